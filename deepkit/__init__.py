@@ -1,0 +1,63 @@
+"""deepkit: Keras models from a few lines, and the canonical architectures of deep learning as recipes.
+
+Everything here is loaded on first use: importing deepkit imports neither Keras nor TensorFlow.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from deepkit import data, layers, recipe, visualize
+    from deepkit.block import Block, DefinitionError, Input, Sequential, Shared
+    from deepkit.blocks.conv import ConvBlock, ConvStack
+    from deepkit.blocks.dense import MLP
+    from deepkit.blocks.heads import Classifier
+    from deepkit.blocks.repeat import Repeat
+    from deepkit.blocks.residual import Residual
+    from deepkit.execution.fit import Run, fit
+    from deepkit.execution.plan import Plan, plan
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Block": "deepkit.block",
+    "DefinitionError": "deepkit.block",
+    "Input": "deepkit.block",
+    "Sequential": "deepkit.block",
+    "Shared": "deepkit.block",
+    "ConvBlock": "deepkit.blocks.conv",
+    "ConvStack": "deepkit.blocks.conv",
+    "MLP": "deepkit.blocks.dense",
+    "Classifier": "deepkit.blocks.heads",
+    "Repeat": "deepkit.blocks.repeat",
+    "Residual": "deepkit.blocks.residual",
+    "Plan": "deepkit.execution.plan",
+    "plan": "deepkit.execution.plan",
+    "Run": "deepkit.execution.fit",
+    "fit": "deepkit.execution.fit",
+}
+_MODULES = ("data", "layers", "recipe", "visualize")
+
+__all__ = [
+    "Block", "Sequential", "Input", "Shared", "DefinitionError",
+    "ConvBlock", "ConvStack", "Residual", "Repeat", "MLP", "Classifier",
+    "plan", "Plan", "fit", "Run",
+    "data", "layers", "recipe", "visualize",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"deepkit.{name}")
+    else:
+        raise AttributeError(f"module 'deepkit' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

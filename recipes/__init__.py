@@ -1,0 +1,1 @@
+"""Recipes: each module reproduces one paper, end to end, with one command."""
