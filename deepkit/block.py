@@ -1,0 +1,153 @@
+"""The values everything is composed of: `Sequential`, `Input` and `Shared`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+
+from deepkit.element import Block, Entry, Objective, as_body, as_element
+from deepkit.scope import DefinitionError, Scope
+
+__all__ = ["Block", "DefinitionError", "Input", "Objective", "Sequential", "Shared"]
+
+
+@dataclass(frozen=True, repr=False)
+class Sequential(Block):
+    """Blocks and Keras layers one after the other.
+
+    A Keras layer without weights is a template: each use, and each build, makes a fresh one. A layer or model
+    with weights is used as it is, so a trained part stays trained.
+
+    Args:
+        layers: Blocks, Keras layers, models, or lists of them.
+        name: Name of this part, and of the model when it is the whole.
+
+    Raises:
+        TypeError: An element is none of these.
+
+    Example:
+        >>> import deepkit as dk
+        >>> from keras import layers
+        >>> net = dk.Sequential([dk.ConvStack(32), dk.Classifier(10, pool="avg")], name="small")
+        >>> net.build((28, 28, 1)).output_shape
+        (None, 10)
+    """
+
+    layers: Sequence[Any] = field(metadata={"body": "many"})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.layers, list | tuple):
+            raise TypeError(
+                f"Sequential takes a list, received {type(self.layers).__name__}\n  try dk.Sequential([...])"
+            )
+        object.__setattr__(self, "layers", as_body(self.layers, "Sequential: layers"))
+        for i, element in enumerate(self.layers[1:], start=1):
+            if isinstance(element, Input):
+                raise DefinitionError(f"Sequential: layers[{i}] is {element!r}", mend="it as the first element")
+
+    def add(self, x: Any, scope: Scope) -> Any:
+        """Add the elements in order."""
+        return scope.apply(x, self.layers)
+
+    def entry(self) -> Entry | None:
+        """Return what the first element fixes."""
+        return self.layers[0].entry() if self.layers else None
+
+    def objective(self, outputs: tuple[int | None, ...], labels: tuple[int | None, ...]) -> Objective | None:
+        """Ask the last element."""
+        return self.layers[-1].objective(outputs, labels) if self.layers else None
+
+
+@dataclass(frozen=True, repr=False)
+class Input(Block):
+    """What enters a model: as the first element of a `Sequential`, it fixes the input shape.
+
+    Args:
+        shape: Shape of one example, without the batch axis; `None` for an unknown size.
+        dtype: Type of the values, such as `"int32"` for token ids; Keras's default float type if left out.
+        batch_size: Fixed batch size, where one is needed.
+        name: Name of the input.
+
+    Raises:
+        DefinitionError: The shape is not a tuple of positive integers or `None`.
+
+    Example:
+        >>> import deepkit as dk
+        >>> dk.Sequential([dk.Input((28, 28, 1)), dk.Classifier(10)]).build().input_shape
+        (None, 28, 28, 1)
+    """
+
+    shape: Sequence[int | None]
+    dtype: str | None = field(default=None, kw_only=True)
+    batch_size: int | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        shape = self.shape
+        if not isinstance(shape, list | tuple) or any(
+            n is not None and (not isinstance(n, int) or isinstance(n, bool) or n < 1) for n in shape
+        ):
+            raise DefinitionError(
+                f"Input: shape must be a tuple of positive integers or None, received {shape!r}",
+                mend="dk.Input((28, 28, 1)), without the batch axis",
+            )
+        object.__setattr__(self, "shape", tuple(shape))
+
+    def add(self, x: Any, scope: Scope) -> Any:
+        """Pass the tensor on, checked against the shape and type declared here."""
+        received = tuple(x.shape[1:])
+        fits = len(received) == len(self.shape) and all(
+            a is None or b is None or a == b for a, b in zip(received, self.shape, strict=False)
+        )
+        if not fits:
+            raise scope.error(f"expected an input of shape {tuple(self.shape)}, received {received}")
+        if self.dtype is not None and keras.backend.standardize_dtype(x.dtype) != self.dtype:
+            raise scope.error(f"expected an input of type {self.dtype}, received {x.dtype}")
+        return x
+
+    def entry(self) -> Entry:
+        """Return what this input fixes."""
+        return Entry(tuple(self.shape), self.dtype, self.batch_size, self.name)
+
+
+@dataclass(frozen=True, repr=False)
+class Shared(Block):
+    """One set of weights used at several places of a model, as in the two towers of a siamese network.
+
+    Values never share weights: a block used twice makes two sets. Wrapped in `Shared`, its layers are added once
+    in a build, under the name of the first place, and every equal `Shared` in the build uses them again.
+
+    Args:
+        body: A block, a Keras layer or a list of them.
+        name: Name of the tower. Two towers of the same body with weights of their own need two names.
+
+    Example:
+        >>> import deepkit as dk
+        >>> layer = dk.Shared(dk.MLP([8]), name="tower")
+        >>> model = dk.Sequential([dk.MLP([8]), layer, layer]).build((8,))
+        >>> model.count_params()  # two sets of 8 x 8 + 8, not three
+        144
+    """
+
+    body: Any = field(metadata={"body": "one or many"})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "body", as_body(self.body, "Shared: body"))
+
+    def add(self, x: Any, scope: Scope) -> Any:
+        """Add the layers at the first use, and call the same ones afterwards."""
+        if not scope.build.keeps_shared:
+            raise scope.error(
+                "a Shared called by hand would make new weights at each call",
+                mend="tower = definition.build(input_shape), a model that may be called many times",
+            )
+        return scope.shared(self).apply(x, self.body)
+
+    def objective(self, outputs: tuple[int | None, ...], labels: tuple[int | None, ...]) -> Objective | None:
+        """Ask the last element."""
+        return as_element(list(self.body), "Shared").objective(outputs, labels)

@@ -1,0 +1,1 @@
+"""Prebuilt blocks: composition of stock Keras layers only, one family a file."""

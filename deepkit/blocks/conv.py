@@ -1,0 +1,163 @@
+"""Convolutions: one with its normalisation and activation, and stacks of them with pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import permutations
+from typing import Any
+
+from keras import layers
+
+from deepkit.blocks import parts
+from deepkit.code import Arguments
+from deepkit.element import Block, as_element
+from deepkit.scope import Scope
+
+_ORDERS = tuple("-".join(order) for order in permutations(("conv", "norm", "activation")))
+_NAMED = ("filters", "kernel_size", "strides", "activation")
+
+
+@dataclass(frozen=True, repr=False)
+class ConvBlock(Block):
+    """A convolution, a normalisation and an activation (Ioffe & Szegedy 2015, section 3.2).
+
+    The convolution is 1-D, 2-D or 3-D after the rank of its input. Padding is `"same"` unless `conv` says
+    otherwise, and the convolution has no bias where a normalisation comes after it, which would cancel it.
+
+    Args:
+        filters: Number of output channels.
+        kernel_size: Width of the window in pixels or steps: one integer, or one per axis.
+        strides: Distance between windows: one integer, or one per axis.
+        activation: Keras's name, a registered function, a layer such as `layers.PReLU()`, or None.
+        norm: `"batch"`, `"layer"`, a layer such as `layers.GroupNormalization(8)`, or None.
+        order: The order of the three: `"norm-activation-conv"` is pre-activation (He et al. 2016b).
+        conv: Further arguments of the Keras convolution: `{"dilation_rate": 2, "groups": 4}`.
+
+    Input shape:
+        `(batch, steps, channels)`, `(batch, rows, columns, channels)` or `(batch, planes, rows, columns, channels)`.
+
+    Output shape:
+        The same with `filters` channels and each size divided by `strides`, rounded up.
+
+    Raises:
+        DefinitionError: An argument is out of range, or the input does not fit.
+
+    Example:
+        >>> import deepkit as dk
+        >>> dk.ConvBlock(16, kernel_size=5, strides=2).build((28, 28, 1)).output_shape
+        (None, 14, 14, 16)
+    """
+
+    filters: int
+    kernel_size: int | tuple[int, ...] = field(default=3, kw_only=True)
+    strides: int | tuple[int, ...] = field(default=1, kw_only=True)
+    activation: Any = field(default="relu", kw_only=True)
+    norm: Any = field(default="batch", kw_only=True)
+    order: str = field(default="conv-norm-activation", kw_only=True)
+    conv: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parts.positive("ConvBlock", "filters", self.filters)
+        parts.choice("ConvBlock", "order", self.order, _ORDERS)
+        set_convolution_fields(self, _NAMED)
+
+    def add(self, x: Any, scope: Scope) -> Any:
+        """Add the three in order."""
+        for part in self.order.split("-"):
+            if part == "conv":
+                x = self._convolve(x, scope)
+            elif part == "norm":
+                x = parts.add_norm(x, self.norm, scope)
+            else:
+                x = parts.add_activation(x, self.activation, scope)
+        return x
+
+    def _convolve(self, x: Any, scope: Scope) -> Any:
+        centred = self.norm is not None and self.order.index("norm") > self.order.index("conv")
+        given = {"padding": "same", "use_bias": not centred} | self.conv.fresh()  # type: ignore[attr-defined]
+        make = parts.by_rank("Conv", x, scope)
+        return scope.add(x, "conv", make, self.filters, self.kernel_size, self.strides, **given)
+
+
+@dataclass(frozen=True, repr=False)
+class ConvStack(Block):
+    """Several `ConvBlock`s of one width, then pooling: the stage of a VGG-style network.
+
+    Source: Simonyan & Zisserman 2015, section 2.1 (there without normalisation: `norm=None`).
+
+    Args:
+        filters: Number of channels of every convolution.
+        convs: Number of convolutions.
+        kernel_size: Width of the window in pixels or steps: one integer, or one per axis.
+        pool: `"max"` or `"avg"` for windows of 2 with strides of 2, a pooling layer, or None.
+        activation: Keras's name, a registered function, a layer, or None.
+        norm: `"batch"`, `"layer"`, a layer, or None.
+        conv: Further arguments of the Keras convolutions.
+
+    Input shape:
+        As `ConvBlock`.
+
+    Output shape:
+        The same with `filters` channels, each size halved and rounded down by the pooling.
+
+    Raises:
+        DefinitionError: An argument is out of range, or the input does not fit.
+
+    Example:
+        >>> import deepkit as dk
+        >>> dk.ConvStack(32, convs=2).build((28, 28, 1)).output_shape
+        (None, 14, 14, 32)
+    """
+
+    filters: int
+    convs: int = field(default=2, kw_only=True)
+    kernel_size: int | tuple[int, ...] = field(default=3, kw_only=True)
+    pool: Any = field(default="max", kw_only=True)
+    activation: Any = field(default="relu", kw_only=True)
+    norm: Any = field(default="batch", kw_only=True)
+    conv: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parts.positive("ConvStack", "filters", self.filters)
+        parts.positive("ConvStack", "convs", self.convs)
+        set_convolution_fields(self, _NAMED)
+        if isinstance(self.pool, layers.Layer | Block):
+            object.__setattr__(self, "pool", as_element(self.pool, "ConvStack: pool"))
+        else:
+            mend = "a layer such as layers.MaxPooling2D(3, 2) for any other"
+            parts.choice("ConvStack", "pool", self.pool, ("max", "avg", None), mend)
+
+    def add(self, x: Any, scope: Scope) -> Any:
+        """Add the convolutions, then the pooling."""
+        unit = ConvBlock(
+            self.filters,
+            kernel_size=self.kernel_size,
+            activation=self.activation,
+            norm=self.norm,
+            conv=self.conv,
+        )
+        x = scope.apply(x, [unit] * self.convs, reserved=("pool",))
+        if isinstance(self.pool, Block):
+            return self.pool.add(x, scope.child(self.pool.name or "pool", self.pool))
+        if self.pool:
+            kind = "MaxPooling" if self.pool == "max" else "AveragePooling"
+            x = scope.add(x, "pool", parts.by_rank(kind, x, scope))
+        return x
+
+
+def set_convolution_fields(block: Any, named: tuple[str, ...]) -> None:
+    """Check and keep as values the arguments that every convolutional block has."""
+    owner = type(block).__name__
+    kept = {
+        "kernel_size": parts.sizes(owner, "kernel_size", block.kernel_size),
+        "activation": parts.activation_value(owner, block.activation),
+        "norm": parts.norm_value(owner, block.norm),
+        "conv": Arguments(block.conv, layers.Conv2D, owner=f"{owner}(conv=...)", taken=named),
+    }
+    if hasattr(block, "strides"):
+        kept["strides"] = parts.sizes(owner, "strides", block.strides)
+    for key, value in kept.items():
+        object.__setattr__(block, key, value)

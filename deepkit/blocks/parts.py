@@ -1,0 +1,158 @@
+"""What the blocks have in common: checked arguments, and layers chosen by the rank of their input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import layers
+
+from deepkit.element import Block, as_element
+from deepkit.scope import DefinitionError, Scope
+
+NORMS = ("batch", "layer")
+
+
+def positive(owner: str, argument: str, value: Any, *, least: int = 1) -> None:
+    """Raise unless `value` is a whole number of at least `least`."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        kind = "a positive integer" if least == 1 else f"an integer of at least {least}"
+        raise DefinitionError(f"{owner}: {argument} must be {kind}, received {value!r}")
+
+
+def sizes(owner: str, argument: str, value: Any) -> int | tuple[int, ...]:
+    """Return a size per axis (one integer, or a tuple of them), checked."""
+    items = value if isinstance(value, list | tuple) else (value,)
+    if not items:
+        raise DefinitionError(f"{owner}: {argument} must be a positive integer or a tuple of them, received {value!r}")
+    for item in items:
+        positive(owner, argument, item)
+    return tuple(items) if isinstance(value, list | tuple) else value
+
+
+def choice(owner: str, argument: str, value: Any, known: tuple[Any, ...], mend: str = "") -> None:
+    """Raise unless `value` is one of `known`."""
+    if value not in known:
+        expected = ", ".join(repr(item) for item in known)
+        raise DefinitionError(f"{owner}: {argument} must be one of {expected}, received {value!r}", mend=mend)
+
+
+def rate(owner: str, argument: str, value: Any) -> None:
+    """Raise unless `value` is a fraction of units to drop, at least 0 and below 1."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1:
+        raise DefinitionError(f"{owner}: {argument} must be a fraction in [0, 1), received {value!r}")
+
+
+def activation_value(owner: str, value: Any) -> str | Block | None:
+    """Return an activation as a value: Keras's name, `package>name` of a registered function, or a layer."""
+    if isinstance(value, keras.layers.Layer | Block):
+        return as_element(value, f"{owner}: activation")
+    found = keras.saving.get_registered_name(value) if callable(value) else value
+    if callable(value) and ">" not in str(found):
+        found = _builtin_name(value)
+    if found is not None and not isinstance(found, str):
+        raise DefinitionError(
+            f"{owner}: activation {value!r} has no name that a saved model could find it by",
+            mend='a name such as "relu", or @keras.saving.register_keras_serializable(package=...) on the function',
+        )
+    if found is not None:
+        activation_function(found, owner)
+    return found
+
+
+def activation_function(name: str, owner: str = "activation") -> Callable[..., Any]:
+    """Return the function of an activation's name.
+
+    Raises:
+        DefinitionError: Neither Keras nor the registry of custom objects knows it.
+    """
+    if name.startswith("deepkit>"):
+        import deepkit.layers  # noqa: F401  registers deepkit's own
+    function = keras.saving.get_registered_object(name)
+    if function is not None:
+        return function
+    try:
+        return keras.activations.get(name)
+    except ValueError as error:
+        raise DefinitionError(
+            f"{owner}: activation {name!r} is neither Keras's nor registered",
+            mend='"relu", "tanh", "gelu" or a layer',
+        ) from error
+
+
+def norm_value(owner: str, value: Any) -> str | Block | None:
+    """Return a normalisation as a value: "batch", "layer", a Keras layer as definition, or None."""
+    if isinstance(value, keras.layers.Layer | Block):
+        return as_element(value, f"{owner}: norm")
+    choice(owner, "norm", value, (*NORMS, None), "a layer such as layers.GroupNormalization(8) for any other")
+    return value
+
+
+def add_norm(x: Any, norm: str | Block | None, scope: Scope, name: str = "norm") -> Any:
+    """Add a normalisation over the channels."""
+    if norm is None:
+        return x
+    if isinstance(norm, Block):
+        return norm.add(x, scope.child(norm.name or name, norm))
+    make = layers.BatchNormalization if norm == "batch" else layers.LayerNormalization
+    return scope.add(x, name, make, **({} if channel_axis(x) in (-1, len(x.shape) - 1) else {"axis": 1}))
+
+
+def add_activation(x: Any, activation: str | Block | None, scope: Scope, name: str = "activation") -> Any:
+    """Add an activation."""
+    if activation is None:
+        return x
+    if isinstance(activation, Block):
+        return activation.add(x, scope.child(activation.name or name, activation))
+    return scope.add(x, name, layers.Activation, _for_layer(activation))
+
+
+def channel_axis(x: Any) -> int:
+    """Return the axis of the channels: the last, or 1 under Keras's `channels_first` image format."""
+    first = len(x.shape) > 2 and keras.config.image_data_format() == "channels_first"
+    return 1 if first else len(x.shape) - 1
+
+
+def spatial_axes(x: Any) -> range:
+    """Return the axes between batch and channels (or after the channels under `channels_first`)."""
+    return range(2, len(x.shape)) if channel_axis(x) == 1 and len(x.shape) > 2 else range(1, len(x.shape) - 1)
+
+
+def by_rank(kind: str, x: Any, scope: Scope) -> type[layers.Layer]:
+    """Return the 1-D, 2-D or 3-D form of a layer that fits the rank of `x`.
+
+    Args:
+        kind: The name without its dimensions: "Conv", "MaxPooling".
+        x: A sequence (batch, steps, channels), image (batch, rows, columns, channels) or volume.
+        scope: The place, for the error.
+    """
+    dimensions = len(x.shape) - 2
+    if dimensions not in (1, 2, 3):
+        raise scope.error(
+            f"{kind} needs a sequence (steps, channels), an image (rows, columns, channels) or a volume, "
+            f"received {tuple(x.shape[1:])}",
+            mend="layers.Reshape(...) before it, or a dense block instead",
+        )
+    return getattr(layers, f"{kind}{dimensions}D")
+
+
+def flat(x: Any, scope: Scope) -> Any:
+    """Flatten each example to a vector, where it is not one already."""
+    if len(x.shape) == 2:
+        return x
+    if any(n is None for n in x.shape[1:]):
+        raise scope.error(
+            f"cannot flatten {tuple(x.shape[1:])}: a size is unknown",
+            mend='a fixed input_shape, or pool="avg"',
+        )
+    return scope.add(x, "flatten", layers.Flatten)
+
+
+def _for_layer(activation: str) -> Any:
+    return activation_function(activation) if ">" in activation else activation
+
+
+def _builtin_name(value: Callable[..., Any]) -> str | None:
+    name = getattr(value, "__name__", None)
+    return name if name and getattr(keras.activations, name, None) is value else value  # type: ignore[return-value]

@@ -1,0 +1,51 @@
+"""Repetition: the same definition several times in a row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from deepkit.blocks import parts
+from deepkit.element import Block, Objective, as_body
+from deepkit.scope import Scope
+
+
+@dataclass(frozen=True, repr=False)
+class Repeat(Block):
+    """A body several times in a row, each time with weights of its own.
+
+    Args:
+        body: A block, a Keras layer or a list of them.
+        times: How often.
+
+    Input shape:
+        What the body takes.
+
+    Output shape:
+        What the body returns the last time.
+
+    Raises:
+        DefinitionError: `times` is not a positive integer.
+
+    Example:
+        >>> import deepkit as dk
+        >>> unit = dk.Residual([dk.ConvBlock(8), dk.ConvBlock(8, activation=None)])
+        >>> dk.Repeat(unit, times=3).build((28, 28, 8)).output_shape
+        (None, 28, 28, 8)
+    """
+
+    body: Any = field(metadata={"body": "one or many"})
+    times: int = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parts.positive("Repeat", "times", self.times)
+        object.__setattr__(self, "body", as_body(self.body, "Repeat: body"))
+
+    def add(self, x: Any, scope: Scope) -> Any:
+        """Add the body again and again; siblings are numbered through."""
+        return scope.apply(x, self.body * self.times)
+
+    def objective(self, outputs: tuple[int | None, ...], labels: tuple[int | None, ...]) -> Objective | None:
+        """Ask the last element."""
+        return self.body[-1].objective(outputs, labels) if self.body else None

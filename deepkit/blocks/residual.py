@@ -1,0 +1,137 @@
+"""Residual connections with their three shortcuts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+from keras import layers
+
+from deepkit.blocks import parts
+from deepkit.element import Block, as_body
+from deepkit.scope import Scope, shape_text
+
+SHORTCUTS = ("auto", "identity", "projection", "pad")
+_PROBE = 128  # a size that common strides divide: it shows the stride of a body where sizes are unknown
+
+
+@dataclass(frozen=True, repr=False)
+class Residual(Block):
+    """A body with a shortcut around it, added up (He et al. 2016, "Deep Residual Learning", section 3.2).
+
+    Args:
+        body: A block, a Keras layer or a list of them. End it with `activation=None`: the activation comes
+            after the addition.
+        shortcut: `"identity"`; `"projection"`, a 1x1 convolution (a dense layer for vectors) with `norm`: option B
+            of the paper; `"pad"`, every n-th pixel and zeros for the new channels, without weights: option A;
+            `"auto"`, the identity where the shapes are equal, else a projection.
+        activation: After the addition; None for pre-activation bodies.
+        norm: Normalisation of a projection: `"batch"`, `"layer"`, a layer, or None.
+
+    Input shape:
+        What the body takes.
+
+    Output shape:
+        What the body returns.
+
+    Raises:
+        DefinitionError: The shortcut cannot be brought to the body's output shape.
+
+    Example:
+        >>> import deepkit as dk
+        >>> block = dk.Residual([dk.ConvBlock(8), dk.ConvBlock(8, activation=None)])
+        >>> block.build((28, 28, 8)).output_shape
+        (None, 28, 28, 8)
+    """
+
+    body: Any = field(metadata={"body": "one or many"})
+    shortcut: str = field(default="auto", kw_only=True)
+    activation: Any = field(default="relu", kw_only=True)
+    norm: Any = field(default="batch", kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parts.choice("Residual", "shortcut", self.shortcut, SHORTCUTS)
+        object.__setattr__(self, "body", as_body(self.body, "Residual: body"))
+        object.__setattr__(self, "activation", parts.activation_value("Residual", self.activation))
+        object.__setattr__(self, "norm", parts.norm_value("Residual", self.norm))
+
+    def add(self, x: Any, scope: Scope) -> Any:
+        """Add the body, the shortcut, their sum and the activation."""
+        y = scope.apply(x, self.body, reserved=("shortcut", "add", "activation"))
+        short = self._shortcut(x, y, scope.child("shortcut", self))
+        # the shortcut first: Keras then walks the graph of a deep net along the short way
+        y = scope.add([short, y], "add", layers.Add)
+        return parts.add_activation(y, self.activation, scope)
+
+    def _shortcut(self, x: Any, y: Any, scope: Scope) -> Any:
+        if len(x.shape) != len(y.shape):
+            raise scope.error(f"the body turns {shape_text(x)} into {shape_text(y)}: the axes differ in number")
+        strides = _strides(x, y, scope)
+        channels = y.shape[parts.channel_axis(y)]
+        same = set(strides) <= {1} and x.shape[parts.channel_axis(x)] == channels
+        if self.shortcut == "identity" and not same:
+            raise scope.error(
+                f'shortcut="identity" cannot turn {shape_text(x)} into {shape_text(y)}',
+                mend='shortcut="projection" or "pad", or a body that keeps the shape',
+            )
+        if self.shortcut == "identity" or (self.shortcut in ("auto", "pad") and same):
+            return x
+        if self.shortcut == "pad":
+            return _pad(_subsample(x, strides, scope), channels, scope)
+        return self._project(x, strides, channels, scope)
+
+    def _project(self, x: Any, strides: tuple[int, ...], channels: int, scope: Scope) -> Any:
+        bias = self.norm is None
+        if strides:
+            short = scope.add(x, "conv", parts.by_rank("Conv", x, scope), channels, 1, strides, use_bias=bias)
+        else:
+            short = scope.add(x, "dense", layers.Dense, channels, use_bias=bias)
+        return parts.add_norm(short, self.norm, scope)
+
+
+def _strides(x: Any, y: Any, scope: Scope) -> tuple[int, ...]:
+    """Return by how much the body shrinks each spatial axis."""
+    axes = parts.spatial_axes(x)
+    before, after = x.shape, y.shape
+    if any(before[axis] is None for axis in axes):
+        before = [_PROBE if size is None else size for size in x.shape]
+        spec = keras.KerasTensor((1, *before[1:]), x.dtype)
+        after = keras.Function(x, y).compute_output_spec(spec).shape
+    strides = tuple(math.ceil(before[axis] / after[axis]) for axis in axes)
+    if any(math.ceil(before[axis] / s) != after[axis] for axis, s in zip(axes, strides, strict=True)):
+        raise scope.error(
+            f"the body turns {shape_text(x)} into {shape_text(y)}, which no stride of a shortcut does",
+            mend='padding="same" in the body',
+        )
+    return strides
+
+
+def _subsample(x: Any, strides: tuple[int, ...], scope: Scope) -> Any:
+    if set(strides) <= {1}:
+        return x
+    return scope.add(x, "pool", parts.by_rank("MaxPooling", x, scope), 1, strides)
+
+
+def _pad(x: Any, channels: int, scope: Scope) -> Any:
+    """Append zero channels with stock layers, so that the file opens without deepkit."""
+    axis = parts.channel_axis(x)
+    extra = channels - x.shape[axis]
+    if extra < 0:
+        raise scope.error(
+            f'shortcut="pad" cannot take {x.shape[axis]} channels down to {channels}',
+            mend='shortcut="projection"',
+        )
+    if extra == 0:
+        return x
+    if len(x.shape) == 2:
+        x = scope.add(x, "expand", layers.Reshape, (-1, 1))
+        return scope.add(scope.add(x, "pad", layers.ZeroPadding1D, (0, extra)), "squeeze", layers.Flatten)
+    # Keras pads the axes that the format calls spatial; under the other format the channels are one of them
+    other = "channels_last" if axis == 1 else "channels_first"
+    padding = [(0, 0)] * (len(x.shape) - 2)
+    padding[0 if axis == 1 else -1] = (0, extra)
+    given = padding[0] if len(padding) == 1 else tuple(padding)
+    return scope.add(x, "pad", parts.by_rank("ZeroPadding", x, scope), given, data_format=other)

@@ -1,0 +1,211 @@
+"""Where in a model a definition is being added: dotted names, sharing, and errors that carry the place."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+if TYPE_CHECKING:
+    from deepkit.element import Block
+
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
+
+
+class DefinitionError(ValueError):
+    """A definition that cannot become a model.
+
+    Args:
+        problem: What was received and what was expected.
+        place: Dotted name of the block concerned, such as `"stage2.residual1.conv_block2"`; empty at the top.
+        code: The code that makes the block.
+        mend: What to try instead.
+    """
+
+    def __init__(self, problem: str, *, place: str = "", code: str = "", mend: str = "") -> None:
+        self.problem, self.place, self.code, self.mend = problem, place, code, mend
+        lines = [f"{place}: {problem}" if place else problem]
+        lines += [f"  in  {_shortened(code)}"] if code else []
+        lines += [f"  try {mend}"] if mend else []
+        super().__init__("\n".join(lines))
+
+
+@dataclass
+class Build:
+    """What every scope of one build has in common."""
+
+    uses: Counter[Block] = field(default_factory=Counter)  # how often each layer template was copied
+    shared: dict[Block, Scope] = field(default_factory=dict)  # where each `Shared` put its layers
+    fixed: dict[int, keras.layers.Layer] = field(default_factory=dict)  # layers and models used as they are
+    names: set[str] = field(default_factory=set)
+    layers: int = 0
+    keeps_shared: bool = True  # False for a block called by hand, which sees one use only
+
+
+class Scope:
+    """One place in a model that is being built.
+
+    Args:
+        path: Dotted name of the place; empty at the top of a model.
+        definition: The block that is being added here, for error texts.
+        build: What the whole build has in common.
+        cache: Layers by name, where this place lies inside a `Shared`.
+        reuse: Whether those layers are to be used again instead of made.
+    """
+
+    def __init__(
+        self,
+        path: str = "",
+        *,
+        definition: Block,
+        build: Build,
+        cache: dict[str, keras.layers.Layer] | None = None,
+        reuse: bool = False,
+    ) -> None:
+        self.path, self.definition, self.build, self.cache, self.reuse = path, definition, build, cache, reuse
+
+    def dotted(self, name: str) -> str:
+        """Return the full name of a part of this place; of the place itself where `name` is empty."""
+        return ".".join(part for part in (self.path, name) if part)
+
+    def child(self, name: str, definition: Block) -> Scope:
+        """Return the place of a part that is itself a definition."""
+        return Scope(self.dotted(name), definition=definition, build=self.build, cache=self.cache, reuse=self.reuse)
+
+    def shared(self, definition: Block) -> Scope:
+        """Return the place where `definition` keeps its layers: that of its first use."""
+        first = self.build.shared.setdefault(definition, self)
+        return Scope(
+            first.path,
+            definition=definition,
+            build=self.build,
+            cache=first.__dict__.setdefault("kept", {}),
+            reuse=first is not self,
+        )
+
+    def apply(self, x: Any, elements: Sequence[Block], *, reserved: Iterable[str] = ()) -> Any:
+        """Add a list of definitions one after the other and return the last output."""
+        for name, element in zip(self.name(elements, reserved), elements, strict=True):
+            x = element.add(x, self.child(name, element))
+        return x
+
+    def add(self, x: Any, name: str, make: Callable[..., keras.layers.Layer], *args: Any, **kwargs: Any) -> Any:
+        """Make one stock layer under the dotted `name`, call it on `x` and return its output."""
+        full = self.dotted(name)
+        if self.reuse:
+            return self.call(self._kept(full), x)
+        if full in self.build.names:
+            raise self.error(f"the name {full!r} is taken by another layer of this model", mend="another name=")
+        try:
+            layer = make(*args, name=full, **kwargs)
+        except (ValueError, TypeError) as error:
+            raise self.error(_first_line(error)) from error
+        self.build.names.add(full)
+        self.build.layers += 1
+        if self.cache is not None:
+            self.cache[full] = layer
+        return self.call(layer, x)
+
+    def call(self, layer: keras.layers.Layer, x: Any) -> Any:
+        """Call a layer on `x`; what Keras refuses is reported with this place."""
+        problem = window_too_large(layer, x)
+        if problem:
+            raise self.error(problem, mend=_SMALLER)
+        try:
+            return layer(x)
+        except DefinitionError:
+            raise
+        except Exception as error:  # Keras raises many kinds here; all mean that the layer does not fit
+            raise self.error(f"{_first_line(error)} (received {shape_text(x)})") from error
+
+    def error(self, problem: str, *, mend: str = "") -> DefinitionError:
+        """Return (not raise) an error that carries this place."""
+        return DefinitionError(problem, place=self.path, code=repr(self.definition), mend=mend)
+
+    def name(self, elements: Sequence[Block], reserved: Iterable[str] = ()) -> list[str]:
+        """Return the name of each sibling: given, or its kind, numbered from 1 where it is not alone."""
+        given = [e.name for e in elements if e.name]
+        twice = [name for name, count in Counter([*given, *reserved]).items() if count > 1]
+        if twice:
+            raise self.error(f"the name {twice[0]!r} is given to two siblings", mend="another name= for one")
+        kinds = Counter(e.kind for e in elements if not e.name)
+        taken = {*given, *reserved}
+        numbers: Counter[str] = Counter()
+        names = []
+        for element in elements:
+            kind, name = element.kind, element.name
+            if not name:
+                name = kind
+                while kinds[kind] > 1 or name in taken:
+                    numbers[kind] += 1
+                    name = f"{kind}{numbers[kind]}"
+                    if name not in taken:
+                        break
+            names.append(name)
+        return names
+
+    def _kept(self, full: str) -> keras.layers.Layer:
+        if self.cache is None or full not in self.cache:
+            raise self.error(
+                f"the first use of this Shared made no layer {full!r}, this one needs it",
+                mend="inputs of one shape for every use of a Shared",
+            )
+        return self.cache[full]
+
+
+_SMALLER = 'padding="same", a smaller kernel, or one pooling step less before it'
+
+
+def window_too_large(layer: keras.layers.Layer, x: Any) -> str:
+    """Say what is wrong when an unpadded kernel or pooling window is larger than its input, else nothing."""
+    window = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
+    shape = getattr(x, "shape", None)
+    if getattr(layer, "padding", None) != "valid" or not isinstance(window, tuple) or shape is None:
+        return ""
+    if "Transpose" in type(layer).__name__ or len(shape) != len(window) + 2:
+        return ""
+    first = 2 if getattr(layer, "data_format", "") == "channels_first" else 1
+    sizes = shape[first : first + len(window)]
+    dilation = getattr(layer, "dilation_rate", None) or (1,) * len(window)
+    reach = [d * (k - 1) + 1 for k, d in zip(window, dilation, strict=True)]
+    if all(size is None or size >= need for size, need in zip(sizes, reach, strict=True)):
+        return ""
+    argument = "kernel_size" if hasattr(layer, "kernel_size") else "pool_size"
+    size_text = str(window[0]) if len(set(window)) == 1 else str(window)
+    return (
+        f'padding="valid" with {argument}={size_text} needs at least {"x".join(map(str, reach))}, '
+        f"received {shape_text(x)}"
+    )
+
+
+def shape_text(x: Any) -> str:
+    """Return shapes without the batch axis, as people write them: `28x28x1`; `?` for an unknown size."""
+    leaves = keras.tree.flatten(x)
+    texts = ["x".join("?" if n is None else str(n) for n in leaf.shape[1:]) or "()" for leaf in leaves]
+    return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
+
+
+def check_name(name: str | None, owner: str) -> None:
+    """Raise unless `name` may be part of a layer's name."""
+    if name is not None and not (isinstance(name, str) and _NAME.fullmatch(name)):
+        raise DefinitionError(
+            f"{owner}: name must be letters, digits, '_' or '-', received {name!r}",
+            mend="dots are added between the names of nested blocks by themselves",
+        )
+
+
+def _shortened(text: str, most: int = 8) -> str:
+    lines = text.split("\n")
+    kept = lines if len(lines) <= most else [*lines[: most - 1], "..."]
+    return "\n      ".join(kept)
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    text = re.sub(r"^Exception encountered when calling \S+\.\s*", "", text)
+    text = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    return " ".join((text or type(error).__name__).split("\n\n")[0].split())
