@@ -1,0 +1,117 @@
+"""The choices of a plan, each a function that returns the value and the reason in words."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import keras
+
+Auto = Literal["auto"]
+_POLICIES = ("float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
+_MIXED = {"mixed_bfloat16": 8, "mixed_float16": 7}
+GPU_STEPS = 16
+
+
+def check_backend() -> None:
+    """Raise where Keras does not run on TensorFlow, which everything here is written for."""
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise ValueError(
+            f"deepkit runs Keras on TensorFlow, but Keras was started with the backend {backend!r}\n"
+            "  try KERAS_BACKEND=tensorflow in the environment, before Keras is imported"
+        )
+
+
+def precision(wanted: str, capability: tuple[int, int] | None, on_gpu: bool) -> tuple[str, str]:
+    """Return the name of the dtype policy: mixed where the GPU has units for it."""
+    if wanted != "auto":
+        if wanted not in _POLICIES:
+            raise ValueError(
+                f"precision={wanted!r}: expected 'auto' or one of {', '.join(_POLICIES)}\n  try precision='auto'"
+            )
+        return wanted, "asked for" + _slow_halves(wanted, on_gpu)
+    in_force = keras.config.dtype_policy().name
+    if in_force != "float32":
+        return in_force, "the global policy in force (keras.config), kept"
+    if not on_gpu:
+        return "float32", "CPUs are rarely faster with less, and lose accuracy"
+    if capability is None:
+        return "float32", "the compute capability of the GPU is not known"
+    said = "compute capability " + ".".join(map(str, capability))
+    for policy, at_least in _MIXED.items():
+        if capability[0] >= at_least:
+            return policy, f"{said} has tensor cores for it; variables and results stay float32"
+    return "float32", f"{said} has no tensor cores"
+
+
+def _slow_halves(policy: str, on_gpu: bool) -> str:
+    return "" if on_gpu or "16" not in policy else "; mostly slower than float32 on a CPU"
+
+
+def determinism(wanted: bool | Auto, devices: tuple[str, ...]) -> tuple[bool, str]:
+    """Return whether every run with the same seed gives the same bits."""
+    _check_switch("deterministic", wanted)
+    everywhere = "holds for the whole process once entered"
+    if wanted is True:
+        return True, f"asked for; {everywhere}"
+    if wanted is False:
+        return False, "asked for; resume is then approximate"
+    if len(devices) > 1:
+        return False, "sums across devices have no fixed order"
+    if devices[0].startswith("GPU"):
+        return False, "the deterministic GPU kernels are slower, and some do not exist"
+    return True, f"costs next to nothing on a CPU; {everywhere}"
+
+
+def xla(wanted: bool | Auto, devices: tuple[str, ...], deterministic: bool) -> tuple[bool, str]:
+    """Return whether the training step is compiled by XLA."""
+    _check_switch("jit_compile", wanted)
+    if len(devices) > 1:
+        if wanted is True:
+            raise ValueError(
+                f"jit_compile=True with {len(devices)} devices: XLA cannot compile the exchange between them\n"
+                "  try jit_compile='auto', or one device"
+            )
+        return False, "XLA cannot compile the exchange between devices"
+    if wanted != "auto":
+        return bool(wanted), "asked for"
+    if devices[0].startswith("CPU"):
+        return False, "seldom pays on a CPU, and compiling takes a while"
+    if deterministic:
+        return False, "not every operation has a deterministic form in XLA"
+    return True, "fuses the many small operations of a step on a GPU"
+
+
+def steps(wanted: int | Auto, devices: tuple[str, ...]) -> tuple[int, str]:
+    """Return how many training steps one call of the compiled function takes, at most."""
+    if wanted != "auto" and (not isinstance(wanted, int) or isinstance(wanted, bool) or wanted < 1):
+        raise ValueError(
+            f"steps_per_execution={wanted!r}: expected 'auto' or a whole number from 1\n"
+            "  try steps_per_execution='auto'"
+        )
+    if len(devices) > 1:
+        if wanted not in ("auto", 1):
+            raise ValueError(
+                f"steps_per_execution={wanted} with {len(devices)} devices: Keras takes one step at a time over "
+                "several devices\n  try steps_per_execution=1, or one device"
+            )
+        return 1, "over several devices Keras takes one step at a time"
+    if wanted != "auto":
+        return int(wanted), "asked for"
+    if devices[0].startswith("GPU"):
+        return GPU_STEPS, "spares the GPU waiting for Python between steps"
+    return 1, "a step on a CPU outweighs the call"
+
+
+def seed(wanted: Any) -> tuple[int | None, str]:
+    """Return the seed, checked."""
+    if wanted is None:
+        return None, "asked for; every run differs, and resume is approximate"
+    if not isinstance(wanted, int) or isinstance(wanted, bool) or not 0 <= wanted < 2**32:
+        raise ValueError(f"seed={wanted!r}: expected a whole number from 0 to 2**32 - 1, or None\n  try seed=0")
+    return wanted, "Python, NumPy, Keras and TensorFlow start from it at each entering"
+
+
+def _check_switch(name: str, wanted: Any) -> None:
+    if wanted != "auto" and not isinstance(wanted, bool):
+        raise ValueError(f"{name}={wanted!r}: expected 'auto', True or False\n  try {name}='auto'")

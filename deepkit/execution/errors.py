@@ -1,0 +1,35 @@
+"""What can go wrong while training, said in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class RunDirError(OSError):
+    """The run directory cannot be used: not writable, in use, or of another run."""
+
+
+class CheckpointError(OSError):
+    """A checkpoint cannot be read back: truncated, corrupt, or of another model."""
+
+
+class DivergedError(ValueError):
+    """The loss became NaN or infinite; the model was put back to its last good state.
+
+    Args:
+        epoch: Number of the epoch, counted from 1.
+        step: Number of the batch within it, counted from 1; with several steps per execution or a GPU running
+            ahead, the batch at which it was noticed.
+        loss: The loss that was seen.
+        kept: The checkpoint that holds the last good state, where a `run_dir` was given.
+    """
+
+    def __init__(self, epoch: int, step: int, loss: float, kept: Path | None = None) -> None:
+        self.epoch, self.step, self.loss, self.kept = epoch, step, loss, kept
+        good = f"the end of epoch {epoch - 1}" if epoch > 1 else "the start of training"
+        where = f", kept in {kept}" if kept else ""
+        super().__init__(
+            f"the loss became {loss} in epoch {epoch}, step {step}; the model is back at {good}{where}\n"
+            "  try a smaller learning rate, clipnorm=1.0 on the optimizer, or look for NaN in the data"
+            + ("; a changed setting needs a new run_dir" if kept else "")
+        )
