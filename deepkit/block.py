@@ -139,6 +139,11 @@ class Shared(Block):
         super().__post_init__()
         object.__setattr__(self, "body", as_body(self.body, "Shared: body"))
 
+    @property
+    def shares(self) -> bool:
+        """Equal ones are one part."""
+        return True
+
     def add(self, x: Any, scope: Scope) -> Any:
         """Add the layers at the first use, and call the same ones afterwards."""
         if not scope.build.keeps_shared:

@@ -104,7 +104,7 @@ def value_code(value: Any) -> str:
         if value["class_name"] == "DTypePolicy":
             return quoted(value["config"]["name"])
         if value["class_name"] == "function":
-            return quoted(value["config"])
+            return _function_code(value["config"])
         return object_code(_class_of(value), value["config"])
     if isinstance(value, dict):
         return "{" + ", ".join(f"{quoted(key)}: {value_code(item)}" for key, item in value.items()) + "}"
@@ -224,7 +224,13 @@ def _class_of(value: Mapping[str, Any]) -> type:
     return type(keras.saving.deserialize_keras_object(dict(value)))
 
 
-def _public_name(cls: type) -> str:
+def _function_code(name: str) -> str:
+    """Return the code of a function in a config: Keras's by its name, a registered one by its place."""
+    function = keras.saving.get_registered_object(name) if ">" in name else None
+    return quoted(name) if function is None else _public_name(function)
+
+
+def _public_name(cls: Any) -> str:
     module, name = cls.__module__, cls.__qualname__
     if module.startswith("deepkit."):
         return f"dk.layers.{name}"

@@ -56,6 +56,11 @@ class Block(ABC):
         """The name this block has when it is given none."""
         return code.snake(type(self).__name__)
 
+    @property
+    def shares(self) -> bool:
+        """Whether two equal ones in a build are one and the same part."""
+        return False
+
     def build(self, input_shape: Any = None) -> keras.Model:
         """Make a model with weights of its own.
 

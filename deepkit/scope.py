@@ -128,23 +128,25 @@ class Scope:
 
     def name(self, elements: Sequence[Block], reserved: Iterable[str] = ()) -> list[str]:
         """Return the name of each sibling: given, or its kind, numbered from 1 where it is not alone."""
-        given = [e.name for e in elements if e.name]
-        twice = [name for name, count in Counter([*given, *reserved]).items() if count > 1]
+        again = [e.shares and e in elements[:i] for i, e in enumerate(elements)]
+        places = [e for e, is_again in zip(elements, again, strict=True) if not is_again]
+        taken = Counter([*(e.name for e in places if e.name), *reserved])
+        twice = [name for name, count in taken.items() if count > 1]
         if twice:
             raise self.error(f"the name {twice[0]!r} is given to two siblings", mend="another name= for one")
-        kinds = Counter(e.kind for e in elements if not e.name)
-        taken = {*given, *reserved}
+        kinds = Counter(e.kind for e in places if not e.name)
         numbers: Counter[str] = Counter()
-        names = []
-        for element in elements:
-            kind, name = element.kind, element.name
-            if not name:
-                name = kind
-                while kinds[kind] > 1 or name in taken:
-                    numbers[kind] += 1
-                    name = f"{kind}{numbers[kind]}"
-                    if name not in taken:
-                        break
+        names: list[str] = []
+        for i, element in enumerate(elements):
+            if again[i]:
+                names.append(names[elements.index(element)])
+                continue
+            kind = element.kind
+            name = element.name or kind
+            while not element.name and (name in taken or (kinds[kind] > 1 and name == kind)):
+                numbers[kind] += 1
+                name = f"{kind}{numbers[kind]}"
+            taken[name] += 1
             names.append(name)
         return names
 

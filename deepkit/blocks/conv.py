@@ -144,7 +144,7 @@ class ConvStack(Block):
             return self.pool.add(x, scope.child(self.pool.name or "pool", self.pool))
         if self.pool:
             kind = "MaxPooling" if self.pool == "max" else "AveragePooling"
-            x = scope.add(x, "pool", parts.by_rank(kind, x, scope))
+            x = scope.add(x, "pool", parts.by_rank(kind, x, scope), 2)
         return x
 
 

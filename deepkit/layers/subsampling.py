@@ -1,0 +1,76 @@
+"""Pooling with weights, as it was before max-pooling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="deepkit")
+class Subsampling2D(keras.layers.Layer):
+    """Average pooling times a trainable coefficient, plus a trainable bias, one of each a map, then squashed.
+
+    Source: LeCun et al. 1998, section II.B, layers S2 (12 weights) and S4 (32 weights).
+
+    Args:
+        pool_size: Side of the square window in pixels, and the distance between windows.
+        activation: Keras's name of an activation, a function, or None.
+        coefficient_initializer: For the coefficients, which multiply the sum over the window.
+
+    Input shape:
+        `(batch, rows, columns, channels)`.
+
+    Output shape:
+        `(batch, rows // pool_size, columns // pool_size, channels)`.
+
+    Example:
+        >>> import keras
+        >>> from deepkit.layers import Subsampling2D
+        >>> layer = Subsampling2D(2, activation="tanh")
+        >>> layer(keras.Input((28, 28, 6))).shape, layer.count_params()
+        ((None, 14, 14, 6), 12)
+    """
+
+    def __init__(
+        self,
+        pool_size: int = 2,
+        *,
+        activation: Any = None,
+        coefficient_initializer: Any = "ones",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(pool_size, int) or pool_size < 1:
+            raise ValueError(f"Subsampling2D: pool_size must be a positive integer, received {pool_size!r}")
+        self.pool_size = pool_size
+        self.activation = keras.activations.get(activation)
+        self.coefficient_initializer = keras.initializers.get(coefficient_initializer)
+        self.input_spec = keras.InputSpec(ndim=4)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Make a coefficient and a bias for each map."""
+        channels = (input_shape[-1],)
+        self.coefficient = self.add_weight(name="coefficient", shape=channels, initializer=self.coefficient_initializer)
+        self.bias = self.add_weight(name="bias", shape=channels, initializer="zeros")
+
+    def call(self, inputs: Any) -> Any:
+        """Sum over each window, scale, shift and squash."""
+        pool = self.pool_size
+        mean = ops.average_pool(inputs, pool, strides=pool, padding="valid", data_format="channels_last")
+        return self.activation(mean * (pool**2 * self.coefficient) + self.bias)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Return the output shape."""
+        sides = [None if n is None else n // self.pool_size for n in input_shape[1:3]]
+        return (input_shape[0], *sides, input_shape[-1])
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments."""
+        return {
+            **super().get_config(),
+            "pool_size": self.pool_size,
+            "activation": keras.activations.serialize(self.activation),
+            "coefficient_initializer": keras.initializers.serialize(self.coefficient_initializer),
+        }

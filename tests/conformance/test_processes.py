@@ -1,0 +1,60 @@
+"""Checks that cost a process each: they run once for the whole table."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+
+from tests.conformance.cases import CASES
+from tests.conformance.test_conformance import batch, build
+
+LOAD_WITHOUT_DEEPKIT = """
+import sys
+sys.modules["deepkit"] = None  # any import of it fails
+import keras, numpy as np
+for name in sys.argv[2:]:
+    model = keras.models.load_model(f"{sys.argv[1]}/{name}.keras")
+    data = np.load(f"{sys.argv[1]}/{name}.npz")
+    np.testing.assert_allclose(model(data["x"]), data["y"], rtol=1e-6, atol=1e-6, err_msg=name)
+print("loaded", len(sys.argv) - 2)
+"""
+
+TWO_DEVICES = """
+import numpy as np, tensorflow as tf, keras
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from tests.conformance.cases import CASES
+from tests.conformance.test_conformance import batch, build
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+for case in CASES:
+    with strategy.scope():
+        model = build(case)
+        model.compile("sgd", "mse", jit_compile=False)
+    x = batch(case.shape, size=4)
+    y = np.zeros((4, *model.output_shape[1:]), "float32")
+    assert np.isfinite(model.train_on_batch(x, y)), case.name
+print("trained", len(CASES))
+"""
+
+
+def run(code, *arguments):
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def test_pure_composition_loads_where_deepkit_cannot_be_imported(tmp_path):
+    names = [case.name for case in CASES if not case.custom]
+    for case in CASES:
+        if case.custom:
+            continue
+        model = build(case)
+        x = batch(case.shape)
+        model.save(tmp_path / f"{case.name}.keras")
+        np.savez(tmp_path / f"{case.name}.npz", x=x, y=keras.ops.convert_to_numpy(model(x)))
+    assert f"loaded {len(names)}" in run(LOAD_WITHOUT_DEEPKIT, str(tmp_path), *names)
+
+
+def test_every_case_takes_a_step_on_two_devices():
+    assert f"trained {len(CASES)}" in run(TWO_DEVICES)

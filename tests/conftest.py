@@ -1,0 +1,28 @@
+"""What every test shares: a quiet TensorFlow, and no state of one test seen by the next."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def clean_keras():
+    """Give every test the same names, seeds and precision."""
+    import keras
+
+    keras.utils.clear_session(free_memory=False)
+    keras.utils.set_random_seed(0)
+    policy = keras.config.dtype_policy()
+    yield
+    keras.config.set_dtype_policy(policy)
+
+
+@pytest.fixture
+def tfds_dir():
+    """Return the folder of prepared data sets, or skip where there is none."""
+    folder = os.environ.get("TFDS_DATA_DIR", "")
+    if not os.path.isdir(os.path.join(folder, "mnist")):
+        pytest.skip("needs a prepared MNIST: set TFDS_DATA_DIR to a folder that has it")
+    return folder
