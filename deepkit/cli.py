@@ -1,0 +1,261 @@
+"""The `deepkit` command: list, run, summary, doctor, results.
+
+TensorFlow is imported only by the commands that need it, and its start-up lines are kept from the screen in this
+process alone; a user's own TF_CPP_MIN_LOG_LEVEL is respected and then nothing is silenced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import faulthandler
+import importlib
+import math
+import os
+import re
+import shlex
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+import deepkit
+from deepkit import catalogue
+from deepkit._console import console, say
+from deepkit.recipe import Recipe, Settings
+
+HELP = """\
+[bold]deepkit[/]: canonical deep-learning architectures, reproduced with one command each.
+
+  deepkit list                      the recipes, their papers and what they show
+  deepkit run NAME \\[flags]          train, evaluate, and set measured beside claimed
+  deepkit run NAME --help           the recipe's settings; every one is a flag
+  deepkit run NAME --quick          a smoke run of seconds
+  deepkit summary NAME \\[flags]      the network's layers and parameters, without data
+  deepkit doctor                    what works on this machine, and how to mend what does not
+  deepkit results \\[flags]           the recorded results; --write or --check a README
+  deepkit --version
+
+  --traceback or DEEPKIT_TRACEBACK=1 shows where an error came from.
+"""
+USAGE, FAILED, INTERRUPTED = 2, 1, 130
+_NOISE = re.compile(rb"(WARNING: All log messages before absl|[IW]\d{4} |To enable the following instructions:)")
+
+
+class UsageError(ValueError):
+    """A command line that means nothing; exit code 2."""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code: 0 done, 1 failed, 2 misused, 130 interrupted."""
+    words = list(sys.argv[1:] if args is None else args)
+    return guarded(lambda: _dispatch([word for word in words if word != "--traceback"]), words)
+
+
+def _dispatch(words: Sequence[str]) -> int:
+    command, *rest = words or ["--help"]
+    if command in ("--help", "-h", "help"):
+        console().print(HELP)
+        return 0
+    if command in ("--version", "version"):
+        say(f"deepkit {deepkit.__version__}")
+        return 0
+    if command not in COMMANDS:
+        close = difflib.get_close_matches(command, COMMANDS, n=1, cutoff=0.4)
+        hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(COMMANDS)}"
+        raise UsageError(f"no command is called {command!r}; {hint} `deepkit --help` explains them.")
+    return COMMANDS[command](rest)
+
+
+def guarded(work: Callable[[], int], words: Sequence[str] | None = None) -> int:
+    """Do `work`; print what is expected to go wrong as a short message, and return an exit code."""
+    words = sys.argv[1:] if words is None else words
+    try:
+        return work()
+    except KeyboardInterrupt:
+        _complain(f"\nInterrupted. {_how_to_go_on(words)}")
+        return INTERRUPTED
+    except (UsageError, catalogue.UnknownRecipe) as error:
+        _complain(str(error))
+        return USAGE
+    except Exception as error:
+        if not _expected(error) or "--traceback" in words or os.environ.get("DEEPKIT_TRACEBACK") == "1":
+            traceback.print_exc()
+        _complain(f"{type(error).__name__}: {error}")
+        return FAILED
+
+
+def _expected(error: Exception) -> bool:
+    return isinstance(error, ValueError | OSError)
+
+
+def _how_to_go_on(words: Sequence[str]) -> str:
+    same = shlex.join([Path(sys.argv[0]).name, *words])
+    if any(word.split("=")[0] in ("--run-dir", "--run_dir") for word in words):
+        return f"To go on where it stopped, the same command: {same}"
+    return f"Nothing was kept. With --run-dir FOLDER a run goes on where it stopped: {same} --run-dir runs/1"
+
+
+def _complain(message: str) -> None:
+    Console(stderr=True, soft_wrap=True, highlight=False).print(escape(message), style="red")
+
+
+def _list(args: Sequence[str]) -> int:
+    @dataclass(frozen=True)
+    class List:
+        """Show the recipes that are installed, their papers' year and what they show."""
+
+    _parse(List, args, "deepkit list")
+    table = Table(box=None, pad_edge=False)
+    for heading in ("recipe", "year", "what it shows"):
+        table.add_column(heading, no_wrap=heading != "what it shows")
+    for entry in catalogue.entries():
+        text = f"[red]cannot be used: {escape(entry.problem)}[/]" if entry.problem else escape(entry.summary)
+        table.add_row(entry.name, str(entry.year or ""), text)
+    console().print(table, soft_wrap=False)
+    return 0
+
+
+def _run(args: Sequence[str]) -> int:
+    recipe, rest = _named(args, "run")
+    return run_recipe(recipe, rest, prog=f"deepkit run {recipe.name}")
+
+
+def run_recipe(recipe: Recipe, args: Sequence[str] | None, *, prog: str) -> int:
+    """Run a recipe under the config that `args` (default: the process's) say, and return the exit code."""
+    from deepkit.recipe import run
+
+    words = [word for word in (sys.argv[1:] if args is None else args) if word != "--traceback"]
+    run(recipe, config_from(recipe, words, prog=prog))
+    return 0
+
+
+def config_from(recipe: Recipe, args: Sequence[str], *, prog: str) -> Settings:
+    """Return the config that flags say; `--quick` shrinks every setting that no flag gives."""
+    config = _parse(recipe.config, args, prog, about=recipe.paper.cite())
+    return _parse(recipe.config, args, prog, default=recipe.config.smoke()) if config.quick else config
+
+
+def _summary(args: Sequence[str]) -> int:
+    recipe, rest = _named(args, "summary")
+    config = config_from(recipe, rest, prog=f"deepkit summary {recipe.name}")
+    with config.plan():
+        model = recipe.build(config)
+    say(f"{recipe.definition(config)!r}\n")
+    model.summary(print_fn=lambda line, **_: say(line))
+    trainable = sum(math.prod(w.shape) for w in model.trainable_weights)
+    say(f"{model.count_params():,} parameters, {trainable:,} of them trainable")
+    return 0
+
+
+def _named(args: Sequence[str], command: str) -> tuple[Recipe, list[str]]:
+    name, *rest = args or [""]
+    if not name or name.startswith("-"):
+        known = ", ".join(entry.name for entry in catalogue.entries())
+        if name in ("-h", "--help"):
+            say(f"usage: deepkit {command} NAME [flags]\n\nNAME is one of: {known}")
+            raise SystemExit(0)
+        raise UsageError(f"usage: deepkit {command} NAME [flags], NAME being one of: {known}")
+    entry = catalogue.entry(name)
+    quiet_tensorflow()
+    return entry.load(), rest
+
+
+def _doctor(args: Sequence[str]) -> int:
+    from deepkit.doctor import Options, examine
+
+    options = _parse(Options, args, "deepkit doctor")
+    quiet_tensorflow(missing_ok=True)
+    return examine(options)
+
+
+@dataclass(frozen=True)
+class Results:
+    """Show the recorded results, or bring a file that shows them up to date."""
+
+    write: Path | None = None
+    """Markdown file whose table, between its results markers, is brought up to date."""
+    check: Path | None = None
+    """Markdown file whose table is checked; exit code 1 when it is out of date."""
+    page: str | None = None
+    """Recipe whose documentation page is printed."""
+    package: str = "recipes"
+    """Package of recipes whose results are shown."""
+
+
+def _results(args: Sequence[str]) -> int:
+    from deepkit import results
+
+    options = _parse(Results, args, "deepkit results")
+    if options.page:
+        catalogue.entry(options.page)
+        quiet_tensorflow()
+        say(results.render_page(options.page))
+    elif options.write:
+        changed = results.write(options.write, package=options.package)
+        say(f"{options.write}: {'written' if changed else 'was up to date'}")
+    elif options.check:
+        results.check(options.check, package=options.package)
+        say(f"{options.check}: up to date")
+    else:
+        say(results.table_of(options.package))
+    return 0
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "list": _list,
+    "run": _run,
+    "summary": _summary,
+    "doctor": _doctor,
+    "results": _results,
+}
+
+
+def _parse(kind: type[Any], args: Sequence[str], prog: str, *, about: str | None = None, default: Any = None) -> Any:
+    import tyro  # here, not above: `deepkit --help` answers at once
+
+    given = {} if default is None else {"default": default}
+    try:
+        return tyro.cli(kind, prog=prog, description=about, args=list(args), **given)
+    except SystemExit as stop:
+        if stop.code:
+            _complain(f"`{prog} --help` shows what there is.")
+        raise
+
+
+def quiet_tensorflow(*, missing_ok: bool = False) -> None:
+    """Import TensorFlow without its start-up lines, unless the user has set TF_CPP_MIN_LOG_LEVEL.
+
+    The first lines come while its libraries are loaded, before any of its settings apply; so the import runs with
+    standard error put aside, and all but those lines is printed afterwards.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ or "tensorflow" in sys.modules:
+        return
+    # Without an NVIDIA card the missing driver is reported as an error (level 2), which it is not.
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2" if Path("/dev/nvidia0").exists() else "3"
+    with _standard_error_filtered(), contextlib.suppress(ImportError) if missing_ok else contextlib.nullcontext():
+        importlib.import_module("tensorflow")
+
+
+@contextlib.contextmanager
+def _standard_error_filtered() -> Iterator[None]:
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as aside, os.fdopen(os.dup(2), "wb") as real:
+        traced = faulthandler.is_enabled()
+        faulthandler.enable(real)  # should loading the libraries kill the process, say where
+        os.dup2(aside.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(real.fileno(), 2)
+            faulthandler.enable() if traced else faulthandler.disable()
+            aside.seek(0)
+            real.writelines(line for line in aside if not _NOISE.match(line))

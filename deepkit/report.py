@@ -1,0 +1,225 @@
+"""What a run of a recipe brought: the claimed beside the measured, for a terminal and for the results file."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import math
+import shlex
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+
+from deepkit import _files, machine
+from deepkit._console import console, say
+
+if TYPE_CHECKING:
+    from deepkit.recipe import Claim, Outcome, Recipe, Settings
+
+QUICK = "smoke run, not a result"
+STAND_IN = "not comparable with the paper"
+PLACES = ("run_dir", "data_dir", "record")  # where things lie: never part of what was measured
+REPEATS = ("seed", "seeds", "devices", "jit_compile", "quick")  # how it was measured: not which experiment it is
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One metric over all seeds.
+
+    >>> Measured((0.80, 0.84, 0.85)).text("%")
+    '0.830 ± 0.026 %'
+    >>> Measured((1.0, 0.0, 1.0)).text()
+    '2 of 3'
+    """
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Mean over the seeds."""
+        return statistics.fmean(self.values)
+
+    @property
+    def std(self) -> float | None:
+        """Sample standard deviation over the seeds; None for a single one."""
+        return statistics.stdev(self.values) if len(self.values) > 1 else None
+
+    def text(self, unit: str = "") -> str:
+        """Return mean and spread to the digits that mean something; yes-or-no metrics as a count."""
+        if len(self.values) > 1 and set(self.values) <= {0.0, 1.0}:
+            return f"{sum(self.values):.0f} of {len(self.values)}"
+        if self.std and math.isfinite(self.std):
+            digits = min(max(1 - math.floor(math.log10(self.std)), 0), 6)
+            number = f"{self.mean:.{digits}f} ± {self.std:.{digits}f}"
+        else:
+            number = f"{self.mean:.4g}" + (" ± 0" if self.std is not None else "")
+        return f"{number} {unit}".rstrip()
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of one command: every number with what is needed to judge it."""
+
+    recipe: Recipe
+    config: Settings
+    outcomes: tuple[Outcome, ...]
+    seconds: tuple[float, ...]
+    pictures: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, recipe: Recipe, config: Settings, outcomes: Sequence[Outcome], seconds: Sequence[float]) -> Report:
+        """Return the report of finished repeats; its pictures are drawn where they will be kept."""
+        report = cls(recipe, config, tuple(outcomes), tuple(seconds))
+        if not (config.run_dir or config.record):
+            return report
+        pictures = {name: path.read_bytes() for name, path in outcomes[0].pictures.items() if path.exists()}
+        figures = recipe.draw(config, outcomes) if recipe.draw else {}
+        pictures |= {name: _png(figure) for name, figure in figures.items()}
+        return dataclasses.replace(report, pictures=pictures)
+
+    @property
+    def measured(self) -> dict[str, Measured]:
+        """Every metric over the seeds, in the order in which the recipe gave them."""
+        names = dict.fromkeys(name for outcome in self.outcomes for name in outcome.measured)
+        return {n: Measured(tuple(float(o.measured[n]) for o in self.outcomes if n in o.measured)) for n in names}
+
+    @property
+    def comparable(self) -> bool:
+        """Whether every repeat ran on the paper's data."""
+        return all(outcome.comparable for outcome in self.outcomes)
+
+    @property
+    def data(self) -> str:
+        """What the repeats ran on, in words."""
+        return "; ".join(dict.fromkeys(outcome.data for outcome in self.outcomes))
+
+    @property
+    def command(self) -> str:
+        """The command that gives this result again, without this machine's paths."""
+        return command(self.recipe.name, self.config)
+
+    def table(self) -> Table:
+        """Return claimed beside measured; a metric without a claim stands alone."""
+        table = Table(title=f"{self.recipe.name}: {self.recipe.paper.short()}", title_justify="left")
+        for heading in ("metric", "claimed", "where", "measured", "difference"):
+            table.add_column(heading)
+        for name, measured in self.measured.items():
+            claims: list[Claim | None] = [c for c in self.recipe.claims_for(self.config) if c.metric == name]
+            for claim in claims or [None]:
+                table.add_row(*(escape(cell) for cell in self._row(name, measured, claim)))
+        return table
+
+    def _row(self, name: str, measured: Measured, claim: Claim | None) -> tuple[str, ...]:
+        if claim is None:
+            return name, "-", "-", measured.text(), ""
+        value = claim.value if isinstance(claim.value, str) else f"{claim.value:g} {claim.unit}".rstrip()
+        where = f"{claim.where} ({claim.setting})" + (f"; {claim.note}" if claim.note else "")
+        return name, value, where, measured.text(claim.unit), self._difference(measured, claim)
+
+    def _difference(self, measured: Measured, claim: Claim) -> str:
+        if isinstance(claim.value, str) or self.config.quick or not self.comparable:
+            return ""
+        gap = measured.mean - claim.value
+        if math.isclose(gap, 0.0, abs_tol=1e-9):
+            return "equal"
+        return f"{abs(gap):.2g} {'better' if (gap < 0) == claim.lower_is_better else 'worse'}"
+
+    def warnings(self) -> list[str]:
+        """Return why these numbers are not a result, where they are not; in capitals, for all to see."""
+        texts = []
+        if self.config.quick:
+            texts.append(f"--quick: {QUICK.upper()}. Leave --quick out for the real one.")
+        if not self.comparable:
+            texts.append(f"STAND-IN DATA: {STAND_IN.upper()}. Ran on {self.data}")
+        return texts
+
+    def show(self) -> None:
+        """Print the result for a person, and keep the recipe's pictures in the run folder."""
+        console().print(self.table(), soft_wrap=False)
+        for warning in self.warnings():
+            console().print(Panel(escape(warning), style="bold red"), soft_wrap=False)
+        for line in self._lines():
+            say(line)
+        if self.config.run_dir:
+            for number, (caption, picture) in enumerate(self.pictures.items(), start=1):
+                path = self.config.run_dir / f"picture{number}.png"
+                _files.write(path, picture)
+                say(f"picture    {caption}: {path}")
+
+    def _lines(self) -> list[str]:
+        hardware, versions = machine.hardware(), machine.versions()
+        lines = [
+            f"paper      {self.recipe.paper.cite()}",
+            f"data       {self.data}",
+            f"seeds      {', '.join(str(repeat.seed) for repeat in self.config.repeats())}",
+            f"time       {duration(sum(self.seconds))}",
+            f"hardware   {hardware['cpu']}, {hardware['cores']} cores, {hardware['memory']}, GPU {hardware['gpu']}",
+            f"versions   {', '.join(f'{name} {version}' for name, version in versions.items())}",
+            f"command    {self.command}",
+        ]
+        for number, text in self.recipe.deviations_for(self.config).items():
+            lines.append(f"deviation {number}: {text}")
+        notes = dict.fromkeys(note for outcome in self.outcomes for note in outcome.notes)
+        return [*lines, *(f"note: {note}" for note in notes)]
+
+
+def command(name: str, config: Settings) -> str:
+    """Return the command line of a config: what differs from the recipe's defaults, without paths."""
+    words = ["deepkit", "run", name]
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        if f.name in PLACES or value == f.default:
+            continue
+        flag = f.name.replace("_", "-")
+        if isinstance(f.default, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            values = value if isinstance(value, tuple) else (value,)
+            words += [f"--{flag}", *(str(v) for v in values)]
+    return shlex.join(words)
+
+
+def key(name: str, config: Settings, stand_in: str = "") -> str:
+    """Return what tells one experiment from another: the recipe and the settings that matter.
+
+    Seeds, paths and devices say how an experiment was run, not which one it is.
+    """
+    parts = [
+        f"{f.name}={getattr(config, f.name)}" for f in dataclasses.fields(config) if f.name not in (*PLACES, *REPEATS)
+    ]
+    return " ".join([name, *parts, *([f"data={stand_in}"] if stand_in else [])])
+
+
+def plain(config: Settings) -> dict[str, Any]:
+    """Return a config as JSON can hold it, without this machine's paths."""
+    values = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.name not in PLACES}
+    return {k: v if isinstance(v, bool | int | float | str | None) else str(v) for k, v in values.items()}
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it.
+
+    >>> duration(75)
+    '1 min 15 s'
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _png(figure: Any) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=100, bbox_inches="tight", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def slug(text: str) -> str:
+    """Return a text as a file name: letters, digits and single dashes."""
+    words = "".join(c if c.isalnum() else " " for c in text.lower()).split()
+    return "-".join(words)

@@ -1,0 +1,288 @@
+"""Recorded results: one generated JSON file, and the Markdown that README and docs render from it.
+
+The file lies in the top folder of the package that the recipes are in (`recipes/results.json`); its pictures in
+`pictures/` beside it. Nobody edits it: `deepkit run NAME --record FILE` merges a result into it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deepkit import _files, catalogue, machine
+from deepkit.report import QUICK, STAND_IN, Measured, Report, duration, key, plain, slug
+
+if TYPE_CHECKING:
+    from deepkit.recipe import Claim, Recipe
+
+FORMAT = 1
+BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+PACKAGE = "recipes"
+
+Record = dict[str, Any]
+
+
+class ResultsError(ValueError):
+    """A results file that is not one, a result that must not be recorded, or a page that is out of date."""
+
+
+def load(path: Path) -> dict[str, Record]:
+    """Return the recorded results by key; none where there is no such file.
+
+    Raises:
+        ResultsError: If the file is there and is not a results file.
+    """
+    if not path.exists():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            raise ResultsError(f"{path} has format {content['format']!r}, this deepkit reads format {FORMAT}")
+        return dict(content["results"])
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise ResultsError(
+            f"{path} is not a results file ({type(error).__name__}: {error}); it is left as it is.\n"
+            "  try restoring it from version control, or another file"
+        ) from error
+
+
+def check_recordable(path: Path, *, quick: bool) -> None:
+    """Raise now if a result could not be recorded later.
+
+    Raises:
+        ResultsError: If the run is a smoke run, or the file is not a results file.
+        OSError: If the file's folder cannot be written.
+    """
+    if quick:
+        raise ResultsError(f"--quick is a {QUICK}, and is not recorded; leave out --quick or --record")
+    load(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        raise PermissionError(f"{path} cannot be written, so the result could not be recorded")
+
+
+def record(path: Path, report: Report, *, today: Callable[[], datetime.date] = datetime.date.today) -> Path:
+    """Merge a report into a results file, in the place of an earlier result of the same experiment.
+
+    Returns:
+        The file.
+
+    Raises:
+        ResultsError: If the run was a smoke run, or the file is not a results file.
+    """
+    check_recordable(path, quick=report.config.quick)
+    name = key(report.recipe.name, report.config, "" if report.comparable else "stand-in")
+    entry = as_record(report, date=today().isoformat())
+    for number, (caption, picture) in enumerate(report.pictures.items(), start=1):
+        relative = f"pictures/{slug(name)}-{number}.png"
+        _files.write(path.parent / relative, picture)
+        entry["pictures"][caption] = relative
+    every = {**load(path), name: entry}
+    content = {"format": FORMAT, "results": dict(sorted(every.items()))}
+    _files.write(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    return path
+
+
+def as_record(report: Report, *, date: str) -> Record:
+    """Return what the results file keeps of a report."""
+    recipe, config = report.recipe, report.config
+    return {
+        "recipe": recipe.name,
+        "paper": recipe.paper.short(),
+        "command": report.command,
+        "config": plain(config),
+        "seeds": [repeat.seed for repeat in config.repeats()],
+        "metrics": {name: _metric(measured) for name, measured in report.measured.items()},
+        "claims": [_claim(claim) for claim in recipe.claims_for(config)],
+        "deviations": {str(n): text for n, text in recipe.deviations_for(config).items()},
+        "data": report.data,
+        "comparable": report.comparable,
+        "notes": list(dict.fromkeys(note for outcome in report.outcomes for note in outcome.notes)),
+        "seconds": [round(seconds, 1) for seconds in report.seconds],
+        "date": date,
+        "hardware": machine.hardware(),
+        "versions": machine.versions(),
+        "pictures": {},
+    }
+
+
+def _metric(measured: Measured) -> Record:
+    return {"values": list(measured.values), "mean": measured.mean, "std": measured.std}
+
+
+def _claim(claim: Claim) -> Record:
+    names = ("metric", "value", "unit", "where", "setting", "lower_is_better", "note")
+    return {name: getattr(claim, name) for name in names}
+
+
+def file_of(module: str) -> Path:
+    """Return where the results of a recipe's package lie; the file need not be there."""
+    return catalogue.home(module) / "results.json"
+
+
+def render_table(results: Mapping[str, Record], entries: Sequence[catalogue.Entry]) -> str:
+    """Return the recipe table of a README: one row per recorded metric that a paper states, and every recipe.
+
+    Args:
+        results: Recorded results by key.
+        entries: The recipes to list, with or without results.
+    """
+    lines = [
+        "| recipe | paper | what | the paper says | measured | time | command |",
+        "|---|---|---|---:|---:|---:|---|",
+    ]
+    for entry in entries:
+        own = [r for r in results.values() if r["recipe"] == entry.name]
+        lines += [row for r in own for row in _rows(r)] or [_unrecorded(entry)]
+    return "\n".join(lines)
+
+
+def _unrecorded(entry: catalogue.Entry) -> str:
+    return _row(f"`{entry.name}`", entry.year, entry.summary, "", "not recorded yet", "", _code(entry.name))
+
+
+def _rows(r: Record) -> list[str]:
+    rows = []
+    for name, metric in r["metrics"].items():
+        for claim in [c for c in r["claims"] if c["metric"] == name]:
+            shown = _measured(metric, claim["unit"]) + ("" if r["comparable"] else f" ({STAND_IN}: {r['data']})")
+            what = f"{name}, {claim['setting']}"
+            says = f"{_says(claim)} ({claim['where']})"
+            time = duration(sum(r["seconds"]))
+            rows.append(_row(f"`{r['recipe']}`", r["paper"], what, says, shown, time, f"`{r['command']}`"))
+    return rows
+
+
+def _row(*cells: object) -> str:
+    texts = ("" if cell is None else str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells)
+    return f"| {' | '.join(texts)} |"
+
+
+def _code(name: str) -> str:
+    return f"`deepkit run {name}`"
+
+
+def _says(claim: Mapping[str, Any]) -> str:
+    value = claim["value"]
+    return value if isinstance(value, str) else f"{value:g} {claim['unit']}".rstrip()
+
+
+def _measured(metric: Mapping[str, Any], unit: str) -> str:
+    values = tuple(metric["values"])
+    text = Measured(values).text(unit)
+    return text if len(values) == 1 or " of " in text else f"{text} ({len(values)} seeds)"
+
+
+def put(readme: str, table: str) -> str:
+    """Return a README's text with the table between its markers replaced.
+
+    Raises:
+        ResultsError: If the markers are not there, once each and in order.
+    """
+    if readme.count(BEGIN) != 1 or readme.count(END) != 1 or readme.index(BEGIN) > readme.index(END):
+        raise ResultsError(f"the file needs one {BEGIN} and, after it, one {END}")
+    before, _, rest = readme.partition(BEGIN)
+    after = rest.partition(END)[2]
+    return f"{before}{BEGIN}\n{table}\n{END}{after}"
+
+
+def table_of(package: str = PACKAGE) -> str:
+    """Return the table of all recipes of one package, from its own results file."""
+    own = [e for e in catalogue.entries() if e.module.partition(".")[0] == package]
+    results = load(file_of(own[0].module)) if own else {}
+    return render_table(results, own)
+
+
+def write(readme: Path, *, package: str = PACKAGE) -> bool:
+    """Bring a README's table up to date; return whether anything changed."""
+    old = readme.read_text(encoding="utf-8")
+    new = put(old, table_of(package))
+    if new != old:
+        _files.write(readme, new)
+    return new != old
+
+
+def check(readme: Path, *, package: str = PACKAGE) -> None:
+    """Raise if a README's table is not what the recorded results give.
+
+    Raises:
+        ResultsError: If it is out of date.
+    """
+    old = readme.read_text(encoding="utf-8")
+    if put(old, table_of(package)) != old:
+        raise ResultsError(f"the table in {readme} is out of date; try `deepkit results --write {readme}`")
+
+
+def render_page(name: str) -> str:
+    """Return the documentation page of one recipe as Markdown; imports the recipe, writes nothing.
+
+    Pictures are named relative to the results file's folder, as `file_of` gives it.
+
+    Raises:
+        UnknownRecipe: If there is no such recipe.
+        BrokenRecipe: If its module cannot be imported.
+    """
+    entry = catalogue.entry(name)
+    recipe = entry.load()
+    own = [r for r in load(file_of(entry.module)).values() if r["recipe"] == name]
+    return "\n".join([*_head(entry, recipe), *_results(own), *_deviations(recipe)]) + "\n"
+
+
+def _head(entry: catalogue.Entry, recipe: Recipe) -> list[str]:
+    claims = [_row(c.metric, _says(vars(c)), c.where, c.setting, c.note or "") for c in recipe.claims]
+    return [
+        f"# {entry.name}",
+        f"\n{entry.summary}\n",
+        *(f"- {paper.cite()}" for paper in (recipe.paper, *recipe.related)),
+        f"\n```console\n$ deepkit run {entry.name}\n$ deepkit run {entry.name} --help\n```",
+        "\n## What the numbers mean\n",
+        *(f"- **{metric}**: {meaning}" for metric, meaning in recipe.metrics.items()),
+        "\n## What the paper says\n",
+        "| number | value | where | setting | note |\n|---|---:|---|---|---|",
+        *(claims or ["| | none | | | |"]),
+    ]
+
+
+def _results(own: Sequence[Record]) -> list[str]:
+    lines = ["\n## Measured"]
+    for r in own:
+        lines += [*_measurement(r), *_pictures(r)]
+    return lines if own else [*lines, "\nNothing is recorded yet."]
+
+
+def _measurement(r: Record) -> list[str]:
+    machine_ = r["hardware"]
+    warning = [] if r["comparable"] else [f"\n**Stand-in data: {STAND_IN}.**"]
+    rows = []
+    for name, metric in r["metrics"].items():
+        claims = [c for c in r["claims"] if c["metric"] == name]
+        unit = claims[0]["unit"] if claims else ""
+        values = ", ".join(f"{value:.4g}" for value in metric["values"])
+        rows.append(_row(name, "; ".join(_says(c) for c in claims), _measured(metric, unit), values))
+    return [
+        f"\n### `{r['command']}`\n",
+        "| number | the paper says | measured (mean ± standard deviation) | per seed |\n|---|---:|---:|---|",
+        *rows,
+        *warning,
+        f"\n- data: {r['data']}",
+        f"- seeds: {', '.join(map(str, r['seeds']))}",
+        f"- time: {duration(sum(r['seconds']))} for all seeds, {r['date']}",
+        f"- hardware: {machine_['cpu']}, {machine_['cores']} cores, {machine_['memory']}, GPU {machine_['gpu']}",
+        f"- versions: {', '.join(f'{k} {v}' for k, v in r['versions'].items())}",
+        f"- deviations that apply: {', '.join(r['deviations']) or 'none'}",
+        *(f"- {note}" for note in r["notes"]),
+    ]
+
+
+def _pictures(r: Record) -> list[str]:
+    return [f"\n![{caption}]({path})\n\n*{caption}*" for caption, path in r["pictures"].items()]
+
+
+def _deviations(recipe: Recipe) -> list[str]:
+    texts = [d if isinstance(d, str) else d.text for d in recipe.deviations]
+    numbered = [f"{n}. {text}" for n, text in enumerate(texts, start=1)]
+    return ["\n## Deviations from the paper\n", *(numbered or ["None."])]
