@@ -48,9 +48,7 @@ def activation_value(owner: str, value: Any) -> str | Block | None:
     """Return an activation as a value: Keras's name, `package>name` of a registered function, or a layer."""
     if isinstance(value, keras.layers.Layer | Block):
         return as_element(value, f"{owner}: activation")
-    found = keras.saving.get_registered_name(value) if callable(value) else value
-    if callable(value) and ">" not in str(found):
-        found = _builtin_name(value)
+    found = _name_of(value) if callable(value) else value
     if found is not None and not isinstance(found, str):
         raise DefinitionError(
             f"{owner}: activation {value!r} has no name that a saved model could find it by",
@@ -153,6 +151,10 @@ def _for_layer(activation: str) -> Any:
     return activation_function(activation) if ">" in activation else activation
 
 
-def _builtin_name(value: Callable[..., Any]) -> str | None:
-    name = getattr(value, "__name__", None)
-    return name if name and getattr(keras.activations, name, None) is value else value  # type: ignore[return-value]
+def _name_of(function: Callable[..., Any]) -> Any:
+    """Return the name Keras finds a function by, or the function itself where there is none."""
+    registered = keras.saving.get_registered_name(function)
+    if keras.saving.get_registered_object(registered) is function:
+        return registered
+    name = getattr(function, "__name__", "")
+    return name if getattr(keras.activations, name, None) is function else function
