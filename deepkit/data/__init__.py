@@ -1,0 +1,20 @@
+"""Named data sets and arrays as fast, reproducible `tf.data` pipelines.
+
+Example:
+    >>> data = load("digits", say=False)
+    >>> data.train.examples, data.input_shape, data.classes
+    (1350, (8, 8, 1), 10)
+
+"""
+
+from deepkit.data.arrays import from_arrays
+from deepkit.data.augment import Affine, Augmentation, Elastic, Flip, PadCrop, Shift
+from deepkit.data.dataset import Data
+from deepkit.data.errors import DataError
+from deepkit.data.load import load
+from deepkit.data.pipeline import Pipeline
+
+__all__ = [
+    "load", "from_arrays", "Data", "Pipeline", "DataError",
+    "Augmentation", "Shift", "Flip", "PadCrop", "Affine", "Elastic",
+]  # fmt: skip
