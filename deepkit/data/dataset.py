@@ -52,11 +52,15 @@ class Data:
     class_names: tuple[str, ...] = ()
     stand_in_for: str | None = None
 
-    def describe(self) -> str:
-        """Say in one line what this is, how much of it there is and where it came from."""
+    def summary(self) -> str:
+        """Say what this is and how much of it there is, in words that hold on any machine."""
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
         counts = ", ".join(f"{part.examples:,} {name}" for name, part in parts.items() if part is not None)
-        return f"{' '.join(filter(None, (self.name, self.version)))}: {counts}; {self.origin}"
+        return f"{' '.join(filter(None, (self.name, self.version)))}: {counts}"
+
+    def describe(self) -> str:
+        """Say in one line what this is, how much of it there is and where it came from."""
+        return f"{self.summary()}; {self.origin}"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -1,0 +1,39 @@
+"""Every example in the documentation, the README and the docstrings runs."""
+
+import doctest
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+import deepkit
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+MODULES = sorted(m.name for m in pkgutil.walk_packages(deepkit.__path__, "deepkit.") if not m.name.endswith("__main__"))
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if BLOCK.search(p.read_text())], ids=lambda page: page.name)
+def test_page(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    namespace = {"__name__": "example"}
+    for number, source in enumerate(BLOCK.findall(page.read_text()), start=1):
+        exec(compile(source, f"{page.name}, example {number}", "exec"), namespace)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstrings(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    failures, _ = doctest.testmod(importlib.import_module(name), optionflags=FLAGS)
+    assert failures == 0
+
+
+def test_every_public_block_and_layer_has_an_example():
+    public = [getattr(deepkit, name) for name in deepkit.__all__ if name not in ("data", "layers", "recipe", "visualize")]
+    public += [getattr(deepkit.layers, name) for name in deepkit.layers.__all__]
+    without = [item.__name__ for item in public if ">>>" not in (item.__doc__ or "")]
+    assert without == ["Block", "DefinitionError", "Run"]  # abstract, raised, and returned
