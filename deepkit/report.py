@@ -118,8 +118,7 @@ class Report:
         if claim is None:
             return name, "-", "-", measured.text(), ""
         value = claim.value if isinstance(claim.value, str) else f"{claim.value:g} {claim.unit}".rstrip()
-        where = f"{claim.where} ({claim.setting})" + (f"; {claim.note}" if claim.note else "")
-        return name, value, where, measured.text(claim.unit), self._difference(measured, claim)
+        return name, value, claim.where, measured.text(claim.unit), self._difference(measured, claim)
 
     def _difference(self, measured: Measured, claim: Claim) -> str:
         if isinstance(claim.value, str) or self.config.quick or not self.comparable:
@@ -162,6 +161,9 @@ class Report:
             f"versions   {', '.join(f'{name} {version}' for name, version in versions.items())}",
             f"command    {self.command}",
         ]
+        for claim in self.recipe.claims_for(self.config):
+            about = f"{claim.setting}; {claim.note}" if claim.note else claim.setting
+            lines.append(f"claim      {claim.metric}, {claim.where}: {about}")
         for number, text in self.recipe.deviations_for(self.config).items():
             lines.append(f"deviation {number}: {text}")
         notes = dict.fromkeys(note for outcome in self.outcomes for note in outcome.notes)
@@ -170,13 +172,14 @@ class Report:
 
 def command(name: str, config: Settings) -> str:
     """Return the command line of a config: what differs from the recipe's defaults, without paths."""
-    words = ["deepkit", "run", name]
+    words = ["deepkit", "run", name, *(["--quick"] if config.quick else [])]
+    usual = type(config).smoke() if config.quick else type(config)()
     for f in dataclasses.fields(config):
         value = getattr(config, f.name)
-        if f.name in PLACES or value == f.default:
+        if f.name in (*PLACES, "quick") or value == getattr(usual, f.name):
             continue
         flag = f.name.replace("_", "-")
-        if isinstance(f.default, bool):
+        if isinstance(value, bool) and isinstance(getattr(usual, f.name), bool):
             words.append(f"--{flag}" if value else f"--no-{flag}")
         else:
             values = value if isinstance(value, tuple) else (value,)
@@ -217,9 +220,3 @@ def _png(figure: Any) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100, bbox_inches="tight", metadata={"Software": None})
     return buffer.getvalue()
-
-
-def slug(text: str) -> str:
-    """Return a text as a file name: letters, digits and single dashes."""
-    words = "".join(c if c.isalnum() else " " for c in text.lower()).split()
-    return "-".join(words)

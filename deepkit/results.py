@@ -7,14 +7,16 @@ The file lies in the top folder of the package that the recipes are in (`recipes
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepkit import _files, catalogue, machine
-from deepkit.report import QUICK, STAND_IN, Measured, Report, duration, key, plain, slug
+from deepkit.report import QUICK, STAND_IN, Measured, Report, duration, key, plain
 
 if TYPE_CHECKING:
     from deepkit.recipe import Claim, Recipe
@@ -77,14 +79,21 @@ def record(path: Path, report: Report, *, today: Callable[[], datetime.date] = d
     check_recordable(path, quick=report.config.quick)
     name = key(report.recipe.name, report.config, "" if report.comparable else "stand-in")
     entry = as_record(report, date=today().isoformat())
+    digest = hashlib.blake2b(name.encode(), digest_size=4).hexdigest()
     for number, (caption, picture) in enumerate(report.pictures.items(), start=1):
-        relative = f"pictures/{slug(name)}-{number}.png"
+        relative = f"pictures/{report.recipe.name}-{digest}-{number}.png"
         _files.write(path.parent / relative, picture)
         entry["pictures"][caption] = relative
     every = {**load(path), name: entry}
     content = {"format": FORMAT, "results": dict(sorted(every.items()))}
-    _files.write(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    _files.write(path, _json(content))
     return path
+
+
+def _json(content: Mapping[str, Any]) -> str:
+    """Return JSON with a list of numbers on one line, so that a diff shows one line a metric."""
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    return re.sub(r"\[\n([^\[\]{}\"]*)\]", lambda found: f"[{' '.join(found[1].split())}]", text)
 
 
 def as_record(report: Report, *, date: str) -> Record:

@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deepkit import results
+from deepkit.recipe import Claim, Deviation, Paper, run
+from deepkit.report import Measured, command, duration, key
+from tests.recipe_fakes import PAPER, Config, Trainer, fake
+
+DAY = datetime.date(2020, 1, 2)
+
+
+def recorded(path: Path, config: Config, trainer: Trainer | None = None) -> dict[str, dict]:
+    report = run(fake(trainer), config)
+    results.record(path, report, today=lambda: DAY)
+    return results.load(path)
+
+
+def test_importing_the_contract_imports_neither_tensorflow_nor_keras():
+    code = (
+        "import sys, deepkit.recipe, deepkit.cli, deepkit.results, deepkit.doctor; "
+        "print({'tensorflow', 'keras', 'matplotlib'} & set(sys.modules))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "set()"
+
+
+def test_paper_is_cited_in_full_and_in_short():
+    assert PAPER.cite() == ("Ada Lovelace, Charles Babbage, Mary Somerville (1843). A Title. A Journal, 1(2), 3-4.")
+    assert PAPER.short() == "Lovelace et al. 1843"
+    assert Paper("T", ("Ada Lovelace",), 1843, "V", "http://x").cite().endswith("V. http://x")
+
+
+def test_claims_and_deviations_follow_the_config():
+    recipe = fake()
+    assert [c.value for c in recipe.claims_for(Config())] == [0.95]
+    assert [c.value for c in recipe.claims_for(Config(distort=True))] == [0.8]
+    assert list(recipe.deviations_for(Config())) == [1, 2, 3]
+    assert list(recipe.deviations_for(Config(variant="old"))) == [1, 3]  # numbers stay
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"deviations": (Deviation("x", {"variat": "new"}),)}, r"Deviation.*\['variat'\].*Config has only"),
+        ({"claims": (Claim(metric="errr", value=1, where="p. 1", setting="s"),)}, r"say what \['errr'\] mean"),
+    ],
+)
+def test_a_contract_that_does_not_add_up_is_refused(given, text):
+    with pytest.raises(ValueError, match=text):
+        fake(**given)
+
+
+@pytest.mark.parametrize(("name", "value"), [("seeds", 0), ("epochs", 0), ("seed", -1)])
+def test_settings_refuse_nonsense(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be a whole number of at least .*, received {value}"):
+        Config(**{name: value})
+
+
+def test_smoke_shrinks_what_is_not_given():
+    assert Config.smoke() == Config(quick=True, seeds=1, epochs=1, rate=0.5)
+    assert Config.smoke(epochs=3).epochs == 3
+
+
+def test_each_repeat_has_its_own_seed_and_folder(tmp_path):
+    trainer = Trainer()
+    run(fake(trainer, draw=None), Config(seed=5, seeds=3, run_dir=tmp_path))
+    assert [c.seed for c in trainer.calls] == [5, 6, 7]
+    assert [c.run_dir for c in trainer.calls] == [tmp_path / f"seed{n}" for n in (5, 6, 7)]
+    assert all(c.seeds == 1 for c in trainer.calls)
+
+
+def test_the_plan_of_a_config_carries_its_overrides():
+    plan = Config(seed=9, precision="float32", devices="cpu", jit_compile=False).plan()
+    assert (plan.seed, plan.precision, plan.jit_compile) == (9, "float32", False)
+
+
+@pytest.mark.parametrize(
+    ("values", "unit", "text"),
+    [
+        ((0.80, 0.84, 0.85), "%", "0.830 ± 0.026 %"),
+        ((0.8234567,), "%", "0.8235 %"),
+        ((1.0, 0.0, 1.0), "", "2 of 3"),
+        ((4.0, 4.0), "", "4 ± 0"),
+        ((1000.0, 1400.0), "", "1200 ± 283"),
+        ((0.0,), "", "0"),
+    ],
+)
+def test_measured_shows_the_digits_that_mean_something(values, unit, text):
+    assert Measured(values).text(unit) == text
+
+
+def test_duration():
+    assert [duration(s) for s in (0.04, 75, 3700)] == ["0.0 s", "1 min 15 s", "1 h 1 min"]
+
+
+def test_the_table_sets_measured_beside_claimed(capsys):
+    run(fake(), Config(seeds=3))
+    shown = capsys.readouterr().out
+    for text in ("fake: Lovelace et al. 1843", "0.95 %", "Table 1, p. 5", "0.830 ± 0.026 %", "0.12 better"):
+        assert text in shown
+    assert "seed 1: error 0.84" in shown
+    assert "deviation 2: ReLU, not tanh (p. 3)." in shown
+    assert "data       MNIST" in shown
+    assert "seeds      0, 1, 2" in shown
+    assert "time       6.0 s" in shown
+    assert "command    deepkit run fake --seeds 3" in shown
+    assert "NOT" not in shown
+
+
+def test_a_smoke_run_and_a_stand_in_are_said_aloud(capsys):
+    run(fake(Trainer(comparable=False)), Config.smoke())
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "SMOKE RUN, NOT A RESULT" in shown
+    assert "NOT COMPARABLE WITH THE PAPER. Ran on bundled digits" in shown
+    assert "better" not in shown
+    assert "worse" not in shown
+
+
+def test_a_claim_in_words_is_shown_and_not_compared(capsys):
+    claim = Claim(metric="error", value="nearly [all] runs", where="p. 1", setting="s", note="why")
+    run(fake(claims=(claim,)), Config())
+    shown = capsys.readouterr().out
+    assert "nearly [all]" in shown
+    assert "claim      error, p. 1: s; why" in shown
+    assert "better" not in shown
+
+
+def test_command_leaves_out_defaults_and_this_machines_paths():
+    assert command("fake", Config(run_dir=Path("/x"), record=Path("y"))) == "deepkit run fake"
+    assert command("fake", Config(distort=True, rate=0.2)) == "deepkit run fake --distort --rate 0.2"
+    assert command("fake", Config.smoke(seed=2)) == "deepkit run fake --quick --seed 2"
+    assert command("fake", Config(jit_compile=False)) == "deepkit run fake --jit-compile False"
+
+
+def test_key_tells_experiments_apart_and_not_how_they_were_run():
+    assert key("fake", Config()) == key("fake", Config(seed=3, seeds=4, devices="cpu", run_dir=Path("x")))
+    assert len({key("fake", c) for c in (Config(), Config(rate=0.2), Config(precision="float32"))}) == 3
+    assert key("fake", Config()) != key("fake", Config(), "stand-in")
+
+
+def test_a_record_holds_what_is_needed_to_judge_it(tmp_path):
+    (record,) = recorded(tmp_path / "results.json", Config(seeds=3)).values()
+    assert record["command"] == "deepkit run fake --seeds 3"
+    assert record["seeds"] == [0, 1, 2]
+    assert record["metrics"]["error"]["values"] == [0.80, 0.84, 0.85]
+    assert record["metrics"]["error"]["mean"] == pytest.approx(0.83)
+    assert record["metrics"]["error"]["std"] == pytest.approx(0.02646, abs=1e-5)
+    assert record["claims"][0]["where"] == "Table 1, p. 5"
+    assert (record["data"], record["comparable"], record["date"]) == ("MNIST", True, "2020-01-02")
+    assert record["seconds"] == [2.0, 2.0, 2.0]
+    assert set(record["versions"]) == {"python", "tensorflow", "keras", "deepkit", "numpy"}
+    assert set(record["hardware"]) == {"cpu", "cores", "memory", "gpu"}
+    assert "run_dir" not in record["config"]
+    assert record["deviations"]["2"] == "ReLU, not tanh (p. 3)."
+
+
+def test_records_merge_by_experiment(tmp_path):
+    path = tmp_path / "results.json"
+    recorded(path, Config(seeds=2))
+    recorded(path, Config(distort=True))
+    every = recorded(path, Config(seeds=3))
+    assert [len(r["seeds"]) for r in every.values()] == [3, 1]
+    assert len(recorded(path, Config(), Trainer(comparable=False))) == 3  # a stand-in replaces nothing real
+
+
+def test_the_record_option_records_with_pictures(tmp_path, capsys):
+    path = tmp_path / "results.json"
+    run(fake(), Config(record=path))
+    (record,) = results.load(path).values()
+    (picture,) = record["pictures"].values()
+    assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
+    assert f"recorded in {path}" in capsys.readouterr().out
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["pictures", "results.json"]  # nothing left aside
+
+
+def test_pictures_are_kept_in_the_run_folder(tmp_path):
+    run(fake(), Config(run_dir=tmp_path))
+    assert (tmp_path / "picture1.png").exists()
+
+
+def test_a_smoke_run_is_not_recorded_and_not_even_trained(tmp_path):
+    trainer = Trainer()
+    with pytest.raises(ValueError, match="smoke run, not a result, and is not recorded"):
+        run(fake(trainer), Config.smoke(record=tmp_path / "results.json"))
+    assert not trainer.calls
+
+
+@pytest.mark.parametrize("content", ["{", '{"format": 1}', "[]", '{"format": 7, "results": {}}', "\x00"])
+def test_a_file_that_is_no_results_file_is_left_alone(tmp_path, content):
+    path = tmp_path / "results.json"
+    path.write_text(content)
+    trainer = Trainer()
+    with pytest.raises(results.ResultsError, match=r"not a results file|has format 7"):
+        run(fake(trainer), Config(record=path))
+    assert path.read_text() == content
+    assert not trainer.calls
+
+
+def test_numbers_of_one_metric_are_on_one_line(tmp_path):
+    path = tmp_path / "results.json"
+    recorded(path, Config(seeds=3))
+    assert '"values": [0.8, 0.84, 0.85]' in path.read_text()
+    assert json.loads(path.read_text())["format"] == 1
+
+
+def test_a_config_of_a_recipe_stays_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Config().seed = 3
