@@ -156,7 +156,9 @@ class Affine(Augmentation):
 
     def maps(self, images: Any, keys: Any) -> Any:
         """Draw the maps (batch, 6) from output to input pixels that `deepkit.data.warp.project` takes."""
-        drawn = random.uniform(keys, 6)
+        # In float64: float32 cosines differ in the last bit between TensorFlow's vectorised code and the scalar
+        # code it uses for the end of a batch, and an example must not depend on its place.
+        drawn = tf.cast(random.uniform(keys, 6), tf.float64)
         angle, slant = drawn[:, 0] * math.radians(self.rotation), drawn[:, 3] * self.shear
         across = tf.exp(drawn[:, 1] * math.log1p(self.scale))
         down = tf.exp(drawn[:, 2] * math.log1p(self.scale))
@@ -166,7 +168,7 @@ class Affine(Augmentation):
         x, y = (images.shape[2] - 1) / 2, (images.shape[1] - 1) / 2
         m2 = x - m0 * x - m1 * y + drawn[:, 4] * self.shift
         m5 = y - m3 * x - m4 * y + drawn[:, 5] * self.shift
-        return tf.stack([m0, m1, m2, m3, m4, m5], -1)
+        return tf.cast(tf.stack([m0, m1, m2, m3, m4, m5], -1), tf.float32)
 
 
 @dataclasses.dataclass(frozen=True)

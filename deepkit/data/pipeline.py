@@ -48,8 +48,8 @@ class Pipeline(tf.data.Dataset):
 
     Each iteration is one epoch. A training pipeline gives epoch 0, then 1, 2, ... on successive iterations, each
     with an order and augmentations that depend on (seed, epoch) alone; a look at the first batch counts as an
-    iteration, and Keras takes one at a model that is not built yet. `epochs` has no such memory. Validation and
-    test pipelines give the same batches each time. Made by `deepkit.data.load` and `from_arrays`.
+    iteration, and under a `tf.distribute` strategy Keras's `fit` takes one. `epochs` has no such memory. Validation
+    and test pipelines give the same batches each time. Made by `deepkit.data.load` and `from_arrays`.
 
     Args:
         source: where the examples come from.

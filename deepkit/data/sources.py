@@ -18,8 +18,13 @@ import tensorflow as tf
 class Source(Protocol):
     """What a `Pipeline` reads from."""
 
-    examples: int
-    kind: str
+    @property
+    def examples(self) -> int:
+        """How many examples there are."""
+
+    @property
+    def kind(self) -> str:
+        """Return "memory" or "stream"."""
 
     def batches(self, order: tuple[int, Any] | None, batch_size: int, drop_remainder: bool) -> Any:
         """Return the batches of one epoch, in file order, or shuffled by `order` = (seed, epoch)."""

@@ -1,0 +1,287 @@
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from deepkit import data as dk_data
+from deepkit.data import Affine, Elastic, Shift
+from tests.data.tiny import epoch, numbers
+
+
+def arrays(count=20, **options):
+    images = np.random.RandomState(0).randint(0, 255, (count, 6, 6, 1), "uint8")
+    images[:, 0, 0, 0] = np.arange(count)
+    return dk_data.from_arrays(images, np.arange(count) % 4, **{"batch_size": 8, **options})
+
+
+def same(left, right):
+    return len(left) == len(right) and all(
+        np.array_equal(a, b) for a, b in zip(tf.nest.flatten(left), tf.nest.flatten(right), strict=True)
+    )
+
+
+@pytest.fixture(params=["memory", "stream"])
+def tiny(request, prepared, monkeypatch):
+    """Training data with augmentation, through either path."""
+    if request.param == "stream":
+        monkeypatch.setattr("deepkit.data.memory.available", lambda: 1000)
+
+    def make(**options):
+        options = {"batch_size": 8, "validation": 0, "augment": [Affine(20), Elastic(8, 2)], "say": False, **options}
+        return dk_data.load("tiny_shapes", data_dir=prepared, **options)
+
+    return make
+
+
+def test_it_is_a_dataset_and_says_what_it_is():
+    train = arrays().train
+    assert isinstance(train, tf.data.Dataset)
+    assert (train.examples, train.batch_size, train.steps, len(train)) == (20, 8, 3, 3)
+    assert (train.seed, train.shuffled, train.exact) == (0, True, True)
+    assert repr(train) == "<Pipeline arrays train: 20 examples in 3 batches of 8>"
+    assert train.element_spec[0].shape.as_list() == [None, 6, 6, 1]
+
+
+def test_each_epoch_has_every_example_once_in_an_order_of_its_own(tiny):
+    train = tiny(augment=()).train
+    orders = [numbers(train) for _ in range(3)]
+    assert all(sorted(order) == list(range(40)) for order in orders)
+    assert len({tuple(order) for order in orders}) == 3
+
+
+def test_epochs_from_k_begin_with_the_kth_plain_epoch(tiny):
+    train = tiny().train
+    plain = [epoch(train) for _ in range(3)]
+    for start in range(3):
+        assert same(epoch(train.epochs(start).take(train.steps)), plain[start])
+    endless = epoch(train.epochs().take(3 * train.steps))
+    assert same(endless, [batch for batches in plain for batch in batches])
+
+
+def test_epochs_end_with_their_own_last_batch():
+    train = arrays().train
+    assert [len(y) for _, y in epoch(train.epochs(4).take(7))] == [8, 8, 4, 8, 8, 4, 8]
+    assert tf.data.experimental.cardinality(train.epochs()).numpy() == tf.data.INFINITE_CARDINALITY
+
+
+def test_global_seeds_change_nothing(tiny):
+    first = epoch(tiny().train)
+    tf.random.set_seed(99)
+    assert same(epoch(tiny().train), first)
+
+
+def test_seeds_differ(tiny):
+    train = tiny().train
+    assert not same(epoch(train.reseed(1)), epoch(train.reseed(2)))
+    assert same(epoch(train.reseed(5)), epoch(tiny(seed=5).train))
+
+
+def test_evaluation_is_in_order_plain_and_the_same_each_time(tiny):
+    test = tiny().test
+    assert not test.shuffled
+    assert same(epoch(test), epoch(test))
+    assert same(epoch(test), epoch(test.epochs(3).take(test.steps)))
+
+
+def test_memory_and_stream_give_the_same_examples(prepared, monkeypatch):
+    def make():
+        return dk_data.load("tiny_shapes", data_dir=prepared, augment=[Affine(20), Shift(1)], batch_size=8, say=False)
+
+    def by_number(train):
+        unaugmented = train.arrays()
+        assert len(unaugmented[0]) == train.examples
+        batches = epoch(train.epochs(2).take(train.steps))
+        return unaugmented, sorted(image.tobytes() for x, _ in batches for image in x)
+
+    held = make()
+    monkeypatch.setattr("deepkit.data.memory.available", lambda: 1000)
+    streamed = make()
+    assert "read anew in each epoch" in streamed.describe()
+    assert "read anew" not in held.describe()
+    for part in ("train", "validation", "test"):
+        assert same(getattr(held, part).arrays(), getattr(streamed, part).arrays())
+    (plain, pixels), (streamed_plain, streamed_pixels) = by_number(held.train), by_number(streamed.train)
+    assert same(plain, streamed_plain)
+    assert pixels == streamed_pixels  # the same augmentation of each example, in another order
+
+
+def test_augmentation_does_not_depend_on_the_batch_size(tiny):
+    train = tiny().train
+
+    def pixels(batch_size):
+        batches = epoch(train.rebatch(batch_size).epochs(1).take(-(-40 // batch_size)))
+        return np.concatenate([x for x, _ in batches])
+
+    np.testing.assert_array_equal(pixels(7), pixels(64))
+
+
+def test_rebatch_keeps_the_order():
+    train = arrays().train
+    assert numbers(train.rebatch(3)) == numbers(arrays().train)
+    assert train.rebatch(3).steps == 7
+    dropped = train.rebatch(drop_remainder=True)
+    assert (dropped.steps, [len(y) for _, y in epoch(dropped)]) == (2, [8, 8])
+    assert dropped.element_spec[1].shape.as_list() == [8]
+    assert isinstance(train.rebatch(5), dk_data.Pipeline)
+
+
+def test_rebatch_as_tf_distribute_calls_it():
+    halves = arrays().train.rebatch(tf.constant([4, 4], tf.int64))
+    assert [len(y) for _, y in epoch(halves)] == [4, 4, 4, 4, 4]
+
+
+def test_augment_adds_to_the_chain_and_leaves_the_original():
+    data = arrays(augment=[Shift(1)])
+    more = data.train.augment(Affine(10))
+    assert same(epoch(more), epoch(arrays(augment=[Shift(1), Affine(10)]).train))
+    assert not same(epoch(data.train.epochs().take(3)), epoch(more.epochs().take(3)))
+
+
+def test_arrays_are_plain_and_in_order():
+    x, y = arrays(augment=[Shift(2)]).train.arrays(5)
+    assert (x[:, 0, 0, 0] * 255).round().tolist() == [0, 1, 2, 3, 4]
+    assert y.tolist() == [0, 1, 2, 3, 0]
+    assert x.max() <= 1
+    assert len(arrays().train.arrays()[0]) == 20
+    assert len(dk_data.from_arrays(np.zeros((5, 2))).train.arrays(99)) == 1
+
+
+def test_fingerprint_changes_with_whatever_changes_the_batches():
+    base = arrays()
+    images = np.zeros((20, 6, 6, 1), "uint8")
+    others = [
+        base.train.rebatch(4), base.train.rebatch(drop_remainder=True), base.train.reseed(1),
+        base.train.augment(Shift(1)), base.train.augment(Shift(2)), arrays(validation=4).train,
+        arrays(map=lambda x: x / 255).train,
+        arrays(map=lambda x: x / 254).train, arrays(shuffle=False).train, arrays(name="other").train,
+        dk_data.from_arrays(images, np.arange(20) % 4, batch_size=8).train,
+    ]  # fmt: skip
+    prints = [base.train.fingerprint, *(other.fingerprint for other in others)]
+    assert len(set(prints)) == len(prints)
+    assert arrays().train.fingerprint == base.train.fingerprint
+
+
+PROCESS = """
+import hashlib, sys
+import numpy as np
+from deepkit import data as dk_data
+from deepkit.data import Affine, Elastic, memory
+
+scale = 255.0
+for available in (2**40, 1000):
+    memory.available = lambda: available
+    train = dk_data.load("tiny_shapes", data_dir=sys.argv[1], batch_size=8, augment=[Affine(20), Elastic(8, 2)], seed=3,
+                         map=lambda x: x / scale if "a" in {"a", "b", "c"} else x, say=False).train
+    text = b"".join(x.numpy().tobytes() + y.numpy().tobytes() for x, y in train.epochs(2).take(2 * train.steps))
+    print(hashlib.sha256(text).hexdigest(), train.fingerprint)
+"""
+
+
+def test_a_fresh_process_gives_the_same_batches_and_fingerprint(prepared):
+    """Twice in other processes, with other hash seeds, through both paths; TFDS has no code for the set there."""
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", PROCESS, str(prepared)],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={"PATH": "", "PYTHONHASHSEED": seed, "TF_CPP_MIN_LOG_LEVEL": "3", "HOME": str(prepared)},
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert runs[0] == runs[1]
+    assert len(set(runs[0].split())) == 4
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda train: train.epochs(-1), "start must be 0 or more, received -1"),
+        (lambda train: train.rebatch(0), "batch_size must be a whole number above 0, received 0"),
+        (lambda train: train.rebatch(2.5), "batch_size must be a whole number above 0, received 2.5"),
+        (lambda train: train.rebatch(32, drop_remainder=True), "leaves no batch: there are only 20 examples"),
+        (lambda train: train.reseed(-3), "seed must be a whole number from 0"),
+        (lambda train: train.arrays(0), "limit must be at least 1, received 0"),
+    ],
+)
+def test_wrong_arguments_are_named(make, text):
+    with pytest.raises(ValueError, match=text):
+        make(arrays().train)
+
+
+def classifier(shape=(6, 6, 1)):
+    model = keras.Sequential([keras.Input(shape), keras.layers.Flatten(), keras.layers.Dense(4)])
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    return model
+
+
+def test_keras_trains_evaluates_and_predicts_on_it(tiny):
+    data = tiny(validation=8)
+    model = classifier()
+    history = model.fit(data.train, validation_data=data.validation, epochs=2, verbose=0, shuffle=False).history
+    assert len(history["val_loss"]) == 2
+    assert model.predict(data.test, verbose=0).shape == (10, 4)
+    assert np.isfinite(model.evaluate(data.test, verbose=0)).all()
+
+
+def test_keras_sees_epoch_0_1_2():
+    data = arrays(augment=[Shift(2)])
+    plain, stateless = classifier(), classifier()
+    stateless.set_weights(plain.get_weights())
+    plain.fit(data.train, epochs=3, verbose=0, shuffle=False)
+    stateless.fit(data.train.epochs(), steps_per_epoch=data.train.steps, epochs=3, verbose=0, shuffle=False)
+    for left, right in zip(plain.get_weights(), stateless.get_weights(), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def test_other_dataset_methods_work(tiny):
+    train = tiny().train
+    assert len(list(train.take(2))) == 2
+    assert next(iter(train.map(lambda x, y: x * 2))).shape == (8, 6, 6, 1)
+    assert len(list(train.repeat(2))) == 2 * train.steps
+
+
+STRATEGY = """
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+import keras, numpy as np, sys
+from deepkit import data as dk_data
+from deepkit.data import Affine, memory
+
+def make():
+    data = dk_data.load("tiny_shapes", data_dir=sys.argv[1], batch_size=8, augment=[Affine(20)], say=False)
+    dense = keras.layers.Dense(4, kernel_initializer="ones")
+    model = keras.Sequential([keras.Input((6, 6, 1)), keras.layers.Flatten(), dense])
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return data, model
+
+for available in (2**40, 1000):
+    memory.available = lambda: available
+    found = []
+    for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
+        with strategy.scope():
+            data, model = make()
+            train = data.train.rebatch(drop_remainder=True)
+            model.fit(train.epochs(), steps_per_epoch=train.steps, epochs=2, verbose=0, shuffle=False)
+            found.append(np.concatenate([w.ravel() for w in model.get_weights()]))
+            model.fit(train, validation_data=data.validation, epochs=2, verbose=0, shuffle=False)
+    np.testing.assert_allclose(*found, atol=1e-5)
+    batches = strategy.experimental_distribute_dataset(train)
+    sizes = [[part.shape[0] for part in strategy.experimental_local_results(x)] for x, _ in batches]
+    assert sizes == [[4, 4]] * train.steps, sizes
+print("equal")
+"""
+
+
+def test_two_devices_train_as_one(prepared):
+    done = subprocess.run([sys.executable, "-c", STRATEGY, str(prepared)], capture_output=True, text=True)
+    assert done.stdout.strip() == "equal", done.stderr[-2000:]
+
+
+def test_the_order_is_what_it_was():
+    # a change of this order changes every recorded result
+    assert numbers(arrays().train.reseed(7).epochs(3).take(1)) == [0, 16, 3, 7, 12, 5, 2, 9]

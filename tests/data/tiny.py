@@ -1,0 +1,64 @@
+"""Tiny TFDS data sets, and a look at a pipeline's batches."""
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+IMAGES, CLASSES = 40, 4
+
+
+class TinyShapes(tfds.core.GeneratorBasedBuilder):
+    """Grey 6x6 images whose top left pixel is their number."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        features = {
+            "image": tfds.features.Image(shape=(6, 6, 1)),
+            "label": tfds.features.ClassLabel(num_classes=CLASSES),
+        }
+        return tfds.core.DatasetInfo(
+            builder=self, features=tfds.features.FeaturesDict(features), supervised_keys=("image", "label")
+        )
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._examples(0, IMAGES), "test": self._examples(IMAGES, IMAGES + 10)}
+
+    def _generate_examples(self, start, stop):
+        yield from self._examples(start, stop)
+
+    def _examples(self, start, stop):
+        for i in range(start, stop):
+            image = np.random.RandomState(i).randint(0, 255, (6, 6, 1), "uint8")
+            image[0, 0] = i
+            yield i, {"image": image, "label": i % CLASSES}
+
+
+class TinyPhotos(tfds.core.GeneratorBasedBuilder):
+    """Colour images of two sizes, with a name and no supervised keys."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        features = {"photo": tfds.features.Image(shape=(None, None, 3)), "name": tfds.features.Text()}
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._examples()}
+
+    def _generate_examples(self):
+        yield from self._examples()
+
+    def _examples(self):
+        for i in range(20):
+            yield i, {"photo": np.full((8 + i % 2, 10, 3), i, "uint8"), "name": f"photo {i}"}
+
+
+def epoch(pipeline):
+    """Return all batches of one iteration, as NumPy arrays."""
+    return [tf.nest.map_structure(lambda leaf: leaf.numpy(), batch) for batch in pipeline]
+
+
+def numbers(pipeline, times=255):
+    """Return the number that each image of an iteration carries in its corner."""
+    return [round(float(image[0, 0, 0]) * times) for x, _ in epoch(pipeline) for image in x]
