@@ -30,6 +30,7 @@ import deepkit
 from deepkit import catalogue
 from deepkit._console import console, say
 from deepkit.recipe import Recipe, Settings
+from deepkit.report import flags
 
 HELP = """\
 [bold]deepkit[/]: canonical deep-learning architectures, reproduced with one command each.
@@ -140,7 +141,9 @@ def run_recipe(recipe: Recipe, args: Sequence[str] | None, *, prog: str) -> int:
 def config_from(recipe: Recipe, args: Sequence[str], *, prog: str) -> Settings:
     """Return the config that flags say; `--quick` shrinks every setting that no flag gives."""
     config = _parse(recipe.config, args, prog, about=recipe.paper.cite())
-    return _parse(recipe.config, args, prog, default=recipe.config.smoke()) if config.quick else config
+    if not config.quick:
+        return config
+    return _parse(recipe.config, [*flags(recipe.config, recipe.config.QUICK), *args], prog)  # the last of a flag counts
 
 
 def _summary(args: Sequence[str]) -> int:
@@ -218,12 +221,11 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
 }
 
 
-def _parse(kind: type[Any], args: Sequence[str], prog: str, *, about: str | None = None, default: Any = None) -> Any:
+def _parse(kind: type[Any], args: Sequence[str], prog: str, *, about: str | None = None) -> Any:
     import tyro  # here, not above: `deepkit --help` answers at once
 
-    given = {} if default is None else {"default": default}
     try:
-        return tyro.cli(kind, prog=prog, description=about, args=list(args), **given)
+        return tyro.cli(kind, prog=prog, description=about, args=list(args))
     except SystemExit as stop:
         if stop.code:
             _complain(f"`{prog} --help` shows what there is.")

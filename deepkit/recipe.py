@@ -165,7 +165,7 @@ class Outcome:
 
     Args:
         measured: Numbers by metric name, in the order in which to show them.
-        data: What it was trained on, in words: `Data.describe()`.
+        data: What it was trained on, in words: `Data.summary()`.
         comparable: False when the data only stands in for the paper's.
         model: The trained model, or None.
         pictures: Image files by caption.

@@ -171,20 +171,28 @@ class Report:
 
 
 def command(name: str, config: Settings) -> str:
-    """Return the command line of a config: what differs from the recipe's defaults, without paths."""
-    words = ["deepkit", "run", name, *(["--quick"] if config.quick else [])]
-    usual = type(config).smoke() if config.quick else type(config)()
-    for f in dataclasses.fields(config):
-        value = getattr(config, f.name)
-        if f.name in (*PLACES, "quick") or value == getattr(usual, f.name):
-            continue
-        flag = f.name.replace("_", "-")
-        if isinstance(value, bool) and isinstance(getattr(usual, f.name), bool):
+    """Return the command line of a config: only what must be said to get it, and no paths of this machine."""
+    make = type(config).smoke if config.quick else type(config)
+    said = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.name not in (*PLACES, "quick")}
+    wanted = plain(config)
+    for field_name in list(said):
+        rest = {name: value for name, value in said.items() if name != field_name}
+        if plain(make(**rest)) == wanted:
+            said = rest
+    return shlex.join(["deepkit", "run", name, *(["--quick"] if config.quick else []), *flags(type(config), said)])
+
+
+def flags(config: type[Settings], values: Mapping[str, Any]) -> list[str]:
+    """Return field values as the flags that give them."""
+    usual = {f.name: f.default for f in dataclasses.fields(config)}
+    words = []
+    for name, value in values.items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool) and isinstance(usual[name], bool):
             words.append(f"--{flag}" if value else f"--no-{flag}")
         else:
-            values = value if isinstance(value, tuple) else (value,)
-            words += [f"--{flag}", *(str(v) for v in values)]
-    return shlex.join(words)
+            words += [f"--{flag}", *(str(part) for part in (value if isinstance(value, tuple) else (value,)))]
+    return words
 
 
 def key(name: str, config: Settings, stand_in: str = "") -> str:

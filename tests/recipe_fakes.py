@@ -30,6 +30,12 @@ class Config(Settings):
     """Step size."""
     epochs: int = 20
     """Passes."""
+    width: int = 0
+    """Units; 0 for the variant's own."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "width", self.width or {"old": 3, "new": 7}[self.variant])
 
 
 @dataclass

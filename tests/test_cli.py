@@ -81,6 +81,11 @@ def test_quick_shrinks_only_what_no_flag_gives(trainer):
     assert (config.quick, config.epochs, config.rate) == (True, 20, 0.5)
 
 
+def test_quick_leaves_a_setting_that_follows_from_another_to_follow(trainer):
+    assert cli.main(["run", "fake", "--quick", "--variant", "old"]) == 0
+    assert trainer.calls[0].width == 3
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [
@@ -197,5 +202,5 @@ def test_a_recorded_run_from_the_command_line(trainer, tmp_path):
     path = tmp_path / "results.json"
     assert cli.main(["run", "fake", "--record", str(path)]) == 0
     assert list(json.loads(path.read_text())["results"]) == [
-        "fake epochs=20 precision=auto variant=new distort=False rate=0.1"
+        "fake epochs=20 precision=auto variant=new distort=False rate=0.1 width=7"
     ]

@@ -137,6 +137,8 @@ def test_command_leaves_out_defaults_and_this_machines_paths():
     assert command("fake", Config(run_dir=Path("/x"), record=Path("y"))) == "deepkit run fake"
     assert command("fake", Config(distort=True, rate=0.2)) == "deepkit run fake --distort --rate 0.2"
     assert command("fake", Config.smoke(seed=2)) == "deepkit run fake --quick --seed 2"
+    assert command("fake", Config(variant="old")) == "deepkit run fake --variant old"  # its width follows from it
+    assert command("fake", Config(variant="old", width=7)) == "deepkit run fake --variant old --width 7"
     assert command("fake", Config(jit_compile=False)) == "deepkit run fake --jit-compile False"
 
 
