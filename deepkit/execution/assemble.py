@@ -1,0 +1,238 @@
+"""From what `fit` was given to a compiled model: built under the plan, or checked against it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from deepkit.execution import strategy
+from deepkit.execution.feed import Feed
+from deepkit.execution.plan import Plan
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """A compiled model and, in words, what it is and what it is trained with.
+
+    Args:
+        model: Ready for `model.fit`.
+        plan: The plan as it holds for this model.
+        definition: The code of the definition, or a hash of the config of a model that came compiled.
+        optimizer: As code.
+        loss: As code.
+        metrics: As code.
+    """
+
+    model: keras.Model
+    plan: Plan
+    definition: str
+    optimizer: str
+    loss: str
+    metrics: tuple[str, ...]
+
+
+def assemble(net: Any, feed: Feed, plan: Plan, optimizer: Any, loss: Any, metrics: Any) -> Assembled:
+    """Build and compile a definition, or take a compiled model; call it with the plan in force.
+
+    Raises:
+        TypeError: `net` is neither a definition nor a model.
+        ValueError: It cannot be trained so; the message says why.
+    """
+    if isinstance(net, keras.Model):
+        return _taken(net, plan, {"optimizer": optimizer, "loss": loss, "metrics": metrics})
+    if not hasattr(net, "build") or isinstance(net, type | keras.layers.Layer):
+        what = f"the class {net.__name__}" if isinstance(net, type) else type(net).__name__
+        raise TypeError(
+            f"net: expected a definition or a compiled keras.Model, received {what}\n  try dk.Sequential([...])"
+        )
+    model = _built(net, feed)
+    if plan.strategy == "mirrored":
+        strategy.synchronise(model)
+    plan = _fitting(plan, model, feed)
+    optimizer = fresh(keras.optimizers.get("adam" if optimizer is None else optimizer))
+    strategy.check_optimizer(optimizer, plan.devices)
+    loss, metrics = _objective(net, model, feed, loss, metrics)
+    model.compile(
+        optimizer,
+        loss=loss,
+        metrics=metrics,
+        jit_compile=plan.jit_compile,
+        steps_per_execution=plan.steps_per_execution,
+    )
+    return Assembled(model, plan, repr(net), words(optimizer), words(loss), _all_words(metrics))
+
+
+def _built(net: Any, feed: Feed) -> keras.Model:
+    """Build the definition for the shape of the data, unless it fixes its own."""
+    inputs = feed.inputs
+    fixed = getattr(net, "entry", lambda: None)() is not None
+    if fixed or not isinstance(inputs, tf.TensorSpec):
+        model = net.build()
+        _check_input(model, inputs)
+        return model
+    if inputs.shape.rank is None:
+        raise ValueError(
+            "data: the dataset does not say the shape of its batches, which the definition needs\n"
+            "  try dk.Input(shape) as its first element, or dataset.map(... tf.ensure_shape ...)"
+        )
+    return net.build(tuple(inputs.shape[1:]))
+
+
+def _check_input(model: keras.Model, inputs: Any) -> None:
+    expected = model.input_shape
+    if not isinstance(inputs, tf.TensorSpec) or not isinstance(expected, tuple) or inputs.shape.rank is None:
+        return
+    if not inputs.shape.is_compatible_with(expected):
+        raise ValueError(
+            f"data: examples have the shape {tuple(inputs.shape[1:])}, the definition fixes {expected[1:]}\n"
+            "  try leaving the input shape out of the definition, or other data"
+        )
+
+
+def _objective(net: Any, model: keras.Model, feed: Feed, loss: Any, metrics: Any) -> tuple[Any, Any]:
+    """Return loss and metrics: those given, else those of the head."""
+    offered = None
+    if hasattr(net, "objective") and isinstance(feed.labels, tf.TensorSpec) and isinstance(model.output_shape, tuple):
+        offered = net.objective(model.output_shape, tuple(feed.labels.shape))
+    if loss is None and offered is None and not _brings_its_own(model):
+        raise ValueError(
+            f"loss: nothing in the definition says what to train it for: {_short(repr(net))}\n"
+            "  try loss='mse', or a head such as dk.Classifier(10) as its last element"
+        )
+    if loss is None and offered is not None:
+        loss = offered.loss
+    if metrics is None:
+        metrics = list(offered.metrics) if offered else []
+    return fresh(loss), keras.tree.map_structure(fresh, metrics)
+
+
+def _brings_its_own(model: keras.Model) -> bool:
+    """Tell whether a model has a loss without being given one."""
+    return bool(model.losses) or type(model).train_step is not keras.Model.train_step
+
+
+def _fitting(plan: Plan, model: keras.Model, feed: Feed) -> Plan:
+    """Return the plan as it holds for this model and this data."""
+    without = [layer.name for layer in model.layers if not layer.supports_jit]
+    if plan.jit_compile and without:
+        plan = plan.but(f"{without[0]} has no form that XLA can compile", jit_compile=False)
+    if plan.steps_per_execution > 1 and feed.steps:
+        fits = max(n for n in range(1, plan.steps_per_execution + 1) if feed.steps % n == 0)
+        if fits < plan.steps_per_execution:
+            reason = f"{plan.steps_per_execution} does not divide the {feed.steps} steps of an epoch, {fits} does"
+            plan = plan.but(reason, steps_per_execution=fits)
+    return plan
+
+
+def _taken(model: keras.Model, plan: Plan, given: dict[str, Any]) -> Assembled:
+    """Take a compiled model as it is."""
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(
+                f"{name}: the model came with its own, as a compiled model is used as it is\n"
+                f"  try model.compile({name}=...), or give dk.fit the definition"
+            )
+    if not model.compiled:
+        raise ValueError(
+            f"net: the model {model.name!r} is not compiled, so nothing says how to train it\n"
+            "  try model.compile('adam', loss=...), or give dk.fit the definition rather than definition.build(...)"
+        )
+    _check_home(model, plan)
+    if plan.strategy == "mirrored":
+        strategy.check_synchronised(model)
+        strategy.check_optimizer(model.optimizer, plan.devices)
+    plan = plan.but(
+        "the model came compiled so",
+        jit_compile=bool(model.jit_compile),
+        steps_per_execution=int(model.steps_per_execution),
+        precision=model.dtype_policy.name,
+    )
+    kept = model.get_compile_config() or {}
+    shown = [kept.get("loss"), kept.get("metrics")]
+    loss, metrics = (words(keras.saving.deserialize_keras_object(part)) if part else "none" for part in shown)
+    return Assembled(model, plan, _architecture(model), words(model.optimizer), loss, (metrics,))
+
+
+def _check_home(model: keras.Model, plan: Plan) -> None:
+    """Raise where the model's variables belong to another strategy than the plan's."""
+    home = _home(model)
+    wanted = strategy.mirrored(plan.devices) if plan.strategy == "mirrored" else None
+    if home is not wanted:
+        there = f"over {home.num_replicas_in_sync} devices of another strategy" if home else "outside any strategy"
+        raise ValueError(
+            f"net: the model was built {there}, and the plan runs on {', '.join(plan.devices)}\n"
+            "  try building and compiling it inside `with plan:`, or give dk.fit the definition"
+        )
+
+
+def _home(model: keras.Model) -> Any:
+    """Return the strategy over several devices that the model's variables live in, or None."""
+    for variable in model.variables:
+        owner = getattr(variable.value, "distribute_strategy", None)
+        if owner is not None and owner.num_replicas_in_sync > 1:
+            return owner
+    return None
+
+
+def _architecture(model: keras.Model) -> str:
+    try:
+        return model.to_json()
+    except NotImplementedError:  # a model class without get_config
+        return f"{type(model).__name__} with {model.count_params() if model.built else '?'} parameters"
+
+
+def fresh(value: Any) -> Any:
+    """Return a copy of an optimiser, loss or metric that carries no state from earlier use."""
+    kinds = (keras.optimizers.Optimizer, keras.losses.Loss, keras.metrics.Metric)
+    if not isinstance(value, kinds):
+        return value
+    try:
+        return type(value).from_config(value.get_config())
+    except (TypeError, NotImplementedError):  # a class of the user's that does not describe itself
+        return value
+
+
+def words(value: Any) -> str:
+    """Return an optimiser, loss or metric as short code: its class and what differs from the defaults."""
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(words(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key!r}: {words(item)}" for key, item in value.items()) + "}"
+    if value is None or isinstance(value, str | int | float):
+        return str(value)
+    if not hasattr(value, "get_config"):
+        return getattr(value, "__name__", repr(value))
+    inner = getattr(value, "inner_optimizer", None)
+    if inner is not None:
+        return f"LossScaleOptimizer({words(inner)})"
+    return f"{type(value).__name__}({', '.join(_said(value))})"
+
+
+def _said(value: Any) -> list[str]:
+    config = value.get_config()
+    try:
+        usual = type(value)().get_config()
+    except TypeError:
+        usual = {}
+    always = ("learning_rate",)
+    skipped = ("name", "dtype", "fn", "reduction")
+    said = [key for key in config if key in always or (key not in skipped and config[key] != usual.get(key))]
+    return [f"{key}={_plain(config[key])}" for key in said]
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict) and "class_name" in value:
+        inner = ", ".join(f"{key}={_plain(item)}" for key, item in value["config"].items() if key != "name")
+        return f"{value['class_name']}({inner})"
+    return f"{value:.6g}" if isinstance(value, float) else repr(value)
+
+
+def _all_words(metrics: Any) -> tuple[str, ...]:
+    return tuple(words(metric) for metric in metrics) if isinstance(metrics, list | tuple) else (words(metrics),)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 100 else text[:97] + "..."
