@@ -8,6 +8,7 @@ beside the claimed. Importing this module imports neither TensorFlow nor Keras.
 from __future__ import annotations
 
 import dataclasses
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from deepkit._console import say
-from deepkit.report import Report
+from deepkit.report import Report, figure
 
 if TYPE_CHECKING:
     import keras
@@ -278,7 +279,7 @@ def run(recipe: Recipe, config: Settings | None = None) -> Report:
         outcomes.append(outcome)
         seconds.append(spent if outcome.seconds is None else outcome.seconds)
         if config.seeds > 1:
-            numbers = ", ".join(f"{name} {value:.4g}" for name, value in outcome.measured.items())
+            numbers = ", ".join(f"{name} {figure(value)}" for name, value in outcome.measured.items())
             say(f"seed {repeat.seed}: {numbers} ({seconds[-1]:.1f} s)")
     report = Report.of(recipe, config, outcomes, seconds)
     report.show()
@@ -291,4 +292,6 @@ def main(recipe: Recipe, args: Sequence[str] | None = None) -> int:
     """Run a recipe as `python -m its.module`, with the flags of `deepkit run`; return the exit code."""
     from deepkit.cli import guarded, run_recipe
 
-    return guarded(lambda: run_recipe(recipe, args, prog=f"python -m {recipe.train.__module__}"))
+    spec = getattr(sys.modules[recipe.train.__module__], "__spec__", None)  # run by -m, the module is __main__
+    module = spec.name if spec else recipe.train.__module__
+    return guarded(lambda: run_recipe(recipe, args, prog=f"python -m {module}"))

@@ -55,9 +55,9 @@ class Measured:
             return f"{sum(self.values):.0f} of {len(self.values)}"
         if self.std and math.isfinite(self.std):
             digits = min(max(1 - math.floor(math.log10(self.std)), 0), 6)
-            number = f"{self.mean:.{digits}f} ± {self.std:.{digits}f}"
+            number = f"{self.mean:,.{digits}f} ± {self.std:,.{digits}f}"
         else:
-            number = f"{self.mean:.4g}" + (" ± 0" if self.std is not None else "")
+            number = figure(self.mean) + (" ± 0" if self.std is not None else "")
         return f"{number} {unit}".rstrip()
 
 
@@ -210,6 +210,15 @@ def plain(config: Settings) -> dict[str, Any]:
     """Return a config as JSON can hold it, without this machine's paths."""
     values = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.name not in PLACES}
     return {k: v if isinstance(v, bool | int | float | str | None) else str(v) for k, v in values.items()}
+
+
+def figure(value: float) -> str:
+    """Return a number to four digits, or all of them where it is a whole number.
+
+    >>> figure(61706.0), figure(0.82345)
+    ('61,706', '0.8235')
+    """
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"
 
 
 def duration(seconds: float) -> str:

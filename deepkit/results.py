@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepkit import _files, catalogue, machine
-from deepkit.report import QUICK, STAND_IN, Measured, Report, duration, key, plain
+from deepkit.report import QUICK, STAND_IN, Measured, Report, duration, figure, key, plain
 
 if TYPE_CHECKING:
     from deepkit.recipe import Claim, Recipe
@@ -270,7 +270,7 @@ def _measurement(r: Record) -> list[str]:
     for name, metric in r["metrics"].items():
         claims = [c for c in r["claims"] if c["metric"] == name]
         unit = claims[0]["unit"] if claims else ""
-        values = ", ".join(f"{value:.4g}" for value in metric["values"])
+        values = ", ".join(figure(value) for value in metric["values"])
         rows.append(_row(name, "; ".join(_says(c) for c in claims), _measured(metric, unit), values))
     return [
         f"\n### `{r['command']}`\n",

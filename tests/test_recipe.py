@@ -89,8 +89,9 @@ def test_the_plan_of_a_config_carries_its_overrides():
         ((0.8234567,), "%", "0.8235 %"),
         ((1.0, 0.0, 1.0), "", "2 of 3"),
         ((4.0, 4.0), "", "4 ± 0"),
-        ((1000.0, 1400.0), "", "1200 ± 283"),
+        ((1000.0, 1400.0), "", "1,200 ± 283"),
         ((0.0,), "", "0"),
+        ((61706.0,), "", "61,706"),
     ],
 )
 def test_measured_shows_the_digits_that_mean_something(values, unit, text):
