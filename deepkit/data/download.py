@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import pathlib
 import shutil
@@ -88,8 +90,9 @@ def urls(entry: Entry) -> list[str]:
 
 def _ask(url: str, heard: threading.Event) -> None:
     request = urllib.request.Request(url, method="HEAD")
+    opener = urllib.request.build_opener()  # urlopen would keep the proxies of its first call
     try:
-        urllib.request.urlopen(request, timeout=_PATIENCE).close()
+        opener.open(request, timeout=_PATIENCE).close()
         heard.set()
     except urllib.error.HTTPError as error:
         if error.code < 500 and error.code != 407:  # it answers, if only to say no to HEAD
@@ -102,7 +105,7 @@ def _into(entry: Entry, aside: pathlib.Path, root: pathlib.Path) -> None:
     import tensorflow_datasets as tfds
 
     config = tfds.download.DownloadConfig(manual_dir=_manual(root) if _manual(root).is_dir() else None)
-    with quiet():
+    with quiet(), contextlib.redirect_stdout(io.StringIO()):  # TFDS names the folder aside; its progress bars stay
         entry.make(aside).download_and_prepare(download_dir=aside / "downloads", download_config=config)
 
 

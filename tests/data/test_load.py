@@ -1,0 +1,343 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from deepkit import data as dk_data
+from deepkit.data import DataError, download
+from tests.data.tiny import IMAGES, TinyShapes, epoch, numbers
+
+
+def load(name="tiny_shapes", **options):
+    return dk_data.load(name, **{"say": False, "batch_size": 8, **options})
+
+
+def files(root):
+    return {str(path.relative_to(root)): path.is_file() and path.read_bytes() for path in sorted(root.rglob("*"))}
+
+
+class TinyBroken(TinyShapes):
+    """Fails halfway through its preparation."""
+
+    def _split_generators(self, dl_manager):
+        dl_manager.download_dir.joinpath("half.zip").write_bytes(b"half a download")
+        return super()._split_generators(dl_manager)
+
+    def _examples(self, start, stop):
+        raise OSError("the server hung up")
+
+
+class TinyManual(TinyShapes):
+    """Has to be fetched by a person."""
+
+    MANUAL_DOWNLOAD_INSTRUCTIONS = "Register at example.org and\n    save tiny.zip."
+
+
+@pytest.fixture
+def online(monkeypatch):
+    monkeypatch.setattr(download, "answering", lambda urls: True)
+
+
+@pytest.mark.parametrize(
+    ("validation", "counts"), [(None, (36, 4)), (0, (40, None)), (8, (32, 8)), (0.25, (30, 10)), (39, (1, 39))]
+)
+def test_parts_come_from_tfds_slices_and_never_overlap(prepared, validation, counts):
+    data = load(data_dir=prepared, validation=validation)
+    everything = numbers(load(data_dir=prepared, validation=0).train.rebatch(64))
+    train, held = numbers(data.train), numbers(data.validation) if data.validation else []
+    assert (len(train), len(held) or None) == counts
+    assert sorted(train + held) == sorted(everything) == list(range(IMAGES))
+    assert sorted(numbers(data.test)) == list(range(IMAGES, IMAGES + 10))
+    if held:
+        builder = tfds.builder("tiny_shapes", data_dir=prepared)
+        tail = builder.as_dataset(split=f"train[{counts[0]}:]", shuffle_files=False)
+        assert held == [int(example["image"][0, 0, 0]) for example in tail]
+
+
+def test_what_is_known_about_it(prepared):
+    data = load(data_dir=prepared)
+    assert (data.name, data.version, data.source) == ("tiny_shapes", "1.0.0", "prepared")
+    assert (data.input_shape, data.classes, data.class_names) == ((6, 6, 1), 4, ("0", "1", "2", "3"))
+    folder = prepared / "tiny_shapes" / "1.0.0"
+    assert data.describe() == f"tiny_shapes 1.0.0: 36 train, 4 validation, 10 test; prepared copy in {folder}"
+
+
+def test_it_says_aloud_what_it_loaded_unless_told_not_to(prepared, capsys):
+    data = dk_data.load("tiny_shapes", data_dir=prepared)
+    assert capsys.readouterr().out == f"{data.describe()}\n"
+    load(data_dir=prepared)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("name", ["tiny_shapes", "tiny_shapes:1.0.0"])
+def test_folders_are_the_argument_or_else_the_environment(prepared, tmp_path, monkeypatch, offline, name):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(prepared))
+    assert load(name).train.examples == 36
+    with pytest.raises(DataError, match="no prepared copy in"):
+        load(name, data_dir=tmp_path)
+
+
+def test_a_prepared_copy_needs_no_network_and_no_code(prepared, monkeypatch):
+    monkeypatch.setattr(download, "answering", lambda urls: pytest.fail("asked the network"))
+    monkeypatch.setattr(tfds, "list_builders", lambda **options: [])
+    assert load(data_dir=prepared).train.examples == 36
+
+
+# -- what is not there
+
+
+def test_offline_the_error_says_where_it_looked_and_what_to_do(tmp_path, offline):
+    with pytest.raises(DataError) as caught:
+        load(data_dir=tmp_path)
+    assert str(caught.value) == (
+        f"tiny_shapes 1.0.0 cannot be had: no prepared copy in {tmp_path}/tiny_shapes/1.0.0, and the network does not "
+        "answer; name a data folder with data_dir= or TFDS_DATA_DIR, connect to a network, or give fallback='digits'"
+    )
+    assert files(tmp_path) == {}
+
+
+def test_offline_the_stand_in_is_said_in_one_line(tmp_path, offline, capsys):
+    data = dk_data.load("tiny_shapes", data_dir=tmp_path, fallback="digits", image_size=28, validation=5000)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line == data.describe()
+    assert line.startswith("digits: 1,350 train, 150 validation, 297 test; bundled with scikit-learn")
+    assert line.endswith(
+        f"standing in for tiny_shapes (no prepared copy in {tmp_path}/tiny_shapes/1.0.0, and the network does not "
+        "answer): results are not comparable with tiny_shapes"
+    )
+    assert (data.stand_in_for, data.source, data.input_shape) == ("tiny_shapes", "bundled", (28, 28, 1))
+
+
+def test_the_fallback_is_not_taken_for_what_is_there(prepared):
+    data = load(data_dir=prepared, fallback="digits")
+    assert (data.name, data.stand_in_for) == ("tiny_shapes", None)
+    assert load("digits", fallback="digits").stand_in_for is None
+
+
+def test_by_hand(tmp_path, online):
+    with pytest.raises(DataError, match=r"downloaded by hand into .*manual: Register at example.org and save tiny.zip"):
+        load("tiny_manual", data_dir=tmp_path)
+
+
+# -- downloads
+
+
+def test_a_download_is_prepared_once_and_leaves_nothing_else(tmp_path, online, capsys):
+    root = tmp_path / "new" / "folder"
+    data = dk_data.load("tiny_shapes", data_dir=root)
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == f"downloading tiny_shapes 1.0.0 to {root}/tiny_shapes/1.0.0"
+    assert second.endswith(f"downloaded in {root}/tiny_shapes/1.0.0")
+    assert data.source == "downloaded"
+    assert [path.name for path in root.iterdir()] == ["tiny_shapes"]
+    assert load(data_dir=root).source == "prepared"
+
+
+@pytest.mark.parametrize("existing", [True, False])
+def test_a_failed_download_leaves_nothing_behind(tmp_path, online, existing):
+    root = tmp_path / "data"
+    if existing:
+        (root / "downloads").mkdir(parents=True)
+        (root / "downloads" / "mine.tmp.1").write_text("somebody else's")
+    before = files(tmp_path)
+    with pytest.raises(DataError, match=r"downloading tiny_broken 1.0.0 to .* failed: .*the server hung up"):
+        load("tiny_broken", data_dir=root)
+    assert files(tmp_path) == before
+
+
+def test_a_failed_download_may_fall_back(tmp_path, online):
+    data = load("tiny_broken", data_dir=tmp_path, fallback="digits")
+    assert data.stand_in_for == "tiny_broken"
+    assert "the server hung up" in data.describe()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path, online):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(DataError, match=r"downloading tiny_shapes 1.0.0 to .*file/data failed"):
+        load(data_dir=tmp_path / "file" / "data")
+    with pytest.raises(DataError, match="file is a file; give the folder that holds the prepared data sets"):
+        load(data_dir=tmp_path / "file")
+
+
+# -- damage
+
+
+def cut_shard(folder):
+    shard = next(folder.glob("*train*"))
+    shard.write_bytes(shard.read_bytes()[:-700])
+
+
+def cut_shard_between_records(folder):
+    shard = next(folder.glob("*train*"))
+    length = int.from_bytes(shard.read_bytes()[:8], "little") + 16
+    shard.write_bytes(shard.read_bytes()[length:])
+
+
+def flip_a_bit(folder):
+    shard = next(folder.glob("*test*"))
+    content = bytearray(shard.read_bytes())
+    content[60] ^= 1
+    shard.write_bytes(content)
+
+
+def overwrite(name, text="{ not json"):
+    return lambda folder: (folder / name).write_text(text)
+
+
+def remove(pattern):
+    return lambda folder: next(folder.glob(pattern)).unlink()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        cut_shard, cut_shard_between_records, flip_a_bit, remove("*train*"), remove("*test*"),
+        remove("dataset_info.json"), remove("features.json"), overwrite("dataset_info.json"),
+        overwrite("features.json"), overwrite("dataset_info.json", "{}"), overwrite("dataset_info.json", ""),
+    ],
+)  # fmt: skip
+def test_a_damaged_folder_is_named_and_kept_and_never_replaced(tmp_path, online, spoil):
+    TinyShapes(data_dir=tmp_path).download_and_prepare()
+    folder = tmp_path / "tiny_shapes" / "1.0.0"
+    spoil(folder)
+    before = files(tmp_path)
+    with pytest.raises(
+        DataError, match=r"the prepared data in .* is damaged or incomplete: .+Nothing was changed"
+    ) as caught:
+        load(data_dir=tmp_path, fallback="digits")
+    assert str(folder) in str(caught.value)
+    assert "data_dir= or TFDS_DATA_DIR" in str(caught.value)
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("spoil", [cut_shard_between_records, flip_a_bit])
+def test_damage_inside_a_stream_stops_the_epoch(tmp_path, little_memory, spoil):
+    TinyShapes(data_dir=tmp_path).download_and_prepare()
+    spoil(tmp_path / "tiny_shapes" / "1.0.0")
+    data = load(data_dir=tmp_path)
+    with pytest.raises(tf.errors.OpError):
+        [epoch(part) for part in (data.train, data.validation, data.test)]
+
+
+# -- images
+
+
+def test_images_of_several_sizes_need_image_size(prepared):
+    with pytest.raises(ValueError, match=r"images differ in size \(8x10 and 9x10, for instance\); give image_size="):
+        load("tiny_photos", data_dir=prepared)
+
+
+@pytest.mark.parametrize("available", [2**40, 1000], ids=["memory", "stream"])
+def test_images_are_resized_one_by_one(prepared, monkeypatch, available):
+    monkeypatch.setattr("deepkit.data.memory.available", lambda: available)
+    data = load("tiny_photos", data_dir=prepared, image_size=(4, 5), validation=0)
+    assert data.input_shape == {"photo": (4, 5, 3), "name": ()}
+    for batch in epoch(data.train):
+        for photo, name in zip(batch["photo"], batch["name"], strict=True):
+            np.testing.assert_allclose(photo * 255, int(name.split()[1]), atol=1e-4)
+
+
+def test_the_right_size_is_left_alone(prepared):
+    plain, sized = load(data_dir=prepared).test, load(data_dir=prepared, image_size=6).test
+    np.testing.assert_array_equal(plain.arrays()[0], sized.arrays()[0])
+
+
+# -- names and arguments
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("mnits", "no data set is called 'mnits'; did you mean 'mnist'"),
+        ("digit", "did you mean 'digits'"),
+        ("qqqqqqqq", "see tensorflow.org/datasets/catalog for all names"),
+        ("glue/sst3", "glue has no configuration 'sst3'; nearest of 12: sst2"),
+        ("mnist/big", "mnist has no configurations, so not 'big' either; load 'mnist'"),
+        ("mnist:9.9.9", "mnist has no version 9.9.9"),
+        ("no such name!", "is no name of a data set; expected forms like 'mnist', 'glue/sst2' or 'mnist:3.0.1'"),
+        ("", "is no name of a data set"),
+    ],
+)
+def test_unknown_names_need_no_network(name, text, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "answering", lambda urls: pytest.fail("asked the network"))
+    with pytest.raises(ValueError, match=text):
+        load(name, data_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"batch_size": -1}, "batch_size must be a whole number above 0, received -1"),
+        ({"validation": 1.2}, "validation=1.2 as a fraction must be"),
+        ({"validation": 40}, "validation=40 does not fit: .* there are 40 training examples"),
+        ({"image_size": 0}, r"image_size must be a number of pixels above 0, or \(height, width\), received 0"),
+        ({"image_size": (1, 2, 3)}, "image_size must be"),
+        ({"seed": 1.5}, "seed must be a whole number"),
+        ({"fallback": "mnist"}, r"fallback must be bundled \(digits, iris, wine, breast_cancer\), received 'mnist'"),
+    ],
+)
+def test_wrong_arguments_are_named(prepared, arguments, text):
+    with pytest.raises(ValueError, match=text):
+        load(data_dir=prepared, **arguments)
+
+
+def test_image_size_is_for_images():
+    with pytest.raises(ValueError, match="image_size is for images, and iris is a table of 4 numbers a row"):
+        load("iris", image_size=8)
+
+
+def test_a_name_is_text():
+    with pytest.raises(TypeError, match="name must be text such as 'mnist', received 3"):
+        load(3)
+
+
+# -- bundled
+
+
+@pytest.mark.parametrize(
+    ("name", "counts", "shape", "classes"),
+    [
+        ("digits", (1350, 150, 297), (8, 8, 1), 10),
+        ("iris", (108, 12, 30), (4,), 3),
+        ("wine", (129, 14, 35), (13,), 3),
+        ("breast_cancer", (410, 46, 113), (30,), 2),
+    ],
+)
+def test_bundled_sets(name, counts, shape, classes):
+    data = load(name)
+    assert (data.train.examples, data.validation.examples, data.test.examples) == counts
+    assert (data.input_shape, data.classes, len(data.class_names)) == (shape, classes, classes)
+    assert data.source == "bundled"
+    for part in (data.train, data.validation, data.test):
+        assert len(np.unique(part.arrays()[1])) == classes
+
+
+def test_digits_read_as_other_image_sets_do():
+    pixels = load("digits", map=lambda x: x).train.arrays()[0]
+    assert (pixels.dtype, pixels.min(), pixels.max()) == (np.float32, 0, 255)
+    assert load("digits").train.arrays()[0].max() == 1
+    assert load("digits", image_size=28).input_shape == (28, 28, 1)
+
+
+# -- the real thing
+
+
+def test_mnist_is_split_as_tfds_slices_it(tfds_dir):
+    data = load("mnist", data_dir=tfds_dir, validation=5000)
+    assert "mnist 3.0.1: 55,000 train, 5,000 validation, 10,000 test; prepared copy in" in data.describe()
+    builder = tfds.builder("mnist", data_dir=tfds_dir)
+    whole = builder.as_dataset(split="train", shuffle_files=False).map(lambda example: example["image"])
+    images = np.concatenate([batch.numpy() for batch in whole.batch(5000)])
+    train, held = data.train.arrays()[0], data.validation.arrays()[0]
+    np.testing.assert_array_equal(np.rint(np.concatenate([train, held]) * 255).astype("uint8"), images)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [("imdb_reviews", ()), ("glue/sst2", {"idx": (), "label": (), "sentence": ()})]
+)
+def test_text_sets(tfds_dir, name, shape):
+    data = load(name, data_dir=tfds_dir)
+    assert data.input_shape == shape
+    batch = next(iter(data.test))
+    text = batch["sentence"] if isinstance(batch, dict) else batch[0]
+    assert text.dtype == tf.string
