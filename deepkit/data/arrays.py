@@ -53,7 +53,9 @@ def from_arrays(
         ValueError: if lengths differ, there are no examples, labels are NaN, or a number makes no sense.
 
     Example:
-        >>> data = from_arrays(np.zeros((100, 28, 28), "uint8"), np.zeros(100), validation=0.2)
+        >>> import deepkit as dk
+        >>> import numpy as np
+        >>> data = dk.data.from_arrays(np.zeros((100, 28, 28), "uint8"), np.zeros(100), validation=0.2)
         >>> data.train.examples, data.validation.examples, data.input_shape
         (80, 20, (28, 28))
 

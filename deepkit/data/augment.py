@@ -24,14 +24,15 @@ class Augmentation(abc.ABC):
     Subclass it as a frozen dataclass to add one; `deepkit.data.random` has the numbers.
 
     Example:
-        ```python
-        @dataclasses.dataclass(frozen=True)
-        class Brightness(dk.data.Augmentation):
-            amount: float = 20.0
-
-            def __call__(self, images, keys):
-                return images + self.amount * dk.data.random.uniform(keys, 1)[:, :, None, None]
-        ```
+        >>> import deepkit as dk
+        >>> @dataclasses.dataclass(frozen=True)
+        ... class Brightness(dk.data.Augmentation):
+        ...     amount: float = 20.0
+        ...
+        ...     def __call__(self, images, keys):
+        ...         return images + self.amount * dk.data.random.uniform(keys, 1)[:, :, None, None]
+        >>> Brightness()
+        Brightness(amount=20.0)
 
     """
 
@@ -58,7 +59,8 @@ class Shift(Augmentation):
         fill: the value of pixels that come into view, in the scale of the images.
 
     Example:
-        >>> Shift(2)
+        >>> import deepkit as dk
+        >>> dk.data.Shift(2)
         Shift(max_pixels=2, fill=0.0)
 
     """
@@ -83,7 +85,8 @@ class PadCrop(Augmentation):
         fill: the value of the added pixels, in the scale of the images.
 
     Example:
-        >>> PadCrop(4)
+        >>> import deepkit as dk
+        >>> dk.data.PadCrop(4)
         PadCrop(padding=4, fill=0.0)
 
     """
@@ -107,7 +110,8 @@ class Flip(Augmentation):
         direction: "horizontal" (left becomes right) or "vertical" (top becomes bottom).
 
     Example:
-        >>> Flip()
+        >>> import deepkit as dk
+        >>> dk.data.Flip()
         Flip(direction='horizontal')
 
     """
@@ -136,7 +140,8 @@ class Affine(Augmentation):
         fill: the value outside the picture, in the scale of the images.
 
     Example:
-        >>> Affine(rotation=10, scale=0.1)
+        >>> import deepkit as dk
+        >>> dk.data.Affine(rotation=10, scale=0.1)
         Affine(rotation=10, scale=0.1, shear=0.0, shift=0.0, fill=0.0)
 
     """
@@ -187,7 +192,8 @@ class Elastic(Augmentation):
         fill: the value outside the picture, in the scale of the images.
 
     Example:
-        >>> Elastic()
+        >>> import deepkit as dk
+        >>> dk.data.Elastic()
         Elastic(alpha=34.0, sigma=4.0, fill=0.0)
 
     """

@@ -35,7 +35,8 @@ class Data:
             stand-in cannot be compared with results on the other.
 
     Example:
-        >>> from_arrays([[1.0], [2.0]], [0, 1]).describe()
+        >>> import deepkit as dk
+        >>> dk.data.from_arrays([[1.0], [2.0]], [0, 1]).describe()
         'arrays: 2 train; in memory'
 
     """

@@ -61,7 +61,8 @@ def load(
         ValueError: if a name is unknown, or a number makes no sense.
 
     Example:
-        >>> data = load("digits", image_size=28, augment=[augmentation.Shift(2)], say=False)
+        >>> import deepkit as dk
+        >>> data = dk.data.load("digits", image_size=28, augment=[dk.data.Shift(2)], say=False)
         >>> data.describe().split(";")[0]
         'digits: 1,350 train, 150 validation, 297 test'
 

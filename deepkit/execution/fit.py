@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import platform
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -16,7 +17,7 @@ import keras
 
 import deepkit
 from deepkit._console import say
-from deepkit.execution import files, state
+from deepkit.execution import files, report, state
 from deepkit.execution.assemble import Assembled, assemble
 from deepkit.execution.errors import CheckpointError
 from deepkit.execution.feed import Feed
@@ -70,7 +71,7 @@ def fit(
     metrics: Any = None,
     callbacks: Sequence[Any] = (),
     validation_data: Any = None,
-    verbose: int | str = 1,
+    verbose: int | str = "auto",
 ) -> Run:
     """Train a definition, or a compiled model as it is.
 
@@ -90,7 +91,8 @@ def fit(
         metrics: A list of Keras metrics or names; what the head asks for if left out.
         callbacks: Keras callbacks.
         validation_data: Batches or a pair of arrays; left out, the validation part of the data, if it has one.
-        verbose: As for `keras.Model.fit`; 0 for silence.
+        verbose: 1 for a progress bar, 2 for a line an epoch, 0 for silence; `"auto"` for a bar on a screen and lines
+            in a file.
 
     Returns:
         The trained model with its history. `data.test` is never looked at.
@@ -112,6 +114,7 @@ def fit(
         (['accuracy', 'loss'], 2)
     """
     _check(epochs, plan, callbacks)
+    verbose = _verbosity() if verbose == "auto" else verbose
     plan = plan or current() or make_plan()
     feed = make_feed(data, validation_data, batch_size, plan)
     with contextlib.ExitStack() as stack:
@@ -142,11 +145,13 @@ def _kept_run(
     except KeyboardInterrupt:
         say(f"\nstopped; the finished epochs are kept in {folder.path}. The same call goes on from there.")
         raise
-    _finish(parts, last, folder, resume)
+    _finish(parts, feed, last, folder, resume)
+    if verbose:
+        say(f"report: {folder.report}")
     return _run(parts, last, folder, resume)
 
 
-def _finish(parts: Assembled, last: State, folder: RunDir, resume: str) -> None:
+def _finish(parts: Assembled, feed: Feed, last: State, folder: RunDir, resume: str) -> None:
     """Write what a finished run leaves."""
     with folder.writing("the last checkpoint is whole"):
         with files.aside(folder.model) as path:
@@ -159,6 +164,8 @@ def _finish(parts: Assembled, last: State, folder: RunDir, resume: str) -> None:
             "history": last.history,
         }
         folder.write("result.json", json.dumps(result, indent=1) + "\n")
+    with folder.writing("the model is whole, its report is not written"):
+        report.write(parts, feed, last, folder, resume)
 
 
 def _saved_run(parts: Assembled, feed: Feed, folder: RunDir, result: dict[str, Any], resume: str) -> Run:
@@ -230,6 +237,10 @@ def _introduce(parts: Assembled) -> None:
     metrics = ", ".join(parts.metrics) or "none"
     say(f"{model.name}: {size}; on {', '.join(plan.devices)} in {plan.precision}, seed {plan.seed}")
     say(f"optimizer {parts.optimizer}; loss {parts.loss}; metrics {metrics}")
+
+
+def _verbosity() -> int:
+    return 1 if sys.stdout.isatty() or "ipykernel" in sys.modules else 2
 
 
 def _check(epochs: Any, plan: Any, callbacks: Any) -> None:

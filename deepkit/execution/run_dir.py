@@ -156,7 +156,7 @@ def _difference(key: str, there: Any, here: Any) -> str:
         inner = [k for k in dict.fromkeys((*there, *here)) if there.get(k) != here.get(k)]
         return "\n".join(_difference(f"{key}.{k}", there.get(k), here.get(k)) for k in inner)
     there, here = (value if isinstance(value, str) else json.dumps(value) for value in (there, here))
-    same = len(os.path.commonprefix([there, here]))
+    same = next((i for i, (a, b) in enumerate(zip(there, here, strict=False)) if a != b), 0)
     return f"    {key}: there {_around(there, same)}, now {_around(here, same)}"
 
 
