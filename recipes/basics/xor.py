@@ -4,8 +4,8 @@ One threshold unit cuts the plane with one line, and no line separates {(0,0), (
 (Minsky & Papert 1969). Two hidden units are enough: one says OR, the other AND, and XOR is "OR but not AND".
 The hidden units must not be linear: a linear layer after a linear layer is one linear layer.
 
-The same 9 weights can be learned (Rumelhart, Hinton & Williams 1986), but from most random starts this smallest
-of networks is caught in a local minimum, where it gets two or three of the four points right. So the success
+The same 9 weights can be learned (Rumelhart, Hinton & Williams 1986), but from many random starts this smallest
+of networks is caught in a local minimum, where it stays undecided between two of the four points. So the success
 rate over many seeds is the measurement here.
 """
 
