@@ -32,7 +32,8 @@ table { border-collapse: collapse; font-size: .92rem } td, th { text-align: left
 img { max-width: 100%; height: auto } pre { background: #f8f9fa; padding: 1rem; border-radius: .6rem; overflow-x: auto;
        font-size: .82rem; line-height: 1.4 }
 @media (prefers-color-scheme: dark) { body { background: #16181d; color: #dee2e6 } pre, .number { background: #22252b }
-  .lead, .number span { color: #adb5bd } td, th { border-color: #343a40 } img { background: #fff; border-radius: .4rem } }
+  .lead, .number span { color: #adb5bd } td, th { border-color: #343a40 }
+  img { background: #fff; border-radius: .4rem } }
 """
 
 
