@@ -96,10 +96,14 @@ def _page(parts: Assembled, feed: Feed, last: State, resume: str, images: dict[s
         f"<h2>The definition</h2><pre>{_text(parts.definition)}</pre>",
         f"<h2>The layers</h2><pre>{_text(_summary(model))}</pre>",
     ]
-    head = (
-        f"<meta charset='utf-8'><meta name='viewport' content='width=device-width'><title>{_text(model.name)}</title>"
-    )
-    return f"<!doctype html><html lang='en'><head>{head}<style>{_STYLE}</style></head><body>{''.join(body)}</body></html>\n"
+    page = [
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'>",
+        f"<meta name='viewport' content='width=device-width'><title>{_text(model.name)}</title>",
+        f"<style>{_STYLE}</style></head><body>",
+        *body,
+        "</body></html>\n",
+    ]
+    return "".join(page)
 
 
 def _facts(parts: Assembled, feed: Feed, resume: str) -> list[tuple[str, str]]:

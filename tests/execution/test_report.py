@@ -1,0 +1,45 @@
+"""The report of a run: what a person finds in it, and what is left out where there is nothing to show."""
+
+import numpy as np
+
+import deepkit as dk
+
+
+def images(count=96):
+    x = np.random.default_rng(0).random((count, 8, 8, 1)).astype("float32")
+    return x, (x.mean((1, 2, 3)) > 0.5).astype("int32")
+
+
+def test_the_report_of_an_image_classifier(tmp_path):
+    data = dk.data.from_arrays(*images(), validation=32)
+    net = dk.Sequential([dk.ConvBlock(4), dk.Classifier(2)], name="small")
+    run = dk.fit(net, data, epochs=2, run_dir=tmp_path / "run", verbose=0)
+    page = run.report.read_text()
+    for text in (
+        "Learning curves",
+        "worst mistakes",
+        "taken for which",
+        "first layer",
+        "SparseCategoricalCrossentropy",
+    ):
+        assert text in page
+    assert page.count("data:image/png;base64,") == 4
+    assert "dk.ConvBlock(4)" in page
+    assert f"{run.history['val_loss'][-1]:.4g}" in page
+    names = {path.name for path in (tmp_path / "run" / "pictures").iterdir()}
+    assert names == {"curves.png", "confusion.png", "mistakes.png", "filters.png"}
+
+
+def test_what_cannot_be_drawn_is_left_out(tmp_path):
+    x = np.random.default_rng(0).random((64, 3)).astype("float32")
+    net = dk.Sequential([dk.MLP([4]), dk.MLP([1], activation=None)])
+    run = dk.fit(net, (x, x[:, :1]), epochs=1, run_dir=tmp_path / "run", loss="mse", verbose=0)
+    assert run.report.read_text().count("data:image/png") == 1
+    assert [path.name for path in (tmp_path / "run" / "pictures").iterdir()] == ["curves.png"]
+
+
+def test_the_report_needs_nothing_from_outside(tmp_path):
+    run = dk.fit(dk.Sequential([dk.Classifier(2)]), images(), epochs=1, run_dir=tmp_path / "run", verbose=0)
+    page = run.report.read_text()
+    assert "http" not in page
+    assert "<script" not in page
