@@ -138,8 +138,8 @@ class Pipeline(tf.data.Dataset):
             ValueError: if `start` is negative.
 
         Example:
-        >>> import deepkit as dk
-        >>> import numpy as np
+            >>> import deepkit as dk
+            >>> import numpy as np
             >>> train = dk.data.from_arrays(np.arange(10.0)[:, None], batch_size=4).train
             >>> [batch.shape[0] for batch in train.epochs(start=5).take(4)]
             [4, 4, 2, 4]
@@ -166,8 +166,8 @@ class Pipeline(tf.data.Dataset):
             ValueError: if the batch size is not a whole number above 0, or no batch would be left.
 
         Example:
-        >>> import deepkit as dk
-        >>> import numpy as np
+            >>> import deepkit as dk
+            >>> import numpy as np
             >>> train = dk.data.from_arrays(np.arange(10.0)[:, None], batch_size=4).train
             >>> train.rebatch(5).steps
             2
@@ -195,8 +195,8 @@ class Pipeline(tf.data.Dataset):
             ValueError: if the seed is negative or no whole number.
 
         Example:
-        >>> import deepkit as dk
-        >>> import numpy as np
+            >>> import deepkit as dk
+            >>> import numpy as np
             >>> dk.data.from_arrays(np.arange(10.0)[:, None]).train.reseed(7).seed
             7
 
@@ -217,8 +217,8 @@ class Pipeline(tf.data.Dataset):
             ValueError: if x is no batch of images (batch, height, width, channels).
 
         Example:
-        >>> import deepkit as dk
-        >>> import numpy as np
+            >>> import deepkit as dk
+            >>> import numpy as np
             >>> data = dk.data.from_arrays(np.zeros((10, 8, 8, 1)))
             >>> data.train.augment(dk.data.Shift(1), dk.data.Flip()).steps
             1
@@ -239,8 +239,8 @@ class Pipeline(tf.data.Dataset):
             ValueError: if `limit` is below 1.
 
         Example:
-        >>> import deepkit as dk
-        >>> import numpy as np
+            >>> import deepkit as dk
+            >>> import numpy as np
             >>> x, y = dk.data.from_arrays(np.arange(10.0)[:, None], np.arange(10)).train.arrays(3)
             >>> y.tolist()
             [0, 1, 2]
