@@ -33,7 +33,9 @@ def test_docstrings(name, tmp_path, monkeypatch):
 
 
 def test_every_public_block_and_layer_has_an_example():
-    public = [getattr(deepkit, name) for name in deepkit.__all__ if name not in ("data", "layers", "recipe", "visualize")]
+    public = [
+        getattr(deepkit, name) for name in deepkit.__all__ if name not in ("data", "layers", "recipe", "visualize")
+    ]
     public += [getattr(deepkit.layers, name) for name in deepkit.layers.__all__]
     without = [item.__name__ for item in public if ">>>" not in (item.__doc__ or "")]
     assert without == ["Block", "DefinitionError", "Run"]  # abstract, raised, and returned

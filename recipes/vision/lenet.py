@@ -125,12 +125,12 @@ class Config(Settings):
     """Whether to distort the training images, anew at every pass."""
     epochs: int = 0
     """Passes over the training data; 0 for the variant's own number."""
-    learning_rate: float = 0.0
-    """Highest step size of AdamW, after a tenth of the steps; 0 for the variant's own."""
-    weight_decay: float = -1.0
-    """How strongly AdamW pulls weights to zero; below 0 for the variant's own."""
-    dropout: float = -1.0
-    """Share of the units of the two dense layers dropped in training; below 0 for the variant's own."""
+    learning_rate: float | None = None
+    """Highest step size of AdamW, reached after a tenth of the steps; the variant's own where not given."""
+    weight_decay: float | None = None
+    """How strongly AdamW pulls weights to zero; the variant's own where not given."""
+    dropout: float | None = None
+    """Share of the units of the two dense layers dropped in training; the variant's own where not given."""
     label_smoothing: float = 0.1
     """Share of the target spread over all ten digits."""
     batch_size: int = 128
@@ -139,8 +139,7 @@ class Config(Settings):
     def __post_init__(self) -> None:
         names = ("epochs", "learning_rate", "weight_decay", "dropout")
         for name, chosen in zip(names, SETTINGS[self.variant, self.distort], strict=True):
-            given = getattr(self, name)
-            if given < 0 or (given == 0 and name in ("epochs", "learning_rate")):
+            if getattr(self, name) is None or (name == "epochs" and self.epochs == 0):
                 object.__setattr__(self, name, chosen)
         super().__post_init__()
 

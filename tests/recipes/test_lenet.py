@@ -64,6 +64,8 @@ def test_settings_follow_the_variant_unless_given():
     assert lenet.Config(variant="original").epochs == 20
     assert lenet.Config(epochs=3, dropout=0.0).epochs == 3
     assert lenet.Config(dropout=0.0).dropout == 0.0
+    with pytest.raises(ValueError, match="epochs must be a whole number of at least 1, received -3"):
+        lenet.Config(epochs=-3)
 
 
 def test_the_loss_is_cross_entropy_with_smoothed_labels():
