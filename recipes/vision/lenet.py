@@ -206,7 +206,7 @@ def drawings() -> np.ndarray:
 
 def lenet5(config: Config) -> dk.Sequential:
     """Return the network of a config."""
-    return (modern if config.variant == "modern" else original)(config.dropout)
+    return (modern if config.variant == "modern" else original)(config.dropout or 0.0)
 
 
 @keras.saving.register_keras_serializable(package="deepkit")
