@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from deepkit import data, layers, recipe, visualize
+    from deepkit import data, execution, layers, recipe, visualize
     from deepkit.block import Block, DefinitionError, Input, Sequential, Shared
     from deepkit.blocks.conv import ConvBlock, ConvStack
     from deepkit.blocks.dense import MLP
@@ -38,13 +38,13 @@ _HOMES = {
     "Run": "deepkit.execution.fit",
     "fit": "deepkit.execution.fit",
 }
-_MODULES = ("data", "layers", "recipe", "visualize")
+_MODULES = ("data", "execution", "layers", "recipe", "visualize")
 
 __all__ = [
     "Block", "Sequential", "Input", "Shared", "DefinitionError",
     "ConvBlock", "ConvStack", "Residual", "Repeat", "MLP", "Classifier",
     "plan", "Plan", "fit", "Run",
-    "data", "layers", "recipe", "visualize",
+    "data", "execution", "layers", "recipe", "visualize",
 ]  # fmt: skip
 
 

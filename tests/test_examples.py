@@ -4,6 +4,8 @@ import doctest
 import importlib
 import pkgutil
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,10 +34,25 @@ def test_docstrings(name, tmp_path, monkeypatch):
     assert failures == 0
 
 
+SUBPACKAGES = ("data", "execution", "layers", "recipe", "visualize")
+
+
 def test_every_public_block_and_layer_has_an_example():
-    public = [
-        getattr(deepkit, name) for name in deepkit.__all__ if name not in ("data", "layers", "recipe", "visualize")
-    ]
+    public = [getattr(deepkit, name) for name in deepkit.__all__ if name not in SUBPACKAGES]
     public += [getattr(deepkit.layers, name) for name in deepkit.layers.__all__]
     without = [item.__name__ for item in public if ">>>" not in (item.__doc__ or "")]
     assert without == ["Block", "DefinitionError", "Run"]  # abstract, raised, and returned
+
+
+def test_every_public_name_is_in_the_api_reference():
+    pages = "\n".join(page.read_text() for page in (ROOT / "docs" / "api").glob("*.md"))
+    documented = {line.split(".")[-1] for line in pages.splitlines() if line.startswith("::: ")}
+    public = {name for name in deepkit.__all__ if name not in SUBPACKAGES}
+    for package in ("data", "execution", "layers", "visualize"):
+        public |= set(getattr(deepkit, package).__all__)
+    assert public - documented == set()
+
+
+def test_importing_deepkit_imports_no_framework():
+    code = "import deepkit, deepkit.recipe, deepkit.cli, sys; assert not {'tensorflow', 'keras'} & set(sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

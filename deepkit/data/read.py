@@ -20,6 +20,7 @@ from deepkit.data.sources import MemorySource, Source, StreamSource
 _CHUNK = 1024  # examples decoded into one block
 _SAMPLE = 64  # examples looked at to tell how much memory all will take
 _SHARE = 0.4  # of the free memory; putting the blocks together takes twice the space for a moment
+_ZERO_ONE = ("binarized_mnist",)  # images stored as 0 and 1, which are [0, 1] already
 _BUFFER = 2**30  # bytes a shuffle buffer may take
 
 
@@ -134,6 +135,8 @@ def _open(folder: pathlib.Path, image_size: tuple[int, int] | None) -> _Reader:
         features = _select(keys, builder.info.features) if keys else dict(builder.info.features.items())
         spec = _dataset(builder, next(iter(builder.info.splits)), bool(keys)).element_spec
     scales = _scales(features, spec, tfds)
+    if builder.name in _ZERO_ONE:
+        scales = tf.nest.map_structure(lambda scale: scale and 1.0, scales)
     reader = _Reader(builder, bool(keys), features, scales, image_size)
     if image_size is not None and all(scale is None for scale in tf.nest.flatten(scales)):
         raise ValueError(f"image_size={image_size} is for images, and {builder.info.full_name} has none: its features "

@@ -341,3 +341,8 @@ def test_text_sets(tfds_dir, name, shape):
     batch = next(iter(data.test))
     text = batch["sentence"] if isinstance(batch, dict) else batch[0]
     assert text.dtype == tf.string
+
+
+def test_images_stored_as_0_and_1_are_not_made_darker(tfds_dir):
+    images = load("binarized_mnist", data_dir=tfds_dir).test.arrays(20)[0]["image"]
+    assert np.unique(images).tolist() == [0, 1]
