@@ -52,7 +52,7 @@ def from_arrays(
         TypeError: if an array holds objects, or an augmentation is none.
         ValueError: if lengths differ, there are no examples, labels are NaN, or a number makes no sense.
 
-    Example:
+    Examples:
         >>> import deepkit as dk
         >>> import numpy as np
         >>> data = dk.data.from_arrays(np.zeros((100, 28, 28), "uint8"), np.zeros(100), validation=0.2)

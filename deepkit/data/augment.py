@@ -23,7 +23,7 @@ class Augmentation(abc.ABC):
 
     Subclass it as a frozen dataclass to add one; `deepkit.data.random` has the numbers.
 
-    Example:
+    Examples:
         >>> import deepkit as dk
         >>> @dataclasses.dataclass(frozen=True)
         ... class Brightness(dk.data.Augmentation):
@@ -58,7 +58,7 @@ class Shift(Augmentation):
         max_pixels: the farthest it moves, in pixels.
         fill: the value of pixels that come into view, in the scale of the images.
 
-    Example:
+    Examples:
         >>> import deepkit as dk
         >>> dk.data.Shift(2)
         Shift(max_pixels=2, fill=0.0)
@@ -84,7 +84,7 @@ class PadCrop(Augmentation):
         padding: how many pixels are added on each side.
         fill: the value of the added pixels, in the scale of the images.
 
-    Example:
+    Examples:
         >>> import deepkit as dk
         >>> dk.data.PadCrop(4)
         PadCrop(padding=4, fill=0.0)
@@ -109,7 +109,7 @@ class Flip(Augmentation):
     Args:
         direction: "horizontal" (left becomes right) or "vertical" (top becomes bottom).
 
-    Example:
+    Examples:
         >>> import deepkit as dk
         >>> dk.data.Flip()
         Flip(direction='horizontal')
@@ -139,7 +139,7 @@ class Affine(Augmentation):
         shift: up to this many pixels (fractions too) along each axis.
         fill: the value outside the picture, in the scale of the images.
 
-    Example:
+    Examples:
         >>> import deepkit as dk
         >>> dk.data.Affine(rotation=10, scale=0.1)
         Affine(rotation=10, scale=0.1, shear=0.0, shift=0.0, fill=0.0)
@@ -191,7 +191,7 @@ class Elastic(Augmentation):
             for MNIST.
         fill: the value outside the picture, in the scale of the images.
 
-    Example:
+    Examples:
         >>> import deepkit as dk
         >>> dk.data.Elastic()
         Elastic(alpha=34.0, sigma=4.0, fill=0.0)

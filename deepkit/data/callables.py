@@ -22,7 +22,7 @@ def identify(function: Any) -> str:
     Returns:
         One line of text.
 
-    Example:
+    Examples:
         >>> identify(None)
         'None'
         >>> identify(lambda x: x + 1) == identify(lambda x: x + 2)

@@ -34,7 +34,7 @@ class Data:
         stand_in_for: the name that was asked for where this data set took its place, else None. Results on a
             stand-in cannot be compared with results on the other.
 
-    Example:
+    Examples:
         >>> import deepkit as dk
         >>> dk.data.from_arrays([[1.0], [2.0]], [0, 1]).describe()
         'arrays: 2 train; in memory'

@@ -8,7 +8,7 @@ class DataError(OSError):
 
     Wrong arguments are `ValueError` and `TypeError`, as everywhere; this is about files and networks.
 
-    Example:
+    Examples:
         >>> issubclass(DataError, OSError)
         True
 

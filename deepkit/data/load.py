@@ -60,7 +60,7 @@ def load(
         TypeError: if an augmentation is none.
         ValueError: if a name is unknown, or a number makes no sense.
 
-    Example:
+    Examples:
         >>> import deepkit as dk
         >>> data = dk.data.load("digits", image_size=28, augment=[dk.data.Shift(2)], say=False)
         >>> data.describe().split(";")[0]

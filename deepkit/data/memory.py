@@ -14,7 +14,7 @@ _UNKNOWN = 4 * 2**30  # assumed where the system does not say
 def available() -> int:
     """Return how many bytes this process can still use, as far as the system says.
 
-    Example:
+    Examples:
         >>> available() >= 0
         True
 
@@ -26,7 +26,7 @@ def available() -> int:
 def words(count: float) -> str:
     """Write a number of bytes for a person.
 
-    Example:
+    Examples:
         >>> words(3 * 2**20)
         '3.0 MiB'
 

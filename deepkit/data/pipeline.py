@@ -55,7 +55,7 @@ class Pipeline(tf.data.Dataset):
         source: where the examples come from.
         settings: what is done with them.
 
-    Example:
+    Examples:
         >>> import deepkit as dk
         >>> import numpy as np
         >>> data = dk.data.from_arrays(np.arange(10.0)[:, None], batch_size=4)
@@ -137,7 +137,7 @@ class Pipeline(tf.data.Dataset):
         Raises:
             ValueError: if `start` is negative.
 
-        Example:
+        Examples:
             >>> import deepkit as dk
             >>> import numpy as np
             >>> train = dk.data.from_arrays(np.arange(10.0)[:, None], batch_size=4).train
@@ -165,7 +165,7 @@ class Pipeline(tf.data.Dataset):
         Raises:
             ValueError: if the batch size is not a whole number above 0, or no batch would be left.
 
-        Example:
+        Examples:
             >>> import deepkit as dk
             >>> import numpy as np
             >>> train = dk.data.from_arrays(np.arange(10.0)[:, None], batch_size=4).train
@@ -194,7 +194,7 @@ class Pipeline(tf.data.Dataset):
         Raises:
             ValueError: if the seed is negative or no whole number.
 
-        Example:
+        Examples:
             >>> import deepkit as dk
             >>> import numpy as np
             >>> dk.data.from_arrays(np.arange(10.0)[:, None]).train.reseed(7).seed
@@ -216,7 +216,7 @@ class Pipeline(tf.data.Dataset):
             TypeError: if one is no augmentation.
             ValueError: if x is no batch of images (batch, height, width, channels).
 
-        Example:
+        Examples:
             >>> import deepkit as dk
             >>> import numpy as np
             >>> data = dk.data.from_arrays(np.zeros((10, 8, 8, 1)))
@@ -238,7 +238,7 @@ class Pipeline(tf.data.Dataset):
         Raises:
             ValueError: if `limit` is below 1.
 
-        Example:
+        Examples:
             >>> import deepkit as dk
             >>> import numpy as np
             >>> x, y = dk.data.from_arrays(np.arange(10.0)[:, None], np.arange(10)).train.arrays(3)

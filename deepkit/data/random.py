@@ -27,7 +27,7 @@ def mix(bits: Any) -> Any:
     Returns:
         A uint32 tensor of the same shape.
 
-    Example:
+    Examples:
         >>> int(mix(tf.constant(1, tf.uint32))) == int(mix(tf.constant(1, tf.uint32)))
         True
 
@@ -48,7 +48,7 @@ def keys(seed: Any, epoch: Any, index: Any) -> Any:
     Returns:
         uint32 keys (batch,), the same for the same (seed, epoch, index) wherever it stands in the batch.
 
-    Example:
+    Examples:
         >>> keys(0, 3, [17, 4]).shape
         TensorShape([2])
 
@@ -67,7 +67,7 @@ def fork(key: Any, number: int) -> Any:
     Returns:
         uint32 keys (batch,).
 
-    Example:
+    Examples:
         >>> key = keys(0, 0, [1, 2])
         >>> bool(tf.reduce_any(fork(key, 0) == fork(key, 1)))
         False
@@ -86,7 +86,7 @@ def uniform(key: Any, count: int) -> Any:
     Returns:
         float32 (batch, count); 24 random bits each.
 
-    Example:
+    Examples:
         >>> uniform(keys(0, 0, [1, 2]), 5).shape
         TensorShape([2, 5])
 
@@ -105,7 +105,7 @@ def uniform_pairs(key: Any, count: int) -> Any:
     Returns:
         float32 (batch, count, 2); 16 random bits each, never exactly 0.
 
-    Example:
+    Examples:
         >>> uniform_pairs(keys(0, 0, [1, 2]), 5).shape
         TensorShape([2, 5, 2])
 
