@@ -28,7 +28,7 @@ class Sequential(Block):
     Raises:
         TypeError: An element is none of these.
 
-    Example:
+    Examples:
         >>> import deepkit as dk
         >>> from keras import layers
         >>> net = dk.Sequential([dk.ConvStack(32), dk.Classifier(10, pool="avg")], name="small")
@@ -75,7 +75,7 @@ class Input(Block):
     Raises:
         DefinitionError: The shape is not a tuple of positive integers or `None`.
 
-    Example:
+    Examples:
         >>> import deepkit as dk
         >>> dk.Sequential([dk.Input((28, 28, 1)), dk.Classifier(10)]).build().input_shape
         (None, 28, 28, 1)
@@ -125,7 +125,7 @@ class Shared(Block):
         body: A block, a Keras layer or a list of them.
         name: Name of the tower. Two towers of the same body with weights of their own need two names.
 
-    Example:
+    Examples:
         >>> import deepkit as dk
         >>> layer = dk.Shared(dk.MLP([8]), name="tower")
         >>> model = dk.Sequential([dk.MLP([8]), layer, layer]).build((8,))

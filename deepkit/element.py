@@ -74,7 +74,7 @@ class Block(ABC):
         Raises:
             DefinitionError: The parts do not fit the input or one another; the message says where.
 
-        Example:
+        Examples:
             >>> import deepkit as dk
             >>> model = dk.Sequential([dk.MLP([32]), dk.Classifier(10)]).build((28, 28, 1))
             >>> model.output_shape, model.count_params()

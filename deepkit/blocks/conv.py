@@ -43,7 +43,7 @@ class ConvBlock(Block):
     Raises:
         DefinitionError: An argument is out of range, or the input does not fit.
 
-    Example:
+    Examples:
         >>> import deepkit as dk
         >>> dk.ConvBlock(16, kernel_size=5, strides=2).build((28, 28, 1)).output_shape
         (None, 14, 14, 16)
@@ -105,7 +105,7 @@ class ConvStack(Block):
     Raises:
         DefinitionError: An argument is out of range, or the input does not fit.
 
-    Example:
+    Examples:
         >>> import deepkit as dk
         >>> dk.ConvStack(32, convs=2).build((28, 28, 1)).output_shape
         (None, 14, 14, 32)

@@ -39,7 +39,7 @@ class MLP(Block):
         DefinitionError: A width is not a positive integer, dropout lies outside [0, 1), or a size is unknown where
             the input must be flattened.
 
-    Example:
+    Examples:
         >>> import deepkit as dk
         >>> dk.MLP([300, 100], dropout=0.5).build((28, 28, 1)).count_params()
         265600

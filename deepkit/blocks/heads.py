@@ -40,7 +40,7 @@ class Classifier(Block):
     Raises:
         DefinitionError: An argument is out of range, or a size is unknown where the input must be flattened.
 
-    Example:
+    Examples:
         >>> import deepkit as dk
         >>> dk.Classifier(10, pool="avg").build((7, 7, 64)).output_shape
         (None, 10)

@@ -27,7 +27,7 @@ class Repeat(Block):
     Raises:
         DefinitionError: `times` is not a positive integer.
 
-    Example:
+    Examples:
         >>> import deepkit as dk
         >>> unit = dk.Residual([dk.ConvBlock(8), dk.ConvBlock(8, activation=None)])
         >>> dk.Repeat(unit, times=3).build((28, 28, 8)).output_shape

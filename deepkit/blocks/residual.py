@@ -39,7 +39,7 @@ class Residual(Block):
     Raises:
         DefinitionError: The shortcut cannot be brought to the body's output shape.
 
-    Example:
+    Examples:
         >>> import deepkit as dk
         >>> block = dk.Residual([dk.ConvBlock(8), dk.ConvBlock(8, activation=None)])
         >>> block.build((28, 28, 8)).output_shape

@@ -10,6 +10,7 @@ Auto = Literal["auto"]
 _POLICIES = ("float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
 _MIXED = {"mixed_bfloat16": 8, "mixed_float16": 7}
 GPU_STEPS = 16
+CPU_STEPS = 16  # measured on LeNet-5, batches of 128, two cores: 4.9 ms a step with 1, 3.9 with 16, 3.8 with 64
 
 
 def check_backend() -> None:
@@ -76,7 +77,7 @@ def xla(wanted: bool | Auto, devices: tuple[str, ...], deterministic: bool) -> t
     if wanted != "auto":
         return bool(wanted), "asked for"
     if devices[0].startswith("CPU"):
-        return False, "seldom pays on a CPU, and compiling takes a while"
+        return False, "small convolutional networks train two to three times slower with it on a CPU"
     if deterministic:
         return False, "not every operation has a deterministic form in XLA"
     return True, "fuses the many small operations of a step on a GPU"
@@ -100,7 +101,7 @@ def steps(wanted: int | Auto, devices: tuple[str, ...]) -> tuple[int, str]:
         return int(wanted), "asked for"
     if devices[0].startswith("GPU"):
         return GPU_STEPS, "spares the GPU waiting for Python between steps"
-    return 1, "a step on a CPU outweighs the call"
+    return CPU_STEPS, "saves small networks about a fifth of a step, which is the way back to Python"
 
 
 def seed(wanted: Any) -> tuple[int | None, str]:

@@ -105,7 +105,7 @@ def fit(
         CheckpointError: Its checkpoint is damaged.
         DivergedError: The loss became NaN or infinite.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> import deepkit as dk
         >>> x, y = np.random.default_rng(0).random((64, 4)), np.arange(64) % 2

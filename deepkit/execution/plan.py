@@ -46,7 +46,7 @@ class Plan:
         deterministic: Whether the same seed gives the same bits.
         reasons: Why, in words, by field.
 
-    Example:
+    Examples:
         >>> import deepkit as dk
         >>> with dk.plan(precision="float32", seed=7):
         ...     model = dk.Sequential([dk.Classifier(10)]).build((8,))
@@ -141,7 +141,7 @@ def plan(
     Raises:
         ValueError: A choice is unknown, or impossible with the others or on this machine.
 
-    Example:
+    Examples:
         >>> import deepkit as dk
         >>> plan = dk.plan(devices="CPU:0", seed=7)
         >>> plan.precision, plan.seed, plan.deterministic

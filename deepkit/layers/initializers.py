@@ -19,7 +19,7 @@ class FanInUniform(keras.initializers.Initializer):
         scale: The limit for a unit with one input.
         seed: Integer for the same weights each time; None for others each time.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from deepkit.layers import FanInUniform
         >>> bool(np.max(np.abs(np.asarray(FanInUniform()((5, 5, 1, 6))))) <= 2.4 / 25)

@@ -28,7 +28,7 @@ class RBF(keras.layers.Layer):
     Raises:
         ValueError: `centres` is not a matrix, or the input has another number of features.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from deepkit.layers import RBF
         >>> np.asarray(RBF([[0.0, 0.0], [1.0, 1.0]])(np.array([[1.0, 0.0], [1.0, 1.0]]))).tolist()

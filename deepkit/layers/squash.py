@@ -20,7 +20,7 @@ def scaled_tanh(x: Any) -> Any:
     Returns:
         A tensor of the same shape, in (-1.7159, 1.7159).
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from deepkit.layers import scaled_tanh
         >>> np.round(np.asarray(scaled_tanh(np.array([-1.0, 0.0, 1.0]))), 3)

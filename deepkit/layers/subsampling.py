@@ -25,7 +25,7 @@ class Subsampling2D(keras.layers.Layer):
     Output shape:
         `(batch, rows // pool_size, columns // pool_size, channels)`.
 
-    Example:
+    Examples:
         >>> import keras
         >>> from deepkit.layers import Subsampling2D
         >>> layer = Subsampling2D(2, activation="tanh")

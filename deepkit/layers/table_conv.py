@@ -33,7 +33,7 @@ class TableConv2D(keras.layers.Layer):
     Raises:
         ValueError: The table is empty, has an empty row, or names a channel that the input lacks.
 
-    Example:
+    Examples:
         >>> import keras
         >>> from deepkit.layers import TableConv2D
         >>> layer = TableConv2D([(0, 1), (1, 2), (0, 1, 2)], kernel_size=5)

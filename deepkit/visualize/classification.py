@@ -49,7 +49,7 @@ def confusion(model: keras.Model, data: Any, *, class_names: Sequence[str] = ())
     Raises:
         ValueError: The labels are no classes of this model.
 
-    Example:
+    Examples:
         >>> import numpy as np, deepkit as dk
         >>> model = dk.Classifier(3).build((4,))
         >>> figure = dk.visualize.confusion(model, (np.zeros((5, 4)), np.arange(5) % 3))
@@ -100,7 +100,7 @@ def mistakes(model: keras.Model, data: Any, *, count: int = 16, class_names: Seq
     Raises:
         ValueError: The inputs are no images, or the labels no classes of this model.
 
-    Example:
+    Examples:
         >>> import numpy as np, deepkit as dk
         >>> model = dk.Classifier(3).build((8, 8, 1))
         >>> figure = dk.visualize.mistakes(model, (np.zeros((5, 8, 8, 1)), np.arange(5) % 3), count=4)

@@ -50,7 +50,7 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     Raises:
         OSError: It cannot be written; what was there before still is.
 
-    Example:
+    Examples:
         >>> import deepkit as dk
         >>> dk.visualize.save(dk.visualize.curves({"loss": [1.0, 0.5]}), "curves.png").name
         'curves.png'

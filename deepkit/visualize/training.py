@@ -23,7 +23,7 @@ def curves(history: Mapping[str, Sequence[float]] | Any) -> Figure:
     Raises:
         ValueError: There is no epoch in it.
 
-    Example:
+    Examples:
         >>> import deepkit as dk
         >>> figure = dk.visualize.curves({"loss": [1.0, 0.5], "val_loss": [1.1, 0.7]})
         >>> len(figure.axes)

@@ -28,7 +28,7 @@ def filters(model: keras.Model, layer: str | None = None) -> Figure:
     Raises:
         ValueError: There is no such layer, or its weights are no pictures.
 
-    Example:
+    Examples:
         >>> import deepkit as dk
         >>> figure = dk.visualize.filters(dk.ConvBlock(8, kernel_size=5).build((28, 28, 1)))
         >>> len(figure.axes)

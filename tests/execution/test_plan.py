@@ -19,7 +19,7 @@ def test_auto_on_a_machine_without_gpus(no_gpu):
         "strategy": "none",
         "precision": "float32",
         "jit_compile": False,
-        "steps_per_execution": 1,
+        "steps_per_execution": 16,
         "memory_growth": None,
         "seed": 0,
         "deterministic": True,
