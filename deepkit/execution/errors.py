@@ -22,14 +22,17 @@ class DivergedError(ValueError):
             ahead, the batch at which it was noticed.
         loss: The loss that was seen.
         kept: The checkpoint that holds the last good state, where a `run_dir` was given.
+        weight: Path of the weight that is no finite number, where the loss hides it: an activation such as ReLU
+            may turn NaN into 0.
     """
 
-    def __init__(self, epoch: int, step: int, loss: float, kept: Path | None = None) -> None:
-        self.epoch, self.step, self.loss, self.kept = epoch, step, loss, kept
+    def __init__(self, epoch: int, step: int, loss: float, kept: Path | None = None, weight: str | None = None) -> None:
+        self.epoch, self.step, self.loss, self.kept, self.weight = epoch, step, loss, kept, weight
         good = f"the end of epoch {epoch - 1}" if epoch > 1 else "the start of training"
         where = f", kept in {kept}" if kept else ""
+        what = f"the weight {weight} became NaN or infinite" if weight else f"the loss became {loss}"
         super().__init__(
-            f"the loss became {loss} in epoch {epoch}, step {step}; the model is back at {good}{where}\n"
+            f"{what} in epoch {epoch}, step {step}; the model is back at {good}{where}\n"
             "  try a smaller learning rate, clipnorm=1.0 on the optimizer, or look for NaN in the data"
             + ("; a changed setting needs a new run_dir" if kept else "")
         )

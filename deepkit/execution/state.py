@@ -25,6 +25,9 @@ _STATELESS = (
 )
 
 
+Variables = dict[str, list[tuple[str, np.ndarray]]]  # by group: paths and values
+
+
 @dataclass(frozen=True)
 class State:
     """A training between two epochs.
@@ -40,7 +43,7 @@ class State:
     """
 
     epoch: int
-    variables: dict[str, list[tuple[str, np.ndarray]]]
+    variables: Variables
     history: dict[str, list[float]] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
     callbacks: list[dict[str, Any]] = field(default_factory=list)
@@ -76,7 +79,7 @@ def make_variables(model: keras.Model, inputs: Any) -> None:
         model.optimizer.build(model.trainable_variables)
 
 
-def take(model: keras.Model) -> dict[str, list[tuple[str, np.ndarray]]]:
+def take(model: keras.Model) -> Variables:
     """Return copies of all variables."""
     return {
         name: [(v.path, np.array(keras.ops.convert_to_numpy(v.value))) for v in variables]
@@ -84,7 +87,7 @@ def take(model: keras.Model) -> dict[str, list[tuple[str, np.ndarray]]]:
     }
 
 
-def put(model: keras.Model, kept: dict[str, list[tuple[str, np.ndarray]]], source: str) -> None:
+def put(model: keras.Model, kept: Variables, source: str) -> None:
     """Assign all variables from copies.
 
     Metrics start every epoch from zero, and before the first step they have no variables yet; they are put back
@@ -114,6 +117,11 @@ def _check_fit(variables: list[Any], kept: list[tuple[str, np.ndarray]], name: s
         i = next(i for i, (a, b) in enumerate(zip(here, there, strict=True)) if a != b)
         found = f"shape {there[i]} for {variables[i].path}, which has {here[i]}"
     raise CheckpointError(f"{source} does not belong to this model: it holds {found}\n  try another run_dir")
+
+
+def finite(value: np.ndarray) -> bool:
+    """Return whether a variable holds finite numbers only; what is no number at all counts as finite."""
+    return value.dtype.kind not in "fV" or bool(np.all(np.isfinite(value.astype("float32"))))
 
 
 def callbacks_state(callbacks: list[Any]) -> list[dict[str, Any]]:

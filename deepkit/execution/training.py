@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -13,7 +14,7 @@ from deepkit.execution import checkpoint, state
 from deepkit.execution.errors import DivergedError
 from deepkit.execution.feed import Feed
 from deepkit.execution.run_dir import RunDir
-from deepkit.execution.state import State
+from deepkit.execution.state import State, Variables
 
 
 class Keeper(keras.callbacks.Callback):
@@ -35,6 +36,7 @@ class Keeper(keras.callbacks.Callback):
         self._epoch = begin.epoch
         self._began = 0.0
         self._bad: tuple[int, float] | None = None
+        self._batch = 0
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Give the callbacks their state back, which their own `on_train_begin` has just cleared."""
@@ -48,7 +50,7 @@ class Keeper(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Stop at the first loss that is no finite number."""
-        loss = (logs or {}).get("loss")
+        self._batch, loss = batch + 1, (logs or {}).get("loss")
         if self._bad is None and isinstance(loss, float) and not math.isfinite(loss):
             self._bad = (batch + 1, loss)
             self.model.stop_training = True
@@ -60,12 +62,13 @@ class Keeper(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Keep the state after this epoch."""
         self._check()
+        variables = self._finite(state.take(self.model), (logs or {}).get("loss", math.nan))
         history = {name: list(values) for name, values in self.state.history.items()}
         for name, value in (logs or {}).items():
             history.setdefault(name, []).append(float(value))
         self.state = State(
             epoch=epoch + 1,
-            variables=state.take(self.model),
+            variables=variables,
             history=history,
             seconds=[*self.state.seconds, time.perf_counter() - self._began],
             callbacks=state.callbacks_state(self.others),
@@ -76,8 +79,17 @@ class Keeper(keras.callbacks.Callback):
 
     def _check(self) -> None:
         if self._bad is not None:
-            kept = None if self.folder is None else self.folder.path / checkpoint.NAME
-            raise DivergedError(self._epoch + 1, *self._bad, kept)
+            raise DivergedError(self._epoch + 1, *self._bad, self._kept())
+
+    def _finite(self, variables: Variables, loss: float) -> Variables:
+        """Return the variables, or raise where the loss hid that one is no number: that state must not be kept."""
+        bad = [path for path, value in variables["model"] if not state.finite(value)]
+        if bad:
+            raise DivergedError(self._epoch + 1, self._batch, loss, self._kept(), bad[0])
+        return variables
+
+    def _kept(self) -> Path | None:
+        return None if self.folder is None else self.folder.path / checkpoint.NAME
 
 
 def train(

@@ -1,0 +1,59 @@
+"""A training that can be killed in the middle: run by the resume tests, in a process of its own.
+
+python -m tests.execution.crashing RUN_DIR EPOCHS [KILL_AT_STEP]
+"""
+
+import os
+import signal
+import sys
+
+import keras
+import numpy as np
+
+import deepkit as dk
+
+
+class Kill(keras.callbacks.Callback):
+    """Kills its own process, without any chance to tidy up, at a step counted over the whole training."""
+
+    def __init__(self, step):
+        super().__init__()
+        self.left = step
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def network():
+    return dk.Sequential([dk.ConvBlock(4), dk.MLP([8], dropout=0.5), dk.Classifier(2)], name="crashing")
+
+
+def images(count=160):
+    x = np.random.default_rng(0).random((count, 6, 6, 1)).astype("float32")
+    return x, (x.mean((1, 2, 3)) > 0.5).astype("int32")
+
+
+def data():
+    return dk.data.from_arrays(*images(), batch_size=16, validation=32, augment=[dk.data.Shift(1)], seed=3)
+
+
+def train(run_dir, epochs, *extra):
+    stock = [
+        keras.callbacks.EarlyStopping(monitor="val_loss", patience=50, restore_best_weights=True),
+        keras.callbacks.ReduceLROnPlateau(monitor="loss", patience=1, factor=0.5),
+    ]
+    plan = dk.plan(devices="CPU:0", steps_per_execution=1, seed=5)
+    return dk.fit(network(), data(), epochs=epochs, run_dir=run_dir, plan=plan, callbacks=[*stock, *extra], verbose=0)
+
+
+if __name__ == "__main__":
+    folder, epochs, *kill = sys.argv[1:]
+    if kill:  # replaces a stock callback's method, so that the list of callbacks stays the same
+        killer = Kill(int(kill[0]))
+        keras.callbacks.ReduceLROnPlateau.on_train_batch_end = lambda self, batch, logs=None: killer.on_train_batch_end(
+            batch
+        )
+    run = train(folder, int(epochs))
+    print(run.resume)

@@ -1,0 +1,183 @@
+"""A run directory: what is in it, whose it is, and that nothing in it is ever lost."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import deepkit as dk
+from deepkit.execution import CheckpointError, DivergedError, RunDirError, checkpoint
+from deepkit.execution.run_dir import RunDir
+from tests.execution.crashing import images, network
+
+
+def train(folder, epochs=2, net=None, **kwargs):
+    return dk.fit(net or network(), images(64), epochs=epochs, run_dir=folder, verbose=0, **kwargs)
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name != ".lock"}
+
+
+def test_what_a_finished_run_leaves(tmp_path):
+    run = train(tmp_path / "deep" / "run")
+    names = {path.name for path in run.run_dir.iterdir()} - {".lock"}
+    assert names == {
+        "config.json",
+        "checkpoint.zip",
+        "checkpoint.previous.zip",
+        "history.json",
+        "history.csv",
+        "result.json",
+        "model.keras",
+        "report.html",
+        "pictures",
+    }
+    assert json.loads((run.run_dir / "history.json").read_text()) == run.history
+    assert (run.run_dir / "history.csv").read_text().splitlines()[0] == "epoch,accuracy,loss"
+    config = json.loads((run.run_dir / "config.json").read_text())
+    assert config["definition"] == repr(network())
+    assert config["plan"]["seed"] == 0
+    saved = keras.models.load_model(run.run_dir / "model.keras")
+    for x, y in zip(saved.get_weights(), run.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_a_run_of_another_config_is_refused_with_the_difference(tmp_path):
+    train(tmp_path)
+    before = contents(tmp_path)
+    with pytest.raises(RunDirError, match=r"holds a run of another config(.|\n)*dropout=0.5(.|\n)*dropout=0.2"):
+        train(tmp_path, net=dk.Sequential([dk.ConvBlock(4), dk.MLP([8], dropout=0.2), dk.Classifier(2)]))
+    with pytest.raises(RunDirError, match=r"plan.seed: there 0, now 1"):
+        train(tmp_path, plan=dk.plan(seed=1))
+    with pytest.raises(RunDirError, match=r"optimizer: there .*Adam.*, now .*SGD"):
+        train(tmp_path, optimizer="sgd")
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("damage", [lambda raw: raw[: len(raw) // 2], lambda raw: b"", lambda raw: b"garbage" * 99])
+def test_a_damaged_checkpoint_is_named_and_nothing_is_deleted(tmp_path, damage):
+    train(tmp_path, epochs=2)
+    newest = tmp_path / checkpoint.NAME
+    newest.write_bytes(damage(newest.read_bytes()))
+    before = contents(tmp_path)
+    with pytest.raises(CheckpointError) as caught:
+        train(tmp_path, epochs=3)
+    assert "is no whole checkpoint" in str(caught.value)
+    assert "to go on from epoch 1: the checkpoint before it is whole" in str(caught.value)
+    assert contents(tmp_path) == before
+    (tmp_path / checkpoint.PREVIOUS).replace(newest)  # what the message says
+    assert train(tmp_path, epochs=3).epochs == 3
+
+
+def test_a_flipped_byte_is_noticed(tmp_path):
+    train(tmp_path)
+    newest = tmp_path / checkpoint.NAME
+    raw = bytearray(newest.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    newest.write_bytes(bytes(raw))
+    with pytest.raises(CheckpointError, match="is no whole checkpoint"):
+        train(tmp_path, epochs=3)
+
+
+def test_a_folder_that_cannot_be_is_refused_before_training(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    for folder in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(RunDirError, match=r"cannot be written: .*; nothing was trained"):
+            train(folder)
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_training(tmp_path, monkeypatch):
+    def refuse(path, content):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr("deepkit._files.write", refuse)
+    with pytest.raises(RunDirError, match="Read-only file system; nothing was trained"):
+        train(tmp_path)
+
+
+def test_a_full_disk_loses_nothing_and_the_run_goes_on_later(tmp_path, monkeypatch):
+    whole = checkpoint.save
+
+    def full(folder, state):
+        if state.epoch == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        whole(folder, state)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint, "save", full)
+        with pytest.raises(RunDirError, match="No space left on device; epoch 2 is not kept, what was kept before is"):
+            train(tmp_path, epochs=3)
+    assert checkpoint.load(tmp_path).epoch == 1
+    gone_on, undisturbed = train(tmp_path, epochs=3), train(tmp_path / "other", epochs=3)
+    assert gone_on.history == undisturbed.history
+
+
+def test_a_checkpoint_is_written_aside(tmp_path, monkeypatch):
+    train(tmp_path)
+    before = contents(tmp_path)[checkpoint.NAME]
+    state = checkpoint.load(tmp_path)
+    monkeypatch.setattr(os, "fsync", lambda handle: (_ for _ in ()).throw(OSError(errno.EIO, "cut")))
+    with pytest.raises(OSError, match="cut"):
+        checkpoint.save(tmp_path, state)
+    assert (tmp_path / checkpoint.NAME).read_bytes() == before
+    assert not [path for path in tmp_path.iterdir() if "unfinished" in path.name]
+
+
+def test_two_processes_in_one_folder(tmp_path):
+    code = f"""
+import deepkit as dk
+from tests.execution.test_run_dir import train
+try:
+    train({str(tmp_path)!r})
+except OSError as error:
+    print(error)
+"""
+    with RunDir(tmp_path).held():
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert f"is in use by process {os.getpid()}" in done.stdout
+    assert train(tmp_path).epochs == 2  # the lock went with the other
+
+
+def diverging(tmp_path, activation):
+    x, y = images(64)
+    x[40] = np.nan
+    net = dk.Sequential([dk.MLP([4], activation=activation), dk.Classifier(2)])
+    with pytest.raises(DivergedError) as caught:
+        dk.fit(net, (x, y), epochs=3, batch_size=16, run_dir=tmp_path, verbose=0)
+    kept = checkpoint.load(tmp_path)
+    assert (caught.value.epoch, kept.epoch) == (1, 0)
+    assert all(np.all(np.isfinite(value)) for _, value in kept.variables["model"])
+    assert not (tmp_path / "model.keras").exists()
+    return str(caught.value)
+
+
+def test_a_loss_that_is_no_number(tmp_path):
+    text = diverging(tmp_path, "tanh")
+    assert "the loss became nan in epoch 1, step" in text
+    assert "try a smaller learning rate" in text
+
+
+def test_weights_that_are_no_numbers_behind_a_finite_loss(tmp_path):
+    assert "the weight mlp.dense/kernel became NaN or infinite in epoch 1" in diverging(tmp_path, "relu")
+
+
+def test_a_diverged_model_is_back_at_its_last_good_state(tmp_path):
+    class Blow(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                self.model.optimizer.learning_rate.assign(float("nan"))
+
+    model = network().build((6, 6, 1))
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    with pytest.raises(DivergedError, match="the model is back at the end of epoch 2"):
+        dk.fit(model, images(64), epochs=5, batch_size=16, run_dir=tmp_path, callbacks=[Blow()], verbose=0)
+    kept = checkpoint.load(tmp_path)
+    for variable, (path, value) in zip(model.variables, kept.variables["model"], strict=True):
+        np.testing.assert_array_equal(variable, value, err_msg=path)
