@@ -106,14 +106,14 @@ def _train(data: Any, batch_size: int | None, seed: int) -> tuple[Any, Any]:
     if isinstance(data, tf.data.Dataset):
         return _dataset(data, "data", batch_size), None
     arrays = _arrays(data, "data")
-    return from_arrays(*arrays, batch_size=batch_size or BATCH_SIZE, seed=seed).train, None
+    return from_arrays(*arrays, batch_size=BATCH_SIZE if batch_size is None else batch_size, seed=seed).train, None
 
 
 def _validation(data: Any, batch_size: int | None) -> Any:
     if isinstance(data, tf.data.Dataset):
         return _dataset(data, "validation_data", None)
     arrays = _arrays(data, "validation_data")
-    return from_arrays(*arrays, batch_size=batch_size or BATCH_SIZE, shuffle=False).train
+    return from_arrays(*arrays, batch_size=BATCH_SIZE if batch_size is None else batch_size, shuffle=False).train
 
 
 def _dataset(data: Any, name: str, batch_size: int | None) -> Any:

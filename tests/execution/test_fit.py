@@ -1,0 +1,139 @@
+"""`fit`: what follows from the definition, what is taken as given, and what is refused."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+import deepkit as dk
+
+
+def vectors(count=48, features=4):
+    x = np.random.default_rng(0).random((count, features)).astype("float32")
+    return x, (x.sum(1) > features / 2).astype("int32")
+
+
+def net(classes=2):
+    return dk.Sequential([dk.MLP([8]), dk.Classifier(classes)], name="net")
+
+
+def fit(what=None, data=None, **kwargs):
+    return dk.fit(what or net(), data or vectors(), **{"verbose": 0, **kwargs})
+
+
+def test_loss_metrics_and_optimiser_follow_from_the_definition(capsys):
+    run = fit(verbose=2)
+    assert type(run.model.optimizer) is keras.optimizers.Adam
+    assert set(run.history) == {"loss", "accuracy"}
+    printed = capsys.readouterr().out
+    for text in ("net: 58 parameters", "Adam", "SparseCategoricalCrossentropy", "accuracy"):
+        assert text in printed
+
+
+def test_what_is_given_is_taken():
+    run = fit(optimizer="sgd", loss="sparse_categorical_crossentropy", metrics=["sparse_categorical_accuracy"])
+    assert type(run.model.optimizer) is keras.optimizers.SGD
+    assert set(run.history) == {"loss", "sparse_categorical_accuracy"}
+
+
+def test_an_optimiser_is_fresh_at_every_fit():
+    optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
+    first, second = fit(optimizer=optimizer), fit(optimizer=optimizer)
+    assert first.model.optimizer is not optimizer
+    assert int(optimizer.iterations) == 0
+    assert float(first.model.optimizer.momentum) == 0.9
+    assert first.history == second.history
+
+
+def test_one_seed_one_result_another_seed_another():
+    first, same, other = (fit(plan=dk.plan(seed=seed)).history["loss"] for seed in (1, 1, 2))
+    assert first == same != other
+
+
+def test_one_hot_labels_get_the_loss_for_them():
+    x, y = vectors()
+    run = fit(data=(x, np.eye(2, dtype="float32")[y]))
+    assert isinstance(run.model.loss, keras.losses.CategoricalCrossentropy)
+
+
+def test_validation_is_the_datas_own_or_what_is_given():
+    x, y = vectors()
+    assert "val_loss" in fit(data=dk.data.from_arrays(x, y, validation=16)).history
+    assert "val_loss" in fit(validation_data=(x[:8], y[:8])).history
+    assert "val_loss" not in fit().history
+
+
+def test_a_plan_in_force_is_used():
+    with dk.plan(seed=9) as plan:
+        assert fit().plan.seed == plan.seed == 9
+
+
+def test_steps_per_execution_divide_an_epoch():
+    run = fit(batch_size=8)
+    assert run.plan.steps_per_execution == 6
+    assert dict(run.plan.reasons)["steps_per_execution"] == "16 does not divide the 6 steps of an epoch, 6 does"
+    assert int(run.model.optimizer.iterations) == 6
+
+
+def test_a_compiled_model_is_used_as_it_is():
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(2)])
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    run = fit(model, epochs=2)
+    assert run.model is model
+    assert len(run.history["loss"]) == 2
+
+
+def test_a_tf_dataset_and_regression():
+    x, _ = vectors()
+    dataset = tf.data.Dataset.from_tensor_slices((x, x[:, :1])).batch(16)
+    run = fit(dk.Sequential([dk.MLP([1], activation=None)]), dataset, loss="mse", epochs=2)
+    assert len(run.history["loss"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda: fit(epochs=0), ValueError, "epochs=0: expected a whole number from 1"),
+        (lambda: fit(object()), TypeError, "expected a definition or a compiled keras.Model, received object"),
+        (lambda: fit(dk.Classifier), TypeError, "received the class Classifier"),
+        (lambda: fit(data=3), TypeError, "data: expected a dk.data Data, a tf.data.Dataset or a pair of arrays"),
+        (lambda: fit(plan="fast"), TypeError, "plan: expected a Plan, received str"),
+        (lambda: fit(callbacks=keras.callbacks.History()), TypeError, "callbacks: expected a list"),
+        (lambda: fit(callbacks=["early"]), TypeError, "callbacks: expected Keras callbacks, received str"),
+        (lambda: fit(optimizer="adamm"), ValueError, "adamm"),
+        (lambda: fit(dk.Sequential([dk.MLP([3])])), ValueError, "loss"),
+        (lambda: fit(keras.Sequential([keras.Input((4,)), layers.Dense(2)])), ValueError, "compile"),
+        (lambda: fit(batch_size=0), ValueError, "batch_size must be a whole number above 0, received 0"),
+    ],
+)
+def test_bad_arguments(call, error, text):
+    with pytest.raises(error) as caught:
+        call()
+    assert text in str(caught.value)
+
+
+def test_a_dataset_without_an_end_or_with_its_own_batches():
+    dataset = tf.data.Dataset.from_tensor_slices(vectors()).batch(16)
+    with pytest.raises(ValueError, match="the dataset has no end, so an epoch would have none"):
+        fit(data=dataset.repeat())
+    with pytest.raises(ValueError, match=r"a tf\.data\.Dataset has its batches already"):
+        fit(data=dataset, batch_size=8)
+
+
+def test_a_definition_that_does_not_fit_the_data_says_where():
+    with pytest.raises(dk.DefinitionError, match="Conv needs a sequence"):
+        fit(dk.Sequential([dk.ConvBlock(3), dk.Classifier(2)]))
+
+
+def test_a_compiled_model_keeps_its_own_loss():
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(2)])
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="loss: the model came with its own"):
+        fit(model, loss="mae")
+
+
+def test_the_policy_is_put_back_after_an_error():
+    with pytest.raises(ValueError, match="loss"):
+        fit(dk.Sequential([dk.MLP([3])]), plan=dk.plan(precision="mixed_bfloat16"))
+    assert keras.config.dtype_policy().name == "float32"

@@ -1,0 +1,76 @@
+"""Training on two logical CPUs beside one: run by the device tests, in a process of its own."""
+
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import deepkit as dk
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+ONE, TWO = ["CPU:0"], ["CPU:0", "CPU:1"]
+
+
+def train(devices, optimizer, run_dir=None):
+    x = np.random.default_rng(0).normal(size=(96, 6, 6, 1)).astype("float32")
+    y = (x.mean((1, 2, 3)) > 0).astype("int32")
+    net = dk.Sequential([dk.ConvBlock(4), dk.MLP([8]), dk.Classifier(2)])
+    data = dk.data.from_arrays(x, y, batch_size=16, seed=1)
+    plan = dk.plan(devices=devices, seed=2)
+    return dk.fit(net, data, epochs=3, plan=plan, optimizer=optimizer, run_dir=run_dir, verbose=0)
+
+
+def equal(optimizer):
+    one, two = train(ONE, optimizer), train(TWO, optimizer)
+    for a, b in zip(one.model.variables, two.model.variables, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5, err_msg=a.path)
+    np.testing.assert_allclose(one.history["loss"], two.history["loss"], rtol=1e-5)
+
+
+def saved_equals_memory(folder):
+    run = train(TWO, "adam", folder)
+    saved = keras.models.load_model(Path(folder) / "model.keras")
+    for a, b in zip(saved.variables, run.model.variables, strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=a.path)
+    assert run.resume == "approximate because sums across devices have no fixed order"
+    assert all(layer.synchronized for layer in run.model.layers if isinstance(layer, keras.layers.BatchNormalization))
+
+
+def refused(what, text):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  the text is checked below
+        what()
+    assert text in str(caught.value), caught.value
+    assert "\n  try " in str(caught.value)
+
+
+if __name__ == "__main__":
+    equal(keras.optimizers.SGD(0.1))
+    equal(keras.optimizers.Adam(0.01))
+    saved_equals_memory(sys.argv[1])
+    refused(lambda: train(TWO, keras.optimizers.Adam(use_ema=True)), "use_ema=True over 2 devices")
+    refused(lambda: train(TWO, keras.optimizers.Adam(clipnorm=1.0)), "clipnorm=1.0 over 2 devices")
+    refused(lambda: dk.plan(devices=TWO, jit_compile=True), "XLA cannot compile the exchange between them")
+    refused(lambda: dk.plan(devices=TWO, steps_per_execution=4), "Keras takes one step at a time")
+    arrays = (np.zeros((30, 4), "float32"), np.zeros(30, int))
+    net = dk.Sequential([dk.Classifier(2)])
+    refused(
+        lambda: dk.fit(net, arrays, batch_size=15, plan=dk.plan(devices=TWO), verbose=0),
+        "batch_size=15 does not split evenly over 2 devices",
+    )
+    with dk.plan(devices=TWO):
+        model = dk.Sequential([dk.MLP([3], norm="batch"), dk.Classifier(2)]).build((4,))
+        model.compile("sgd", "mse")
+    refused(
+        lambda: dk.fit(model, arrays, batch_size=10, plan=dk.plan(devices=TWO), verbose=0), "needs synchronized=True"
+    )
+    elsewhere = net.build((4,))
+    elsewhere.compile("sgd", "mse")
+    refused(
+        lambda: dk.fit(elsewhere, arrays, batch_size=10, plan=dk.plan(devices=TWO), verbose=0),
+        "built outside any strategy",
+    )
+    print("all equal, all refused")
