@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
@@ -248,12 +248,12 @@ def as_element(value: Any, owner: str) -> Block:
     """
     if isinstance(value, Block):
         return value
-    if isinstance(value, keras.layers.Layer):
-        return Fixed(value) if _has_state(value) else _template(value, owner)
     if isinstance(value, list | tuple):
-        from deepkit.block import Sequential
-
-        return Sequential(value)
+        return _sequence(value)
+    if isinstance(value, keras.Sequential) and not _has_state(value):
+        return _sequence(value.layers, _given_name(value, value.name))
+    if isinstance(value, keras.layers.Layer):
+        return Fixed(value) if isinstance(value, keras.Model) or _has_state(value) else _template(value, owner)
     what = f"the class {value.__name__}" if isinstance(value, type) else f"{type(value).__name__} {value!r}"
     mend = (
         f"{value.__name__}(...), an instance" if isinstance(value, type) else "layers.Activation('relu') for a function"
@@ -269,10 +269,20 @@ def as_body(value: Any, owner: str) -> tuple[Block, ...]:
     return tuple(as_element(item, f"{owner}[{i}]") for i, item in enumerate(items))
 
 
+def _sequence(items: Sequence[Any], name: str | None = None) -> Block:
+    from deepkit.block import Sequential
+
+    return Sequential(list(items), name=name)
+
+
+def _given_name(layer: keras.layers.Layer, name: str | None) -> str | None:
+    """Return the name that a person gave, None where Keras made one."""
+    return None if name is None or code.is_auto_name(name, type(layer)) else name
+
+
 def _template(layer: keras.layers.Layer, owner: str) -> Block:
     config = dict(layer.get_config())
-    name = config.pop("name", None)
-    given = None if name is None or code.is_auto_name(name, type(layer)) else name
+    given = _given_name(layer, config.pop("name", None))
     if isinstance(layer, keras.layers.Lambda):
         return Fixed(layer)  # Keras makes no second Lambda from a config, and it has no weights to share
     if isinstance(layer, keras.layers.InputLayer):

@@ -67,6 +67,7 @@ class Scope:
         reuse: bool = False,
     ) -> None:
         self.path, self.definition, self.build, self.cache, self.reuse = path, definition, build, cache, reuse
+        self.kept: dict[str, keras.layers.Layer] = {}  # what a `Shared` at this place has made
 
     def dotted(self, name: str) -> str:
         """Return the full name of a part of this place; of the place itself where `name` is empty."""
@@ -83,7 +84,7 @@ class Scope:
             first.path,
             definition=definition,
             build=self.build,
-            cache=first.__dict__.setdefault("kept", {}),
+            cache=first.kept,
             reuse=first is not self,
         )
 

@@ -59,6 +59,17 @@ def test_a_layer_with_weights_is_used_as_it_is():
     assert net != dk.Sequential([other, dk.Classifier(2)])
 
 
+def test_a_keras_sequential_without_weights_is_taken_apart():
+    net = dk.Sequential([keras.Sequential([layers.Dense(3), layers.ReLU()], name="inner"), dk.Classifier(2)])
+    assert net.layers[0] == dk.Sequential([layers.Dense(3), layers.ReLU()], name="inner")
+    assert names(net.build((4,)))[:2] == ["inner.dense", "inner.re_lu"]
+
+
+def test_a_layer_with_several_inputs_says_what_is_missing():
+    with pytest.raises(dk.DefinitionError, match=r"multi_head_attention: missing a required argument: 'value'"):
+        dk.Sequential([layers.MultiHeadAttention(2, 4)]).build((5, 4))
+
+
 def test_a_model_fixes_the_input_shape():
     base = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3)])
     model = dk.Sequential([base, dk.Classifier(5, pool="avg")]).build()
