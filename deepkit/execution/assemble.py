@@ -110,8 +110,9 @@ def _objective(net: Any, model: keras.Model, feed: Feed, loss: Any, metrics: Any
 
 
 def _brings_its_own(model: keras.Model) -> bool:
-    """Tell whether a model has a loss without being given one."""
-    return bool(model.losses) or type(model).train_step is not keras.Model.train_step
+    """Tell whether a model has a loss without being given one; penalties on its weights alone are none."""
+    penalties = sum(weight.regularizer is not None for weight in model.trainable_variables)
+    return len(model.losses) > penalties or type(model).train_step is not keras.Model.train_step
 
 
 def _fitting(plan: Plan, model: keras.Model, feed: Feed) -> Plan:

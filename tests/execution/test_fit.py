@@ -102,7 +102,12 @@ def test_a_tf_dataset_and_regression():
         (lambda: fit(callbacks=keras.callbacks.History()), TypeError, "callbacks: expected a list"),
         (lambda: fit(callbacks=["early"]), TypeError, "callbacks: expected Keras callbacks, received str"),
         (lambda: fit(optimizer="adamm"), ValueError, "adamm"),
-        (lambda: fit(dk.Sequential([dk.MLP([3])])), ValueError, "loss"),
+        (lambda: fit(dk.Sequential([dk.MLP([3])])), ValueError, "loss: nothing in the definition says what to train"),
+        (
+            lambda: fit(dk.Sequential([dk.MLP([3], dense={"kernel_regularizer": "l2"})])),
+            ValueError,
+            "loss: nothing in the definition says what to train",
+        ),
         (lambda: fit(keras.Sequential([keras.Input((4,)), layers.Dense(2)])), ValueError, "compile"),
         (lambda: fit(batch_size=0), ValueError, "batch_size must be a whole number above 0, received 0"),
     ],
