@@ -8,8 +8,9 @@ from typing import Any
 
 import keras
 
-from deepkit.element import Block, Entry, Objective, as_body, as_element
+from deepkit.element import Block, Entry, Objective
 from deepkit.scope import DefinitionError, Scope
+from deepkit.template import as_body, as_element
 
 __all__ = ["Block", "DefinitionError", "Input", "Objective", "Sequential", "Shared"]
 

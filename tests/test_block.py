@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 import deepkit as dk
-from deepkit.element import Fixed, Template
+from deepkit.template import Fixed, Template
 
 
 def names(model):

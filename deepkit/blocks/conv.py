@@ -11,8 +11,9 @@ from keras import layers
 
 from deepkit.blocks import parts
 from deepkit.code import Arguments
-from deepkit.element import Block, as_element
+from deepkit.element import Block
 from deepkit.scope import Scope
+from deepkit.template import as_element
 
 _ORDERS = tuple("-".join(order) for order in permutations(("conv", "norm", "activation")))
 _NAMED = ("filters", "kernel_size", "strides", "activation")

@@ -8,8 +8,9 @@ from typing import Any
 import keras
 from keras import layers
 
-from deepkit.element import Block, as_element
+from deepkit.element import Block
 from deepkit.scope import DefinitionError, Scope
+from deepkit.template import as_element
 
 NORMS = ("batch", "layer")
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deepkit.blocks import parts
-from deepkit.element import Block, Objective, as_body
+from deepkit.element import Block, Objective
 from deepkit.scope import Scope
+from deepkit.template import as_body
 
 
 @dataclass(frozen=True, repr=False)

@@ -10,8 +10,9 @@ import keras
 from keras import layers
 
 from deepkit.blocks import parts
-from deepkit.element import Block, as_body
+from deepkit.element import Block
 from deepkit.scope import Scope, shape_text
+from deepkit.template import as_body
 
 SHORTCUTS = ("auto", "identity", "projection", "pad")
 _PROBE = 128  # a size that common strides divide: it shows the stride of a body where sizes are unknown

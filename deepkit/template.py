@@ -1,0 +1,168 @@
+"""Keras layers and models as elements of a definition: templates, and parts that are used as they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from deepkit import code
+from deepkit.element import Block, Entry
+from deepkit.scope import Scope
+
+
+@dataclass(frozen=True, repr=False)
+class Template(Block):
+    """A Keras layer without weights: its class and config, from which a fresh layer is made at each use.
+
+    Args:
+        cls: The layer's class.
+        config: Canonical JSON of its config, without generated names and without the dtype of the moment.
+        name: The name given to the layer, if one was.
+    """
+
+    cls: type[keras.layers.Layer]
+    config: str
+
+    @property
+    def kind(self) -> str:
+        """The class in Keras's snake case."""
+        return code.snake(self.cls.__name__)
+
+    def add(self, x: Any, scope: Scope) -> Any:
+        """Call a fresh copy of the layer, named by its place."""
+        copies = scope.build.uses[self]
+        scope.build.uses[self] += 1
+        return scope.add(x, "" if scope.path else self.name or self.kind, self._fresh, seed_shift=copies)
+
+    def _fresh(self, *, name: str, seed_shift: int) -> keras.layers.Layer:
+        config = json.loads(self.config)
+        # a second layer with the seed of the first would drop the same units: each copy has its own
+        return self.cls.from_config({**_shift_seeds(config, seed_shift), "name": name})
+
+    def __repr__(self) -> str:
+        return code.object_code(self.cls, json.loads(self.config), self.name)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Fixed(Block):
+    """A Keras layer or model with weights or other fitted state: used as it is, and compared by identity."""
+
+    layer: keras.layers.Layer
+
+    @property
+    def kind(self) -> str:
+        """The layer's own name, which it keeps."""
+        return self.layer.name
+
+    def entry(self) -> Entry | None:
+        """Return the input that a model already has."""
+        inputs = getattr(self.layer, "inputs", None)
+        if not isinstance(self.layer, keras.Model) or not inputs or len(inputs) != 1:
+            return None
+        return Entry(tuple(inputs[0].shape[1:]), inputs[0].dtype)
+
+    def add(self, x: Any, scope: Scope) -> Any:
+        """Call the layer itself."""
+        name = self.layer.name
+        if id(self.layer) not in scope.build.fixed and name in scope.build.names:
+            raise scope.error(f"two layers of this model are named {name!r}", mend="another name for one of them")
+        scope.build.fixed[id(self.layer)] = self.layer
+        scope.build.names.add(name)
+        return scope.call(self.layer, x)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Fixed) and self.layer is other.layer
+
+    def __hash__(self) -> int:
+        return id(self.layer)
+
+    def __repr__(self) -> str:
+        return f"<{type(self.layer).__name__} {self.layer.name!r} with its state>"
+
+
+def as_element(value: Any, owner: str) -> Block:
+    """Return a block, Keras layer, model or list of them as a definition.
+
+    Args:
+        value: What the user gave.
+        owner: The block and argument it was given to, for errors: `"Sequential: layers[2]"`.
+
+    Raises:
+        TypeError: It is none of these.
+    """
+    if isinstance(value, Block):
+        return value
+    if isinstance(value, list | tuple):
+        return _sequence(value)
+    if isinstance(value, keras.Sequential) and not _has_state(value):
+        return _sequence(value.layers, _given_name(value, value.name))
+    if isinstance(value, keras.layers.Layer):
+        return Fixed(value) if isinstance(value, keras.Model) or _has_state(value) else _template(value, owner)
+    what = f"the class {value.__name__}" if isinstance(value, type) else f"{type(value).__name__} {value!r}"
+    mend = (
+        f"{value.__name__}(...), an instance" if isinstance(value, type) else "layers.Activation('relu') for a function"
+    )
+    if isinstance(value, keras.KerasTensor):
+        mend = "dk.Input(shape) as the first element"
+    raise TypeError(f"{owner} must be a block, a Keras layer or a list of them, received {what}\n  try {mend}")
+
+
+def as_body(value: Any, owner: str) -> tuple[Block, ...]:
+    """Return what a block takes as its body, one element or a list of them, as a tuple of definitions."""
+    items = value if isinstance(value, list | tuple) else [value]
+    return tuple(as_element(item, f"{owner}[{i}]") for i, item in enumerate(items))
+
+
+def _sequence(items: Sequence[Any], name: str | None = None) -> Block:
+    from deepkit.block import Sequential
+
+    return Sequential(list(items), name=name)
+
+
+def _given_name(layer: keras.layers.Layer, name: str | None) -> str | None:
+    """Return the name that a person gave, None where Keras made one."""
+    return None if name is None or code.is_auto_name(name, type(layer)) else name
+
+
+def _template(layer: keras.layers.Layer, owner: str) -> Block:
+    config = dict(layer.get_config())
+    given = _given_name(layer, config.pop("name", None))
+    if isinstance(layer, keras.layers.Lambda):
+        return Fixed(layer)  # Keras makes no second Lambda from a config, and it has no weights to share
+    if isinstance(layer, keras.layers.InputLayer):
+        raise TypeError(f"{owner} is a Keras InputLayer\n  try dk.Input(shape) as the first element")
+    try:
+        return Template(type(layer), code.to_json(config), name=given)
+    except TypeError as error:
+        raise TypeError(
+            f"{owner}: the config of {type(layer).__name__} cannot be kept: {error}\n"
+            "  try get_config() with plain values, or register the objects with keras.saving"
+        ) from error
+
+
+def _has_state(layer: keras.layers.Layer) -> bool:
+    """Tell whether a layer holds weights, or was adapted to data, which its config does not carry."""
+    parts = [layer, *getattr(layer, "layers", ()), getattr(layer, "layer", None)]
+    return bool(layer.weights) or any(_is_adapted_lookup(part) for part in parts if part is not None)
+
+
+def _is_adapted_lookup(layer: keras.layers.Layer) -> bool:
+    kinds = (keras.layers.TextVectorization, keras.layers.StringLookup, keras.layers.IntegerLookup)
+    if not isinstance(layer, kinds) or layer.get_config().get("vocabulary") is not None:
+        return False
+    return len(layer.get_vocabulary(include_special_tokens=False)) > 0
+
+
+def _shift_seeds(config: Any, by: int) -> Any:
+    if by and isinstance(config, dict):
+        return {
+            key: value + by if key == "seed" and isinstance(value, int) else _shift_seeds(value, by)
+            for key, value in config.items()
+        }
+    if by and isinstance(config, list):
+        return [_shift_seeds(item, by) for item in config]
+    return config
