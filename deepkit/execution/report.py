@@ -145,7 +145,7 @@ def _table(rows: list[tuple[str, str]]) -> str:
 
 def _summary(model: Any) -> str:
     out = io.StringIO()
-    model.summary(line_length=120, print_fn=lambda line, line_break=False: out.write(line + "\n"))
+    model.summary(print_fn=lambda line, line_break=False: out.write(line + "\n"))
     return out.getvalue()
 
 
