@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ class Assembled:
         optimizer: As code.
         loss: As code.
         metrics: As code.
+        taken: Whether the model came compiled.
     """
 
     model: keras.Model
@@ -32,6 +34,7 @@ class Assembled:
     optimizer: str
     loss: str
     metrics: tuple[str, ...]
+    taken: bool = False
 
 
 def assemble(net: Any, feed: Feed, plan: Plan, optimizer: Any, loss: Any, metrics: Any) -> Assembled:
@@ -62,6 +65,8 @@ def assemble(net: Any, feed: Feed, plan: Plan, optimizer: Any, loss: Any, metric
         jit_compile=plan.jit_compile,
         steps_per_execution=plan.steps_per_execution,
     )
+    if plan.jit_compile and not model.jit_compile:
+        plan = plan.but("Keras leaves XLA out here", jit_compile=False)
     return Assembled(model, plan, repr(net), words(optimizer), words(loss), _all_words(metrics))
 
 
@@ -154,7 +159,7 @@ def _taken(model: keras.Model, plan: Plan, given: dict[str, Any]) -> Assembled:
     kept = model.get_compile_config() or {}
     shown = [kept.get("loss"), kept.get("metrics")]
     loss, metrics = (words(keras.saving.deserialize_keras_object(part)) if part else "none" for part in shown)
-    return Assembled(model, plan, _architecture(model), words(model.optimizer), loss, (metrics,))
+    return Assembled(model, plan, _architecture(model), words(model.optimizer), loss, (metrics,), taken=True)
 
 
 def _check_home(model: keras.Model, plan: Plan) -> None:
@@ -180,9 +185,11 @@ def _home(model: keras.Model) -> Any:
 
 def _architecture(model: keras.Model) -> str:
     try:
-        return model.to_json()
+        architecture = json.loads(model.to_json())
     except NotImplementedError:  # a model class without get_config
         return f"{type(model).__name__} with {model.count_params() if model.built else '?'} parameters"
+    architecture.pop("compile_config", None)  # is said apart, and numbers its objects anew at each compile
+    return json.dumps(architecture)
 
 
 def fresh(value: Any) -> Any:

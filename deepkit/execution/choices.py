@@ -49,14 +49,22 @@ def _slow_halves(policy: str, on_gpu: bool) -> str:
     return "" if on_gpu or "16" not in policy else "; mostly slower than float32 on a CPU"
 
 
-def determinism(wanted: bool | Auto, devices: tuple[str, ...]) -> tuple[bool, str]:
+def determinism(wanted: bool | Auto, devices: tuple[str, ...], jit_compile: bool | Auto = "auto") -> tuple[bool, str]:
     """Return whether every run with the same seed gives the same bits."""
     _check_switch("deterministic", wanted)
+    _check_switch("jit_compile", jit_compile)
     everywhere = "holds for the whole process once entered"
+    if wanted is True and jit_compile is True:
+        raise ValueError(
+            "jit_compile=True with deterministic=True: Keras does not compile with XLA where the bits must repeat\n"
+            "  try one of them without the other"
+        )
     if wanted is True:
         return True, f"asked for; {everywhere}"
     if wanted is False:
         return False, "asked for; resume is then approximate"
+    if jit_compile is True:
+        return False, "jit_compile=True was asked for, and Keras compiles with XLA only without it"
     if len(devices) > 1:
         return False, "sums across devices have no fixed order"
     if devices[0].startswith("GPU"):
@@ -65,7 +73,13 @@ def determinism(wanted: bool | Auto, devices: tuple[str, ...]) -> tuple[bool, st
 
 
 def xla(wanted: bool | Auto, devices: tuple[str, ...], deterministic: bool) -> tuple[bool, str]:
-    """Return whether the training step is compiled by XLA."""
+    """Return whether the training step is compiled by XLA.
+
+    Args:
+        wanted: What was asked for.
+        devices: Their names.
+        deterministic: Whether the plan is deterministic, or an earlier one has made this process so.
+    """
     _check_switch("jit_compile", wanted)
     if len(devices) > 1:
         if wanted is True:
@@ -107,7 +121,7 @@ def steps(wanted: int | Auto, devices: tuple[str, ...]) -> tuple[int, str]:
 def seed(wanted: Any) -> tuple[int | None, str]:
     """Return the seed, checked."""
     if wanted is None:
-        return None, "asked for; every run differs, and resume is approximate"
+        return None, "asked for; every run differs"
     if not isinstance(wanted, int) or isinstance(wanted, bool) or not 0 <= wanted < 2**32:
         raise ValueError(f"seed={wanted!r}: expected a whole number from 0 to 2**32 - 1, or None\n  try seed=0")
     return wanted, "Python, NumPy, Keras and TensorFlow start from it at each entering"

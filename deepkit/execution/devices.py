@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections import Counter
 from collections.abc import Sequence
 
@@ -102,6 +103,20 @@ def _physical(name: str) -> tf.config.PhysicalDevice:
     physical = tf.config.get_visible_devices(kind)
     owners = [device for device in physical for _ in range(_parts(device))]
     return owners[int(index)]
+
+
+_repeating = threading.Event()
+
+
+def repeat_bits() -> None:
+    """Make TensorFlow deterministic, which it stays until the process ends."""
+    tf.config.experimental.enable_op_determinism()
+    _repeating.set()
+
+
+def repeats_bits() -> bool:
+    """Return whether a plan has made this process deterministic."""
+    return _repeating.is_set()
 
 
 def grow_memory(devices: Sequence[str], *, probe: bool = False) -> bool | None:

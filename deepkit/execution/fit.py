@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import platform
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -164,6 +165,10 @@ def _finish(parts: Assembled, feed: Feed, last: State, folder: RunDir, resume: s
             "history": last.history,
         }
         folder.write("result.json", json.dumps(result, indent=1) + "\n")
+    _report(parts, feed, last, folder, resume)
+
+
+def _report(parts: Assembled, feed: Feed, last: State, folder: RunDir, resume: str) -> None:
     with folder.writing("the model is whole, its report is not written"):
         report.write(parts, feed, last, folder, resume)
 
@@ -180,6 +185,8 @@ def _saved_run(parts: Assembled, feed: Feed, folder: RunDir, result: dict[str, A
     why = "a callback ended it there" if result["stopped"] else "ask for more to go on"
     say(f"{folder.path} holds a finished run of {result['epochs']} epochs, which is returned as it is; {why}")
     last = State(result["epochs"], last.variables, result["history"], last.seconds[: result["epochs"]])
+    if not folder.report.exists():
+        _report(parts, feed, last, folder, resume)
     return _run(parts, last, folder, resume)
 
 
@@ -193,7 +200,7 @@ def _config(parts: Assembled, feed: Feed, callbacks: list[Any]) -> dict[str, Any
     """Return what a run is, in plain values: two calls with the same config are the same run."""
     return {
         "definition": parts.definition,
-        "optimizer": parts.optimizer,
+        "optimizer": _optimizer(parts, callbacks),
         "loss": parts.loss,
         "metrics": list(parts.metrics),
         "data": {"origin": feed.origin, "fingerprint": feed.fingerprint},
@@ -201,6 +208,14 @@ def _config(parts: Assembled, feed: Feed, callbacks: list[Any]) -> dict[str, Any
         "callbacks": [type(callback).__name__ for callback in callbacks],
         "versions": _versions(),
     }
+
+
+def _optimizer(parts: Assembled, callbacks: list[Any]) -> str:
+    """Return the optimiser as code; without the rate of one that is used again after a callback has moved it."""
+    movers = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
+    if parts.taken and any(isinstance(callback, movers) for callback in callbacks):
+        return re.sub(r"learning_rate=[^,()]+(, )?", "", parts.optimizer)
+    return parts.optimizer
 
 
 def _versions() -> dict[str, str]:

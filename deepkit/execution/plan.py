@@ -89,6 +89,7 @@ class Plan:
 
     def __enter__(self) -> Plan:
         _refuse_crossed_strategies(self)
+        _refuse_late_xla(self)
         with contextlib.ExitStack() as stack:
             self._put_in_force(stack)
             _entered.stack.append((self, stack.pop_all()))
@@ -103,7 +104,7 @@ class Plan:
     def _put_in_force(self, stack: contextlib.ExitStack) -> None:
         _devices.grow_memory(self.devices)
         if self.deterministic:
-            tf.config.experimental.enable_op_determinism()
+            _devices.repeat_bits()
         if self.seed is not None:
             keras.utils.set_random_seed(self.seed)
         stack.callback(keras.config.set_dtype_policy, keras.config.dtype_policy())
@@ -152,8 +153,8 @@ def plan(
     on_gpu = names[0].startswith("GPU")
     chosen: dict[str, tuple[Any, str]] = {"devices": (names, why), "strategy": _strategy(names)}
     chosen["precision"] = choices.precision(precision, _devices.capability(names), on_gpu)
-    chosen["deterministic"] = choices.determinism(deterministic, names)
-    chosen["jit_compile"] = choices.xla(jit_compile, names, chosen["deterministic"][0])
+    chosen["deterministic"] = choices.determinism(deterministic, names, jit_compile)
+    chosen["jit_compile"] = choices.xla(jit_compile, names, chosen["deterministic"][0] or _devices.repeats_bits())
     chosen["steps_per_execution"] = choices.steps(steps_per_execution, names)
     chosen["memory_growth"] = _memory(names)
     chosen["seed"] = choices.seed(seed)
@@ -199,3 +200,12 @@ def _refuse_crossed_strategies(wanted: Plan) -> None:
         f"a plan over {', '.join(wanted.devices)} cannot be entered inside another distribution strategy\n"
         "  try leaving that scope first, or dk.plan(devices=[...]) with the same devices"
     )
+
+
+def _refuse_late_xla(wanted: Plan) -> None:
+    """Raise where XLA is wanted and an earlier plan made the process deterministic: Keras would leave XLA out."""
+    if wanted.jit_compile and _devices.repeats_bits():
+        raise ValueError(
+            "jit_compile: an earlier plan made this process deterministic, where Keras does not compile with XLA\n"
+            "  try a new process, or deterministic=False in every plan before this one"
+        )

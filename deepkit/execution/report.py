@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Callable, Iterator
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepkit import machine
@@ -108,7 +111,9 @@ def _page(parts: Assembled, feed: Feed, last: State, resume: str, images: dict[s
 
 def _facts(parts: Assembled, feed: Feed, resume: str) -> list[tuple[str, str]]:
     hardware = machine.hardware()
+    command = _command(sys.orig_argv)
     return [
+        *([("command", command)] if command else []),
         ("data", feed.origin),
         ("optimizer", parts.optimizer),
         ("loss", parts.loss),
@@ -117,6 +122,17 @@ def _facts(parts: Assembled, feed: Feed, resume: str) -> list[tuple[str, str]]:
         ("machine", f"{hardware['cpu']}, {hardware['cores']} cores, {hardware['memory']}, GPU {hardware['gpu']}"),
         ("versions", ", ".join(f"{name} {version}" for name, version in machine.versions().items())),
     ]
+
+
+def _command(arguments: Sequence[str]) -> str | None:
+    """Return the command that does this again, without the folder its program lies in; None for a prompt."""
+    program, *rest = arguments[1:] or [""]
+    if program in ("", "-", "-c", "-i"):
+        return None
+    if program.startswith("-"):
+        return shlex.join(["python", program, *rest])
+    name = Path(program).name
+    return shlex.join([*(["python"] if name.endswith(".py") else []), name, *rest])
 
 
 def _numbers(history: dict[str, list[float]]) -> str:

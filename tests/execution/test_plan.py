@@ -58,6 +58,7 @@ def test_gpus_are_all_taken_and_get_their_choices(monkeypatch):
     monkeypatch.setattr(devices, "available", lambda: ("CPU:0", "GPU:0", "GPU:1"))
     monkeypatch.setattr(devices, "capability", lambda names: (8, 6))
     monkeypatch.setattr(devices, "grow_memory", lambda names, probe=False: False)
+    monkeypatch.setattr(devices, "repeats_bits", lambda: False)
     several = dk.plan()
     assert several.devices == ("GPU:0", "GPU:1")
     assert (several.strategy, several.steps_per_execution, several.jit_compile) == ("mirrored", 1, False)
@@ -141,6 +142,17 @@ def test_several_devices_refuse_what_keras_cannot_do(monkeypatch, wrong):
     monkeypatch.setattr(devices, "available", lambda: ("CPU:0", "CPU:1"))
     with pytest.raises(ValueError, match="with 2 devices"):
         dk.plan(devices=["CPU:0", "CPU:1"], **wrong)
+
+
+def test_xla_and_determinism_exclude_each_other(monkeypatch):
+    plan = dk.plan(devices="CPU:0", jit_compile=True)
+    assert (plan.jit_compile, plan.deterministic) == (True, False)
+    assert "Keras compiles with XLA only without it" in dict(plan.reasons)["deterministic"]
+    with pytest.raises(ValueError, match="try one of them without the other"):
+        dk.plan(devices="CPU:0", jit_compile=True, deterministic=True)
+    monkeypatch.setattr(devices, "repeats_bits", lambda: True)
+    with pytest.raises(ValueError, match="an earlier plan made this process deterministic"):
+        plan.__enter__()
 
 
 def test_another_backend_is_refused(monkeypatch):

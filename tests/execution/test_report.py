@@ -1,8 +1,10 @@
 """The report of a run: what a person finds in it, and what is left out where there is nothing to show."""
 
 import numpy as np
+import pytest
 
 import deepkit as dk
+from deepkit.execution import RunDirError, report
 
 
 def images(count=96):
@@ -43,3 +45,31 @@ def test_the_report_needs_nothing_from_outside(tmp_path):
     page = run.report.read_text()
     assert "http" not in page
     assert "<script" not in page
+
+
+def test_a_report_that_could_not_be_written_is_written_by_the_next_call(tmp_path, monkeypatch):
+    def call():
+        return dk.fit(dk.Sequential([dk.Classifier(2)]), images(), epochs=1, run_dir=tmp_path / "run", verbose=0)
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(report, "write", full)
+        with pytest.raises(RunDirError, match="its report is not written"):
+            call()
+    assert call().report.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (["python3", "/home/me/bin/deepkit", "run", "lenet"], "deepkit run lenet"),
+        (["python3", "src/train.py", "--rate", "0.1"], "python train.py --rate 0.1"),
+        (["python3", "-m", "recipes.basics.xor"], "python -m recipes.basics.xor"),
+        (["python3", "-c", "..."], None),
+        (["python3"], None),
+    ],
+)
+def test_the_command_is_said_where_there_is_one(arguments, command):
+    assert report._command(arguments) == command

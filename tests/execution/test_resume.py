@@ -100,3 +100,28 @@ def test_what_cannot_be_exact_is_called_approximate(tmp_path):
     assert run.resume == "approximate because a state that Mine may have is not kept"
     run = dk.fit(crashing.network(), (x, y), run_dir=tmp_path / "c", plan=dk.plan(deterministic=False), verbose=0)
     assert run.resume == "approximate because the plan is not deterministic"
+
+
+def test_a_compiled_model_goes_on_after_a_callback_moved_its_rate(tmp_path):
+    model = crashing.network().build((6, 6, 1))
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+
+    def call(epochs):
+        moved = keras.callbacks.ReduceLROnPlateau(monitor="loss", patience=1, min_delta=100.0)
+        return dk.fit(model, crashing.images(64), epochs=epochs, run_dir=tmp_path, callbacks=[moved], verbose=0)
+
+    call(3)
+    assert float(model.optimizer.learning_rate) < 1e-3
+    assert call(4).epochs == 4
+
+
+def test_a_model_compiled_anew_goes_on(tmp_path):
+    def call(epochs):
+        model = crashing.network().build((6, 6, 1))
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss, metrics=["accuracy"])
+        return dk.fit(model, crashing.images(64), epochs=epochs, run_dir=tmp_path, verbose=0)
+
+    call(1)
+    keras.losses.SparseCategoricalCrossentropy(from_logits=True)  # moves Keras's numbering of objects
+    assert call(2).epochs == 2
