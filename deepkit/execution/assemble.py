@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from deepkit import code
 from deepkit.execution import strategy
 from deepkit.execution.feed import Feed
 from deepkit.execution.plan import Plan
@@ -189,7 +190,11 @@ def _architecture(model: keras.Model) -> str:
     except NotImplementedError:  # a model class without get_config
         return f"{type(model).__name__} with {model.count_params() if model.built else '?'} parameters"
     architecture.pop("compile_config", None)  # is said apart, and numbers its objects anew at each compile
-    return json.dumps(architecture)
+    text = json.dumps(architecture)
+    for number, part in enumerate([model, *model.layers]):
+        if code.is_auto_name(part.name, type(part)):  # counted through a process, so another at each build
+            text = text.replace(f'"{part.name}"', f'"{type(part).__name__} {number}"')
+    return text
 
 
 def fresh(value: Any) -> Any:
