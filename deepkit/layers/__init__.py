@@ -5,9 +5,26 @@ Each is a plain `keras.layers.Layer` on `keras.ops`, registered under the packag
 """
 
 from deepkit.layers.initializers import FanInUniform
+from deepkit.layers.l2_pooling import L2Pooling
+from deepkit.layers.local_response import LocalResponseNormalization
+from deepkit.layers.maxout import ChannelMax, Maxout
 from deepkit.layers.rbf import RBF
 from deepkit.layers.squash import scaled_tanh
+from deepkit.layers.stochastic_depth import StochasticDepth
 from deepkit.layers.subsampling import Subsampling2D
 from deepkit.layers.table_conv import TableConv2D
+from deepkit.layers.tied_dense import TiedDense
 
-__all__ = ["FanInUniform", "RBF", "Subsampling2D", "TableConv2D", "scaled_tanh"]
+__all__ = [
+    "ChannelMax",
+    "FanInUniform",
+    "L2Pooling",
+    "LocalResponseNormalization",
+    "Maxout",
+    "RBF",
+    "StochasticDepth",
+    "Subsampling2D",
+    "TableConv2D",
+    "TiedDense",
+    "scaled_tanh",
+]

@@ -38,3 +38,22 @@ class FanInUniform(keras.initializers.Initializer):
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
         return {"scale": self.scale, "seed": self.seed}
+
+
+def independent(initializer: Any, number: int) -> list[Any]:
+    """Return that many initialisers like this one, none of which draws the numbers of another.
+
+    A Keras initialiser draws the same numbers each time it is called, so that weights made by calling one
+    repeatedly would all start equal.
+
+    Args:
+        initializer: A Keras initialiser; one with an integer seed is given the seeds that follow. A function, or
+            one whose seed is a `SeedGenerator`, is returned as it is: it is for itself to draw anew.
+        number: How many.
+    """
+    config = initializer.get_config() if isinstance(initializer, keras.initializers.Initializer) else None
+    seed = config.get("seed") if config else None
+    if config is None or isinstance(seed, dict):
+        return [initializer] * number
+    shifts = [{"seed": seed + i} if isinstance(seed, int) else {} for i in range(number)]
+    return [type(initializer).from_config({**config, **shift}) for shift in shifts]
