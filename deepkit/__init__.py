@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from deepkit import data, execution, layers, recipe, visualize
     from deepkit.block import Block, DefinitionError, Input, Sequential, Shared
+    from deepkit.blocks.channels import SeparableConvBlock, SqueezeExcitation
     from deepkit.blocks.conv import ConvBlock, ConvStack
     from deepkit.blocks.dense import MLP
-    from deepkit.blocks.heads import Classifier
+    from deepkit.blocks.dense_connections import DenselyConnected, Transition
+    from deepkit.blocks.heads import Classifier, Regressor
+    from deepkit.blocks.highway import Highway
+    from deepkit.blocks.parallel import Fuse, Parallel
     from deepkit.blocks.repeat import Repeat
-    from deepkit.blocks.residual import Residual
+    from deepkit.blocks.residual import Bottleneck, Residual
     from deepkit.execution.fit import Run, fit
     from deepkit.execution.plan import Plan, plan
+    from deepkit.functional import Functional
 
 __version__ = "0.1.0"
 
@@ -27,11 +32,21 @@ _HOMES = {
     "Input": "deepkit.block",
     "Sequential": "deepkit.block",
     "Shared": "deepkit.block",
+    "Functional": "deepkit.functional",
     "ConvBlock": "deepkit.blocks.conv",
     "ConvStack": "deepkit.blocks.conv",
+    "SeparableConvBlock": "deepkit.blocks.channels",
+    "SqueezeExcitation": "deepkit.blocks.channels",
     "MLP": "deepkit.blocks.dense",
+    "DenselyConnected": "deepkit.blocks.dense_connections",
+    "Transition": "deepkit.blocks.dense_connections",
     "Classifier": "deepkit.blocks.heads",
+    "Regressor": "deepkit.blocks.heads",
+    "Highway": "deepkit.blocks.highway",
+    "Fuse": "deepkit.blocks.parallel",
+    "Parallel": "deepkit.blocks.parallel",
     "Repeat": "deepkit.blocks.repeat",
+    "Bottleneck": "deepkit.blocks.residual",
     "Residual": "deepkit.blocks.residual",
     "Plan": "deepkit.execution.plan",
     "plan": "deepkit.execution.plan",
@@ -41,8 +56,10 @@ _HOMES = {
 _MODULES = ("data", "execution", "layers", "recipe", "visualize")
 
 __all__ = [
-    "Block", "Sequential", "Input", "Shared", "DefinitionError",
-    "ConvBlock", "ConvStack", "Residual", "Repeat", "MLP", "Classifier",
+    "Block", "Sequential", "Functional", "Input", "Shared", "DefinitionError",
+    "ConvBlock", "ConvStack", "SeparableConvBlock", "MLP",
+    "Residual", "Bottleneck", "DenselyConnected", "Transition", "Highway", "SqueezeExcitation",
+    "Repeat", "Parallel", "Fuse", "Classifier", "Regressor",
     "plan", "Plan", "fit", "Run",
     "data", "execution", "layers", "recipe", "visualize",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from deepkit.element import Block, Entry, Objective
+from deepkit.element import Block, Entries, Entry, Objective
 from deepkit.scope import DefinitionError, Scope
 from deepkit.template import as_body, as_element
 
@@ -54,11 +54,11 @@ class Sequential(Block):
         """Add the elements in order."""
         return scope.apply(x, self.layers)
 
-    def entry(self) -> Entry | None:
+    def entry(self) -> Entry | Entries | None:
         """Return what the first element fixes."""
         return self.layers[0].entry() if self.layers else None
 
-    def objective(self, outputs: tuple[int | None, ...], labels: tuple[int | None, ...]) -> Objective | None:
+    def objective(self, outputs: Any, labels: Any) -> Objective | None:
         """Ask the last element."""
         return self.layers[-1].objective(outputs, labels) if self.layers else None
 
@@ -154,6 +154,6 @@ class Shared(Block):
             )
         return scope.shared(self).apply(x, self.body)
 
-    def objective(self, outputs: tuple[int | None, ...], labels: tuple[int | None, ...]) -> Objective | None:
+    def objective(self, outputs: Any, labels: Any) -> Objective | None:
         """Ask the last element."""
         return as_element(list(self.body), "Shared").objective(outputs, labels)

@@ -93,6 +93,14 @@ def sequence(items: list[str]) -> str:
     return "[\n" + "".join(f"    {_indent(item)},\n" for item in items) + "]"
 
 
+def mapping(items: Mapping[str, str]) -> str:
+    """Return the code of a dict: on one line where it fits, else one item a line."""
+    line = "{" + ", ".join(f"{key}: {text}" for key, text in items.items()) + "}"
+    if len(line) <= WIDTH and "\n" not in line:
+        return line
+    return "{\n" + "".join(f"    {key}: {_indent(text)},\n" for key, text in items.items()) + "}"
+
+
 def quoted(value: Any) -> str:
     """Return the code of a plain value, with strings in double quotes."""
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
@@ -20,12 +20,12 @@ class Objective:
     """What a definition's head asks to be trained with.
 
     Args:
-        loss: A Keras loss.
-        metrics: Keras metrics.
+        loss: A Keras loss; a mapping of losses by the name of the output, where there are several.
+        metrics: Keras metrics, or a mapping of them.
     """
 
-    loss: keras.losses.Loss
-    metrics: tuple[keras.metrics.Metric, ...] = ()
+    loss: Any
+    metrics: Any = ()
 
 
 @dataclass(frozen=True, repr=False)
@@ -114,16 +114,16 @@ class Block(ABC):
         name = self.name or f"{self.kind}{keras.backend.get_uid(f'deepkit.{self.kind}')}"
         return self.add(inputs, Scope(name, definition=self, build=Build(keeps_shared=False)))
 
-    def entry(self) -> Entry | None:
+    def entry(self) -> Entry | Entries | None:
         """Return what fixes the input, where the definition does."""
         return None
 
-    def objective(self, outputs: tuple[int | None, ...], labels: tuple[int | None, ...]) -> Objective | None:
+    def objective(self, outputs: Any, labels: Any) -> Objective | None:
         """Return fresh loss and metrics for the head of this definition, or None where it has no head.
 
         Args:
-            outputs: The model's output shape, batch axis included.
-            labels: Shape of the labels, batch axis included.
+            outputs: The model's output shape, batch axis included; a mapping of shapes for several outputs.
+            labels: Shape of the labels, batch axis included, or a mapping.
         """
         return None
 
@@ -163,6 +163,29 @@ class Entry:
     def tensor(self) -> keras.KerasTensor:
         """Return a new symbolic input."""
         return keras.Input(self.shape, batch_size=self.batch_size, dtype=self.dtype, name=self.name)
+
+
+@dataclass(frozen=True)
+class Entries:
+    """What enters a model with several inputs, by name."""
+
+    parts: tuple[tuple[str, Entry], ...]
+
+    def with_shape(self, shape: Any, owner: Block) -> Entries:
+        """Return these entries, checked against a mapping of shapes given to `build`."""
+        fixed = {name: entry.shape for name, entry in self.parts}
+        given = {name: tuple(one) for name, one in shape.items()} if isinstance(shape, Mapping) else shape
+        if given != fixed:
+            raise DefinitionError(
+                f"build received input_shape={given!r}, but the definition fixes {fixed}",
+                code=repr(owner),
+                mend="leaving input_shape out",
+            )
+        return self
+
+    def tensor(self) -> dict[str, keras.KerasTensor]:
+        """Return new symbolic inputs by name."""
+        return {name: entry.tensor() for name, entry in self.parts}
 
 
 def _tensor(shape: Any, owner: Block) -> keras.KerasTensor:
@@ -213,8 +236,13 @@ def _default(item: Any) -> Any:
 
 
 def _code(value: Any, *, body: str | None) -> str:
+    if body == "one or many" and isinstance(value, tuple):
+        return body_code(value)
     if body and isinstance(value, tuple):
-        if len(value) == 1 and body == "one or many" and not isinstance(value[0], list | tuple):
-            return repr(value[0])
         return code.sequence([code.quoted(item) for item in value])
     return code.quoted(value)
+
+
+def body_code(body: tuple[Block, ...]) -> str:
+    """Return the code of a body: one element as it is, several as a list."""
+    return repr(body[0]) if len(body) == 1 else code.sequence([repr(item) for item in body])

@@ -13,9 +13,8 @@ from deepkit.blocks import parts
 from deepkit.code import Arguments
 from deepkit.element import Block
 from deepkit.scope import Scope
-from deepkit.template import as_element
 
-_ORDERS = tuple("-".join(order) for order in permutations(("conv", "norm", "activation")))
+ORDERS = tuple("-".join(order) for order in permutations(("conv", "norm", "activation")))
 _NAMED = ("filters", "kernel_size", "strides", "activation")
 
 
@@ -24,7 +23,8 @@ class ConvBlock(Block):
     """A convolution, a normalisation and an activation (Ioffe & Szegedy 2015, section 3.2).
 
     The convolution is 1-D, 2-D or 3-D after the rank of its input. Padding is `"same"` unless `conv` says
-    otherwise, and the convolution has no bias where a normalisation comes after it, which would cancel it.
+    otherwise, and the convolution has no bias where the block normalises: the next normalisation cancels it, which
+    is this block's, or in a pre-activated net the next block's.
 
     Args:
         filters: Number of output channels.
@@ -61,7 +61,7 @@ class ConvBlock(Block):
     def __post_init__(self) -> None:
         super().__post_init__()
         parts.positive("ConvBlock", "filters", self.filters)
-        parts.choice("ConvBlock", "order", self.order, _ORDERS)
+        parts.choice("ConvBlock", "order", self.order, ORDERS)
         set_convolution_fields(self, _NAMED)
 
     def add(self, x: Any, scope: Scope) -> Any:
@@ -76,8 +76,7 @@ class ConvBlock(Block):
         return x
 
     def _convolve(self, x: Any, scope: Scope) -> Any:
-        centred = self.norm is not None and self.order.index("norm") > self.order.index("conv")
-        given = {"padding": "same", "use_bias": not centred} | self.conv.fresh()  # type: ignore[attr-defined]
+        given = {"padding": "same", "use_bias": self.norm is None} | self.conv.fresh()  # type: ignore[attr-defined]
         make = parts.by_rank("Conv", x, scope)
         return scope.add(x, "conv", make, self.filters, self.kernel_size, self.strides, **given)
 
@@ -92,7 +91,7 @@ class ConvStack(Block):
         filters: Number of channels of every convolution.
         convs: Number of convolutions.
         kernel_size: Width of the window in pixels or steps: one integer, or one per axis.
-        pool: `"max"` or `"avg"` for windows of 2 with strides of 2, a pooling layer, or None.
+        pool: `"max"`, `"avg"` or `"l2"` for windows of 2 with strides of 2, a pooling layer, or None.
         activation: Keras's name, a registered function, a layer, or None.
         norm: `"batch"`, `"layer"`, a layer, or None.
         conv: Further arguments of the Keras convolutions.
@@ -123,13 +122,9 @@ class ConvStack(Block):
     def __post_init__(self) -> None:
         super().__post_init__()
         parts.positive("ConvStack", "filters", self.filters)
-        parts.positive("ConvStack", "convs", self.convs)
+        parts.positive("ConvStack", "convs", self.convs, most=parts.MOST)
         set_convolution_fields(self, _NAMED)
-        if isinstance(self.pool, layers.Layer | Block):
-            object.__setattr__(self, "pool", as_element(self.pool, "ConvStack: pool"))
-        else:
-            mend = "a layer such as layers.MaxPooling2D(3, 2) for any other"
-            parts.choice("ConvStack", "pool", self.pool, ("max", "avg", None), mend)
+        object.__setattr__(self, "pool", parts.pool_value("ConvStack", self.pool))
 
     def add(self, x: Any, scope: Scope) -> Any:
         """Add the convolutions, then the pooling."""
@@ -141,24 +136,19 @@ class ConvStack(Block):
             conv=self.conv,
         )
         x = scope.apply(x, [unit] * self.convs, reserved=("pool",))
-        if isinstance(self.pool, Block):
-            return self.pool.add(x, scope.child(self.pool.name or "pool", self.pool))
-        if self.pool:
-            kind = "MaxPooling" if self.pool == "max" else "AveragePooling"
-            x = scope.add(x, "pool", parts.by_rank(kind, x, scope), 2)
-        return x
+        return parts.add_pool(x, self.pool, scope)
 
 
 def set_convolution_fields(block: Any, named: tuple[str, ...]) -> None:
     """Check and keep as values the arguments that every convolutional block has."""
     owner = type(block).__name__
-    kept = {
-        "kernel_size": parts.sizes(owner, "kernel_size", block.kernel_size),
+    kept: dict[str, Any] = {
         "activation": parts.activation_value(owner, block.activation),
         "norm": parts.norm_value(owner, block.norm),
         "conv": Arguments(block.conv, layers.Conv2D, owner=f"{owner}(conv=...)", taken=named),
     }
-    if hasattr(block, "strides"):
-        kept["strides"] = parts.sizes(owner, "strides", block.strides)
+    for argument in ("kernel_size", "strides"):
+        if hasattr(block, argument):
+            kept[argument] = parts.sizes(owner, argument, getattr(block, argument))
     for key, value in kept.items():
         object.__setattr__(block, key, value)

@@ -12,7 +12,7 @@ from keras import layers
 from deepkit.blocks import parts
 from deepkit.code import Arguments
 from deepkit.element import Block, Objective
-from deepkit.scope import Scope
+from deepkit.scope import DefinitionError, Scope
 
 _POOLS = ("flatten", "avg", "max", None)
 _ACTIVATIONS = (None, "softmax", "sigmoid")
@@ -55,26 +55,14 @@ class Classifier(Block):
     def __post_init__(self) -> None:
         super().__post_init__()
         parts.positive("Classifier", "classes", self.classes)
-        parts.choice("Classifier", "pool", self.pool, _POOLS)
         parts.choice("Classifier", "activation", self.activation, _ACTIVATIONS)
-        parts.rate("Classifier", "dropout", self.dropout)
-        taken = ("units", "activation", "dtype")
-        dense = Arguments(self.dense, layers.Dense, owner="Classifier(dense=...)", taken=taken)
-        object.__setattr__(self, "dense", dense)
+        _set_head_fields(self)
 
     def add(self, x: Any, scope: Scope) -> Any:
         """Add the pooling, the dropout and the dense layer."""
-        if self.pool == "flatten":
-            x = parts.flat(x, scope)
-        elif self.pool and len(x.shape) > 2:
-            kind = "GlobalAveragePooling" if self.pool == "avg" else "GlobalMaxPooling"
-            x = scope.add(x, "pool", parts.by_rank(kind, x, scope))
-        if self.dropout:
-            x = scope.add(x, "dropout", layers.Dropout, self.dropout)
-        given = {"activation": self.activation, "dtype": _head_dtype()} | self.dense.fresh()  # type: ignore[attr-defined]
-        return scope.add(x, "dense", layers.Dense, self.classes, **given)
+        return _add_head(self, x, self.classes, scope)
 
-    def objective(self, outputs: tuple[int | None, ...], labels: tuple[int | None, ...]) -> Objective:
+    def objective(self, outputs: Any, labels: Any) -> Objective:
         """Return cross-entropy and accuracy: binary, one-hot or of class numbers, as the labels are."""
         logits = self.activation is None
         if self.classes == 1 or self.activation == "sigmoid":
@@ -85,6 +73,84 @@ class Classifier(Block):
             return Objective(loss, (keras.metrics.CategoricalAccuracy(name="accuracy"),))
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
         return Objective(loss, (keras.metrics.SparseCategoricalAccuracy(name="accuracy"),))
+
+
+@dataclass(frozen=True, repr=False)
+class Regressor(Block):
+    """A dense layer with one output a predicted number, in float32 whatever the precision of the rest.
+
+    Args:
+        outputs: How many numbers are predicted.
+        pool: What makes a vector of an image or sequence: `"flatten"`, `"avg"` or `"max"` over all positions, or
+            None to predict at every position alike.
+        activation: None for any number; `"softplus"` or `"relu"` where there are no negative ones, `"sigmoid"` or
+            `"tanh"` for a range.
+        dropout: Fraction of features dropped before the layer in training.
+        dense: Further arguments of `keras.layers.Dense`.
+
+    Input shape:
+        `(batch, features)`, or more axes.
+
+    Output shape:
+        `(batch, outputs)`; the last axis replaced when `pool=None`.
+
+    Raises:
+        DefinitionError: An argument is out of range, or a size is unknown where the input must be flattened.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> dk.Sequential([dk.MLP([64]), dk.Regressor()]).build((13,)).output_shape
+        (None, 1)
+    """
+
+    outputs: int = 1
+    pool: str | None = field(default="flatten", kw_only=True)
+    activation: Any = field(default=None, kw_only=True)
+    dropout: float = field(default=0.0, kw_only=True)
+    dense: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parts.positive("Regressor", "outputs", self.outputs)
+        activation = parts.activation_value("Regressor", self.activation)
+        if isinstance(activation, Block):
+            raise DefinitionError(
+                f"Regressor: activation must be a name, a registered function or None, received {activation!r}",
+                mend='the layer behind the head, with dtype="float32"',
+            )
+        object.__setattr__(self, "activation", activation)
+        _set_head_fields(self)
+
+    def add(self, x: Any, scope: Scope) -> Any:
+        """Add the pooling, the dropout and the dense layer."""
+        return _add_head(self, x, self.outputs, scope)
+
+    def objective(self, outputs: Any, labels: Any) -> Objective:
+        """Return the mean squared error, and the mean absolute error as metric."""
+        return Objective(keras.losses.MeanSquaredError(), (keras.metrics.MeanAbsoluteError(name="mae"),))
+
+
+def _set_head_fields(head: Any) -> None:
+    """Check and keep as values the arguments that every head has."""
+    owner = type(head).__name__
+    parts.choice(owner, "pool", head.pool, _POOLS)
+    parts.rate(owner, "dropout", head.dropout)
+    taken = ("units", "activation", "dtype")
+    object.__setattr__(head, "dense", Arguments(head.dense, layers.Dense, owner=f"{owner}(dense=...)", taken=taken))
+
+
+def _add_head(head: Any, x: Any, units: int, scope: Scope) -> Any:
+    """Add the pooling, the dropout and the dense layer of a head."""
+    if head.pool == "flatten":
+        x = parts.flat(x, scope)
+    elif head.pool and len(x.shape) > 2:
+        kind = "GlobalAveragePooling" if head.pool == "avg" else "GlobalMaxPooling"
+        x = scope.add(x, "pool", parts.by_rank(kind, x, scope))
+    if head.dropout:
+        x = scope.add(x, "dropout", layers.Dropout, head.dropout)
+    activation = head.activation and parts.for_layer(head.activation)
+    given = {"activation": activation, "dtype": _head_dtype()} | head.dense.fresh()
+    return scope.add(x, "dense", layers.Dense, units, **given)
 
 
 def _head_dtype() -> str | None:

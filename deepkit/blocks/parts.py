@@ -9,17 +9,21 @@ import keras
 from keras import layers
 
 from deepkit.element import Block
-from deepkit.scope import DefinitionError, Scope
+from deepkit.scope import DefinitionError, Scope, shape_text
 from deepkit.template import as_element
 
 NORMS = ("batch", "layer")
+POOLS = {"max": "MaxPooling", "avg": "AveragePooling", "l2": "L2Pooling"}
+MOST = 10_000  # repetitions in one block: beyond it a slip, or a file that means harm
 
 
-def positive(owner: str, argument: str, value: Any, *, least: int = 1) -> None:
-    """Raise unless `value` is a whole number of at least `least`."""
+def positive(owner: str, argument: str, value: Any, *, least: int = 1, most: int | None = None) -> None:
+    """Raise unless `value` is a whole number of at least `least`, and at most `most` where that is given."""
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         kind = "a positive integer" if least == 1 else f"an integer of at least {least}"
         raise DefinitionError(f"{owner}: {argument} must be {kind}, received {value!r}")
+    if most is not None and value > most:
+        raise DefinitionError(f"{owner}: {argument} must be at most {most:,}, received {value:,}")
 
 
 def sizes(owner: str, argument: str, value: Any) -> int | tuple[int, ...]:
@@ -88,6 +92,14 @@ def norm_value(owner: str, value: Any) -> str | Block | None:
     return value
 
 
+def pool_value(owner: str, value: Any) -> str | Block | None:
+    """Return a pooling as a value: "max", "avg", "l2", a Keras layer as definition, or None."""
+    if isinstance(value, keras.layers.Layer | Block):
+        return as_element(value, f"{owner}: pool")
+    choice(owner, "pool", value, (*POOLS, None), "a layer such as layers.MaxPooling2D(3, 2) for any other")
+    return value
+
+
 def add_norm(x: Any, norm: str | Block | None, scope: Scope, name: str = "norm") -> Any:
     """Add a normalisation over the channels."""
     if norm is None:
@@ -104,13 +116,66 @@ def add_activation(x: Any, activation: str | Block | None, scope: Scope, name: s
         return x
     if isinstance(activation, Block):
         return activation.add(x, scope.child(activation.name or name, activation))
-    return scope.add(x, name, layers.Activation, _for_layer(activation))
+    return scope.add(x, name, layers.Activation, for_layer(activation))
+
+
+def add_pool(x: Any, pool: str | Block | None, scope: Scope, name: str = "pool") -> Any:
+    """Add a pooling: of windows of 2 with strides of 2, where it is given by name."""
+    if pool is None:
+        return x
+    if isinstance(pool, Block):
+        return pool.add(x, scope.child(pool.name or name, pool))
+    if pool == "l2":
+        from deepkit.layers import L2Pooling
+
+        return scope.add(x, name, L2Pooling, 2)
+    return scope.add(x, name, by_rank(POOLS[pool], x, scope), 2)
+
+
+def add_widened(
+    x: Any, name: str, width: int, scope: Scope, *, kernel_size: Any = 1, strides: Any = 1, **given: Any
+) -> Any:
+    """Add a linear layer to another width: dense for vectors, a convolution where there are positions."""
+    if len(x.shape) == 2:
+        return scope.add(x, name, layers.Dense, width, **given)
+    make = by_rank("Conv", x, scope)
+    return scope.add(x, name, make, width, kernel_size, strides, padding="same", **given)
 
 
 def channel_axis(x: Any) -> int:
     """Return the axis of the channels: the last, or 1 under Keras's `channels_first` image format."""
     first = len(x.shape) > 2 and keras.config.image_data_format() == "channels_first"
     return 1 if first else len(x.shape) - 1
+
+
+def channels(x: Any, scope: Scope) -> int:
+    """Return the number of channels, which must be known."""
+    count = x.shape[channel_axis(x)]
+    if count is None:
+        raise scope.error(f"the number of channels is unknown in {tuple(x.shape[1:])}", mend="a fixed number")
+    return count
+
+
+def check_alike(tensors: list[Any], scope: Scope, *, but_channels: bool = False) -> None:
+    """Raise unless the tensors have the same sizes, or the same but for the channels."""
+    first = tensors[0]
+    skipped = {0, channel_axis(first)} if but_channels else {0}
+    for other in tensors[1:]:
+        alike = len(other.shape) == len(first.shape) and all(
+            axis in skipped or a is None or b is None or a == b
+            for axis, (a, b) in enumerate(zip(first.shape, other.shape, strict=True))
+        )
+        if not alike:
+            wanted = "of one size but for the channels" if but_channels else "of one shape"
+            raise scope.error(
+                f"expected tensors {wanted}, received {shape_text(tensors)}",
+                mend='padding="same" and the same strides everywhere',
+            )
+
+
+def numbered(name: str, count: int) -> list[str]:
+    """Return the names of `count` layers of a kind: numbered from 1, without a number for a single one."""
+    return [name] if count == 1 else [f"{name}{i}" for i in range(1, count + 1)]
 
 
 def spatial_axes(x: Any) -> range:
@@ -148,7 +213,8 @@ def flat(x: Any, scope: Scope) -> Any:
     return scope.add(x, "flatten", layers.Flatten)
 
 
-def _for_layer(activation: str) -> Any:
+def for_layer(activation: str) -> Any:
+    """Return what a Keras layer takes as `activation`: a registered function itself, else the name."""
     return activation_function(activation) if ">" in activation else activation
 
 

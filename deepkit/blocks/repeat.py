@@ -26,7 +26,7 @@ class Repeat(Block):
         What the body returns the last time.
 
     Raises:
-        DefinitionError: `times` is not a positive integer.
+        DefinitionError: `times` is not a positive integer, or larger than 10,000.
 
     Examples:
         >>> import deepkit as dk
@@ -40,13 +40,13 @@ class Repeat(Block):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        parts.positive("Repeat", "times", self.times)
+        parts.positive("Repeat", "times", self.times, most=parts.MOST)
         object.__setattr__(self, "body", as_body(self.body, "Repeat: body"))
 
     def add(self, x: Any, scope: Scope) -> Any:
         """Add the body again and again; siblings are numbered through."""
         return scope.apply(x, self.body * self.times)
 
-    def objective(self, outputs: tuple[int | None, ...], labels: tuple[int | None, ...]) -> Objective | None:
+    def objective(self, outputs: Any, labels: Any) -> Objective | None:
         """Ask the last element."""
         return self.body[-1].objective(outputs, labels) if self.body else None

@@ -1,8 +1,9 @@
-"""Residual connections with their three shortcuts."""
+"""Residual connections with their three shortcuts, and the bottleneck."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,11 +11,13 @@ import keras
 from keras import layers
 
 from deepkit.blocks import parts
+from deepkit.blocks.conv import ORDERS, ConvBlock, set_convolution_fields
 from deepkit.element import Block
 from deepkit.scope import Scope, shape_text
 from deepkit.template import as_body
 
 SHORTCUTS = ("auto", "identity", "projection", "pad")
+_MIDDLE_ONLY = ("groups", "dilation_rate")
 _PROBE = 128  # a size that common strides divide: it shows the stride of a body where sizes are unknown
 
 
@@ -25,9 +28,9 @@ class Residual(Block):
     Args:
         body: A block, a Keras layer or a list of them. End it with `activation=None`: the activation comes
             after the addition.
-        shortcut: `"identity"`; `"projection"`, a 1x1 convolution (a dense layer for vectors) with `norm`: option B
-            of the paper; `"pad"`, every n-th pixel and zeros for the new channels, without weights: option A;
-            `"auto"`, the identity where the shapes are equal, else a projection.
+        shortcut: `"identity"`; `"projection"`, a 1x1 convolution (a dense layer for vectors) without bias, then
+            `norm`: option B of the paper; `"pad"`, every n-th pixel and zeros for the new channels, without
+            weights: option A; `"auto"`, the identity where the shapes are equal, else a projection.
         activation: After the addition; None for pre-activation bodies.
         norm: Normalisation of a projection: `"batch"`, `"layer"`, a layer, or None.
 
@@ -85,12 +88,77 @@ class Residual(Block):
         return self._project(x, strides, channels, scope)
 
     def _project(self, x: Any, strides: tuple[int, ...], channels: int, scope: Scope) -> Any:
-        bias = self.norm is None
         if strides:
-            short = scope.add(x, "conv", parts.by_rank("Conv", x, scope), channels, 1, strides, use_bias=bias)
+            short = scope.add(x, "conv", parts.by_rank("Conv", x, scope), channels, 1, strides, use_bias=False)
         else:
-            short = scope.add(x, "dense", layers.Dense, channels, use_bias=bias)
+            short = scope.add(x, "dense", layers.Dense, channels, use_bias=False)
         return parts.add_norm(short, self.norm, scope)
+
+
+@dataclass(frozen=True, repr=False)
+class Bottleneck(Block):
+    """A residual unit of three convolutions: 1x1 to `filters`, 3x3, and 1x1 to `expansion` times as many.
+
+    Source: He et al. 2016, "Deep Residual Learning", section 4.1 and figure 5. The stride lies in the 3x3
+    convolution, where most implementations have it; the paper's table 1 has it in the first. With `groups` it is
+    ResNeXt's (Xie et al. 2017, section 3.3).
+
+    Args:
+        filters: Channels of the first two convolutions.
+        strides: Of the 3x3 convolution, and of the shortcut.
+        expansion: Output channels in units of `filters`.
+        activation: Keras's name, a registered function, a layer, or None.
+        norm: `"batch"`, `"layer"`, a layer, or None; of the projection too.
+        order: Of each convolution, as in `ConvBlock`. With the activation before the convolution the unit is
+            pre-activated: nothing comes after the addition, and a projection has no normalisation.
+        conv: Further arguments of the three convolutions; `groups` and `dilation_rate` go to the 3x3 one alone.
+
+    Input shape:
+        As `ConvBlock`.
+
+    Output shape:
+        The same with `expansion * filters` channels and each size divided by `strides`, rounded up.
+
+    Raises:
+        DefinitionError: An argument is out of range, or the input does not fit.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> dk.Bottleneck(64).build((56, 56, 256)).output_shape
+        (None, 56, 56, 256)
+        >>> dk.Bottleneck(128, expansion=2, conv={"groups": 32}).build((56, 56, 256)).output_shape
+        (None, 56, 56, 256)
+    """
+
+    filters: int
+    strides: int | tuple[int, ...] = field(default=1, kw_only=True)
+    expansion: int = field(default=4, kw_only=True)
+    activation: Any = field(default="relu", kw_only=True)
+    norm: Any = field(default="batch", kw_only=True)
+    order: str = field(default="conv-norm-activation", kw_only=True)
+    conv: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parts.positive("Bottleneck", "filters", self.filters)
+        parts.positive("Bottleneck", "expansion", self.expansion)
+        parts.choice("Bottleneck", "order", self.order, ORDERS)
+        set_convolution_fields(self, ("filters", "kernel_size", "strides", "activation"))
+
+    def add(self, x: Any, scope: Scope) -> Any:
+        """Add the residual unit that this is short for."""
+        return self._unit().add(x, scope)
+
+    def _unit(self) -> Residual:
+        pre = self.order.index("activation") < self.order.index("conv")
+        common = {"norm": self.norm, "order": self.order}
+        thin = {key: value for key, value in self.conv.items() if key not in _MIDDLE_ONLY}
+        narrow = ConvBlock(self.filters, kernel_size=1, activation=self.activation, conv=thin, **common)
+        middle = ConvBlock(self.filters, strides=self.strides, activation=self.activation, conv=self.conv, **common)
+        last = self.activation if pre else None
+        wide = ConvBlock(self.expansion * self.filters, kernel_size=1, activation=last, conv=thin, **common)
+        after = {"activation": None, "norm": None} if pre else {"activation": self.activation, "norm": self.norm}
+        return Residual([narrow, middle, wide], **after)
 
 
 def _strides(x: Any, y: Any, scope: Scope) -> tuple[int, ...]:

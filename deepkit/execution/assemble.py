@@ -77,6 +77,7 @@ def _built(net: Any, feed: Feed) -> keras.Model:
     fixed = getattr(net, "entry", lambda: None)() is not None
     if fixed or not isinstance(inputs, tf.TensorSpec):
         model = net.build()
+        _check_names(model, inputs)
         _check_input(model, inputs)
         return model
     if inputs.shape.rank is None:
@@ -85,6 +86,16 @@ def _built(net: Any, feed: Feed) -> keras.Model:
             "  try dk.Input(shape) as its first element, or dataset.map(... tf.ensure_shape ...)"
         )
     return net.build(tuple(inputs.shape[1:]))
+
+
+def _check_names(model: keras.Model, inputs: Any) -> None:
+    expected = model.input
+    if isinstance(expected, dict) and (not isinstance(inputs, dict) or set(inputs) != set(expected)):
+        received = ", ".join(inputs) if isinstance(inputs, dict) else "no names"
+        raise ValueError(
+            f"data: the definition's inputs are {', '.join(expected)}, the data has {received}\n"
+            f"  try ({{{', '.join(f'{name!r}: ...' for name in expected)}}}, labels)"
+        )
 
 
 def _check_input(model: keras.Model, inputs: Any) -> None:
@@ -101,8 +112,8 @@ def _check_input(model: keras.Model, inputs: Any) -> None:
 def _objective(net: Any, model: keras.Model, feed: Feed, loss: Any, metrics: Any) -> tuple[Any, Any]:
     """Return loss and metrics: those given, else those of the head."""
     offered = None
-    if hasattr(net, "objective") and isinstance(feed.labels, tf.TensorSpec) and isinstance(model.output_shape, tuple):
-        offered = net.objective(model.output_shape, tuple(feed.labels.shape))
+    if hasattr(net, "objective") and feed.labels is not None:
+        offered = net.objective(_shapes(model.output), _shapes(feed.labels))
     if loss is None and offered is None and not _brings_its_own(model):
         raise ValueError(
             f"loss: nothing in the definition says what to train it for: {_short(repr(net))}\n"
@@ -111,8 +122,14 @@ def _objective(net: Any, model: keras.Model, feed: Feed, loss: Any, metrics: Any
     if loss is None and offered is not None:
         loss = offered.loss
     if metrics is None:
-        metrics = list(offered.metrics) if offered else []
-    return fresh(loss), keras.tree.map_structure(fresh, metrics)
+        metrics = offered.metrics if offered else []
+        metrics = list(metrics) if isinstance(metrics, tuple) else metrics
+    return keras.tree.map_structure(fresh, loss), keras.tree.map_structure(fresh, metrics)
+
+
+def _shapes(tensors: Any) -> Any:
+    """Return the shapes of a tensor, or of each in a mapping or list of them, as tuples."""
+    return keras.tree.map_structure(lambda tensor: tuple(tensor.shape), tensors)
 
 
 def _brings_its_own(model: keras.Model) -> bool:

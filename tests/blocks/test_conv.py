@@ -32,13 +32,13 @@ def test_a_stack_equals_the_hand_written_one():
     assert same_layers(dk.ConvStack(8).build((16, 16, 3)), keras.Model(x, y))
 
 
-def test_a_convolution_has_a_bias_unless_a_norm_follows_it():
+def test_a_convolution_has_a_bias_unless_its_block_normalises():
     def bias(**kwargs):
         return dk.ConvBlock(4, **kwargs).build((8, 8, 3)).get_layer(index=-1 if kwargs.get("order") else 1).use_bias
 
     assert not bias()
     assert bias(norm=None)
-    assert bias(order="norm-activation-conv")
+    assert not bias(order="norm-activation-conv")
     assert bias(conv={"use_bias": True})
 
 
@@ -80,7 +80,7 @@ def test_registered_functions_are_activations_and_lambdas_are_not():
         (lambda: dk.ConvBlock(3, norm="bach"), "norm must be one of 'batch', 'layer', None, received 'bach'"),
         (lambda: dk.ConvBlock(3, order="conv-norm"), "order must be one of"),
         (lambda: dk.ConvStack(3, convs=0), "ConvStack: convs must be a positive integer, received 0"),
-        (lambda: dk.ConvStack(3, pool="maximum"), "pool must be one of 'max', 'avg', None, received 'maximum'"),
+        (lambda: dk.ConvStack(3, pool="maximum"), "pool must be one of 'max', 'avg', 'l2', None, received 'maximum'"),
         (lambda: dk.ConvBlock(3, conv={"paddin": "same"}), "takes no 'paddin'; did you mean 'padding'?"),
         (lambda: dk.ConvBlock(3, conv={"filters": 4}), "'filters' is an argument of the block itself"),
     ],

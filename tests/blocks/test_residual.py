@@ -58,9 +58,9 @@ def test_the_stride_of_the_body_is_found_with_and_without_known_sizes(strides):
     np.testing.assert_allclose(free(x), fixed(x), atol=1e-5)
 
 
-def test_a_projection_without_norm_has_a_bias():
+def test_a_projection_has_no_bias():
     model = basic(8, norm=None).build((8, 8, 3))
-    assert [layer.use_bias for layer in model.layers if layer.name == "shortcut.conv"] == [True]
+    assert [layer.use_bias for layer in model.layers if layer.name == "shortcut.conv"] == [False]
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,7 @@ CASES = (
         ANY_IMAGE,
     ),
     Case("conv_stack", "ConvStack", lambda: dk.ConvStack(4, convs=2), IMAGE, ANY_IMAGE),
+    Case("conv_stack_l2", "ConvStack", lambda: dk.ConvStack(4, convs=1, pool="l2"), IMAGE, ANY_IMAGE, custom=True),
     Case("conv_stack_avg", "ConvStack", lambda: dk.ConvStack(4, convs=1, pool="avg", norm="layer"), SEQUENCE),
     Case("residual_identity", "Residual", lambda: _basic(3), IMAGE, ANY_IMAGE),
     Case("residual_projection", "Residual", lambda: _basic(6, strides=2), IMAGE, ANY_IMAGE),
@@ -70,6 +71,84 @@ CASES = (
     Case("residual_pad_1d", "Residual", lambda: _basic(6, strides=2, shortcut="pad"), SEQUENCE, ANY_SEQUENCE),
     Case("residual_pad_dense", "Residual", lambda: dk.Residual(dk.MLP([9]), shortcut="pad"), (5,)),
     Case("residual_dense", "Residual", lambda: dk.Residual(dk.MLP([9]), norm=None), (5,)),
+    Case("bottleneck", "Bottleneck", lambda: dk.Bottleneck(2, strides=2), IMAGE, ANY_IMAGE),
+    Case(
+        "bottleneck_preactivation_groups",
+        "Bottleneck",
+        lambda: dk.Bottleneck(4, expansion=2, order="norm-activation-conv", conv={"groups": 2, "use_bias": True}),
+        SEQUENCE,
+        ANY_SEQUENCE,
+    ),
+    Case(
+        "densely_connected",
+        "DenselyConnected",
+        lambda: dk.DenselyConnected(dk.ConvBlock(2, order="norm-activation-conv"), repeats=3),
+        IMAGE,
+        ANY_IMAGE,
+    ),
+    Case(
+        "densely_connected_bottleneck",
+        "DenselyConnected",
+        lambda: dk.DenselyConnected([dk.ConvBlock(8, kernel_size=1), dk.ConvBlock(2)], repeats=2),
+        IMAGE,
+        ANY_IMAGE,
+    ),
+    Case("transition", "Transition", lambda: dk.Transition(), IMAGE, ANY_IMAGE),
+    Case("transition_layers", "Transition", lambda: dk.Transition(compression=1.0, pool="max", norm=None), SEQUENCE),
+    Case("highway_dense", "Highway", lambda: dk.Repeat(dk.Highway(), times=2), (5,)),
+    Case("highway_conv", "Highway", lambda: dk.Highway(activation="tanh", transform_bias=-1), IMAGE, ANY_IMAGE),
+    Case(
+        "highway_body",
+        "Highway",
+        lambda: dk.Highway(
+            [dk.ConvBlock(4), dk.ConvBlock(4)],
+            kernel_size=1,
+            gate={"kernel_initializer": keras.initializers.HeNormal()},
+        ),
+        SEQUENCE,
+        ANY_SEQUENCE,
+    ),
+    Case("squeeze_excitation", "SqueezeExcitation", lambda: dk.SqueezeExcitation(ratio=2), (8, 8, 4), (None, None, 4)),
+    Case("squeeze_excitation_1d", "SqueezeExcitation", lambda: dk.SqueezeExcitation(), SEQUENCE, ANY_SEQUENCE),
+    Case("separable", "SeparableConvBlock", lambda: dk.SeparableConvBlock(4, strides=2), IMAGE, ANY_IMAGE),
+    Case(
+        "separable_1d",
+        "SeparableConvBlock",
+        lambda: dk.SeparableConvBlock(4, norm=None, depthwise={"depth_multiplier": 2}, pointwise={"use_bias": False}),
+        SEQUENCE,
+        ANY_SEQUENCE,
+    ),
+    Case(
+        "parallel_inception",
+        "Parallel",
+        lambda: dk.Parallel(
+            {
+                "1x1": dk.ConvBlock(2, kernel_size=1),
+                "3x3": [dk.ConvBlock(2, kernel_size=1), dk.ConvBlock(4)],
+                "pool": [layers.MaxPooling2D(3, 1, padding="same"), dk.ConvBlock(1, kernel_size=1)],
+                "input": [],
+            }
+        ),
+        IMAGE,
+        ANY_IMAGE,
+    ),
+    Case("parallel_add", "Parallel", lambda: dk.Parallel({"a": dk.MLP([3]), "b": dk.MLP([3])}, merge="average"), (5,)),
+    Case(
+        "fuse_projected",
+        "Fuse",
+        lambda: dk.Sequential(
+            [dk.Parallel({"a": dk.MLP([3]), "b": dk.MLP([4])}, merge=None), dk.Fuse("multiply", activation="tanh")]
+        ),
+        (5,),
+    ),
+    Case(
+        "fuse_layer",
+        "Fuse",
+        lambda: dk.Sequential(
+            [dk.Parallel({"a": dk.MLP([3]), "b": []}, merge=None), dk.Fuse(layers.Dot(axes=1), units=4, dense={})]
+        ),
+        (5,),
+    ),
     Case("repeat", "Repeat", lambda: dk.Repeat(_basic(3), times=2), IMAGE, ANY_IMAGE),
     Case("mlp", "MLP", lambda: dk.MLP([7, 5], dropout=0.5), IMAGE),
     Case("mlp_norm", "MLP", lambda: dk.MLP([7], norm="batch", activation="gelu"), (5,)),
@@ -83,6 +162,48 @@ CASES = (
         ANY_IMAGE,
     ),
     Case("classifier_positions", "Classifier", lambda: dk.Classifier(3, pool=None), SEQUENCE, ANY_SEQUENCE),
+    Case("regressor", "Regressor", lambda: dk.Regressor(), IMAGE),
+    Case(
+        "regressor_avg",
+        "Regressor",
+        lambda: dk.Regressor(2, pool="avg", activation="softplus", dropout=0.1, dense={"use_bias": False}),
+        SEQUENCE,
+        ANY_SEQUENCE,
+    ),
+    Case(
+        "functional",
+        "Functional",
+        lambda: dk.Functional(
+            inputs={"image": dk.Input(IMAGE)},
+            nodes={
+                "stem": ("image", dk.ConvBlock(4)),
+                "left": ("stem", [dk.ConvBlock(4), dk.ConvBlock(4)]),
+                "sum": (["stem", "left"], [dk.Fuse("add"), dk.Classifier(3)]),
+            },
+            outputs="sum",
+        ),
+        IMAGE,
+    ),
+    Case(
+        "functional_towers",
+        "Functional",
+        lambda: dk.Sequential(
+            [
+                dk.Parallel({"a": [], "b": dk.ConvBlock(3)}, merge=None),
+                dk.Functional(
+                    inputs={"one": dk.Input(ANY_IMAGE), "other": dk.Input(ANY_IMAGE)},
+                    nodes={
+                        "a": ("one", dk.Shared(dk.ConvBlock(4), name="tower")),
+                        "b": ("other", dk.Shared(dk.ConvBlock(4), name="tower")),
+                        "far": (["a", "b"], [dk.Fuse("subtract"), dk.Classifier(2, pool="avg")]),
+                    },
+                    outputs="far",
+                ),
+            ]
+        ),
+        IMAGE,
+        ANY_IMAGE,
+    ),
     Case(
         "sequential",
         "Sequential Input",

@@ -1,0 +1,188 @@
+"""Branches side by side, and several tensors made one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+from keras import layers
+
+from deepkit.blocks import parts
+from deepkit.code import Arguments
+from deepkit.element import Block, body_code
+from deepkit.frozen import Named
+from deepkit.scope import DefinitionError, Scope, check_name, shape_text
+from deepkit.template import as_body, as_element
+
+MERGES = {
+    "concat": layers.Concatenate,
+    "add": layers.Add,
+    "multiply": layers.Multiply,
+    "average": layers.Average,
+    "maximum": layers.Maximum,
+    "minimum": layers.Minimum,
+    "subtract": layers.Subtract,
+}
+
+
+@dataclass(frozen=True, repr=False)
+class Parallel(Block):
+    """Branches that see the same input, and a merge of their outputs.
+
+    The Inception module is four of them, concatenated (Szegedy et al. 2015, "Going Deeper with Convolutions",
+    section 4 and figure 2).
+
+    Args:
+        branches: Name of each branch, and its body: a block, a Keras layer or a list of them; an empty list is
+            the input itself. The order is that of the concatenation.
+        merge: `"concat"` over the channels, `"add"`, `"multiply"`, `"average"`, `"maximum"`, `"minimum"`,
+            `"subtract"`, a merging layer such as `layers.Dot(1)`, or None for a list of the outputs.
+
+    Input shape:
+        What every branch takes.
+
+    Output shape:
+        That of the branches; with `"concat"` their channels together.
+
+    Raises:
+        DefinitionError: A name is not one, or the branches' outputs do not fit together.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> from keras import layers
+        >>> module = dk.Parallel({
+        ...     "1x1": dk.ConvBlock(64, kernel_size=1),
+        ...     "3x3": [dk.ConvBlock(96, kernel_size=1), dk.ConvBlock(128)],
+        ...     "pool": [layers.MaxPooling2D(3, 1, padding="same"), dk.ConvBlock(32, kernel_size=1)],
+        ... })
+        >>> module.build((28, 28, 192)).output_shape
+        (None, 28, 28, 224)
+    """
+
+    branches: Mapping[str, Any] = field(metadata={"body": "named"})
+    merge: Any = field(default="concat", kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.branches, Mapping) or not self.branches:
+            raise DefinitionError(
+                f"Parallel: branches must be a mapping of names to bodies, received {self.branches!r}",
+                mend='dk.Parallel({"left": dk.ConvBlock(8), "right": []})',
+            )
+        bodies = {}
+        for name, body in self.branches.items():
+            check_name(name, "Parallel: branches")
+            bodies[name] = as_body(body, f"Parallel: branches[{name!r}]")
+        object.__setattr__(self, "branches", Named(bodies, {name: body_code(body) for name, body in bodies.items()}))
+        object.__setattr__(self, "merge", merge_value("Parallel", self.merge, allow_none=True))
+
+    def add(self, x: Any, scope: Scope) -> Any:
+        """Add the branches in order, then the merge."""
+        if isinstance(self.merge, str) and self.merge in self.branches:
+            raise scope.error(f"a branch has the name of the merge, {self.merge!r}", mend="another name for it")
+        outputs = [self._branch(x, name, body, scope) for name, body in self.branches.items()]
+        return outputs if self.merge is None else add_merge(outputs, self.merge, scope)
+
+    def _branch(self, x: Any, name: str, body: tuple[Block, ...], scope: Scope) -> Any:
+        place = as_element(list(body), "Parallel") if len(body) != 1 else body[0]
+        return place.add(x, scope.child(name, place))
+
+
+@dataclass(frozen=True, repr=False)
+class Fuse(Block):
+    """Several tensors made one: the meeting of two inputs, or of the branches of a graph.
+
+    All but `"concat"` and a layer of your own work element by element, on tensors of one width. Tensors of
+    another width are first brought to it by a dense layer without activation (a 1x1 convolution under
+    `channels_first`), as image and question are before they meet in Antol et al. 2015, "Visual Question Answering".
+
+    Args:
+        merge: As in `Parallel`.
+        units: The common width, to which every tensor is brought, those that have it already too; None for that
+            of the widest tensor.
+        activation: After each of those dense layers.
+        dense: Further arguments of those dense layers.
+
+    Input shape:
+        A list (or a mapping) of tensors.
+
+    Output shape:
+        That of one tensor, of the common width; with `"concat"` the widths together.
+
+    Raises:
+        DefinitionError: There is one tensor only, or sizes other than the widths differ.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> import keras
+        >>> image, question = keras.Input((64,)), keras.Input((256,))
+        >>> dk.Fuse("multiply")([image, question]).shape
+        (None, 256)
+    """
+
+    merge: Any = "concat"
+    units: int | None = field(default=None, kw_only=True)
+    activation: Any = field(default=None, kw_only=True)
+    dense: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.units is not None:
+            parts.positive("Fuse", "units", self.units)
+        values = {
+            "merge": merge_value("Fuse", self.merge),
+            "activation": parts.activation_value("Fuse", self.activation),
+            "dense": Arguments(self.dense, layers.Dense, owner="Fuse(dense=...)", taken=("units", "activation")),
+        }
+        for key, value in values.items():
+            object.__setattr__(self, key, value)
+
+    def add(self, x: Any, scope: Scope) -> Any:
+        """Bring the tensors to one width where the merge needs it, and merge them."""
+        tensors = keras.tree.flatten(x)
+        if len(tensors) < 2:
+            raise scope.error(
+                f"expected several tensors to merge, received one: {shape_text(x)}",
+                mend='it behind several: ("answer": (["seen", "asked"], [dk.Fuse(), ...]) in a dk.Functional)',
+            )
+        return add_merge(self._widened(tensors, scope), self.merge, scope)
+
+    def _widened(self, tensors: list[Any], scope: Scope) -> list[Any]:
+        elementwise = isinstance(self.merge, str) and self.merge != "concat"
+        if self.units is None and not elementwise:
+            return tensors
+        widest = self.units or max(parts.channels(tensor, scope) for tensor in tensors)
+        names = parts.numbered("project", len(tensors))
+        return [self._project(*pair, widest, scope) for pair in zip(tensors, names, strict=True)]
+
+    def _project(self, x: Any, name: str, width: int, scope: Scope) -> Any:
+        if self.units is None and parts.channels(x, scope) == width:
+            return x
+        given = self.dense.fresh()  # type: ignore[attr-defined]
+        if parts.channel_axis(x) == len(x.shape) - 1:
+            x = scope.add(x, name, layers.Dense, width, **given)
+        else:
+            x = parts.add_widened(x, name, width, scope, **given)
+        return parts.add_activation(x, self.activation, scope, f"{name}_activation")
+
+
+def merge_value(owner: str, value: Any, *, allow_none: bool = False) -> str | Block | None:
+    """Return a merge as a value: its name, or a Keras layer that takes a list, as definition."""
+    if isinstance(value, keras.layers.Layer | Block):
+        return as_element(value, f"{owner}: merge")
+    known = (*MERGES, None) if allow_none else tuple(MERGES)
+    parts.choice(owner, "merge", value, known, "a merging layer such as layers.Dot(axes=1) for any other")
+    return value
+
+
+def add_merge(tensors: list[Any], merge: str | Block, scope: Scope) -> Any:
+    """Add one merging layer behind several tensors; a single one passes."""
+    if isinstance(merge, Block):
+        return merge.add(tensors, scope.child(merge.name or "merge", merge))
+    if len(tensors) == 1:
+        return tensors[0]
+    parts.check_alike(tensors, scope, but_channels=merge == "concat")
+    given = {"axis": parts.channel_axis(tensors[0])} if merge == "concat" else {}
+    return scope.add(tensors, merge, MERGES[merge], **given)

@@ -1,0 +1,178 @@
+"""Bottlenecks, dense connections and highways: what they compute, and the exact counts of their papers' nets."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import deepkit as dk
+
+PRE = "norm-activation-conv"
+END = (layers.BatchNormalization(), layers.ReLU(), dk.Classifier(10, pool="avg"))
+
+
+def numbers(*shape):
+    return np.random.default_rng(0).normal(size=shape).astype("float32")
+
+
+def trainable(model):
+    return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+
+
+def stem(filters):
+    return dk.ConvBlock(filters, norm=None, activation=None, conv={"use_bias": False})
+
+
+def resnet164_preactivated():
+    stages = [(16, 1), (32, 2), (64, 2)]
+    units = [
+        dk.Bottleneck(filters, strides=strides if not i else 1, order=PRE)
+        for filters, strides in stages
+        for i in range(18)
+    ]
+    return dk.Sequential([stem(16), *units, *END])
+
+
+def densenet(per_stage, growth, first, *, bottleneck, compression):
+    layer = dk.ConvBlock(growth, order=PRE)
+    body = [dk.ConvBlock(4 * growth, kernel_size=1, order=PRE), layer] if bottleneck else layer
+    stage, between = dk.DenselyConnected(body, repeats=per_stage), dk.Transition(compression=compression)
+    return dk.Sequential([stem(first), stage, between, stage, between, stage, *END])
+
+
+def test_preactivated_resnet_164_has_its_count():
+    model = resnet164_preactivated().build((32, 32, 3))
+    assert (trainable(model), model.count_params()) == (1_703_258, 1_727_482)
+
+
+@pytest.mark.parametrize(
+    ("net", "counts"),
+    [
+        (densenet(12, 12, 16, bottleneck=False, compression=1.0), (1_019_722, 1_037_818)),
+        (densenet(16, 12, 24, bottleneck=True, compression=0.5), (769_162, 793_150)),
+    ],
+    ids=["L40", "BC L100"],
+)
+def test_densenet_has_its_count(net, counts):
+    model = net.build((32, 32, 3))
+    assert (trainable(model), model.count_params()) == counts
+
+
+@pytest.mark.parametrize(("layers_of_50", "count"), [(9, 85_660), (19, 136_660)])
+def test_highway_has_its_count(layers_of_50, count):
+    net = dk.Sequential([dk.MLP([50]), dk.Repeat(dk.Highway(), times=layers_of_50), dk.Classifier(10)])
+    assert net.build((28, 28, 1)).count_params() == count
+
+
+def test_a_bottleneck_is_the_residual_it_is_short_for():
+    short = dk.Bottleneck(4, strides=2, conv={"kernel_initializer": "he_normal", "groups": 2})
+    he = {"kernel_initializer": "he_normal"}
+    body = [
+        dk.ConvBlock(4, kernel_size=1, conv=he),
+        dk.ConvBlock(4, strides=2, conv=he | {"groups": 2}),
+        dk.ConvBlock(16, kernel_size=1, activation=None, conv=he),
+    ]
+    same = dk.Residual(body)
+    assert configs(short.build((8, 8, 6))) == configs(same.build((8, 8, 6)))
+
+
+def test_a_preactivated_bottleneck_ends_with_the_addition():
+    model = dk.Bottleneck(2, order=PRE).build((8, 8, 3))
+    assert model.layers[-1].name == "add"
+    assert not [layer.name for layer in model.layers if layer.name == "shortcut.norm"]
+
+
+def configs(model):
+    return [(layer.name, layer.get_config()) for layer in model.layers[1:]]
+
+
+def test_dense_connections_give_each_layer_all_before_it():
+    model = dk.DenselyConnected(dk.ConvBlock(2, norm=None, activation=None), repeats=3).build((5, 5, 3))
+    x = numbers(2, 5, 5, 3)
+    seen = x
+    for i in (1, 2, 3):
+        seen = np.concatenate([seen, np.asarray(model.get_layer(f"conv_block{i}.conv")(seen))], axis=-1)
+    np.testing.assert_allclose(model(x), seen, rtol=1e-6)
+
+
+def test_dense_connections_of_several_layers_are_numbered_as_one():
+    names = [
+        layer.name
+        for layer in dk.DenselyConnected([dk.ConvBlock(2), dk.ConvBlock(2)], repeats=2).build((5, 5, 3)).layers
+    ]
+    assert "sequential2.conv_block1.conv" in names
+    assert "concat2" in names
+
+
+@pytest.mark.parametrize(("channels", "compression", "left"), [(7, 0.5, 3), (100, 0.29, 29), (6, 1.0, 6), (6, 1, 6)])
+def test_a_transition_rounds_down_what_is_left(channels, compression, left):
+    assert dk.Transition(compression=compression).build((8, 8, channels)).output_shape == (None, 4, 4, left)
+
+
+def test_a_highway_mixes_by_its_gate():
+    model = dk.Highway(activation="tanh").build((4,))
+    x = numbers(3, 4)
+    transform, gate = model.get_layer("transform"), model.get_layer("gate")
+    h, t = np.tanh(np.asarray(transform(x))), np.asarray(gate(x))
+    np.testing.assert_allclose(model(x), t * h + (1 - t) * x, rtol=1e-5, atol=1e-6)
+
+
+def test_a_highway_begins_near_the_identity():
+    model = dk.Repeat(dk.Highway(transform_bias=-20.0), times=10).build((6, 6, 2))
+    x = numbers(2, 6, 6, 2)
+    np.testing.assert_allclose(model(x), x, atol=1e-4)
+    assert float(dk.Highway().build((3,)).get_layer("gate").bias[0]) == -2.0
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (
+            lambda: dk.Highway(dk.MLP([3])).build((4,)),
+            "the transform turns 4 into 3, and a highway keeps its shape\n"
+            "  in  dk.Highway(body=dk.MLP([3]))\n"
+            "  try a layer before the highway that changes the width",
+        ),
+        (lambda: dk.Highway(transform_bias="low"), "Highway: transform_bias must be a number, received 'low'"),
+        (lambda: dk.Highway(gate={"use_bias": False}), "'use_bias' is an argument of the block itself"),
+        (lambda: dk.Transition(compression=0), "Transition: compression must be a fraction in (0, 1], received 0"),
+        (lambda: dk.Transition(compression=0.1).build((8, 8, 5)), "compression=0.1 leaves none of 5 channels"),
+        (
+            lambda: dk.Transition(pool="sum"),
+            "Transition: pool must be one of 'max', 'avg', 'l2', None, received 'sum'\n"
+            "  try a layer such as layers.MaxPooling2D(3, 2) for any other",
+        ),
+        (
+            lambda: dk.DenselyConnected(dk.ConvBlock(2, strides=2), repeats=2).build((8, 8, 3)),
+            "expected tensors of one size but for the channels, received [8x8x3, 4x4x2]\n"
+            "  in  dk.DenselyConnected(dk.ConvBlock(2, strides=2), repeats=2)\n"
+            '  try padding="same" and the same strides everywhere',
+        ),
+        (
+            lambda: dk.DenselyConnected(dk.ConvBlock(2), repeats=10**9),
+            "DenselyConnected: repeats must be at most 10,000, received 1,000,000,000",
+        ),
+        (lambda: dk.Bottleneck(0), "Bottleneck: filters must be a positive integer, received 0"),
+        (lambda: dk.Bottleneck(4, order="conv"), "Bottleneck: order must be one of 'conv-norm-activation',"),
+        (
+            lambda: dk.Bottleneck(4, conv={"groups": 3}).build((8, 8, 4)),
+            "conv_block2: The number of filters must be evenly divisible by the number of groups.",
+        ),
+    ],
+)
+def test_errors(make, text):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  the text is checked below
+        make()
+    assert text in str(caught.value)
+
+
+@pytest.mark.parametrize("block", [dk.Transition(), dk.Highway(), dk.DenselyConnected(dk.ConvBlock(2), repeats=2)])
+def test_channels_first_is_the_same_net(block):
+    last = block.build((6, 6, 4))
+    keras.config.set_image_data_format("channels_first")
+    try:
+        first = block.build((4, 6, 6))
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    assert [w.shape for w in first.weights] == [w.shape for w in last.weights]
+    assert first.output_shape[1] == last.output_shape[-1]

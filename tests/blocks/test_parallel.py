@@ -1,0 +1,144 @@
+"""Branches and their merging."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import deepkit as dk
+
+
+def numbers(*shape):
+    return np.random.default_rng(0).normal(size=shape).astype("float32")
+
+
+def test_branches_see_the_same_input_and_are_concatenated_in_order():
+    net = dk.Parallel({"b": dk.ConvBlock(2, norm=None), "a": [], "c": [dk.ConvBlock(3), dk.ConvBlock(4, norm=None)]})
+    model = net.build((5, 5, 3))
+    x = numbers(2, 5, 5, 3)
+    np.testing.assert_array_equal(model(x)[..., 2:5], x)
+    first = np.maximum(model.get_layer("b.conv")(x), 0)
+    np.testing.assert_allclose(model(x)[..., :2], first, rtol=1e-6)
+    assert model.output_shape[-1] == 9
+    assert {layer.name for layer in model.layers} >= {"b.conv", "c.conv_block1.conv", "c.conv_block2.conv", "concat"}
+
+
+def test_the_order_of_branches_counts():
+    a, b = dk.ConvBlock(2), dk.ConvBlock(3)
+    assert dk.Parallel({"a": a, "b": b}) != dk.Parallel({"b": b, "a": a})
+    assert dk.Parallel({"a": a, "b": b}) == dk.Parallel({"a": [a], "b": (b,)})
+
+
+@pytest.mark.parametrize(
+    ("merge", "expected"),
+    [
+        ("add", lambda a, b: a + b),
+        ("multiply", lambda a, b: a * b),
+        ("average", lambda a, b: (a + b) / 2),
+        ("maximum", np.maximum),
+        ("minimum", np.minimum),
+        ("subtract", lambda a, b: a - b),
+        (layers.Dot(axes=1, normalize=True), lambda a, b: cosine(a, b)),
+    ],
+    ids=str,
+)
+def test_merges(merge, expected):
+    model = dk.Parallel({"whole": [], "half": layers.Rescaling(0.5, offset=1.0)}, merge=merge).build((4,))
+    x = numbers(3, 4)
+    np.testing.assert_allclose(model(x), expected(x, x / 2 + 1), rtol=1e-5, atol=1e-6)
+
+
+def cosine(a, b):
+    return (
+        np.sum(a * b, 1, keepdims=True)
+        / np.linalg.norm(a, axis=1, keepdims=True)
+        / np.linalg.norm(b, axis=1, keepdims=True)
+    )
+
+
+def test_without_a_merge_the_outputs_are_a_list():
+    model = dk.Parallel({"a": dk.MLP([2]), "b": dk.MLP([3])}, merge=None).build((4,))
+    assert model.output_shape == [(None, 2), (None, 3)]
+
+
+def test_a_single_branch_needs_no_merge():
+    assert [layer.name for layer in dk.Parallel({"only": dk.MLP([2])}).build((4,)).layers[1:]] == [
+        "only.dense", "only.activation",
+    ]  # fmt: skip
+
+
+def test_under_channels_first_the_channels_are_concatenated():
+    keras.config.set_image_data_format("channels_first")
+    try:
+        model = dk.Parallel({"a": [], "b": []}).build((3, 5, 5))
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    assert model.output_shape == (None, 6, 5, 5)
+
+
+def fused(fuse, *widths):
+    inputs = [keras.Input((width,)) for width in widths]
+    return keras.Model(inputs, fuse(inputs))
+
+
+def test_fuse_brings_the_narrow_ones_to_the_widest():
+    model = fused(dk.Fuse("multiply", name="fuse"), 4, 6, 6)
+    assert model.output_shape == (None, 6)
+    assert [w.path for w in model.weights] == ["fuse.project1/kernel", "fuse.project1/bias"]
+
+
+def test_fuse_brings_all_to_the_units():
+    model = fused(dk.Fuse("multiply", units=5, activation="tanh", dense={"use_bias": False}), 5, 6)
+    assert model.output_shape == (None, 5)
+    assert [tuple(w.shape) for w in model.weights] == [(5, 5), (6, 5)]
+
+
+def test_fuse_concatenates_without_weights():
+    model = fused(dk.Fuse(), 4, 6)
+    assert (model.output_shape, model.count_params()) == ((None, 10), 0)
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (
+            lambda: dk.Parallel([dk.MLP([2])]),
+            "Parallel: branches must be a mapping of names to bodies, received [dk.MLP([2])]\n"
+            '  try dk.Parallel({"left": dk.ConvBlock(8), "right": []})',
+        ),
+        (lambda: dk.Parallel({}), "Parallel: branches must be a mapping of names to bodies, received {}"),
+        (
+            lambda: dk.Parallel({"a.b": []}),
+            "Parallel: branches: name must be letters, digits, '_' or '-', received 'a.b'",
+        ),
+        (lambda: dk.Parallel({"a": 3}), "Parallel: branches['a'][0] must be a block, a Keras layer or a list of them"),
+        (
+            lambda: dk.Parallel({"a": []}, merge="sum"),
+            "Parallel: merge must be one of 'concat', 'add', 'multiply', 'average', 'maximum', 'minimum', 'subtract', "
+            "None, received 'sum'\n  try a merging layer such as layers.Dot(axes=1) for any other",
+        ),
+        (
+            lambda: dk.Parallel({"a": [], "b": dk.ConvBlock(2, strides=2)}).build((8, 8, 3)),
+            "expected tensors of one size but for the channels, received [8x8x3, 4x4x2]",
+        ),
+        (
+            lambda: dk.Parallel({"a": [], "b": dk.ConvBlock(2)}, merge="add").build((8, 8, 3)),
+            "expected tensors of one shape, received [8x8x3, 8x8x2]",
+        ),
+        (
+            lambda: dk.Parallel({"concat": [], "b": []}).build((3,)),
+            "a branch has the name of the merge, 'concat'",
+        ),
+        (
+            lambda: dk.Fuse().build((4,)),
+            "expected several tensors to merge, received one: 4\n"
+            "  in  dk.Fuse()\n"
+            '  try it behind several: ("answer": (["seen", "asked"], [dk.Fuse(), ...]) in a dk.Functional)',
+        ),
+        (lambda: dk.Fuse("add", units=0), "Fuse: units must be a positive integer, received 0"),
+    ],
+)
+def test_errors(make, text):
+    with pytest.raises((ValueError, TypeError)) as caught:
+        make()
+    assert text in str(caught.value)
