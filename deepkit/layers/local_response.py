@@ -66,7 +66,9 @@ class LocalResponseNormalization(keras.layers.Layer):
                 "would be divided by zero\n  try bias=2.0"
             )
         if not alpha >= 0:
-            raise ValueError(f"LocalResponseNormalization: alpha must be at least 0, received {alpha!r}\n  try 1e-4")
+            raise ValueError(
+                f"LocalResponseNormalization: alpha must be at least 0, received {alpha!r}\n  try alpha=1e-4"
+            )
         self.depth_radius = depth_radius
         self.bias = bias
         self.alpha = alpha
@@ -77,7 +79,7 @@ class LocalResponseNormalization(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Check that the number of channels is known."""
-        _checks.known_channels(input_shape, _checks.channel_axis(self.data_format), "LocalResponseNormalization")
+        _checks.known_size(input_shape, _checks.channel_axis(self.data_format), "LocalResponseNormalization")
 
     def call(self, inputs: Any) -> Any:
         """Divide by the power of what the neighbours sum up to."""
