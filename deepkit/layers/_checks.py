@@ -30,7 +30,7 @@ def data_format(value: Any, layer: str) -> str:
     if value not in ("channels_last", "channels_first"):
         raise ValueError(
             f'{layer}: data_format must be "channels_last", "channels_first" or None, received {value!r}\n'
-            f'  try data_format="channels_last"'
+            '  try data_format="channels_last"'
         )
     return value
 
