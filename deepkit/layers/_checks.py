@@ -30,7 +30,7 @@ def data_format(value: Any, layer: str) -> str:
     if value not in ("channels_last", "channels_first"):
         raise ValueError(
             f'{layer}: data_format must be "channels_last", "channels_first" or None, received {value!r}\n'
-            f'  try data_format="channels_last"'
+            '  try data_format="channels_last"'
         )
     return value
 
@@ -40,12 +40,12 @@ def channel_axis(order: str) -> int:
     return -1 if order == "channels_last" else 1
 
 
-def known_channels(input_shape: tuple[int | None, ...], axis: int, layer: str) -> int:
-    """Return the number of channels, or raise where it is unknown."""
-    channels = input_shape[axis]
-    if channels is None:
+def known_size(input_shape: tuple[int | None, ...], axis: int, layer: str) -> int:
+    """Return the size of an axis that the layer must know beforehand, or raise."""
+    size = input_shape[axis]
+    if size is None:
         raise ValueError(
-            f"{layer}: needs a known number of channels, received the input shape {tuple(input_shape)}\n"
-            "  try an input shape with a number on that axis: (None, None, 3)"
+            f"{layer}: axis {axis} of the input must have a known size, received the shape {tuple(input_shape)}\n"
+            "  try keras.Input or build with a number on that axis"
         )
-    return channels
+    return size

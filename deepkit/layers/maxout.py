@@ -76,7 +76,7 @@ class Maxout(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Make the kernel and the biases of all pieces."""
-        features = _checks.known_channels(input_shape, -1, "Maxout")
+        features = _checks.known_size(input_shape, -1, "Maxout")
         self.kernel = self.add_weight(
             name="kernel",
             shape=(features, self.units, self.num_pieces),
@@ -170,7 +170,7 @@ class ChannelMax(keras.layers.Layer):
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Return the output shape."""
         axis = _checks.channel_axis(self.data_format)
-        channels = _checks.known_channels(input_shape, axis, "ChannelMax")
+        channels = _checks.known_size(input_shape, axis, "ChannelMax")
         if channels % self.num_pieces:
             raise ValueError(
                 f"ChannelMax: the number of channels must be a multiple of num_pieces={self.num_pieces}, "

@@ -90,7 +90,7 @@ class TiedDense(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Make the kernel for both ways, and a bias for each."""
-        self._features = _checks.known_channels(input_shape, -1, "TiedDense")
+        self._features = _checks.known_size(input_shape, -1, "TiedDense")
         self.kernel = self.add_weight(
             name="kernel",
             shape=(self._features, self.units),
