@@ -39,31 +39,31 @@ class Arguments(Mapping[str, Any]):
                 raise ValueError(f"{owner}: {key!r} is an argument of the block itself; say {key}= there")
             if key not in known:
                 raise ValueError(f"{owner}: keras.layers.{layer.__name__} takes no {key!r}{_close(key, known)}")
-        self._json = to_json(dict(given))
+        self.json = to_json(dict(given))
 
     def fresh(self) -> dict[str, Any]:
         """Return the arguments with every Keras object made anew, so that no two layers hold the same one."""
-        return {key: _revive(value) for key, value in json.loads(self._json).items()}
+        return {key: _revive(value) for key, value in json.loads(self.json).items()}
 
     def __getitem__(self, key: str) -> Any:
         return self.fresh()[key]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(json.loads(self._json))
+        return iter(json.loads(self.json))
 
     def __len__(self) -> int:
-        return len(json.loads(self._json))
+        return len(json.loads(self.json))
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Arguments):
-            return self._json == other._json
-        return isinstance(other, Mapping) and self._json == to_json(dict(other))
+            return self.json == other.json
+        return isinstance(other, Mapping) and self.json == to_json(dict(other))
 
     def __hash__(self) -> int:
-        return hash(self._json)
+        return hash(self.json)
 
     def __repr__(self) -> str:
-        items = json.loads(self._json).items()
+        items = json.loads(self.json).items()
         return "{" + ", ".join(f"{quoted(key)}: {value_code(value)}" for key, value in items) + "}"
 
 
@@ -113,7 +113,7 @@ def value_code(value: Any) -> str:
             return quoted(value["config"]["name"])
         if value["class_name"] == "function":
             return _function_code(value["config"])
-        return object_code(_class_of(value), value["config"])
+        return object_code(class_of(value), value["config"])
     if isinstance(value, dict):
         return "{" + ", ".join(f"{quoted(key)}: {value_code(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
@@ -125,16 +125,17 @@ def value_code(value: Any) -> str:
 def object_code(cls: type, config: Mapping[str, Any], name: str | None = None) -> str:
     """Return the code that makes a Keras object of this config: required arguments and those not at default."""
     signature = parameters(cls)
-    needed = _needed(cls, json.dumps(config, sort_keys=True))
-    required = [key for key in needed if signature[key].default is inspect.Parameter.empty]
-    named = {key: _argument(key, config[key]) for key in needed if key not in required[:1]}
+    said = needed(cls, json.dumps(config, sort_keys=True))
+    required = [key for key in said if signature[key].default is inspect.Parameter.empty]
+    named = {key: value_code(per_axis(cls, key, config[key])) for key in said if key not in required[:1]}
     if name is not None:
         named["name"] = quoted(name)
-    return call(_public_name(cls), [_argument(key, config[key]) for key in required[:1]], named)
+    first = [value_code(per_axis(cls, key, config[key])) for key in required[:1]]
+    return call(_public_name(cls), first, named)
 
 
 @functools.cache
-def _needed(cls: type, config_json: str) -> tuple[str, ...]:
+def needed(cls: type, config_json: str) -> tuple[str, ...]:
     """Return the arguments that must be said to get this config back, in the order of the signature.
 
     One argument may move another's default (a pooling layer's strides follow its window), so those said so far
@@ -176,10 +177,12 @@ def snake(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def _argument(key: str, value: Any) -> str:
-    if key in _PER_AXIS and isinstance(value, list) and len(set(map(str, value))) == 1:
-        value = value[0]
-    return value_code(value)
+def per_axis(cls: type, key: str, value: Any) -> Any:
+    """Return a size as people write it: one number where it is the same on each axis of a 1-D, 2-D or 3-D layer."""
+    ranked = cls.__name__.endswith(("1D", "2D", "3D"))
+    if ranked and key in _PER_AXIS and isinstance(value, list) and len(set(map(str, value))) == 1:
+        return value[0]
+    return value
 
 
 def _clean(value: Any) -> Any:
@@ -228,7 +231,8 @@ def _revive(value: Any) -> Any:
     return value
 
 
-def _class_of(value: Mapping[str, Any]) -> type:
+def class_of(value: Mapping[str, Any]) -> type:
+    """Return the class of a serialised Keras object."""
     return type(keras.saving.deserialize_keras_object(dict(value)))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from deepkit import code
@@ -15,11 +15,11 @@ class Named(Mapping[str, Any]):
 
     Args:
         items: The parts by name.
-        texts: The code that makes each part, by name.
+        show: Returns the code that makes a part.
     """
 
-    def __init__(self, items: Mapping[str, Any], texts: Mapping[str, str]) -> None:
-        self._items, self._texts = dict(items), dict(texts)
+    def __init__(self, items: Mapping[str, Any], show: Callable[[Any], str] = repr) -> None:
+        self._items, self._show = dict(items), show
 
     def __getitem__(self, key: str) -> Any:
         return self._items[key]
@@ -37,4 +37,4 @@ class Named(Mapping[str, Any]):
         return hash(tuple(self._items.items()))
 
     def __repr__(self) -> str:
-        return code.mapping({code.quoted(name): text for name, text in self._texts.items()})
+        return code.mapping({code.quoted(name): self._show(part) for name, part in self._items.items()})

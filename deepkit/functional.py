@@ -52,7 +52,7 @@ class Functional(Block):
         108801
     """
 
-    inputs: Mapping[str, Input] = field(kw_only=True)
+    inputs: Mapping[str, Input] = field(kw_only=True, metadata={"body": "inputs"})
     nodes: Mapping[str, tuple[str | Sequence[str], Any]] = field(kw_only=True, metadata={"body": "nodes"})
     outputs: str | Sequence[str] = field(kw_only=True, metadata={"body": "many"})
 
@@ -63,9 +63,8 @@ class Functional(Block):
         several = isinstance(self.outputs, list | tuple)
         outputs = tuple(self.outputs) if several else self.outputs
         _check_outputs(outputs if several else (outputs,), inputs, nodes)
-        texts = {name: f"({_sources_code(source)}, {body_code(body)})" for name, (source, body) in nodes.items()}
-        object.__setattr__(self, "inputs", Named(inputs, {name: repr(entry) for name, entry in inputs.items()}))
-        object.__setattr__(self, "nodes", Named(nodes, texts))
+        object.__setattr__(self, "inputs", Named(inputs))
+        object.__setattr__(self, "nodes", Named(nodes, _node_code))
         object.__setattr__(self, "outputs", outputs)
 
     def add(self, x: Any, scope: Scope) -> Any:
@@ -119,8 +118,10 @@ def _element(body: tuple[Block, ...]) -> Block:
     return body[0] if len(body) == 1 else Sequential(list(body))
 
 
-def _sources_code(source: str | tuple[str, ...]) -> str:
-    return code.quoted(source) if isinstance(source, str) else code.sequence([code.quoted(name) for name in source])
+def _node_code(node: tuple[str | tuple[str, ...], tuple[Block, ...]]) -> str:
+    source, body = node
+    names = code.quoted(source) if isinstance(source, str) else code.sequence([code.quoted(name) for name in source])
+    return f"({names}, {body_code(body)})"
 
 
 def _checked_inputs(given: Any) -> dict[str, Input]:

@@ -104,7 +104,7 @@ class Scope:
         try:
             layer = make(*args, name=full, **kwargs)
         except (ValueError, TypeError) as error:
-            raise self.error(_first_line(error)) from error
+            raise self.error(first_line(error)) from error
         self.build.names.add(full)
         self.build.layers += 1
         if self.cache is not None:
@@ -121,7 +121,7 @@ class Scope:
         except DefinitionError:
             raise
         except Exception as error:  # Keras raises many kinds here; all mean that the layer does not fit
-            raise self.error(f"{_first_line(error)} (received {shape_text(x)})") from error
+            raise self.error(f"{first_line(error)} (received {shape_text(x)})") from error
 
     def error(self, problem: str, *, mend: str = "") -> DefinitionError:
         """Return (not raise) an error that carries this place."""
@@ -207,7 +207,8 @@ def _shortened(text: str, most: int = 8) -> str:
     return "\n      ".join(kept)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return what an error of Keras says, in one line."""
     text = str(error).strip()
     text = re.sub(r"^Exception encountered when calling \S+\.\s*", "", text)
     text = re.sub(r"\x1b\[[0-9;]*m", "", text)

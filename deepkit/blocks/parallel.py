@@ -75,7 +75,7 @@ class Parallel(Block):
         for name, body in self.branches.items():
             check_name(name, "Parallel: branches")
             bodies[name] = as_body(body, f"Parallel: branches[{name!r}]")
-        object.__setattr__(self, "branches", Named(bodies, {name: body_code(body) for name, body in bodies.items()}))
+        object.__setattr__(self, "branches", Named(bodies, body_code))
         object.__setattr__(self, "merge", merge_value("Parallel", self.merge, allow_none=True))
 
     def add(self, x: Any, scope: Scope) -> Any:

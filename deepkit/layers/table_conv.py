@@ -9,6 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from deepkit.layers.initializers import independent
+
 
 @keras.saving.register_keras_serializable(package="deepkit")
 class TableConv2D(keras.layers.Layer):
@@ -101,8 +103,8 @@ class TableConv2D(keras.layers.Layer):
         }
 
     def _initial_kernels(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
-        side = self.kernel_size
-        maps = [self.kernel_initializer((side, side, len(row), 1), dtype=dtype) for row in self.table]
+        side, each = self.kernel_size, independent(self.kernel_initializer, len(self.table))
+        maps = [draw((side, side, len(row), 1), dtype=dtype) for draw, row in zip(each, self.table, strict=True)]
         return ops.concatenate([kernel[..., 0] for kernel in maps], axis=-1)
 
 

@@ -1,6 +1,7 @@
 """Every check on every public block and layer."""
 
 import inspect
+import json
 
 import keras
 import numpy as np
@@ -37,6 +38,16 @@ def test_equals_its_own_evaluated_repr(case):
     assert again == definition
     assert hash(again) == hash(definition)
     assert repr(again) == repr(definition)
+
+
+@each_case
+def test_equals_what_its_data_and_its_yaml_say(case, tmp_path):
+    definition = case.definition()
+    assert dk.from_dict(json.loads(json.dumps(dk.to_dict(definition)))) == definition
+    text = dk.dump(definition, tmp_path / "model.yaml")
+    again = dk.load(tmp_path / "model.yaml")
+    assert again == definition
+    assert dk.dump(again) == text
 
 
 @each_case

@@ -54,6 +54,15 @@ def test_each_map_is_initialised_with_the_number_of_its_own_inputs():
     assert 0.8 * 2.4 / 100 < kernel[..., 1:].max() <= 2.4 / 100
 
 
+@pytest.mark.parametrize("initializer", ["glorot_uniform", keras.initializers.HeNormal(seed=1)])
+def test_every_map_of_a_table_begins_with_a_kernel_of_its_own(initializer):
+    layer = dkl.TableConv2D([(0, 1), (1, 2), (0, 2)], 3, kernel_initializer=initializer)
+    layer.build((None, 8, 8, 3))
+    first, second, third = (np.asarray(layer.kernel)[..., 2 * i : 2 * i + 2] for i in range(3))
+    assert not np.any(first == second)
+    assert not np.any(second == third)
+
+
 def test_subsampling_equals_numpy():
     layer = dkl.Subsampling2D(2, activation=dkl.scaled_tanh)
     x = images(2, 5, 6, 3)
