@@ -1,4 +1,4 @@
-"""The `deepkit` command: list, run, summary, doctor, results.
+"""The `deepkit` command: list, run, summary, build, doctor, results.
 
 TensorFlow is imported only by the commands that need it, and its start-up lines are kept from the screen in this
 process alone; a user's own TF_CPP_MIN_LOG_LEVEL is respected and then nothing is silenced.
@@ -10,7 +10,6 @@ import contextlib
 import difflib
 import faulthandler
 import importlib
-import math
 import os
 import re
 import shlex
@@ -40,6 +39,7 @@ HELP = """\
   deepkit run NAME --help           the recipe's settings; every one is a flag
   deepkit run NAME --quick          a smoke run of seconds
   deepkit summary NAME \\[flags]      the network's layers and parameters, without data
+  deepkit build FILE.yaml \\[flags]   a model from a definition; its summary, diagram, export
   deepkit doctor                    what works on this machine, and how to mend what does not
   deepkit results \\[flags]           the recorded results; --write or --check a README
   deepkit --version
@@ -147,14 +147,13 @@ def config_from(recipe: Recipe, args: Sequence[str], *, prog: str) -> Settings:
 
 
 def _summary(args: Sequence[str]) -> int:
+    from deepkit.build import summarise
+
     recipe, rest = _named(args, "summary")
     config = config_from(recipe, rest, prog=f"deepkit summary {recipe.name}")
     with config.plan():
         model = recipe.build(config)
-    say(f"{recipe.definition(config)!r}\n")
-    model.summary(print_fn=lambda line, **_: say(line))
-    trainable = sum(math.prod(w.shape) for w in model.trainable_weights)
-    say(f"{model.count_params():,} parameters, {trainable:,} of them trainable")
+    summarise(recipe.definition(config), model)
     return 0
 
 
@@ -169,6 +168,14 @@ def _named(args: Sequence[str], command: str) -> tuple[Recipe, list[str]]:
     entry = catalogue.entry(name)
     quiet_tensorflow()
     return entry.load(), rest
+
+
+def _build(args: Sequence[str]) -> int:
+    from deepkit import build
+
+    options = _parse(build.Options, args, "deepkit build")
+    quiet_tensorflow()
+    return build.run(options)
 
 
 def _doctor(args: Sequence[str]) -> int:
@@ -216,6 +223,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "list": _list,
     "run": _run,
     "summary": _summary,
+    "build": _build,
     "doctor": _doctor,
     "results": _results,
 }

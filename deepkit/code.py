@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import functools
 import inspect
@@ -197,7 +198,10 @@ def _clean(value: Any) -> Any:
     config = value.get("config")
     if isinstance(config, dict) and isinstance(value.get("class_name"), str) and isinstance(config.get("name"), str):
         stem = snake(value["class_name"])
-        if re.fullmatch(rf"{stem}(_\d+)?", config["name"]) and value["class_name"] != "DTypePolicy":
+        if (
+            re.fullmatch(rf"(forward_|backward_)?{stem}(_\d+)?", config["name"])
+            and value["class_name"] != "DTypePolicy"
+        ):
             config.pop("name")
     value.pop("build_config", None)
     return value
@@ -224,8 +228,10 @@ def _plain(value: Any) -> Any:
 
 
 def _revive(value: Any) -> Any:
-    if isinstance(value, dict) and "class_name" in value:
-        return keras.saving.deserialize_keras_object(value)
+    if isinstance(value, Mapping) and "class_name" in value:
+        return keras.saving.deserialize_keras_object(
+            copy.deepcopy(dict(value))
+        )  # some layers empty what they are given
     if isinstance(value, list):
         return tuple(_revive(item) for item in value)
     return value
@@ -233,7 +239,7 @@ def _revive(value: Any) -> Any:
 
 def class_of(value: Mapping[str, Any]) -> type:
     """Return the class of a serialised Keras object."""
-    return type(keras.saving.deserialize_keras_object(dict(value)))
+    return type(_revive(value))
 
 
 def _function_code(name: str) -> str:

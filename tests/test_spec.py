@@ -1,0 +1,313 @@
+"""Definitions as data: what a file may say, what it may not, and where an error is."""
+
+import copy
+import random
+
+import keras
+import pytest
+import yaml
+from keras import layers
+
+import deepkit as dk
+from tests.conformance.cases import CASES
+
+NET = """
+block: Sequential
+layers:
+- {block: Input, shape: [28, 28, 1]}
+- {block: ConvBlock, filters: 8}
+- {layer: MaxPooling2D, pool_size: 2}
+- block: Residual
+  body:
+  - {block: ConvBlock, filters: 8}
+  - {block: ConvBlock, filters: 8, activation: null, conv: {kernel_regularizer: {regularizer: L2, l2: 1e-4}}}
+- {block: Classifier, classes: 10}
+"""
+
+
+def loaded(text, folder):
+    path = folder / "model.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return dk.load(path)
+
+
+def test_a_file_as_people_write_it(tmp_path):
+    by_hand = dk.Sequential(
+        [
+            dk.Input((28, 28, 1)),
+            dk.ConvBlock(8),
+            layers.MaxPooling2D(2),
+            dk.Residual(
+                [
+                    dk.ConvBlock(8),
+                    dk.ConvBlock(8, activation=None, conv={"kernel_regularizer": keras.regularizers.L2(1e-4)}),
+                ]
+            ),
+            dk.Classifier(10),
+        ]
+    )
+    assert loaded(NET, tmp_path) == by_hand
+
+
+def test_a_list_is_a_sequence(tmp_path):
+    assert loaded("- {block: MLP, units: [3]}\n- [{layer: ReLU}]", tmp_path) == dk.Sequential(
+        [dk.MLP([3]), [layers.ReLU()]]
+    )
+
+
+def test_numbers_and_words_are_as_people_mean_them(tmp_path):
+    text = "{block: Parallel, branches: {on: {layer: Dropout, rate: 1e-1}, 3x3: [], null_: []}}"
+    definition = loaded(text, tmp_path)
+    assert definition == dk.Parallel({"on": layers.Dropout(0.1), "3x3": [], "null_": []})
+    assert loaded(dk.dump(definition), tmp_path) == definition
+
+
+@pytest.mark.parametrize("word", ["yes", "off", "1e3", "1_0", "0x1F", "12:30", "2001-01-01", "~", "null", "1.5", "<<"])
+def test_words_that_yaml_might_take_for_something_else_come_back(word, tmp_path):
+    definition = dk.Sequential([layers.TextVectorization(vocabulary=[word, "b"])])
+    assert loaded(dk.dump(definition), tmp_path) == definition
+
+
+def test_wrapped_layers_and_cells():
+    definition = dk.Sequential(
+        [
+            layers.Bidirectional(layers.LSTM(4, return_sequences=True), merge_mode="sum"),
+            layers.TimeDistributed(layers.Dense(3, kernel_initializer=keras.initializers.HeNormal(seed=3))),
+            layers.RNN([layers.GRUCell(2), layers.GRUCell(3)]),
+        ]
+    )
+    data = dk.to_dict(definition)
+    assert data["layers"][0] == {
+        "layer": "Bidirectional",
+        "wrapped": {"layer": "LSTM", "units": 4, "return_sequences": True},
+        "merge_mode": "sum",
+    }
+    assert dk.from_dict(data) == definition
+
+
+def test_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "model.yaml"
+    path.write_text("mine")
+    with pytest.raises(dk.DefinitionError):
+        dk.dump(dk.Sequential([keras.Sequential([keras.Input((3,)), layers.Dense(2)])]), path)
+    assert path.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("definition", "text"),
+    [
+        (
+            lambda: dk.Sequential([keras.Sequential([keras.Input((3,)), layers.Dense(2)], name="base")]),
+            "<Sequential 'base' with its state> cannot be said in plain data: it has weights or other state "
+            "of its own\n  try saving the built model: model.save('model.keras')",
+        ),
+        (lambda: dk.Sequential([Mine()]), "a file cannot name Mine: it is neither Keras's nor deepkit's"),
+        (lambda: 3, "to_dict takes a definition, received int\n  try dk.Sequential([...]), before .build()"),
+    ],
+)
+def test_what_cannot_be_said(definition, text):
+    with pytest.raises((dk.DefinitionError, TypeError)) as caught:
+        dk.to_dict(definition())
+    assert str(caught.value) == text
+
+
+class Mine(layers.Layer):
+    pass
+
+
+CONV = "{block: ConvBlock, filters: 8}"
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        (
+            NET.replace("filters: 8, activation: null", "filters: eight, activation: null"),
+            "model.yaml: layers[3].body[1].filters: ConvBlock: filters must be a positive integer, received 'eight'",
+        ),
+        (
+            NET.replace("{block: ConvBlock, filters: 8}\n-", "{block: ConvBlock, filter: 8}\n-"),
+            "model.yaml: layers[1].filter: ConvBlock takes no 'filter'; did you mean 'filters'?",
+        ),
+        (
+            NET.replace("pool_size: 2", "pool_size: wide"),
+            "model.yaml: layers[2].pool_size: The `pool_size` argument must be a tuple of 2 integers. Received "
+            "pool_size=wide",
+        ),
+        (
+            NET.replace("l2: 1e-4", "l3: 1e-4"),
+            ".conv.kernel_regularizer.l3: L2 takes no 'l3'; it takes l2",
+        ),
+        (
+            NET.replace("L2,", "L4,"),
+            ".conv.kernel_regularizer.regularizer: there is no regularizer 'L4'",
+        ),
+        ("{block: ConvBlok, filters: 8}", "model.yaml: block: there is no block 'ConvBlok'; did you mean ConvBlock?"),
+        (
+            "{block: Conv2D, filters: 8}",
+            "model.yaml: block: there is no block 'Conv2D'; it is a layer: say layer: Conv2D",
+        ),
+        ("{layer: ConvBlock}", "layer: there is no layer 'ConvBlock'; it is a block: say block: ConvBlock"),
+        ("{layer: RBF, centres: [[0]]}", "layer: there is no layer 'RBF'; did you mean deepkit.RBF?"),
+        ("{block: ConvBlock}", "model.yaml: ConvBlock needs 'filters'"),
+        ("{layer: Dense}", "model.yaml: Dense needs 'units'"),
+        ("3", "model.yaml: expected a mapping with `block:` or `layer:`, or a list of them, received 3"),
+        ("", "model.yaml: expected a mapping with `block:` or `layer:`, or a list of them, received None"),
+        ("{block: Sequential, layer: Dense}", "expected a mapping with `block:` or `layer:`, or a list of them"),
+        ("{block: Sequential, layers: 3}", "model.yaml: layers: expected a list, received 3"),
+        ("{block: Residual, body: [3]}", "model.yaml: body[0]: expected a mapping with `block:` or `layer:`"),
+        ("{block: Parallel, branches: [3]}", "model.yaml: branches: expected a mapping of names, received [3]"),
+        (
+            "{block: Parallel, branches: {1: []}}",
+            'model.yaml: branches: a name must be text, received 1\n  try "1" in quotes',
+        ),
+        ("{block: ConvBlock, filters: 8, conv: 3}", "model.yaml: conv: expected a mapping of arguments, received 3"),
+        (
+            "{block: ConvBlock, filters: 8, conv: {dilation: 3}}",
+            "model.yaml: conv: ConvBlock(conv=...): keras.layers.Conv2D takes no 'dilation'",
+        ),
+        ("{block: ConvBlock, filters: 8, activation: {x: 1}}", "activation: expected a value or one of `layer:`,"),
+        (
+            f"{{block: Repeat, body: {CONV}, times: 1000000000}}",
+            "times: Repeat: times must be at most 10,000",
+        ),
+        (
+            "{block: MLP, units: [99999999999]}",
+            "units[0]: expected a number of at most 2,147,483,647, received a larger",
+        ),
+        ("{deepkit: 2, block: MLP, units: [3]}", "model.yaml: deepkit: the format has the version 1, received 2"),
+        (
+            "{layer: Lambda, function: x}",
+            "layer: Lambda cannot be named in a file: it runs code, which a file",
+        ),
+        (
+            "{layer: TFSMLayer, filepath: x}",
+            "layer: TFSMLayer cannot be named in a file: it reads a folder, which a file",
+        ),
+        (
+            "{layer: StringLookup, vocabulary: /etc/passwd}",
+            "model.yaml: vocabulary: a file may not name another file; expected the list itself",
+        ),
+        ("{layer: TextVectorization, standardize: {class_name: f}}", "standardize: expected a value or one of"),
+        ("{block: Functional, inputs: {x: {shape: [4]}}, outputs: y}", "model.yaml: Functional needs 'nodes'"),
+        (
+            "{block: Functional, inputs: {x: {shape: [4]}}, nodes: {y: {form: x, body: []}}, outputs: y}",
+            "model.yaml: nodes.y.form: a node takes no 'form'; did you mean 'from'?",
+        ),
+        (
+            "{block: Functional, inputs: {x: {block: MLP}}, nodes: {y: {from: x, body: []}}, outputs: y}",
+            "model.yaml: inputs.x.block: expected an Input, received 'MLP'",
+        ),
+        (
+            "{block: Functional, inputs: {x: {shape: [4]}}, nodes: {y: {from: z, body: []}}, outputs: y}",
+            "model.yaml: nodes: Functional: nodes['y'] is behind 'z', and there is no such input or node",
+        ),
+        ("a: &x [1]\nb: *x", "model.yaml: no YAML: line 2, column 4: *x repeats another part"),
+        ("{block: MLP, block: MLP}", "model.yaml: no YAML: line 1, column 14: 'block' is given twice"),
+        ("{block: [", "model.yaml: no YAML: line 1, column 10: expected the node content, but found '<stream end>'"),
+        (
+            "!!python/object/apply:os.system [ls]",
+            "no YAML: line 1, column 1: could not determine a constructor for the",
+        ),
+        ("{block: MLP, units: !!set {3}}", "model.yaml: units: expected a plain value, received set"),
+        (b"\xff\xfe\x00", "model.yaml: no YAML: 'utf-8' codec can't decode byte 0xff in position 0"),
+        ("[" * 5000, "model.yaml: no YAML: it is nested too deeply"),
+        ("[" * 50 + "]" * 50, None),
+        ("[" * 70 + "]" * 70, "nested more than 60 deep"),
+        ("#" * 4_000_001, "model.yaml: a definition has 4,000,000 bytes at most, this is larger"),
+    ],
+)
+def test_errors_say_where(text, error, tmp_path):
+    if error is None:
+        assert isinstance(loaded(text, tmp_path), dk.Sequential)
+        return
+    with pytest.raises(dk.DefinitionError) as caught:
+        loaded(text, tmp_path)
+    assert error in str(caught.value)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nothing\.yaml"):
+        dk.load(tmp_path / "nothing.yaml")
+
+
+FUZZED = 3000
+VALUES = [None, True, -1, 0, 2, 3.5, 10**12, "", "relu", "same", "x" * 50, [], [3, 3], [None], {}, {"layer": "Dense"}]
+PIECES = ["", ":", "- ", "{", "]", "\t", "&a ", "*a", "!!int ", "'", "\x07", "é"]
+KEYS = ["name", "strides", "body", "units", "dtype", "activation", "wrapped"]
+NAMES = ["ConvBlock", "Sequential", "Functional", "Dense", "Lambda", "LSTM", "Add", "Bidirectional", "StringLookup"]
+
+
+def test_mutated_files_give_a_definition_or_a_clear_error(tmp_path):
+    """Thousands of files with keys, values, names and characters changed: nothing but a model or its error."""
+    rng = random.Random(0)
+    seeds = [dk.to_dict(case.definition()) for case in CASES]
+    ends = {"model": 0, "error": 0}
+    for _ in range(FUZZED):
+        text = mutated(rng, rng.choice(seeds))
+        definition, error = attempted(text, tmp_path)
+        ends["error" if error else "model"] += 1
+        assert error.startswith("model.yaml") if error else dk.load(rewritten(definition, tmp_path)) == definition
+    assert min(ends.values()) > FUZZED / 20
+
+
+def attempted(text, folder):
+    try:
+        return loaded(text, folder), ""
+    except dk.DefinitionError as error:
+        return None, str(error)
+
+
+def rewritten(definition, folder):
+    dk.dump(definition, folder / "again.yaml")
+    return folder / "again.yaml"
+
+
+def mutated(rng, data):
+    data = yaml.safe_load(yaml.safe_dump(data))
+    for _ in range(rng.choice([1, 1, 2, 4])):
+        place = rng.choice(list(containers(data)))
+        if isinstance(place, dict) and place:
+            change_mapping(rng, place)
+        elif isinstance(place, list):
+            change_list(rng, place)
+    text = yaml.safe_dump(data)
+    if rng.random() < 0.3 and text:
+        at = rng.randrange(len(text))
+        text = (
+            text[:at]
+            + rng.choice(["", ":", "- ", "{", "]", "\t", "&a ", "*a", "!!int ", "'", "\x07", "é"])
+            + text[at + 1 :]
+        )
+    return text
+
+
+def containers(data):
+    if isinstance(data, dict | list):
+        yield data
+        for part in data.values() if isinstance(data, dict) else data:
+            yield from containers(part)
+
+
+def change_mapping(rng, place):
+    key = rng.choice(list(place))
+    action = rng.randrange(5)
+    if action == 0:
+        del place[key]
+    elif action == 1:
+        place[key + rng.choice("sx")] = place.pop(key)
+    elif action == 2 and key in ("block", "layer"):
+        place[key] = rng.choice(NAMES)
+    elif action == 3:
+        place[rng.choice(["name", "strides", "body", "units", "dtype", "activation", "wrapped"])] = copy.deepcopy(
+            rng.choice(VALUES)
+        )
+    else:
+        place[key] = copy.deepcopy(rng.choice(VALUES))
+
+
+def change_list(rng, place):
+    if place and rng.random() < 0.5:
+        place.pop(rng.randrange(len(place)))
+    else:
+        place.insert(rng.randrange(len(place) + 1), copy.deepcopy(rng.choice(VALUES)))
