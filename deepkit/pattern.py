@@ -13,7 +13,7 @@ import keras
 from keras import layers
 
 from deepkit import code
-from deepkit._bind import Step, expand
+from deepkit._pattern.expand import Step, expand
 from deepkit.block import Input, Sequential
 from deepkit.blocks.dense import MLP
 from deepkit.blocks.heads import Classifier
@@ -180,10 +180,10 @@ def _layer(step: Step, name: str) -> Block | keras.layers.Layer:
     if kind == "FC":
         return MLP([int(number)], activation=None, name=name)
     if kind == "CONV":
-        return layers.Conv2D(int(number), step.window, step.strides or 1, step.padding or "same", name=name)
+        return layers.Conv2D(int(number), step.window, step.atom.strides or 1, step.atom.padding or "same", name=name)
     if kind in _POOLS:
         size = step.window * 2 if len(step.window) == 1 else step.window or (2, 2)
-        return _POOLS[kind](size, step.strides, step.padding or "valid", name=name)
+        return _POOLS[kind](size, step.atom.strides, step.atom.padding or "valid", name=name)
     if kind == "INPUT":
         return Input(step.window)
     if kind == "DROPOUT":

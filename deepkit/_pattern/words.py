@@ -90,13 +90,18 @@ class Item:
     times_at: int = 0
     asked_at: int | None = None
 
+    def nested(self) -> Iterator[Item]:
+        """Return this item and those in it, in the order of the text."""
+        yield self
+        if not isinstance(self.body, Atom):
+            for item in self.body:
+                yield from item.nested()
+
     def atoms(self) -> Iterator[Atom]:
         """Return the atoms in it, in the order of the text."""
-        if isinstance(self.body, Atom):
-            yield self.body
-        else:
-            for item in self.body:
-                yield from item.atoms()
+        for item in self.nested():
+            if isinstance(item.body, Atom):
+                yield item.body
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 
-from deepkit._grammar import DECIMAL, INT, KINDS, Atom, Item, Source
+from deepkit._pattern.words import DECIMAL, INT, KINDS, Atom, Item, Source
 from deepkit.scope import DefinitionError
 
 DEEPEST = 30  # brackets in brackets
