@@ -6,7 +6,7 @@ import importlib
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -19,7 +19,7 @@ from deepkit.blocks.dense import MLP
 from deepkit.blocks.heads import Classifier
 from deepkit.element import Block, Entry, Objective
 from deepkit.scope import DefinitionError, Scope
-from deepkit.template import as_body
+from deepkit.template import as_element
 
 __all__ = ["Pattern", "from_pattern"]
 
@@ -65,7 +65,7 @@ class Pattern(Block):
 
         A repeat of repeats is a `dk.Sequential` of its own for each time, named `stage1`, `stage2`.
         """
-        return _elements(expand(self.pattern, dict(self.arguments)))
+        return _elements(expand(self.pattern, dict(self.arguments)), {})
 
     def add(self, x: Any, scope: Scope) -> Any:
         """Add the layers in order."""
@@ -141,56 +141,65 @@ _POOLS: dict[str, Callable[..., Any]] = {
     "L2POOL": lambda *args, **kwargs: _own("L2Pooling")(*args, **kwargs),
 }
 _PLAIN: dict[str, Callable[..., Any]] = {
-    "BN": lambda name: layers.BatchNormalization(axis=_channel_axis(), name=name),
-    "LRN": lambda name: _own("LocalResponseNormalization")(name=name),
+    "BN": lambda: layers.BatchNormalization(axis=_channel_axis()),
+    "LRN": lambda: _own("LocalResponseNormalization")(),
     "GAP": layers.GlobalAveragePooling2D,
     "FLATTEN": layers.Flatten,
-    "SWISH": lambda name: layers.Activation("silu", name=name),
+    "SWISH": lambda: layers.Activation("silu"),
 }
 
 
-def _elements(steps: Iterable[Step], depth: int = 0) -> tuple[Block, ...]:
-    """Return the definitions of steps that lie in the same stage, named among their siblings."""
-    parts: list[tuple[str, Any]] = []
+def _elements(steps: Iterable[Step], made: dict[Step, Block], depth: int = 0) -> tuple[Block, ...]:
+    """Return the definitions of steps that lie in the same stage, named among their siblings.
+
+    Args:
+        steps: The steps.
+        made: The nameless definition of each step that came before, to be used again for its like.
+        depth: How many stages these steps have in common.
+    """
+    parts: list[tuple[str, Block]] = []
     for stage, inside in itertools.groupby(steps, key=lambda step: step.place[depth : depth + 1]):
         if stage:
-            parts.append(("stage", _elements(inside, depth + 1)))
+            parts.append(("stage", Sequential(_elements(inside, made, depth + 1))))
         else:
-            parts += [(step.kind.lower(), step) for step in inside if step.kind != "INPUT" or step.window]
-    return as_body([_element(part, name) for part, name in _named(parts)], "from_pattern")
+            parts += [(step.kind.lower(), _definition(step, made)) for step in inside]
+    return tuple(_named(parts))
 
 
-def _named(parts: list[tuple[str, Any]]) -> Iterator[tuple[Any, str]]:
-    """Give each part its kind, numbered from 1 where it is not alone, as every block is named."""
+def _named(parts: list[tuple[str, Block]]) -> Iterator[Block]:
+    """Name each part after its kind, numbered from 1 where it is not alone, as every block is."""
     kinds, numbers = Counter(kind for kind, _ in parts), Counter[str]()
     for kind, part in parts:
         numbers[kind] += 1
-        yield part, f"{kind}{numbers[kind]}" if kinds[kind] > 1 else kind
+        yield part if kind == "input" else replace(part, name=f"{kind}{numbers[kind]}" if kinds[kind] > 1 else kind)
 
 
-def _element(part: Any, name: str) -> Block | keras.layers.Layer:
-    return _layer(part, name) if isinstance(part, Step) else Sequential(part, name=name)
+def _definition(step: Step, made: dict[Step, Block]) -> Block:
+    like = replace(step, place=(), atom=replace(step.atom, at=0))
+    if like not in made:
+        made[like] = as_element(_layer(step), "from_pattern")
+    return made[like]
 
 
-def _layer(step: Step, name: str) -> Block | keras.layers.Layer:
+def _layer(step: Step) -> Block | keras.layers.Layer:
     """Return the layer or block of one step."""
     kind, number = step.kind, step.number or 0
     if step.classifier:
-        return Classifier(int(number), activation=step.activation, name=name)
+        return Classifier(int(number), activation=step.activation)
     if kind == "FC":
-        return MLP([int(number)], activation=None, name=name)
+        return MLP([int(number)], activation=None)
     if kind == "CONV":
-        return layers.Conv2D(int(number), step.window, step.atom.strides or 1, step.atom.padding or "same", name=name)
+        return layers.Conv2D(int(number), step.window, step.atom.strides or 1, step.atom.padding or "same")
     if kind in _POOLS:
         size = step.window * 2 if len(step.window) == 1 else step.window or (2, 2)
-        return _POOLS[kind](size, step.atom.strides, step.atom.padding or "valid", name=name)
+        return _POOLS[kind](size, step.atom.strides, step.atom.padding or "valid")
     if kind == "INPUT":
         return Input(step.window)
     if kind == "DROPOUT":
-        return layers.Dropout(number, name=name)
+        return layers.Dropout(number)
     if kind == "LEAKYRELU":
-        return layers.LeakyReLU(**({} if step.number is None else {"negative_slope": number}), name=name)
-    return _PLAIN[kind](name=name) if kind in _PLAIN else layers.Activation(kind.lower(), name=name)
+        return layers.LeakyReLU(**({} if step.number is None else {"negative_slope": number}))
+    return _PLAIN[kind]() if kind in _PLAIN else layers.Activation(kind.lower())
 
 
 def _channel_axis() -> int:

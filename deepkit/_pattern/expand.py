@@ -8,7 +8,7 @@ from typing import Any
 
 from deepkit._pattern.arguments import Lookup, Loop
 from deepkit._pattern.parse import parse
-from deepkit._pattern.words import Atom, Item, Source
+from deepkit._pattern.words import KINDS, Atom, Item, Source
 from deepkit.scope import DefinitionError
 
 MOST = 10_000  # layers in one pattern
@@ -57,7 +57,8 @@ def expand(pattern: str, arguments: Mapping[str, Any]) -> tuple[Step, ...]:
     expansion = _Expansion(lookup, head=_head(items))
     expansion.sequence(items, (), ())
     lookup.check_unused(_atoms(items))
-    return _with_head(expansion.steps, source)
+    _check_steps(expansion.steps, source)
+    return tuple(_with_head(expansion.steps))
 
 
 class _Expansion:
@@ -78,7 +79,7 @@ class _Expansion:
     def once(self, item: Item, loops: tuple[Loop, ...], place: Place) -> None:
         if not isinstance(item.body, Atom):
             self.sequence(item.body, loops, place)
-        elif not self.is_activation_of_the_last(item.body):
+        elif item.body.text != "INPUT" and not self.is_activation_of_the_last(item.body):
             self.steps.append(self.step(item.body, loops, place))
 
     def is_activation_of_the_last(self, atom: Atom) -> bool:
@@ -156,17 +157,27 @@ def _head(items: tuple[Item, ...]) -> Atom | None:
     return _head(last.body)
 
 
-def _with_head(steps: list[Step], source: Source) -> tuple[Step, ...]:
+def _with_head(steps: list[Step]) -> list[Step]:
     """Return the steps; a dense layer at the end, perhaps with its sigmoid, is a classifier."""
+    if steps[-1].kind == "FC":
+        return [*steps[:-1], replace(steps[-1], classifier=True)]
+    if steps[-1].kind == "SIGMOID" and len(steps) > 1 and steps[-2].kind == "FC":
+        return [*steps[:-2], replace(steps[-2], classifier=True, activation="sigmoid")]
+    return steps
+
+
+def _check_steps(steps: list[Step], source: Source) -> None:
+    """Raise where nothing is left, or an image is needed where only a vector is left."""
     if all(step.kind == "INPUT" for step in steps):
         raise DefinitionError(
             "from_pattern: no layer is left of the pattern", code=source.text, mend="a layer that stays"
         )
-    if steps[-1].kind == "FC":
-        steps[-1] = replace(steps[-1], classifier=True)
-    elif steps[-1].kind == "SIGMOID" and steps[-2:-1] and steps[-2].kind == "FC":
-        steps[-2:] = [replace(steps[-2], classifier=True, activation="sigmoid")]
-    return tuple(steps)
+    vector = ""
+    for step in steps:
+        if vector and (step.kind == "GAP" or KINDS[step.kind].window):
+            problem = f"{step.atom.text} needs an image, and {vector} before it leaves a vector"
+            raise source.error(step.atom.at, problem, f"{step.kind} before {vector}")
+        vector = step.atom.text if step.kind in ("FC", "SOFTMAX", "GAP", "FLATTEN") else vector
 
 
 def _check_input(source: Source, items: tuple[Item, ...]) -> None:
