@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from deepkit.block import Input, Sequential
 from deepkit.blocks.dense import MLP
 from deepkit.blocks.heads import Classifier
 from deepkit.element import Block, Entry, Objective
+from deepkit.layers import L2Pooling, LocalResponseNormalization
 from deepkit.scope import DefinitionError, Scope
 from deepkit.template import as_element
 
@@ -138,11 +138,11 @@ _POOLS: dict[str, Callable[..., Any]] = {
     "POOL": layers.MaxPooling2D,
     "MAXPOOL": layers.MaxPooling2D,
     "AVGPOOL": layers.AveragePooling2D,
-    "L2POOL": lambda *args, **kwargs: _own("L2Pooling")(*args, **kwargs),
+    "L2POOL": L2Pooling,
 }
 _PLAIN: dict[str, Callable[..., Any]] = {
     "BN": lambda: layers.BatchNormalization(axis=_channel_axis()),
-    "LRN": lambda: _own("LocalResponseNormalization")(),
+    "LRN": LocalResponseNormalization,
     "GAP": layers.GlobalAveragePooling2D,
     "FLATTEN": layers.Flatten,
     "SWISH": lambda: layers.Activation("silu"),
@@ -171,7 +171,8 @@ def _named(parts: list[tuple[str, Block]]) -> Iterator[Block]:
     kinds, numbers = Counter(kind for kind, _ in parts), Counter[str]()
     for kind, part in parts:
         numbers[kind] += 1
-        yield part if kind == "input" else replace(part, name=f"{kind}{numbers[kind]}" if kinds[kind] > 1 else kind)
+        name = f"{kind}{numbers[kind]}" if kinds[kind] > 1 else kind
+        yield part if name == part.kind else replace(part, name=name)
 
 
 def _definition(step: Step, made: dict[Step, Block]) -> Block:
@@ -192,7 +193,7 @@ def _layer(step: Step) -> Block | keras.layers.Layer:
         return layers.Conv2D(int(number), step.window, step.atom.strides or 1, step.atom.padding or "same")
     if kind in _POOLS:
         size = step.window * 2 if len(step.window) == 1 else step.window or (2, 2)
-        return _POOLS[kind](size, step.atom.strides, step.atom.padding or "valid")
+        return _POOLS[kind](size, strides=step.atom.strides, padding=step.atom.padding or "valid")
     if kind == "INPUT":
         return Input(step.window)
     if kind == "DROPOUT":
@@ -205,8 +206,3 @@ def _layer(step: Step) -> Block | keras.layers.Layer:
 def _channel_axis() -> int:
     """Return the axis of the channels of an image, and of the features of a vector."""
     return 1 if keras.config.image_data_format() == "channels_first" else -1
-
-
-def _own(name: str) -> type[keras.layers.Layer]:
-    """Return a layer of deepkit's that Keras lacks."""
-    return getattr(importlib.import_module("deepkit.layers"), name)

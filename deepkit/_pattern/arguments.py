@@ -60,7 +60,7 @@ class Lookup:
         if not isinstance(item.times, str):
             return 1 if item.times is None else item.times
         if item.times not in self.arguments:
-            raise self.source.error(item.times_at, f"how often {item.times} is, is not said", f"{item.times}=2")
+            raise self.source.error(item.times_at, f"the count {item.times} has no value", f"{item.times}=2")
         self.used.add(item.times)
         return self.arguments[item.times]
 
@@ -102,7 +102,7 @@ class Lookup:
 
     def _missing(self, name: str, atom: Atom, at: int) -> DefinitionError:
         if name not in _MISSING:
-            return self.source.error(at, f"whether {atom.kind} stays is not said", f"{name}=True or {name}=False")
+            return self.source.error(at, f"nothing decides {atom.kind}?", f"{name}=True or {name}=False")
         noun, mend = _MISSING[name]
         return self.source.error(at, f"{atom.text} has no {noun}", mend.format(kind=atom.kind))
 

@@ -176,7 +176,8 @@ def _check_steps(steps: list[Step], source: Source) -> None:
     for step in steps:
         if vector and (step.kind == "GAP" or KINDS[step.kind].window):
             problem = f"{step.atom.text} needs an image, and {vector} before it leaves a vector"
-            raise source.error(step.atom.at, problem, f"{step.kind} before {vector}")
+            mend = "one of them" if step.kind == vector else f"{step.kind} before {vector}"
+            raise source.error(step.atom.at, problem, mend)
         vector = step.atom.text if step.kind in ("FC", "SOFTMAX", "GAP", "FLATTEN") else vector
 
 

@@ -139,12 +139,14 @@ class _Parser:
             raise self.source.error(at, f"{kind} takes no size, found {raw!r}", kind)
         if kind == "CONV" and re.fullmatch(f"{INT}x{INT}", raw):
             problem = f"{raw!r} is a kernel without its number of filters"
-            raise self.source.error(at, problem, f"CONV{raw}x64, or CONV64 with kernel_size={raw.split('x')[0]}")
+            rows, columns = raw.split("x")
+            also = f", or CONV64 with kernel_size={rows}" if rows == columns else ""
+            raise self.source.error(at, problem, f"CONV{raw}x64{also}")
         if not re.fullmatch(rule.form, raw):
             raise self.source.error(at, f"{kind} takes {rule.size}, found {raw!r}", rule.example)
         if rule.form != DECIMAL:
             return tuple(self.whole(digits, at, f"a size of {kind}") for digits in raw.split("x"))
-        if len(raw) > DIGITS or (kind == "DROPOUT" and float(raw) >= 1):
+        if float(raw) >= (1 if kind == "DROPOUT" else 10**DIGITS):
             raise self.source.error(at, f"{kind} takes {rule.size}, found {raw!r}", rule.example)
         return (float(raw),)
 
@@ -172,7 +174,8 @@ class _Parser:
     def whole(self, digits: str, at: int, what: str) -> int:
         """Return a positive whole number."""
         if len(digits) > DIGITS:
-            raise self.source.error(at, f"{what} of {len(digits)} digits", f"a number of at most {DIGITS}")
+            problem = f"{what} has {len(digits)} digits, expected at most {DIGITS}"
+            raise self.source.error(at, problem, "a smaller number")
         if int(digits) == 0:
             raise self.source.error(at, f"{what} must be at least 1, found {digits}", "1")
         return int(digits)
@@ -183,6 +186,8 @@ class _Parser:
         mend = "'-' between two layers"
         if found == "*":
             mend = "'*' before '?'" if before == "?" else "brackets: (CONV*2)*3"
+        elif found == "?":
+            mend = "one '?'"
         elif found in _DASHES:
             mend = "'-', the plain sign"
         elif found == "/":
