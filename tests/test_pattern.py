@@ -206,6 +206,19 @@ ONE_LAYER = [
     ("FC8-SOFTMAX", {}, dk.Classifier(8, activation="softmax", name="fc")),
     ("FC-SOFTMAX", {"classes": 8}, dk.Classifier(8, activation="softmax", name="fc")),
     ("SOFTMAX8", {}, dk.Classifier(8, activation="softmax", name="softmax")),
+    (
+        "FC4*2-SOFTMAX",
+        {},
+        [dk.MLP([4], activation=None, name="fc1"), dk.Classifier(4, activation="softmax", name="fc2")],
+    ),
+    (
+        "FC4-SIGMOID-RELU",
+        {},
+        [
+            dk.MLP([4], activation=None, name="fc"),
+            *(layers.Activation(name, name=name) for name in ("sigmoid", "relu")),
+        ],
+    ),
     ("FC1-SIGMOID", {}, dk.Classifier(1, activation="sigmoid", name="fc")),
     ("INPUT8x8x3-RELU", {}, [dk.Input((8, 8, 3)), layers.Activation("relu", name="relu")]),
 ]

@@ -65,6 +65,7 @@ POINTED = [
     ("FC-RELU", {}, 1, "FC has no number of units", "FC256, or units=256"),
     ("FC8-RELU-FC", {}, 10, "FC has no number of classes", "FC10, or classes=10"),
     ("RELU-SOFTMAX", {}, 6, "SOFTMAX has no number of classes", "SOFTMAX10, or classes=10"),
+    ("FC8-SOFTMAX-SOFTMAX", {}, 13, "SOFTMAX has no number of classes", "SOFTMAX10, or classes=10"),
     ("RELU-DROPOUT", {}, 6, "DROPOUT has no rate", "DROPOUT0.5, or rate=0.5"),
     ("RELU-POOL?", {}, 10, "nothing decides POOL?", "pool=True or pool=False"),
     ("RELU-(BN-RELU)*2?", {"relu": True}, 17, "nothing decides BN?", "bn=True or bn=False"),

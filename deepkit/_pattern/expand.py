@@ -85,7 +85,7 @@ class _Expansion:
     def is_activation_of_the_last(self, atom: Atom) -> bool:
         """Tell whether this is the softmax of the dense layer before it, and give it to that."""
         before = self.steps[-1] if self.steps else None
-        if atom.kind != "SOFTMAX" or before is None or before.kind != "FC":
+        if atom.kind != "SOFTMAX" or before is None or before.kind != "FC" or before.classifier:
             return False
         if atom.size and before.atom.size == atom.size:
             problem = f"{atom.text} after {before.atom.text}: the size is given twice"
