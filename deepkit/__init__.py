@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from deepkit.execution.fit import Run, fit
     from deepkit.execution.plan import Plan, plan
     from deepkit.functional import Functional
+    from deepkit.pattern import Pattern, from_pattern
     from deepkit.spec import dump, from_dict, load, to_dict
 
 __version__ = "0.1.0"
@@ -49,6 +50,8 @@ _HOMES = {
     "Repeat": "deepkit.blocks.repeat",
     "Bottleneck": "deepkit.blocks.residual",
     "Residual": "deepkit.blocks.residual",
+    "Pattern": "deepkit.pattern",
+    "from_pattern": "deepkit.pattern",
     "dump": "deepkit.spec",
     "from_dict": "deepkit.spec",
     "load": "deepkit.spec",
@@ -65,7 +68,7 @@ __all__ = [
     "ConvBlock", "ConvStack", "SeparableConvBlock", "MLP",
     "Residual", "Bottleneck", "DenselyConnected", "Transition", "Highway", "SqueezeExcitation",
     "Repeat", "Parallel", "Fuse", "Classifier", "Regressor",
-    "dump", "load", "to_dict", "from_dict",
+    "from_pattern", "Pattern", "dump", "load", "to_dict", "from_dict",
     "plan", "Plan", "fit", "Run",
     "data", "execution", "layers", "recipe", "visualize",
 ]  # fmt: skip

@@ -58,7 +58,7 @@ class Reader:
             readers = {"named": self.body, "inputs": self.input, "nodes": self.node}
             named = _expect(value, Mapping, "a mapping of names", path)
             return {_name(name, path): readers[body](part, _dot(path, str(name))) for name, part in named.items()}
-        if item.default_factory is dict:
+        if item.default_factory is dict or body == "arguments":
             return self.arguments(_expect(value, Mapping, "a mapping of arguments", path), path)
         return self.value(value, path)
 

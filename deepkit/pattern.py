@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -40,13 +40,13 @@ class Pattern(Block):
         DefinitionError: The text is not a pattern, or the arguments do not fit it.
 
     Examples:
-        >>> from deepkit.pattern import Pattern, from_pattern
-        >>> Pattern("FC8-RELU-FC*N-TANH", {"N": 2, "units": 4}) == from_pattern("FC8-RELU-FC*N-TANH", units=4, N=2)
+        >>> import deepkit as dk
+        >>> dk.Pattern("FC8-RELU-FC*N", {"N": 2, "units": 4}) == dk.from_pattern("FC8-RELU-FC*N", units=4, N=2)
         True
     """
 
     pattern: str
-    arguments: Mapping[str, Any] | Sequence[tuple[str, Any]] = ()
+    arguments: Mapping[str, Any] | Sequence[tuple[str, Any]] = field(default=(), metadata={"body": "arguments"})
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -122,8 +122,8 @@ def from_pattern(pattern: str, *, name: str | None = None, **arguments: Any) -> 
             unused, of a wrong value, or a list that fits no repeat.
 
     Examples:
-        >>> from deepkit.pattern import from_pattern
-        >>> net = from_pattern(
+        >>> import deepkit as dk
+        >>> net = dk.from_pattern(
         ...     "[(CONV-RELU)*N-POOL?]*M-(FC-RELU)*K-SOFTMAX",
         ...     N=2, M=3, K=1, pool=True, filters=[32, 64, 128], units=256, classes=10,
         ... )

@@ -162,6 +162,8 @@ def _block(block: Block) -> dict[str, Any]:
 def _field(value: Any, body: str | None) -> Any:
     if body == "one or many" and isinstance(value, tuple):
         return _body(value)
+    if body == "arguments":
+        return {name: _plain(part) for name, part in value}
     if body == "named":
         return {name: _body(part) for name, part in value.items()}
     if body == "inputs":

@@ -268,4 +268,22 @@ CASES = (
         ANY_SEQUENCE,
         True,
     ),
+    Case(
+        "pattern",
+        "Pattern",
+        lambda: dk.from_pattern(
+            "[(CONV-BN?-RELU)*N-POOL]*M-(FC-RELU-DROPOUT0.5)*K-SOFTMAX",
+            N=1,
+            M=2,
+            K=1,
+            bn=[False, True],
+            filters=[4, 6],
+            units=[5],
+            classes=3,
+        ),
+        IMAGE,
+    ),
+    Case("pattern_any_size", "Pattern", lambda: dk.from_pattern("CONV4/2-LEAKYRELU-GAP-FC3"), IMAGE, ANY_IMAGE),
+    Case("pattern_own", "Pattern", lambda: dk.from_pattern("CONV4-LRN-L2POOL-TANH"), IMAGE, ANY_IMAGE, True),
+    Case("pattern_dense", "Pattern", lambda: dk.from_pattern("(FC4-RELU)*2-FC1-SIGMOID", name="net"), (5,)),
 )
