@@ -50,6 +50,11 @@ class Sequential(Block):
             if isinstance(element, Input):
                 raise DefinitionError(f"Sequential: layers[{i}] is {element!r}", mend="it as the first element")
 
+    @property
+    def takes_several(self) -> bool:
+        """Several tensors go to the first element."""
+        return True
+
     def add(self, x: Any, scope: Scope) -> Any:
         """Add the elements in order."""
         return scope.apply(x, self.layers)
@@ -143,6 +148,11 @@ class Shared(Block):
     @property
     def shares(self) -> bool:
         """Equal ones are one part."""
+        return True
+
+    @property
+    def takes_several(self) -> bool:
+        """Several tensors go to the first element."""
         return True
 
     def add(self, x: Any, scope: Scope) -> Any:

@@ -43,6 +43,7 @@ def run(options: Options) -> int:
     """Do what the options ask for and return the exit code."""
     import keras
 
+    from deepkit.scope import DefinitionError
     from deepkit.spec import load
 
     if options.save is not None and options.save.suffix != ".keras":
@@ -50,6 +51,12 @@ def run(options: Options) -> int:
     if options.output is not None and options.export is None:
         raise ValueError("--output is where an export goes\n  try --export saved_model, onnx or litert with it")
     definition = load(options.file)
+    if options.input_shape is None and definition.entry() is None:
+        raise DefinitionError(
+            "nothing in the definition fixes the shape of its input",
+            code=repr(definition),
+            mend="--input-shape 28 28 1, the shape of one example without the batch axis",
+        )
     check_size(definition, options.input_shape)
     keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(options.seed)

@@ -56,6 +56,11 @@ class Block(ABC):
         return code.snake(type(self).__name__)
 
     @property
+    def takes_several(self) -> bool:
+        """Whether a list or mapping of tensors may come in."""
+        return False
+
+    @property
     def shares(self) -> bool:
         """Whether two equal ones in a build are one and the same part."""
         return False
@@ -91,7 +96,7 @@ class Block(ABC):
                 mend=".build((28, 28, 1)), the shape of one example without the batch axis",
             )
         scope = Scope(definition=self, build=Build())
-        y = self.add(x, scope)
+        y = scope.fill(x)
         _refuse_nested_sharing(scope)
         with _deep_recursion(scope.build.layers):
             return keras.Model(x, y, name=self.name or self.kind)
@@ -112,7 +117,7 @@ class Block(ABC):
                 mend="model = definition.build(input_shape), then model(x)",
             )
         name = self.name or f"{self.kind}{keras.backend.get_uid(f'deepkit.{self.kind}')}"
-        return self.add(inputs, Scope(name, definition=self, build=Build(keeps_shared=False)))
+        return Scope(name, definition=self, build=Build(keeps_shared=False)).fill(inputs)
 
     def entry(self) -> Entry | Entries | None:
         """Return what fixes the input, where the definition does."""

@@ -67,6 +67,11 @@ class Functional(Block):
         object.__setattr__(self, "nodes", Named(nodes, _node_code))
         object.__setattr__(self, "outputs", outputs)
 
+    @property
+    def takes_several(self) -> bool:
+        """It takes one tensor an input."""
+        return True
+
     def add(self, x: Any, scope: Scope) -> Any:
         """Add the nodes in order; a node that is a named `Shared` keeps that name."""
         made = self._entered(x, scope)
@@ -74,7 +79,7 @@ class Functional(Block):
             element = _element(body)
             place = element.name if element.shares and element.name else name
             taken = made[source] if isinstance(source, str) else [made[one] for one in source]
-            made[name] = element.add(taken, scope.child(place, element))
+            made[name] = scope.enter(place, element, taken)
         return made[self.outputs] if isinstance(self.outputs, str) else {name: made[name] for name in self.outputs}
 
     def _entered(self, x: Any, scope: Scope) -> dict[str, Any]:

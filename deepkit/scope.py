@@ -13,6 +13,7 @@ import keras
 if TYPE_CHECKING:
     from deepkit.element import Block
 
+MOST_PARTS = 100_000  # some minutes of building; beyond it a slip
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -43,6 +44,7 @@ class Build:
     fixed: dict[int, keras.layers.Layer] = field(default_factory=dict)  # layers and models used as they are
     names: set[str] = field(default_factory=set)
     layers: int = 0
+    parts: int = 0  # definitions added so far, those without layers too
     keeps_shared: bool = True  # False for a block called by hand, which sees one use only
 
 
@@ -90,8 +92,27 @@ class Scope:
 
     def apply(self, x: Any, elements: Sequence[Block], *, reserved: Iterable[str] = ()) -> Any:
         """Add a list of definitions one after the other and return the last output."""
+        self.build.parts += len(elements)
+        if self.build.parts > MOST_PARTS:
+            raise self.error(f"the model has more than {MOST_PARTS:,} parts", mend="fewer repetitions")
         for name, element in zip(self.name(elements, reserved), elements, strict=True):
-            x = element.add(x, self.child(name, element))
+            x = self.enter(name, element, x)
+        return x
+
+    def enter(self, name: str, element: Block, x: Any) -> Any:
+        """Add one definition under `name` and return its output."""
+        return self.child(name, element).fill(x)
+
+    def fill(self, x: Any) -> Any:
+        """Add the definition of this place behind `x`, one tensor unless it takes several."""
+        if not self.definition.takes_several:
+            self.one(x, "expected one tensor, received")
+        return self.definition.add(x, self)
+
+    def one(self, x: Any, problem: str) -> Any:
+        """Return `x`, which must be one tensor."""
+        if isinstance(x, list | tuple | dict):
+            raise self.error(f"{problem} {len(x)}: {shape_text(x)}", mend="dk.Fuse() behind them")
         return x
 
     def add(self, x: Any, name: str, make: Callable[..., keras.layers.Layer], *args: Any, **kwargs: Any) -> Any:

@@ -32,6 +32,11 @@ class Template(Block):
         """The class in Keras's snake case."""
         return code.snake(self.cls.__name__)
 
+    @property
+    def takes_several(self) -> bool:
+        """The layer itself says what it takes."""
+        return True
+
     def add(self, x: Any, scope: Scope) -> Any:
         """Call a fresh copy of the layer, named by its place."""
         copies = scope.build.uses[self]
@@ -64,6 +69,11 @@ class Fixed(Block):
         if not isinstance(self.layer, keras.Model) or not inputs or len(inputs) != 1:
             return None
         return Entry(tuple(inputs[0].shape[1:]), inputs[0].dtype)
+
+    @property
+    def takes_several(self) -> bool:
+        """The layer itself says what it takes."""
+        return True
 
     def add(self, x: Any, scope: Scope) -> Any:
         """Call the layer itself."""

@@ -231,7 +231,7 @@ def test_a_file_that_is_not_there(tmp_path):
         dk.load(tmp_path / "nothing.yaml")
 
 
-FUZZED = 3000
+FUZZED = 2000
 VALUES = [None, True, -1, 0, 2, 3.5, 10**12, "", "relu", "same", "x" * 50, [], [3, 3], [None], {}, {"layer": "Dense"}]
 PIECES = ["", ":", "- ", "{", "]", "\t", "&a ", "*a", "!!int ", "'", "\x07", "é"]
 KEYS = ["name", "strides", "body", "units", "dtype", "activation", "wrapped"]
@@ -267,12 +267,14 @@ def mutated(rng, data):
     data = yaml.safe_load(yaml.safe_dump(data))
     for _ in range(rng.choice([1, 1, 2, 4])):
         place = rng.choice(list(containers(data)))
-        if isinstance(place, dict) and place:
+        if rng.random() < 0.6:
+            change_number(rng, place)
+        elif isinstance(place, dict) and place:
             change_mapping(rng, place)
         elif isinstance(place, list):
             change_list(rng, place)
     text = yaml.safe_dump(data)
-    if rng.random() < 0.3 and text:
+    if rng.random() < 0.15 and text:
         at = rng.randrange(len(text))
         text = (
             text[:at]
@@ -287,6 +289,13 @@ def containers(data):
         yield data
         for part in data.values() if isinstance(data, dict) else data:
             yield from containers(part)
+
+
+def change_number(rng, place):
+    keys = list(place) if isinstance(place, dict) else range(len(place))
+    numbers = [key for key in keys if type(place[key]) in (int, float)]
+    if numbers:
+        place[rng.choice(numbers)] = rng.choice([0, 1, 2, 3, 7, 0.5, 40, 2**31 - 1, 10**12])
 
 
 def change_mapping(rng, place):

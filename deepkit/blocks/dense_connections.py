@@ -58,7 +58,7 @@ class DenselyConnected(Block):
         units = [unit] * self.repeats
         concats = parts.numbered("concat", self.repeats)
         for name, concat in zip(scope.name(units, reserved=concats), concats, strict=True):
-            y = unit.add(x, scope.child(name, unit))
+            y = scope.one(scope.enter(name, unit, x), parts.SEVERAL)
             parts.check_alike([x, y], scope, but_channels=True)
             x = scope.add([x, y], concat, layers.Concatenate, axis=parts.channel_axis(x))
         return x

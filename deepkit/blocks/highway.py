@@ -70,7 +70,7 @@ class Highway(Block):
 
     def add(self, x: Any, scope: Scope) -> Any:
         """Add transform and gate, and mix: x + T (H - x) needs one product less than the equation."""
-        y = self._transform(x, scope)
+        y = scope.one(self._transform(x, scope), parts.SEVERAL)
         if tuple(y.shape[1:]) != tuple(x.shape[1:]):
             raise scope.error(
                 f"the transform turns {shape_text(x)} into {shape_text(y)}, and a highway keeps its shape",

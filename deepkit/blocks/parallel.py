@@ -78,6 +78,11 @@ class Parallel(Block):
         object.__setattr__(self, "branches", Named(bodies, body_code))
         object.__setattr__(self, "merge", merge_value("Parallel", self.merge, allow_none=True))
 
+    @property
+    def takes_several(self) -> bool:
+        """Several tensors go to every branch."""
+        return True
+
     def add(self, x: Any, scope: Scope) -> Any:
         """Add the branches in order, then the merge."""
         if isinstance(self.merge, str) and self.merge in self.branches:
@@ -87,7 +92,8 @@ class Parallel(Block):
 
     def _branch(self, x: Any, name: str, body: tuple[Block, ...], scope: Scope) -> Any:
         place = as_element(list(body), "Parallel") if len(body) != 1 else body[0]
-        return place.add(x, scope.child(name, place))
+        y = scope.enter(name, place, x)
+        return y if self.merge is None else scope.one(y, f"branch {name!r} returns several tensors,")
 
 
 @dataclass(frozen=True, repr=False)
@@ -138,6 +144,11 @@ class Fuse(Block):
         }
         for key, value in values.items():
             object.__setattr__(self, key, value)
+
+    @property
+    def takes_several(self) -> bool:
+        """It makes one of several tensors."""
+        return True
 
     def add(self, x: Any, scope: Scope) -> Any:
         """Bring the tensors to one width where the merge needs it, and merge them."""

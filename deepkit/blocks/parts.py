@@ -14,6 +14,7 @@ from deepkit.template import as_element
 
 NORMS = ("batch", "layer")
 POOLS = {"max": "MaxPooling", "avg": "AveragePooling", "l2": "L2Pooling"}
+SEVERAL = "the body must return one tensor, and returns"
 MOST = 10_000  # repetitions in one block: beyond it a slip, or a file that means harm
 
 

@@ -43,6 +43,11 @@ class Repeat(Block):
         parts.positive("Repeat", "times", self.times, most=parts.MOST)
         object.__setattr__(self, "body", as_body(self.body, "Repeat: body"))
 
+    @property
+    def takes_several(self) -> bool:
+        """Several tensors go to the first element."""
+        return True
+
     def add(self, x: Any, scope: Scope) -> Any:
         """Add the body again and again; siblings are numbered through."""
         return scope.apply(x, self.body * self.times)

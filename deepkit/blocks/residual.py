@@ -65,6 +65,7 @@ class Residual(Block):
     def add(self, x: Any, scope: Scope) -> Any:
         """Add the body, the shortcut, their sum and the activation."""
         y = scope.apply(x, self.body, reserved=("shortcut", "add", "activation"))
+        scope.one(y, parts.SEVERAL)
         short = self._shortcut(x, y, scope.child("shortcut", self))
         # the shortcut first: Keras then walks the graph of a deep net along the short way
         y = scope.add([short, y], "add", layers.Add)

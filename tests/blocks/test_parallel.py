@@ -135,6 +135,21 @@ def test_fuse_concatenates_without_weights():
             "  in  dk.Fuse()\n"
             '  try it behind several: ("answer": (["seen", "asked"], [dk.Fuse(), ...]) in a dk.Functional)',
         ),
+        (
+            lambda: dk.Sequential([dk.Parallel({"a": [], "b": []}, merge=None), dk.ConvBlock(2)]).build((4, 4, 3)),
+            "conv_block: expected one tensor, received 2: [4x4x3, 4x4x3]\n"
+            "  in  dk.ConvBlock(2)\n"
+            "  try dk.Fuse() behind them",
+        ),
+        (
+            lambda: dk.Residual(dk.Parallel({"a": [], "b": []}, merge=None)).build((4, 3)),
+            "the body must return one tensor, and returns 2: [4x3, 4x3]",
+        ),
+        (
+            lambda: dk.Parallel({"x": dk.Parallel({"a": [], "b": []}, merge=None), "y": []}).build((3,)),
+            "branch 'x' returns several tensors, 2: [3, 3]",
+        ),
+        (lambda: dk.MLP([3])([keras.Input((3,)), keras.Input((3,))]), "expected one tensor, received 2: [3, 3]"),
         (lambda: dk.Fuse("add", units=0), "Fuse: units must be a positive integer, received 0"),
     ],
 )
