@@ -50,7 +50,7 @@ def check_model(model: Any, form: Format) -> None:
             f'format="{form.name}" needs {" and ".join(missing)}', f'pip install "deepkit-keras[{form.name}]"'
         )
     for layer in layers(model):
-        if layer.compute_dtype in form.lacks:
+        if layer.compute_dtype in form.lacks and not isinstance(layer, keras.layers.InputLayer):
             raise ExportError(
                 f"the layer {layer.name!r} computes in {layer.compute_dtype}, which {form.name} cannot run",
                 'a twin in float32: with dk.plan(precision="float32"): twin = definition.build(input_shape); '
