@@ -138,7 +138,9 @@ def _aside(place: Path) -> Iterator[Path]:
         if not place.is_dir():
             os.replace(aside, place)
             return
-        old = Path(folder) / ".replaced"  # a folder is not replaced in one step: the old one goes with the temporary
+        # A folder is not replaced in one step. The old one goes with the temporary folder, or is found in it should the
+        # process be killed between the two.
+        old = Path(folder) / ".replaced"
         os.replace(place, old)
         try:
             os.replace(aside, place)

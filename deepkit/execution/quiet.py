@@ -71,6 +71,6 @@ def _standard_error_aside() -> Iterator[list[bytes]]:
         finally:
             sys.stderr.flush()
             os.dup2(real.fileno(), 2)
-            faulthandler.enable() if traced else faulthandler.disable()
+            faulthandler.enable(2) if traced else faulthandler.disable()  # a notebook's sys.stderr is no file
             aside.seek(0)
             said.extend(line for line in aside if not _PROGRESS.match(line))
