@@ -36,3 +36,16 @@ class DivergedError(ValueError):
             "  try a smaller learning rate, clipnorm=1.0 on the optimizer, or look for NaN in the data"
             + ("; a changed setting needs a new run_dir" if kept else "")
         )
+
+
+class ExportError(ValueError):
+    """A model cannot be exported, or what was exported does not compute what the model computes.
+
+    Args:
+        problem: What was found, and where.
+        mend: What to try instead.
+    """
+
+    def __init__(self, problem: str, mend: str = "") -> None:
+        self.problem, self.mend = problem, mend
+        super().__init__(f"{problem}\n  try {mend}" if mend else problem)

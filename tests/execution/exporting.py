@@ -1,0 +1,42 @@
+"""Running exports as their users would: without deepkit."""
+
+import warnings
+
+import keras
+import pytest
+import tensorflow as tf
+
+from deepkit.execution.artefacts import FORMATS
+
+SUFFIX = {name: form.suffix for name, form in FORMATS.items()}
+needs_onnx = pytest.mark.skipif(bool(FORMATS["onnx"].missing()), reason='needs pip install "deepkit-keras[onnx]"')
+each_format = pytest.mark.parametrize("format", ["saved_model", pytest.param("onnx", marks=needs_onnx), "litert"])
+
+
+def run(format, path, x):
+    """Return what an export gives for a batch, or for batches by name."""
+    return {"saved_model": _saved_model, "onnx": _onnx, "litert": _litert}[format](path, x)
+
+
+def _saved_model(path, x):
+    loaded = tf.saved_model.load(path)
+    return keras.tree.map_structure(keras.ops.convert_to_numpy, loaded.serve(keras.tree.map_structure(tf.constant, x)))
+
+
+def _onnx(path, x):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    names = [port.name for port in session.get_outputs()]
+    feeds = x if isinstance(x, dict) else {session.get_inputs()[0].name: x}
+    found = dict(zip(names, session.run(None, feeds), strict=True))
+    return found if isinstance(x, dict) else found[names[0]]
+
+
+def _litert(path, x):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"\s*Warning: tf\.lite\.Interpreter is deprecated")
+        signature = tf.lite.Interpreter(model_path=str(path)).get_signature_runner()
+    feeds = x if isinstance(x, dict) else {next(iter(signature.get_input_details())): x}
+    found = signature(**feeds)
+    return found if isinstance(x, dict) else found["output_0"]
