@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from deepkit.blocks.parallel import Fuse, Parallel
     from deepkit.blocks.repeat import Repeat
     from deepkit.blocks.residual import Bottleneck, Residual
+    from deepkit.execution.export import export
     from deepkit.execution.fit import Run, fit
     from deepkit.execution.plan import Plan, plan
     from deepkit.functional import Functional
@@ -60,6 +61,7 @@ _HOMES = {
     "plan": "deepkit.execution.plan",
     "Run": "deepkit.execution.fit",
     "fit": "deepkit.execution.fit",
+    "export": "deepkit.execution.export",
 }
 _MODULES = ("data", "execution", "layers", "recipe", "visualize")
 
@@ -69,7 +71,7 @@ __all__ = [
     "Residual", "Bottleneck", "DenselyConnected", "Transition", "Highway", "SqueezeExcitation",
     "Repeat", "Parallel", "Fuse", "Classifier", "Regressor",
     "from_pattern", "Pattern", "dump", "load", "to_dict", "from_dict",
-    "plan", "Plan", "fit", "Run",
+    "plan", "Plan", "fit", "Run", "export",
     "data", "execution", "layers", "recipe", "visualize",
 ]  # fmt: skip
 

@@ -6,7 +6,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from deepkit.execution.errors import CheckpointError, DivergedError, RunDirError
+    from deepkit.execution.errors import CheckpointError, DivergedError, ExportError, RunDirError
+    from deepkit.execution.export import Exported
     from deepkit.execution.fit import Run, fit
     from deepkit.execution.plan import Plan, plan
 
@@ -18,9 +19,11 @@ _HOMES = {
     "CheckpointError": "errors",
     "DivergedError": "errors",
     "RunDirError": "errors",
+    "ExportError": "errors",
+    "Exported": "export",
 }
 
-__all__ = ["plan", "Plan", "fit", "Run", "CheckpointError", "DivergedError", "RunDirError"]
+__all__ = ["plan", "Plan", "fit", "Run", "CheckpointError", "DivergedError", "RunDirError", "Exported", "ExportError"]
 
 
 def __getattr__(name: str) -> object:

@@ -92,9 +92,8 @@ def export(
 
     Examples:
         >>> import deepkit as dk
-        >>> from deepkit.execution.export import export
         >>> model = dk.Sequential([dk.MLP([8]), dk.Classifier(3)]).build((4,))
-        >>> exported = export(model, "iris")
+        >>> exported = dk.export(model, "iris")
         >>> exported.path.name, exported.sample_shapes, exported.relative <= exported.tolerance
         ('iris', ((3, 4),), True)
     """
