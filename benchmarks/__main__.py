@@ -15,11 +15,12 @@ from benchmarks.pairs import LEAST, Pair
 from deepkit import _files
 
 ROOT = Path(__file__).parent.parent
+SETTINGS = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}  # these ratios are a processor's
 RESULTS, PAGE = "benchmarks/results.json", "docs/benchmarks.md"
 
 
 def main(args: Sequence[str] | None = None, *, root: Path = ROOT, benchmarks: Sequence[Benchmark] = BENCHMARKS) -> int:
-    """Measure, record, and write the page; return 0, 1 where a row failed or the page is stale, 2 when misused."""
+    """Measure, record, and write the page; return 0, 1 (a row failed, a stale page), 2 (misused), 130."""
     options = _parser().parse_args(args)
     try:
         if options.list:
@@ -37,6 +38,9 @@ def main(args: Sequence[str] | None = None, *, root: Path = ROOT, benchmarks: Se
     except (UnknownBenchmark, records.RecordsError) as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\nstopped; the finished rows are kept, and --missing goes on with the others", file=sys.stderr)
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -79,7 +83,7 @@ def _write_page(root: Path, benchmarks: Sequence[Benchmark]) -> None:
 
 def _run(chosen: Sequence[Benchmark], pairs: int, root: Path, benchmarks: Sequence[Benchmark]) -> int:
     """Measure one benchmark after the other; each is on disk before the next begins."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # of the processes that are started
+    os.environ.update(SETTINGS)  # of the processes that are started
     records.load(root / RESULTS)  # fails now rather than after the first row
     began, failed = time.perf_counter(), 0
     for number, benchmark in enumerate(chosen, start=1):

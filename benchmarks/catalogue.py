@@ -52,9 +52,9 @@ PRECISION, WAITING, IMAGES = "Precision", "Building and starting", "Augmentation
 HEADINGS = (FLOOR, STEPS, EPOCHS, PRECISION, WAITING, IMAGES)
 
 
-def _step(net: str, note: str) -> Benchmark:
+def _step(net: str, title: str, note: str) -> Benchmark:
     sides = (f"benchmarks.training:{net}", f"benchmarks.training:{net}_by_hand")
-    left, right = f"{net} built by deepkit", "the same, hand-written"
+    left, right = f"{title}, built by deepkit", "the same, hand-written"
     return Benchmark(f"{net}-step", left, right, sides, "ms a step", STEPS, SAME, note=note)
 
 
@@ -73,9 +73,13 @@ BENCHMARKS = (
         group=FLOOR,
         note="Two copies of one net in one process. No other figure can be trusted to less than this spread.",
     ),
-    _step("resnet20", "ResNet-20 on 32x32x3 images, batches of 128, Adam, no XLA, `train_on_batch`."),
-    _step("mlp", "784-512-256-128-10 with dropout, batches of 128, Adam, no XLA, `train_on_batch`."),
-    _step("densenet", "Three stages of four layers, growth rate 12, on 32x32x3 images; the rest as above."),
+    _step("resnet20", "ResNet-20", "On 32x32x3 images, batches of 128, Adam, no XLA, `train_on_batch`."),
+    _step("mlp", "MLP", "784-512-256-128-10 with dropout, batches of 128, Adam, no XLA, `train_on_batch`."),
+    _step(
+        "densenet",
+        "small DenseNet",
+        "Three stages of four layers, growth rate 12, on 32x32x3 images, trained alike.",
+    ),
     Benchmark(
         name="lenet-keras",
         left="`dk.fit`",
@@ -109,7 +113,8 @@ BENCHMARKS = (
         apart=True,
         note="The same net, optimiser, batches and threads; PyTorch's tensors lie in memory and are indexed by a new "
         "permutation each epoch, without a `DataLoader`, which would be slower. Installed by `make bench`, or with "
-        "`pip install torch --index-url https://download.pytorch.org/whl/cpu`, which brings no CUDA.",
+        "`pip install torch --index-url https://download.pytorch.org/whl/cpu`, which brings no CUDA. "
+        "Its threads wait for one another awake: on a machine that is busy with other work it is many times slower.",
     ),
     Benchmark(
         name="bfloat16-step",

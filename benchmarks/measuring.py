@@ -32,6 +32,7 @@ def measure(benchmark: Benchmark, pairs: int, *, progress: Progress = lambda pai
         target=benchmark.target,
         command=command(benchmark.name, pairs),
         date=datetime.date.today().isoformat(),
+        hardware={name: text for name, text in machine.hardware().items() if name != "gpu"},
         versions=machine.versions(),
     )
     try:
@@ -58,6 +59,4 @@ def _measured(benchmark: Benchmark, pairs: int, blank: Row, progress: Progress) 
             found.append(pair)
             progress(pair)
     facts = {name: text for worker in workers for name, text in worker.facts.items()}
-    return replace(
-        blank, pairs=tuple(found), facts=facts, hardware=workers[0].hardware, target=benchmark.target_for(facts)
-    )
+    return replace(blank, pairs=tuple(found), facts=facts, target=benchmark.target_for(facts))

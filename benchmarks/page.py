@@ -30,6 +30,7 @@ is typed.
   says what the machine lacks, *failed* what went wrong.
 - Sides that would change one another (determinism, XLA, another framework) run in processes of their own, and one
   stands still while the other is measured.
+- All of it runs on the processor; a GPU is hidden from both sides. The machine must have nothing else to do.
 - Pixels are random numbers: what a step costs does not depend on them.
 """
 TABLE = (
@@ -107,13 +108,8 @@ def _machines(rows: Sequence[Row]) -> list[str]:
 
 
 def _machine(row: Row) -> str:
-    hardware = {name: value for name, value in row.hardware.items() if name != "gpu" or value != "none"}
-    software = ", ".join(f"{name} {version}" for name, version in row.versions.items())
-    return f"{row.date}, " + ", ".join([*(_part(*item) for item in hardware.items()), software])
-
-
-def _part(name: str, value: str) -> str:
-    return {"cpu": value, "cores": f"{value} cores", "memory": value}.get(name, f"{name} {value}")
+    hardware = (f"{text} cores" if name == "cores" else text for name, text in row.hardware.items())
+    return ", ".join([row.date, *hardware, *(f"{name} {version}" for name, version in row.versions.items())])
 
 
 def _commands(rows: Sequence[Row]) -> list[str]:

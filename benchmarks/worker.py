@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
-from deepkit import machine
-
 PATIENCE = 900.0  # seconds to wait for one answer
 
 
@@ -59,7 +57,7 @@ class Worker:
         self._process.start()
         there.close()
         try:
-            self.facts, self.hardware = self._answer()
+            self.facts: dict[str, str] = self._answer()
         except BaseException:
             self.close()
             raise
@@ -109,7 +107,7 @@ def _serve(answers: Connection, paths: Sequence[str]) -> None:
         with _silent():
             sides = [function(path)() for path in paths]
         facts = {name: text for side in sides for name, text in side.facts.items()}
-        answers.send(("ready", (facts, _hardware())))
+        answers.send(("ready", facts))
         while True:
             answers.send(("measured", sides[answers.recv()].measure()))
     except EOFError:
@@ -138,11 +136,3 @@ def function(path: str) -> Callable[[], Side]:
     """Return what prepares a side, by its path."""
     module, _, name = path.partition(":")
     return getattr(importlib.import_module(module), name)
-
-
-def _hardware() -> dict[str, str]:
-    """Return the hardware; without the GPUs where TensorFlow was not loaded, as they are then unknown."""
-    found = machine.hardware()
-    if "tensorflow" not in sys.modules:
-        del found["gpu"]
-    return found

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -231,6 +232,15 @@ def test_recorded_rows_hold_nothing_of_the_machine_but_what_it_is():
 # measuring, in processes
 
 
+@pytest.fixture(autouse=True)
+def own_environment():
+    """Put back what the command sets for the processes it starts."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
 def test_two_processes_are_measured_recorded_and_put_on_the_page(tmp_path, capsys):
     benchmark = _benchmark(
         sides=("tests.bench_fakes:one", "tests.bench_fakes:two"), apart=True, target=Target(high=0.8)
@@ -277,6 +287,16 @@ def test_a_side_that_does_not_answer_is_given_up():
         process.patience = 0.01
         with pytest.raises(worker.Failed, match=r"^no answer in 0\.01 s$"):
             process.measure(0)
+
+
+def test_an_interruption_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+    def interrupted(benchmark, pairs, progress):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(measuring, "measure", interrupted)
+    assert command.main([], root=tmp_path, benchmarks=[_benchmark()]) == 130
+    said = "\nstopped; the finished rows are kept, and --missing goes on with the others\n"
+    assert capsys.readouterr().err == said
 
 
 def test_an_unknown_name_on_the_command_line(tmp_path, capsys):
@@ -333,7 +353,7 @@ def _four():
 
 def _rows():
     a, b, c, _ = _four()
-    here = {"hardware": {"cpu": "A chip", "cores": "2", "memory": "8 GiB", "gpu": "none"}, "versions": {"keras": "3"}}
+    here = {"hardware": {"cpu": "A chip", "cores": "2", "memory": "8 GiB"}, "versions": {"keras": "3"}}
     return [
         _row(a, pairs=((1.0, 2.0), (2.0, 2.0), (1500.0, 1000.0)), facts={"PyTorch": "2.13"}, **here),
         _row(b, pairs=((12.345, 1.0),), **here),
