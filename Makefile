@@ -29,6 +29,9 @@ docs: $(VENV)/.docs  ## the documentation, into site/
 results: $(VENV)/.runtime  ## the table of recorded results in the README
 	$(BIN)/deepkit results --write README.md
 
+bench: $(VENV)/.bench  ## the ratios of docs/benchmarks.md, a quarter of an hour; BENCH="NAME --pairs 3" for less
+	$(BIN)/python -m benchmarks $(BENCH)
+
 clean:
 	rm -rf $(VENV) site build dist .pytest_cache .mypy_cache .ruff_cache
 
@@ -46,4 +49,9 @@ $(VENV)/.dev: $(VENV)/.runtime
 
 $(VENV)/.docs: $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[docs]"
+	touch $@
+
+# PyTorch without CUDA, to measure against; its row says so where it cannot be had
+$(VENV)/.bench: $(VENV)/.runtime
+	-$(BIN)/python -m pip install --quiet --index-url https://download.pytorch.org/whl/cpu "torch>=2.6"
 	touch $@

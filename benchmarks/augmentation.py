@@ -1,79 +1,95 @@
-"""Whole-batch augmentation of `deepkit.data` beside Keras's random layers, both inside a `tf.data` map.
+"""Whole-batch augmentation of `deepkit.data` beside Keras's random layers, and as fast as training or not.
 
-    python benchmarks/augmentation.py
-
-Prints images per second of both and their ratio: the median over interleaved pairs, with the quartiles.
+Both augment inside a `tf.data` map, in parallel; every figure is a rate, in images per second.
 """
 
-import os
-import time
+from __future__ import annotations
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import functools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from deepkit.data import Affine, Elastic, Flip, Shift, augment, random
+import deepkit as dk
+from benchmarks.worker import Side
+from deepkit.data import Affine, Elastic, Flip, PadCrop, Shift, augment, random
+from recipes.vision.lenet import DISTORTIONS
 
-PAIRS, BATCH, BATCHES, SIDE = 11, 128, 60, 28
+BATCH, SIDE = 128, 28
+EXAMPLES = 78 * BATCH
+LEAST_SECONDS = 0.4  # of one figure
 CONSTANT = {"fill_mode": "constant", "fill_value": 0.0}
 LAYERS = keras.layers
-CASES = {
-    "flip": ([Flip()], [LAYERS.RandomFlip("horizontal")]),
-    "shift by whole pixels": ([Shift(2)], [LAYERS.RandomTranslation(2 / SIDE, 2 / SIDE, **CONSTANT)]),
-    "rotation": ([Affine(rotation=10)], [LAYERS.RandomRotation(10 / 360, **CONSTANT)]),
-    "rotation, zoom, shear, shift": (
+CHAINS: dict[str, tuple[Sequence[Any], Callable[[], Sequence[Any]]]] = {
+    "flip": ([Flip()], lambda: [LAYERS.RandomFlip("horizontal")]),
+    "shift": ([Shift(2)], lambda: [LAYERS.RandomTranslation(2 / SIDE, 2 / SIDE, **CONSTANT)]),
+    "rotation": ([Affine(rotation=10)], lambda: [LAYERS.RandomRotation(10 / 360, **CONSTANT)]),
+    "affine": (
         [Affine(rotation=10, scale=0.1, shear=0.1, shift=2)],
-        [
+        lambda: [
             LAYERS.RandomRotation(10 / 360, **CONSTANT),
             LAYERS.RandomZoom(0.1, 0.1, **CONSTANT),
             LAYERS.RandomShear(0.1, 0.0, **CONSTANT),
             LAYERS.RandomTranslation(2 / SIDE, 2 / SIDE, **CONSTANT),
         ],
     ),
-    "elastic": ([Elastic()], [LAYERS.RandomElasticTransform(factor=1.0, scale=1.0, **CONSTANT)]),
+    "elastic": ([Elastic()], lambda: [LAYERS.RandomElasticTransform(factor=1.0, scale=1.0, **CONSTANT)]),
 }
 
 
-def ours(chain):
-    return lambda images, index: augment.apply(tuple(chain), images, random.keys(0, 0, index))
+def ours(name: str) -> Side:
+    """Return the rate of a chain of deepkit's augmentations."""
+    chain = tuple(CHAINS[name][0])
+    return Side(rate(_mapped(lambda images, index: augment.apply(chain, images, random.keys(0, 0, index)))))
 
 
-def theirs(chain):
-    def call(images, index):
+def theirs(name: str) -> Side:
+    """Return the rate of the Keras layers that do the same."""
+    chain = CHAINS[name][1]()
+
+    def call(images: Any, index: Any) -> Any:
         for layer in chain:
             images = layer(images, training=True)
         return images
 
-    return call
+    return Side(rate(_mapped(call)))
 
 
-def iterator(function):
+def _mapped(function: Callable[[Any, Any], Any]) -> Iterator[Any]:
     images = tf.constant(np.random.default_rng(0).uniform(0, 255, (BATCH, SIDE, SIDE, 1)).astype("float32"))
     indices = tf.data.Dataset.range(BATCH).batch(BATCH).repeat()
-    batches = indices.map(lambda index: function(images, index), num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
-    endless = iter(batches)
-    speed(endless)  # warm
-    return endless
+    return iter(indices.map(lambda index: function(images, index), num_parallel_calls=tf.data.AUTOTUNE).prefetch(2))
 
 
-def speed(endless):
-    start = time.perf_counter()
-    for _ in range(BATCHES):
-        next(endless)
-    return BATCHES * BATCH / (time.perf_counter() - start)
+def rate(batches: Iterator[Any]) -> Callable[[], float]:
+    """Return what measures how many images a second an endless iterator gives, once it has come up to speed."""
+
+    def measure() -> float:
+        began, images = time.perf_counter(), 0
+        while (passed := time.perf_counter() - began) < LEAST_SECONDS:
+            next(batches)
+            images += BATCH
+        return images / passed
+
+    return measure
 
 
-def main():
-    print(f"{'':30s} {'deepkit':>12s} {'Keras':>12s}  ratio (quartiles), images/s of {SIDE}x{SIDE}")
-    for name, (own, keras_layers) in CASES.items():
-        left, right = iterator(ours(own)), iterator(theirs(keras_layers))
-        pairs = np.array([(speed(left), speed(right)) for _ in range(PAIRS)])
-        low, middle, high = np.percentile(pairs[:, 0] / pairs[:, 1], [25, 50, 75])
-        fast, slow = np.median(pairs, 0)
-        print(f"{name:30s} {fast:12,.0f} {slow:12,.0f}  {middle:.1f} ({low:.1f} to {high:.1f})", flush=True)
+def pipeline(shape: tuple[int, int, int], chain: Sequence[Any]) -> Side:
+    """Return the rate of a whole training pipeline: order, fetch, augmentation, scaling."""
+    numbers = np.random.default_rng(0)
+    images = numbers.integers(256, size=(EXAMPLES, *shape), dtype="uint8")
+    data = dk.data.from_arrays(images, numbers.integers(10, size=EXAMPLES), batch_size=BATCH, augment=chain)
+    return Side(rate(iter(data.train.epochs())))
 
 
-if __name__ == "__main__":
-    main()
+flip, flip_keras = functools.partial(ours, "flip"), functools.partial(theirs, "flip")
+shift, shift_keras = functools.partial(ours, "shift"), functools.partial(theirs, "shift")
+rotation, rotation_keras = functools.partial(ours, "rotation"), functools.partial(theirs, "rotation")
+affine, affine_keras = functools.partial(ours, "affine"), functools.partial(theirs, "affine")
+elastic, elastic_keras = functools.partial(ours, "elastic"), functools.partial(theirs, "elastic")
+lenet_pipeline = functools.partial(pipeline, (28, 28, 1), DISTORTIONS)
+cifar_pipeline = functools.partial(pipeline, (32, 32, 3), (PadCrop(4), Flip()))

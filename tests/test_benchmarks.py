@@ -1,0 +1,393 @@
+"""The benchmarks: that the nets are the same, the arithmetic, and the page; nothing here reads a clock."""
+
+import contextlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks import measuring, page, records, worker
+from benchmarks.catalogue import BENCHMARKS, HEADINGS, Benchmark, UnknownBenchmark, named
+from benchmarks.pairs import Spread, Summary, Target, interleaved, verdict
+from benchmarks.records import RecordsError, Row
+
+ROOT = Path(__file__).parent.parent
+NETS = ("resnet20", "mlp", "densenet", "lenet", "deep")
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_definition_and_the_hand_written_net_are_one_graph(name):
+    from benchmarks import nets
+
+    net = nets.TWINS[name]
+    assert nets.graph(net.definition().build(net.input_shape)) == nets.graph(net.by_hand())
+
+
+def test_every_net_is_compared():
+    from benchmarks import nets
+
+    assert tuple(nets.TWINS) == NETS
+
+
+def test_a_graph_tells_a_swapped_connection_and_another_config():
+    import keras
+
+    from benchmarks import nets
+
+    def model(first, units):
+        x = keras.Input((4,))
+        y = keras.layers.Dense(units)(x)
+        return nets.graph(keras.Model(x, keras.layers.Concatenate()([x, y] if first else [y, x])))
+
+    assert model(True, 3) == model(True, 3)
+    assert model(True, 3) != model(False, 3)
+    assert model(True, 3) != model(True, 4)
+
+
+def test_the_nets_are_those_of_the_papers():
+    from benchmarks import nets
+
+    counts = {name: nets.TWINS[name].by_hand().count_params() for name in ("resnet20", "lenet")}
+    # He et al. 2016, table 6: 0.27M for ResNet-20 with option A; projections add 2,560 weights and 4 x 96 of norms
+    assert counts == {"resnet20": 274_042, "lenet": 61_706}
+
+
+def test_torch_has_the_same_lenet():
+    pytest.importorskip("torch")
+    from benchmarks import training
+
+    assert sum(weight.numel() for weight in training.torch_lenet().parameters()) == 61_706
+
+
+def test_the_sides_take_turns_in_going_first_after_a_round_that_does_not_count():
+    calls = []
+
+    def side(name, figures):
+        def measure():
+            calls.append(name)
+            return next(figures)
+
+        return measure
+
+    left, right = side("l", iter([99, 1, 2, 3])), side("r", iter([99, 10, 20, 30]))
+    assert list(interleaved(left, right, 3)) == [(1, 10), (2, 20), (3, 30)]
+    assert "".join(calls) == "lr" + "lr" + "rl" + "lr"
+
+
+def test_a_summary_is_of_the_ratios_of_the_pairs():
+    summary = Summary.of([(1.0, 1.0), (2.0, 1.0), (3.0, 1.0), (12.0, 3.0), (10.0, 1.0)])
+    assert summary == Summary(Spread(3.0, 2.0, 4.0, 1.0, 10.0), left=3.0, right=1.0, pairs=5)
+
+
+def test_a_figure_of_nothing_is_an_error():
+    with pytest.raises(ValueError, match=r"^a figure must be above zero, received 0\.0\n  try measuring longer$"):
+        Summary.of([(1.0, 0.0)])
+
+
+@pytest.mark.parametrize(
+    ("target", "ratio", "said"),
+    [
+        (Target(low=0.95, high=1.05), 1.05, "met"),
+        (Target(low=0.95, high=1.05), 0.94, "missed"),
+        (Target(high=0.8), 0.8, "met"),
+        (Target(high=0.8), 0.8001, "missed"),  # shown as 0.80
+        (Target(low=1.0), 1.0, "met"),
+        (Target(low=1.0), 0.999, "missed"),
+        (None, 7.0, "recorded"),
+    ],
+)
+def test_the_verdict_is_that_of_the_median(target, ratio, said):
+    pairs = [(0.01, 1.0), (ratio, 1.0), (100.0, 1.0)]
+    assert verdict(target, Summary.of(pairs)) == said
+
+
+def test_a_target_in_words():
+    targets = [Target(low=0.95, high=1.05), Target(high=0.8), Target(low=1.0, because="it was chosen")]
+    assert list(map(str, targets)) == ["1.00 within 0.05", "at most 0.80", "at least 1.00: it was chosen"]
+
+
+def test_where_the_plan_chose_the_target_follows_from_its_choice():
+    benchmark = _benchmark(left="mixed_bfloat16", right="float32", chooses=True)
+    assert str(benchmark.target_for({"chosen": "float32"})) == "at least 1.00: dk.plan() chose float32"
+    assert str(benchmark.target_for({"chosen": "mixed_bfloat16"})) == "at most 1.00: dk.plan() chose mixed_bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "ratio", "said"),
+    [
+        ("float32", 1.5, "met: chosen float32, faster float32, right"),
+        ("float32", 0.5, "missed: chosen float32, faster mixed_bfloat16, wrong"),
+        ("mixed_bfloat16", 0.5, "met: chosen mixed_bfloat16, faster mixed_bfloat16, right"),
+    ],
+)
+def test_the_page_says_whether_the_plan_chose_right(chosen, ratio, said):
+    benchmark = _benchmark(left="mixed_bfloat16", right="float32", chooses=True)
+    facts = {"chosen": chosen}
+    row = _row(benchmark, pairs=((ratio, 1.0),), facts=facts, target=benchmark.target_for(facts))
+    assert page.conclusion(row) == said
+
+
+# the catalogue
+
+
+def test_the_first_benchmark_is_the_noise_floor_and_names_are_unique():
+    assert BENCHMARKS[0].name == "noise-floor"
+    assert BENCHMARKS[0].sides[0] == BENCHMARKS[0].sides[1]
+    assert len({benchmark.name for benchmark in BENCHMARKS}) == len(BENCHMARKS)
+    assert {benchmark.group for benchmark in BENCHMARKS} == set(HEADINGS)
+
+
+def test_every_side_exists():
+    paths = {path for benchmark in BENCHMARKS for path in benchmark.sides}
+    assert all(callable(worker.function(path)) for path in paths)
+
+
+def test_benchmarks_by_name_come_in_the_order_of_the_page():
+    assert [b.name for b in named(["deep-build", "mlp-step"])] == ["mlp-step", "deep-build"]
+    assert named([]) == list(BENCHMARKS)
+
+
+def test_an_unknown_name_is_told_the_known_ones():
+    with pytest.raises(UnknownBenchmark) as caught:
+        named(["b"], [_benchmark(name="a")])
+    assert str(caught.value) == "no benchmark is called 'b'\n  try one of a"
+
+
+# the results file
+
+
+def test_a_row_comes_back_as_it_was_recorded(tmp_path):
+    row = _row(_benchmark(target=Target(high=0.8)), pairs=((1.25, 2.5), (0.5, 4.0)), facts={"PyTorch": "2.13"})
+    records.merge(tmp_path / "results.json", row)
+    assert records.load(tmp_path / "results.json") == {"a": row}
+
+
+def test_recording_one_row_leaves_the_others(tmp_path):
+    path = tmp_path / "results.json"
+    first, second, again = (_row(_benchmark(name=name), pairs=((figure, 1.0),)) for name, figure in FIGURES)
+    for row in (first, second, again):
+        records.merge(path, row)
+    assert records.load(path) == {"a": again, "b": second}
+    assert [entry["name"] for entry in json.loads(path.read_text())["rows"]] == ["a", "b"]
+    assert "[3.0, 1.0]" in path.read_text()
+    assert [file.name for file in tmp_path.iterdir()] == ["results.json"]
+
+
+FIGURES = [("a", 1.0), ("b", 2.0), ("a", 3.0)]
+
+
+def test_a_file_that_is_no_results_file_is_left_as_it_is(tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text("{}")
+    with pytest.raises(RecordsError) as caught:
+        records.merge(path, _row(_benchmark(), pairs=((1.0, 1.0),)))
+    expected = f"{path} is not a results file (KeyError: 'format'); it is left as it is\n  try restoring it from "
+    assert str(caught.value) == expected + "version control"
+    assert path.read_text() == "{}"
+
+
+def test_a_file_of_another_format_is_refused(tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text('{"format": 9, "rows": []}')
+    with pytest.raises(RecordsError) as caught:
+        records.load(path)
+    assert str(caught.value) == f"{path} has format 9, expected 1\n  try recording it anew"
+
+
+def test_messages_are_kept_without_paths_of_the_machine():
+    text = "ImportError: /usr/lib/python3/x.so: no 1/2 symbol\nmore"
+    assert records.without_paths(text) == "ImportError: x.so: no 1/2 symbol"
+
+
+# the page
+
+
+def test_the_page_of_a_fixed_file():
+    rows = {row.name: row for row in _rows()}
+    text = page.render(rows, _four())
+    assert text.startswith("<!-- Written by `python -m benchmarks` from benchmarks/results.json. Do not edit")
+    assert text[text.index("## Training steps") :] == EXPECTED
+
+
+def test_commentary_is_shown_only_where_the_target_is_missed():
+    benchmark = _benchmark(target=Target(high=1.0), reason="Because.")
+    said = "- `a`, **commentary** (the author's, not measured): Because."
+    assert said in page.render({"a": _row(benchmark, pairs=((2.0, 1.0),))}, [benchmark])
+    assert "Because." not in page.render({"a": _row(benchmark, pairs=((0.5, 1.0),))}, [benchmark])
+    assert "Because." not in page.render({}, [benchmark])
+
+
+def test_the_page_in_the_documentation_is_what_the_recorded_results_give(capsys):
+    assert command.main(["--check"]) == 0
+    assert capsys.readouterr().out == "docs/benchmarks.md: up to date\n"
+
+
+def test_recorded_rows_hold_nothing_of_the_machine_but_what_it_is():
+    text = (ROOT / "benchmarks" / "results.json").read_text()
+    assert not [word for word in ("/root", "/home", "/tmp", "/usr") if word in text]
+
+
+# measuring, in processes
+
+
+@pytest.fixture(autouse=True)
+def own_environment():
+    """Put back what the command sets for the processes it starts."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def test_two_processes_are_measured_recorded_and_put_on_the_page(tmp_path, capsys):
+    benchmark = _benchmark(
+        sides=("tests.bench_fakes:one", "tests.bench_fakes:two"), apart=True, target=Target(high=0.8)
+    )
+    assert command.main(["--pairs", "9"], root=tmp_path, benchmarks=[benchmark]) == 0
+    row = records.load(tmp_path / command.RESULTS)["a"]
+    assert (row.pairs, row.verdict(), row.facts) == (((1.0, 2.0),) * 9, "met", {"one": "here"})
+    assert row.command == "python -m benchmarks a --pairs 9"
+    assert "= 0.500 (0.500 to 0.500), met; 1 and 2 s" in capsys.readouterr().out
+    # nothing is missing now
+    assert command.main(["--missing"], root=tmp_path, benchmarks=[benchmark]) == 0
+    assert "0 rows in" in capsys.readouterr().out
+    # and the page is checked, and mended
+    assert command.main(["--check"], root=tmp_path, benchmarks=[benchmark]) == 0
+    (tmp_path / command.PAGE).write_text("typed")
+    assert command.main(["--check"], root=tmp_path, benchmarks=[benchmark]) == 1
+    said = "docs/benchmarks.md is not what benchmarks/results.json gives\n  try python -m benchmarks --page\n"
+    assert capsys.readouterr().err == said
+    assert command.main(["--page"], root=tmp_path, benchmarks=[benchmark]) == 0
+    assert command.main(["--check"], root=tmp_path, benchmarks=[benchmark]) == 0
+
+
+def test_a_row_that_fails_says_why_and_ends_none_of_the_others(tmp_path):
+    sides = {"a": "broken", "b": "dying", "c": "absent"}
+    several = [_benchmark(name=name, sides=(f"tests.bench_fakes:{side}",) * 2) for name, side in sides.items()]
+    assert command.main(["--pairs", "9"], root=tmp_path, benchmarks=several) == 1
+    rows = records.load(tmp_path / command.RESULTS)
+    assert {name: (row.verdict(), row.why) for name, row in rows.items()} == {
+        "a": ("failed", "OSError: lib.so is gone"),
+        "b": ("failed", "its process ended with code 3"),
+        "c": ("not measured", "no PyTorch here"),
+    }
+
+
+def test_a_trial_writes_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(measuring, "measure", lambda benchmark, pairs, progress: _row(benchmark, pairs=((1.0, 2.0),)))
+    assert command.main(["--pairs", "3"], root=tmp_path, benchmarks=[_benchmark()]) == 0
+    assert list(tmp_path.iterdir()) == []
+    assert capsys.readouterr().out.endswith("a trial: 3 pairs are fewer than 9, nothing is written\n")
+
+
+def test_a_side_that_does_not_answer_is_given_up():
+    with contextlib.closing(worker.Worker(["tests.bench_fakes:silent"])) as process:
+        process.patience = 0.01
+        with pytest.raises(worker.Failed, match=r"^no answer in 0\.01 s$"):
+            process.measure(0)
+
+
+def test_an_interruption_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+    def interrupted(benchmark, pairs, progress):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(measuring, "measure", interrupted)
+    assert command.main([], root=tmp_path, benchmarks=[_benchmark()]) == 130
+    said = "\nstopped; the finished rows are kept, and --missing goes on with the others\n"
+    assert capsys.readouterr().err == said
+
+
+def test_an_unknown_name_on_the_command_line(tmp_path, capsys):
+    assert command.main(["b"], root=tmp_path, benchmarks=[_benchmark()]) == 2
+    assert capsys.readouterr().err == "no benchmark is called 'b'\n  try one of a\n"
+
+
+def test_epochs_are_let_pass_one_at_a_time():
+    from benchmarks import training
+
+    seen = []
+
+    def fit(turns):
+        for epoch in range(3):
+            turns.on_epoch_begin(epoch, {})
+            seen.append(epoch)
+        raise OverflowError("too far")
+
+    epochs = training.Epochs(fit)
+    epochs.measure()
+    assert seen == [0]
+    epochs.measure()
+    assert seen == [0, 1]
+    with pytest.raises(RuntimeError, match=r"^training ended with OverflowError\('too far'\)$"):
+        epochs.measure()
+
+
+def test_without_instructions_for_bfloat16_there_is_nothing_to_measure(monkeypatch):
+    from benchmarks import training
+
+    monkeypatch.setattr(training.machine, "cpu_flags", lambda: ["avx2"])
+    expected = r"^this processor has no bfloat16 instructions \(avx512_bf16 or amx_bf16\)$"
+    with pytest.raises(worker.Unavailable, match=expected):
+        training.bfloat16()
+
+
+def _benchmark(name="a", left="ours", right="theirs", sides=("m:f", "m:g"), group="Training steps", **others):
+    return Benchmark(name, left, right, sides, "s", group, **others)
+
+
+def _row(benchmark, **others):
+    given = {"target": benchmark.target, "command": f"again {benchmark.name}", "date": "2026-01-31", **others}
+    return Row(name=benchmark.name, left=benchmark.left, right=benchmark.right, unit=benchmark.unit, **given)
+
+
+def _four():
+    return [
+        _benchmark(name="a", target=Target(high=0.8), note="What is timed."),
+        _benchmark(name="b"),
+        _benchmark(name="c", target=Target(low=1.0), group="Augmentation"),
+        _benchmark(name="d", left="x|y", group="Augmentation"),
+    ]
+
+
+def _rows():
+    a, b, c, _ = _four()
+    here = {"hardware": {"cpu": "A chip", "cores": "2", "memory": "8 GiB"}, "versions": {"keras": "3"}}
+    return [
+        _row(a, pairs=((1.0, 2.0), (2.0, 2.0), (1500.0, 1000.0)), facts={"PyTorch": "2.13"}, **here),
+        _row(b, pairs=((12.345, 1.0),), **here),
+        _row(c, problem="failed", why="no answer in 900 s", versions={"keras": "3"}),
+    ]
+
+
+EXPECTED = """\
+## Training steps
+
+| ours | theirs | target | ratio (quartiles) | range | ours | theirs | verdict |
+|---|---|---|---:|---:|---:|---:|---|
+| ours | theirs | at most 0.80 | **1.00** (0.75 to 1.25) | 0.50 to 1.50 | 2.00 s | 2.00 s | missed |
+| ours | theirs |  | **12.3** (12.3 to 12.3) | 12.3 to 12.3 | 12.3 s | 1.00 s | recorded |
+
+- `a`: What is timed. (PyTorch: 2.13)
+
+## Augmentation
+
+| ours | theirs | target | ratio (quartiles) | range | ours | theirs | verdict |
+|---|---|---|---:|---:|---:|---:|---|
+| ours | theirs | at least 1.00 |  |  |  |  | failed: no answer in 900 s |
+| x/y | theirs |  |  |  |  |  | not recorded yet |
+
+## Measured on
+
+- 2026-01-31, A chip, 2 cores, 8 GiB, keras 3: `a`, `b`
+- 2026-01-31, keras 3: `c`
+
+Each row again:
+
+```console
+$ again a
+$ again b
+$ again c
+```
+"""
