@@ -58,7 +58,12 @@ def category(layer: Any) -> str:
 def redundant(name: str, text: str) -> bool:
     """Whether a layer's name says no more than its label: `add` beside `Add`, `max_pooling2d_3` beside `MaxPool2D`."""
     plain = re.sub(r"_\d+$|\d+$", "", name).replace("_", "").lower()
-    return plain == text.lower() or text.lower() == f"{plain}s"
+    return len(plain) > 2 and text.lower().startswith(plain) and " " not in text
+
+
+def is_numbered_input(layer: Any) -> bool:
+    """Whether a layer is an input to which Keras gave the name, which counts those of the whole program."""
+    return category(layer) == INPUT and bool(re.fullmatch(r"input_layer(_\d+)?", layer.name))
 
 
 def size_text(shape: Any) -> str:

@@ -5,13 +5,14 @@ Understanding of Hierarchical System Structures").
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
 Key = Hashable
-_SWEEPS = 8
+_SWEEPS = 8  # to find an order
+_SETTLE = 24  # to find places
 
 
 class Edge(NamedTuple):
@@ -20,6 +21,9 @@ class Edge(NamedTuple):
     source: Key
     target: Key
     net: int
+
+
+_Pieces = Mapping[Key, Sequence[Edge]]
 
 
 class Lane(NamedTuple):
@@ -127,32 +131,69 @@ class Rows:
             middle = (x - self.gap) / 2
             for key in row:
                 self.left[key] -= middle
-        above, below = defaultdict(list), defaultdict(list)
+        above: dict[Key, list[Edge]] = defaultdict(list)
+        below: dict[Key, list[Edge]] = defaultdict(list)
         for piece in self.pieces:
             above[piece.target].append(piece)
             below[piece.source].append(piece)
-        for sweep in range(_SWEEPS):
+        pull = {piece: self._pull(piece, len(below[piece.source]), len(above[piece.target])) for piece in self.pieces}
+        for sweep in range(_SETTLE):
             for row in self.rows if sweep % 2 == 0 else self.rows[::-1]:
-                self._settle(row, above, below, both=sweep > _SWEEPS // 2)
+                self._settle(row, above, below, pull)
+        self._straighten(above, below, pull)
+        self._align()
         return self.left
 
-    def _settle(self, row: list[Key], above: dict, below: dict, both: bool) -> None:
+    def _settle(self, row: list[Key], above: _Pieces, below: _Pieces, pull: Mapping[Edge, float]) -> None:
         wishes, weights = [], []
         for key in row:
-            moves = [(self.out(e) - self.into(e), self._stiff(e)) for e in above[key]]
-            moves += [(self.into(e) - self.out(e), self._stiff(e)) for e in below[key]] if both or not moves else []
-            moves += [] if both else [(self.into(e) - self.out(e), self._stiff(e)) for e in below[key]]
+            moves = [(self.out(piece) - self.into(piece), pull[piece]) for piece in above[key]]
+            moves += [(self.into(piece) - self.out(piece), pull[piece]) for piece in below[key]]
             weight = sum(w for _, w in moves)
-            wishes.append(self.left[key] + (sum(m * w for m, w in moves) / weight if weight else 0.0))
+            wishes.append(self.left[key] + (sum(move * w for move, w in moves) / weight if weight else 0.0))
             weights.append(max(weight, 0.1))
-        steps = [self.nodes[key].width + self.gap for key in row[:-1]]
-        for key, x in zip(row, spread(wishes, weights, steps), strict=True):
-            self.left[key] = x
+        self.left |= dict(zip(row, spread(wishes, weights, self._steps(row)), strict=True))
+
+    def _straighten(self, above: _Pieces, below: _Pieces, pull: Mapping[Edge, float]) -> None:
+        """Put each node exactly under the one that it follows, where neither has another as close."""
+        for row in self.rows[1:]:
+            places, weights = [self.left[key] for key in row], [1.0] * len(row)
+            for i, key in enumerate(row):
+                first = _strongest(above[key], pull)
+                if first and first == _strongest(below[first.source], pull):
+                    places[i] += self.out(first) - self.into(first)
+                    weights[i] = 10.0 if isinstance(key, Lane) else 1e4
+            self.left |= dict(zip(row, spread(places, weights, self._steps(row)), strict=True))
+
+    def _align(self) -> None:
+        """Make each line over several rows one straight line, where there is room in all of them."""
+        lines: dict[tuple[Key, int], list[Lane]] = defaultdict(list)
+        room: dict[Key, tuple[float, float]] = {}
+        for row in self.rows:
+            for lane in (key for key in row if isinstance(key, Lane)):
+                lines[lane.source, lane.net].append(lane)
+        beside = {key: (before, after) for row in self.rows for before, key, after in _neighbours(row)}
+        for lanes in lines.values():
+            for lane in lanes:
+                before, after = beside[lane]
+                low = self.left[before] + self.nodes[before].width + self.gap if before is not None else float("-inf")
+                room[lane] = low, self.left[after] - self.gap if after is not None else float("inf")
+            low, high = max(room[lane][0] for lane in lanes), min(room[lane][1] for lane in lanes)
+            if low <= high:
+                place = min(max(_mean([self.left[lane] for lane in lanes], 0.0), low), high)
+                self.left |= dict.fromkeys(lanes, place)
+
+    def _steps(self, row: Sequence[Key]) -> list[float]:
+        return [self.nodes[key].width + self.gap for key in row[:-1]]
 
     @staticmethod
-    def _stiff(edge: Edge) -> float:
-        lanes = isinstance(edge.source, Lane) + isinstance(edge.target, Lane)
-        return (1.0, 2.0, 8.0)[lanes]
+    def _pull(piece: Edge, leaving: int, entering: int) -> float:
+        """Return how much a line wants to be straight: most along a lane and where nothing forks or joins."""
+        if isinstance(piece.source, Lane) and isinstance(piece.target, Lane):
+            return 8.0
+        if isinstance(piece.source, Lane) or (isinstance(piece.target, Lane) and leaving > 1):
+            return 0.02
+        return 4.0 if leaving == entering == 1 else 0.25
 
 
 def row_of(nodes: Mapping[Key, Node], edges: Iterable[Edge]) -> dict[Key, int]:
@@ -204,6 +245,16 @@ def spread(wishes: Sequence[float], weights: Sequence[float], steps: Sequence[fl
 def _pieces(edge: Edge, row: Mapping[Key, int]) -> list[Edge]:
     lanes = [Lane(edge.source, edge.net, i) for i in range(row[edge.source] + 1, row[edge.target])]
     return [Edge(a, b, edge.net) for a, b in pairwise([edge.source, *lanes, edge.target])]
+
+
+def _strongest(pieces: Sequence[Edge], pull: Mapping[Edge, float]) -> Edge | None:
+    ranked = sorted(pieces, key=lambda piece: -pull[piece])
+    alone = len(ranked) == 1 or (len(ranked) > 1 and pull[ranked[0]] > pull[ranked[1]])
+    return ranked[0] if alone else None
+
+
+def _neighbours(row: Sequence[Key]) -> Iterator[tuple[Key | None, Key, Key | None]]:
+    return zip([None, *row[:-1]], row, [*row[1:], None], strict=True)
 
 
 def _mean(values: Sequence[float], default: float) -> float:

@@ -12,9 +12,10 @@ from deepkit.visualize._layered import Edge, Key, Lane, Node, Rows, row_of, spre
 from deepkit.visualize._parts import Link, Part
 from deepkit.visualize._text import LINE, box_lines, head_line
 
-HEAD, MARGIN, SHADOW = 13.0, 7.0, 3.0  # the line over a block, room in it, the edge of a second sheet
+HEAD, MARGIN, SHADOW = 12.0, 6.0, 3.0  # the line over a block, room in it, the edge of a second sheet
 _BESIDE, _GUTTER = 12.0, 22.0  # between neighbours, and between columns
 _GAP, _TRACK = 11.0, 5.0  # between rows, and between lines that run along there
+_SHORTEST = 0.25  # a column, of the tallest
 _PORT = 9.0  # between lines that enter a box
 
 Point = tuple[float, float]
@@ -60,6 +61,7 @@ class Area:
     outs: dict[int, float] = field(default_factory=dict)
     inner: list[tuple[Area, float, float]] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
+    above: float = 0.0  # room that its lines take over it
 
     @property
     def is_box(self) -> bool:
@@ -85,6 +87,17 @@ def arrange(part: Part, links: Iterable[Link], tallest: float) -> Area:
         links: From call to call, in the whole model.
         tallest: Height in points above which what stands in a row is wrapped into columns.
     """
+    area = _inside(part, links, tallest)
+    return area if area.is_box else _framed(part, area)
+
+
+def arrange_page(part: Part, links: Iterable[Link], tallest: float) -> Area:
+    """Lay out a model: as a block, but without its frame."""
+    area = _inside(part, links, tallest)
+    return Area(None, area.width, area.height + 2 * area.above, inner=[(area, 0.0, area.above)])
+
+
+def _inside(part: Part, links: Iterable[Link], tallest: float) -> Area:
     links = sorted(links)
     if not part.parts:
         lines = box_lines(part)
@@ -92,11 +105,11 @@ def arrange(part: Part, links: Iterable[Link], tallest: float) -> Area:
     areas = [arrange(inner, links, tallest) for inner in part.parts]
     columns = _columns(_Wiring(part.parts, links), areas, tallest)
     if len(columns) == 1:
-        return _framed(part, _stacked(part.parts, areas, links))
+        return _stacked(part.parts, areas, links)
     sides = []
     for column in columns:
         sides.append(_stacked([part.parts[i] for i in column], [areas[i] for i in column], links))
-    return _framed(part, _side_by_side(sides))
+    return _side_by_side(sides)
 
 
 class _Wiring:
@@ -125,7 +138,8 @@ def _stacked(parts: Sequence[Part], areas: Sequence[Area], links: Iterable[Link]
     # deepkit calls what goes around a body its shortcut: it stands at the right, as in the papers
     order = sorted(range(len(parts)), key=lambda i: parts[i].name == "shortcut")
     nodes: dict[Key, Node] = {i: Node(areas[i].width, ins=areas[i].ins, outs=areas[i].outs) for i in order}
-    nodes |= {("in", net): Node(0.0, first=True) for net, _ in wiring.ins}
+    # what comes from far away enters at the right, where its lane is
+    nodes |= {("in", net): Node(0.0, first=True) for net, _ in reversed(wiring.ins)}
     nodes |= {("out", net): Node(0.0, last=True) for net, _ in wiring.outs}
     rows = Rows(nodes, edges, _BESIDE)
     ends = _ends(rows, areas)
@@ -169,7 +183,7 @@ def _lines(rows: Rows, areas: Sequence[Area], ends: Mapping[Edge, float]) -> tup
     tops: dict[Key, float] = {}
     bottoms: dict[Key, float] = {}
     lines: list[Line] = []
-    y = 0.0
+    y = floor = 0.0
     for i, row in enumerate(rows.rows):
         for key in row:
             tops[key] = y
@@ -177,15 +191,17 @@ def _lines(rows: Rows, areas: Sequence[Area], ends: Mapping[Edge, float]) -> tup
         floor = max(bottoms[key] for key in row)
         tracks = _tracks(between[i], rows, ends)
         last = i + 1 == len(rows.rows)
-        y = floor if last else floor + _GAP + _TRACK * max(tracks.values(), default=0)
+        if not last:
+            short = not tracks and {key[0] for key in row + rows.rows[i + 1] if isinstance(key, tuple)} & {"in", "out"}
+            y = floor + (_GAP / 2 if short else _GAP) + _TRACK * max(tracks.values(), default=0)
         for piece in between[i]:
-            turn = floor + _GAP / 2 - 1.0 + _TRACK * tracks.get(piece, 0)
+            turn = floor + _GAP / 2 - 1.5 + _TRACK * tracks.get(piece, 0)
             start = (rows.out(piece), bottoms[piece.source])
             end = (ends[piece], y)
             corners = () if abs(start[0] - end[0]) < 0.5 else ((start[0], turn), (end[0], turn))
             box = isinstance(piece.target, int) and areas[piece.target].is_box
             lines.append(Line(piece.net, (start, *corners, end), box))
-    return tops, lines, y
+    return tops, lines, floor
 
 
 def _tracks(pieces: Sequence[Edge], rows: Rows, ends: Mapping[Edge, float]) -> dict[Edge, int]:
@@ -231,7 +247,9 @@ def _columns(wiring: _Wiring, areas: Sequence[Area], tallest: float) -> list[lis
         cuts = closer if len(closer) == len(cuts) else cuts
     bounds = [0, *cuts, len(heights)]
     columns = [[i for i in range(len(areas)) if a <= row[i] < b] for a, b in pairwise(bounds)]
-    return columns if _forward(columns, wiring) else [list(range(len(areas)))]
+    lengths = [sum(heights[a:b]) for a, b in pairwise(bounds)]
+    sensible = _forward(columns, wiring) and min(lengths) >= _SHORTEST * max(lengths)
+    return columns if sensible else [list(range(len(areas)))]
 
 
 def _cuts(heights: Sequence[float], clean: Sequence[int], tallest: float) -> list[int]:
@@ -260,7 +278,7 @@ def _forward(columns: Sequence[Sequence[int]], wiring: _Wiring) -> bool:
 
 
 def _side_by_side(columns: Sequence[Area]) -> Area:
-    area = Area(None, 0.0, max(column.height for column in columns) + _GAP, columns[0].ins)
+    area = Area(None, 0.0, max(column.height for column in columns) + _GAP, columns[0].ins, above=_GAP / 2)
     x = 0.0
     for before, column in zip([None, *columns], columns, strict=False):
         if before is not None:
@@ -284,9 +302,8 @@ def _side_by_side(columns: Sequence[Area]) -> Area:
 
 def _framed(part: Part, area: Area) -> Area:
     """Return a block: its name above, room around, and the lines led to its border."""
-    top, wrapped = HEAD + MARGIN, any(line.points[0][1] < 0 or any(y < 0 for _, y in line.points) for line in area.lines)
-    top += _GAP / 2 if wrapped else 0.0
-    width = max(area.width + 2 * MARGIN, head_line(part).width)
+    top = HEAD + MARGIN + area.above
+    width = max(area.width + 2 * MARGIN, head_line(part).width + MARGIN)
     left = (width - area.width) / 2
     height = top + area.height + MARGIN
     ins = {net: left + x for net, x in area.ins.items()}

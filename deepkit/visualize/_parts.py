@@ -50,7 +50,9 @@ class Part:
     params: int = 0
     times: int = 1
     again: bool = False
+    output: bool = False  # is one of several outputs of the model
     joined: bool = False  # lists the layers of a block, under its name
+    listing: tuple[Row, ...] = ()  # the layers of a block that is a plain run of few, for when it is closed
 
 
 @dataclass
@@ -87,12 +89,14 @@ class Nest:
             return replace(only, name=_dotted(name, only.name), joined=not only.parts)
         if not top and self._is_run(parts):
             return self._described(Part(name, members, sum((part.rows for part in parts), ()), joined=True))
-        return self._described(Part(name, members, parts=tuple(parts)))
+        listing = tuple(row for part in parts for row in part.rows) if self._is_run(parts, inner=True) else ()
+        return self._described(Part(name, members, parts=tuple(parts), listing=listing))
 
     def _part(self, name: str, members: tuple[int, ...], level: int) -> Part:
         use = self.uses[members[0]]
         if len(members) > 1 or len(use.path) > level:
             return self._group(name, members, level)
+        name = "input" if _labels.is_numbered_input(use.layer) else name
         row = Row(name, _labels.label(use.layer), _labels.category(use.layer), _params([use.layer]))
         return self._described(Part("", members, (row,)))
 
@@ -103,7 +107,8 @@ class Nest:
         texts = [*shapes][:2] + ["…"] * (len(shapes) > 2)
         again = all(self.uses[u].again for u in part.uses)
         params = _params(self.uses[u].layer for u in part.uses)
-        return replace(part, shape=", ".join(texts), params=params, again=again)
+        output = len(self.outside) > 1 and bool(self.outside & members)
+        return replace(part, shape=", ".join(texts), params=params, again=again, output=output)
 
     # --- blocks ---
 
@@ -166,8 +171,9 @@ class Nest:
             chains.append([parts[j] for j in chain])
         return chains
 
-    def _is_run(self, parts: Sequence[Part]) -> bool:
-        plain = all(not part.parts and not part.joined and part.times == 1 for part in parts)
+    def _is_run(self, parts: Sequence[Part], inner: bool = False) -> bool:
+        """Whether parts are so few layers one after the other that they can be listed; `inner` admits blocks."""
+        plain = all(not part.parts and part.times == 1 and (inner or not part.joined) for part in parts)
         return plain and sum(len(part.rows) for part in parts) <= _ROWS and len(self._chains(parts)) == 1
 
     def _runs(self, parts: Sequence[Part]) -> list[Part]:
@@ -231,6 +237,8 @@ def closed(part: Part, depth: int) -> Part:
         return part
     if depth >= 0:
         return replace(part, parts=tuple(closed(inner, depth - 1) for inner in part.parts))
+    if part.listing:
+        return replace(part, parts=(), rows=part.listing, joined=True)
     kinds = Counter(_counted(part))
     most = sorted(kinds.items(), key=lambda item: -item[1])[:3]
     rows = (

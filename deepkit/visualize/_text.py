@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
-from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 
 from deepkit.visualize import _labels
 from deepkit.visualize._parts import Part
 
 FONT, SIZE = "DejaVu Sans", 7.0  # comes with Matplotlib; wide, so that a viewer's other font fits as well
-LINE, PAD = 11.0, 4.0  # height of a line of text, and room at its sides, in points
+LINE, PAD, GAP = 10.0, 4.0, 5.0  # height of a line of text, room at its sides and between its words, in points
 _PLAIN = ("conv", "norm", "activation", "dense", "pool", "bn", "relu", "flatten", "dropout")
 
 
@@ -30,7 +30,7 @@ class Text(NamedTuple):
         """What it takes in points, with room between and at the sides."""
         texts = ((self.bold, True), (self.plain, False), (self.right, False))
         widths = [width(text, bold=bold) for text, bold in texts if text]
-        return sum(widths) + 2 * PAD + 5.0 * max(0, len(widths) - 1)
+        return sum(widths) + 2 * PAD + GAP * max(0, len(widths) - 1)
 
 
 def box_lines(part: Part) -> list[Text]:
@@ -42,7 +42,7 @@ def box_lines(part: Part) -> list[Text]:
         shown = row.name and not (part.name and re.sub(r"\d+$", "", row.name) in _PLAIN)
         text = "" if shown and _labels.redundant(row.name, row.text) else row.text
         rows.append(Text(row.name if shown else "", text, f"{row.params:,}" if weighty and row.params else "", row.kind))
-    return [*head, *rows, Text(plain=part.shape, right=count(part))]
+    return [*head, *rows, Text(plain=f"{part.shape} → output" if part.output else part.shape, right=count(part))]
 
 
 def head_line(part: Part) -> Text:
@@ -68,14 +68,11 @@ def count(part: Part) -> str:
 
 def width(text: str, *, bold: bool = False, size: float = SIZE) -> float:
     """Return the width of a text in points."""
-    return sum(_advances(text, bold)) * size
-
-
-def _advances(text: str, bold: bool) -> Iterator[float]:
-    return (_advance(letter, bold) for letter in text)
+    return _width(text, bold) * size
 
 
 @cache
-def _advance(letter: str, bold: bool) -> float:
-    font = get_font(findfont(FontProperties(family=FONT, weight="bold" if bold else "normal")))
-    return font.load_char(ord(letter), flags=1).linearHoriAdvance / 65536 / 12  # unhinted, at Matplotlib's 12 points
+def _width(text: str, bold: bool) -> float:
+    font = FontProperties(family=FONT, weight="bold" if bold else "normal", size=100)
+    wide, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    return wide / 100

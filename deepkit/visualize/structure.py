@@ -8,14 +8,14 @@ from typing import Any
 
 import keras
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch, PathPatch, Polygon, Rectangle
+from matplotlib.patches import PathPatch, Polygon, Rectangle
 from matplotlib.path import Path as Outline
 
 from deepkit.visualize import _labels
 from deepkit.visualize._graph import read
-from deepkit.visualize._layout import HEAD, SHADOW, Area, Line, Placed, arrange
+from deepkit.visualize._layout import HEAD, SHADOW, Area, Line, Placed, Point, arrange_page
 from deepkit.visualize._parts import Nest, closed, levels
-from deepkit.visualize._text import FONT, LINE, PAD, SIZE, Text, box_lines, head_line, width
+from deepkit.visualize._text import FONT, GAP, LINE, PAD, SIZE, Text, box_lines, head_line, width
 from deepkit.visualize.figures import save
 
 _INK, _GREY, _LINE = "#212529", "#495057", "#868e96"
@@ -32,8 +32,10 @@ _FILLS = {
 _GROUNDS = ("#ffffff", "#f8f9fa", "#f1f3f5", "#e9ecef")  # of blocks in blocks
 _BORDER, _TITLE = 8.0, 18.0  # of the page, in points
 _PAGE = (760.0, 1000.0)  # what is as large as this is printed on a page as it is
-_LEGIBLE = 0.7  # how far it may be made smaller
+_LEGIBLE = 0.75  # how far it may be made smaller
 _TALLEST = (1e9, 1300.0, 1000.0, 760.0, 560.0, 420.0, 320.0, 240.0)
+_LINES, _BOXES, _HEADS = 100, 200, 300  # what is drawn over what
+_HEAD, _CURVE = 4.0, 3.0  # of an arrow, and of a corner, in points
 _PIXELS = 20_000  # the most a picture may have along a side
 
 
@@ -84,7 +86,7 @@ def _page(model: keras.Model, nest: Nest, depth: int) -> Page:
     params = f"{model.count_params():,} parameters"
     best = None
     for tallest in _TALLEST:
-        page = Page(Text(model.name, params), arrange(root, nest.links, tallest), nest, depth)
+        page = Page(Text(model.name, params), arrange_page(root, nest.links, tallest), nest, depth)
         if best is None or page.scale > 1.05 * best.scale:
             best = page
     return best
@@ -97,8 +99,7 @@ def _drawn(page: Page) -> Figure:
     axes.axis("off")
     _write(axes, page.title, _BORDER, _BORDER, page.width - 2 * _BORDER, size=9.0)
     x, y = (page.width - page.area.width) / 2, _BORDER + _TITLE
-    [_, *placed] = page.area.placed(x, y)
-    for at in placed:
+    for at in page.area.placed(x, y):
         (_box if not at.part.parts else _block)(axes, at)
     for line in page.area.drawn(x, y):
         _line(axes, line)
@@ -106,50 +107,65 @@ def _drawn(page: Page) -> Figure:
 
 
 def _block(axes: Any, at: Placed) -> None:
-    order = 10 * at.level
-    if at.part.times > 1:
-        _frame(axes, at, order, SHADOW)
-    _frame(axes, at, order + 1)
-    ground = Rectangle((at.x + 0.4, at.y + 0.4), at.width - 0.8, HEAD - 0.8, facecolor="#dee2e6", linewidth=0, zorder=order + 9)
-    axes.add_patch(ground)
-    _write(axes, head_line(at.part), at.x, at.y, at.width, order=order + 9.5)
-
-
-def _frame(axes: Any, at: Placed, order: float, shift: float = 0.0) -> None:
-    axes.add_patch(
-        Rectangle(
-            (at.x + shift, at.y + shift), at.width, at.height,
-            facecolor=_GROUNDS[min(at.level, len(_GROUNDS) - 1)] if at.part.parts else "#ffffff",
-            edgecolor=_LINE, linewidth=0.7, zorder=order,
-        )
-    )  # fmt: skip
+    _frame(axes, at, at.level, _GROUNDS[min(at.level, len(_GROUNDS) - 1)])
+    _fill(axes, at, 0, HEAD, "#dee2e6", _HEADS)
+    _write(axes, head_line(at.part), at.x, at.y + (HEAD - LINE) / 2, at.width, order=_HEADS + 1)
 
 
 def _box(axes: Any, at: Placed) -> None:
-    order = 10 * at.level
-    if at.part.times > 1:
-        _frame(axes, at, order, SHADOW)
-    _frame(axes, at, order + 5)
+    _frame(axes, at, _BOXES, "#ffffff")
     for i, text in enumerate(box_lines(at.part)):
-        y = at.y + i * LINE
         if text.kind:
-            fill = Rectangle((at.x + 0.4, y + 0.4), at.width - 0.8, LINE - 0.8, facecolor=_FILLS[text.kind], linewidth=0, zorder=order + 6)
-            axes.add_patch(fill)
-        _write(axes, text, at.x, y, at.width, order=order + 7)
+            _fill(axes, at, i * LINE, LINE, _FILLS[text.kind], _BOXES + 1)
+        _write(axes, text, at.x, at.y + i * LINE, at.width, order=_BOXES + 2)
 
 
-def _write(axes: Any, text: Text, x: float, y: float, wide: float, *, order: float = 1.0, size: float = SIZE) -> None:
-    common = {"fontsize": size, "family": FONT, "va": "center_baseline", "zorder": order}
-    middle = y + LINE / 2
-    left = x + PAD
+def _frame(axes: Any, at: Placed, order: float, ground: str) -> None:
+    """Draw a sheet; a second one under it for what stands for several."""
+    style = {"edgecolor": _LINE, "linewidth": 0.7}
+    if at.part.times > 1:
+        under = (at.x + SHADOW, at.y + SHADOW)
+        axes.add_patch(Rectangle(under, at.width, at.height, facecolor="#ffffff", zorder=at.level - 0.5, **style))
+    axes.add_patch(Rectangle((at.x, at.y), at.width, at.height, facecolor=ground, zorder=order, **style))
+
+
+def _fill(axes: Any, at: Placed, down: float, height: float, colour: str, order: float) -> None:
+    corner = (at.x + 0.35, at.y + down + 0.35)
+    axes.add_patch(Rectangle(corner, at.width - 0.7, height - 0.7, facecolor=colour, linewidth=0, zorder=order))
+
+
+def _write(axes: Any, text: Text, x: float, y: float, wide: float, *, order: float = _HEADS, size: float = SIZE) -> None:
+    style = {"fontsize": size, "family": FONT, "va": "center_baseline", "zorder": order}
+    middle, left = y + LINE / 2, x + PAD
     if text.bold:
-        axes.text(left, middle, text.bold, weight="bold", color=_INK, **common)
-        left += width(text.bold, bold=True, size=size) + 5.0
+        axes.text(left, middle, text.bold, weight="bold", color=_INK, **style)
+        left += width(text.bold, bold=True, size=size) + GAP
     if text.plain:
-        axes.text(left, middle, text.plain, color=_INK, **common)
+        axes.text(left, middle, text.plain, color=_INK, **style)
     if text.right:
-        axes.text(x + wide - PAD, middle, text.right, color=_GREY, ha="right", **common)
+        axes.text(x + wide - PAD, middle, text.right, color=_GREY, ha="right", **style)
 
 
 def _line(axes: Any, line: Line) -> None:
-    axes.plot(*zip(*line.points), color=_LINE, linewidth=0.9, zorder=500, solid_joinstyle="round")
+    """Draw a line with rounded corners, and the head of an arrow where it enters a box."""
+    first, *corners, last = line.points
+    points, codes = [first], [Outline.MOVETO]
+    for before, corner, after in zip(line.points, corners, [*corners[1:], last], strict=False):
+        for near, code in ((_towards(corner, before), Outline.LINETO), (corner, Outline.CURVE3)):
+            points.append(near)
+            codes.append(code)
+        points.append(_towards(corner, after))
+        codes.append(Outline.CURVE3)
+    x, y = last
+    outline = Outline([*points, (x, y - _HEAD / 2 if line.arrow else y)], [*codes, Outline.LINETO])
+    axes.add_patch(PathPatch(outline, facecolor="none", edgecolor=_LINE, linewidth=0.9, zorder=_LINES))
+    if line.arrow:
+        head = [(x, y), (x - _HEAD / 2.4, y - _HEAD), (x + _HEAD / 2.4, y - _HEAD)]
+        axes.add_patch(Polygon(head, facecolor=_LINE, linewidth=0, zorder=_LINES))
+
+
+def _towards(corner: Point, other: Point) -> Point:
+    """Return the point where a line leaves a corner's curve."""
+    dx, dy = other[0] - corner[0], other[1] - corner[1]
+    share = min(1.0, _CURVE / max(abs(dx), abs(dy), 1e-9), 0.5 if max(abs(dx), abs(dy)) < 2 * _CURVE else 1.0)
+    return corner[0] + share * dx, corner[1] + share * dy
