@@ -13,7 +13,7 @@ from deepkit.visualize._parts import Link, Part
 from deepkit.visualize._text import LINE, box_lines, head_line
 
 HEAD, MARGIN, SHADOW = 12.0, 6.0, 3.0  # the line over a block, room in it, the edge of a second sheet
-_BESIDE, _GUTTER = 12.0, 22.0  # between neighbours, and between columns
+_BESIDE, _GUTTER = 10.0, 20.0  # between neighbours, and between columns
 _GAP, _TRACK = 11.0, 5.0  # between rows, and between lines that run along there
 _SHORTEST = 0.25  # a column, of the tallest
 _PORT = 9.0  # between lines that enter a box
@@ -98,10 +98,11 @@ def arrange_page(part: Part, links: Iterable[Link], tallest: float) -> Area:
 
 
 def _inside(part: Part, links: Iterable[Link], tallest: float) -> Area:
-    links = sorted(links)
     if not part.parts:
         lines = box_lines(part)
         return Area(part, max(line.width for line in lines), len(lines) * LINE)
+    uses = set(part.uses)
+    links = sorted(link for link in links if link[0] in uses or link[1] in uses)
     areas = [arrange(inner, links, tallest) for inner in part.parts]
     columns = _columns(_Wiring(part.parts, links), areas, tallest)
     if len(columns) == 1:

@@ -102,7 +102,8 @@ class Nest:
 
     def _described(self, part: Part) -> Part:
         members = set(part.uses)
-        ends = [u for u in part.uses if u in self.outside or any(a == u and b not in members for a, b in self.links)]
+        leaving = {a for a, b in self.links if a in members and b not in members}
+        ends = [u for u in part.uses if u in self.outside | leaving]
         shapes = dict.fromkeys(_labels.size_text(s) for u in ends for s in self.uses[u].shapes)
         texts = [*shapes][:2] + ["…"] * (len(shapes) > 2)
         again = all(self.uses[u].again for u in part.uses)
@@ -129,7 +130,8 @@ class Nest:
         blocks: dict[Any, list[int]] = defaultdict(list)
         for use in members:
             blocks[self.uses[use].path[level]].append(use)
-        return [(_dotted(prefix, name), tuple(uses), level + 1) for (name, _), uses in blocks.items()]
+        named = {step: step[0] if prefix == step[0] else _dotted(prefix, step[0]) for step in blocks}
+        return [(named[step], tuple(uses), level + 1) for step, uses in blocks.items()]
 
     def _circular(self, clumps: list[tuple[str, tuple[int, ...], int]]) -> set[int]:
         owner = {use: i for i, (_, uses, _) in enumerate(clumps) for use in uses}
@@ -143,9 +145,12 @@ class Nest:
 
     def _empty(self, clumps: list[tuple[str, tuple[int, ...], int]]) -> set[int]:
         """Return the blocks of single layers none of which feeds another: they only look like blocks."""
-        sources = {i: {a for a, b in self.links if b in set(uses)} for i, (_, uses, _) in enumerate(clumps) if uses[1:]}
-        flat = {i for i in sources if all(len(self.uses[u].path) == clumps[i][2] + 1 for u in clumps[i][1])}
-        return {i for i in flat if not sources[i] & set(clumps[i][1])}
+        flat = [i for i, (_, uses, depth) in enumerate(clumps) if uses[1:] and self._layers_at(uses, depth)]
+        fed = {i: {source for use in clumps[i][1] for source in self.uses[use].sources} for i in flat}
+        return {i for i in flat if not fed[i] & set(clumps[i][1])}
+
+    def _layers_at(self, uses: Iterable[int], level: int) -> bool:
+        return all(len(self.uses[use].path) == level + 1 for use in uses)
 
     # --- what stands in a row ---
 

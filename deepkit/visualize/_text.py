@@ -39,7 +39,8 @@ def box_lines(part: Part) -> list[Text]:
     weighty = sum(row.params > 0 for row in part.rows) > 1
     rows = []
     for row in part.rows:
-        shown = row.name and not (part.name and re.sub(r"\d+$", "", row.name) in _PLAIN)
+        plain = row.name == part.name or re.sub(r"\d+$", "", row.name) in _PLAIN
+        shown = row.name and not (part.name and plain)
         text = "" if shown and _labels.redundant(row.name, row.text) else row.text
         rows.append(Text(row.name if shown else "", text, f"{row.params:,}" if weighty and row.params else "", row.kind))
     return [*head, *rows, Text(plain=f"{part.shape} → output" if part.output else part.shape, right=count(part))]

@@ -32,7 +32,7 @@ _FILLS = {
 _GROUNDS = ("#ffffff", "#f8f9fa", "#f1f3f5", "#e9ecef")  # of blocks in blocks
 _BORDER, _TITLE = 8.0, 18.0  # of the page, in points
 _PAGE = (760.0, 1000.0)  # what is as large as this is printed on a page as it is
-_LEGIBLE = 0.75  # how far it may be made smaller
+_LEGIBLE = 0.72  # how far it may be made smaller
 _TALLEST = (1e9, 1300.0, 1000.0, 760.0, 560.0, 420.0, 320.0, 240.0)
 _LINES, _BOXES, _HEADS = 100, 200, 300  # what is drawn over what
 _HEAD, _CURVE = 4.0, 3.0  # of an arrow, and of a corner, in points
@@ -63,9 +63,13 @@ class Page:
 
     @property
     def scale(self) -> float:
-        """How large it is on a page of paper, 1 for its full size; less where it is very long or very wide."""
-        shape = min(1.0, 3 * self.width / self.height, 3 * self.height / self.width)
-        return shape * min(1.0, _PAGE[0] / self.width, _PAGE[1] / self.height)
+        """How large it is on a page of paper: 1 for its full size."""
+        return min(1.0, _PAGE[0] / self.width, _PAGE[1] / self.height)
+
+    @property
+    def fit(self) -> float:
+        """The scale, and less for what is very long or very wide."""
+        return self.scale * min(1.0, 3 * self.width / self.height, 3 * self.height / self.width)
 
 
 def layout(model: keras.Model, *, depth: int | None = None) -> Page:
@@ -87,8 +91,10 @@ def _page(model: keras.Model, nest: Nest, depth: int) -> Page:
     best = None
     for tallest in _TALLEST:
         page = Page(Text(model.name, params), arrange_page(root, nest.links, tallest), nest, depth)
-        if best is None or page.scale > 1.05 * best.scale:
+        if best is None or page.fit > 1.05 * best.fit:
             best = page
+        if 1.05 * best.fit >= 1.0:
+            break
     return best
 
 
