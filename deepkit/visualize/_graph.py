@@ -10,8 +10,6 @@ from typing import Any
 
 import keras
 
-from deepkit.visualize import _labels
-
 Step = tuple[str, int]  # a part's name, and the how-many-th use of it this is where its weights are used again
 Path = tuple[Step, ...]
 
@@ -100,8 +98,8 @@ def _no_graph(model: Any) -> str:
         )
     if isinstance(model, keras.Model):
         return (
-            f"diagram: expected a Functional or Sequential model, {received}, whose call() is code that no picture shows"
-            "\n  try its parts, or a functional model around it: keras.Model(x, model.call(x)) with x = keras.Input(...)"
+            f"diagram: expected a Functional or Sequential model, {received}, whose layers are known to its code alone"
+            "\n  try the models in it, or keras.Model(x, model.call(x)) with x = keras.Input(shape)"
         )
     mend = "definition.build(input_shape)" if hasattr(model, "build") else "keras.Model(inputs, outputs)"
     return f"diagram: expected a keras.Model, received {type(model).__name__}\n  try {mend}"

@@ -46,7 +46,7 @@ def category(layer: Any) -> str:
         return ACTIVATION
     if kind in _MERGES:
         return MERGE
-    if "Pooling" in kind or kind == "Subsampling":
+    if "Pooling" in kind or kind.startswith("Subsampling"):
         return POOLING
     if "Normalization" in kind:
         return NORMALISATION

@@ -118,7 +118,9 @@ class Rows:
         between: dict[int, list[tuple[int, int]]] = defaultdict(list)
         for source, target, _ in self.pieces:
             between[level[source]].append((at[source], at[target]))
-        return sum((a - c) * (b - d) < 0 for ends in between.values() for i, (a, b) in enumerate(ends) for c, d in ends[:i])
+        return sum(
+            (a - c) * (b - d) < 0 for ends in between.values() for i, (a, b) in enumerate(ends) for c, d in ends[:i]
+        )
 
     def _places(self) -> dict[Key, float]:
         """Put each node as near to its neighbours above and below as the others in its row allow."""

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import NamedTuple
 
-from deepkit.visualize._layered import Edge, Key, Lane, Node, Rows, row_of, spread
+from deepkit.visualize._columns import GAP, Wiring, in_columns
+from deepkit.visualize._layered import Edge, Key, Node, Rows, spread
 from deepkit.visualize._parts import Link, Part
 from deepkit.visualize._text import LINE, box_lines, head_line
 
 HEAD, MARGIN, SHADOW = 12.0, 6.0, 3.0  # the line over a block, room in it, the edge of a second sheet
 _BESIDE, _GUTTER = 10.0, 20.0  # between neighbours, and between columns
-_GAP, _TRACK = 11.0, 5.0  # between rows, and between lines that run along there
-_SHORTEST = 0.25  # a column, of the tallest
+_TRACK = 5.0  # between lines that run along between two rows
 _PORT = 9.0  # between lines that enter a box
 
 Point = tuple[float, float]
@@ -104,7 +103,7 @@ def _inside(part: Part, links: Iterable[Link], tallest: float) -> Area:
     uses = set(part.uses)
     links = sorted(link for link in links if link[0] in uses or link[1] in uses)
     areas = [arrange(inner, links, tallest) for inner in part.parts]
-    columns = _columns(_Wiring(part.parts, links), areas, tallest)
+    columns = in_columns(Wiring(part.parts, links), [area.height for area in areas], tallest)
     if len(columns) == 1:
         return _stacked(part.parts, areas, links)
     sides = []
@@ -113,28 +112,11 @@ def _inside(part: Part, links: Iterable[Link], tallest: float) -> Area:
     return _side_by_side(sides)
 
 
-class _Wiring:
-    """The lines between parts that lie side by side, and those that come from and go to other places."""
-
-    def __init__(self, parts: Sequence[Part], links: Iterable[Link]) -> None:
-        owner = {use: i for i, part in enumerate(parts) for use in part.uses}
-        near = [(owner.get(a), owner.get(b), a) for a, b in links if a in owner or b in owner]
-        self.inner = sorted({Edge(a, b, net) for a, b, net in near if a is not None and b is not None and a != b})
-        self.ins = sorted({(net, b) for a, b, net in near if a is None and b is not None})
-        self.outs = sorted({(net, a) for a, b, net in near if b is None and a is not None})
-
-    def edges(self) -> list[Edge]:
-        """Return all lines, with the places where they enter and leave as nodes of their own."""
-        entering = [Edge(("in", net), target, net) for net, target in self.ins]
-        leaving = [Edge(source, ("out", net), net) for net, source in self.outs]
-        return [*entering, *self.inner, *leaving]
-
-
 # --- from top to bottom ---
 
 
 def _stacked(parts: Sequence[Part], areas: Sequence[Area], links: Iterable[Link]) -> Area:
-    wiring = _Wiring(parts, links)
+    wiring = Wiring(parts, links)
     edges = wiring.edges()
     # deepkit calls what goes around a body its shortcut: it stands at the right, as in the papers
     order = sorted(range(len(parts)), key=lambda i: parts[i].name == "shortcut")
@@ -147,7 +129,9 @@ def _stacked(parts: Sequence[Part], areas: Sequence[Area], links: Iterable[Link]
     tops, lines, height = _lines(rows, areas, ends)
     shift = -min((rows.left[key] for key in rows.left), default=0.0)
     width = max(rows.left[key] + rows.nodes[key].width for key in rows.left) + shift
-    inner = [(areas[key], rows.left[key] + shift, tops[key]) for row in rows.rows for key in row if isinstance(key, int)]
+    inner = [
+        (areas[key], rows.left[key] + shift, tops[key]) for row in rows.rows for key in row if isinstance(key, int)
+    ]
     moved = [line._replace(points=tuple((x + shift, y) for x, y in line.points)) for line in lines]
     ins = {net: rows.left["in", net] + shift for net, _ in wiring.ins}
     outs = {net: rows.left["out", net] + shift for net, _ in wiring.outs}
@@ -163,7 +147,7 @@ def _ends(rows: Rows, areas: Sequence[Area]) -> dict[Edge, float]:
             at_box[piece.target].append(piece)
     for key, pieces in at_box.items():
         pieces.sort(key=rows.out)
-        left, width = rows.left[key], areas[key].width  # type: ignore[index]  # boxes have numbers
+        left, width = rows.left[key], rows.nodes[key].width
         step = min(_PORT, (width - 12.0) / len(pieces))
         wishes = [min(max(rows.out(piece), left + 6.0), left + width - 6.0) for piece in pieces]
         if len(pieces) == 1 and abs(wishes[0] - ends[pieces[0]]) > _PORT:
@@ -194,9 +178,9 @@ def _lines(rows: Rows, areas: Sequence[Area], ends: Mapping[Edge, float]) -> tup
         last = i + 1 == len(rows.rows)
         if not last:
             short = not tracks and {key[0] for key in row + rows.rows[i + 1] if isinstance(key, tuple)} & {"in", "out"}
-            y = floor + (_GAP / 2 if short else _GAP) + _TRACK * max(tracks.values(), default=0)
+            y = floor + (GAP / 2 if short else GAP) + _TRACK * max(tracks.values(), default=0)
         for piece in between[i]:
-            turn = floor + _GAP / 2 - 1.5 + _TRACK * tracks.get(piece, 0)
+            turn = floor + GAP / 2 - 1.5 + _TRACK * tracks.get(piece, 0)
             start = (rows.out(piece), bottoms[piece.source])
             end = (ends[piece], y)
             corners = () if abs(start[0] - end[0]) < 0.5 else ((start[0], turn), (end[0], turn))
@@ -232,62 +216,17 @@ def _apart(low: float, high: float, targets: set[Key], other_low: float, other_h
 # --- in columns ---
 
 
-def _columns(wiring: _Wiring, areas: Sequence[Area], tallest: float) -> list[list[int]]:
-    """Return the parts of each column; one column where all fits, or where no cut is clean."""
-    nodes: dict[Key, Node] = {i: Node(area.width) for i, area in enumerate(areas)}
-    row = row_of(nodes, wiring.inner)
-    heights = [0.0] * (max(row.values()) + 1)
-    for i, area in enumerate(areas):
-        heights[row[i]] = max(heights[row[i]], area.height + _GAP)
-    if sum(heights) <= tallest:
-        return [list(range(len(areas)))]
-    clean = [cut for cut in range(1, len(heights)) if _clean(cut, wiring, row)]
-    cuts = _cuts(heights, clean, tallest)
-    for share in (0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5):  # as many columns, more even
-        closer = _cuts(heights, clean, share * tallest)
-        cuts = closer if len(closer) == len(cuts) else cuts
-    bounds = [0, *cuts, len(heights)]
-    columns = [[i for i in range(len(areas)) if a <= row[i] < b] for a, b in pairwise(bounds)]
-    lengths = [sum(heights[a:b]) for a, b in pairwise(bounds)]
-    sensible = _forward(columns, wiring) and min(lengths) >= _SHORTEST * max(lengths)
-    return columns if sensible else [list(range(len(areas)))]
-
-
-def _cuts(heights: Sequence[float], clean: Sequence[int], tallest: float) -> list[int]:
-    cuts: list[int] = []
-    start = 0
-    for cut, after in pairwise([*clean, len(heights)]):
-        if sum(heights[start:after]) > tallest:
-            cuts.append(cut)
-            start = cut
-    return cuts
-
-
-def _clean(cut: int, wiring: _Wiring, row: Mapping[Key, int]) -> bool:
-    """Whether what lies from row `cut` on takes but one output of what lies above, and nothing from outside."""
-    nets = {net for a, b, net in wiring.inner if row[a] < cut <= row[b]}
-    return (
-        len(nets) == 1
-        and all(row[target] < cut for _, target in wiring.ins)
-        and all(row[source] >= cut for _, source in wiring.outs)
-    )
-
-
-def _forward(columns: Sequence[Sequence[int]], wiring: _Wiring) -> bool:
-    at = {i: c for c, column in enumerate(columns) for i in column}
-    return all(at[b] - at[a] in (0, 1) for a, b, _ in wiring.inner)  # type: ignore[index]
-
-
 def _side_by_side(columns: Sequence[Area]) -> Area:
-    area = Area(None, 0.0, max(column.height for column in columns) + _GAP, columns[0].ins, above=_GAP / 2)
+    area = Area(None, 0.0, max(column.height for column in columns) + GAP, columns[0].ins, above=GAP / 2)
     x = 0.0
     for before, column in zip([None, *columns], columns, strict=False):
         if before is not None:
             [(net, entry)] = column.ins.items()
             start, top = x - _GUTTER - before.width + before.outs[net], x - _GUTTER / 2
-            low = before.height + _GAP / 2
+            low = before.height + GAP / 2
             points = (
-                (start, before.height), (start, low), (top, low), (top, -_GAP / 2), (x + entry, -_GAP / 2), (x + entry, 0.0),
+                (start, before.height), (start, low), (top, low),
+                (top, -GAP / 2), (x + entry, -GAP / 2), (x + entry, 0.0),
             )  # fmt: skip
             area.lines.append(Line(net, points, False))
         area.inner.append((column, x, 0.0))

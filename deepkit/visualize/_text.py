@@ -42,7 +42,9 @@ def box_lines(part: Part) -> list[Text]:
         plain = row.name == part.name or re.sub(r"\d+$", "", row.name) in _PLAIN
         shown = row.name and not (part.name and plain)
         text = "" if shown and _labels.redundant(row.name, row.text) else row.text
-        rows.append(Text(row.name if shown else "", text, f"{row.params:,}" if weighty and row.params else "", row.kind))
+        rows.append(
+            Text(row.name if shown else "", text, f"{row.params:,}" if weighty and row.params else "", row.kind)
+        )
     return [*head, *rows, Text(plain=f"{part.shape} → output" if part.output else part.shape, right=count(part))]
 
 
