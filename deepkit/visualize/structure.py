@@ -34,6 +34,7 @@ _GROUNDS = ("#f8f9fa", "#f1f3f5", "#e9ecef")  # of blocks in blocks
 _BORDER, _TITLE, _TITLE_SIZE = 8.0, 18.0, 9.0  # round the page, over it, and of its letters, in points
 _PAGE = (760.0, 1000.0)  # what is as large as this is printed on a page as it is
 _LEGIBLE = 0.72  # how far it may be made smaller
+_LONG = 2.85  # sides that differ more make a picture awkward
 _TALLEST = (1e9, 1300.0, 1000.0, 760.0, 560.0, 420.0, 320.0, 240.0)
 _LINES, _BOXES, _HEADS = 100, 200, 300  # what is drawn over what
 _HEAD, _CURVE = 4.0, 3.0  # of an arrow, and of a corner, in points
@@ -113,7 +114,7 @@ class Page:
     @property
     def fit(self) -> float:
         """The scale, and less for what is very long or very wide."""
-        return self.scale * min(1.0, 3 * self.width / self.height, 3 * self.height / self.width)
+        return self.scale * min(1.0, _LONG * self.width / self.height, _LONG * self.height / self.width)
 
 
 def layout(model: keras.Model, *, depth: int | None = None) -> Page:
@@ -123,7 +124,8 @@ def layout(model: keras.Model, *, depth: int | None = None) -> Page:
             f"diagram: expected a depth of 0 or more, received {depth!r}"
             "\n  try depth=0 for the outermost blocks, or leave it out"
         )
-    nest = Nest(model.name, read(model))
+    uses = read(model)
+    nest = Nest(model.name, uses)
     if depth is not None:
         return _page(model, nest, depth)
     pages = (_page(model, nest, tried) for tried in range(levels(nest.root), 0, -1))
