@@ -19,6 +19,7 @@ _SHORT = {
 }
 _ACTIVATIONS = {"relu": "ReLU", "elu": "ELU", "selu": "SELU", "gelu": "GELU", "silu": "SiLU"}
 _ACTIVATION_LAYERS = ("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax", "Squash")
+_PLAIN = ("conv", "norm", "activation", "dense", "pool", "bn", "relu")
 _MERGES = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot")
 
 
@@ -56,9 +57,16 @@ def category(layer: Any) -> str:
 
 
 def redundant(name: str, text: str) -> bool:
-    """Whether a layer's name says no more than its label: `add` beside `Add`, `max_pooling2d_3` beside `MaxPool2D`."""
+    """Whether a label says no more than the layer's name: `Add` beside `add`, `Concatenate` beside `concat`."""
     plain = re.sub(r"_\d+$|\d+$", "", name).replace("_", "").lower()
     return len(plain) > 2 and text.lower().startswith(plain) and " " not in text
+
+
+def repeats(name: str, layer: Any) -> bool:
+    """Whether a name is only the kind of its layer: `conv`, `norm2`, or the class as Keras would write it."""
+    plain = re.sub(r"_?\d+$", "", name)
+    kind = type(layer).__name__.lower()
+    return plain in _PLAIN or re.fullmatch(rf"{kind}\d*", name.replace("_", "")) is not None
 
 
 def is_numbered_input(layer: Any) -> bool:

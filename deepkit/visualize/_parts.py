@@ -25,6 +25,7 @@ class Row:
     text: str
     kind: str
     params: int = 0
+    plain: bool = False  # whether the name only repeats what the layer is
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,8 @@ class Nest:
         if len(members) > 1 or len(use.path) > level:
             return self._group(name, members, level)
         name = "input" if _labels.is_numbered_input(use.layer) else name
-        row = Row(name, _labels.label(use.layer), _labels.category(use.layer), _params([use.layer]))
+        text, kind, plain = _labels.label(use.layer), _labels.category(use.layer), _labels.repeats(name, use.layer)
+        row = Row(name, text, kind, _params([use.layer]), plain)
         return self._described(Part("", members, (row,)))
 
     def _described(self, part: Part) -> Part:
@@ -244,7 +246,7 @@ def closed(part: Part, depth: int) -> Part:
         return replace(part, parts=tuple(closed(inner, depth - 1) for inner in part.parts))
     if part.listing:
         return replace(part, parts=(), rows=part.listing, joined=True)
-    kinds = Counter(_counted(part))
+    kinds = Counter(_counted(replace(part, times=1)))
     most = sorted(kinds.items(), key=lambda item: -item[1])[:3]
     rows = (
         Row("", f"{sum(kinds.values())} layers", _labels.OTHER),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from typing import NamedTuple
 
@@ -14,7 +13,6 @@ from deepkit.visualize._parts import Part
 
 FONT, SIZE = "DejaVu Sans", 7.0  # comes with Matplotlib; wide, so that a viewer's other font fits as well
 LINE, PAD, GAP = 10.0, 4.0, 5.0  # height of a line of text, room at its sides and between its words, in points
-_PLAIN = ("conv", "norm", "activation", "dense", "pool", "bn", "relu", "flatten", "dropout")
 
 
 class Text(NamedTuple):
@@ -39,8 +37,7 @@ def box_lines(part: Part) -> list[Text]:
     weighty = sum(row.params > 0 for row in part.rows) > 1
     rows = []
     for row in part.rows:
-        plain = row.name == part.name or re.sub(r"\d+$", "", row.name) in _PLAIN
-        shown = row.name and not (part.name and plain)
+        shown = row.name and not (part.name and (row.plain or row.name == part.name))
         text = "" if shown and _labels.redundant(row.name, row.text) else row.text
         rows.append(
             Text(row.name if shown else "", text, f"{row.params:,}" if weighty and row.params else "", row.kind)

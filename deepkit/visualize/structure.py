@@ -66,10 +66,11 @@ def diagram(model: keras.Model, path: str | os.PathLike[str] | None = None, *, d
         OSError: It cannot be written; what was there before still is.
 
     Examples:
+        >>> from pathlib import Path
         >>> import deepkit as dk
         >>> model = dk.Sequential([dk.ConvStack(32), dk.Classifier(10)]).build((28, 28, 1))
         >>> figure = dk.visualize.diagram(model, "model.svg")
-        >>> "28×28×32" in open("model.svg", encoding="utf-8").read()
+        >>> "28×28×32" in Path("model.svg").read_text(encoding="utf-8")
         True
     """
     if path is not None:
