@@ -135,7 +135,8 @@ def _split(layers: Sequence[Any]) -> dict[str, tuple[str, ...]]:
     """Return the blocks that each layer's name tells of, and its own name, for the layers of one model.
 
     deepkit's names have dots between the blocks. Where no name has one, underscores are taken for them, as in
-    `conv2_block1_1_conv`; a name that Keras made up (`batch_normalization_3`) stays whole.
+    `conv2_block1_1_conv`, and stay at the end of a block's name, so that it can be put together again; a name that
+    Keras made up (`batch_normalization_3`) stays whole.
     """
     names = {layer.name: layer for layer in layers}
     if any("." in name for name in names):
@@ -171,14 +172,20 @@ def _shortened(paths: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
         for i, word in enumerate(path):
             whole = i and members[path[:i]] == members[path[: i + 1]]
             kept = [*kept[:-1], f"{kept[-1]}_{word}"] if whole else [*kept, word]
-        short[name] = tuple(kept)
+        short[name] = (*(f"{word}_" for word in kept[:-1]), kept[-1])
     return short
 
 
 def _apart_from_groups(uses: list[Use]) -> list[Use]:
     """Put a layer that has the name of a block, such as `conv1` beside `conv1.norm`, into that block."""
     blocks = {use.path[:i] for use in uses for i in range(1, len(use.path))}
-    return [replace(use, path=(*use.path, use.path[-1])) if use.path in blocks else use for use in uses]
+    moved = []
+    for use in uses:
+        [*around, (name, time)] = use.path
+        homes = [(*around, (block, time)) for block in (name, f"{name}_")]
+        home = next((block for block in homes if block in blocks), None)
+        moved.append(replace(use, path=(*home, (name, time))) if home else use)
+    return moved
 
 
 def _told_apart(uses: list[Use]) -> list[Use]:

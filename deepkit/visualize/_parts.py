@@ -67,8 +67,11 @@ class Nest:
 
     name: str
     uses: Sequence[Use]
-    links: set[Link] = field(default_factory=set)
-    alias: dict[int, int] = field(default_factory=dict)  # calls in a copy, to those in the copy that is drawn
+    links: set[Link] = field(init=False)
+    outside: set[int] = field(init=False)  # calls whose output the model returns
+    alias: dict[int, int] = field(
+        init=False, default_factory=dict
+    )  # calls in a copy, to those in the copy that is drawn
     root: Part = field(init=False)
 
     def __post_init__(self) -> None:
@@ -82,12 +85,13 @@ class Nest:
             use = self.alias[use]
         return use
 
-    def _group(self, name: str, members: tuple[int, ...], level: int, top: bool = False) -> Part:
+    def _group(self, prefix: str, members: tuple[int, ...], level: int, top: bool = False) -> Part:
+        name = prefix.rstrip("_")
         parts = [self._part(*clump) for clump in self._clumps(members, level)]
         parts = self._fold(self._runs(parts))
         if not top and len(parts) == 1 and parts[0].times == 1:
             [only] = parts
-            return replace(only, name=_dotted(name, only.name), joined=not only.parts)
+            return replace(only, name=_dotted(prefix, only.name).rstrip("_"), joined=not only.parts)
         if not top and self._is_run(parts):
             return self._described(Part(name, members, sum((part.rows for part in parts), ()), joined=True))
         listing = tuple(row for part in parts for row in part.rows) if self._is_run(parts, inner=True) else ()
@@ -132,7 +136,7 @@ class Nest:
         blocks: dict[Any, list[int]] = defaultdict(list)
         for use in members:
             blocks[self.uses[use].path[level]].append(use)
-        named = {step: step[0] if prefix == step[0] else _dotted(prefix, step[0]) for step in blocks}
+        named = {step: step[0] if prefix.rstrip("_") == step[0] else _dotted(prefix, step[0]) for step in blocks}
         return [(named[step], tuple(uses), level + 1) for step, uses in blocks.items()]
 
     def _circular(self, clumps: list[tuple[str, tuple[int, ...], int]]) -> set[int]:
@@ -235,7 +239,9 @@ class Nest:
         inner = frozenset((at.get(a, -1), at.get(b, -1)) for a, b in self.links if a in at or b in at)
         exits = frozenset(at[use] for use in self.outside & set(at))
         ends = frozenset(a for a, b in inner if b == -1) | exits
-        return _look(part), frozenset(link for link in inner if -1 not in link), ends, _entries(inner)
+        sources = len({a for a, b in self.links if b in at and a not in at})
+        entries = frozenset(b for a, b in inner if a == -1)
+        return _look(part), frozenset(link for link in inner if -1 not in link), ends, entries, sources
 
 
 def closed(part: Part, depth: int) -> Part:
@@ -265,10 +271,6 @@ def _counted(part: Part) -> list[str]:
     return (own + [kind for inner in part.parts for kind in _counted(inner)]) * part.times
 
 
-def _entries(inner: Iterable[Link]) -> frozenset[int]:
-    return frozenset(b for a, b in inner if a == -1)
-
-
 def _look(part: Part) -> Any:
     rows = tuple((row.text, row.kind, row.params) for row in part.rows)
     each = part.params if part.times == 1 else part.params // part.times
@@ -280,8 +282,10 @@ def _params(layers: Iterable[Any]) -> int:
     return sum(counted.values())
 
 
-def _dotted(*names: str) -> str:
-    return ".".join(name for name in names if name)
+def _dotted(block: str, name: str) -> str:
+    """Return the name of a part of a block as its layers have it: a block's own end is an underscore or nothing."""
+    joint = "." if block and name and not block.endswith("_") else ""
+    return f"{block}{joint}{name}"
 
 
 def _span(first: str, last: str) -> str:

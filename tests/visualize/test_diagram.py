@@ -217,6 +217,14 @@ def test_names_with_underscores_are_blocks_where_no_name_has_a_dot():
     assert len(rest) == 2  # and what Keras named itself
 
 
+def test_underscores_between_what_is_no_block_stay():
+    x = start = keras.Input((4,), name="start_here")
+    for units, name in ((5, "top_conv"), (6, "my_middle"), (7, "top_dense"), (8, "my_end")):
+        x = layers.Dense(units, name=name)(x)
+    root = nest(keras.Model(start, x, name="m")).root
+    assert tree(root) == ("m", "start_here", "top_conv", "my_middle", "top_dense", "my_end")
+
+
 def test_names_that_keras_made_up_are_no_blocks():
     model = keras.Sequential([keras.Input((8, 8, 1)), layers.Conv2D(2, 3), layers.Conv2D(3, 3), layers.Flatten()])
     assert levels(nest(model).root) == 0
@@ -243,7 +251,7 @@ def test_depth_closes_blocks_and_counts_their_layers():
     assert {placed.level for placed in closed.area.placed()} == {0}
     said = texts(model, depth=0)
     assert {"stage2", "30 layers", "9 Conv2D", "9 BatchNorm", "8 ReLU"} <= set(said)
-    assert {"residual2–4", "× 3", "7 layers", "2 Conv2D"} <= set(texts(model, depth=1))
+    assert {"residual2–4", "× 3", "7 layers", "2 Conv2D", "3 × 1,216 = 3,648"} <= set(texts(model, depth=1))
     assert layout(model, depth=9).area.placed() == layout(model, depth=2).area.placed()
 
 
@@ -434,8 +442,8 @@ def test_what_has_no_graph_is_refused(model, expected):
 
 def test_a_subclassed_model_inside_another_is_one_box():
     start = keras.Input((3,), name="start")
-    said = texts(keras.Model(start, Subclassed(name="mine")(start), name="outer"))
-    assert {"mine", "Subclassed"} <= set(said)
+    said = texts(keras.Model(start, Subclassed(name="$mine$")(start), name="outer"))
+    assert {"$mine$", "Subclassed"} <= set(said)
 
 
 @pytest.mark.parametrize("depth", [-1, 1.5])
