@@ -153,9 +153,9 @@ def _ends(rows: Rows, areas: Sequence[Area]) -> dict[Edge, float]:
         if len(pieces) == 1 and abs(wishes[0] - ends[pieces[0]]) > _PORT:
             wishes = [ends[pieces[0]]]
         straight = [100.0 if wish == rows.out(piece) else 1.0 for wish, piece in zip(wishes, pieces, strict=True)]
-        places = spread(wishes, straight, [step] * (len(pieces) - 1))
-        over = max(0.0, places[-1] - (left + width - 3.0))
-        ends |= {piece: x - over for piece, x in zip(pieces, places, strict=True)}
+        walls, steps = (left + 4.0, left + width - 4.0), [0.0, *[step] * (len(pieces) - 1), 0.0]
+        _, *places, _ = spread([walls[0], *wishes, walls[1]], [1e6, *straight, 1e6], steps)
+        ends |= dict(zip(pieces, places, strict=True))
     return ends
 
 

@@ -67,6 +67,12 @@ def question():
     return keras.Model({"words": words, "image": image}, layers.Multiply(name="fuse")([asked, seen]) + 1.0, name="vqa")
 
 
+def many_inputs():
+    left = [keras.Input((4,), name=f"left{i}") for i in range(5)]
+    wide = [layers.Dense(4, name=f"a_long_name_makes_a_wide_box_{i}")(x) for i, x in enumerate(left)]
+    return keras.Model(left, layers.Add(name="add")([left[0], *wide]), name="many")
+
+
 def by_underscores():
     x = image = keras.Input((8, 8, 3), name="image")
     for block in ("conv1_block1", "conv1_block2"):
@@ -82,11 +88,14 @@ def mlp():
 
 def plain():
     return keras.Sequential(
-        [keras.Input((4,)), *(layers.Dense(4, name=f"dense{i}") for i in range(1, 31))], name="deep"
+        [keras.Input((4,)), *(layers.Dense(4, name=f"dense{i}") for i in range(1, 13))], name="deep"
     )
 
 
-NETS = {make.__name__: make for make in (resnet, inception, siamese, unet, question, by_underscores, mlp, plain)}
+NETS = {
+    make.__name__: make
+    for make in (resnet, inception, siamese, unet, question, many_inputs, by_underscores, mlp, plain)
+}
 
 
 @pytest.fixture(scope="module", params=NETS)
@@ -138,7 +147,7 @@ def test_equal_blocks_are_drawn_once_with_the_sum_of_their_weights():
 
 def test_equal_layers_are_drawn_once():
     said = texts(plain())
-    assert {"dense1–30", "× 30", "Dense 4", "30 × 20 = 600"} <= set(said)
+    assert {"dense1–12", "× 12", "Dense 4", "12 × 20 = 240"} <= set(said)
     assert len(layout(plain()).area.placed()) == 2
 
 
@@ -334,11 +343,11 @@ def test_a_shortcut_goes_around_the_body_to_the_addition():
 
 
 def test_a_long_model_is_wrapped_into_columns():
-    model = keras.Sequential([keras.Input((4,)), *(layers.Dense(3 + i, name=f"dense{i}") for i in range(80))])
+    model = keras.Sequential([keras.Input((4,)), *(layers.Dense(3 + i, name=f"dense{i}") for i in range(40))])
     page = layout(model)
     starts = [box.x for before, box in pairwise(boxes(page)) if box.y < before.y]
-    assert len(starts) >= 2
-    assert len(boxes(page)) == 81
+    assert len(starts) >= 1
+    assert len(boxes(page)) == 41
     assert starts == sorted(starts)
     assert 1 / 3 <= page.width / page.height <= 3
 
