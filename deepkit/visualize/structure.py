@@ -198,7 +198,13 @@ def _fill(axes: Any, at: Placed, down: float, height: float, colour: str, order:
 def _write(
     axes: Any, text: Text, x: float, y: float, wide: float, *, order: float = _HEADS, size: float = SIZE
 ) -> None:
-    style = {"fontsize": size, "family": FONT, "va": "center_baseline", "zorder": order, "parse_math": False}
+    style: dict[str, Any] = {
+        "fontsize": size,
+        "family": [FONT, "sans-serif"],
+        "va": "center_baseline",
+        "zorder": order,
+        "parse_math": False,
+    }
     middle, left = y + LINE / 2, x + PAD
     if text.bold:
         axes.text(left, middle, text.bold, weight="bold", color=_INK, **style)
