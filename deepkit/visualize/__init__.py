@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from deepkit.visualize.classification import confusion, mistakes
     from deepkit.visualize.figures import save
+    from deepkit.visualize.structure import diagram
     from deepkit.visualize.training import curves
     from deepkit.visualize.weights import filters
 
@@ -15,11 +16,12 @@ _HOMES = {
     "confusion": "classification",
     "mistakes": "classification",
     "curves": "training",
+    "diagram": "structure",
     "filters": "weights",
     "save": "figures",
 }
 
-__all__ = ["curves", "confusion", "mistakes", "filters", "save"]
+__all__ = ["curves", "confusion", "mistakes", "filters", "diagram", "save"]
 
 
 def __getattr__(name: str) -> object:
