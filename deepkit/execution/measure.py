@@ -129,8 +129,8 @@ def _why_not(net: Any, plan: Plan, compiled: Mapping[str, Any]) -> str | None:
         return "nothing was open"
     optimizer = compiled["optimizer"]
     if isinstance(optimizer, keras.optimizers.Optimizer) and fresh(optimizer) is optimizer:
-        return f"nothing was measured: {type(optimizer).__name__} has no config to make a fresh one from, and trials "
-        "would use it up"
+        name = type(optimizer).__name__
+        return f"nothing was measured: {name} has no config to make a fresh one from, and trials would use it up"
     return None
 
 
