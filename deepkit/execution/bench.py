@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import gc
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -97,11 +96,6 @@ class Candidate:
         """Tell whether it is faster by more than noise: in the median round by 3 %, and in all rounds but one."""
         ratios = sorted(mine / its for mine, its in zip(self.seconds, other.seconds, strict=True))
         return statistics.median(ratios) <= 1 - MARGIN and ratios[-2] < 1
-
-    def close(self) -> None:
-        """Give the memory back, also that of a model which could not be built to its end."""
-        self.trial = None
-        gc.collect()
 
     @property
     def _trial(self) -> Trial:

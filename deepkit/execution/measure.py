@@ -7,6 +7,7 @@ what was taken before it. Until their turn comes, the steps per execution are 1.
 from __future__ import annotations
 
 import dataclasses
+import gc
 import json
 import random
 from collections.abc import Mapping
@@ -170,7 +171,8 @@ class _Search:
             for name in fields:
                 found = self._compare(name, found)
         finally:
-            self._best.close()
+            self._best.trial = None
+            gc.collect()
         if found.seed is None:
             keras.utils.set_random_seed(self._best.plan.seed)
         return _closed(found, "done: this run began with it")
@@ -193,9 +195,9 @@ class _Search:
         best = self._bench.compare(candidates, reference)
         for candidate in candidates:
             self._note(_row(name, candidate, best, kept=best is candidates[0]))
-            if candidate is not best:
-                candidate.close()
+            candidate.trial = candidate.trial if candidate is best else None
         self._best = best
+        gc.collect()  # a model holds itself; on a GPU its memory is wanted now
         return found.but(_reason(best, candidates), **{name: best.value})
 
     def _candidate(self, name: str, value: Any) -> Candidate:

@@ -38,7 +38,7 @@ def told(monkeypatch, no_gpu):
     kind = type("ToldHere", (Told,), {"plans": []})
     monkeypatch.setattr(bench, "Trial", kind)
     monkeypatch.setattr(bench, "first_batches", lambda feed: None)
-    monkeypatch.setattr(bench.gc, "collect", lambda: 0)
+    monkeypatch.setattr(measure.gc, "collect", lambda: 0)
     monkeypatch.setattr(devices, "repeats_bits", lambda: False)
     return kind
 

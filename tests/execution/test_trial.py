@@ -21,6 +21,7 @@ def quick(monkeypatch, no_gpu):
     monkeypatch.setattr(bench, "MOST_STEPS", 1)
     monkeypatch.setattr(bench, "ROUNDS", 2)
     monkeypatch.setattr(bench, "CHECKED", 2)
+    monkeypatch.setattr(bench, "REDRAWS", 1)
     monkeypatch.setattr(report, "_pictures", lambda *args: iter(()))
 
 
@@ -54,18 +55,17 @@ def with_weights():
     return layer
 
 
-def fit(plan, folder, epochs=2):
-    data = dk.data.from_arrays(*images(80), batch_size=16, validation=16, augment=[dk.data.Shift(1)], seed=3)
+def fit(plan, folder, epochs):
+    data = dk.data.from_arrays(*images(64), batch_size=16, augment=[dk.data.Shift(1)], seed=3)
     return dk.fit(net(with_weights()), data, epochs=epochs, plan=plan, run_dir=folder, optimizer="sgd", verbose=0)
 
 
-def test_the_training_is_the_one_without_measuring_to_the_last_bit(tmp_path, monkeypatch):
+def test_the_training_is_the_one_without_measuring_to_the_last_bit_also_when_it_goes_on(tmp_path, monkeypatch):
     tell(monkeypatch, fast_halves)
-    measured = fit(dk.plan(measure=True, seed=4), tmp_path / "measured")
+    first = fit(dk.plan(measure=True, seed=4), tmp_path / "measured", epochs=1)
     chosen = dk.plan(precision="mixed_bfloat16", steps_per_execution=4, seed=4)
-    assert measured.plan == chosen
-    assert measured.resume == "exact"
-    verdicts = [(row.field, row.value, row.verdict) for row in measured.measurements]
+    assert first.plan == chosen
+    verdicts = [(row.field, row.value, row.verdict) for row in first.measurements]
     assert verdicts[0][0] == "jit_compile"
     assert verdicts[1:] == [
         ("precision", "float32", "takes 150% longer"),
@@ -73,28 +73,19 @@ def test_the_training_is_the_one_without_measuring_to_the_last_bit(tmp_path, mon
         ("steps_per_execution", "4", "kept"),
         ("steps_per_execution", "1", "takes 500% longer, at the first look"),
     ]
-    plain = fit(chosen, tmp_path / "plain")
+    tell(monkeypatch, fast_floats)  # would choose otherwise
+    monkeypatch.setattr(measure, "_Search", None)
+    more = fit(dk.plan(measure=True, seed=4), tmp_path / "measured", epochs=2)
+    assert (more.plan, more.resume, more.measurements) == (chosen, "exact", first.measurements)
+    assert dict(more.plan.reasons)["precision"] == "as measured when the run began"
+    plain = fit(chosen, tmp_path / "plain", epochs=2)
     same_state(tmp_path / "measured", tmp_path / "plain")
-    assert measured.history == plain.history
-    assert plain.measurements == ()
-    page = measured.report.read_text()
+    settings = [json.loads((tmp_path / name / "config.json").read_text()) for name in ("measured", "plain")]
+    assert settings[0] == settings[1]
+    page = more.report.read_text()
     assert "What was measured" in page
     assert "<td>mixed_bfloat16</td>" in page
     assert "What was measured" not in plain.report.read_text()
-
-
-def test_a_measured_run_goes_on_with_its_choice_though_the_clock_would_now_choose_another(tmp_path, monkeypatch):
-    tell(monkeypatch, fast_halves)
-    first = fit(dk.plan(measure=True), tmp_path, epochs=1)
-    tell(monkeypatch, fast_floats)
-    monkeypatch.setattr(measure, "_Search", None)
-    more = fit(dk.plan(measure=True), tmp_path, epochs=2)
-    assert (more.plan, more.resume, more.epochs) == (first.plan, "exact", 2)
-    assert dict(more.plan.reasons)["precision"] == "as measured when the run began"
-    assert more.measurements == first.measurements
-    assert "What was measured" in more.report.read_text()
-    assert fit(first.plan, tmp_path, epochs=2).measurements == first.measurements
-    assert "measure" not in json.loads((tmp_path / "config.json").read_text())["plan"]
 
 
 class Wrong(layers.Layer):
