@@ -57,7 +57,7 @@ class Candidate:
     def check(self, reference: Candidate) -> None:
         """Compile the model, and compare the loss of its first steps with the reference's."""
         steps = self.stride * math.ceil(CHECKED / self.stride)
-        _, self.loss = self._trial.run(steps)
+        self.loss = self._trial.loss(steps)
         if not math.isfinite(self.loss):
             self.out = f"refused: its loss is {self.loss}"
             return
@@ -75,14 +75,14 @@ class Candidate:
         """
         same_draws = (other.precision, other.jit_compile) == (self.plan.precision, self.plan.jit_compile)
         draws = 0 if same_draws or not self._trial.draws else REDRAWS
-        losses = [self._trial.run(steps, draw=draw)[1] for draw in range(draws + 1)]
+        losses = [self._trial.loss(steps, draw=draw) for draw in range(draws + 1)]
         halves = "16" in other.precision or "16" in self.plan.precision
         mean = statistics.fmean(losses)
         return mean, (HALVES if halves else CLOSE) * abs(mean) + 2 * (max(losses) - min(losses))
 
     def time(self, steps: int) -> None:
         """Time so many steps, once."""
-        self.seconds.append(self._trial.run(steps)[0])
+        self.seconds.append(self._trial.seconds(steps))
 
     def attempt(self, work: Callable[..., None], *arguments: Any) -> None:
         """Do something, and be out if it fails in whatever way: no candidate ends the run."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -62,8 +63,8 @@ class Trial:
         """Whether the model draws random numbers while it trains, as dropout does."""
         return bool(self._streams())
 
-    def run(self, steps: int, *, draw: int = 0) -> tuple[float, float]:
-        """Train from the initial weights; return the seconds a step took, and the mean loss of the steps.
+    def loss(self, steps: int, *, draw: int = 0) -> float:
+        """Train from the initial weights; return the mean loss of the steps.
 
         Args:
             steps: How many, a multiple of the plan's steps per execution.
@@ -72,38 +73,51 @@ class Trial:
         Raises:
             ValueError: The training step reports no loss.
         """
+        for stream in self._streams() if draw else []:
+            stream.assign(stream + draw)
+        return _loss(self._train(steps).logs)
+
+    def seconds(self, steps: int) -> float:
+        """Train from the initial weights; return the seconds that each of so many steps took.
+
+        One call is made before the clock starts: TensorFlow prepares a function anew for each new iterator, which
+        takes longer than a step and comes once in a whole training.
+        """
+        return self._train(steps + self.plan.steps_per_execution).seconds / steps
+
+    def _train(self, steps: int) -> _Watch:
         watch = _Watch()
         with self.plan:
-            for stream in self._streams() if draw else []:
-                stream.assign(stream + draw)
             try:
                 self._model.fit(
                     self._batches.repeat(), steps_per_epoch=steps, shuffle=False, callbacks=[watch], verbose=0
                 )
             finally:  # what the definition shares with other models is as it was, too
                 state.put(self._model, self._initial, "the trial")
-        return watch.seconds / steps, _loss(watch.logs)
+        return watch
 
     def _streams(self) -> list[Any]:
         return [variable for variable in self._model.non_trainable_variables if "seed_generator" in variable.path]
 
 
 class _Watch(keras.callbacks.Callback):
-    """Takes the time from the first step to the last one's results; not of what Keras prepares before."""
+    """Takes the time from the second call of the training function to the results of the last one."""
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Forget what was before."""
-        self._began: float | None = None
+        self._calls, self._began = 0, 0.0
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Start at the first step."""
-        if self._began is None:
+        """Start at the second call, when the devices are done with the first."""
+        self._calls += 1
+        if self._calls == 2:
+            state.value(min(self.model.trainable_variables, key=lambda variable: math.prod(variable.shape)))
             self._began = clock()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Stop when the numbers are there: the devices have nothing left to do."""
         self.logs = dict(logs or {})
-        self.seconds = clock() - (self._began or 0.0)
+        self.seconds = clock() - self._began
 
 
 def _input(batches: Any) -> Any:

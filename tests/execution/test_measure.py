@@ -20,16 +20,20 @@ class Told:
 
     draws = False
     milliseconds = staticmethod(lambda plan: 10.0)
-    loss = staticmethod(lambda plan, draw: 2.0)
+    losses = staticmethod(lambda plan, draw: 2.0)
     plans: list  # that were built, in order
 
     def __init__(self, net, feed, plan, compiled, batches):
         self.plan, self.left = plan, 1000
         self.plans.append(plan)
 
-    def run(self, steps, *, draw=0):
+    def seconds(self, steps):
         assert steps % self.plan.steps_per_execution == 0
-        return self.milliseconds(self.plan) / 1e3, self.loss(self.plan, draw)
+        return self.milliseconds(self.plan) / 1e3
+
+    def loss(self, steps, *, draw=0):
+        assert steps % self.plan.steps_per_execution == 0
+        return self.losses(self.plan, draw)
 
 
 @pytest.fixture(autouse=True)
@@ -153,7 +157,7 @@ def test_a_gpu_may_be_faster_without_its_default(told, monkeypatch):
 
 def test_another_loss_is_refused_however_fast(told):
     told.milliseconds = staticmethod(lambda plan: 1.0 if "16" in plan.precision else 10.0)
-    told.loss = staticmethod(lambda plan, draw: 2.06 if "16" in plan.precision else 2.0)
+    told.losses = staticmethod(lambda plan, draw: 2.06 if "16" in plan.precision else 2.0)
     plan, rows = settle(dk.plan(measure=True))
     assert plan.precision == "float32"
     assert verdicts(rows, "precision")["mixed_bfloat16"] == "refused: its loss is 2.06, and 2 with float32"
@@ -163,16 +167,16 @@ def test_another_loss_is_refused_however_fast(told):
 @pytest.mark.parametrize(("loss", "taken"), [(2.0001, True), (2.001, False)])
 def test_xla_and_steps_must_have_the_same_loss_but_for_rounding(told, loss, taken):
     told.milliseconds = staticmethod(lambda plan: 1.0 if plan.jit_compile else 10.0)
-    told.loss = staticmethod(lambda plan, draw: loss if plan.jit_compile else 2.0)
+    told.losses = staticmethod(lambda plan, draw: loss if plan.jit_compile else 2.0)
     assert settle(dk.plan(measure=True, precision="float32", deterministic=False))[0].jit_compile is taken
 
 
 def test_a_loss_may_differ_by_what_other_random_numbers_make_of_it(told):
     told.draws = True
     told.milliseconds = staticmethod(lambda plan: 1.0 if "16" in plan.precision else 10.0)
-    told.loss = staticmethod(lambda plan, draw: 2.2 if "16" in plan.precision else 2.0 + 0.05 * draw)
+    told.losses = staticmethod(lambda plan, draw: 2.2 if "16" in plan.precision else 2.0 + 0.05 * draw)
     assert settle(dk.plan(measure=True))[0].precision == "mixed_bfloat16"
-    told.loss = staticmethod(lambda plan, draw: 2.5 if "16" in plan.precision else 2.0 + 0.05 * draw)
+    told.losses = staticmethod(lambda plan, draw: 2.5 if "16" in plan.precision else 2.0 + 0.05 * draw)
     assert settle(dk.plan(measure=True))[0].precision == "float32"
 
 
@@ -182,14 +186,14 @@ def test_a_candidate_that_fails_is_a_row(told):
             raise MemoryError("\n  no room for 3 GiB\nmore")
         return 2.0
 
-    told.loss = staticmethod(loss)
+    told.losses = staticmethod(loss)
     plan, rows = settle(dk.plan(measure=True))
     assert plan.precision == "float32"
     assert verdicts(rows, "precision")["mixed_bfloat16"] == "failed: MemoryError: no room for 3 GiB"
 
 
 def test_where_all_fails_the_choices_stand(told):
-    told.loss = staticmethod(lambda plan, draw: float("nan"))
+    told.losses = staticmethod(lambda plan, draw: float("nan"))
     plan, rows = settle(dk.plan(measure=True))
     assert plan == dk.plan(steps_per_execution=12)
     assert verdicts(rows, "precision") == {

@@ -181,9 +181,8 @@ def test_a_trial_starts_anew_at_every_run_and_leaves_what_it_shares(monkeypatch)
     before = shared.get_weights()
     one = trial.Trial(net(shared), source, plan, compiled, trial.first_batches(source))
     assert one.draws
-    seconds, loss = one.run(2)
-    assert seconds == pytest.approx(0.003)
-    assert one.run(2)[1] == loss != one.run(2, draw=1)[1]
+    assert one.seconds(2) == pytest.approx(0.003)
+    assert one.loss(2) == one.loss(2) != one.loss(2, draw=1)
     for x, y in zip(before, shared.get_weights(), strict=True):
         np.testing.assert_array_equal(x, y)
 
