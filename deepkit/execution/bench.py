@@ -54,18 +54,15 @@ class Candidate:
         if self.plan.jit_compile and not self.trial.plan.jit_compile:
             self.out = f"not measured: {dict(self.trial.plan.reasons)['jit_compile']}"
 
-    def check(self, reference: Candidate) -> None:
-        """Compile the model, and compare the loss of its first steps with the reference's."""
-        steps = self.stride * math.ceil(CHECKED / self.stride)
+    def check(self, steps: int, reference: Candidate) -> None:
+        """Compile the model, and compare the mean loss of its first steps with the reference's."""
         self.loss = self._trial.loss(steps)
         if not math.isfinite(self.loss):
             self.out = f"refused: its loss is {self.loss}"
-            return
-        if reference is self:
-            return
-        expected, allowed = reference.expected(steps, self.plan)
-        if abs(self.loss - expected) > allowed:
-            self.out = f"refused: its loss is {self.loss:.5g}, and {expected:.5g} with {words(reference.value)}"
+        elif reference is not self:
+            expected, allowed = reference.expected(steps, self.plan)
+            if abs(self.loss - expected) > allowed:
+                self.out = f"refused: its loss is {self.loss:.5g}, and {expected:.5g} with {words(reference.value)}"
 
     def expected(self, steps: int, other: Plan) -> tuple[float, float]:
         """Return the loss that another plan should have, and how far from it it may be.
@@ -75,7 +72,8 @@ class Candidate:
         """
         same_draws = (other.precision, other.jit_compile) == (self.plan.precision, self.plan.jit_compile)
         draws = 0 if same_draws or not self._trial.draws else REDRAWS
-        losses = [self._trial.loss(steps, draw=draw) for draw in range(draws + 1)]
+        own = [] if self.loss is None else [self.loss]
+        losses = own + [self._trial.loss(steps, draw=draw) for draw in range(1, draws + 1)]
         halves = "16" in other.precision or "16" in self.plan.precision
         mean = statistics.fmean(losses)
         return mean, (HALVES if halves else CLOSE) * abs(mean) + 2 * (max(losses) - min(losses))
@@ -131,13 +129,15 @@ class Bench:
             candidates: Of one field, from the plainest on after the first.
             reference: The one of them whose loss the others must have.
         """
+        stride = max(candidate.plan.steps_per_execution for candidate in candidates)
+        checked = stride * math.ceil(CHECKED / stride)
         for candidate in [reference, *(each for each in candidates if each is not reference)]:
             if reference.out:
                 candidate.out = f"not compared: {words(reference.value)} {reference.out}"
                 continue
             candidate.attempt(candidate.start, self.trial)
             if not candidate.out:
-                candidate.attempt(candidate.check, reference)
+                candidate.attempt(candidate.check, checked, reference)
         _time(candidates)
         fit = _fit(candidates)
         best = fit[0] if fit else candidates[0]

@@ -161,7 +161,7 @@ class _Search:
         if not fields:
             return _closed(self._asked, "nothing was open")
         if self._verbose:
-            say(f"measuring {', '.join(fields)}, which can take a minute")
+            say(f"measuring {', '.join(fields)}, which can take a minute or two")
         if "steps_per_execution" in fields:
             self._best.plan = replace(self._best.plan, steps_per_execution=1)
         found = self._asked
