@@ -132,6 +132,8 @@ class Settings:
     """Devices to train on: auto, cpu, gpu or how many."""
     jit_compile: bool | Literal["auto"] = "auto"
     """Whether XLA compiles the training step."""
+    measure: bool = False
+    """Time precision, XLA and steps per call before training, and keep the fastest with the same loss."""
 
     def __post_init__(self) -> None:
         for name, least in (("seed", 0), ("seeds", 1), ("epochs", 1)):
@@ -157,7 +159,13 @@ class Settings:
         """Return the execution plan under these settings: what is "auto" is decided by the plan."""
         from deepkit.execution.plan import plan
 
-        return plan(devices=self.devices, precision=self.precision, jit_compile=self.jit_compile, seed=self.seed)
+        return plan(
+            devices=self.devices,
+            precision=self.precision,
+            jit_compile=self.jit_compile,
+            seed=self.seed,
+            measure=self.measure,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

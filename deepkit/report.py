@@ -24,7 +24,14 @@ if TYPE_CHECKING:
 QUICK = "smoke run, not a result"
 STAND_IN = "not comparable with the paper"
 PLACES = ("run_dir", "data_dir", "record")  # where things lie: never part of what was measured
-REPEATS = ("seed", "seeds", "devices", "jit_compile", "quick")  # how it was measured: not which experiment it is
+REPEATS = (
+    "seed",
+    "seeds",
+    "devices",
+    "jit_compile",
+    "measure",
+    "quick",
+)  # how it was measured: not which experiment it is
 
 
 @dataclass(frozen=True)

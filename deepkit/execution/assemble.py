@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
@@ -13,6 +13,9 @@ from deepkit import code
 from deepkit.execution import strategy
 from deepkit.execution.feed import Feed
 from deepkit.execution.plan import Plan
+
+if TYPE_CHECKING:
+    from deepkit.execution.measure import Measurement
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Assembled:
         loss: As code.
         metrics: As code.
         taken: Whether the model came compiled.
+        measured: What was measured to choose the plan.
     """
 
     model: keras.Model
@@ -36,6 +40,7 @@ class Assembled:
     loss: str
     metrics: tuple[str, ...]
     taken: bool = False
+    measured: tuple[Measurement, ...] = ()
 
 
 def assemble(net: Any, feed: Feed, plan: Plan, optimizer: Any, loss: Any, metrics: Any) -> Assembled:
@@ -144,11 +149,16 @@ def _fitting(plan: Plan, model: keras.Model, feed: Feed) -> Plan:
     if plan.jit_compile and without:
         plan = plan.but(f"{without[0]} has no form that XLA can compile", jit_compile=False)
     if plan.steps_per_execution > 1 and feed.steps:
-        fits = max(n for n in range(1, plan.steps_per_execution + 1) if feed.steps % n == 0)
+        fits = fitting_steps(plan.steps_per_execution, feed.steps)
         if fits < plan.steps_per_execution:
             reason = f"{plan.steps_per_execution} does not divide the {feed.steps} steps of an epoch, {fits} does"
             plan = plan.but(reason, steps_per_execution=fits)
     return plan
+
+
+def fitting_steps(most: int, steps: int, of: int = 1) -> int:
+    """Return the largest number up to `most` that divides the steps of an epoch; a multiple of `of`, which does."""
+    return max(n for n in range(of, most + 1, of) if steps % n == 0)
 
 
 def _taken(model: keras.Model, plan: Plan, given: dict[str, Any]) -> Assembled:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import keras
+
+from deepkit.execution import devices as _devices
 
 Auto = Literal["auto"]
 _POLICIES = ("float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
@@ -125,6 +128,41 @@ def seed(wanted: Any) -> tuple[int | None, str]:
     if not isinstance(wanted, int) or isinstance(wanted, bool) or not 0 <= wanted < 2**32:
         raise ValueError(f"seed={wanted!r}: expected a whole number from 0 to 2**32 - 1, or None\n  try seed=0")
     return wanted, "Python, NumPy, Keras and TensorFlow start from it at each entering"
+
+
+def undecided(wanted: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return which of the fields that can be measured were left to deepkit; a global policy counts as given."""
+    given = {"precision"} if keras.config.dtype_policy().name != "float32" else set()
+    return tuple(name for name, value in wanted.items() if value == "auto" and name not in given)
+
+
+def measuring(wanted: Any, left: tuple[str, ...], devices: tuple[str, ...], deterministic: bool) -> tuple[bool, str]:
+    """Return whether `dk.fit` is to measure, and what of it is open."""
+    if not isinstance(wanted, bool):
+        raise ValueError(f"measure={wanted!r}: expected True or False\n  try measure=True")
+    if not wanted:
+        return False, "the choices above hold as they are"
+    why_not = {name: forbidden(name, devices, deterministic) for name in left}
+    timed = [name for name, why in why_not.items() if why is None]
+    if not left:
+        return True, "nothing is open, as everything that could be measured was given"
+    said = f"open: dk.fit times {_listed(timed)} before it trains" if timed else "nothing is open"
+    return True, "; ".join([said, *(f"not {name}: {why}" for name, why in why_not.items() if why)])
+
+
+def forbidden(name: str, devices: tuple[str, ...], deterministic: bool) -> str | None:
+    """Return why a field has one possible value only, so that there is nothing to measure; or None."""
+    if name != "precision" and len(devices) > 1:
+        return (xla("auto", devices, False) if name == "jit_compile" else steps("auto", devices))[1]
+    if name == "jit_compile" and deterministic:
+        return "the plan is deterministic, and Keras compiles with XLA only without it"
+    if name == "jit_compile" and _devices.repeats_bits():
+        return "an earlier plan made this process deterministic, where Keras does not compile with XLA"
+    return None
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _check_switch(name: str, wanted: Any) -> None:

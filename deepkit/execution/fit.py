@@ -9,7 +9,7 @@ import platform
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,12 @@ import keras
 
 import deepkit
 from deepkit._console import say
-from deepkit.execution import files, report, state
+from deepkit.execution import files, measure, report, state
 from deepkit.execution.assemble import Assembled, assemble
 from deepkit.execution.errors import CheckpointError
 from deepkit.execution.feed import Feed
 from deepkit.execution.feed import feed as make_feed
+from deepkit.execution.measure import Measurement
 from deepkit.execution.plan import Plan, current
 from deepkit.execution.plan import plan as make_plan
 from deepkit.execution.run_dir import RunDir
@@ -43,6 +44,7 @@ class Run:
         resume: `"exact"`, or why going on after a stop is not.
         seconds: Of training and validation, over all calls.
         epochs: Epochs done, over all calls.
+        measurements: What was timed to choose the plan, where it was to be measured, also by an earlier call.
     """
 
     model: keras.Model
@@ -53,6 +55,7 @@ class Run:
     resume: str
     seconds: float
     epochs: int
+    measurements: tuple[Measurement, ...] = ()
 
     def __repr__(self) -> str:
         last = ", ".join(f"{name}={values[-1]:.4g}" for name, values in self.history.items() if values)
@@ -118,15 +121,23 @@ def fit(
     verbose = _verbosity() if verbose == "auto" else verbose
     plan = plan or current() or make_plan()
     feed = make_feed(data, validation_data, batch_size, plan)
+    folder = None if run_dir is None else RunDir(run_dir)
+    compiled = {"optimizer": optimizer, "loss": loss, "metrics": metrics}
+    measured: tuple[Measurement, ...] = ()
     with contextlib.ExitStack() as stack:
         stack.enter_context(plan)
-        parts = assemble(net, feed, plan, optimizer, loss, metrics)
+        if plan.measure:
+            held = folder and stack.enter_context(folder.held())  # it knows whether the run has begun
+            plan, measured = measure.settle(net, feed, plan, compiled, held, verbose)
+            stack.enter_context(plan)  # and with it the seed starts anew
+        parts = replace(assemble(net, feed, plan, **compiled), measured=measured)
         if verbose:
             _introduce(parts)
-        if run_dir is None:
+        if folder is None:
             last = train(parts.model, feed, epochs, None, callbacks, verbose)
             return _run(parts, last, None, "not kept: no run_dir was given")
-        folder = stack.enter_context(RunDir(run_dir).held())
+        if not folder.is_held:
+            stack.enter_context(folder.held())
         return _kept_run(parts, feed, epochs, folder, list(callbacks), verbose)
 
 
@@ -135,6 +146,7 @@ def _kept_run(
 ) -> Run:
     """Train in a run directory: begin, go on, or hand back what is finished."""
     folder.settle_config(_config(parts, feed, callbacks))
+    parts = replace(parts, measured=measure.load(folder))
     resume = _exactness(parts.plan, feed, callbacks, folder.versions_changed(_versions()))
     result = folder.result()
     if result and (result["stopped"] or epochs <= result["epochs"]):
@@ -193,18 +205,20 @@ def _saved_run(parts: Assembled, feed: Feed, folder: RunDir, result: dict[str, A
 def _run(parts: Assembled, last: State, folder: RunDir | None, resume: str) -> Run:
     report = folder.report if folder is not None and folder.report.exists() else None
     path = None if folder is None else folder.path
-    return Run(parts.model, last.history, parts.plan, path, report, resume, sum(last.seconds), last.epoch)
+    seconds = sum(last.seconds)
+    return Run(parts.model, last.history, parts.plan, path, report, resume, seconds, last.epoch, parts.measured)
 
 
 def _config(parts: Assembled, feed: Feed, callbacks: list[Any]) -> dict[str, Any]:
     """Return what a run is, in plain values: two calls with the same config are the same run."""
+    plan = {name: value for name, value in parts.plan.choices().items() if name != "measure"}
     return {
         "definition": parts.definition,
         "optimizer": _optimizer(parts, callbacks),
         "loss": parts.loss,
         "metrics": list(parts.metrics),
         "data": {"origin": feed.origin, "fingerprint": feed.fingerprint},
-        "plan": parts.plan.choices() | {"devices": list(parts.plan.devices)},
+        "plan": plan | {"devices": list(parts.plan.devices)},
         "callbacks": [type(callback).__name__ for callback in callbacks],
         "versions": _versions(),
     }

@@ -44,6 +44,8 @@ class Plan:
         memory_growth: Whether GPUs take memory as needed; None without GPUs.
         seed: Seed of everything random, or None.
         deterministic: Whether the same seed gives the same bits.
+        measure: Whether `dk.fit` times what is undecided before it trains.
+        undecided: The fields that it may time, as they were left to deepkit.
         reasons: Why, in words, by field.
 
     Examples:
@@ -62,6 +64,8 @@ class Plan:
     memory_growth: bool | None
     seed: int | None
     deterministic: bool
+    measure: bool = False
+    undecided: tuple[str, ...] = ()
     reasons: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)
 
     def explain(self) -> str:
@@ -77,7 +81,8 @@ class Plan:
 
     def choices(self) -> dict[str, Any]:
         """Return the choices by field, as plain values."""
-        return {item.name: getattr(self, item.name) for item in fields(self) if item.name != "reasons"}
+        apart = ("undecided", "reasons")
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.name not in apart}
 
     def but(self, reason: str, **changes: Any) -> Plan:
         """Return this plan with some choices changed for one reason."""
@@ -123,6 +128,7 @@ def plan(
     steps_per_execution: int | Literal["auto"] = "auto",
     seed: int | None = 0,
     deterministic: bool | Literal["auto"] = "auto",
+    measure: bool = False,
 ) -> Plan:
     """Decide how to execute, with a reason for each choice; nothing is started before the plan is entered.
 
@@ -135,6 +141,8 @@ def plan(
         steps_per_execution: Training steps in one call of the compiled function.
         seed: Seed of everything random; None for none.
         deterministic: Whether the same seed gives the same bits. It holds for the rest of the process.
+        measure: Whether `dk.fit` times precision, XLA and steps per execution on the real model and data before it
+            trains, and keeps the fastest with the same loss. What is given here is not measured.
 
     Returns:
         The plan, to be printed, entered with `with`, or given to `dk.fit`.
@@ -158,6 +166,10 @@ def plan(
     chosen["steps_per_execution"] = choices.steps(steps_per_execution, names)
     chosen["memory_growth"] = _memory(names)
     chosen["seed"] = choices.seed(seed)
+    wanted = {"precision": precision, "jit_compile": jit_compile, "steps_per_execution": steps_per_execution}
+    left = choices.undecided(wanted)
+    chosen["measure"] = choices.measuring(measure, left, names, chosen["deterministic"][0])
+    chosen["undecided"] = left if measure else (), ""
     values = {name: value for name, (value, _) in chosen.items()}
     return Plan(**values, reasons=tuple((name, reason) for name, (_, reason) in chosen.items()))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepkit import machine
-from deepkit.execution import files
+from deepkit.execution import files, measure
 from deepkit.execution.assemble import Assembled
 from deepkit.execution.feed import Feed
 from deepkit.execution.state import State
@@ -96,6 +96,7 @@ def _page(parts: Assembled, feed: Feed, last: State, resume: str, images: dict[s
         _table(_facts(parts, feed, resume)),
         "<h2>The plan, and why</h2>",
         _table([(field, f"{choice}: {why}" if why else choice) for field, choice, why in parts.plan.rows()]),
+        _measured(parts),
         f"<h2>The definition</h2><pre>{_text(parts.definition)}</pre>",
         f"<h2>The layers</h2><pre>{_text(_summary(model))}</pre>",
     ]
@@ -107,6 +108,15 @@ def _page(parts: Assembled, feed: Feed, last: State, resume: str, images: dict[s
         "</body></html>\n",
     ]
     return "".join(page)
+
+
+def _measured(parts: Assembled) -> str:
+    """Return the table of what was measured, or nothing."""
+    if not parts.measured:
+        return ""
+    head = "".join(f"<th>{_text(name)}</th>" for name in measure.HEADINGS)
+    rows = ("".join(f"<td>{_text(cell)}</td>" for cell in row.cells()) for row in parts.measured)
+    return f"<h2>What was measured</h2><table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
 
 
 def _facts(parts: Assembled, feed: Feed, resume: str) -> list[tuple[str, str]]:

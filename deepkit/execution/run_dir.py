@@ -35,6 +35,7 @@ class RunDir:
         self.path = Path(path).expanduser()
         self.model = self.path / "model.keras"
         self.report = self.path / "report.html"
+        self.is_held = False
 
     @contextlib.contextmanager
     def held(self) -> Iterator[RunDir]:
@@ -56,7 +57,11 @@ class RunDir:
                 (self.path / ".writable").unlink()
             except OSError as error:
                 raise self._unusable(error) from error
-            yield self
+            self.is_held = True
+            try:
+                yield self
+            finally:
+                self.is_held = False
 
     def _unusable(self, error: OSError) -> RunDirError:
         return RunDirError(
@@ -86,11 +91,10 @@ class RunDir:
             RunDirError: The run that is here has another config; the message shows the difference field by field.
         """
         config = json.loads(json.dumps(config))
-        path = self.path / "config.json"
-        if not path.exists():
+        if not (self.path / "config.json").exists():
             self.write("config.json", json.dumps(config, indent=2) + "\n")
             return
-        there = self._json(path)
+        there = self.config()
         changed = [key for key in (*there, *config) if there.get(key) != config.get(key) and key not in _REMARKS]
         if changed:
             shown = "\n".join(_difference(key, there.get(key), config.get(key)) for key in dict.fromkeys(changed))
@@ -99,9 +103,14 @@ class RunDir:
                 "  try another run_dir, or the settings of the run that is there"
             )
 
+    def config(self) -> dict[str, Any]:
+        """Return the config of the run that is here; an empty one where none has begun."""
+        path = self.path / "config.json"
+        return self._json(path) if path.exists() else {}
+
     def versions_changed(self, versions: Mapping[str, str]) -> str | None:
         """Return which versions differ from those the run began with, in words."""
-        there = self._json(self.path / "config.json").get("versions", {})
+        there = self.config().get("versions", {})
         changed = [f"{name} {there[name]} -> {now}" for name, now in versions.items() if there.get(name, now) != now]
         return ", ".join(changed) or None
 

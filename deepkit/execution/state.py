@@ -81,14 +81,14 @@ def make_variables(model: keras.Model, inputs: Any) -> None:
 
 def take(model: keras.Model) -> Variables:
     """Return copies of all variables."""
-    return {name: [(v.path, _copy(v)) for v in variables] for name, variables in groups(model).items()}
+    return {name: [(v.path, value(v)) for v in variables] for name, variables in groups(model).items()}
 
 
-def _copy(variable: Any) -> np.ndarray:
-    """Return a variable's value; one that lives on several devices is read as the one value they agree on."""
-    value = variable.value
-    read = getattr(value, "read_value", None)
-    return np.array(keras.ops.convert_to_numpy(read() if read else value))
+def value(variable: Any) -> np.ndarray:
+    """Return a copy of a variable's value; one that lives on several devices is read as the one value they agree on."""
+    held = variable.value
+    read = getattr(held, "read_value", None)
+    return np.array(keras.ops.convert_to_numpy(read() if read else held))
 
 
 def put(model: keras.Model, kept: Variables, source: str) -> None:

@@ -23,6 +23,7 @@ def test_auto_on_a_machine_without_gpus(no_gpu):
         "memory_growth": None,
         "seed": 0,
         "deterministic": True,
+        "measure": False,
     }
 
 
@@ -123,6 +124,7 @@ def test_the_seed_starts_at_each_entering():
         ({"deterministic": "no"}, "deterministic='no': expected 'auto', True or False"),
         ({"steps_per_execution": 0}, "expected 'auto' or a whole number from 1"),
         ({"seed": -1}, "seed=-1: expected a whole number"),
+        ({"measure": "yes"}, "measure='yes': expected True or False"),
     ],
 )
 def test_wrong_arguments_say_what_is_expected(arguments, said):

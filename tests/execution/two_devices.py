@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 import deepkit as dk
+from deepkit.execution import bench
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -47,10 +48,26 @@ def refused(what, text):
     assert "\n  try " in str(caught.value)
 
 
+def only_precision_is_measured():
+    x, y = np.random.default_rng(0).random((96, 4)).astype("float32"), np.arange(96) % 2
+    plan = dk.plan(devices=TWO, measure=True)
+    bench.ROUNDS, bench.MOST_STEPS = 2, 1
+    run = dk.fit(dk.Sequential([dk.Classifier(2)]), (x, y), batch_size=16, plan=plan, verbose=0)
+    assert [(row.field, row.value) for row in run.measurements] == [
+        ("jit_compile", ""),
+        ("steps_per_execution", ""),
+        ("precision", "float32"),
+        ("precision", "mixed_bfloat16"),
+    ]
+    assert all(row.loss for row in run.measurements[2:])
+    assert (run.plan.steps_per_execution, run.plan.jit_compile) == (1, False)
+
+
 if __name__ == "__main__":
     equal(keras.optimizers.SGD(0.1))
     equal(keras.optimizers.Adam(0.01))
     saved_equals_memory(sys.argv[1])
+    only_precision_is_measured()
     refused(lambda: train(TWO, keras.optimizers.Adam(use_ema=True)), "use_ema=True over 2 devices")
     refused(lambda: train(TWO, keras.optimizers.Adam(clipnorm=1.0)), "clipnorm=1.0 over 2 devices")
     refused(lambda: dk.plan(devices=TWO, jit_compile=True), "XLA cannot compile the exchange between them")
