@@ -16,7 +16,7 @@ from deepkit._pattern.expand import Step, expand
 from deepkit.block import Input, Sequential
 from deepkit.blocks.dense import MLP
 from deepkit.blocks.heads import Classifier
-from deepkit.element import Block, Entry, Objective
+from deepkit.element import Block, Entries, Entry, Objective
 from deepkit.layers import L2Pooling, LocalResponseNormalization
 from deepkit.scope import DefinitionError, Scope
 from deepkit.template import as_element
@@ -71,7 +71,7 @@ class Pattern(Block):
         """Add the layers in order."""
         return scope.apply(x, self.layers)
 
-    def entry(self) -> Entry | None:
+    def entry(self) -> Entry | Entries | None:
         """Return what an `INPUT32x32x3` fixes."""
         return self.layers[0].entry()
 

@@ -40,7 +40,7 @@ def test_the_order_of_branches_counts():
         ("subtract", lambda a, b: a - b),
         (layers.Dot(axes=1, normalize=True), lambda a, b: cosine(a, b)),
     ],
-    ids=str,
+    ids=["add", "multiply", "average", "maximum", "minimum", "subtract", "layer"],
 )
 def test_merges(merge, expected):
     model = dk.Parallel({"whole": [], "half": layers.Rescaling(0.5, offset=1.0)}, merge=merge).build((4,))
