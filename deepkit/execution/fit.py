@@ -81,7 +81,8 @@ def fit(
 
     A definition is built for the shape of the data and compiled under the plan. With a `run_dir` every epoch is
     kept, and the same call goes on where it was stopped, by Ctrl-C or a crash; a finished run goes on when it is
-    asked for more epochs. The folder gets the config, the history, the model and a report.
+    asked for more epochs. The folder gets the config, the history, the model and a report. Under a plan that is to
+    measure, the candidates are timed first, unless the run has begun already.
 
     Args:
         net: A definition such as `dk.Sequential([...])`, or a compiled `keras.Model`.
