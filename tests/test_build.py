@@ -26,7 +26,7 @@ def file(tmp_path, monkeypatch):
 
 def test_says_what_was_built(file, capsys):
     assert cli.main(["build", file]) == 0
-    assert capsys.readouterr().out == "small: 649 parameters in 9 layers\n"
+    assert capsys.readouterr().out == "small: 647 parameters in 10 layers\n"
 
 
 def test_the_summary_shows_definition_layers_and_parameters(file, capsys):
@@ -34,7 +34,7 @@ def test_the_summary_shows_definition_layers_and_parameters(file, capsys):
     shown = capsys.readouterr().out
     assert repr(NET) in shown
     assert "conv_stack.conv_block1.conv" in shown
-    assert shown.endswith("649 parameters, 633 of them trainable\n")
+    assert shown.endswith("647 parameters, 631 of them trainable\n")
 
 
 def test_the_same_seed_saves_the_same_weights(file, tmp_path):
@@ -48,7 +48,7 @@ def test_the_same_seed_saves_the_same_weights(file, tmp_path):
 def test_draws_and_exports(file, tmp_path, capsys):
     words = ["--diagram", "pictures/small.svg", "--export", "saved_model", "--output", "served"]
     assert cli.main(["build", file, *words]) == 0
-    assert "649 parameters" in (tmp_path / "pictures/small.svg").read_text()
+    assert "647 parameters" in (tmp_path / "pictures/small.svg").read_text()
     assert (tmp_path / "served/saved_model.pb").exists()
     shown = capsys.readouterr().out
     assert "diagram: pictures/small.svg\n" in shown
