@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from deepkit.execution.errors import CheckpointError, DivergedError, ExportError, RunDirError
     from deepkit.execution.export import Exported
     from deepkit.execution.fit import Run, fit
+    from deepkit.execution.measure import Measurement
     from deepkit.execution.plan import Plan, plan
 
 _HOMES = {
@@ -21,9 +22,13 @@ _HOMES = {
     "RunDirError": "errors",
     "ExportError": "errors",
     "Exported": "export",
+    "Measurement": "measure",
 }
 
-__all__ = ["plan", "Plan", "fit", "Run", "CheckpointError", "DivergedError", "RunDirError", "Exported", "ExportError"]
+__all__ = [
+    "plan", "Plan", "fit", "Run", "Measurement", "Exported",
+    "CheckpointError", "DivergedError", "RunDirError", "ExportError",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> object:
