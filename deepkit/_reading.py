@@ -5,20 +5,22 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, Field, fields
+from dataclasses import Field, fields
 from typing import Any
 
 import keras
 
 from deepkit import code
 from deepkit.block import Sequential
-from deepkit.element import Block
+from deepkit.element import Block, check_arguments, is_required
 from deepkit.names import OBJECTS, find
 from deepkit.scope import DefinitionError, first_line
 from deepkit.template import Fixed, as_element
 
 _DEEPEST = 60
 _LARGEST = 2**31 - 1
+_WORDS = {"None": "null", "none": "null", "True": "true", "False": "false"}
+_WORDS |= dict.fromkeys(("yes", "Yes", "on", "On"), "true") | dict.fromkeys(("no", "No", "off", "Off"), "false")
 _FILES = ("vocabulary", "idf_weights")  # which Keras takes as the path of a file too
 
 
@@ -32,7 +34,15 @@ class Reader:
         if isinstance(value, list | tuple):
             return Sequential([self.element(item, f"{path}[{i}]") for i, item in enumerate(value)])
         tags = [key for key in ("block", "layer") if isinstance(value, Mapping) and key in value]
-        if len(tags) != 1:
+        if len(tags) == 2:
+            raise _error("this has both `block:` and `layer:`; it can be one of them", path)
+        if isinstance(value, Mapping) and not tags:
+            near = [key for key in value if difflib.get_close_matches(str(key), ("block", "layer"), n=1)]
+            meant = f"; did you mean `block:` or `layer:` by {near[0]!r}?" if near else ""
+            raise _error(
+                f"expected `block:` or `layer:` among the keys, received {', '.join(map(str, value))}{meant}", path
+            )
+        if not tags:
             raise _error(
                 f"expected a mapping with `block:` or `layer:`, or a list of them, received {_short(value)}", path
             )
@@ -43,8 +53,12 @@ class Reader:
         cls = find(value["block"], "block", _dot(path, "block"))
         known = {item.name: item for item in fields(cls)}
         given = {key: item for key, item in value.items() if key != "block"}
-        required = [n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING]
-        _check_keys(cls, given, known, required, path)
+        for key in given:
+            try:
+                check_arguments(cls, (), {str(key): None})
+            except DefinitionError as error:
+                raise _error(error.problem, _dot(path, str(key))) from error
+        _check_keys(cls, given, known, [name for name, item in known.items() if is_required(item)], path)
         return _made(cls, {k: self.field(v, known[k], _dot(path, k)) for k, v in given.items()}, path)
 
     def field(self, value: Any, item: Field[Any], path: str) -> Any:
@@ -96,6 +110,8 @@ class Reader:
         given = {key: item for key, item in value.items() if key != kind}
         required = [("wrapped" if k == "layer" else k) for k, p in known.items() if p.default is p.empty]
         _check_keys(cls, given, written, required, path)
+        flags = {key: item for key, item in given.items() if key in known}
+        _checked_flags(cls, flags, path)
         made = {key: _function(self.value(item, _dot(path, key))) for key, item in given.items()}
         for key in _FILES:
             if isinstance(made.get(key), str):
@@ -125,9 +141,22 @@ class Reader:
                 return self.object(value, kind, path)
         if "block" in value:
             return self.block(value, path)
-        raise _error(
-            f"expected a value or one of {', '.join(f'`{kind}:`' for kind in OBJECTS)}, received a mapping", path
-        )
+        kinds = ", ".join(f"`{kind}:`" for kind in OBJECTS)
+        mend = "{regularizer: L2, l2: 1e-4}, or {layer: ReLU}"
+        raise _error(f"expected a value, or a mapping with one of {kinds}; received {_short(value)}", path, mend)
+
+
+def _checked_flags(cls: type, given: Mapping[str, Any], path: str) -> None:
+    for key, value in given.items():
+        try:
+            code.check_flags(cls, {key: value}, cls.__name__)
+        except ValueError as error:
+            raise _error(str(error), _dot(path, key), _in_yaml(value)) from error
+
+
+def _in_yaml(value: Any) -> str:
+    """Return how YAML writes what was meant by a word of Python's or of older YAML's."""
+    return _WORDS.get(value, "") if isinstance(value, str) else ""
 
 
 def _function(value: Any) -> Any:
@@ -141,11 +170,11 @@ def _made(cls: Callable[..., Any], given: Mapping[str, Any], path: str) -> Any:
     arguments = {"layer" if key == "wrapped" else key: value for key, value in given.items()}
     try:
         return cls(**arguments)
-    except DefinitionError as error:
-        raise _error(error.problem, _dot(path, _culprit(cls, arguments, error.problem)), error.mend) from error
     except Exception as error:  # Keras raises many kinds here; all mean that a value is wrong
-        text = first_line(error)
-        raise _error(text, _dot(path, _culprit(cls, arguments, text))) from error
+        text = error.problem if isinstance(error, DefinitionError) else first_line(error)
+        wrong = _culprit(cls, arguments, text)
+        mend = _in_yaml(arguments.get(wrong)) or (error.mend if isinstance(error, DefinitionError) else "")
+        raise _error(text, _dot(path, wrong), mend) from error
 
 
 def _culprit(cls: Callable[..., Any], arguments: Mapping[str, Any], problem: str) -> str:

@@ -32,7 +32,9 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.events.AliasEvent):
             event = self.peek_event()
-            raise yaml.MarkedYAMLError(problem=f"*{event.anchor} repeats another part", problem_mark=event.start_mark)
+            raise yaml.MarkedYAMLError(
+                problem=f"*{event.anchor}: anchors and aliases are not allowed", problem_mark=event.start_mark
+            )
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:

@@ -29,6 +29,8 @@ class Options:
     """Print the definition, the layers and the parameters."""
     diagram: Path | None = None
     """Draw the model into this file: .svg, .png or .pdf."""
+    depth: int | None = None
+    """How many levels of blocks the diagram opens; by default as many as stay readable."""
     save: Path | None = None
     """Save the model, untrained, into this .keras file."""
     export: Literal["saved_model", "onnx", "litert"] | None = None
@@ -48,6 +50,10 @@ def run(options: Options) -> int:
 
     if options.save is not None and options.save.suffix != ".keras":
         raise ValueError(f"--save: expected a file that ends in .keras, received {options.save}")
+    if options.diagram is not None:
+        from deepkit.visualize.figures import file_format
+
+        file_format(options.diagram)
     if options.output is not None and options.export is None:
         raise ValueError("--output is where an export goes\n  try --export saved_model, onnx or litert with it")
     definition = load(options.file)
@@ -104,7 +110,7 @@ def _write(model: keras.Model, options: Options) -> None:
     if options.diagram is not None:
         from deepkit import visualize
 
-        visualize.diagram(model, options.diagram)
+        visualize.diagram(model, options.diagram, depth=options.depth)
         say(f"diagram: {options.diagram}")
     if options.save is not None:
         from deepkit.execution import files

@@ -39,7 +39,8 @@ class Arguments(Mapping[str, Any]):
             if key in taken:
                 raise ValueError(f"{owner}: {key!r} is an argument of the block itself; say {key}= there")
             if key not in known:
-                raise ValueError(f"{owner}: keras.layers.{layer.__name__} takes no {key!r}{_close(key, known)}")
+                raise ValueError(f"{owner}: keras.layers.{layer.__name__} takes no {key!r}{close(key, known)}")
+        check_flags(layer, given, owner)
         self.json = to_json(dict(given))
 
     def fresh(self) -> dict[str, Any]:
@@ -66,6 +67,14 @@ class Arguments(Mapping[str, Any]):
     def __repr__(self) -> str:
         items = json.loads(self.json).items()
         return "{" + ", ".join(f"{quoted(key)}: {value_code(value)}" for key, value in items) + "}"
+
+
+def check_flags(cls: type, given: Mapping[str, Any], owner: str) -> None:
+    """Raise where an argument that is on or off is given something else, which Keras would take for on."""
+    signature = parameters(cls)
+    for key, value in given.items():
+        if isinstance(signature[key].default, bool) and not isinstance(value, bool | None):
+            raise ValueError(f"{owner}: {key} must be True or False, received {value!r}")
 
 
 def to_json(value: Any) -> str:
@@ -180,7 +189,7 @@ def snake(name: str) -> str:
 
 def per_axis(cls: type, key: str, value: Any) -> Any:
     """Return a size as people write it: one number where it is the same on each axis of a 1-D, 2-D or 3-D layer."""
-    ranked = cls.__name__.endswith(("1D", "2D", "3D"))
+    ranked = re.search(r"[123]D(Transpose)?$", cls.__name__) is not None
     if ranked and key in _PER_AXIS and isinstance(value, list) and len(set(map(str, value))) == 1:
         return value[0]
     return value
@@ -264,6 +273,7 @@ def _indent(text: str) -> str:
     return text.replace("\n", "\n    ")
 
 
-def _close(key: str, known: set[str]) -> str:
+def close(key: str, known: set[str]) -> str:
+    """Say which of the known names was meant, or which there are."""
     near = difflib.get_close_matches(key, sorted(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else f"; it takes {', '.join(sorted(known))}"

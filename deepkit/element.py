@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import sys
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from abc import ABCMeta, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
 
 import keras
 
 from deepkit import code
 from deepkit.scope import Build, DefinitionError, Scope, check_name
+
+# what the mappings of arguments are passed on to
+_MAPPINGS = {
+    "conv": keras.layers.Conv2D,
+    "pointwise": keras.layers.Conv2D,
+    "depthwise": keras.layers.DepthwiseConv2D,
+    "dense": keras.layers.Dense,
+}
 
 
 @dataclass(frozen=True)
@@ -28,8 +37,17 @@ class Objective:
     metrics: Any = ()
 
 
+class _Checked(ABCMeta):
+    """Makes a misspelt argument an error that says what was meant."""
+
+    def __call__(cls, /, *args: Any, **kwargs: Any) -> Any:
+        """Check the arguments, and make the value."""
+        check_arguments(cls, args, kwargs)
+        return super().__call__(*args, **kwargs)
+
+
 @dataclass(frozen=True, repr=False)
-class Block(ABC):
+class Block(metaclass=_Checked):
     """A definition: a frozen value that describes layers and holds no weights.
 
     Blocks compare equal when they say the same, hash, and print as the code that makes them. `build` makes a
@@ -133,14 +151,19 @@ class Block(ABC):
         return None
 
     def __repr__(self) -> str:
-        positional, named = [], {}
+        positional: list[str] = []
+        named: dict[str, str] = {}
+        left_out = False
         for item in fields(self):
             value = getattr(self, item.name)
-            required = item.default is MISSING and item.default_factory is MISSING
-            if required and not item.kw_only:
-                positional.append(_code(value, body=item.metadata.get("body")))
-            elif item.name != "name" and (required or value != _default(item)):
+            if item.name == "name":
+                continue
+            if not is_required(item) and value == _default(item):
+                left_out = True
+            elif item.kw_only or left_out:
                 named[item.name] = _code(value, body=item.metadata.get("body"))
+            else:
+                positional.append(_code(value, body=item.metadata.get("body")))
         if self.name:
             named["name"] = code.quoted(self.name)
         return code.call(f"dk.{type(self).__name__}", positional, named)
@@ -159,7 +182,7 @@ class Entry:
         """Return this entry, checked against a shape given to `build`."""
         if tuple(shape) != self.shape:
             raise DefinitionError(
-                f"build received input_shape={tuple(shape)}, but the first element fixes {self.shape}",
+                f"build received input_shape={tuple(shape)}, but the definition fixes {self.shape}",
                 code=repr(owner),
                 mend="leaving input_shape out",
             )
@@ -234,6 +257,40 @@ def _deep_recursion(layers: int) -> Iterator[None]:
         yield
     finally:
         sys.setrecursionlimit(before)
+
+
+def check_arguments(cls: type, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Raise where a block does not take what it is given.
+
+    Raises:
+        DefinitionError: An argument is misspelt, belongs to the Keras layer, or is given by position.
+    """
+    known = _arguments(cls)
+    for key in kwargs:
+        if key not in known:
+            raise DefinitionError(f"{cls.__name__} takes no {key!r}{_meant(key, known)}")
+    by_position = [name for name, item in known.items() if not item.kw_only]
+    if len(args) > len(by_position):
+        taken = f"{', '.join(by_position) or 'nothing'} by position, received {len(args)} values"
+        raise DefinitionError(f"{cls.__name__} takes {taken}", mend="a list, or names for the others")
+
+
+def is_required(item: Field[Any]) -> bool:
+    """Tell whether an argument has no default."""
+    return item.default is MISSING and item.default_factory is MISSING
+
+
+@functools.cache
+def _arguments(cls: type) -> dict[str, Field[Any]]:
+    return {item.name: item for item in fields(cls)}
+
+
+def _meant(key: str, known: Mapping[str, Any]) -> str:
+    """Say where an argument belongs, or what it may be a slip of."""
+    for name, layer in _MAPPINGS.items():
+        if name in known and key in code.parameters(layer):
+            return f", which is an argument of the Keras layer; say {name}={{{code.quoted(key)}: ...}}"
+    return code.close(key, set(known))
 
 
 def _default(item: Any) -> Any:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import keras
+
 from deepkit import code
 from deepkit.block import Input, Sequential
 from deepkit.element import Block, Entries, Entry, Objective, body_code
@@ -162,6 +164,10 @@ def _checked_nodes(given: Any, inputs: Mapping[str, Input]) -> dict[str, tuple[A
         if not isinstance(node, list | tuple) or len(node) != 2:
             raise DefinitionError(
                 f"Functional: nodes[{name!r}] must be (source, body), received {node!r}", mend=_EXAMPLE
+            )
+        if isinstance(node[0], Block | keras.layers.Layer):
+            raise DefinitionError(
+                f"Functional: nodes[{name!r}] must be (source, body), and received the body first", mend=_EXAMPLE
             )
         source = _checked_source(name, node[0], [*inputs, *nodes], list(given))
         nodes[name] = (source, as_body(node[1], f"Functional: nodes[{name!r}]"))

@@ -216,9 +216,9 @@ def shape_text(x: Any) -> str:
 def check_name(name: str | None, owner: str) -> None:
     """Raise unless `name` may be part of a layer's name."""
     if name is not None and not (isinstance(name, str) and _NAME.fullmatch(name)):
+        better = re.sub(r"[^A-Za-z0-9_-]+", "_", str(name)).strip("_") or "block"
         raise DefinitionError(
-            f"{owner}: name must be letters, digits, '_' or '-', received {name!r}",
-            mend="dots are added between the names of nested blocks by themselves",
+            f"{owner}: name must be letters, digits, '_' or '-', received {name!r}", mend=f"name={better!r}"
         )
 
 

@@ -124,6 +124,8 @@ def load(path: str | os.PathLike[str]) -> Block:
         True
     """
     source = Path(path)
+    if "\n" in str(path):
+        raise DefinitionError("load takes the path of a file, received a text of several lines")
     with source.open("rb") as file:
         raw = file.read(_yaml.MOST_BYTES + 1)
     try:

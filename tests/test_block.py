@@ -74,7 +74,7 @@ def test_a_model_fixes_the_input_shape():
     base = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3)])
     model = dk.Sequential([base, dk.Classifier(5, pool="avg")]).build()
     assert model.input_shape == (None, 8, 8, 3)
-    with pytest.raises(dk.DefinitionError, match=r"received input_shape=\(9, 9, 3\), but the first element fixes"):
+    with pytest.raises(dk.DefinitionError, match=r"received input_shape=\(9, 9, 3\), but the definition fixes"):
         dk.Sequential([base, dk.Classifier(5)]).build((9, 9, 3))
 
 
@@ -308,3 +308,29 @@ def test_a_long_definition_is_spread_over_lines():
 def test_definitions_cannot_be_changed():
     with pytest.raises(AttributeError):
         dk.ConvBlock(3).filters = 4
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: dk.ConvBlock(8, stride=2), "ConvBlock takes no 'stride'; did you mean 'strides'?"),
+        (
+            lambda: dk.ConvBlock(8, padding="valid"),
+            "ConvBlock takes no 'padding', which is an argument of the Keras layer; say conv={\"padding\": ...}",
+        ),
+        (
+            lambda: dk.MLP([8], use_bias=False),
+            "MLP takes no 'use_bias', which is an argument of the Keras layer; say dense={\"use_bias\": ...}",
+        ),
+        (
+            lambda: dk.Sequential(dk.MLP([8]), dk.MLP([8])),
+            "Sequential takes layers by position, received 2 values\n  try a list, or names for the others",
+        ),
+        (lambda: dk.Repeat(dk.MLP([8]), 3), "Repeat takes body by position, received 2 values"),
+        (lambda: dk.ConvBlock(8, conv={"use_bias": "no"}), "ConvBlock(conv=...): use_bias must be True or False"),
+    ],
+)
+def test_an_argument_that_is_none_says_what_was_meant(make, text):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  the text is checked below
+        make()
+    assert text in str(caught.value)

@@ -142,6 +142,10 @@ def graph(**changes):
             "Functional: nodes['y'] must be (source, body), received dk.MLP([2])",
         ),
         (
+            lambda: graph(nodes={"y": (dk.MLP([2]), "x")}),
+            "Functional: nodes['y'] must be (source, body), and received the body first",
+        ),
+        (
             lambda: graph(nodes={"y": ("z", dk.MLP([2])), "z": ("x", [])}),
             "Functional: nodes['y'] is behind 'z', which comes later\n  try 'z' before 'y'",
         ),
@@ -162,7 +166,7 @@ def graph(**changes):
         (lambda: graph(nodes={"y": ("x", 3)}), "Functional: nodes['y'][0] must be a block, a Keras layer or a list"),
         (
             lambda: graph().build((5,)),
-            "build received input_shape=(5,), but the first element fixes (4,)",
+            "build received input_shape=(5,), but the definition fixes (4,)",
         ),
         (
             lambda: SIAMESE.build({"left": (5,), "right": (4,)}),

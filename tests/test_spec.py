@@ -153,7 +153,26 @@ CONV = "{block: ConvBlock, filters: 8}"
         ("{layer: Dense}", "model.yaml: Dense needs 'units'"),
         ("3", "model.yaml: expected a mapping with `block:` or `layer:`, or a list of them, received 3"),
         ("", "model.yaml: expected a mapping with `block:` or `layer:`, or a list of them, received None"),
-        ("{block: Sequential, layer: Dense}", "expected a mapping with `block:` or `layer:`, or a list of them"),
+        ("{block: Sequential, layer: Dense}", "this has both `block:` and `layer:`; it can be one of them"),
+        ("{blok: Sequential}", "among the keys, received blok; did you mean `block:` or `layer:` by 'blok'?"),
+        (
+            "{layer: Conv2D, filters: 8, kernel_size: 3, use_bias: no}",
+            "model.yaml: use_bias: Conv2D: use_bias must be True or False, received 'no'\n  try false",
+        ),
+        (
+            "{block: MLP, units: [3], flatten: off}",
+            "flatten: MLP: flatten must be True or False, received 'off'\n  try",
+        ),
+        ("{block: MLP, units: [3], dense: {use_bias: yes}}", "dense: MLP(dense=...): use_bias must be True or False"),
+        (
+            "{block: ConvBlock, filters: 8, norm: None}",
+            "model.yaml: norm: ConvBlock: norm must be one of 'batch', 'layer', None, received 'None'\n  try null",
+        ),
+        (
+            "{block: ConvBlock, filters: 8, padding: valid}",
+            "model.yaml: padding: ConvBlock takes no 'padding', which is an argument of the Keras layer; "
+            'say conv={"padding": ...}',
+        ),
         ("{block: Sequential, layers: 3}", "model.yaml: layers: expected a list, received 3"),
         ("{block: Residual, body: [3]}", "model.yaml: body[0]: expected a mapping with `block:` or `layer:`"),
         ("{block: Parallel, branches: [3]}", "model.yaml: branches: expected a mapping of names, received [3]"),
@@ -166,7 +185,7 @@ CONV = "{block: ConvBlock, filters: 8}"
             "{block: ConvBlock, filters: 8, conv: {dilation: 3}}",
             "model.yaml: conv: ConvBlock(conv=...): keras.layers.Conv2D takes no 'dilation'",
         ),
-        ("{block: ConvBlock, filters: 8, activation: {x: 1}}", "activation: expected a value or one of `layer:`,"),
+        ("{block: ConvBlock, filters: 8, activation: {x: 1}}", "activation: expected a value, or a mapping with one"),
         (
             f"{{block: Repeat, body: {CONV}, times: 1000000000}}",
             "times: Repeat: times must be at most 10,000",
@@ -188,7 +207,7 @@ CONV = "{block: ConvBlock, filters: 8}"
             "{layer: StringLookup, vocabulary: /etc/passwd}",
             "model.yaml: vocabulary: a file may not name another file; expected the list itself",
         ),
-        ("{layer: TextVectorization, standardize: {class_name: f}}", "standardize: expected a value or one of"),
+        ("{layer: TextVectorization, standardize: {class_name: f}}", "standardize: expected a value, or a mapping"),
         ("{block: Functional, inputs: {x: {shape: [4]}}, outputs: y}", "model.yaml: Functional needs 'nodes'"),
         (
             "{block: Functional, inputs: {x: {shape: [4]}}, nodes: {y: {form: x, body: []}}, outputs: y}",
@@ -202,7 +221,7 @@ CONV = "{block: ConvBlock, filters: 8}"
             "{block: Functional, inputs: {x: {shape: [4]}}, nodes: {y: {from: z, body: []}}, outputs: y}",
             "model.yaml: nodes: Functional: nodes['y'] is behind 'z', and there is no such input or node",
         ),
-        ("a: &x [1]\nb: *x", "model.yaml: no YAML: line 2, column 4: *x repeats another part"),
+        ("a: &x [1]\nb: *x", "model.yaml: no YAML: line 2, column 4: *x: anchors and aliases are not allowed"),
         ("{block: MLP, block: MLP}", "model.yaml: no YAML: line 1, column 14: 'block' is given twice"),
         ("{block: [", "model.yaml: no YAML: line 1, column 10: expected the node content, but found '<stream end>'"),
         (
@@ -224,6 +243,11 @@ def test_errors_say_where(text, error, tmp_path):
     with pytest.raises(dk.DefinitionError) as caught:
         loaded(text, tmp_path)
     assert error in str(caught.value)
+
+
+def test_a_text_is_no_path():
+    with pytest.raises(dk.DefinitionError, match="load takes the path of a file, received a text of several lines"):
+        dk.load("- {block: MLP, units: [3]}\n- {layer: ReLU}")
 
 
 def test_a_file_that_is_not_there(tmp_path):

@@ -57,11 +57,12 @@ class MLP(Block):
         if not isinstance(self.units, list | tuple):
             raise DefinitionError(
                 f"MLP: units must be a list of widths, received {self.units!r}",
-                mend=f"dk.MLP([{self.units!r}])",
+                mend=f"dk.MLP([{self.units!r}])" if isinstance(self.units, int) else "dk.MLP([300, 100])",
             )
         for i, width in enumerate(self.units):
             parts.positive("MLP", f"units[{i}]", width)
         parts.rate("MLP", "dropout", self.dropout)
+        parts.flag("MLP", "flatten", self.flatten)
         values = {
             "units": tuple(self.units),
             "activation": parts.activation_value("MLP", self.activation),

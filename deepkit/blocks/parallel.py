@@ -158,6 +158,8 @@ class Fuse(Block):
                 f"expected several tensors to merge, received one: {shape_text(x)}",
                 mend='it behind several: ("answer": (["seen", "asked"], [dk.Fuse(), ...]) in a dk.Functional)',
             )
+        if isinstance(self.merge, str):
+            _check_fit(tensors, scope)
         return add_merge(self._widened(tensors, scope), self.merge, scope)
 
     def _widened(self, tensors: list[Any], scope: Scope) -> list[Any]:
@@ -177,6 +179,16 @@ class Fuse(Block):
         else:
             x = parts.add_widened(x, name, width, scope, **given)
         return parts.add_activation(x, self.activation, scope, f"{name}_activation")
+
+
+def _check_fit(tensors: list[Any], scope: Scope) -> None:
+    """Raise unless the tensors have as many axes, of the same sizes but for the channels."""
+    if len({len(tensor.shape) for tensor in tensors}) > 1:
+        raise scope.error(
+            f"expected tensors with as many axes, received {shape_text(tensors)}",
+            mend="layers.GlobalAveragePooling2D() or layers.Flatten() behind the larger one",
+        )
+    parts.check_alike(tensors, scope, but_channels=True)
 
 
 def merge_value(owner: str, value: Any, *, allow_none: bool = False) -> str | Block | None:

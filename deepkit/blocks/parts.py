@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from typing import Any
 
@@ -41,7 +42,15 @@ def choice(owner: str, argument: str, value: Any, known: tuple[Any, ...], mend: 
     """Raise unless `value` is one of `known`."""
     if value not in known:
         expected = ", ".join(repr(item) for item in known)
-        raise DefinitionError(f"{owner}: {argument} must be one of {expected}, received {value!r}", mend=mend)
+        near = difflib.get_close_matches(str(value), [item for item in known if item], n=1)
+        meant = f"; did you mean {near[0]!r}?" if near else ""
+        raise DefinitionError(f"{owner}: {argument} must be one of {expected}, received {value!r}{meant}", mend=mend)
+
+
+def flag(owner: str, argument: str, value: Any) -> None:
+    """Raise unless `value` is True or False."""
+    if not isinstance(value, bool):
+        raise DefinitionError(f"{owner}: {argument} must be True or False, received {value!r}")
 
 
 def rate(owner: str, argument: str, value: Any) -> None:
@@ -170,7 +179,7 @@ def check_alike(tensors: list[Any], scope: Scope, *, but_channels: bool = False)
             wanted = "of one size but for the channels" if but_channels else "of one shape"
             raise scope.error(
                 f"expected tensors {wanted}, received {shape_text(tensors)}",
-                mend='padding="same" and the same strides everywhere',
+                mend='padding="same" and the same strides everywhere; after pooling, sizes that divide evenly',
             )
 
 

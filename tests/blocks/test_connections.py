@@ -130,7 +130,7 @@ def test_a_highway_begins_near_the_identity():
         (
             lambda: dk.Highway(dk.MLP([3])).build((4,)),
             "the transform turns 4 into 3, and a highway keeps its shape\n"
-            "  in  dk.Highway(body=dk.MLP([3]))\n"
+            "  in  dk.Highway(dk.MLP([3]))\n"
             "  try a layer before the highway that changes the width",
         ),
         (lambda: dk.Highway(transform_bias="low"), "Highway: transform_bias must be a number, received 'low'"),

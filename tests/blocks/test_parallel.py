@@ -109,7 +109,7 @@ def test_fuse_concatenates_without_weights():
         (lambda: dk.Parallel({}), "Parallel: branches must be a mapping of names to bodies, received {}"),
         (
             lambda: dk.Parallel({"a.b": []}),
-            "Parallel: branches: name must be letters, digits, '_' or '-', received 'a.b'",
+            "Parallel: branches: name must be letters, digits, '_' or '-', received 'a.b'\n  try name='a_b'",
         ),
         (lambda: dk.Parallel({"a": 3}), "Parallel: branches['a'][0] must be a block, a Keras layer or a list of them"),
         (
@@ -125,6 +125,17 @@ def test_fuse_concatenates_without_weights():
             lambda: dk.Parallel({"a": [], "b": dk.ConvBlock(2)}, merge="add").build((8, 8, 3)),
             "expected tensors of one shape, received [8x8x3, 8x8x2]",
         ),
+        (
+            lambda: dk.Fuse("add")([keras.Input((4, 4, 3)), keras.Input((7,))]),
+            "expected tensors with as many axes, received [4x4x3, 7]\n"
+            '  in  dk.Fuse("add")\n'
+            "  try layers.GlobalAveragePooling2D() or layers.Flatten() behind the larger one",
+        ),
+        (
+            lambda: dk.Fuse("add")([keras.Input((31, 31, 3)), keras.Input((30, 30, 7))]),
+            "expected tensors of one size but for the channels, received [31x31x3, 30x30x7]",
+        ),
+        (lambda: dk.Fuse("concatenate"), "received 'concatenate'; did you mean 'concat'?"),
         (
             lambda: dk.Parallel({"concat": [], "b": []}).build((3,)),
             "a branch has the name of the merge, 'concat'",
