@@ -18,7 +18,10 @@ from deepkit.scope import DefinitionError, first_line
 from deepkit.template import Fixed, as_element
 
 _DEEPEST = 60
+_MOST_WRAPPED = 8  # Keras copies what a wrapper holds, at each level again
 _LARGEST = 2**31 - 1
+_MOST = {"ngrams": 20, "num_oov_indices": 100_000}  # Keras makes that many strings before anything is built
+_PLAIN = ("renorm_clipping",)  # arguments of Keras that are mappings
 _WORDS = {"None": "null", "none": "null", "True": "true", "False": "false"}
 _WORDS |= dict.fromkeys(("yes", "Yes", "on", "On"), "true") | dict.fromkeys(("no", "No", "off", "Off"), "false")
 _FILES = ("vocabulary", "idf_weights")  # which Keras takes as the path of a file too
@@ -29,8 +32,7 @@ class Reader:
 
     def element(self, value: Any, path: str) -> Block:
         """Return a block, a layer, or a list of them as a sequence."""
-        if path.count(".") + path.count("[") > _DEEPEST:
-            raise _error(f"nested more than {_DEEPEST} deep", path)
+        _check_depth(path)
         if isinstance(value, list | tuple):
             return Sequential([self.element(item, f"{path}[{i}]") for i, item in enumerate(value)])
         tags = [key for key in ("block", "layer") if isinstance(value, Mapping) and key in value]
@@ -97,7 +99,11 @@ class Reader:
 
     def layer(self, value: Mapping[str, Any], path: str) -> Block:
         """Return a Keras layer as a template."""
-        element = as_element(self.object(value, "layer", path), path)
+        layer = self.object(value, "layer", path)
+        try:
+            element = as_element(layer, path)
+        except Exception as error:  # a layer may take what it then cannot describe
+            raise _error(f"{type(layer).__name__}: {first_line(error)}", path) from error
         if isinstance(element, Fixed):
             raise _error(f"{type(element.layer).__name__} comes with state of its own, which a file cannot say", path)
         return element
@@ -112,11 +118,24 @@ class Reader:
         _check_keys(cls, given, written, required, path)
         flags = {key: item for key, item in given.items() if key in known}
         _checked_flags(cls, flags, path)
-        made = {key: _function(self.value(item, _dot(path, key))) for key, item in given.items()}
-        for key in _FILES:
-            if isinstance(made.get(key), str):
+        for key, item in given.items():
+            if isinstance(item, Mapping) and "block" in item:
+                raise _error(f"{cls.__name__} takes no block, received {_short(item)}", _dot(path, key))
+        made = {key: self.argument(key, item, _dot(path, key)) for key, item in given.items()}
+        for key, item in made.items():
+            if key in _FILES and isinstance(item, str):
                 raise _error("a file may not name another file; expected the list itself", _dot(path, key))
+            if key == "weights" and item is not None:
+                raise _error("a file cannot hold weights", _dot(path, key), "model.save('model.keras')")
+            if isinstance(item, int) and item > _MOST.get(key, _LARGEST):
+                raise _error(f"expected at most {_MOST[key]:,}, received {item:,}", _dot(path, key))
         return _made(cls, made, path)
+
+    def argument(self, key: str, value: Any, path: str) -> Any:
+        """Return one argument of a Keras object."""
+        if key in _PLAIN and isinstance(value, Mapping):
+            return {_name(name, path): self.value(item, _dot(path, str(name))) for name, item in value.items()}
+        return _function(self.value(value, path))
 
     def arguments(self, value: Mapping[str, Any], path: str) -> dict[str, Any]:
         """Return arguments for a Keras layer."""
@@ -124,6 +143,7 @@ class Reader:
 
     def value(self, value: Any, path: str) -> Any:
         """Return a plain value, or the Keras object that a mapping describes."""
+        _check_depth(path)
         if isinstance(value, list | tuple):
             return [self.value(item, f"{path}[{i}]") for i, item in enumerate(value)]
         if isinstance(value, Mapping):
@@ -144,6 +164,11 @@ class Reader:
         kinds = ", ".join(f"`{kind}:`" for kind in OBJECTS)
         mend = "{regularizer: L2, l2: 1e-4}, or {layer: ReLU}"
         raise _error(f"expected a value, or a mapping with one of {kinds}; received {_short(value)}", path, mend)
+
+
+def _check_depth(path: str) -> None:
+    if path.count(".") + path.count("[") > _DEEPEST or path.count(".wrapped") > _MOST_WRAPPED:
+        raise _error("nested too deeply", f"{path[:60]}...")
 
 
 def _checked_flags(cls: type, given: Mapping[str, Any], path: str) -> None:

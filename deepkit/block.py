@@ -102,6 +102,9 @@ class Input(Block):
                 mend="dk.Input((28, 28, 1)), without the batch axis",
             )
         object.__setattr__(self, "shape", tuple(shape))
+        object.__setattr__(self, "dtype", _dtype(self.dtype))
+        if self.batch_size is not None and (type(self.batch_size) is not int or self.batch_size < 1):
+            raise DefinitionError(f"Input: batch_size must be a positive integer, received {self.batch_size!r}")
 
     def add(self, x: Any, scope: Scope) -> Any:
         """Pass the tensor on, checked against the shape and type declared here."""
@@ -118,6 +121,18 @@ class Input(Block):
     def entry(self) -> Entry:
         """Return what this input fixes."""
         return Entry(tuple(self.shape), self.dtype, self.batch_size, self.name)
+
+
+def _dtype(dtype: Any) -> str | None:
+    """Return the name of a type of values."""
+    if dtype is None:
+        return None
+    try:
+        return keras.backend.standardize_dtype(dtype)
+    except (ValueError, TypeError) as error:
+        raise DefinitionError(
+            f"Input: dtype must be the name of a type, received {dtype!r}", mend='dtype="int32"'
+        ) from error
 
 
 @dataclass(frozen=True, repr=False)

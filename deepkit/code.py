@@ -7,6 +7,7 @@ import difflib
 import functools
 import inspect
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -36,12 +37,20 @@ class Arguments(Mapping[str, Any]):
             raise TypeError(f"{owner} takes a mapping of arguments, received {type(given).__name__} {given!r}")
         known = set(parameters(layer)) - {"name"}
         for key in given:
+            if key == "data_format":
+                raise ValueError(
+                    f"{owner}: the order of the axes is one for the whole model\n"
+                    '  try keras.config.set_image_data_format("channels_first")'
+                )
             if key in taken:
                 raise ValueError(f"{owner}: {key!r} is an argument of the block itself; say {key}= there")
             if key not in known:
                 raise ValueError(f"{owner}: keras.layers.{layer.__name__} takes no {key!r}{close(key, known)}")
         check_flags(layer, given, owner)
-        self.json = to_json(dict(given))
+        kept = json.loads(to_json(dict(given)))
+        if given.get("dtype") is not None:
+            kept["dtype"] = _plain_dtype(given["dtype"])  # said on purpose, also where it is that of the moment
+        self.json = json.dumps(kept, sort_keys=True)
 
     def fresh(self) -> dict[str, Any]:
         """Return the arguments with every Keras object made anew, so that no two layers hold the same one."""
@@ -73,7 +82,7 @@ def check_flags(cls: type, given: Mapping[str, Any], owner: str) -> None:
     """Raise where an argument that is on or off is given something else, which Keras would take for on."""
     signature = parameters(cls)
     for key, value in given.items():
-        if isinstance(signature[key].default, bool) and not isinstance(value, bool | None):
+        if isinstance(signature[key].default, bool) and value not in (True, False, None):
             raise ValueError(f"{owner}: {key} must be True or False, received {value!r}")
 
 
@@ -113,13 +122,15 @@ def mapping(items: Mapping[str, str]) -> str:
 
 def quoted(value: Any) -> str:
     """Return the code of a plain value, with strings in double quotes."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f'float("{value}")'
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 
 def value_code(value: Any) -> str:
     """Return the code of a config value: plain, or a serialised Keras object."""
     if isinstance(value, dict) and "class_name" in value:
-        if value["class_name"] == "DTypePolicy":
+        if value["class_name"].endswith("DTypePolicy"):
             return quoted(value["config"]["name"])
         if value["class_name"] == "function":
             return _function_code(value["config"])
@@ -155,13 +166,21 @@ def needed(cls: type, config_json: str) -> tuple[str, ...]:
     signature = {key: p for key, p in parameters(cls).items() if key in config}
     said = {key for key, p in signature.items() if p.default is p.empty}
     for _ in signature:
-        made = cls(**{key: _revive(config[key]) for key in said})
-        got = json.loads(to_json(made.get_config()))
-        missing = {key for key in signature if key not in said and got.get(key) != config[key]}
+        try:
+            made = cls(**{key: _revive(config[key]) for key in said})
+            got = json.loads(to_json(made.get_config()))
+        except Exception:  # it needs one of several arguments: say all that are not at their default
+            return tuple(key for key, p in signature.items() if key in said or not _same(config[key], p.default))
+        missing = {key for key in signature if key not in said and not _same(got.get(key), config[key])}
         if not missing:
             break
         said |= missing
     return tuple(key for key in signature if key in said)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Tell whether two config values are written alike: 0 and 0.0 are not."""
+    return json.dumps(one, sort_keys=True, default=repr) == json.dumps(other, sort_keys=True, default=repr)
 
 
 @functools.cache
@@ -223,6 +242,10 @@ def _is_current_policy(dtype: Any) -> bool:
     return dtype == current
 
 
+def _plain_dtype(dtype: Any) -> str:
+    return dtype if isinstance(dtype, str) else getattr(dtype, "name", None) or keras.backend.standardize_dtype(dtype)
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return value.tolist()
@@ -237,10 +260,11 @@ def _plain(value: Any) -> Any:
 
 
 def _revive(value: Any) -> Any:
+    if isinstance(value, Mapping) and str(value.get("class_name")).endswith("DTypePolicy"):
+        return value["config"]["name"]
     if isinstance(value, Mapping) and "class_name" in value:
-        return keras.saving.deserialize_keras_object(
-            copy.deepcopy(dict(value))
-        )  # some layers empty what they are given
+        given = copy.deepcopy(dict(value))  # some layers empty what they are given
+        return keras.saving.deserialize_keras_object(given)
     if isinstance(value, list):
         return tuple(_revive(item) for item in value)
     return value
@@ -264,8 +288,10 @@ def _public_name(cls: Any) -> str:
     if not module.startswith("keras."):
         return f"{module}.{name}"
     for home in ("layers", "initializers", "regularizers", "constraints", "random", "dtype_policies"):
-        if getattr(getattr(keras, home), name, None) is cls:
-            return f"layers.{name}" if home == "layers" else f"keras.{home}.{name}"
+        found = getattr(keras, home)
+        for known in (name, *dir(found)):  # a class may be known by another name than its own
+            if getattr(found, known, None) is cls:
+                return f"layers.{known}" if home == "layers" else f"keras.{home}.{known}"
     return f"{module}.{name}"
 
 

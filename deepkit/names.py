@@ -40,9 +40,9 @@ def file_name(cls: type, kind: str) -> str:
     Raises:
         DefinitionError: A file cannot name it.
     """
-    for name in (cls.__name__, _PREFIX + cls.__name__):
-        if classes(kind).get(name) is cls:
-            return name
+    aliases = [name for name, found in classes(kind).items() if found is cls]
+    if aliases:
+        return next((name for name in aliases if name.endswith(cls.__name__)), aliases[0])
     reason = REFUSED.get(cls.__name__, "it is neither Keras's nor deepkit's")
     raise DefinitionError(f"a file cannot name {cls.__name__}: {reason}")
 

@@ -55,6 +55,8 @@ class Pattern(Block):
                 f"from_pattern takes a text, received {type(self.pattern).__name__} {self.pattern!r}",
                 mend='dk.from_pattern("CONV32-RELU-POOL-SOFTMAX10")',
             )
+        if not isinstance(self.arguments, Mapping | list | tuple):
+            raise DefinitionError(f"Pattern: arguments must be a mapping, received {self.arguments!r}")
         arguments = {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in dict(self.arguments).items()}
         object.__setattr__(self, "arguments", tuple(sorted(arguments.items())))
         expand(self.pattern, arguments)

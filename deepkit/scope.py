@@ -92,15 +92,15 @@ class Scope:
 
     def apply(self, x: Any, elements: Sequence[Block], *, reserved: Iterable[str] = ()) -> Any:
         """Add a list of definitions one after the other and return the last output."""
-        self.build.parts += len(elements)
-        if self.build.parts > MOST_PARTS:
-            raise self.error(f"the model has more than {MOST_PARTS:,} parts", mend="fewer repetitions")
         for name, element in zip(self.name(elements, reserved), elements, strict=True):
             x = self.enter(name, element, x)
         return x
 
     def enter(self, name: str, element: Block, x: Any) -> Any:
         """Add one definition under `name` and return its output."""
+        self.build.parts += 1
+        if self.build.parts > MOST_PARTS:
+            raise self.error(f"the model has more than {MOST_PARTS:,} parts", mend="fewer repetitions")
         return self.child(name, element).fill(x)
 
     def fill(self, x: Any) -> Any:

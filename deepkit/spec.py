@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 from collections.abc import Mapping
@@ -44,7 +43,7 @@ def to_dict(definition: Block) -> dict[str, Any]:
     if not isinstance(definition, Block):
         what = type(definition).__name__
         raise TypeError(f"to_dict takes a definition, received {what}\n  try dk.Sequential([...]), before .build()")
-    return {"deepkit": VERSION, **_block(definition)}
+    return {"deepkit": VERSION, **_element(definition)}
 
 
 def from_dict(data: Mapping[str, Any] | list[Any]) -> Block:
@@ -211,11 +210,13 @@ def _config(value: Any) -> Any:
         return value
     if value.get("class_name") == "function":
         return value["config"]
-    if value.get("class_name") == "DTypePolicy":
+    if str(value.get("class_name")).endswith("DTypePolicy"):
         return value["config"]["name"]
-    cls = code.class_of(value) if "class_name" in value else dict
+    if "class_name" not in value:
+        return {key: _config(item) for key, item in value.items()}
+    cls = code.class_of(value)
     for key, (_, base) in OBJECTS.items():
-        if inspect.isclass(cls) and issubclass(cls, base):
+        if issubclass(cls, base):
             config = dict(value["config"])
             name = config.pop("name", None)
             given = {} if name is None or code.is_auto_name(name, cls) else {"name": name}

@@ -119,6 +119,25 @@ def test_fit_says_which_inputs_are_missing():
         dk.fit(SIAMESE, data, epochs=1, verbose=0)
 
 
+@pytest.mark.parametrize(
+    ("net", "labels", "text"),
+    [
+        (HEADS, {"kind": 0, "sise": 0}, "the definition's outputs are kind, size, the labels have kind, sise"),
+        (HEADS, None, "the definition's outputs are kind, size, the labels have no names"),
+        (
+            dk.Functional(inputs=HEADS.inputs, nodes={"y": ("x", dk.Classifier(3))}, outputs="y"),
+            {"y": 0},
+            "the definition's outputs are one without a name, the labels have y",
+        ),
+    ],
+)
+def test_fit_says_which_labels_are_wrong(net, labels, text):
+    classes = np.arange(32) % 3
+    given = classes if labels is None else dict.fromkeys(labels, classes)
+    with pytest.raises(ValueError, match=text):
+        dk.fit(net, (numbers(32, 4), given), epochs=1, verbose=0)
+
+
 def graph(**changes):
     parts = {"inputs": {"x": dk.Input((4,))}, "nodes": {"y": ("x", dk.MLP([2]))}, "outputs": "y"}
     return dk.Functional(**(parts | changes))

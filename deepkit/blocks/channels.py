@@ -30,7 +30,7 @@ class SqueezeExcitation(Block):
         `(batch, steps, channels)`, `(batch, rows, columns, channels)` or a volume; sizes may be unknown.
 
     Output shape:
-        That of the input.
+        That of the input. A mask is used in the average and ends here.
 
     Raises:
         DefinitionError: `ratio` is not a positive integer, or the input has no positions to average.

@@ -20,7 +20,7 @@ _ACTIVATIONS = (None, "softmax", "sigmoid")
 
 @dataclass(frozen=True, repr=False)
 class Classifier(Block):
-    """A dense layer with one output a class, in float32 whatever the precision of the rest.
+    """A dense layer with one output a class, in float32 also where the rest has 16 bits.
 
     Args:
         classes: Number of classes; 1 for yes or no.
@@ -56,6 +56,8 @@ class Classifier(Block):
         super().__post_init__()
         parts.positive("Classifier", "classes", self.classes)
         parts.choice("Classifier", "activation", self.activation, _ACTIVATIONS)
+        if self.classes == 1 and self.activation == "softmax":
+            raise DefinitionError("Classifier: a softmax over one class is always 1", mend='activation="sigmoid"')
         _set_head_fields(self)
 
     def add(self, x: Any, scope: Scope) -> Any:
@@ -77,7 +79,7 @@ class Classifier(Block):
 
 @dataclass(frozen=True, repr=False)
 class Regressor(Block):
-    """A dense layer with one output a predicted number, in float32 whatever the precision of the rest.
+    """A dense layer with one output a predicted number, in float32 also where the rest has 16 bits.
 
     Args:
         outputs: How many numbers are predicted.
@@ -116,7 +118,7 @@ class Regressor(Block):
         if isinstance(activation, Block):
             raise DefinitionError(
                 f"Regressor: activation must be a name, a registered function or None, received {activation!r}",
-                mend='the layer behind the head, with dtype="float32"',
+                mend='a name such as "softplus"',
             )
         object.__setattr__(self, "activation", activation)
         _set_head_fields(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,7 +28,8 @@ class Highway(Block):
     Args:
         body: The transform: a block, a Keras layer or a list of them that keeps the shape; None for one layer
             with `activation`.
-        kernel_size: Window of the convolutions, in pixels or steps; 1 treats each position alone.
+        kernel_size: Window of the convolutions, in pixels or steps; 1 treats each position alone, and lets the mask
+            of a sequence pass, which a convolution ends.
         activation: Of the transform, where `body` is None.
         transform_bias: What the gate's bias begins with: the more negative, the more of the input is carried.
         gate: Further arguments of the gate's Keras layer: `{"kernel_initializer": "he_normal"}`.
@@ -56,8 +58,9 @@ class Highway(Block):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.transform_bias, int | float) or isinstance(self.transform_bias, bool):
-            raise DefinitionError(f"Highway: transform_bias must be a number, received {self.transform_bias!r}")
+        bias = self.transform_bias
+        if not isinstance(bias, int | float) or isinstance(bias, bool) or not math.isfinite(bias):
+            raise DefinitionError(f"Highway: transform_bias must be a number, received {bias!r}")
         taken = ("units", "activation", "bias_initializer", "use_bias")
         values = {
             "body": None if self.body is None else as_body(self.body, "Highway: body"),

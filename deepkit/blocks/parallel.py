@@ -101,8 +101,9 @@ class Fuse(Block):
     """Several tensors made one: the meeting of two inputs, or of the branches of a graph.
 
     All but `"concat"` and a layer of your own work element by element, on tensors of one width. Tensors of
-    another width are first brought to it by a dense layer without activation (a 1x1 convolution under
-    `channels_first`), as image and question are before they meet in Antol et al. 2015, "Visual Question Answering".
+    another width are first brought to it by a dense layer (a 1x1 convolution under `channels_first`), linear unless
+    `activation` says otherwise. `dk.Fuse("multiply", units=1024, activation="tanh")` is how image and question meet in
+    Antol et al. 2015, "VQA: Visual Question Answering".
 
     Args:
         merge: As in `Parallel`.
@@ -144,6 +145,12 @@ class Fuse(Block):
         }
         for key, value in values.items():
             object.__setattr__(self, key, value)
+        idle = self.units is None and not _is_elementwise(self.merge)
+        if idle and (self.activation is not None or len(self.dense)):
+            raise DefinitionError(
+                f"Fuse: activation and dense are for the dense layers before the merge, and {self.merge!r} needs none",
+                mend="units=, the width to bring all to",
+            )
 
     @property
     def takes_several(self) -> bool:
@@ -152,7 +159,7 @@ class Fuse(Block):
 
     def add(self, x: Any, scope: Scope) -> Any:
         """Bring the tensors to one width where the merge needs it, and merge them."""
-        tensors = keras.tree.flatten(x)
+        tensors = list(x.values()) if isinstance(x, Mapping) else keras.tree.flatten(x)
         if len(tensors) < 2:
             raise scope.error(
                 f"expected several tensors to merge, received one: {shape_text(x)}",
@@ -163,8 +170,7 @@ class Fuse(Block):
         return add_merge(self._widened(tensors, scope), self.merge, scope)
 
     def _widened(self, tensors: list[Any], scope: Scope) -> list[Any]:
-        elementwise = isinstance(self.merge, str) and self.merge != "concat"
-        if self.units is None and not elementwise:
+        if self.units is None and not _is_elementwise(self.merge):
             return tensors
         widest = self.units or max(parts.channels(tensor, scope) for tensor in tensors)
         names = parts.numbered("project", len(tensors))
@@ -189,6 +195,10 @@ def _check_fit(tensors: list[Any], scope: Scope) -> None:
             mend="layers.GlobalAveragePooling2D() or layers.Flatten() behind the larger one",
         )
     parts.check_alike(tensors, scope, but_channels=True)
+
+
+def _is_elementwise(merge: str | Block | None) -> bool:
+    return isinstance(merge, str) and merge != "concat"
 
 
 def merge_value(owner: str, value: Any, *, allow_none: bool = False) -> str | Block | None:

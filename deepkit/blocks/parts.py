@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -83,7 +84,7 @@ def activation_function(name: str, owner: str = "activation") -> Callable[..., A
     if name.startswith("deepkit>"):
         import deepkit.layers  # noqa: F401  registers deepkit's own
     function = keras.saving.get_registered_object(name)
-    if function is not None:
+    if inspect.isfunction(function):
         return function
     try:
         return keras.activations.get(name)
@@ -145,8 +146,12 @@ def add_pool(x: Any, pool: str | Block | None, scope: Scope, name: str = "pool")
 def add_widened(
     x: Any, name: str, width: int, scope: Scope, *, kernel_size: Any = 1, strides: Any = 1, **given: Any
 ) -> Any:
-    """Add a linear layer to another width: dense for vectors, a convolution where there are positions."""
-    if len(x.shape) == 2:
+    """Add a linear layer to another width: dense for vectors, a convolution where there are positions.
+
+    A convolution of single steps of a sequence is a dense layer too, which lets a mask pass.
+    """
+    single = len(x.shape) == 3 and channel_axis(x) == 2 and {kernel_size, strides} == {1}
+    if len(x.shape) == 2 or single:
         return scope.add(x, name, layers.Dense, width, **given)
     make = by_rank("Conv", x, scope)
     return scope.add(x, name, make, width, kernel_size, strides, padding="same", **given)

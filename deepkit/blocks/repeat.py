@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deepkit.blocks import parts
-from deepkit.element import Block, Objective
+from deepkit.element import Block, Entries, Entry, Objective
 from deepkit.scope import Scope
 from deepkit.template import as_body
 
@@ -51,6 +51,10 @@ class Repeat(Block):
     def add(self, x: Any, scope: Scope) -> Any:
         """Add the body again and again; siblings are numbered through."""
         return scope.apply(x, self.body * self.times)
+
+    def entry(self) -> Entry | Entries | None:
+        """Return what the first element fixes."""
+        return self.body[0].entry() if self.body else None
 
     def objective(self, outputs: Any, labels: Any) -> Objective | None:
         """Ask the last element."""

@@ -13,17 +13,20 @@ from keras import layers
 from deepkit.blocks import parts
 from deepkit.blocks.conv import ORDERS, ConvBlock, set_convolution_fields
 from deepkit.element import Block
-from deepkit.scope import Scope, shape_text
+from deepkit.scope import Build, Scope, shape_text
 from deepkit.template import as_body
 
 SHORTCUTS = ("auto", "identity", "projection", "pad")
 _MIDDLE_ONLY = ("groups", "dilation_rate")
-_PROBE = 128  # a size that common strides divide: it shows the stride of a body where sizes are unknown
+_PROBE = 5040  # steps or pixels: large, and divisible by all small strides
 
 
 @dataclass(frozen=True, repr=False)
 class Residual(Block):
-    """A body with a shortcut around it, added up (He et al. 2016, "Deep Residual Learning", section 3.2).
+    """A body with a shortcut around it, added up (He et al. 2016, "Deep Residual Learning", sections 3.2 and 4.1).
+
+    A projection of a sequence is a dense layer where the stride is 1, so that a mask passes; with a stride, or padded
+    channels, a mask ends here.
 
     Args:
         body: A block, a Keras layer or a list of them. End it with `activation=None`: the activation comes
@@ -74,7 +77,7 @@ class Residual(Block):
     def _shortcut(self, x: Any, y: Any, scope: Scope) -> Any:
         if len(x.shape) != len(y.shape):
             raise scope.error(f"the body turns {shape_text(x)} into {shape_text(y)}: the axes differ in number")
-        strides = _strides(x, y, scope)
+        strides = _strides(x, y, scope, self.body)
         channels = y.shape[parts.channel_axis(y)]
         same = set(strides) <= {1} and x.shape[parts.channel_axis(x)] == channels
         if self.shortcut == "identity" and not same:
@@ -89,7 +92,8 @@ class Residual(Block):
         return self._project(x, strides, channels, scope)
 
     def _project(self, x: Any, strides: tuple[int, ...], channels: int, scope: Scope) -> Any:
-        if strides:
+        dense = not strides or (len(x.shape) == 3 and set(strides) == {1} and parts.channel_axis(x) == 2)
+        if not dense:
             short = scope.add(x, "conv", parts.by_rank("Conv", x, scope), channels, 1, strides, use_bias=False)
         else:
             short = scope.add(x, "dense", layers.Dense, channels, use_bias=False)
@@ -101,7 +105,7 @@ class Bottleneck(Block):
     """A residual unit of three convolutions: 1x1 to `filters`, 3x3, and 1x1 to `expansion` times as many.
 
     Source: He et al. 2016, "Deep Residual Learning", section 4.1 and figure 5. The stride lies in the 3x3
-    convolution, where most implementations have it; the paper's table 1 has it in the first. With `groups` it is
+    convolution, where most implementations have it; the authors' own models have it in the first. With `groups` it is
     ResNeXt's (Xie et al. 2017, section 3.3).
 
     Args:
@@ -162,21 +166,39 @@ class Bottleneck(Block):
         return Residual([narrow, middle, wide], **after)
 
 
-def _strides(x: Any, y: Any, scope: Scope) -> tuple[int, ...]:
+def _strides(x: Any, y: Any, scope: Scope, body: tuple[Block, ...]) -> tuple[int, ...]:
     """Return by how much the body shrinks each spatial axis."""
     axes = parts.spatial_axes(x)
-    before, after = x.shape, y.shape
-    if any(before[axis] is None for axis in axes):
-        before = [_PROBE if size is None else size for size in x.shape]
-        spec = keras.KerasTensor((1, *before[1:]), x.dtype)
-        after = keras.Function(x, y).compute_output_spec(spec).shape
-    strides = tuple(math.ceil(before[axis] / after[axis]) for axis in axes)
-    if any(math.ceil(before[axis] / s) != after[axis] for axis, s in zip(axes, strides, strict=True)):
+    if all(x.shape[axis] is not None and x.shape[axis] == y.shape[axis] for axis in axes):
+        return (1,) * len(axes)
+    after = _probed(x, y, scope, body)
+    strides = tuple(math.ceil(_PROBE / after[axis]) for axis in axes)
+    pairs = [(_PROBE, after[axis], s) for axis, s in zip(axes, strides, strict=True)]
+    pairs += [(x.shape[axis], y.shape[axis], s) for axis, s in zip(axes, strides, strict=True)]
+    if any(n is not None and m is not None and math.ceil(n / s) != m for n, m, s in pairs):
         raise scope.error(
             f"the body turns {shape_text(x)} into {shape_text(y)}, which no stride of a shortcut does",
             mend='padding="same" in the body',
         )
     return strides
+
+
+def _probed(x: Any, y: Any, scope: Scope, body: tuple[Block, ...]) -> tuple[int, ...]:
+    """Return the shape that the body makes of `_PROBE` steps or pixels: small sizes do not tell the stride."""
+    shape = [_PROBE if axis in parts.spatial_axes(x) else size for axis, size in enumerate(x.shape)]
+    try:
+        return keras.Function(x, y).compute_output_spec(keras.KerasTensor((1, *shape[1:]), x.dtype)).shape
+    except Exception:  # a mask comes from before x, or the body takes one size only
+        inputs = keras.Input(tuple(shape[1:]), dtype=x.dtype)
+    with keras.StatelessScope(initialize_variables=False):  # no weight is made
+        try:
+            return Scope(definition=scope.definition, build=Build()).apply(inputs, body).shape
+        except ValueError:
+            return tuple(_PROBE if n is None or m is None else _PROBE // math.ceil(n / m) for n, m in _sizes(x, y))
+
+
+def _sizes(x: Any, y: Any) -> list[tuple[int | None, int | None]]:
+    return list(zip(x.shape, y.shape, strict=True))
 
 
 def _subsample(x: Any, strides: tuple[int, ...], scope: Scope) -> Any:
@@ -198,7 +220,8 @@ def _pad(x: Any, channels: int, scope: Scope) -> Any:
         return x
     if len(x.shape) == 2:
         x = scope.add(x, "expand", layers.Reshape, (-1, 1))
-        return scope.add(scope.add(x, "pad", layers.ZeroPadding1D, (0, extra)), "squeeze", layers.Flatten)
+        x = scope.add(x, "pad", layers.ZeroPadding1D, (0, extra), data_format="channels_last")
+        return scope.add(x, "squeeze", layers.Flatten)
     # Keras pads the axes that the format calls spatial; under the other format the channels are one of them
     other = "channels_last" if axis == 1 else "channels_first"
     padding = [(0, 0)] * (len(x.shape) - 2)

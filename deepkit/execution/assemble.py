@@ -117,6 +117,8 @@ def _check_input(model: keras.Model, inputs: Any) -> None:
 def _objective(net: Any, model: keras.Model, feed: Feed, loss: Any, metrics: Any) -> tuple[Any, Any]:
     """Return loss and metrics: those given, else those of the head."""
     offered = None
+    if loss is None:
+        _check_labels(model, feed.labels)
     if hasattr(net, "objective") and feed.labels is not None:
         offered = net.objective(_shapes(model.output), _shapes(feed.labels))
     if loss is None and offered is None and not _brings_its_own(model):
@@ -130,6 +132,19 @@ def _objective(net: Any, model: keras.Model, feed: Feed, loss: Any, metrics: Any
         metrics = offered.metrics if offered else []
         metrics = list(metrics) if isinstance(metrics, tuple) else metrics
     return keras.tree.map_structure(fresh, loss), keras.tree.map_structure(fresh, metrics)
+
+
+def _check_labels(model: keras.Model, labels: Any) -> None:
+    """Raise where labels are named, or outputs are, and the names are not the same."""
+    outputs = getattr(model, "output", None)
+    expected = list(outputs) if isinstance(outputs, dict) else None
+    received = list(labels) if isinstance(labels, dict) else None
+    if labels is None or (expected is None and received is None) or sorted(expected or [""]) == sorted(received or []):
+        return
+    raise ValueError(
+        f"data: the definition's outputs are {', '.join(expected or ['one without a name'])}, "
+        f"the labels have {', '.join(received or ['no names'])}"
+    )
 
 
 def _shapes(tensors: Any) -> Any:

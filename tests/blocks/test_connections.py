@@ -135,6 +135,12 @@ def test_a_highway_begins_near_the_identity():
         ),
         (lambda: dk.Highway(transform_bias="low"), "Highway: transform_bias must be a number, received 'low'"),
         (lambda: dk.Highway(gate={"use_bias": False}), "'use_bias' is an argument of the block itself"),
+        (lambda: dk.Highway(transform_bias=float("nan")), "Highway: transform_bias must be a number, received nan"),
+        (
+            lambda: dk.ConvBlock(4, conv={"data_format": "channels_first"}),
+            "ConvBlock(conv=...): the order of the axes is one for the whole model\n"
+            '  try keras.config.set_image_data_format("channels_first")',
+        ),
         (lambda: dk.Transition(compression=0), "Transition: compression must be a fraction in (0, 1], received 0"),
         (lambda: dk.Transition(compression=0.1).build((8, 8, 5)), "compression=0.1 leaves none of 5 channels"),
         (
@@ -176,3 +182,20 @@ def test_channels_first_is_the_same_net(block):
         keras.config.set_image_data_format("channels_last")
     assert [w.shape for w in first.weights] == [w.shape for w in last.weights]
     assert first.output_shape[1] == last.output_shape[-1]
+
+
+def test_a_mask_passes_a_highway_of_single_steps():
+    net = dk.Sequential(
+        [layers.Embedding(9, 4, mask_zero=True), dk.Highway(kernel_size=1), dk.Classifier(2, pool="avg")]
+    )
+    model = net.build((None,))
+    short = np.array([[1, 2, 3]])
+    np.testing.assert_allclose(model(np.pad(short, [(0, 0), (0, 2)])), model(short), atol=1e-6)
+
+
+def test_a_tower_of_repetitions_ends_in_an_error():
+    inner = dk.DenselyConnected(layers.Activation("relu"), repeats=2)
+    net = dk.Repeat(dk.Repeat(dk.Sequential([]), times=1000), times=1000)
+    assert inner.build((4,)).output_shape == (None, 16)
+    with pytest.raises(dk.DefinitionError, match="the model has more than 100,000 parts"):
+        net.build((4,))

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from keras import layers
 
 import deepkit as dk
 
@@ -37,6 +38,11 @@ def test_an_unknown_size_cannot_be_flattened():
         (lambda: dk.Classifier(3, pool="mean"), "pool must be one of 'flatten', 'avg', 'max', None, received 'mean'"),
         (lambda: dk.Classifier(3, activation="relu"), "activation must be one of None, 'softmax', 'sigmoid'"),
         (lambda: dk.Classifier(3, dense={"dtype": "float16"}), "'dtype' is an argument of the block itself"),
+        (lambda: dk.Classifier(1, activation="softmax"), "Classifier: a softmax over one class is always 1"),
+        (
+            lambda: dk.Regressor(activation=layers.ReLU()),
+            "Regressor: activation must be a name, a registered function or None, received layers.ReLU()",
+        ),
         (lambda: dk.Repeat(dk.MLP([3]), times=0), "times must be a positive integer, received 0"),
     ],
 )
@@ -86,3 +92,14 @@ def test_repeat_equals_writing_it_out():
     repeated = dk.Repeat([unit, unit], times=2).build((8, 8, 3))
     written = dk.Sequential([unit] * 4).build((8, 8, 3))
     assert [layer.name for layer in repeated.layers[1:]] == [layer.name for layer in written.layers[1:]]
+
+
+def test_a_regressor_asks_for_squares_and_reports_the_absolute_error():
+    objective = dk.Sequential([dk.MLP([3]), dk.Regressor(2)]).objective((None, 2), (None, 2))
+    assert type(objective.loss).__name__ == "MeanSquaredError"
+    assert [metric.name for metric in objective.metrics] == ["mae"]
+
+
+def test_a_repeated_graph_fixes_the_shape():
+    body = dk.Sequential([dk.Input((4,)), dk.MLP([4])])
+    assert dk.Repeat(body, times=2).build().input_shape == (None, 4)

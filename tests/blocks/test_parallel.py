@@ -93,6 +93,16 @@ def test_fuse_brings_all_to_the_units():
     assert [tuple(w.shape) for w in model.weights] == [(5, 5), (6, 5)]
 
 
+def test_fuse_takes_named_tensors_in_their_order():
+    branches = dk.Functional(
+        inputs={"x": dk.Input((2,))},
+        nodes={"b": ("x", []), "a": ("x", layers.Rescaling(10.0))},
+        outputs=["b", "a"],
+    )
+    x = numbers(3, 2)
+    np.testing.assert_allclose(dk.Sequential([branches, dk.Fuse("subtract")]).build()(x), x - 10 * x, rtol=1e-6)
+
+
 def test_fuse_concatenates_without_weights():
     model = fused(dk.Fuse(), 4, 6)
     assert (model.output_shape, model.count_params()) == ((None, 10), 0)
@@ -161,6 +171,11 @@ def test_fuse_concatenates_without_weights():
             "branch 'x' returns several tensors, 2: [3, 3]",
         ),
         (lambda: dk.MLP([3])([keras.Input((3,)), keras.Input((3,))]), "expected one tensor, received 2: [3, 3]"),
+        (
+            lambda: dk.Fuse(activation="tanh"),
+            "Fuse: activation and dense are for the dense layers before the merge, and 'concat' needs none\n"
+            "  try units=, the width to bring all to",
+        ),
         (lambda: dk.Fuse("add", units=0), "Fuse: units must be a positive integer, received 0"),
     ],
 )

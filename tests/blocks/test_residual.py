@@ -1,5 +1,6 @@
 """The three shortcuts: what they compute, what they weigh, and what they refuse."""
 
+import keras
 import numpy as np
 import pytest
 from keras import layers
@@ -89,3 +90,37 @@ def test_resnet20_has_the_parameters_of_the_paper():
     stages = [basic(16 * 2**i, strides=2 if i and not j else 1, shortcut="pad") for i in range(3) for j in range(3)]
     model = dk.Sequential([dk.ConvBlock(16), *stages, dk.Classifier(10, pool="avg")]).build((32, 32, 3))
     assert sum(int(np.prod(w.shape)) for w in model.trainable_weights) == 269_722
+
+
+@pytest.mark.parametrize(("size", "stride"), [(9, 4), (13, 5), (7, 7), (28, 11)])
+def test_the_shortcut_takes_the_stride_of_the_body_at_odd_sizes(size, stride):
+    model = dk.Residual(dk.ConvBlock(4, strides=stride)).build((size, size, 4))
+    assert model.get_layer("shortcut.conv").strides == (stride, stride)
+
+
+def test_a_body_without_padding_is_refused_at_every_size():
+    for size in (5, 28):
+        with pytest.raises(dk.DefinitionError, match="which no stride of a shortcut does"):
+            dk.Residual(dk.ConvBlock(4, conv={"padding": "valid"})).build((size, size, 4))
+
+
+@pytest.mark.parametrize("width", [4, 6])
+def test_behind_a_mask_of_unknown_length(width):
+    body = layers.LSTM(width, return_sequences=True)
+    net = dk.Sequential(
+        [layers.Embedding(9, 4, mask_zero=True), dk.Residual(body, norm=None), dk.Classifier(2, pool="avg")]
+    )
+    model = net.build((None,))
+    short = np.array([[1, 2, 3]])
+    np.testing.assert_allclose(model(np.pad(short, [(0, 0), (0, 2)])), model(short), atol=1e-6)
+
+
+def test_padded_vectors_under_channels_first():
+    keras.config.set_image_data_format("channels_first")
+    try:
+        model = dk.Residual(dk.MLP([8], activation=None), shortcut="pad").build((4,))
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    x = images(2, 4)
+    expected = np.maximum(np.pad(x, [(0, 0), (0, 4)]) + np.asarray(model.get_layer("mlp.dense")(x)), 0)
+    np.testing.assert_allclose(model(x), expected, rtol=1e-6)
