@@ -13,7 +13,8 @@ from matplotlib.image import imread
 
 import deepkit as dk
 from deepkit.visualize import _labels, figures
-from deepkit.visualize._layered import Edge, Node, Rows, spread
+from deepkit.visualize._layered import Rows, spread
+from deepkit.visualize._order import Edge, Node
 from deepkit.visualize._parts import Nest, levels
 from deepkit.visualize.structure import draw, layout
 
