@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
+from deepkit.visualize._boxes import Link, Part
 from deepkit.visualize._order import Edge, Key, Node, row_of
-from deepkit.visualize._parts import Link, Part
 
 GAP = 11.0  # between rows, in points
 _SHORTEST = 0.25  # a column, of the tallest

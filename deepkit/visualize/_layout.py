@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from deepkit.visualize._boxes import Link, Part
 from deepkit.visualize._columns import GAP, Wiring, in_columns
 from deepkit.visualize._layered import Rows, spread
 from deepkit.visualize._order import Edge, Key, Node, Order
-from deepkit.visualize._parts import Link, Part
 from deepkit.visualize._text import LINE, box_lines, head_line
 from deepkit.visualize._tracks import Rail, in_tracks
 
