@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
-from deepkit.visualize._layered import Edge, Key, Node, row_of
-from deepkit.visualize._parts import Link, Part
+from deepkit.visualize._boxes import Link, Part
+from deepkit.visualize._order import Edge, Key, Node, row_of
 
 GAP = 11.0  # between rows, in points
 _SHORTEST = 0.25  # a column, of the tallest
@@ -14,13 +14,22 @@ _SHARES = tuple(share / 20 for share in range(19, 9, -1))
 
 
 class Wiring:
-    """The lines between parts that lie side by side, and those that come from and go to other places."""
+    """The lines between parts that lie side by side, and those that come from and go to other places.
 
-    def __init__(self, parts: Sequence[Part], links: Iterable[Link]) -> None:
+    Args:
+        parts: What lies side by side.
+        links: From call to call.
+        entering: The nets that come from other places in the order in which they come, from the left; as in
+            the model where none is given.
+    """
+
+    def __init__(self, parts: Sequence[Part], links: Iterable[Link], entering: Sequence[int] = ()) -> None:
         owner = {use: i for i, part in enumerate(parts) for use in part.uses}
         near = [(owner.get(a), owner.get(b), a) for a, b in links if a in owner or b in owner]
         self.inner = sorted({Edge(a, b, net) for a, b, net in near if a is not None and b is not None and a != b})
-        self.ins = sorted({(net, b) for a, b, net in near if a is None and b is not None})
+        at = {net: i for i, net in enumerate(entering)}
+        ins = {(net, b) for a, b, net in near if a is None and b is not None}
+        self.ins = sorted(ins, key=lambda end: (at.get(end[0], len(at)), end))
         self.outs = sorted({(net, a) for a, b, net in near if b is None and a is not None})
 
     def edges(self) -> list[Edge]:

@@ -17,7 +17,7 @@ _SHORT = {
     "UnitNormalization": "UnitNorm",
     "InputLayer": "Input",
 }
-_ACTIVATIONS = {"relu": "ReLU", "elu": "ELU", "selu": "SELU", "gelu": "GELU", "silu": "SiLU"}
+_ACTIVATIONS = {"relu": "ReLU", "relu6": "ReLU6", "elu": "ELU", "selu": "SELU", "gelu": "GELU", "silu": "SiLU"}
 _ACTIVATION_LAYERS = ("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax", "Squash")
 _PLAIN = ("conv", "norm", "activation", "dense", "pool", "bn", "relu")
 _MERGES = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot")
@@ -31,6 +31,8 @@ def label(layer: Any) -> str:
         return f"{kind} {label(inner)}"
     if kind == "Activation":
         return _activation(layer) or "linear"
+    if isinstance(layer, keras.layers.ReLU) and layer.max_value == 6:
+        return "ReLU6"
     pooling = re.fullmatch(r"(Global)?(Max|Average)Pooling(\d)D", kind)
     if pooling:
         kind = f"{pooling[1] or ''}{pooling[2].replace('Average', 'Avg')}Pool{pooling[3]}D"
@@ -84,7 +86,8 @@ def _details(layer: Any) -> list[str]:
     window = _tuple(layer, "kernel_size") or _tuple(layer, "pool_size")
     strides = _tuple(layer, "strides")
     width = getattr(layer, "filters", None) or getattr(layer, "units", None)
-    words = [_by(window)] if window else []
+    words = [layer.dtype] if category(layer) == INPUT and layer.dtype != "float32" else []
+    words += [_by(window)] if window else []
     words += [str(width)] if isinstance(width, int) else []
     words += _special(layer)
     if strides and strides != (window if hasattr(layer, "pool_size") else (1,) * len(strides)):
@@ -93,8 +96,19 @@ def _details(layer: Any) -> list[str]:
     words += [f"dilated {_by(dilation, squares=False)}"] if dilation and set(dilation) != {1} else []
     groups = getattr(layer, "groups", 1)
     words += [f"groups {groups}"] if isinstance(groups, int) and groups != 1 else []
+    words += _unusual(layer, window)
     activation = _activation(layer)
     return [*words, activation] if activation and category(layer) in (CONVOLUTION, DENSE) else words
+
+
+def _unusual(layer: Any, window: tuple[int, ...]) -> list[str]:
+    """Return the padding where it is not the one to expect: `same` for a convolution, `valid` for pooling.
+
+    A window as large as its strides, such as that of a transposed convolution that doubles the size, needs none.
+    """
+    padding, usual = getattr(layer, "padding", None), {CONVOLUTION: "same", POOLING: "valid"}.get(category(layer))
+    matters = bool(window) and set(window) != {1} and window != _tuple(layer, "strides")
+    return [padding] if matters and usual and isinstance(padding, str) and padding != usual else []
 
 
 def _special(layer: Any) -> list[str]:

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from deepkit.visualize._boxes import Link, Part
 from deepkit.visualize._columns import GAP, Wiring, in_columns
-from deepkit.visualize._layered import Edge, Key, Node, Rows, spread
-from deepkit.visualize._parts import Link, Part
+from deepkit.visualize._layered import Rows, spread
+from deepkit.visualize._order import Edge, Key, Node, Order
 from deepkit.visualize._text import LINE, box_lines, head_line
+from deepkit.visualize._tracks import Rail, in_tracks
 
 HEAD, MARGIN, SHADOW = 12.0, 6.0, 3.0  # the line over a block, room in it, the edge of a second sheet
 _BESIDE, _GUTTER = 10.0, 20.0  # between neighbours, and between columns
@@ -78,15 +80,16 @@ class Area:
         return own + [line for area, dx, dy in self.inner for line in area.drawn(x + dx, y + dy)]
 
 
-def arrange(part: Part, links: Iterable[Link], tallest: float) -> Area:
+def arrange(part: Part, links: Iterable[Link], tallest: float, entering: Sequence[int] = ()) -> Area:
     """Lay out a part and all that lies in it.
 
     Args:
         part: A box, or a block.
         links: From call to call, in the whole model.
         tallest: Height in points above which what stands in a row is wrapped into columns.
+        entering: The calls whose outputs enter it, in the order in which these come from the left.
     """
-    area = _inside(part, links, tallest)
+    area = _inside(part, links, tallest, entering)
     return area if area.is_box else _framed(part, area)
 
 
@@ -96,35 +99,46 @@ def arrange_page(part: Part, links: Iterable[Link], tallest: float) -> Area:
     return Area(None, area.width, area.height + 2 * area.above, inner=[(area, 0.0, area.above)])
 
 
-def _inside(part: Part, links: Iterable[Link], tallest: float) -> Area:
+def _inside(part: Part, links: Iterable[Link], tallest: float, entering: Sequence[int] = ()) -> Area:
     if not part.parts:
         lines = box_lines(part)
         return Area(part, max(line.width for line in lines), len(lines) * LINE)
     uses = set(part.uses)
     links = sorted(link for link in links if link[0] in uses or link[1] in uses)
-    areas = [arrange(inner, links, tallest) for inner in part.parts]
+    areas = _arranged(part.parts, links, tallest, entering)
     columns = in_columns(Wiring(part.parts, links), [area.height for area in areas], tallest)
     if len(columns) == 1:
-        return _stacked(part.parts, areas, links)
+        return _stacked(part.parts, areas, links, entering)
     sides = []
     for column in columns:
-        sides.append(_stacked([part.parts[i] for i in column], [areas[i] for i in column], links))
+        sides.append(_stacked([part.parts[i] for i in column], [areas[i] for i in column], links, entering))
     return _side_by_side(sides)
+
+
+def _arranged(parts: Sequence[Part], links: Sequence[Link], tallest: float, entering: Sequence[int]) -> list[Area]:
+    """Lay out what lies in a block, each part for the order in which lines will come to it from the left."""
+    if not any(part.parts for part in parts):
+        return [arrange(part, links, tallest) for part in parts]
+    wiring = Wiring(parts, links, entering)
+    order = Order(_nodes(parts, [Area(part, 0.0, 0.0) for part in parts], wiring), wiring.edges())
+    return [arrange(part, links, tallest, order.entering(i)) for i, part in enumerate(parts)]
 
 
 # --- from top to bottom ---
 
 
-def _stacked(parts: Sequence[Part], areas: Sequence[Area], links: Iterable[Link]) -> Area:
-    wiring = Wiring(parts, links)
-    edges = wiring.edges()
+def _nodes(parts: Sequence[Part], areas: Sequence[Area], wiring: Wiring) -> dict[Key, Node]:
+    """Return what stands in rows, in the order in which it should stand from the left."""
     # deepkit calls what goes around a body its shortcut: it stands at the right, as in the papers
     order = sorted(range(len(parts)), key=lambda i: parts[i].name == "shortcut")
     nodes: dict[Key, Node] = {i: Node(areas[i].width, ins=areas[i].ins, outs=areas[i].outs) for i in order}
-    # what comes from far away enters at the right, where its lane is
-    nodes |= {("in", net): Node(0.0, first=True) for net, _ in reversed(wiring.ins)}
-    nodes |= {("out", net): Node(0.0, last=True) for net, _ in wiring.outs}
-    rows = Rows(nodes, edges, _BESIDE)
+    nodes |= {("in", net): Node(0.0, first=True) for net, _ in wiring.ins}
+    return nodes | {("out", net): Node(0.0, last=True) for net, _ in wiring.outs}
+
+
+def _stacked(parts: Sequence[Part], areas: Sequence[Area], links: Iterable[Link], entering: Sequence[int]) -> Area:
+    wiring = Wiring(parts, links, entering)
+    rows = Rows(_nodes(parts, areas, wiring), wiring.edges(), _BESIDE)
     ends = _ends(rows, areas)
     tops, lines, height = _lines(rows, areas, ends)
     shift = -min((rows.left[key] for key in rows.left), default=0.0)
@@ -174,7 +188,7 @@ def _lines(rows: Rows, areas: Sequence[Area], ends: Mapping[Edge, float]) -> tup
             tops[key] = y
             bottoms[key] = y + (areas[key].height if isinstance(key, int) else 0.0)
         floor = max(bottoms[key] for key in row)
-        tracks = _tracks(between[i], rows, ends)
+        tracks = _tracks(between[i], rows, areas, ends)
         last = i + 1 == len(rows.rows)
         if not last:
             short = not tracks and {key[0] for key in row + rows.rows[i + 1] if isinstance(key, tuple)} & {"in", "out"}
@@ -189,28 +203,19 @@ def _lines(rows: Rows, areas: Sequence[Area], ends: Mapping[Edge, float]) -> tup
     return tops, lines, floor
 
 
-def _tracks(pieces: Sequence[Edge], rows: Rows, ends: Mapping[Edge, float]) -> dict[Edge, int]:
+def _tracks(pieces: Sequence[Edge], rows: Rows, areas: Sequence[Area], ends: Mapping[Edge, float]) -> dict[Edge, int]:
     """Give lines that run along between the same two rows a height each, so that none lies on another."""
     nets: dict[tuple[Key, int], list[Edge]] = defaultdict(list)
     for piece in pieces:
         if abs(rows.out(piece) - ends[piece]) >= 0.5:
             nets[piece.source, piece.net].append(piece)
-    taken: list[list[tuple[float, float, set[Key]]]] = []
-    tracks: dict[Edge, int] = {}
+    rails = []
     for group in nets.values():
-        places = [x for piece in group for x in (rows.out(piece), ends[piece])]
-        low, high, targets = min(places), max(places), {piece.target for piece in group}
-        free = (i for i, track in enumerate(taken) if all(_apart(low, high, targets, *other) for other in track))
-        track = next(free, len(taken))
-        taken += [[]] if track == len(taken) else []
-        taken[track].append((low, high, targets))
-        tracks |= dict.fromkeys(group, track)
-    return tracks
-
-
-def _apart(low: float, high: float, targets: set[Key], other_low: float, other_high: float, others: set[Key]) -> bool:
-    together = targets == others and len(targets) == 1  # they meet at one box, and may meet before it
-    return together or high + 2.0 < other_low or other_high + 2.0 < low
+        [target, *others] = {piece.target for piece in group}
+        box = isinstance(target, int) and areas[target].is_box and not others
+        rails.append(Rail(rows.out(group[0]), tuple(ends[piece] for piece in group), target if box else None))
+    heights = in_tracks(rails)
+    return {piece: height for group, height in zip(nets.values(), heights, strict=True) for piece in group}
 
 
 # --- in columns ---

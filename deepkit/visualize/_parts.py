@@ -3,57 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from deepkit.visualize import _labels
+from deepkit.visualize._boxes import Link, Part, Row, rows_of
 from deepkit.visualize._graph import Use
 
 _ROWS = 6  # a block that is a plain run of so many layers is one box that lists them
+_CLOSED = 8  # so many, if it is closed: two of convolution, normalisation and activation behind a merge and a dropout
 _LIGHT = (_labels.NORMALISATION, _labels.ACTIVATION)  # listed in the box of the layer before
-
-Link = tuple[int, int]  # from one call to another, as positions in the list of calls
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a box: a layer."""
-
-    name: str
-    text: str
-    kind: str
-    params: int = 0
-    plain: bool = False  # whether the name only repeats what the layer is
-
-
-@dataclass(frozen=True)
-class Part:
-    """A box with rows, or a block around other parts.
-
-    Args:
-        name: Of a block, or of a box that stands for one; empty for a box that is only its rows.
-        uses: Positions of the calls in it.
-        rows: The lines of a box.
-        parts: What lies in a block.
-        shape: Of what it returns.
-        params: Weights of its layers, each layer counted once; of all its copies.
-        times: How many copies in a row it stands for.
-        again: Whether its weights were met before.
-    """
-
-    name: str
-    uses: tuple[int, ...]
-    rows: tuple[Row, ...] = ()
-    parts: tuple[Part, ...] = ()
-    shape: str = ""
-    params: int = 0
-    times: int = 1
-    again: bool = False
-    output: bool = False  # is one of several outputs of the model
-    joined: bool = False  # lists the layers of a block, under its name
-    listing: tuple[Row, ...] = ()  # the layers of a block that is a plain run of few, for when it is closed
 
 
 @dataclass
@@ -93,16 +54,16 @@ class Nest:
             [only] = parts
             return replace(only, name=_dotted(prefix, only.name).rstrip("_"), joined=not only.parts)
         if not top and self._is_run(parts):
-            return self._described(Part(name, members, sum((part.rows for part in parts), ()), joined=True))
-        listing = tuple(row for part in parts for row in part.rows) if self._is_run(parts, inner=True) else ()
-        return self._described(Part(name, members, parts=tuple(parts), listing=listing))
+            return self._described(Part(name, members, rows_of(parts), joined=True))
+        return self._described(Part(name, members, parts=tuple(parts), listing=self._listing(parts)))
 
     def _part(self, name: str, members: tuple[int, ...], level: int) -> Part:
         use = self.uses[members[0]]
         if len(members) > 1 or len(use.path) > level:
             return self._group(name, members, level)
-        name = "input" if _labels.is_numbered_input(use.layer) else name
         text, kind, plain = _labels.label(use.layer), _labels.category(use.layer), _labels.repeats(name, use.layer)
+        if _labels.is_numbered_input(use.layer):
+            name, text = "input", text.removeprefix("Input ")
         row = Row(name, text, kind, _params([use.layer]), plain)
         return self._described(Part("", members, (row,)))
 
@@ -182,10 +143,25 @@ class Nest:
             chains.append([parts[j] for j in chain])
         return chains
 
-    def _is_run(self, parts: Sequence[Part], inner: bool = False) -> bool:
-        """Whether parts are so few layers one after the other that they can be listed; `inner` admits blocks."""
-        plain = all(not part.parts and part.times == 1 and (inner or not part.joined) for part in parts)
-        return plain and sum(len(part.rows) for part in parts) <= _ROWS and len(self._chains(parts)) == 1
+    def _is_run(self, parts: Sequence[Part]) -> bool:
+        """Whether parts are so few layers one after the other that they can be listed."""
+        plain = all(not part.parts and part.times == 1 and not part.joined for part in parts)
+        return plain and len(rows_of(parts)) <= _ROWS and len(self._chains(parts)) == 1
+
+    def _listing(self, parts: Sequence[Part]) -> tuple[Row, ...]:
+        """Return the layers of a block that is to be closed, where a list of them tells what they do."""
+        few = all(not part.parts for part in parts) and len(rows_of(parts)) <= _CLOSED
+        return rows_of(parts) if few and self._is_path(parts) else ()
+
+    def _is_path(self, parts: Sequence[Part]) -> bool:
+        """Whether parts follow each other, and what comes from outside, such as a skip, comes to one of them only."""
+        owner = {use: i for i, part in enumerate(parts) for use in part.uses}
+        inner = {(owner[a], owner[b]) for a, b in self.links if a in owner and b in owner and owner[a] != owner[b]}
+        entries = {(a, owner[b]) for a, b in self.links if b in owner and a not in owner}
+        last = {owner[a] for a, b in self.links if a in owner and b not in owner}
+        last |= {owner[use] for use in self.outside & set(owner)}
+        once = len({net for net, _ in entries}) == len(entries)
+        return once and inner == {(i, i + 1) for i in range(len(parts) - 1)} and last <= {len(parts) - 1}
 
     def _runs(self, parts: Sequence[Part]) -> list[Part]:
         """List a normalisation or an activation in the box of the layer before it."""
@@ -242,33 +218,6 @@ class Nest:
         sources = len({a for a, b in self.links if b in at and a not in at})
         entries = frozenset(b for a, b in inner if a == -1)
         return _look(part), frozenset(link for link in inner if -1 not in link), ends, entries, sources
-
-
-def closed(part: Part, depth: int) -> Part:
-    """Return a part with the blocks deeper than `depth` as boxes that count their layers."""
-    if not part.parts:
-        return part
-    if depth >= 0:
-        return replace(part, parts=tuple(closed(inner, depth - 1) for inner in part.parts))
-    if part.listing:
-        return replace(part, parts=(), rows=part.listing, joined=True)
-    kinds = Counter(_counted(replace(part, times=1)))
-    most = sorted(kinds.items(), key=lambda item: -item[1])[:3]
-    rows = (
-        Row("", f"{sum(kinds.values())} layers", _labels.OTHER),
-        *(Row("", f"{count} {kind}", _labels.OTHER) for kind, count in most),
-    )
-    return replace(part, parts=(), rows=rows, joined=True)
-
-
-def levels(part: Part) -> int:
-    """Return how many blocks lie in each other at most; 0 where there are only boxes."""
-    return max((1 + levels(inner) for inner in part.parts if inner.parts), default=0)
-
-
-def _counted(part: Part) -> list[str]:
-    own = [re.split(r"[ ,]", row.text)[0] for row in part.rows]
-    return (own + [kind for inner in part.parts for kind in _counted(inner)]) * part.times
 
 
 def _look(part: Part) -> Any:

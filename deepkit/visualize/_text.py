@@ -9,7 +9,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
 from deepkit.visualize import _labels
-from deepkit.visualize._parts import Part
+from deepkit.visualize._boxes import Part
 
 FONT, SIZE = "DejaVu Sans", 7.0  # comes with Matplotlib; wide, so that a viewer's other font fits as well
 LINE, PAD, GAP = 10.0, 4.0, 5.0  # height of a line of text, room at its sides and between its words, in points

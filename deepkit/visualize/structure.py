@@ -13,9 +13,10 @@ from matplotlib.patches import PathPatch, Polygon, Rectangle
 from matplotlib.path import Path as Outline
 
 from deepkit.visualize import _labels
+from deepkit.visualize._boxes import closed, levels
 from deepkit.visualize._graph import read
 from deepkit.visualize._layout import HEAD, SHADOW, Area, Line, Placed, Point, arrange_page
-from deepkit.visualize._parts import Nest, closed, levels
+from deepkit.visualize._parts import Nest
 from deepkit.visualize._text import FONT, GAP, LINE, PAD, SIZE, Text, box_lines, head_line, width
 from deepkit.visualize.figures import file_format, save
 

@@ -13,8 +13,10 @@ from matplotlib.image import imread
 
 import deepkit as dk
 from deepkit.visualize import _labels, figures
-from deepkit.visualize._layered import Edge, Node, Rows, spread
-from deepkit.visualize._parts import Nest, levels
+from deepkit.visualize._boxes import levels
+from deepkit.visualize._layered import Rows, spread
+from deepkit.visualize._order import Edge, Node
+from deepkit.visualize._parts import Nest
 from deepkit.visualize.structure import draw, layout
 
 
@@ -184,13 +186,19 @@ def test_masks_that_keras_passes_on_are_no_boxes():
 @pytest.mark.parametrize(
     ("layer", "expected"),
     [
-        (layers.Conv2D(64, 3, strides=2, activation="relu"), ("Conv2D 3×3, 64, stride 2, ReLU", "convolution")),
-        (layers.Conv1D(8, 5, dilation_rate=4, groups=2), ("Conv1D 5, 8, dilated 4, groups 2", "convolution")),
-        (layers.Conv2D(8, (1, 7), strides=(2, 1)), ("Conv2D 1×7, 8, stride 2×1", "convolution")),
+        (layers.Conv2D(64, 3, strides=2, activation="relu"), ("Conv2D 3×3, 64, stride 2, valid, ReLU", "convolution")),
+        (layers.Conv1D(8, 5, dilation_rate=4, groups=2), ("Conv1D 5, 8, dilated 4, groups 2, valid", "convolution")),
+        (layers.Conv2D(8, (1, 7), strides=(2, 1)), ("Conv2D 1×7, 8, stride 2×1, valid", "convolution")),
+        (layers.Conv2D(8, 3, padding="same"), ("Conv2D 3×3, 8", "convolution")),
+        (layers.Conv2D(8, 1), ("Conv2D 1×1, 8", "convolution")),
+        (layers.Conv2DTranspose(8, 2, strides=2), ("Conv2DTranspose 2×2, 8, stride 2", "convolution")),
+        (layers.MaxPooling2D(3, 1, padding="same"), ("MaxPool2D 3×3, stride 1, same", "pooling")),
         (layers.MaxPooling2D(2), ("MaxPool2D 2×2", "pooling")),
         (layers.AveragePooling2D(3, 1), ("AvgPool2D 3×3, stride 1", "pooling")),
         (layers.GlobalAveragePooling1D(), ("GlobalAvgPool1D", "pooling")),
         (layers.BatchNormalization(), ("BatchNorm", "normalisation")),
+        (layers.Activation("relu6"), ("ReLU6", "activation")),
+        (layers.ReLU(6.0), ("ReLU6", "activation")),
         (layers.Activation("gelu"), ("GELU", "activation")),
         (layers.Bidirectional(layers.GRU(7)), ("Bidirectional GRU 7", "other")),
         (layers.Dropout(0.25), ("Dropout 0.25", "other")),
@@ -268,6 +276,37 @@ def test_a_short_branch_that_is_closed_lists_its_layers():
     said = texts(inception(), depth=1)
     assert said.count("Conv2D 1×1, 2") == said.count("Conv2D 3×3, 4") == 2
     assert "conv_block1" not in said
+
+
+def closed_block(*bodies, skip=False):
+    """Return what is said in a closed block of convolutions behind the merge of its input with another."""
+    x = other = layers.Dense(4, name="other")(start := keras.Input((8, 8, 4), name="start"))
+    x = layers.Concatenate(name="up.fuse.concat")([start, x])
+    for i, filters in enumerate(bodies):
+        x = layers.Conv2D(filters, 3, padding="same", name=f"up.conv_block{i}.conv")(x)
+        x = layers.Activation("relu", name=f"up.conv_block{i}.activation")(x)
+    if skip:
+        x = layers.Concatenate(name="up.again")([x, other])
+    model = keras.Model(start, layers.Flatten(name="flat")(x), name="m")
+    [block] = [placed.part for placed in layout(model, depth=0).area.placed() if placed.part.name == "up"]
+    return [row.text for row in block.rows]
+
+
+def test_a_closed_chain_lists_its_layers_also_behind_a_merge():
+    assert closed_block(3, 2) == ["Concatenate", "Conv2D 3×3, 3", "ReLU", "Conv2D 3×3, 2", "ReLU"]
+    assert closed_block(8, 8) == ["Concatenate", *["Conv2D 3×3, 8", "ReLU"] * 2]  # equal ones, drawn once if open
+    assert closed_block(2, 3, 4, 5)[0] == "9 layers"
+
+
+def test_a_closed_block_with_a_way_around_its_layers_counts_them():
+    assert closed_block(3, 2, skip=True)[0] == "6 layers"
+
+
+def test_inputs_of_another_type_than_float32_say_so():
+    words = keras.Input((7,), name="words", dtype="int32")
+    assert "Input int32" in texts(keras.Model(words, words + 1))
+    model = keras.Sequential([keras.Input((7,), dtype="int32"), layers.Embedding(9, 2)])
+    assert {"input", "int32"} <= set(texts(model))
 
 
 # --- where it lies ---
