@@ -101,9 +101,10 @@ def test_a_vector_is_no_image():
         dk.ConvBlock(3).build((784,))
 
 
-def test_channels_first_is_honoured(monkeypatch):
-    monkeypatch.setattr(keras.config, "image_data_format", lambda: "channels_first")
-    x = keras.Input((3, 8, 8))
-    y = dk.ConvBlock(4, conv={"data_format": "channels_first"})(x)
-    norm = keras.Model(x, y).layers[2]
-    assert (norm.axis, y.shape) == (1, (None, 4, 8, 8))
+def test_channels_first_is_honoured():
+    keras.config.set_image_data_format("channels_first")
+    try:
+        model = dk.ConvBlock(4).build((3, 8, 8))
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    assert (model.layers[2].axis, model.output_shape) == (1, (None, 4, 8, 8))
