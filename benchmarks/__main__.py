@@ -46,8 +46,8 @@ def main(args: Sequence[str] | None = None, *, root: Path = ROOT, benchmarks: Se
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure ratios and record them.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="which benchmarks; all if left out")
-    pairs = f"pairs of each; fewer than {LEAST} are a trial, of which nothing is written (default: 11)"
-    parser.add_argument("--pairs", type=_count, default=11, help=pairs)
+    pairs = f"pairs of each; fewer than {LEAST} are a trial, of which nothing is written (default: 11, or 25)"
+    parser.add_argument("--pairs", type=_count, default=None, help=pairs)
     parser.add_argument("--missing", action="store_true", help="only those without a result: go on where it stopped")
     parser.add_argument("--page", action="store_true", help=f"only write {PAGE} anew")
     parser.add_argument("--check", action="store_true", help=f"only check that {PAGE} is what {RESULTS} gives")
@@ -81,21 +81,22 @@ def _write_page(root: Path, benchmarks: Sequence[Benchmark]) -> None:
     _files.write(root / PAGE, page.render(records.load(root / RESULTS), benchmarks))
 
 
-def _run(chosen: Sequence[Benchmark], pairs: int, root: Path, benchmarks: Sequence[Benchmark]) -> int:
+def _run(chosen: Sequence[Benchmark], pairs: int | None, root: Path, benchmarks: Sequence[Benchmark]) -> int:
     """Measure one benchmark after the other; each is on disk before the next begins."""
     os.environ.update(SETTINGS)  # of the processes that are started
     records.load(root / RESULTS)  # fails now rather than after the first row
     began, failed = time.perf_counter(), 0
     for number, benchmark in enumerate(chosen, start=1):
         print(f"[{number:>2}/{len(chosen)}] {benchmark.name:<18}", end="", flush=True)
-        row = measuring.measure(benchmark, pairs, progress=_show)
+        count = pairs or benchmark.pairs
+        row = measuring.measure(benchmark, count, progress=_show)
         failed += row.problem == "failed"
         print(f"  {_said(row)}", flush=True)
-        if pairs >= LEAST:
+        if count >= LEAST:
             records.merge(root / RESULTS, row)
             _write_page(root, benchmarks)
     print(f"{len(chosen)} rows in {(time.perf_counter() - began) / 60:.1f} minutes, {failed} failed")
-    if pairs < LEAST:
+    if pairs is not None and pairs < LEAST:
         print(f"a trial: {pairs} pairs are fewer than {LEAST}, nothing is written")
     return 1 if failed else 0
 
