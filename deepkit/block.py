@@ -8,7 +8,8 @@ from typing import Any
 
 import keras
 
-from deepkit.element import Block, Entries, Entry, Objective
+from deepkit.element import Block, Objective
+from deepkit.entry import Entries, Entry
 from deepkit.scope import DefinitionError, Scope
 from deepkit.template import as_body, as_element
 

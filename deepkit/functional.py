@@ -11,7 +11,8 @@ import keras
 
 from deepkit import code
 from deepkit.block import Input, Sequential
-from deepkit.element import Block, Entries, Entry, Objective, body_code
+from deepkit.element import Block, Objective, body_code
+from deepkit.entry import Entries, Entry
 from deepkit.frozen import Named
 from deepkit.scope import DefinitionError, Scope, check_name
 from deepkit.template import as_body

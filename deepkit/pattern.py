@@ -16,7 +16,8 @@ from deepkit._pattern.expand import Step, expand
 from deepkit.block import Input, Sequential
 from deepkit.blocks.dense import MLP
 from deepkit.blocks.heads import Classifier
-from deepkit.element import Block, Entries, Entry, Objective
+from deepkit.element import Block, Objective
+from deepkit.entry import Entries, Entry
 from deepkit.layers import L2Pooling, LocalResponseNormalization
 from deepkit.scope import DefinitionError, Scope
 from deepkit.template import as_element

@@ -10,7 +10,8 @@ from typing import Any
 import keras
 
 from deepkit import code
-from deepkit.element import Block, Entry
+from deepkit.element import Block
+from deepkit.entry import Entry
 from deepkit.scope import Scope
 
 

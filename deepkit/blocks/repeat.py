@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deepkit.blocks import parts
-from deepkit.element import Block, Entries, Entry, Objective
+from deepkit.element import Block, Objective
+from deepkit.entry import Entries, Entry
 from deepkit.scope import Scope
 from deepkit.template import as_body
 

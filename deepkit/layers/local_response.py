@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from deepkit.layers import _checks
@@ -103,13 +104,9 @@ class LocalResponseNormalization(keras.layers.Layer):
         }
 
     def _sum_of_neighbours(self, squares: Any) -> Any:
-        """Add up shifted copies: differences of a running sum would lose what is small beside what came before.
-
-        Rolled rather than sliced, for the sake of the gradient: that of a slice is a whole array of mostly zeros.
-        """
+        """Multiply by a band of ones: no running sum that loses the small beside the large, and exportable anywhere."""
         axis = _checks.channel_axis(self.data_format) % len(squares.shape)
-        channels = squares.shape[axis]
-        radius = min(self.depth_radius, channels - 1)
-        padded = ops.pad(squares, [(radius, radius) if i == axis else (0, 0) for i in range(len(squares.shape))])
-        total = sum(ops.roll(padded, shift, axis) for shift in range(-radius, radius + 1))
-        return total[(slice(None),) * axis + (slice(radius, radius + channels),)]
+        channels = np.arange(squares.shape[axis])
+        band = np.abs(channels[:, None] - channels[None, :]) <= self.depth_radius
+        last = ops.moveaxis(squares, axis, -1)
+        return ops.moveaxis(ops.matmul(last, ops.cast(band, squares.dtype)), -1, axis)
