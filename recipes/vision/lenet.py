@@ -84,7 +84,7 @@ METRICS = {
 SETTINGS = {
     ("modern", False): (30, 3e-3, 0.15, 0.4),
     ("modern", True): (50, 4e-3, 0.02, 0.0),
-    ("original", False): (20, 2e-3, 0.1, 0.0),
+    ("original", False): (30, 2e-3, 0.1, 0.0),
     ("original", True): (50, 2e-3, 0.02, 0.0),
 }
 DISTORTIONS = (dk.data.Affine(rotation=10, scale=0.12, shear=0.15, shift=1.5), dk.data.Elastic(alpha=20, sigma=4))

@@ -61,7 +61,7 @@ def test_the_drawings_are_ten_different_signs():
 
 def test_settings_follow_the_variant_unless_given():
     assert lenet.Config().epochs == 30
-    assert lenet.Config(variant="original").epochs == 20
+    assert lenet.Config(variant="original").epochs == 30
     assert lenet.Config(epochs=3, dropout=0.0).epochs == 3
     assert lenet.Config(dropout=0.0).dropout == 0.0
     with pytest.raises(ValueError, match="epochs must be a whole number of at least 1, received -3"):
