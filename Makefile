@@ -51,7 +51,7 @@ $(VENV)/.docs: $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[docs]"
 	touch $@
 
-# PyTorch without CUDA, to measure against; its row says so where it cannot be had
+# PyTorch, to measure against; its row says so where it cannot be had
 $(VENV)/.bench: $(VENV)/.runtime
-	-$(BIN)/python -m pip install --quiet --index-url https://download.pytorch.org/whl/cpu "torch>=2.6"
+	-$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[bench]"
 	touch $@

@@ -114,13 +114,12 @@ BENCHMARKS = (
         target=Target(high=0.85),
         apart=True,
         note="The same net, optimiser, batches and threads; PyTorch's tensors lie in memory and are indexed by a new "
-        "permutation each epoch, without a `DataLoader`, which would be slower. Installed by `make bench`, or with "
-        "`pip install torch --index-url https://download.pytorch.org/whl/cpu`, which brings no CUDA. "
+        "permutation each epoch, without a `DataLoader`, which would be slower. `make bench` installs it; "
+        "PyTorch's build without CUDA is enough. "
         "Its threads wait for one another awake: on a machine that is busy with other work it is many times slower.",
-        reason="Nearly all of an epoch is the convolution step itself, which both leave to oneDNN's kernels; the way "
-        "of the data costs deepkit a quarter of a millisecond a step. 469 steps, being 7 x 67, allow 7 steps in a call "
-        "instead of 16; tried by hand, 67 in a call gained nothing that could be told from noise, and 469 a tenth. "
-        "Fewer and larger operations for the optimiser's update would be next.",
+        reason="Nearly all of an epoch is the convolution step itself, which both leave to oneDNN's kernels. 469 "
+        "steps, being 7 x 67, allow 7 steps in a call instead of 16; more of them were tried by hand and did not close "
+        "the gap. Fewer and larger operations for the optimiser's update would be next.",
     ),
     Benchmark(
         name="bfloat16-step",
@@ -144,7 +143,7 @@ BENCHMARKS = (
         group=WAITING,
         target=Target(high=1.10),
         note="450 residual blocks of two convolutions, 3,156 layers: `dk.Repeat(dk.Residual([...]), times=450)`, and a "
-        " loop by hand with Python's recursion limit raised. Memory is cleared before each, untimed.",
+        "loop by hand with Python's recursion limit raised. Memory is cleared before each, untimed.",
     ),
     Benchmark(
         name="import-deepkit",

@@ -17,6 +17,7 @@ from deepkit.names import OBJECTS, find
 from deepkit.scope import DefinitionError, first_line
 from deepkit.template import Fixed, as_element
 
+_TAGS = ("block", "layer")
 _DEEPEST = 60
 _MOST_WRAPPED = 8  # Keras copies what a wrapper holds, at each level again
 _LARGEST = 2**31 - 1
@@ -35,19 +36,9 @@ class Reader:
         _check_depth(path)
         if isinstance(value, list | tuple):
             return Sequential([self.element(item, f"{path}[{i}]") for i, item in enumerate(value)])
-        tags = [key for key in ("block", "layer") if isinstance(value, Mapping) and key in value]
-        if len(tags) == 2:
-            raise _error("this has both `block:` and `layer:`; it can be one of them", path)
-        if isinstance(value, Mapping) and not tags:
-            near = [key for key in value if difflib.get_close_matches(str(key), ("block", "layer"), n=1)]
-            meant = f"; did you mean `block:` or `layer:` by {near[0]!r}?" if near else ""
-            raise _error(
-                f"expected `block:` or `layer:` among the keys, received {', '.join(map(str, value))}{meant}", path
-            )
-        if not tags:
-            raise _error(
-                f"expected a mapping with `block:` or `layer:`, or a list of them, received {_short(value)}", path
-            )
+        tags = [key for key in _TAGS if isinstance(value, Mapping) and key in value]
+        if len(tags) != 1:
+            raise _untagged(value, path)
         return self.block(value, path) if tags[0] == "block" else self.layer(value, path)
 
     def block(self, value: Mapping[str, Any], path: str) -> Block:
@@ -116,20 +107,10 @@ class Reader:
         given = {key: item for key, item in value.items() if key != kind}
         required = [("wrapped" if k == "layer" else k) for k, p in known.items() if p.default is p.empty]
         _check_keys(cls, given, written, required, path)
-        flags = {key: item for key, item in given.items() if key in known}
-        _checked_flags(cls, flags, path)
+        _check_flags(cls, {key: item for key, item in given.items() if key in known}, path)
         for key, item in given.items():
-            if isinstance(item, Mapping) and "block" in item:
-                raise _error(f"{cls.__name__} takes no block, received {_short(item)}", _dot(path, key))
-        made = {key: self.argument(key, item, _dot(path, key)) for key, item in given.items()}
-        for key, item in made.items():
-            if key in _FILES and isinstance(item, str):
-                raise _error("a file may not name another file; expected the list itself", _dot(path, key))
-            if key == "weights" and item is not None:
-                raise _error("a file cannot hold weights", _dot(path, key), "model.save('model.keras')")
-            if isinstance(item, int) and item > _MOST.get(key, _LARGEST):
-                raise _error(f"expected at most {_MOST[key]:,}, received {item:,}", _dot(path, key))
-        return _made(cls, made, path)
+            _check_harmless(cls, key, item, _dot(path, key))
+        return _made(cls, {key: self.argument(key, item, _dot(path, key)) for key, item in given.items()}, path)
 
     def argument(self, key: str, value: Any, path: str) -> Any:
         """Return one argument of a Keras object."""
@@ -166,12 +147,38 @@ class Reader:
         raise _error(f"expected a value, or a mapping with one of {kinds}; received {_short(value)}", path, mend)
 
 
+def _untagged(value: Any, path: str) -> DefinitionError:
+    """Return what is wrong with a part that is not said to be a block or a layer, one of the two."""
+    if not isinstance(value, Mapping):
+        return _error(
+            f"expected a mapping with `block:` or `layer:`, or a list of them, received {_short(value)}", path
+        )
+    if all(tag in value for tag in _TAGS):
+        return _error("this has both `block:` and `layer:`; it can be one of them", path)
+    near = [key for key in value if difflib.get_close_matches(str(key), _TAGS, n=1)]
+    meant = f"; did you mean `block:` or `layer:` by {near[0]!r}?" if near else ""
+    received = ", ".join(map(str, value))
+    return _error(f"expected `block:` or `layer:` among the keys, received {received}{meant}", path)
+
+
 def _check_depth(path: str) -> None:
     if path.count(".") + path.count("[") > _DEEPEST or path.count(".wrapped") > _MOST_WRAPPED:
         raise _error("nested too deeply", f"{path[:60]}...")
 
 
-def _checked_flags(cls: type, given: Mapping[str, Any], path: str) -> None:
+def _check_harmless(cls: type, key: str, value: Any, path: str) -> None:
+    """Raise where an argument names a file, holds weights, or makes Keras work for long before anything is built."""
+    if isinstance(value, Mapping) and "block" in value:
+        raise _error(f"{cls.__name__} takes no block, received {_short(value)}", path)
+    if key in _FILES and isinstance(value, str):
+        raise _error("a file may not name another file; expected the list itself", path)
+    if key == "weights" and value is not None:
+        raise _error("a file cannot hold weights", path, "model.save('model.keras')")
+    if key in _MOST and isinstance(value, int) and value > _MOST[key]:
+        raise _error(f"expected at most {_MOST[key]:,}, received {value:,}", path)
+
+
+def _check_flags(cls: type, given: Mapping[str, Any], path: str) -> None:
     for key, value in given.items():
         try:
             code.check_flags(cls, {key: value}, cls.__name__)
@@ -224,9 +231,7 @@ def _check_keys(
     known = sorted(known)
     for key in given:
         if key not in known:
-            close = difflib.get_close_matches(str(key), known, n=1)
-            there = f"did you mean {close[0]!r}?" if close else f"it takes {', '.join(known)}"
-            raise _error(f"{owner} takes no {key!r}; {there}", _dot(path, str(key)))
+            raise _error(f"{owner} takes no {key!r}{code.close(str(key), set(known))}", _dot(path, str(key)))
     missing = [key for key in required if key not in given]
     if missing:
         raise _error(f"{owner} needs {missing[0]!r}", path)

@@ -48,14 +48,7 @@ def run(options: Options) -> int:
     from deepkit.scope import DefinitionError
     from deepkit.spec import load
 
-    if options.save is not None and options.save.suffix != ".keras":
-        raise ValueError(f"--save: expected a file that ends in .keras, received {options.save}")
-    if options.diagram is not None:
-        from deepkit.visualize.figures import file_format
-
-        file_format(options.diagram)
-    if options.output is not None and options.export is None:
-        raise ValueError("--output is where an export goes\n  try --export saved_model, onnx or litert with it")
+    _check(options)
     definition = load(options.file)
     if options.input_shape is None and definition.entry() is None:
         raise DefinitionError(
@@ -73,6 +66,18 @@ def run(options: Options) -> int:
         say(f"{model.name}: {model.count_params():,} parameters in {len(model.layers)} layers")
     _write(model, options)
     return 0
+
+
+def _check(options: Options) -> None:
+    """Raise where options make no sense, before anything is built."""
+    if options.save is not None and options.save.suffix != ".keras":
+        raise ValueError(f"--save: expected a file that ends in .keras, received {options.save}")
+    if options.diagram is not None:
+        from deepkit.visualize.figures import file_format
+
+        file_format(options.diagram)
+    if options.output is not None and options.export is None:
+        raise ValueError("--output is where an export goes\n  try --export saved_model, onnx or litert with it")
 
 
 def check_size(definition: Block, input_shape: tuple[int | None, ...] | None) -> None:

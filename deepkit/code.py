@@ -47,10 +47,7 @@ class Arguments(Mapping[str, Any]):
             if key not in known:
                 raise ValueError(f"{owner}: keras.layers.{layer.__name__} takes no {key!r}{close(key, known)}")
         check_flags(layer, given, owner)
-        kept = json.loads(to_json(dict(given)))
-        if given.get("dtype") is not None:
-            kept["dtype"] = _plain_dtype(given["dtype"])  # said on purpose, also where it is that of the moment
-        self.json = json.dumps(kept, sort_keys=True)
+        self.json = _said(given)
 
     def fresh(self) -> dict[str, Any]:
         """Return the arguments with every Keras object made anew, so that no two layers hold the same one."""
@@ -68,7 +65,7 @@ class Arguments(Mapping[str, Any]):
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Arguments):
             return self.json == other.json
-        return isinstance(other, Mapping) and self.json == to_json(dict(other))
+        return isinstance(other, Mapping) and self.json == _said(other)
 
     def __hash__(self) -> int:
         return hash(self.json)
@@ -76,6 +73,14 @@ class Arguments(Mapping[str, Any]):
     def __repr__(self) -> str:
         items = json.loads(self.json).items()
         return "{" + ", ".join(f"{quoted(key)}: {value_code(value)}" for key, value in items) + "}"
+
+
+def _said(given: Mapping[str, Any]) -> str:
+    """Return arguments as canonical JSON; a dtype is said on purpose, also where it is that of the moment."""
+    kept = json.loads(to_json(dict(given)))
+    if given.get("dtype") is not None:
+        kept["dtype"] = _plain_dtype(given["dtype"])
+    return json.dumps(kept, sort_keys=True)
 
 
 def check_flags(cls: type, given: Mapping[str, Any], owner: str) -> None:

@@ -34,6 +34,7 @@ def to_dict(definition: Block) -> dict[str, Any]:
     Raises:
         DefinitionError: A part cannot be said in plain data: a layer or model with weights, a class that is neither
             Keras's nor deepkit's.
+        TypeError: It is no definition.
 
     Examples:
         >>> import deepkit as dk

@@ -163,7 +163,7 @@ class Fuse(Block):
         if len(tensors) < 2:
             raise scope.error(
                 f"expected several tensors to merge, received one: {shape_text(x)}",
-                mend='it behind several: ("answer": (["seen", "asked"], [dk.Fuse(), ...]) in a dk.Functional)',
+                mend='nodes={"answer": (["seen", "asked"], [dk.Fuse(), ...])} in a dk.Functional',
             )
         if isinstance(self.merge, str):
             _check_fit(tensors, scope)

@@ -92,11 +92,10 @@ class Residual(Block):
         return self._project(x, strides, channels, scope)
 
     def _project(self, x: Any, strides: tuple[int, ...], channels: int, scope: Scope) -> Any:
-        dense = not strides or (len(x.shape) == 3 and set(strides) == {1} and parts.channel_axis(x) == 2)
-        if not dense:
-            short = scope.add(x, "conv", parts.by_rank("Conv", x, scope), channels, 1, strides, use_bias=False)
-        else:
+        if not strides or (len(x.shape) == 3 and set(strides) == {1} and parts.channel_axis(x) == 2):
             short = scope.add(x, "dense", layers.Dense, channels, use_bias=False)
+        else:
+            short = scope.add(x, "conv", parts.by_rank("Conv", x, scope), channels, 1, strides, use_bias=False)
         return parts.add_norm(short, self.norm, scope)
 
 
@@ -105,8 +104,8 @@ class Bottleneck(Block):
     """A residual unit of three convolutions: 1x1 to `filters`, 3x3, and 1x1 to `expansion` times as many.
 
     Source: He et al. 2016, "Deep Residual Learning", section 4.1 and figure 5. The stride lies in the 3x3
-    convolution, where most implementations have it; the authors' own models have it in the first. With `groups` it is
-    ResNeXt's (Xie et al. 2017, section 3.3).
+    convolution, where most implementations have it; the authors' own models have it in the first. With
+    `conv={"groups": 32}` it is ResNeXt's (Xie et al. 2017, section 3.3).
 
     Args:
         filters: Channels of the first two convolutions.
@@ -194,11 +193,8 @@ def _probed(x: Any, y: Any, scope: Scope, body: tuple[Block, ...]) -> tuple[int,
         try:
             return Scope(definition=scope.definition, build=Build()).apply(inputs, body).shape
         except ValueError:
-            return tuple(_PROBE if n is None or m is None else _PROBE // math.ceil(n / m) for n, m in _sizes(x, y))
-
-
-def _sizes(x: Any, y: Any) -> list[tuple[int | None, int | None]]:
-    return list(zip(x.shape, y.shape, strict=True))
+            pairs = zip(x.shape, y.shape, strict=True)
+            return tuple(_PROBE if n is None or m is None else _PROBE // math.ceil(n / m) for n, m in pairs)
 
 
 def _subsample(x: Any, strides: tuple[int, ...], scope: Scope) -> Any:

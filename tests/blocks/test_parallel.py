@@ -154,7 +154,7 @@ def test_fuse_concatenates_without_weights():
             lambda: dk.Fuse().build((4,)),
             "expected several tensors to merge, received one: 4\n"
             "  in  dk.Fuse()\n"
-            '  try it behind several: ("answer": (["seen", "asked"], [dk.Fuse(), ...]) in a dk.Functional)',
+            '  try nodes={"answer": (["seen", "asked"], [dk.Fuse(), ...])} in a dk.Functional',
         ),
         (
             lambda: dk.Sequential([dk.Parallel({"a": [], "b": []}, merge=None), dk.ConvBlock(2)]).build((4, 4, 3)),
