@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import faulthandler
 import importlib
 import os
-import re
 import shlex
 import sys
-import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,7 +23,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import deepkit
-from deepkit import catalogue
+from deepkit import _stderr, catalogue
 from deepkit._console import console, say
 from deepkit.recipe import Recipe, Settings
 from deepkit.report import flags
@@ -47,7 +44,6 @@ HELP = """\
   --traceback or DEEPKIT_TRACEBACK=1 shows where an error came from.
 """
 USAGE, FAILED, INTERRUPTED = 2, 1, 130
-_NOISE = re.compile(rb"(WARNING: All log messages before absl|[IW]\d{4} |To enable the following instructions:)")
 
 
 class UsageError(ValueError):
@@ -256,16 +252,9 @@ def quiet_tensorflow(*, missing_ok: bool = False) -> None:
 
 @contextlib.contextmanager
 def _standard_error_filtered() -> Iterator[None]:
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as aside, os.fdopen(os.dup(2), "wb") as real:
-        traced = faulthandler.is_enabled()
-        faulthandler.enable(real)  # should loading the libraries kill the process, say where
-        os.dup2(aside.fileno(), 2)
-        try:
+    said: list[bytes] = []
+    try:
+        with _stderr.aside() as said:
             yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(real.fileno(), 2)
-            faulthandler.enable() if traced else faulthandler.disable()
-            aside.seek(0)
-            real.writelines(line for line in aside if not _NOISE.match(line))
+    finally:
+        os.write(2, b"".join(said))
