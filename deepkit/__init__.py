@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from deepkit import data, execution, layers, recipe, visualize
     from deepkit.block import Block, DefinitionError, Input, Sequential, Shared
+    from deepkit.blocks.autoencoder import Autoencoder
     from deepkit.blocks.channels import SeparableConvBlock, SqueezeExcitation
     from deepkit.blocks.conv import ConvBlock, ConvStack
     from deepkit.blocks.dense import MLP
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from deepkit.execution.export import export
     from deepkit.execution.fit import Run, fit
     from deepkit.execution.plan import Plan, plan
+    from deepkit.execution.pretrain import pretrain
     from deepkit.functional import Functional
+    from deepkit.layers.noise import MaskingNoise, SaltAndPepperNoise
     from deepkit.pattern import Pattern, from_pattern
     from deepkit.spec import dump, from_dict, load, to_dict
 
@@ -62,6 +65,10 @@ _HOMES = {
     "Run": "deepkit.execution.fit",
     "fit": "deepkit.execution.fit",
     "export": "deepkit.execution.export",
+    "Autoencoder": "deepkit.blocks.autoencoder",
+    "MaskingNoise": "deepkit.layers.noise",
+    "SaltAndPepperNoise": "deepkit.layers.noise",
+    "pretrain": "deepkit.execution.pretrain",
 }
 _MODULES = ("data", "execution", "layers", "recipe", "visualize")
 
@@ -70,6 +77,7 @@ __all__ = [
     "ConvBlock", "ConvStack", "SeparableConvBlock", "MLP",
     "Residual", "Bottleneck", "DenselyConnected", "Transition", "Highway", "SqueezeExcitation",
     "Repeat", "Parallel", "Fuse", "Classifier", "Regressor",
+    "Autoencoder", "MaskingNoise", "SaltAndPepperNoise", "pretrain",
     "from_pattern", "Pattern", "dump", "load", "to_dict", "from_dict",
     "plan", "Plan", "fit", "Run", "export",
     "data", "execution", "layers", "recipe", "visualize",

@@ -8,6 +8,7 @@ from deepkit.layers.initializers import FanInUniform
 from deepkit.layers.l2_pooling import L2Pooling
 from deepkit.layers.local_response import LocalResponseNormalization
 from deepkit.layers.maxout import ChannelMax, Maxout
+from deepkit.layers.noise import MaskingNoise, SaltAndPepperNoise
 from deepkit.layers.rbf import RBF
 from deepkit.layers.squash import scaled_tanh
 from deepkit.layers.stochastic_depth import StochasticDepth
@@ -20,8 +21,10 @@ __all__ = [
     "FanInUniform",
     "L2Pooling",
     "LocalResponseNormalization",
+    "MaskingNoise",
     "Maxout",
     "RBF",
+    "SaltAndPepperNoise",
     "StochasticDepth",
     "Subsampling2D",
     "TableConv2D",
