@@ -82,7 +82,7 @@ class MaskingNoise(_Destruction):
 
 @keras.saving.register_keras_serializable(package="deepkit")
 class SaltAndPepperNoise(_Destruction):
-    """In training, set a share of the values to the smallest or the largest there is, by a fair coin; else the identity.
+    """In training, set a share of the values to the smallest or the largest there is, by a fair coin.
 
     Source: Vincent et al. 2010, "Stacked Denoising Autoencoders", section 3.3, where it is SP.
 
