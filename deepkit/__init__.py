@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from deepkit.execution.fit import Run, fit
     from deepkit.execution.plan import Plan, plan
     from deepkit.execution.pretrain import pretrain
+    from deepkit.execution.schedules import OneCycle, StepDecay, WarmUp
     from deepkit.functional import Functional
     from deepkit.layers.noise import MaskingNoise, SaltAndPepperNoise
     from deepkit.pattern import Pattern, from_pattern
@@ -69,6 +70,9 @@ _HOMES = {
     "MaskingNoise": "deepkit.layers.noise",
     "SaltAndPepperNoise": "deepkit.layers.noise",
     "pretrain": "deepkit.execution.pretrain",
+    "OneCycle": "deepkit.execution.schedules",
+    "StepDecay": "deepkit.execution.schedules",
+    "WarmUp": "deepkit.execution.schedules",
 }
 _MODULES = ("data", "execution", "layers", "recipe", "visualize")
 
@@ -80,6 +84,7 @@ __all__ = [
     "Autoencoder", "MaskingNoise", "SaltAndPepperNoise", "pretrain",
     "from_pattern", "Pattern", "dump", "load", "to_dict", "from_dict",
     "plan", "Plan", "fit", "Run", "export",
+    "OneCycle", "StepDecay", "WarmUp",
     "data", "execution", "layers", "recipe", "visualize",
 ]  # fmt: skip
 
