@@ -90,7 +90,7 @@ def pretrain(
         net = Autoencoder(encoder, corruption=corruption, tied=tied, activation=output)
         folder = None if run_dir is None else Path(run_dir) / f"layer{number}"
         own = _drawing_apart(plan, number)
-        run = fit(net, (codes, codes), epochs=epochs, run_dir=folder, plan=own, **fitting)
+        run = fit(net, codes, epochs=epochs, run_dir=folder, plan=own, **fitting)
         with own:
             stack += _trained(run.model)
             after = _codes(run.model, codes)
