@@ -159,7 +159,8 @@ def load_data(config: Config, say: bool = True) -> dk.data.Data:
 
 def basic(data: dk.data.Data, config: Config) -> dk.data.Data:
     """Return the split of MNIST basic: few images to train on, the most to test."""
-    (x, y), (test_x, test_y) = data.train.arrays(), data.test.arrays()
+    parts: list[Any] = [data.train, data.test]
+    (x, y), (test_x, test_y) = (part.arrays() for part in parts)
     if data.stand_in_for:  # 1,500 digits and 297 to test
         trained, kept, tested = 1_250, 250, len(x)
     else:
@@ -206,6 +207,7 @@ def train(config: Config) -> Outcome:
 def train_filters(config: Config) -> Outcome:
     """Train an autoencoder at each level of noise, and measure its filters."""
     data = load_data(config)
+    test: Any = data.test
     models: dict[str, keras.Model] = {}
     measured: dict[str, float] = {}
     seconds = 0.0
@@ -222,7 +224,7 @@ def train_filters(config: Config) -> Outcome:
             metrics=[keras.metrics.MeanSquaredError(name="mse")],
         )
         models[run.model.name], seconds = run.model, seconds + run.seconds
-        error = run.model.evaluate(*[data.test.arrays()[0]] * 2, verbose=0, return_dict=True)["mse"]
+        error = run.model.evaluate(test.towards("inputs"), verbose=0, return_dict=True)["mse"]
         measured[f"filter structure, {noise} % noise"] = structure(kernels(run.model))
         measured[f"reconstruction, {noise} % noise"] = 28 * 28 * error
     every = dk.Parallel(models, merge=None).build((28, 28, 1))
