@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from deepkit.blocks.conv import ConvBlock, ConvStack
     from deepkit.blocks.dense import MLP
     from deepkit.blocks.dense_connections import DenselyConnected, Transition
+    from deepkit.blocks.gaussian import GaussianHead
     from deepkit.blocks.heads import Classifier, Regressor
     from deepkit.blocks.highway import Highway
     from deepkit.blocks.parallel import Fuse, Parallel
     from deepkit.blocks.repeat import Repeat
     from deepkit.blocks.residual import Bottleneck, Residual
+    from deepkit.blocks.vae import VAE
     from deepkit.execution.export import export
     from deepkit.execution.fit import Run, fit
     from deepkit.execution.plan import Plan, plan
@@ -51,6 +53,8 @@ _HOMES = {
     "Repeat": "deepkit.blocks.repeat",
     "Bottleneck": "deepkit.blocks.residual",
     "Residual": "deepkit.blocks.residual",
+    "GaussianHead": "deepkit.blocks.gaussian",
+    "VAE": "deepkit.blocks.vae",
     "Pattern": "deepkit.pattern",
     "from_pattern": "deepkit.pattern",
     "dump": "deepkit.spec",
@@ -70,6 +74,7 @@ __all__ = [
     "ConvBlock", "ConvStack", "SeparableConvBlock", "MLP",
     "Residual", "Bottleneck", "DenselyConnected", "Transition", "Highway", "SqueezeExcitation",
     "Repeat", "Parallel", "Fuse", "Classifier", "Regressor",
+    "GaussianHead", "VAE",
     "from_pattern", "Pattern", "dump", "load", "to_dict", "from_dict",
     "plan", "Plan", "fit", "Run", "export",
     "data", "execution", "layers", "recipe", "visualize",
