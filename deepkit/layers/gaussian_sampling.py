@@ -55,7 +55,7 @@ class GaussianSampling(keras.layers.Layer):
 
     def build(self, input_shape: Any) -> None:
         """Check that a mean and a variance come in."""
-        mean, log_variance = (tuple(shape) for shape in _pair(input_shape, shapes=True))
+        mean, log_variance = (tuple(shape) for shape in _pair(input_shape))
         if mean != log_variance:
             raise ValueError(
                 f"GaussianSampling: mean and log_variance must have one shape, received {mean[1:]} and "
@@ -71,7 +71,7 @@ class GaussianSampling(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """Return the output shape."""
-        mean = tuple(_pair(input_shape, shapes=True)[0])
+        mean = tuple(_pair(input_shape)[0])
         return mean if self.samples is None else (mean[0], self.samples, *mean[1:])
 
     def get_config(self) -> dict[str, Any]:
@@ -95,11 +95,12 @@ def _repeated(x: Any, times: int) -> Any:
     return ops.repeat(ops.expand_dims(x, 1), times, axis=1)
 
 
-def _pair(inputs: Any, *, shapes: bool = False) -> tuple[Any, Any]:
+def _pair(inputs: Any) -> tuple[Any, Any]:
     """Return the mean and the logarithm of the variance, tensors or shapes."""
     if isinstance(inputs, Mapping) and set(inputs) == {"mean", "log_variance"}:
         return inputs["mean"], inputs["log_variance"]
-    if isinstance(inputs, list | tuple) and len(inputs) == 2 and not (shapes and inputs[0] is None):
+    lone = isinstance(inputs, tuple) and any(part is None or isinstance(part, int) for part in inputs)  # one shape
+    if isinstance(inputs, list | tuple) and len(inputs) == 2 and not lone:
         return inputs[0], inputs[1]
     raise ValueError(
         f"GaussianSampling: expected the mean and the log variance, received {inputs!r}\n"

@@ -65,7 +65,8 @@ class VariationalAutoencoder(keras.Model):
         _check_outputs(decoder, LIKELIHOODS[likelihood].outputs, "decoder")
         distribution = LIKELIHOODS[likelihood]
         sampling = GaussianSampling(name="sampling", dtype="float32")
-        inputs = keras.Input(encoder.input_shape[1:])
+        entered = encoder.inputs[0]
+        inputs = keras.Input(entered.shape[1:], dtype=entered.dtype, name=entered.name)
         outputs = decoder(sampling(encoder(inputs)))
         mean = layers.Activation(distribution.activation, dtype="float32", name="mean")
         super().__init__(inputs, mean(outputs[distribution.outputs[0]]), name=name, **kwargs)

@@ -286,4 +286,20 @@ CASES = (
     Case("pattern_any_size", "Pattern", lambda: dk.from_pattern("CONV4/2-LEAKYRELU-GAP-FC3"), IMAGE, ANY_IMAGE),
     Case("pattern_own", "Pattern", lambda: dk.from_pattern("CONV4-LRN-L2POOL-TANH"), IMAGE, ANY_IMAGE, True),
     Case("pattern_dense", "Pattern", lambda: dk.from_pattern("(FC4-RELU)*2-FC1-SIGMOID", name="net"), (5,)),
+    Case(
+        "gaussian_sampling",
+        "GaussianHead GaussianSampling",
+        lambda: dk.Sequential([dk.GaussianHead(4), dk.layers.GaussianSampling(2, seed=1)]),
+        (5,),
+        None,
+        True,
+    ),
+    Case(
+        "vae",
+        "VAE",
+        lambda: dk.VAE([dk.ConvStack(4), dk.MLP([5])], latent=3, decoder=dk.MLP([6]), likelihood="unit_gaussian"),
+        IMAGE,
+        None,
+        True,
+    ),
 )
