@@ -172,7 +172,12 @@ class VariationalAutoencoder(keras.Model):
         if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
             raise ValueError(f"log_likelihood: samples must be a positive integer, received {samples!r}")
         generator = keras.random.SeedGenerator(seed)
-        estimate = tf.function(lambda batch: self._estimate(batch, samples, generator), autograph=False)
+        chunk = min(samples, max(1, _ROWS // batch_size))
+        estimate = tf.function(
+            lambda batch: self._estimate(batch, samples, chunk, generator),
+            input_signature=[tf.TensorSpec((None, *self.input_shape[1:]))],
+            autograph=False,
+        )
         return np.concatenate([ops.convert_to_numpy(estimate(batch)) for batch in self._batches(x, batch_size)])
 
     def get_config(self) -> dict[str, Any]:
@@ -215,10 +220,9 @@ class VariationalAutoencoder(keras.Model):
         keras.layers.Layer.add_loss(self, ops.mean(loss))  # a functional model's own takes none
         return outputs
 
-    def _estimate(self, x: Any, samples: int, seed: Any) -> Any:
+    def _estimate(self, x: Any, samples: int, chunk: int, seed: Any) -> Any:
         """Return the log of the mean importance weight of each example, a chunk of the samples at a time."""
-        size, x = ops.shape(x)[0], self._data(x)
-        chunk = min(samples, max(1, _ROWS // x.shape[0]))
+        size = ops.shape(x)[0]
         mean, log_variance, repeated = (ops.repeat(part, chunk, axis=0) for part in (*self._code(x, False), x))
 
         def add(step: Any, total: Any) -> Any:
@@ -248,7 +252,7 @@ class VariationalAutoencoder(keras.Model):
         whole = given.map(lambda *batch: batch[0]).unbatch().batch(size)
         for batch in whole:
             self._check(batch)
-            yield batch
+            yield self._data(batch)
 
     def _check(self, x: Any) -> None:
         """Raise where values have no probability."""
@@ -270,7 +274,8 @@ def _log_ratio(z: Any, mean: Any, log_variance: Any) -> Any:
 
 
 def _check_outputs(model: keras.Model, names: tuple[str, ...], role: str) -> None:
-    received = sorted(model.output) if isinstance(model.output, dict) else "one without a name"
+    output = getattr(model, "output", None)
+    received = sorted(output) if isinstance(output, dict) else "one without a name"
     if received != sorted(names):
         raise ValueError(
             f"VariationalAutoencoder: the {role} must have the outputs {', '.join(names)}, received {received}\n"
