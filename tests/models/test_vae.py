@@ -59,9 +59,7 @@ def test_parameters_are_those_of_the_papers(definition, shape, count):
 def convolutional():
     down = [layers.Conv2D(n, 3, strides=2, padding="same", activation="relu") for n in (32, 64)]
     up = [layers.Conv2DTranspose(n, 3, strides=2, padding="same", activation="relu") for n in (64, 32)]
-    return dk.VAE(
-        [*down, dk.MLP([16])], latent=2, decoder=[dk.MLP([7 * 7 * 64]), layers.Reshape((7, 7, 64)), *up]
-    )
+    return dk.VAE([*down, dk.MLP([16])], latent=2, decoder=[dk.MLP([7 * 7 * 64]), layers.Reshape((7, 7, 64)), *up])
 
 
 def test_a_convolutional_one_has_the_parameters_of_the_keras_example():
@@ -355,7 +353,10 @@ def test_data_without_noise_does_not_make_the_density_infinite():
         ({"likelihood": "bernouli"}, "received 'bernouli'; did you mean 'bernoulli'?"),
         ({"beta": -1.0}, "VAE: beta must be a number of at least 0, received -1.0"),
         ({"importance_samples": 0}, "VAE: importance_samples must be a positive integer, received 0"),
-        ({"beta": 2.0, "importance_samples": 5}, "the bound of several draws does not have\n  try importance_samples=1"),
+        (
+            {"beta": 2.0, "importance_samples": 5},
+            "the bound of several draws does not have\n  try importance_samples=1",
+        ),
     ],
 )
 def test_arguments_that_make_no_sense(arguments, text):
