@@ -66,7 +66,7 @@ class VariationalAutoencoder(keras.Model):
         distribution = LIKELIHOODS[likelihood]
         sampling = GaussianSampling(name="sampling", dtype="float32")
         entered = encoder.inputs[0]
-        inputs = keras.Input(entered.shape[1:], dtype=entered.dtype, name=entered.name)
+        inputs = keras.Input(entered.shape[1:], dtype=entered.dtype, name="input")
         outputs = decoder(sampling(encoder(inputs)))
         mean = layers.Activation(distribution.activation, dtype="float32", name="mean")
         super().__init__(inputs, mean(outputs[distribution.outputs[0]]), name=name, **kwargs)

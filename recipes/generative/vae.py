@@ -178,7 +178,8 @@ def draw(config: Config, outcomes: Sequence[Outcome]) -> Mapping[str, Figure]:
     if model is None:
         return {}
     data = load_data(config, say=False)
-    images = data.test.arrays(20)[0]
+    test: Any = data.test
+    images = test.arrays(20)[0]
     pairs = np.stack([images.reshape(2, 10, 28, 28), model.reconstruct(images).reshape(2, 10, 28, 28)], axis=1)
     figures = {
         "Digits decoded from noise": sheet(model.sample(100, seed=config.seed), columns=10),

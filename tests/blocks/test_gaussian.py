@@ -35,7 +35,7 @@ def test_a_width_that_is_none():
 
 
 def test_an_unknown_size_cannot_be_flattened():
-    with pytest.raises(dk.DefinitionError, match="cannot flatten .* a size is unknown"):
+    with pytest.raises(dk.DefinitionError, match=r"cannot flatten .* a size is unknown"):
         dk.GaussianHead(2).build((None, 3))
 
 

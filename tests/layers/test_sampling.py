@@ -81,7 +81,7 @@ def test_a_number_of_samples_that_is_none(samples):
 
 
 def test_a_single_tensor_is_no_gaussian():
-    with pytest.raises(ValueError, match="expected the mean and the log variance, received .*\n.*dk.GaussianHead"):
+    with pytest.raises(ValueError, match=r"expected the mean and the log variance, received .*\n.*dk\.GaussianHead"):
         dk.layers.GaussianSampling()(tf.zeros((2, 3)))
 
 

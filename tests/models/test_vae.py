@@ -376,7 +376,7 @@ def test_an_error_in_a_part_says_which_part():
     net = dk.VAE([dk.MLP([4]), dk.ConvBlock(3)], latent=2, decoder=dk.MLP([3]))
     with pytest.raises(dk.DefinitionError, match=r"^encoder\.conv_block"):
         net.build((5,))
-    with pytest.raises(dk.DefinitionError, match="VAE.build needs an input_shape"):
+    with pytest.raises(dk.DefinitionError, match=r"VAE\.build needs an input_shape"):
         small().build()
 
 
