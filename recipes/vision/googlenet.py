@@ -74,7 +74,7 @@ def googlenet_with_heads(
     for name, body in _nodes(norm).items():
         nodes[name] = (last, body)
         last = name
-        nodes |= {head: (name, _head(classes, norm)) for head, module in HEADS.items() if module == name}
+        nodes |= {head: (name, _auxiliary(classes, norm)) for head, module in HEADS.items() if module == name}
     nodes["classifier"] = (last, dk.Classifier(classes, pool="avg", dropout=dropout))
     return dk.Functional(
         inputs={"image": dk.Input(input_shape)},
@@ -104,10 +104,9 @@ def without_heads(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, outputs["classifier"], name=model.name.removesuffix("_with_heads"))
 
 
-def inception(
-    ones: int, reduce3: int, threes: int, reduce5: int, fives: int, pooled: int, *, norm: Any = None, name: str
-) -> dk.Parallel:
+def inception(row: tuple[int, ...], *, norm: Any = None, name: str | None = None) -> dk.Parallel:
     """Return a module of figure 2b from its row of table 1."""
+    ones, reduce3, threes, reduce5, fives, pooled = row
     conv = partial(dk.ConvBlock, norm=norm)
     return dk.Parallel(
         {
@@ -120,31 +119,29 @@ def inception(
     )
 
 
-def _nodes(norm: Any) -> dict[str, dk.Block]:
+def _nodes(norm: Any) -> dict[str, Any]:
     """Return the parts of the trunk by name, in order."""
-    nodes: dict[str, dk.Block] = {"stem": _stem(norm)}
+    nodes: dict[str, Any] = {"stem": _stem(norm)}
     for module, row in MODULES.items():
-        nodes[f"inception{module}"] = inception(*row, norm=norm, name=f"inception{module}")
+        nodes[f"inception{module}"] = inception(row, norm=norm, name=f"inception{module}")
         if module in POOLED_AFTER:
-            nodes[f"pool{module}"] = dk.Sequential([_pool()], name=f"pool{module}")
+            nodes[f"pool{module}"] = _pool(f"pool{module}")
     return nodes
 
 
 def _stem(norm: Any) -> dk.Sequential:
     conv = partial(dk.ConvBlock, norm=norm)
     lrn = [] if norm else [dk.layers.LocalResponseNormalization()]
-    return dk.Sequential(
-        [conv(64, kernel_size=7, strides=2), _pool(), *lrn, conv(64, kernel_size=1), conv(192), *lrn, _pool()],
-        name="stem",
-    )
+    body = [conv(64, kernel_size=7, strides=2), _pool(), *lrn, conv(64, kernel_size=1), conv(192), *lrn, _pool()]
+    return dk.Sequential(body, name="stem")
 
 
-def _pool() -> layers.MaxPooling2D:
+def _pool(name: str | None = None) -> layers.MaxPooling2D:
     """Return a pooling that halves, rounding up as the paper's does."""
-    return layers.MaxPooling2D(3, 2, padding="same")
+    return layers.MaxPooling2D(3, 2, padding="same", name=name)
 
 
-def _head(classes: int, norm: Any) -> list[Any]:
+def _auxiliary(classes: int, norm: Any) -> list[Any]:
     """Return an auxiliary classifier of section 5."""
     return [
         layers.AveragePooling2D(5, 3),
