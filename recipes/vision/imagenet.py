@@ -26,9 +26,10 @@ import h5py
 import keras
 
 import deepkit as dk
-from recipes.vision import vgg
+from recipes.vision import resnet_in_keras, vgg
 
 Shapes = list[tuple[str, list[tuple[int, ...]]]]  # of the weights of each layer that has some
+MEAN = (123.68, 116.779, 103.939)  # of red, green and blue over the training images
 SHAPE = (224, 224, 3)  # of the images that every network here was trained on
 
 
@@ -51,6 +52,12 @@ class Network:
 NETWORKS = {
     "vgg16": Network(partial(vgg.in_keras, 16), "VGG16", "vgg16"),
     "vgg19": Network(partial(vgg.in_keras, 19), "VGG19", "vgg19"),
+    "resnet50": Network(partial(resnet_in_keras.version1, 50), "ResNet50", "resnet"),
+    "resnet101": Network(partial(resnet_in_keras.version1, 101), "ResNet101", "resnet"),
+    "resnet152": Network(partial(resnet_in_keras.version1, 152), "ResNet152", "resnet"),
+    "resnet50v2": Network(partial(resnet_in_keras.version2, 50), "ResNet50V2", "resnet_v2"),
+    "resnet101v2": Network(partial(resnet_in_keras.version2, 101), "ResNet101V2", "resnet_v2"),
+    "resnet152v2": Network(partial(resnet_in_keras.version2, 152), "ResNet152V2", "resnet_v2"),
 }
 
 
@@ -109,6 +116,14 @@ def preprocessing(name: str) -> Callable[[Any], Any]:
     return getattr(keras.applications, _network(name).module).preprocess_input
 
 
+def subtract_mean(images: Any) -> Any:
+    """Subtract the mean colour of ImageNet's images from images in RGB with values from 0 to 255.
+
+    It is all that the papers of AlexNet (section 2, there pixel by pixel) and VGG (section 2.1) do before training.
+    """
+    return keras.ops.cast(images, "float32") - keras.ops.array(MEAN, "float32")
+
+
 def copy_weights(source: keras.Model, target: keras.Model) -> None:
     """Copy the weights of one model into another whose layers with weights are the same in the same order.
 
@@ -151,15 +166,27 @@ def _check_file(path: Path, name: str, needed: Shapes) -> None:
 
     Keras itself counts the layers only; of files in its newer format it says by itself which layer does not fit.
     """
-    if path.name.endswith(".weights.h5") or not h5py.is_hdf5(path):
+    if not _is_older_format(path):
         return
     with h5py.File(path) as file:
         group = file.get("model_weights", file)
-        layers = [(str(layer), group[layer]) for layer in group.attrs.get("layer_names", ())]
-        found = [(layer, [tuple(part[key].shape) for key in part.attrs["weight_names"]]) for layer, part in layers]
+        layers = [(layer, group[layer]) for layer in _texts(group, "layer_names")]
+        found = [(layer, [tuple(part[key].shape) for key in _texts(part, "weight_names")]) for layer, part in layers]
     misfit = _difference(needed, [(layer, shapes) for layer, shapes in found if shapes])
     if misfit:
         raise _misfit(path, name, misfit)
+
+
+def _is_older_format(path: Path) -> bool:
+    if not h5py.is_hdf5(path):
+        return False
+    with h5py.File(path) as file:
+        return "layer_names" in file.get("model_weights", file).attrs
+
+
+def _texts(group: h5py.Group, attribute: str) -> list[str]:
+    """Return a list of names, which old files hold as bytes."""
+    return [name.decode() if isinstance(name, bytes) else str(name) for name in group.attrs.get(attribute, ())]
 
 
 def _misfit(path: str | Path, name: str, problem: str) -> ValueError:

@@ -2,6 +2,7 @@
 
 import warnings
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -66,7 +67,7 @@ def test_the_base_computes_what_keras_computes(name):
     np.testing.assert_allclose(ours(x), expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("name", sorted(imagenet.NETWORKS))
+@pytest.mark.parametrize("name", BASES)
 def test_with_its_top_it_has_keras_layers(name):
     network = imagenet.NETWORKS[name]
     with keras.StatelessScope(initialize_variables=False):
@@ -83,6 +84,21 @@ def test_every_kind_of_file_loads(small, tmp_path, ending, top):
     path = saved(theirs, tmp_path / f"w{ending}")
     ours = imagenet.pretrained("narrow", weights=path, include_top=top, input_shape=(8, 8, 3), classes=3)
     np.testing.assert_allclose(ours(X[:, :8, :8]), theirs(X[:, :8, :8]), rtol=1e-5)
+
+
+def test_names_in_bytes_as_in_the_published_files_are_read(small, tmp_path):
+    theirs = donor(include_top=False)
+    theirs.set_weights([np.full(w.shape, 0.1) for w in theirs.get_weights()])
+    path = saved(theirs, tmp_path / "w.h5")
+    with h5py.File(path, "a") as file:
+        for group in (file["model_weights"], *file["model_weights"].values()):
+            for key in ("layer_names", "weight_names"):
+                if key in group.attrs:
+                    group.attrs[key] = np.array([str(name).encode() for name in group.attrs[key]], "S")
+    ours = imagenet.pretrained("narrow", weights=path, include_top=False)
+    assert all(np.all(weight == np.float32(0.1)) for weight in ours.get_weights())
+    with pytest.raises(ValueError, match="4 layers with weights here, and 2 there: fc.dense is here only"):
+        imagenet.pretrained("narrow", weights=path)
 
 
 def test_a_base_takes_images_of_any_size_and_trains_under_a_new_head(small, tmp_path):
@@ -181,3 +197,17 @@ def test_preprocessing_of_vgg_subtracts_the_mean_in_bgr():
     image = np.zeros((1, 1, 1, 3), "float32") + np.array([10.0, 20.0, 30.0], "float32")
     found = imagenet.preprocessing("vgg16")(image.copy())
     np.testing.assert_allclose(found[0, 0, 0], [30 - 103.939, 20 - 116.779, 10 - 123.68], rtol=1e-5)
+
+
+def test_the_papers_subtract_the_mean_in_rgb():
+    found = imagenet.subtract_mean(np.array([[[[200, 150, 100]]]], "uint8"))
+    np.testing.assert_allclose(found[0, 0, 0], [200 - 123.68, 150 - 116.779, 100 - 103.939], rtol=1e-5)
+
+
+def test_preprocessing_is_what_keras_has_for_the_network():
+    image = np.full((1, 2, 2, 3), 255.0, "float32")
+    for name, network in imagenet.NETWORKS.items():
+        module = getattr(keras.applications, network.module)
+        assert imagenet.preprocessing(name) is module.preprocess_input
+        assert hasattr(module, network.application)
+    np.testing.assert_allclose(imagenet.preprocessing("resnet50v2")(image.copy()), 1.0)  # from -1 to 1
