@@ -97,7 +97,7 @@ def test_names_in_bytes_as_in_the_published_files_are_read(small, tmp_path):
                     group.attrs[key] = np.array([str(name).encode() for name in group.attrs[key]], "S")
     ours = imagenet.pretrained("narrow", weights=path, include_top=False)
     assert all(np.all(weight == np.float32(0.1)) for weight in ours.get_weights())
-    with pytest.raises(ValueError, match="4 layers with weights here, and 2 there: fc.dense is here only"):
+    with pytest.raises(ValueError, match=r"4 layers with weights here, and 2 there: fc.dense is here only"):
         imagenet.pretrained("narrow", weights=path)
 
 
