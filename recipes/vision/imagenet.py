@@ -91,13 +91,15 @@ def pretrained(
         raise ValueError(f'there is no file {weights}\n  try weights="imagenet", or the path of a file of weights')
     definition = network.definition(include_top=include_top, classes=classes)
     usual = network.definition(include_top=include_top, classes=1000 if trained else classes)
-    misfit = _difference(_shapes(definition, input_shape), _shapes(usual, SHAPE))
+    needed = _shapes(definition, input_shape)
+    same = (definition, tuple(input_shape)) == (usual, SHAPE)
+    misfit = "" if same else _difference(needed, _shapes(usual, SHAPE))
     if trained and misfit:
         raise ValueError(
             f"{name} was trained on {_words(SHAPE)} and 1,000 classes: {misfit}\n  try {_mend(input_shape)}"
         )
     if not trained:
-        _check_file(Path(weights), name, _shapes(definition, input_shape))
+        _check_file(Path(weights), name, needed)
     shape = input_shape if misfit else SHAPE if include_top else None
     donor = _donor(name, weights, include_top=include_top, input_shape=shape, classes=classes)
     model = definition.build(input_shape)
