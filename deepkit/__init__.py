@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from deepkit.execution.fit import Run, fit
     from deepkit.execution.plan import Plan, plan
     from deepkit.functional import Functional
+    from deepkit.models.gan import GAN, GANModel
+    from deepkit.parzen import ParzenWindow
     from deepkit.pattern import Pattern, from_pattern
     from deepkit.spec import dump, from_dict, load, to_dict
 
@@ -62,6 +64,9 @@ _HOMES = {
     "Run": "deepkit.execution.fit",
     "fit": "deepkit.execution.fit",
     "export": "deepkit.execution.export",
+    "GAN": "deepkit.models.gan",
+    "GANModel": "deepkit.models.gan",
+    "ParzenWindow": "deepkit.parzen",
 }
 _MODULES = ("data", "execution", "layers", "recipe", "visualize")
 
@@ -70,6 +75,7 @@ __all__ = [
     "ConvBlock", "ConvStack", "SeparableConvBlock", "MLP",
     "Residual", "Bottleneck", "DenselyConnected", "Transition", "Highway", "SqueezeExcitation",
     "Repeat", "Parallel", "Fuse", "Classifier", "Regressor",
+    "GAN", "GANModel", "ParzenWindow",
     "from_pattern", "Pattern", "dump", "load", "to_dict", "from_dict",
     "plan", "Plan", "fit", "Run", "export",
     "data", "execution", "layers", "recipe", "visualize",
