@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from deepkit.execution.export import export
     from deepkit.execution.fit import Run, fit
     from deepkit.execution.plan import Plan, plan
+    from deepkit.execution.schedules import OneCycle, StepDecay, WarmUp
     from deepkit.functional import Functional
     from deepkit.models.gan import GAN, GANModel
     from deepkit.parzen import ParzenWindow
@@ -67,6 +68,9 @@ _HOMES = {
     "GAN": "deepkit.models.gan",
     "GANModel": "deepkit.models.gan",
     "ParzenWindow": "deepkit.parzen",
+    "OneCycle": "deepkit.execution.schedules",
+    "StepDecay": "deepkit.execution.schedules",
+    "WarmUp": "deepkit.execution.schedules",
 }
 _MODULES = ("data", "execution", "layers", "recipe", "visualize")
 
@@ -78,6 +82,7 @@ __all__ = [
     "GAN", "GANModel", "ParzenWindow",
     "from_pattern", "Pattern", "dump", "load", "to_dict", "from_dict",
     "plan", "Plan", "fit", "Run", "export",
+    "OneCycle", "StepDecay", "WarmUp",
     "data", "execution", "layers", "recipe", "visualize",
 ]  # fmt: skip
 
