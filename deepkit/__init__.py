@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from deepkit.execution.plan import Plan, plan
     from deepkit.execution.schedules import OneCycle, StepDecay, WarmUp
     from deepkit.functional import Functional
-    from deepkit.models.gan import GAN, GANModel
+    from deepkit.models.gan import GANModel
+    from deepkit.models.gan_definition import GAN
     from deepkit.parzen import ParzenWindow
     from deepkit.pattern import Pattern, from_pattern
     from deepkit.spec import dump, from_dict, load, to_dict
@@ -65,7 +66,7 @@ _HOMES = {
     "Run": "deepkit.execution.fit",
     "fit": "deepkit.execution.fit",
     "export": "deepkit.execution.export",
-    "GAN": "deepkit.models.gan",
+    "GAN": "deepkit.models.gan_definition",
     "GANModel": "deepkit.models.gan",
     "ParzenWindow": "deepkit.parzen",
     "OneCycle": "deepkit.execution.schedules",
