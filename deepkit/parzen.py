@@ -38,7 +38,7 @@ class ParzenWindow:
         (0.3, -2.9, 0.03)
     """
 
-    def __init__(self, samples: Any, *, sigma: float | Sequence[float], validation: Any = None) -> None:
+    def __init__(self, samples: Any, *, sigma: float | Sequence[float] | np.ndarray, validation: Any = None) -> None:
         self._samples = _rows(samples, "samples")
         candidates = np.atleast_1d(np.asarray(sigma, "float64"))
         if candidates.ndim != 1 or not len(candidates) or not np.all(np.isfinite(candidates) & (candidates > 0)):

@@ -10,7 +10,6 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-
 LOSSES = ("non_saturating", "minimax")
 PRIORS = ("normal", "uniform")
 _SPREAD = math.sqrt(3)  # of the uniform prior, so that its variance is 1 as that of the normal one
@@ -155,9 +154,9 @@ class GANModel(keras.Model):
 
     def get_compile_config(self) -> dict[str, Any] | None:
         """Return how the model was compiled."""
-        config = super().get_compile_config()
-        if config is None:
+        if not self.compiled:
             return None
+        config = super().get_compile_config()
         return {**config, "discriminator_optimizer": keras.optimizers.serialize(self.discriminator_optimizer)}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
