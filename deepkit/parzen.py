@@ -35,7 +35,7 @@ class ParzenWindow:
         >>> window = dk.ParzenWindow(samples, sigma=np.linspace(0.1, 1, 10), validation=validation)
         >>> nats, standard_error = window.score(test)
         >>> round(window.sigma, 1), round(nats, 1), round(standard_error, 2)  # truly -(1 + log 2 pi) = -2.8
-        (0.3, -2.9, 0.03)
+        (0.3, -2.8, 0.03)
     """
 
     def __init__(self, samples: Any, *, sigma: float | Sequence[float] | np.ndarray, validation: Any = None) -> None:

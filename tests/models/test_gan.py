@@ -94,7 +94,7 @@ def test_penalties_are_part_of_what_each_network_minimises():
     assert float(scaled) == pytest.approx(1 + 0.25 * float(np.sum(kernel**2)), rel=1e-6)
 
 
-@pytest.mark.parametrize("steps", [1, 2, 3])
+@pytest.mark.parametrize("steps", [1, 3])
 def test_the_generator_has_its_turn_after_so_many_batches_counted_across_epochs(steps):
     model = compiled(toy(discriminator_steps=steps), run_eagerly=False)
     model.fit(X, batch_size=8, epochs=1, verbose=0)  # four batches
@@ -366,6 +366,7 @@ def test_it_cannot_be_a_part():
     assert "try model = definition.build(input_shape)" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_over_two_devices_it_is_equal_or_refused():
     script = Path(__file__).with_name("gan_two_devices.py")
     found = subprocess.run(
