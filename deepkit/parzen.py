@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+# scikit-learn's KernelDensity is the same estimate; in 784 dimensions its tree loses most of the sum for some points,
+# unless one leaf holds all samples, and it takes fifteen times as long
 _ROWS = 500  # points at a time: with 10,000 samples, their distances fill 40 MB
 
 
