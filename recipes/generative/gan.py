@@ -81,7 +81,7 @@ METRICS = {
 }
 
 # chosen on validation data only: epochs, step size, examples in a batch
-SETTINGS = {"ring": (50, 2e-3, 512), "mnist": (70, 2e-4, 100)}
+SETTINGS = {"ring": (50, 2e-3, 512), "mnist": (90, 2e-4, 100)}
 RADIUS, SPREAD = 2.0, 0.05  # of the ring, and of each Gaussian on it
 ANGLES = 2 * np.pi * np.arange(8) / 8
 CENTRES = RADIUS * np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1)
