@@ -291,7 +291,7 @@ def nearest(samples: np.ndarray, images: np.ndarray) -> np.ndarray:
 
 def grid(rows: Mapping[Any, np.ndarray]) -> Figure:
     """Draw rows of images, each with its name in front: an epoch, or what it shows."""
-    figure = Figure(figsize=(8, 0.8 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(9, 0.8 * len(rows)), layout="compressed")
     for axes, (name, images) in zip(figure.subplots(len(rows), 1, squeeze=False)[:, 0], rows.items(), strict=True):
         axes.imshow(np.hstack(list(images[..., 0])), cmap="gray_r", vmin=0, vmax=1)
         axes.set_xticks([])
