@@ -9,12 +9,13 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from deepkit import data, execution, layers, recipe, visualize
+    from deepkit import data, execution, layers, models, recipe, visualize
     from deepkit.block import Block, DefinitionError, Input, Sequential, Shared
     from deepkit.blocks.channels import SeparableConvBlock, SqueezeExcitation
     from deepkit.blocks.conv import ConvBlock, ConvStack
     from deepkit.blocks.dense import MLP
     from deepkit.blocks.dense_connections import DenselyConnected, Transition
+    from deepkit.blocks.gan import GAN
     from deepkit.blocks.gaussian import GaussianHead
     from deepkit.blocks.heads import Classifier, Regressor
     from deepkit.blocks.highway import Highway
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from deepkit.execution.plan import Plan, plan
     from deepkit.execution.schedules import OneCycle, StepDecay, WarmUp
     from deepkit.functional import Functional
+    from deepkit.parzen import ParzenWindow
     from deepkit.pattern import Pattern, from_pattern
     from deepkit.spec import dump, from_dict, load, to_dict
 
@@ -67,11 +69,13 @@ _HOMES = {
     "Run": "deepkit.execution.fit",
     "fit": "deepkit.execution.fit",
     "export": "deepkit.execution.export",
+    "GAN": "deepkit.blocks.gan",
+    "ParzenWindow": "deepkit.parzen",
     "OneCycle": "deepkit.execution.schedules",
     "StepDecay": "deepkit.execution.schedules",
     "WarmUp": "deepkit.execution.schedules",
 }
-_MODULES = ("data", "execution", "layers", "recipe", "visualize")
+_MODULES = ("data", "execution", "layers", "models", "recipe", "visualize")
 
 __all__ = [
     "Block", "Sequential", "Functional", "Input", "Shared", "DefinitionError",
@@ -79,10 +83,11 @@ __all__ = [
     "Residual", "Bottleneck", "DenselyConnected", "Transition", "Highway", "SqueezeExcitation",
     "Repeat", "Parallel", "Fuse", "Classifier", "Regressor",
     "GaussianHead", "VAE",
+    "GAN", "ParzenWindow",
     "from_pattern", "Pattern", "dump", "load", "to_dict", "from_dict",
     "plan", "Plan", "fit", "Run", "export",
     "OneCycle", "StepDecay", "WarmUp",
-    "data", "execution", "layers", "recipe", "visualize",
+    "data", "execution", "layers", "models", "recipe", "visualize",
 ]  # fmt: skip
 
 

@@ -4,6 +4,7 @@ Each is a plain `keras.Model`, registered under the package name `deepkit`, so t
 loads wherever this package was imported.
 """
 
+from deepkit.models.gan import GenerativeAdversarialNetwork
 from deepkit.models.vae import VariationalAutoencoder
 
-__all__ = ["VariationalAutoencoder"]
+__all__ = ["GenerativeAdversarialNetwork", "VariationalAutoencoder"]

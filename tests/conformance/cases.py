@@ -17,7 +17,8 @@ class Case:
     """A definition or layer to be checked.
 
     `covers` are the public names it stands for; `unknown` is an input shape with unknown sizes that it must take
-    too; `custom` says that it holds a layer of deepkit's, so that its file needs deepkit to load.
+    too; `custom` says that it holds a layer of deepkit's, so that its file needs deepkit to load; `whole` that it
+    is a model with a training step of its own, which can be no part of another and is not trained by its outputs.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Case:
     shape: Shape
     unknown: Shape | None = None
     custom: bool = False
+    whole: bool = False
 
     def definition(self) -> dk.Block:
         made = self.make()
@@ -301,5 +303,13 @@ CASES = (
         IMAGE,
         None,
         True,
+    ),
+    Case(
+        "gan",
+        "GAN",
+        lambda: dk.GAN([dk.MLP([4]), dk.Regressor(5)], [dk.MLP([4], dropout=0.5)], latent=3),
+        (5,),
+        custom=True,
+        whole=True,
     ),
 )
