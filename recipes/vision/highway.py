@@ -87,7 +87,7 @@ def mnist_highway(width: int, *, classes: int = 10) -> dk.Sequential:
     """
     first = dk.ConvBlock(width, norm=None, conv=HE)
     layer = dk.Highway(dk.ConvBlock(width, norm=None, conv=HE))
-    stages = [[first, layer, layer], [layer] * 3, [layer] * 3]
+    stages: list[list[dk.Block]] = [[first, layer, layer], [layer] * 3, [layer] * 3]
     parts = [part for stage in stages for part in (*stage, layers.MaxPooling2D(2))]
     return dk.Sequential([*parts, dk.Classifier(classes)], name=f"highway10_{width}")
 
