@@ -95,9 +95,9 @@ METRICS = {
 # chosen on validation images: the first step size of each kind, by depth
 RATES = {
     "plain": {10: 0.03, 20: 0.01, 30: 0.01, 50: 0.01},
-    "highway": {10: 0.03, 20: 0.03, 30: 0.01, 50: 0.01},
-    "residual": {10: 0.03, 20: 0.03, 30: 0.01, 50: 0.01},
-    "dense": {10: 0.03, 20: 0.03, 30: 0.03, 50: 0.03},
+    "highway": {10: 0.03, 20: 0.01, 30: 0.01, 50: 0.01},
+    "residual": {10: 0.01, 20: 0.01, 30: 0.01, 50: 0.01},
+    "dense": {10: 0.1, 20: 0.03, 30: 0.03, 50: 0.03},
 }
 BIAS = -4.0  # of the gates, at first: at -2 a signal is all but lost over 50 layers, 0.88 ** 49 of it is carried
 UNITS = 71  # of the plain, the residual and the first dense layer; 50 in a highway, whose layers have two matrices
