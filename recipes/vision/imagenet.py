@@ -26,7 +26,7 @@ import h5py
 import keras
 
 import deepkit as dk
-from recipes.vision import resnet_in_keras, vgg
+from recipes.vision import densenet, resnet_in_keras, vgg
 
 Shapes = list[tuple[str, list[tuple[int, ...]]]]  # of the weights of each layer that has some
 MEAN = (123.68, 116.779, 103.939)  # of red, green and blue over the training images
@@ -58,6 +58,9 @@ NETWORKS = {
     "resnet50v2": Network(partial(resnet_in_keras.version2, 50), "ResNet50V2", "resnet_v2"),
     "resnet101v2": Network(partial(resnet_in_keras.version2, 101), "ResNet101V2", "resnet_v2"),
     "resnet152v2": Network(partial(resnet_in_keras.version2, 152), "ResNet152V2", "resnet_v2"),
+    "densenet121": Network(partial(densenet.in_keras, 121), "DenseNet121", "densenet"),
+    "densenet169": Network(partial(densenet.in_keras, 169), "DenseNet169", "densenet"),
+    "densenet201": Network(partial(densenet.in_keras, 201), "DenseNet201", "densenet"),
 }
 
 
