@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 
 from deepkit.visualize._capture import Call, listening
-from deepkit.visualize._inputs import batch_of, check_built
+from deepkit.visualize._inputs import batch_of, check_built, fed
 from deepkit.visualize._lookup import find, walk
 from deepkit.visualize._scores import SCALE
 
@@ -57,7 +57,7 @@ def feature_maps(model: keras.Model, images: Any, layer: str) -> np.ndarray:
     check_built(model, "feature_maps")
     found = find(model, layer, "feature_maps")
     with listening([found]) as calls:
-        model(batch_of(model, images, "feature_maps"), training=False)
+        model(fed(model, batch_of(model, images, "feature_maps")), training=False)
     if not calls:
         raise ValueError(
             f"feature_maps: the layer {found.path!r} of {model.name} takes no part when the model runs\n"
@@ -87,7 +87,7 @@ def _passed(model: keras.Model, x: Any, y: Any, loss: Any, training: bool) -> tu
 
     weights = list(model.trainable_variables)
     with tf.GradientTape() as tape, listening(list(walk(model))) as calls:
-        output = model(x, training=training)
+        output = model(fed(model, x), training=training)
         if y is None:
             return calls, {}
         value = ops.cast(_loss(model, x, y, output, loss), "float32") * SCALE

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from deepkit.visualize._capture import Call, listening
-from deepkit.visualize._inputs import image_batch
+from deepkit.visualize._inputs import fed, image_batch
 from deepkit.visualize._lookup import Found, find, walk
 from deepkit.visualize._scores import SCALE, chosen, class_scores
 
@@ -111,7 +111,7 @@ def _run(model: keras.Model, layers: Sequence[Found], batch: Any, tape: Any, who
             tape.watch(tensor)
 
     with listening(layers, heard) as calls:
-        output = model(batch, training=False)
+        output = model(fed(model, batch), training=False)
         return class_scores(output, list(calls), who), calls
 
 

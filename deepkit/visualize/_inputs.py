@@ -24,11 +24,16 @@ def check_built(model: Any, who: str) -> None:
 
 def input_shape(model: keras.Model) -> tuple[int | None, ...] | None:
     """Return the shape of a model's only input with its batch axis, or None where it does not say."""
-    try:
-        shape = model.input_shape
-    except (AttributeError, ValueError):  # a class of its own
-        return None
-    return shape if isinstance(shape, tuple) and all(n is None or isinstance(n, int) for n in shape) else None
+    inputs = getattr(model, "inputs", None)
+    return tuple(inputs[0].shape) if inputs is not None and len(inputs) == 1 else None
+
+
+def fed(model: keras.Model, x: Any) -> Any:
+    """Return a batch in the structure of the model's input: a list or mapping of one, where that is what it is."""
+    structure = getattr(model, "input", None)
+    if isinstance(structure, dict | list | tuple) and len(structure) == 1 and not isinstance(x, dict | list | tuple):
+        return keras.tree.pack_sequence_as(structure, [x])
+    return x
 
 
 def image_batch(model: keras.Model, image: Any, who: str) -> tuple[np.ndarray, bool]:
@@ -39,7 +44,7 @@ def image_batch(model: keras.Model, image: Any, who: str) -> tuple[np.ndarray, b
     """
     check_built(model, who)
     shape = input_shape(model)
-    if shape is None and isinstance(getattr(model, "input", None), dict | list | tuple):
+    if len(getattr(model, "inputs", None) or [0]) > 1:
         raise ValueError(f"{who}: {model.name} takes several inputs, and a picture is of one image")
     if shape is not None and len(shape) != 4:
         raise ValueError(f"{who}: {model.name} takes inputs of shape {shape[1:]}, which are no images")
