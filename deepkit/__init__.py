@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from deepkit.blocks.residual import Bottleneck, Residual
     from deepkit.execution.export import export
     from deepkit.execution.fit import Run, fit
+    from deepkit.execution.learning_rate import find_learning_rate
     from deepkit.execution.plan import Plan, plan
     from deepkit.execution.schedules import OneCycle, StepDecay, WarmUp
     from deepkit.functional import Functional
@@ -63,6 +64,7 @@ _HOMES = {
     "Run": "deepkit.execution.fit",
     "fit": "deepkit.execution.fit",
     "export": "deepkit.execution.export",
+    "find_learning_rate": "deepkit.execution.learning_rate",
     "OneCycle": "deepkit.execution.schedules",
     "StepDecay": "deepkit.execution.schedules",
     "WarmUp": "deepkit.execution.schedules",
@@ -77,6 +79,7 @@ __all__ = [
     "from_pattern", "Pattern", "dump", "load", "to_dict", "from_dict",
     "plan", "Plan", "fit", "Run", "export",
     "OneCycle", "StepDecay", "WarmUp",
+    "find_learning_rate",
     "data", "execution", "layers", "recipe", "visualize",
 ]  # fmt: skip
 
