@@ -178,7 +178,7 @@ def _check_loss(model: keras.Model, y: Any, loss: Any) -> None:
 @contextlib.contextmanager
 def _put_back(model: keras.Model) -> Iterator[None]:
     """Undo what running in training mode changes: moving averages, seeds and sums of metrics."""
-    kept = [(variable, np.array(variable)) for variable in _changing(model)]
+    kept = [(variable, np.array(ops.convert_to_numpy(variable))) for variable in _changing(model)]
     try:
         yield
     finally:
