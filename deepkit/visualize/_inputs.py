@@ -30,6 +30,7 @@ def input_shape(model: keras.Model) -> tuple[int | None, ...] | None:
 
 def fed(model: keras.Model, x: Any) -> Any:
     """Return a batch in the structure of the model's input: a list or mapping of one, where that is what it is."""
+    x = tensors(x)
     structure = getattr(model, "input", None)
     if isinstance(structure, dict | list | tuple) and len(structure) == 1 and not isinstance(x, dict | list | tuple):
         return keras.tree.pack_sequence_as(structure, [x])
@@ -99,26 +100,28 @@ def batches(data: Any, who: str) -> Iterator[tuple[Any, Any]]:
 
 
 def _slices(x: Any, y: Any, size: int = 256) -> Iterator[tuple[Any, Any]]:
-    for start in range(0, len(keras.tree.flatten(y)[0] if isinstance(y, dict) else y), size):
+    for start in range(0, len(next(iter(y.values())) if isinstance(y, dict) else y), size):
         cut = operator.itemgetter(slice(start, start + size))
         yield _each(cut, x), _each(cut, y)
 
 
 def _each(function: Callable[[Any], Any], value: Any) -> Any:
-    """Apply a function to each array of a mapping or tuple; a list is an array."""
+    """Apply a function to each array of a mapping, tuple or list of arrays; a list of numbers or texts is an array."""
     if isinstance(value, dict):
         return {name: _each(function, item) for name, item in value.items()}
-    return tuple(_each(function, item) for item in value) if isinstance(value, tuple) else function(value)
+    if isinstance(value, tuple) or (isinstance(value, list) and all(hasattr(item, "shape") for item in value)):
+        return type(value)(_each(function, item) for item in value)
+    return function(np.asarray(value) if isinstance(value, list) else value)
 
 
 def tensors(x: Any) -> Any:
     """Return a batch as Keras takes it: arrays of texts as tensors of them."""
 
     def tensor(part: Any) -> Any:
-        if isinstance(part, np.ndarray | list) and np.asarray(part).dtype.kind in "SUO":
+        if isinstance(part, np.ndarray) and part.dtype.kind in "SUO":
             import tensorflow as tf
 
-            return tf.constant(np.asarray(part).astype(object), tf.string)
+            return tf.constant(part.astype(object), tf.string)
         return part
 
     return _each(tensor, x)

@@ -119,10 +119,10 @@ def test_data_of_another_kind_is_refused():
         dk.visualize.confusion(picker(), dk.data.from_arrays(IMAGES, LABELS, batch_size=2))
     with pytest.raises(TypeError, match=r"expected batches \(x, y\), received a .* without labels"):
         dk.visualize.confusion(picker(), IMAGES)
+    inputs = keras.Input((2, 2, 1))
+    two = keras.Model(inputs, [layers.Flatten()(inputs), layers.Flatten()(inputs)])
     with pytest.raises(ValueError, match="expected one output an example, received 2"):
-        inputs = keras.Input((2, 2, 1))
-        flat = layers.Flatten()(inputs)
-        dk.visualize.mistakes(keras.Model(inputs, [flat, flat]), (IMAGES, LABELS))
+        dk.visualize.mistakes(two, (IMAGES, LABELS))
     with pytest.raises(ValueError, match="names 4 classes an image"):
         dk.visualize.mistakes(
             keras.Sequential([keras.Input((2, 2, 1)), layers.Dense(2)]), (IMAGES, np.zeros((5, 2, 2)))
@@ -164,7 +164,8 @@ def test_many_filters_are_drawn_in_part_and_said_so():
 
 def test_filters_of_models_within_models_have_paths():
     inner = [
-        keras.Sequential([keras.Input((6, 6, n)), layers.Conv2D(2, 3, name="conv")], name=f"part{n}") for n in (1, 2)
+        keras.Sequential([keras.Input((6, 6, n)), layers.Conv2D(2, 3, padding="same", name="conv")], name=f"part{n}")
+        for n in (1, 2)
     ]
     model = keras.Sequential(
         [keras.Input((6, 6, 1)), *inner, layers.Flatten(), layers.Dense(2, name="head")], name="net"
