@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _WIDTH = 0.03  # of the smoothing: its standard deviation, as a share of all steps
 _WINDOW = 5  # steps whose median loss must explode, as one bad batch is no explosion
 _EXPLODED = 3.0  # times the least loss, or the fall to it, that the loss has risen above it
+_CHANCE = 2.0  # standard deviations of the losses around the smoothed one that it must fall by
 _LENT = ("train_function", "steps_per_execution", "stop_training", "history")
 
 
@@ -40,7 +41,8 @@ class LearningRateTest:
         smoothed: The losses without the differences between batches: means over neighbouring steps, weighted with
             a Gaussian whose standard deviation is 3 % of the steps.
         suggestion: The rate at which the smoothed loss falls most steeply over the logarithm of the rate, before its
-            least value; None where it never falls.
+            least value; None where it falls by no more than twice the standard deviation of the losses
+            around it, which may be chance.
         stopped: Why there are fewer steps than were asked for, or an empty string.
     """
 
@@ -68,7 +70,7 @@ class LearningRateTest:
         return figure
 
     def __str__(self) -> str:
-        found = "the loss never falls" if self.suggestion is None else f"steepest at {self.suggestion:.2g}"
+        found = "the loss does not fall" if self.suggestion is None else f"steepest at {self.suggestion:.2g}"
         end = f"; {self.stopped}" if self.stopped else ""
         return f"{len(self.rates)} rates from {self.rates[0]:.2g} to {self.rates[-1]:.2g}: {found}{end}"
 
@@ -146,13 +148,16 @@ def find_learning_rate(
     return found
 
 
-def steepest(rates: np.ndarray, smoothed: np.ndarray) -> float | None:
-    """Return the rate at which the loss falls most, before its least value; the rates rise by equal factors."""
+def steepest(rates: np.ndarray, losses: np.ndarray, smoothed: np.ndarray) -> float | None:
+    """Return the rate at which the smoothed loss falls most, before its least value; the rates rise by equal factors.
+
+    None where it falls by no more than chance may make: twice the standard deviation of the losses around it.
+    """
     lowest = int(np.argmin(smoothed))
-    slopes = np.gradient(smoothed)[:lowest] if lowest else np.zeros(0)
-    if not len(slopes) or slopes.min() >= 0:
+    fall, chance = smoothed[0] - smoothed[lowest], np.std((losses - smoothed)[: lowest + 1])
+    if lowest == 0 or fall <= _CHANCE * chance:
         return None
-    return float(rates[int(np.argmin(slopes))])
+    return float(rates[int(np.argmin(np.gradient(smoothed)[:lowest]))])
 
 
 def smooth(losses: np.ndarray, steps: int) -> np.ndarray:
@@ -258,7 +263,7 @@ def _result(rates: np.ndarray, rise: _Rise) -> LearningRateTest:
         )
     losses = np.array(rise.losses)
     smoothed = smooth(losses, len(rates))
-    return LearningRateTest(rates[:done], losses, smoothed, steepest(rates[:done], smoothed), rise.stopped)
+    return LearningRateTest(rates[:done], losses, smoothed, steepest(rates[:done], losses, smoothed), rise.stopped)
 
 
 def _check(smallest: Any, largest: Any, steps: Any, plan: Any) -> None:

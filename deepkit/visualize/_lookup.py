@@ -77,7 +77,7 @@ def _parts(outer: Any) -> list[Any]:
         return list(outer.layers)
     if isinstance(outer, keras.Model):
         return list(getattr(outer, "operations", outer.layers))
-    if isinstance(outer, keras.layers.RNN):
-        return []  # its cell is called once a step, inside a loop
+    if isinstance(outer, keras.layers.RNN | keras.layers.TimeDistributed):
+        return []  # what they hold is called once a step, inside a loop
     held = keras.tree.flatten([value for name, value in vars(outer).items() if not name.startswith("__")])
     return [item for item in held if isinstance(item, keras.layers.Layer)]

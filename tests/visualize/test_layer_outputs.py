@@ -148,6 +148,14 @@ def test_models_within_models_are_read_by_their_layers():
     outer = keras.Sequential([keras.Input((2,)), two_layers(), layers.Dense(1, name="last")])
     inner = outer.layers[0].name
     assert list(table(outer, X)) == [f"{inner}/one", f"{inner}/two", "last"]
+    x = keras.Input((4, 2))
+    heads = layers.MultiHeadAttention(1, 2, name="heads")(x, x)
+    model = keras.Model(x, layers.TimeDistributed(layers.Dense(3), name="each")(heads))
+    parts = ["query", "key", "value", "attention_output"]
+    rows = table(model, (np.ones((2, 4, 2)), np.ones((2, 4, 3))), loss="mse")
+    assert set(rows) == {*(f"heads/{part}" for part in parts), "each"}
+    assert rows["each"].shape == (2, 4, 3)
+    assert rows["each"].gradient_norm > 0
 
 
 def test_texts_and_whole_numbers_have_rows_only_where_there_are_values():
