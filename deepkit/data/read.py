@@ -95,6 +95,7 @@ class _Reader:
     Args:
         builder: of TFDS.
         supervised: whether examples are (x, y) rather than dicts of features.
+        alone: the only feature, where that is an image: examples are the images themselves, without labels.
         features: TFDS's features in the structure of an example.
         scales: in the structure of an example: what brings an image to [0, 1], None for what is no image.
         image_size: (height, width) that images are brought to, or None.
@@ -106,6 +107,7 @@ class _Reader:
     features: Any
     scales: Any
     image_size: tuple[int, int] | None
+    alone: str | None = None
 
     def x(self, structure: Any) -> Any:
         """Return the part of a structure that belongs to x."""
@@ -113,7 +115,7 @@ class _Reader:
 
     def examples(self, split: str) -> Any:
         """Return single examples of a split, always in the same order."""
-        dataset = _dataset(self.builder, split, self.supervised)
+        dataset = _dataset(self.builder, split, self.supervised, self.alone)
         if self.image_size is None:
             return dataset
         return dataset.map(functools.partial(self._resize, self.image_size), num_parallel_calls=tf.data.AUTOTUNE)
@@ -133,22 +135,33 @@ def _open(folder: pathlib.Path, image_size: tuple[int, int] | None) -> _Reader:
         _check_files(builder, folder)
         keys = builder.info.supervised_keys
         features = _select(keys, builder.info.features) if keys else dict(builder.info.features.items())
-        spec = _dataset(builder, next(iter(builder.info.splits)), bool(keys)).element_spec
+        alone = _alone(features, tfds)
+        features = features[alone] if alone else features
+        spec = _dataset(builder, next(iter(builder.info.splits)), bool(keys), alone).element_spec
     scales = _scales(features, spec, tfds)
     if builder.name in _ZERO_ONE:
         scales = tf.nest.map_structure(lambda scale: scale and 1.0, scales)
-    reader = _Reader(builder, bool(keys), features, scales, image_size)
+    reader = _Reader(builder, bool(keys), features, scales, image_size, alone)
     if image_size is not None and all(scale is None for scale in tf.nest.flatten(scales)):
         raise ValueError(f"image_size={image_size} is for images, and {builder.info.full_name} has none: its features "
                          f"are {', '.join(builder.info.features)}")  # fmt: skip
     return reader
 
 
-def _dataset(builder: Any, split: str, supervised: bool) -> Any:
+def _dataset(builder: Any, split: str, supervised: bool, alone: str | None) -> Any:
     import tensorflow_datasets as tfds
 
     config = tfds.ReadConfig(try_autocache=False, skip_prefetch=True)
-    return builder.as_dataset(split=split, as_supervised=supervised, shuffle_files=False, read_config=config)
+    dataset = builder.as_dataset(split=split, as_supervised=supervised, shuffle_files=False, read_config=config)
+    return dataset.map(lambda example: example[alone]) if alone else dataset
+
+
+def _alone(features: Any, tfds: Any) -> str | None:
+    """Return the name of the only feature, where that is an image."""
+    if isinstance(features, dict) and len(features) == 1:
+        name, feature = next(iter(features.items()))
+        return name if isinstance(feature, tfds.features.Image) else None
+    return None
 
 
 def _select(keys: Any, features: Any) -> Any:

@@ -4,6 +4,7 @@ Each is a plain `keras.layers.Layer` on `keras.ops`, registered under the packag
 `.keras` file that holds one loads wherever `deepkit.layers` was imported.
 """
 
+from deepkit.layers.gaussian_sampling import GaussianSampling
 from deepkit.layers.initializers import FanInUniform
 from deepkit.layers.l2_pooling import L2Pooling
 from deepkit.layers.local_response import LocalResponseNormalization
@@ -18,6 +19,7 @@ from deepkit.layers.tied_dense import TiedDense
 __all__ = [
     "ChannelMax",
     "FanInUniform",
+    "GaussianSampling",
     "L2Pooling",
     "LocalResponseNormalization",
     "Maxout",

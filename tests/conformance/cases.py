@@ -17,7 +17,8 @@ class Case:
     """A definition or layer to be checked.
 
     `covers` are the public names it stands for; `unknown` is an input shape with unknown sizes that it must take
-    too; `custom` says that it holds a layer of deepkit's, so that its file needs deepkit to load.
+    too; `custom` says that it holds a layer of deepkit's, so that its file needs deepkit to load; `whole` that it
+    is a model with a training step of its own, which can be no part of another and is not trained by its outputs.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Case:
     shape: Shape
     unknown: Shape | None = None
     custom: bool = False
+    whole: bool = False
 
     def definition(self) -> dk.Block:
         made = self.make()
@@ -286,4 +288,28 @@ CASES = (
     Case("pattern_any_size", "Pattern", lambda: dk.from_pattern("CONV4/2-LEAKYRELU-GAP-FC3"), IMAGE, ANY_IMAGE),
     Case("pattern_own", "Pattern", lambda: dk.from_pattern("CONV4-LRN-L2POOL-TANH"), IMAGE, ANY_IMAGE, True),
     Case("pattern_dense", "Pattern", lambda: dk.from_pattern("(FC4-RELU)*2-FC1-SIGMOID", name="net"), (5,)),
+    Case(
+        "gaussian_sampling",
+        "GaussianHead GaussianSampling",
+        lambda: dk.Sequential([dk.GaussianHead(4), dk.layers.GaussianSampling(2, seed=1)]),
+        (5,),
+        None,
+        True,
+    ),
+    Case(
+        "vae",
+        "VAE",
+        lambda: dk.VAE([dk.ConvStack(4), dk.MLP([5])], latent=3, decoder=dk.MLP([6]), likelihood="unit_gaussian"),
+        IMAGE,
+        None,
+        True,
+    ),
+    Case(
+        "gan",
+        "GAN",
+        lambda: dk.GAN([dk.MLP([4]), dk.Regressor(5)], [dk.MLP([4], dropout=0.5)], latent=3),
+        (5,),
+        custom=True,
+        whole=True,
+    ),
 )
