@@ -90,7 +90,6 @@ __all__ = [
     "plan", "Plan", "fit", "Run", "export",
     "OneCycle", "StepDecay", "WarmUp",
     "find_learning_rate",
-    "data", "execution", "layers", "recipe", "visualize",
     "data", "execution", "layers", "models", "recipe", "visualize",
 ]  # fmt: skip
 
