@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from deepkit.blocks.vae import VAE
     from deepkit.execution.export import export
     from deepkit.execution.fit import Run, fit
+    from deepkit.execution.learning_rate import find_learning_rate
     from deepkit.execution.plan import Plan, plan
     from deepkit.execution.schedules import OneCycle, StepDecay, WarmUp
     from deepkit.functional import Functional
@@ -69,6 +70,7 @@ _HOMES = {
     "Run": "deepkit.execution.fit",
     "fit": "deepkit.execution.fit",
     "export": "deepkit.execution.export",
+    "find_learning_rate": "deepkit.execution.learning_rate",
     "GAN": "deepkit.blocks.gan",
     "ParzenWindow": "deepkit.parzen",
     "OneCycle": "deepkit.execution.schedules",
@@ -87,6 +89,7 @@ __all__ = [
     "from_pattern", "Pattern", "dump", "load", "to_dict", "from_dict",
     "plan", "Plan", "fit", "Run", "export",
     "OneCycle", "StepDecay", "WarmUp",
+    "find_learning_rate",
     "data", "execution", "layers", "models", "recipe", "visualize",
 ]  # fmt: skip
 
