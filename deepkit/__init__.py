@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from deepkit.blocks.heads import Classifier, Regressor
     from deepkit.blocks.highway import Highway
     from deepkit.blocks.parallel import Fuse, Parallel
+    from deepkit.blocks.recurrent import BiLSTM, Recurrent
     from deepkit.blocks.repeat import Repeat
     from deepkit.blocks.residual import Bottleneck, Residual
+    from deepkit.blocks.text import Text
     from deepkit.execution.export import export
     from deepkit.execution.fit import Run, fit
     from deepkit.execution.plan import Plan, plan
@@ -48,9 +50,12 @@ _HOMES = {
     "Highway": "deepkit.blocks.highway",
     "Fuse": "deepkit.blocks.parallel",
     "Parallel": "deepkit.blocks.parallel",
+    "BiLSTM": "deepkit.blocks.recurrent",
+    "Recurrent": "deepkit.blocks.recurrent",
     "Repeat": "deepkit.blocks.repeat",
     "Bottleneck": "deepkit.blocks.residual",
     "Residual": "deepkit.blocks.residual",
+    "Text": "deepkit.blocks.text",
     "Pattern": "deepkit.pattern",
     "from_pattern": "deepkit.pattern",
     "dump": "deepkit.spec",
@@ -69,6 +74,7 @@ __all__ = [
     "Block", "Sequential", "Functional", "Input", "Shared", "DefinitionError",
     "ConvBlock", "ConvStack", "SeparableConvBlock", "MLP",
     "Residual", "Bottleneck", "DenselyConnected", "Transition", "Highway", "SqueezeExcitation",
+    "Recurrent", "BiLSTM", "Text",
     "Repeat", "Parallel", "Fuse", "Classifier", "Regressor",
     "from_pattern", "Pattern", "dump", "load", "to_dict", "from_dict",
     "plan", "Plan", "fit", "Run", "export",
