@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from deepkit.execution.export import export
     from deepkit.execution.fit import Run, fit
     from deepkit.execution.plan import Plan, plan
+    from deepkit.execution.schedules import OneCycle, StepDecay, WarmUp
     from deepkit.functional import Functional
     from deepkit.pattern import Pattern, from_pattern
     from deepkit.spec import dump, from_dict, load, to_dict
@@ -67,6 +68,9 @@ _HOMES = {
     "Run": "deepkit.execution.fit",
     "fit": "deepkit.execution.fit",
     "export": "deepkit.execution.export",
+    "OneCycle": "deepkit.execution.schedules",
+    "StepDecay": "deepkit.execution.schedules",
+    "WarmUp": "deepkit.execution.schedules",
 }
 _MODULES = ("data", "execution", "layers", "recipe", "visualize")
 
@@ -78,6 +82,7 @@ __all__ = [
     "Repeat", "Parallel", "Fuse", "Classifier", "Regressor",
     "from_pattern", "Pattern", "dump", "load", "to_dict", "from_dict",
     "plan", "Plan", "fit", "Run", "export",
+    "OneCycle", "StepDecay", "WarmUp",
     "data", "execution", "layers", "recipe", "visualize",
 ]  # fmt: skip
 

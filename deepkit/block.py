@@ -56,6 +56,11 @@ class Sequential(Block):
         """Several tensors go to the first element."""
         return True
 
+    @property
+    def target(self) -> str:
+        """A single element says what it learns to answer."""
+        return self.layers[0].target if len(self.layers) == 1 else "labels"
+
     def add(self, x: Any, scope: Scope) -> Any:
         """Add the elements in order."""
         return scope.apply(x, self.layers)

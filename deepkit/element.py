@@ -86,6 +86,15 @@ class Block(metaclass=_Checked):
         """Whether two equal ones in a build are one and the same part."""
         return False
 
+    @property
+    def target(self) -> str:
+        """What the model learns to answer, which `fit` gives it in place of the data's labels.
+
+        `"labels"`: what the data says. `"inputs"`: the inputs themselves, as for an autoencoder. `"none"`: nothing,
+        for a model that finds its loss in the inputs.
+        """
+        return "labels"
+
     def build(self, input_shape: Any = None) -> keras.Model:
         """Make a model with weights of its own.
 

@@ -16,6 +16,8 @@ from deepkit.data import augment, random
 from deepkit.data.callables import identify
 from deepkit.data.sources import Source
 
+TARGETS = ("labels", "inputs", "none")
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -30,6 +32,7 @@ class Settings:
         map: from a whole batch of x to what the model gets, instead of scaling images to [0, 1].
         scales: like x: what each image is multiplied by, None for what is no image.
         identity: name, version and split.
+        target: what a model is to answer: "labels", "inputs" (x itself) or "none" (x alone is given).
 
     """
 
@@ -41,6 +44,7 @@ class Settings:
     map: Callable[[Any], Any] | None = None
     scales: Any = None
     identity: tuple[str, ...] = ()
+    target: str = "labels"
 
 
 class Pipeline(tf.data.Dataset):
@@ -123,7 +127,8 @@ class Pipeline(tf.data.Dataset):
         parts = (settings.identity, self.examples, self._source.kind, self._source.digest(), settings.batch_size,
                  settings.seed, settings.shuffled, settings.drop_remainder, settings.augmentations,
                  settings.scales, identify(settings.map), self.element_spec)  # fmt: skip
-        return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()
+        whole = parts if settings.target == "labels" else (*parts, settings.target)
+        return hashlib.blake2b(repr(whole).encode(), digest_size=8).hexdigest()
 
     def epochs(self, start: int = 0) -> Any:
         """Return the epochs from `start` on, back to back without end; nothing is remembered between iterations.
@@ -226,6 +231,29 @@ class Pipeline(tf.data.Dataset):
         """
         return self._changed(augmentations=self._settings.augmentations + augment.check(augmentations))
 
+    def towards(self, target: str) -> Pipeline:
+        """Return the pipeline with something else to learn than the labels.
+
+        Args:
+            target: "labels" as the data has them, "inputs" for x itself as it comes out of the pipeline (an
+                autoencoder's task), or "none" for x alone.
+
+        Returns:
+            A new `Pipeline`.
+
+        Raises:
+            ValueError: if the target is none of these.
+
+        Examples:
+            >>> import deepkit as dk
+            >>> import numpy as np
+            >>> train = dk.data.from_arrays(np.zeros((10, 4), "float32"), np.arange(10)).train
+            >>> [part.shape.as_list() for part in train.towards("inputs").element_spec]
+            [[None, 4], [None, 4]]
+
+        """
+        return self._changed(target=check_target(target))
+
     def arrays(self, limit: int | None = None) -> tuple[np.ndarray, ...]:
         """Return the examples as arrays, in the order of the files and not augmented, but scaled and mapped.
 
@@ -293,7 +321,24 @@ class Pipeline(tf.data.Dataset):
             x = augment.apply(settings.augmentations, x, random.keys(settings.seed, epoch, index))
         # tf.function: the user's own code may have `if` and `for` over tensors, as in any tf.data map
         x = tf.function(settings.map)(x) if settings.map else _scaled(x, settings.scales)
-        return (x, *rest) if isinstance(element, tuple) else x
+        return aim(settings.target, (x, *rest) if isinstance(element, tuple) else x)
+
+
+def aim(target: str, element: Any) -> Any:
+    """Return a batch with what is to be learned from it in place of its labels."""
+    x = element[0] if isinstance(element, tuple) else element
+    if target == "inputs":
+        return (x, x)
+    if target == "none":
+        return (x,) if isinstance(x, tuple) else x  # Keras would split a bare tuple into x and y
+    return element
+
+
+def check_target(value: Any) -> str:
+    """Return a target, or raise a ValueError."""
+    if value not in TARGETS:
+        raise ValueError(f"target must be one of {', '.join(TARGETS)}, received {value!r}")
+    return value
 
 
 def check_batch_size(value: Any) -> int:

@@ -155,7 +155,8 @@ def _shapes(tensors: Any) -> Any:
 def _brings_its_own(model: keras.Model) -> bool:
     """Tell whether a model has a loss without being given one; penalties on its weights alone are none."""
     penalties = sum(weight.regularizer is not None for weight in model.trainable_variables)
-    return len(model.losses) > penalties or type(model).train_step is not keras.Model.train_step
+    own = any(getattr(type(model), name) is not getattr(keras.Model, name) for name in ("train_step", "compute_loss"))
+    return own or len(model.losses) > penalties
 
 
 def _fitting(plan: Plan, model: keras.Model, feed: Feed) -> Plan:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from deepkit.data import Data, Pipeline, from_arrays
+from deepkit.data.pipeline import aim, check_target
 from deepkit.execution import strategy
 from deepkit.execution.plan import Plan
 
@@ -65,6 +66,12 @@ class Feed:
         if isinstance(self.train, Pipeline):
             return self.train.fingerprint
         return f"{keras.tree.map_structure(repr, self.train.element_spec)} x {self.steps}"
+
+    def towards(self, target: str) -> Feed:
+        """Return the feed with what a model is to answer in place of the labels: see `Pipeline.towards`."""
+        if target == "labels":
+            return self
+        return replace(self, train=_towards(self.train, target), validation=_towards(self.validation, target))
 
     def one_input(self) -> Any:
         """Return the input of one batch."""
@@ -126,6 +133,14 @@ def _dataset(data: Any, name: str, batch_size: int | None) -> Any:
     if int(data.cardinality()) == tf.data.INFINITE_CARDINALITY:
         raise ValueError(f"{name}: the dataset has no end, so an epoch would have none\n  try dataset.take(steps)")
     return data
+
+
+def _towards(batches: Any, target: str) -> Any:
+    if batches is None:
+        return None
+    if isinstance(batches, Pipeline):
+        return batches.towards(target)
+    return batches.map(lambda *parts: aim(check_target(target), parts if len(parts) > 1 else parts[0]))
 
 
 def _rebatch(pipeline: Any, batch_size: int | None) -> Any:

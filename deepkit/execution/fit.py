@@ -18,6 +18,7 @@ import keras
 
 import deepkit
 from deepkit._console import say
+from deepkit.data.pipeline import TARGETS
 from deepkit.execution import files, measure, report, state
 from deepkit.execution.assemble import Assembled, assemble
 from deepkit.execution.errors import CheckpointError
@@ -27,6 +28,7 @@ from deepkit.execution.measure import Measurement
 from deepkit.execution.plan import Plan, current
 from deepkit.execution.plan import plan as make_plan
 from deepkit.execution.run_dir import RunDir
+from deepkit.execution.schedules import with_rate
 from deepkit.execution.state import State
 from deepkit.execution.training import restore, train
 
@@ -71,6 +73,7 @@ def fit(
     plan: Plan | None = None,
     batch_size: int | None = None,
     optimizer: Any = None,
+    learning_rate: Any = None,
     loss: Any = None,
     metrics: Any = None,
     callbacks: Sequence[Any] = (),
@@ -92,6 +95,8 @@ def fit(
         plan: Devices, precision, seed and so on; left out, the plan in force, else `dk.plan()`.
         batch_size: Examples in a batch; left out, that of the data, and 128 for arrays.
         optimizer: A Keras optimiser or its name; Adam if left out. Each fit starts with a fresh one.
+        learning_rate: In place of the optimiser's own: a number, a Keras schedule, or a schedule in shares of the
+            training such as `dk.OneCycle(0.4)`, for which the steps of all epochs are counted.
         loss: A Keras loss or its name; what the definition's head asks for if left out.
         metrics: A list of Keras metrics or names; what the head asks for if left out.
         callbacks: Keras callbacks.
@@ -121,7 +126,9 @@ def fit(
     _check(epochs, plan, callbacks)
     verbose = _verbosity() if verbose == "auto" else verbose
     plan = plan or current() or make_plan()
-    feed = make_feed(data, validation_data, batch_size, plan)
+    feed = make_feed(data, validation_data, batch_size, plan).towards(_target(net))
+    if learning_rate is not None:
+        optimizer = _with_rate(net, optimizer, learning_rate, feed.steps, epochs)
     folder = None if run_dir is None else RunDir(run_dir)
     compiled = {"optimizer": optimizer, "loss": loss, "metrics": metrics}
     measured: tuple[Measurement, ...] = ()
@@ -163,6 +170,21 @@ def _kept_run(
     if verbose:
         say(f"report: {folder.report}")
     return _run(parts, last, folder, resume)
+
+
+def _target(net: Any) -> str:
+    """Return what a definition, or a model of deepkit's, learns to answer."""
+    target = getattr(net, "target", "labels")
+    return target if target in TARGETS else "labels"  # a model's attribute of that name may mean anything
+
+
+def _with_rate(net: Any, optimizer: Any, rate: Any, steps: int | None, epochs: int) -> Any:
+    if isinstance(net, keras.Model):
+        raise ValueError(
+            "learning_rate: the model came with its optimiser, as a compiled model is used as it is\n"
+            "  try model.optimizer.learning_rate = ..., or give dk.fit the definition"
+        )
+    return with_rate(optimizer, rate, steps, epochs)
 
 
 def _finish(parts: Assembled, feed: Feed, last: State, folder: RunDir, resume: str) -> None:

@@ -1,0 +1,326 @@
+"""Residual networks: those for ImageNet, and those of 6n+2 layers that are trained on CIFAR-10 here.
+
+He et al. (2016) stack units that add to what comes in, so that a layer which has nothing to say can say nothing.
+Table 1 of the paper is `STAGES`; section 4.2's networks for small images are `cifar_resnet`, and the plain ones of the
+same layers without the additions are `cifar_plain`. Units in which the activation comes first ("Identity Mappings in
+Deep Residual Networks", 2016) make 164 and 1,001 layers trainable: `preactivated`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import keras
+from keras import layers
+from matplotlib.figure import Figure
+
+import deepkit as dk
+from deepkit.recipe import Claim, Deviation, Outcome, Paper, Recipe, Settings, main
+
+PAPER = Paper(
+    title="Deep Residual Learning for Image Recognition",
+    authors=("Kaiming He", "Xiangyu Zhang", "Shaoqing Ren", "Jian Sun"),
+    year=2016,
+    venue="IEEE Conference on Computer Vision and Pattern Recognition (CVPR), pp. 770-778",
+    url="https://arxiv.org/abs/1512.03385",
+)
+IDENTITY = Paper(
+    title="Identity Mappings in Deep Residual Networks",
+    authors=("Kaiming He", "Xiangyu Zhang", "Shaoqing Ren", "Jian Sun"),
+    year=2016,
+    venue="European Conference on Computer Vision (ECCV), pp. 630-645",
+    url="https://arxiv.org/abs/1603.05027",
+)
+CYCLE = Paper(
+    title="Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates",
+    authors=("Leslie N. Smith", "Nicholay Topin"),
+    year=2018,
+    venue="arXiv preprint",
+    url="https://arxiv.org/abs/1708.07120",
+)
+
+GOYAL = Paper(
+    title="Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour",
+    authors=("Priya Goyal", "Piotr Dollár", "Ross Girshick", "Pieter Noordhuis"),
+    year=2017,
+    venue="arXiv preprint",
+    url="https://arxiv.org/abs/1706.02677",
+)
+
+TABLE_6 = {20: 8.75, 32: 7.51, 44: 7.17, 56: 6.97, 110: 6.43, 1202: 7.93}
+CLAIMS = tuple(
+    Claim(
+        metric="test error",
+        value=error,
+        unit="%",
+        where="table 6",
+        setting=f"CIFAR-10, {depth} layers, shifts and flips",
+        when={"kind": "residual", "depth": depth},
+        lower_is_better=True,
+    )
+    for depth, error in TABLE_6.items()
+)
+SHORT = {"schedule": "one-cycle"}
+DEVIATIONS = (
+    Deviation(
+        "One cycle of the learning rate over 30 passes (Smith & Topin 2018), with Nesterov's momentum and a weight "
+        "decay of 0.0005, in place of 64,000 steps at 0.1, 0.01 and 0.001 with 0.0001 (section 4.2).",
+        SHORT,
+    ),
+    "The decay acts on the weights apart from the gradient: it is multiplied by the learning rate and not gathered by "
+    "the momentum, so it is given ten times as large, which comes to the same in the long run.",
+    "All three channels are scaled by the same two numbers to about mean 0 and deviation 1 (section 4.2 subtracts the "
+    "mean image).",
+    Deviation(
+        "The first pass of 110 layers rises from a tenth of the learning rate; the paper holds a tenth until the "
+        "training error is below 80 % (section 4.2).",
+        {"schedule": "paper"},
+    ),
+)
+METRICS = {
+    "test error": "share of the test images that are given the wrong class, in percent; read once, at the end",
+    "validation error": "the same for the 5,000 training images kept out",
+    "training error": "the same for the training images as they were distorted, over the last pass",
+    "parameters": "trainable weights",
+}
+
+# table 1: the unit, and how often it stands in each of the four stages
+STAGES: dict[int, tuple[str, tuple[int, ...]]] = {
+    18: ("basic", (2, 2, 2, 2)),
+    34: ("basic", (3, 4, 6, 3)),
+    50: ("bottleneck", (3, 4, 6, 3)),
+    101: ("bottleneck", (3, 4, 23, 3)),
+    152: ("bottleneck", (3, 8, 36, 3)),
+}
+# epochs, learning rate, weight decay; 64,000 steps of 128 images are 182 passes over 45,000
+SETTINGS = {"one-cycle": (30, 0.2, 5e-4), "paper": (182, 0.1, 1e-4)}
+
+conv = partial(dk.ConvBlock, conv={"kernel_initializer": "he_normal"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Settings):
+    """A network of 6n+2 layers on CIFAR-10, residual or plain."""
+
+    QUICK = {"seeds": 1, "epochs": 1, "depth": 8}
+
+    depth: int = 20
+    """Layers with weights: 6n+2, in the paper 20, 32, 44, 56, 110 and 1202."""
+    kind: Literal["residual", "plain"] = "residual"
+    """With the additions, or the same layers without them."""
+    schedule: Literal["one-cycle", "paper"] = "one-cycle"
+    """One cycle of the learning rate, or the paper's steps down at a half and three quarters of the training."""
+    epochs: int = 0
+    """Passes over the training data; 0 for 30 in one cycle and 182 in the paper's schedule."""
+    learning_rate: float | None = None
+    """Highest learning rate; the schedule's own where not given."""
+    weight_decay: float | None = None
+    """How strongly weights are pulled to zero; the schedule's own where not given."""
+    batch_size: int = 128
+    """Images in a step."""
+
+    def __post_init__(self) -> None:
+        names = ("epochs", "learning_rate", "weight_decay")
+        for name, usual in zip(names, SETTINGS[self.schedule], strict=True):
+            if not getattr(self, name):
+                object.__setattr__(self, name, usual)
+        super().__post_init__()
+        _units(self.depth)
+
+
+def basic(filters: int, strides: int = 1, shortcut: str = "auto") -> dk.Residual:
+    """Return the unit of two 3x3 convolutions (figure 5, left)."""
+    return dk.Residual([conv(filters, strides=strides), conv(filters, activation=None)], shortcut=shortcut)
+
+
+def bottleneck(filters: int, strides: int = 1) -> dk.Residual:
+    """Return the unit of a 3x3 convolution between two of 1x1 (figure 5, right)."""
+    return dk.Residual(
+        [
+            conv(filters, kernel_size=1),
+            conv(filters, strides=strides),
+            conv(4 * filters, kernel_size=1, activation=None),
+        ]
+    )
+
+
+def resnet(depth: int, classes: int = 1000) -> dk.Sequential:
+    """Return a column of table 1, for images of 224x224 or any other size.
+
+    Raises:
+        ValueError: The table has no such depth.
+    """
+    if depth not in STAGES:
+        raise ValueError(f"resnet({depth!r}): table 1 has {', '.join(map(str, STAGES))} layers\n  try resnet(50)")
+    kind, repeats = STAGES[depth]
+    unit = {"basic": basic, "bottleneck": bottleneck}[kind]
+    return dk.Sequential(
+        [
+            conv(64, kernel_size=7, strides=2),
+            layers.MaxPooling2D(3, 2, padding="same"),
+            *(
+                dk.Sequential(
+                    [unit(64 * 2**i, strides=2 if i and not j else 1) for j in range(n)], name=f"stage{i + 1}"
+                )
+                for i, n in enumerate(repeats)
+            ),
+            dk.Classifier(classes, pool="avg"),
+        ],
+        name=f"resnet{depth}",
+    )
+
+
+resnet18, resnet34, resnet50, resnet101, resnet152 = (partial(resnet, depth) for depth in STAGES)
+
+
+def cifar_resnet(depth: int, classes: int = 10, shortcut: str = "pad") -> dk.Sequential:
+    """Return the network of 6n+2 layers of section 4.2.
+
+    Args:
+        depth: Layers with weights: 6n+2.
+        classes: How many.
+        shortcut: Where the width changes: `"pad"` is option A, without weights; `"projection"` is option B.
+
+    Raises:
+        ValueError: The depth is not 6n+2.
+    """
+    unit = partial(basic, shortcut={"projection": "auto"}.get(shortcut, shortcut))
+    return _three_stages([unit] * _units(depth), classes, f"resnet{depth}")
+
+
+def cifar_plain(depth: int, classes: int = 10) -> dk.Sequential:
+    """Return the plain network of the same layers.
+
+    Raises:
+        ValueError: The depth is not 6n+2.
+    """
+    return _three_stages([_plain] * _units(depth), classes, f"plain{depth}")
+
+
+def _plain(filters: int, strides: int = 1) -> dk.Sequential:
+    return dk.Sequential([conv(filters, strides=strides), conv(filters)])
+
+
+def _three_stages(units: list, classes: int, name: str) -> dk.Sequential:
+    return dk.Sequential(
+        [
+            conv(16),
+            *(
+                dk.Sequential(
+                    [unit(filters, strides=2 if i and not j else 1) for j, unit in enumerate(units)],
+                    name=f"stage{i + 1}",
+                )
+                for i, filters in enumerate((16, 32, 64))
+            ),
+            dk.Classifier(classes, pool="avg"),
+        ],
+        name=name,
+    )
+
+
+def _units(depth: int) -> int:
+    """Return n of 6n+2 layers."""
+    if depth < 8 or (depth - 2) % 6:
+        near = max(8, 6 * round((depth - 2) / 6) + 2)
+        raise ValueError(f"depth={depth}: a network for CIFAR has 6n+2 layers\n  try depth={near}")
+    return (depth - 2) // 6
+
+
+def load_data(config: Config, say: bool = True) -> dk.data.Data:
+    """Return CIFAR-10 with its usual distortions, or scikit-learn's digits at the same size where it cannot be had."""
+    return dk.data.load(
+        "cifar10",
+        batch_size=config.batch_size,
+        validation=5_000,
+        image_size=32,
+        augment=(dk.data.PadCrop(4), dk.data.Flip()),
+        seed=config.seed,
+        data_dir=config.data_dir,
+        fallback="digits",
+        say=say,
+    )
+
+
+def definition(config: Config) -> dk.Sequential:
+    """Return the network of a config, with the scaling of its images."""
+    net = cifar_resnet(config.depth) if config.kind == "residual" else cifar_plain(config.depth)
+    return dk.Sequential([layers.Rescaling(4.0, offset=-1.9), *net.layers], name=net.name)
+
+
+def optimizer(config: Config) -> keras.optimizers.SGD:
+    """Return SGD with momentum 0.9; the decay is multiplied by what the momentum would make of it."""
+    cycle = config.schedule == "one-cycle"
+    return keras.optimizers.SGD(momentum=0.9, nesterov=cycle, weight_decay=10 * (config.weight_decay or 0.0))
+
+
+def learning_rate(config: Config) -> dk.OneCycle | dk.StepDecay | dk.WarmUp:
+    """Return the schedule of a config."""
+    rate = config.learning_rate or 0.0
+    if config.schedule == "one-cycle":
+        return dk.OneCycle(rate)
+    steps = dk.StepDecay(rate, at=(0.5, 0.75))
+    return dk.WarmUp(steps, epochs=1, start=0.1) if config.depth >= 110 else steps
+
+
+def train(config: Config) -> Outcome:
+    """Train one network and read its errors."""
+    data = load_data(config)
+    run = dk.fit(
+        definition(config),
+        data,
+        epochs=config.epochs,
+        run_dir=config.run_dir,
+        plan=config.plan(),
+        optimizer=optimizer(config),
+        learning_rate=learning_rate(config),
+    )
+    measured = {
+        "test error": error(run.model, data.test),
+        "validation error": error(run.model, data.validation),
+        "training error": 100 * (1 - run.history["accuracy"][-1]),
+        "parameters": float(sum(math.prod(weight.shape) for weight in run.model.trainable_weights)),
+    }
+    return Outcome(
+        measured=measured,
+        data=data.summary(),
+        comparable=data.stand_in_for is None,
+        model=run.model,
+        seconds=run.seconds,
+    )
+
+
+def error(model: keras.Model, part: Any) -> float:
+    """Return the share of a part of the data that is given the wrong class, in percent."""
+    return 100 * (1 - model.evaluate(part, verbose=0, return_dict=True)["accuracy"])
+
+
+def draw(config: Config, outcomes: Sequence[Outcome]) -> Mapping[str, Figure]:
+    """Draw what the first network gets wrong, and its first filters."""
+    data = load_data(config, say=False)
+    model = outcomes[0].model
+    return {
+        "The worst mistakes on the test images": dk.visualize.mistakes(model, data.test, class_names=data.class_names),
+        "Which classes are taken for which": dk.visualize.confusion(model, data.test, class_names=data.class_names),
+    }
+
+
+RECIPE = Recipe(
+    name="resnet",
+    paper=PAPER,
+    related=(IDENTITY, CYCLE, GOYAL),
+    config=Config,
+    train=train,
+    definition=definition,
+    input_shape=(32, 32, 3),
+    metrics=METRICS,
+    claims=CLAIMS,
+    deviations=DEVIATIONS,
+    draw=draw,
+)
+
+if __name__ == "__main__":
+    raise SystemExit(main(RECIPE))
