@@ -15,19 +15,18 @@ from deepkit.element import Block
 from deepkit.entry import Entry
 from deepkit.scope import DefinitionError, Scope, shape_text
 
-_TAKEN = ("max_tokens", "output_sequence_length", "standardize", "split", "vocabulary")
+_TAKEN = ("max_tokens", "output_sequence_length", "standardize", "split", "vocabulary", "output_mode")
 _STANDARDIZE = ("lower_and_strip_punctuation", "lower", "strip_punctuation", None)
 _SPLIT = ("whitespace", "character", None)
-_ONLY_IDS = {"output_mode": "int", "ragged": False, "sparse": False}
 
 
 @dataclass(frozen=True, repr=False)
 class Text(Block):
-    """Strings made token ids, by a `keras.layers.TextVectorization` inside the model.
+    """Strings made token ids, by Keras's `TextVectorization` inside the model.
 
     The saved model takes strings as they are typed. Id 0 is padding, behind the tokens of the shorter texts of a
-    batch; id 1 stands for every word that is not in the vocabulary. `dk.fit` learns the vocabulary from the training
-    inputs, the most frequent words first; `deepkit.text.adapt` does so by hand.
+    batch; id 1 stands for every word that is not in the vocabulary, and for an empty text. `dk.fit` learns the
+    vocabulary from the training inputs, the most frequent words first; `deepkit.text.adapt` does so by hand.
 
     Args:
         max_tokens: Most ids, padding and the unknown word included.
@@ -71,12 +70,6 @@ class Text(Block):
         parts.choice("Text", "split", self.split, _SPLIT)
         object.__setattr__(self, "vocabulary", _words(self.vocabulary, self.max_tokens))
         given = Arguments(self.text, layers.TextVectorization, owner="Text(text=...)", taken=_TAKEN)
-        for key, value in _ONLY_IDS.items():
-            if key in given and given[key] != value:
-                raise DefinitionError(
-                    f"Text: {key} must be {value!r}, received {given[key]!r}: token ids come out",
-                    mend="layers.TextVectorization itself in a dk.Sequential",
-                )
         object.__setattr__(self, "text", given)
 
     def entry(self) -> Entry:
@@ -85,6 +78,8 @@ class Text(Block):
 
     def add(self, x: Any, scope: Scope) -> Any:
         """Add the layer."""
+        from deepkit.layers import TokenIds
+
         if keras.backend.standardize_dtype(x.dtype) != "string" or len(x.shape) > 2 or x.shape[1:] not in ((), (1,)):
             raise scope.error(
                 f"expected one string an example, received {x.dtype} of shape {shape_text(x)}",
@@ -94,7 +89,7 @@ class Text(Block):
         return scope.add(
             x,
             "ids",
-            layers.TextVectorization,
+            TokenIds,
             max_tokens=self.max_tokens,
             standardize=self.standardize,
             split=self.split,
