@@ -16,6 +16,7 @@ from deepkit.entry import Entry
 from deepkit.scope import DefinitionError, Scope, shape_text
 
 _TAKEN = ("max_tokens", "output_sequence_length", "standardize", "split", "vocabulary", "output_mode")
+_TRUNCATING = ("post", "pre")
 _STANDARDIZE = ("lower_and_strip_punctuation", "lower", "strip_punctuation", None)
 _SPLIT = ("whitespace", "character", None)
 
@@ -30,7 +31,8 @@ class Text(Block):
 
     Args:
         max_tokens: Most ids, padding and the unknown word included.
-        length: How many tokens every text is cut or padded to, at its end; None for those of the longest in a batch.
+        length: How many tokens every text is cut or padded to; None for those of the longest in a batch.
+        truncating: Where a text that is too long is cut: `"post"` at its end, `"pre"` at its beginning.
         standardize: What happens to a text first: `"lower_and_strip_punctuation"`, `"lower"`,
             `"strip_punctuation"` or None.
         split: What a token is: `"whitespace"` between words, or each `"character"`; None for the whole text.
@@ -56,6 +58,7 @@ class Text(Block):
 
     max_tokens: int
     length: int | None = field(default=None, kw_only=True)
+    truncating: str = field(default="post", kw_only=True)
     standardize: str | None = field(default="lower_and_strip_punctuation", kw_only=True)
     split: str | None = field(default="whitespace", kw_only=True)
     vocabulary: Sequence[str] | None = field(default=None, kw_only=True)
@@ -66,6 +69,7 @@ class Text(Block):
         parts.positive("Text", "max_tokens", self.max_tokens, least=3)
         if self.length is not None:
             parts.positive("Text", "length", self.length)
+        parts.choice("Text", "truncating", self.truncating, _TRUNCATING)
         parts.choice("Text", "standardize", self.standardize, _STANDARDIZE)
         parts.choice("Text", "split", self.split, _SPLIT)
         object.__setattr__(self, "vocabulary", _words(self.vocabulary, self.max_tokens))
@@ -94,6 +98,7 @@ class Text(Block):
             standardize=self.standardize,
             split=self.split,
             output_sequence_length=self.length,
+            truncating=self.truncating,
             vocabulary=vocabulary,
             **self.text.fresh(),  # type: ignore[attr-defined]
         )

@@ -12,13 +12,15 @@ import tensorflow as tf
 class TokenIds(keras.layers.TextVectorization):
     """A `keras.layers.TextVectorization` that gives token ids, with at least one for every text.
 
-    Two things differ from Keras's layer. An empty text is one unknown word, id 1, where Keras gives padding alone, or
+    Three things differ from Keras's layer. Texts that are too long may lose their beginning instead of their end. An empty text is one unknown word, id 1, where Keras gives padding alone, or
     no steps at all: recurrent layers fail on no steps, a mean over no steps is not a number, and the cuDNN kernels
     refuse a sequence of padding. And a layer without a vocabulary says so when it is called or saved, where Keras
     writes a file that it cannot read.
 
     Args:
         max_tokens: Most ids, padding and the unknown word included; None for no limit.
+        truncating: `"post"` cuts a text longer than `output_sequence_length` at its end, `"pre"` at its beginning,
+            as `keras.utils.pad_sequences` calls it.
         kwargs: Further arguments of `keras.layers.TextVectorization`.
 
     Input shape:
@@ -37,7 +39,9 @@ class TokenIds(keras.layers.TextVectorization):
         [[1, 2], [1, 0]]
     """
 
-    def __init__(self, max_tokens: int | None = None, **kwargs: Any) -> None:
+    def __init__(self, max_tokens: int | None = None, *, truncating: str = "post", **kwargs: Any) -> None:
+        if truncating not in ("post", "pre"):
+            raise ValueError(f'TokenIds: truncating must be "post" or "pre", received {truncating!r}')
         for key, only in (("output_mode", "int"), ("ragged", False), ("sparse", False)):
             if kwargs.get(key, only) != only:
                 raise ValueError(
@@ -45,6 +49,7 @@ class TokenIds(keras.layers.TextVectorization):
                     "  try keras.layers.TextVectorization"
                 )
         super().__init__(max_tokens=max_tokens, **kwargs)
+        self.truncating = truncating
 
     @property
     def has_vocabulary(self) -> bool:
@@ -54,12 +59,22 @@ class TokenIds(keras.layers.TextVectorization):
     def call(self, inputs: Any) -> Any:
         """Look the words up; a text without any has one that is unknown."""
         self._check("called")
-        ids = super().call(inputs)
+        ids = self._last(inputs) if self.truncating == "pre" and self._output_sequence_length else super().call(inputs)
         steps = tf.maximum(tf.shape(ids)[1], 1)
         ids = tf.pad(ids, [[0, 0], [0, steps - tf.shape(ids)[1]]])
         empty = tf.reduce_all(ids == 0, axis=1, keepdims=True)
         ids += tf.cast(empty & (tf.range(steps)[None] == 0), ids.dtype)
         return tf.ensure_shape(ids, self.compute_output_shape(inputs.shape))
+
+    def _last(self, inputs: Any) -> Any:
+        """Return the last ids of each text, padded behind."""
+        ids = self._lookup_layer(self._preprocess(inputs))  # ragged
+        length = self._output_sequence_length
+        return ids[:, -length:].to_tensor(shape=(None, length))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments."""
+        return {**super().get_config(), "truncating": self.truncating}
 
     def save_assets(self, dir_path: str) -> None:
         """Save the vocabulary."""

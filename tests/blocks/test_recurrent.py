@@ -244,7 +244,7 @@ def test_masks_in_half_precision(policy):
 # ---- what is wrong
 
 
-def wrong(make, shape=None, dtype=None):
+def wrong(make, shape=(4, 2), dtype=None):
     with pytest.raises(dk.DefinitionError) as caught:
         dk.Sequential([dk.Input(shape, dtype=dtype), make()], name="net").build()
     return str(caught.value)
