@@ -12,10 +12,10 @@ import tensorflow as tf
 class TokenIds(keras.layers.TextVectorization):
     """A `keras.layers.TextVectorization` that gives token ids, with at least one for every text.
 
-    Three things differ from Keras's layer. Texts that are too long may lose their beginning instead of their end. An empty text is one unknown word, id 1, where Keras gives padding alone, or
-    no steps at all: recurrent layers fail on no steps, a mean over no steps is not a number, and the cuDNN kernels
-    refuse a sequence of padding. And a layer without a vocabulary says so when it is called or saved, where Keras
-    writes a file that it cannot read.
+    Three things differ from Keras's layer. An empty text is one unknown word, id 1, where Keras gives padding alone,
+    or no steps at all: recurrent layers fail on no steps, a mean over no steps is not a number, and the cuDNN kernels
+    refuse a sequence of padding. A text that is too long may lose its beginning instead of its end. And a layer
+    without a vocabulary says so when it is called or saved, where Keras writes a file that it cannot read.
 
     Args:
         max_tokens: Most ids, padding and the unknown word included; None for no limit.
@@ -54,7 +54,8 @@ class TokenIds(keras.layers.TextVectorization):
     @property
     def has_vocabulary(self) -> bool:
         """Whether words are known, from data or as they were given."""
-        return self.vocabulary_size() > 2  # padding and the unknown word
+        with tf.init_scope():  # a number, also while a graph is being traced
+            return int(self.vocabulary_size()) > 2  # padding and the unknown word
 
     def call(self, inputs: Any) -> Any:
         """Look the words up; a text without any has one that is unknown."""

@@ -113,20 +113,26 @@ def load_data(config: Config, say: bool = True) -> dk.data.Data:
         data = dataclasses.replace(made_up(config), stand_in_for=name)
         if say:
             print(f"{data.describe()}, standing in for {name} ({error}): not comparable with {name}")
-    if not config.examples:
-        return data
-    x, y = data.train.arrays(config.examples)
-    held = data.validation.arrays(config.examples // 4)
-    small = dk.data.from_arrays(x, y, validation=held, test=held, batch_size=config.batch_size, seed=config.seed)
-    parts = {"train": small.train, "validation": small.validation, "test": small.test}
-    return dataclasses.replace(data, **parts)
+    return data if not config.examples else first(config.examples, data, config)
+
+
+def first(count: int, data: dk.data.Data, config: Config) -> dk.data.Data:
+    """Return the first texts of each part."""
+    assert data.validation
+    assert data.test
+    parts = [part.arrays(count) for part in (data.train, data.validation, data.test)]
+    small = dk.data.from_arrays(
+        *parts[0], validation=parts[1], test=parts[2], batch_size=config.batch_size, seed=config.seed, name=data.name
+    )
+    return dataclasses.replace(small, stand_in_for=data.stand_in_for)
 
 
 def made_up(config: Config, examples: int = 1_500) -> dk.data.Data:
     """Return reviews by definition: the words for and against are counted, and a "not" behind one turns it round."""
     rng = np.random.default_rng(0)
     good, bad = ("good", "fine", "lovely", "great"), ("bad", "dull", "awful", "poor")
-    texts, labels = [], []
+    texts: list[str] = []
+    labels: list[int] = []
     while len(texts) < examples:
         words, score = [], 0
         for _ in range(rng.integers(1, 6)):
@@ -154,20 +160,18 @@ def sentiment(
     variant: str = "bilstm", *, words: int = 20_000, length: int = 200, dropout: float = 0.0
 ) -> dk.Sequential:
     """Return the network of a variant, strings in and a logit out."""
-    reads = {
-        "bilstm": [dk.BiLSTM(UNITS, layers=2)],
-        "forward": [dk.Recurrent("lstm", UNITS, layers=2)],
-        "pooled": [
-            dk.BiLSTM(UNITS, return_sequences=True),
-            dk.Parallel({"mean": dk.layers.MaskedPooling1D("avg"), "most": dk.layers.MaskedPooling1D("max")}),
-        ],
-    }[variant]
+    pools = {"mean": dk.layers.MaskedPooling1D("avg"), "most": dk.layers.MaskedPooling1D("max")}
+    reads: dict[str, tuple[Any, ...]] = {
+        "bilstm": (dk.BiLSTM(UNITS, layers=2),),
+        "forward": (dk.Recurrent("lstm", UNITS, layers=2),),
+        "pooled": (dk.BiLSTM(UNITS, return_sequences=True), dk.Parallel(pools)),
+    }
     return dk.Sequential(
         [
             dk.Text(words, length=length, truncating="pre"),
             layers.Embedding(words, EMBEDDING, mask_zero=True, name="embedding"),
             *([layers.SpatialDropout1D(dropout)] if dropout else []),
-            *reads,
+            *reads[variant],
             dk.Classifier(1, dropout=dropout),
         ],
         name=f"sentiment_{variant}",
@@ -211,8 +215,11 @@ def accuracy(model: keras.Model, part: Any) -> float:
 
 def draw(config: Config, outcomes: Sequence[Outcome]) -> Mapping[str, Figure]:
     """Draw where the first network is wrong: by length, and with most confidence."""
-    texts, labels = load_data(config, say=False).test.arrays()
-    logits = np.ravel(outcomes[0].model.predict(texts.astype(object), batch_size=256, verbose=0))
+    test, model = load_data(config, say=False).test, outcomes[0].model
+    assert test
+    assert model
+    texts, labels = test.arrays()
+    logits = np.ravel(model.predict(texts.astype(object), batch_size=256, verbose=0))
     words = np.array([len(text.split()) for text in texts])
     return {
         "Accuracy by the length of the text": by_length(words, (logits > 0) == labels),
