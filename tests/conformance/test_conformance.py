@@ -107,7 +107,7 @@ def test_every_weight_gets_a_finite_gradient(case):
         model.trainable_weights, tape.gradient(loss, [w.value for w in model.trainable_weights]), strict=True
     ):
         assert gradient is not None, weight.path
-        assert np.all(np.isfinite(gradient)), weight.path
+        assert np.all(np.isfinite(tf.convert_to_tensor(gradient))), weight.path  # of an embedding, only some rows
 
 
 @each_case
