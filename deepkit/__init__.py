@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from deepkit.blocks.heads import Classifier, Regressor
     from deepkit.blocks.highway import Highway
     from deepkit.blocks.parallel import Fuse, Parallel
+    from deepkit.blocks.recurrent import BiLSTM, Recurrent
     from deepkit.blocks.repeat import Repeat
     from deepkit.blocks.residual import Bottleneck, Residual
     from deepkit.blocks.vae import VAE
+    from deepkit.blocks.text import Text
     from deepkit.execution.export import export
     from deepkit.execution.fit import Run, fit
     from deepkit.execution.learning_rate import find_learning_rate
@@ -54,11 +56,14 @@ _HOMES = {
     "Highway": "deepkit.blocks.highway",
     "Fuse": "deepkit.blocks.parallel",
     "Parallel": "deepkit.blocks.parallel",
+    "BiLSTM": "deepkit.blocks.recurrent",
+    "Recurrent": "deepkit.blocks.recurrent",
     "Repeat": "deepkit.blocks.repeat",
     "Bottleneck": "deepkit.blocks.residual",
     "Residual": "deepkit.blocks.residual",
     "GaussianHead": "deepkit.blocks.gaussian",
     "VAE": "deepkit.blocks.vae",
+    "Text": "deepkit.blocks.text",
     "Pattern": "deepkit.pattern",
     "from_pattern": "deepkit.pattern",
     "dump": "deepkit.spec",
@@ -83,6 +88,7 @@ __all__ = [
     "Block", "Sequential", "Functional", "Input", "Shared", "DefinitionError",
     "ConvBlock", "ConvStack", "SeparableConvBlock", "MLP",
     "Residual", "Bottleneck", "DenselyConnected", "Transition", "Highway", "SqueezeExcitation",
+    "Recurrent", "BiLSTM", "Text",
     "Repeat", "Parallel", "Fuse", "Classifier", "Regressor",
     "GaussianHead", "VAE",
     "GAN", "ParzenWindow",
