@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from deepkit import data, execution, layers, models, recipe, visualize
     from deepkit.block import Block, DefinitionError, Input, Sequential, Shared
+    from deepkit.blocks.autoencoder import Autoencoder
     from deepkit.blocks.channels import SeparableConvBlock, SqueezeExcitation
     from deepkit.blocks.conv import ConvBlock, ConvStack
     from deepkit.blocks.dense import MLP
@@ -23,14 +24,16 @@ if TYPE_CHECKING:
     from deepkit.blocks.recurrent import BiLSTM, Recurrent
     from deepkit.blocks.repeat import Repeat
     from deepkit.blocks.residual import Bottleneck, Residual
-    from deepkit.blocks.vae import VAE
     from deepkit.blocks.text import Text
+    from deepkit.blocks.vae import VAE
     from deepkit.execution.export import export
     from deepkit.execution.fit import Run, fit
     from deepkit.execution.learning_rate import find_learning_rate
     from deepkit.execution.plan import Plan, plan
+    from deepkit.execution.pretrain import pretrain
     from deepkit.execution.schedules import OneCycle, StepDecay, WarmUp
     from deepkit.functional import Functional
+    from deepkit.layers.noise import MaskingNoise, SaltAndPepperNoise
     from deepkit.parzen import ParzenWindow
     from deepkit.pattern import Pattern, from_pattern
     from deepkit.spec import dump, from_dict, load, to_dict
@@ -78,6 +81,10 @@ _HOMES = {
     "find_learning_rate": "deepkit.execution.learning_rate",
     "GAN": "deepkit.blocks.gan",
     "ParzenWindow": "deepkit.parzen",
+    "Autoencoder": "deepkit.blocks.autoencoder",
+    "MaskingNoise": "deepkit.layers.noise",
+    "SaltAndPepperNoise": "deepkit.layers.noise",
+    "pretrain": "deepkit.execution.pretrain",
     "OneCycle": "deepkit.execution.schedules",
     "StepDecay": "deepkit.execution.schedules",
     "WarmUp": "deepkit.execution.schedules",
@@ -92,6 +99,7 @@ __all__ = [
     "Repeat", "Parallel", "Fuse", "Classifier", "Regressor",
     "GaussianHead", "VAE",
     "GAN", "ParzenWindow",
+    "Autoencoder", "MaskingNoise", "SaltAndPepperNoise", "pretrain",
     "from_pattern", "Pattern", "dump", "load", "to_dict", "from_dict",
     "plan", "Plan", "fit", "Run", "export",
     "OneCycle", "StepDecay", "WarmUp",

@@ -10,6 +10,7 @@ from deepkit.layers.l2_pooling import L2Pooling
 from deepkit.layers.local_response import LocalResponseNormalization
 from deepkit.layers.masked_pooling import MaskedPooling1D
 from deepkit.layers.maxout import ChannelMax, Maxout
+from deepkit.layers.noise import MaskingNoise, SaltAndPepperNoise
 from deepkit.layers.rbf import RBF
 from deepkit.layers.squash import scaled_tanh
 from deepkit.layers.stochastic_depth import StochasticDepth
@@ -26,8 +27,10 @@ __all__ = [
     "L2Pooling",
     "LocalResponseNormalization",
     "MaskedPooling1D",
+    "MaskingNoise",
     "Maxout",
     "RBF",
+    "SaltAndPepperNoise",
     "StochasticDepth",
     "Subsampling2D",
     "TableConv2D",

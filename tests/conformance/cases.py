@@ -316,6 +316,34 @@ CASES = (
         ANY_SEQUENCE,
         True,
     ),
+    Case("masking_noise", "MaskingNoise", lambda: dk.layers.MaskingNoise(0.25, seed=1), SEQUENCE, ANY_SEQUENCE, True),
+    Case(
+        "salt_and_pepper_noise",
+        "SaltAndPepperNoise",
+        lambda: dk.layers.SaltAndPepperNoise(0.25, low=-1.0, seed=1),
+        IMAGE,
+        ANY_IMAGE,
+        True,
+    ),
+    Case(
+        "autoencoder", "Autoencoder", lambda: dk.Autoencoder(dk.MLP([7, 5], norm="batch"), activation="sigmoid"), IMAGE
+    ),
+    Case(
+        "autoencoder_conv",
+        "Autoencoder",
+        lambda: dk.Autoencoder(
+            [dk.ConvStack(4, convs=1), dk.ConvBlock(2)], corruption=layers.GaussianNoise(0.5, seed=1)
+        ),
+        (7, 8, 3),
+    ),
+    Case("autoencoder_any_size", "Autoencoder", lambda: dk.Autoencoder(dk.ConvBlock(2)), SEQUENCE, ANY_SEQUENCE),
+    Case(
+        "autoencoder_given",
+        "Autoencoder",
+        lambda: dk.Autoencoder(dk.MLP([4]), decoder=[dk.MLP([6]), layers.Dense(192)], activation="tanh"),
+        IMAGE,
+    ),
+    Case("autoencoder_tied", "Autoencoder", lambda: dk.Autoencoder(dk.MLP([4, 3]), tied=True), (5,), custom=True),
     Case(
         "pattern",
         "Pattern",
