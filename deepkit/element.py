@@ -22,6 +22,8 @@ _MAPPINGS = {
     "pointwise": keras.layers.Conv2D,
     "depthwise": keras.layers.DepthwiseConv2D,
     "dense": keras.layers.Dense,
+    "rnn": keras.layers.LSTM,
+    "text": keras.layers.TextVectorization,
 }
 
 

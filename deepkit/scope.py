@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -115,11 +115,22 @@ class Scope:
             raise self.error(f"{problem} {len(x)}: {shape_text(x)}", mend="dk.Fuse() behind them")
         return x
 
-    def add(self, x: Any, name: str, make: Callable[..., keras.layers.Layer], *args: Any, **kwargs: Any) -> Any:
-        """Make one stock layer under the dotted `name`, call it on `x` and return its output."""
+    def add(
+        self,
+        x: Any,
+        name: str,
+        make: Callable[..., keras.layers.Layer],
+        *args: Any,
+        besides: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Make one stock layer under the dotted `name`, call it on `x` and return its output.
+
+        `besides` is what the call takes besides `x`: `{"initial_state": [h, c]}`.
+        """
         full = self.dotted(name)
         if self.reuse:
-            return self.call(self._kept(full), x)
+            return self.call(self._kept(full), x, besides)
         if full in self.build.names:
             raise self.error(f"the name {full!r} is taken by another layer of this model", mend="another name=")
         try:
@@ -130,15 +141,15 @@ class Scope:
         self.build.layers += 1
         if self.cache is not None:
             self.cache[full] = layer
-        return self.call(layer, x)
+        return self.call(layer, x, besides)
 
-    def call(self, layer: keras.layers.Layer, x: Any) -> Any:
+    def call(self, layer: keras.layers.Layer, x: Any, besides: Mapping[str, Any] | None = None) -> Any:
         """Call a layer on `x`; what Keras refuses is reported with this place."""
         problem = window_too_large(layer, x)
         if problem:
             raise self.error(problem, mend=_SMALLER)
         try:
-            return layer(x)
+            return layer(x, **(besides or {}))
         except DefinitionError:
             raise
         except Exception as error:  # Keras raises many kinds here; all mean that the layer does not fit
@@ -181,7 +192,7 @@ class Scope:
         return self.cache[full]
 
 
-_SMALLER = 'padding="same", a smaller kernel, or one pooling step less before it'
+_SMALLER = 'padding="same", a smaller kernel, a larger input, or one pooling step less before it'
 
 
 def window_too_large(layer: keras.layers.Layer, x: Any) -> str:

@@ -14,7 +14,7 @@ from benchmarks.pairs import Spread, Summary, Target, interleaved, verdict
 from benchmarks.records import RecordsError, Row
 
 ROOT = Path(__file__).parent.parent
-NETS = ("resnet20", "mlp", "densenet", "lenet", "deep")
+NETS = ("resnet20", "mlp", "densenet", "lenet", "resnet110", "deep")
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -23,6 +23,16 @@ def test_the_definition_and_the_hand_written_net_are_one_graph(name):
 
     net = nets.TWINS[name]
     assert nets.graph(net.definition().build(net.input_shape)) == nets.graph(net.by_hand())
+
+
+@pytest.mark.parametrize("name", ["vae", "gan", "autoencoder", "bilstm"])
+def test_models_with_steps_of_their_own_have_the_weights_of_the_hand_written_ones(name):
+    from benchmarks import own_steps
+
+    pair = own_steps.PAIRS[name]
+    shapes = [sorted(tuple(weight.shape) for weight in make().trainable_weights) for make in pair[:2]]
+    assert shapes[0] == shapes[1]
+    assert set(own_steps.PAIRS) == {"vae", "gan", "autoencoder", "bilstm"}
 
 
 def test_every_net_is_compared():

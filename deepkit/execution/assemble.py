@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
-from deepkit import code
+from deepkit import code, text
 from deepkit.execution import strategy
 from deepkit.execution.feed import Feed
 from deepkit.execution.plan import Plan
@@ -103,6 +103,8 @@ def _adapt(model: keras.Model, feed: Feed) -> None:
     """
     if callable(getattr(model, "adapt", None)):
         model.adapt(feed.once())
+    elif text.unadapted(model):
+        text.adapt(model, feed.once())
 
 
 def _check_names(model: keras.Model, inputs: Any) -> None:
@@ -245,11 +247,11 @@ def _architecture(model: keras.Model) -> str:
     except NotImplementedError:  # a model class without get_config
         return f"{type(model).__name__} with {model.count_params() if model.built else '?'} parameters"
     architecture.pop("compile_config", None)  # is said apart, and numbers its objects anew at each compile
-    text = json.dumps(architecture)
+    said = json.dumps(architecture)
     for number, part in enumerate([model, *model.layers]):
         if code.is_auto_name(part.name, type(part)):  # counted through a process, so another at each build
-            text = text.replace(f'"{part.name}"', f'"{type(part).__name__} {number}"')
-    return text
+            said = said.replace(f'"{part.name}"', f'"{type(part).__name__} {number}"')
+    return said
 
 
 def fresh(value: Any) -> Any:

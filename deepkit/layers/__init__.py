@@ -4,9 +4,11 @@ Each is a plain `keras.layers.Layer` on `keras.ops`, registered under the packag
 `.keras` file that holds one loads wherever `deepkit.layers` was imported.
 """
 
+from deepkit.layers.gaussian_sampling import GaussianSampling
 from deepkit.layers.initializers import FanInUniform
 from deepkit.layers.l2_pooling import L2Pooling
 from deepkit.layers.local_response import LocalResponseNormalization
+from deepkit.layers.masked_pooling import MaskedPooling1D
 from deepkit.layers.maxout import ChannelMax, Maxout
 from deepkit.layers.noise import MaskingNoise, SaltAndPepperNoise
 from deepkit.layers.rbf import RBF
@@ -15,12 +17,16 @@ from deepkit.layers.stochastic_depth import StochasticDepth
 from deepkit.layers.subsampling import Subsampling2D
 from deepkit.layers.table_conv import TableConv2D
 from deepkit.layers.tied_dense import TiedDense
+from deepkit.layers.token_ids import TokenIds
+from deepkit.layers.unrolled_bidirectional import UnrolledBidirectional
 
 __all__ = [
     "ChannelMax",
     "FanInUniform",
+    "GaussianSampling",
     "L2Pooling",
     "LocalResponseNormalization",
+    "MaskedPooling1D",
     "MaskingNoise",
     "Maxout",
     "RBF",
@@ -29,5 +35,7 @@ __all__ = [
     "Subsampling2D",
     "TableConv2D",
     "TiedDense",
+    "TokenIds",
+    "UnrolledBidirectional",
     "scaled_tanh",
 ]

@@ -17,7 +17,8 @@ class Case:
     """A definition or layer to be checked.
 
     `covers` are the public names it stands for; `unknown` is an input shape with unknown sizes that it must take
-    too; `custom` says that it holds a layer of deepkit's, so that its file needs deepkit to load.
+    too; `custom` says that it holds a layer of deepkit's, so that its file needs deepkit to load; `whole` that it
+    is a model with a training step of its own, which can be no part of another and is not trained by its outputs.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Case:
     shape: Shape
     unknown: Shape | None = None
     custom: bool = False
+    whole: bool = False
 
     def definition(self) -> dk.Block:
         made = self.make()
@@ -36,6 +38,7 @@ def _basic(filters: int, strides: int = 1, **kwargs: Any) -> dk.Residual:
     return dk.Residual([dk.ConvBlock(filters, strides=strides), dk.ConvBlock(filters, activation=None)], **kwargs)
 
 
+STRING: Shape = ()  # of the dtype string
 IMAGE, ANY_IMAGE = (8, 8, 3), (None, None, 3)
 SEQUENCE, ANY_SEQUENCE = (6, 4), (None, 4)
 
@@ -148,6 +151,51 @@ CASES = (
             [dk.Parallel({"a": dk.MLP([3]), "b": []}, merge=None), dk.Fuse(layers.Dot(axes=1), units=4, dense={})]
         ),
         (5,),
+    ),
+    Case(
+        "recurrent_stack",
+        "Recurrent",
+        lambda: dk.Recurrent("gru", 3, layers=2, return_sequences=True, rnn={"recurrent_dropout": 0.2, "seed": 1}),
+        SEQUENCE,
+        ANY_SEQUENCE,
+    ),
+    Case(
+        "recurrent_plain_loop",
+        "Recurrent",
+        lambda: dk.Recurrent("lstm", 3, bidirectional="sum", rnn={"use_cudnn": False, "dropout": 0.1}),
+        SEQUENCE,
+        ANY_SEQUENCE,
+    ),
+    Case("recurrent_simple_unrolled", "Recurrent", lambda: dk.Recurrent("simple", 3, rnn={"unroll": True}), SEQUENCE),
+    Case("bilstm", "BiLSTM", lambda: dk.BiLSTM(3), SEQUENCE, ANY_SEQUENCE),
+    Case("bilstm_unrolled", "BiLSTM", lambda: dk.BiLSTM(3, return_sequences=True, rnn={"unroll": True}), SEQUENCE),
+    Case(
+        "unrolled_bidirectional",
+        "UnrolledBidirectional",
+        lambda: dk.Sequential([layers.Masking(), dk.BiLSTM(3, return_sequences=True, rnn={"unroll": True})]),
+        SEQUENCE,
+        custom=True,
+    ),
+    Case(
+        "masked_pooling",
+        "MaskedPooling1D",
+        lambda: dk.Sequential([layers.Masking(), dk.Classifier(2, pool="max")]),
+        SEQUENCE,
+        ANY_SEQUENCE,
+        True,
+    ),
+    Case(
+        "text",
+        "Text TokenIds",
+        lambda: dk.Sequential(
+            [
+                dk.Text(6, vocabulary=("the", "dog", "runs")),
+                layers.Embedding(6, 3, mask_zero=True),
+                dk.Classifier(2, pool="avg"),
+            ]
+        ),
+        STRING,
+        custom=True,
     ),
     Case("repeat", "Repeat", lambda: dk.Repeat(_basic(3), times=2), IMAGE, ANY_IMAGE),
     Case("mlp", "MLP", lambda: dk.MLP([7, 5], dropout=0.5), IMAGE),
@@ -314,4 +362,28 @@ CASES = (
     Case("pattern_any_size", "Pattern", lambda: dk.from_pattern("CONV4/2-LEAKYRELU-GAP-FC3"), IMAGE, ANY_IMAGE),
     Case("pattern_own", "Pattern", lambda: dk.from_pattern("CONV4-LRN-L2POOL-TANH"), IMAGE, ANY_IMAGE, True),
     Case("pattern_dense", "Pattern", lambda: dk.from_pattern("(FC4-RELU)*2-FC1-SIGMOID", name="net"), (5,)),
+    Case(
+        "gaussian_sampling",
+        "GaussianHead GaussianSampling",
+        lambda: dk.Sequential([dk.GaussianHead(4), dk.layers.GaussianSampling(2, seed=1)]),
+        (5,),
+        None,
+        True,
+    ),
+    Case(
+        "vae",
+        "VAE",
+        lambda: dk.VAE([dk.ConvStack(4), dk.MLP([5])], latent=3, decoder=dk.MLP([6]), likelihood="unit_gaussian"),
+        IMAGE,
+        None,
+        True,
+    ),
+    Case(
+        "gan",
+        "GAN",
+        lambda: dk.GAN([dk.MLP([4]), dk.Regressor(5)], [dk.MLP([4], dropout=0.5)], latent=3),
+        (5,),
+        custom=True,
+        whole=True,
+    ),
 )

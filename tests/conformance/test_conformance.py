@@ -17,6 +17,8 @@ each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 
 def batch(shape, size=3, seed=0):
+    if shape == ():
+        return tf.constant(np.random.default_rng(seed).choice(["The dog runs.", "A cat", "", "Runs, runs!"], size))
     filled = [5 + i if n is None else n for i, n in enumerate(shape)]
     return np.random.default_rng(seed).normal(size=(size, *filled)).astype("float32")
 
@@ -97,6 +99,8 @@ def test_saved_and_loaded_gives_the_same(case, tmp_path):
 
 @each_case
 def test_every_weight_gets_a_finite_gradient(case):
+    if case.whole:
+        pytest.skip("its own training step says what each weight learns from")
     model = build(case)
     with tf.GradientTape() as tape:
         outputs = model(batch(case.shape), training=True)
@@ -105,7 +109,7 @@ def test_every_weight_gets_a_finite_gradient(case):
         model.trainable_weights, tape.gradient(loss, [w.value for w in model.trainable_weights]), strict=True
     ):
         assert gradient is not None, weight.path
-        assert np.all(np.isfinite(gradient)), weight.path
+        assert np.all(np.isfinite(tf.convert_to_tensor(gradient))), weight.path  # of an embedding, only some rows
 
 
 @each_case
@@ -145,9 +149,11 @@ def test_names_are_dotted_places(case):
 
 @each_case
 def test_called_on_a_symbolic_tensor(case):
+    if case.whole:
+        pytest.skip("it can be no part of another model")
     if "Shared" in repr(case.definition()):
         pytest.skip("a Shared is added by build only")
-    x = keras.Input(case.shape)
+    x = keras.Input(case.shape, dtype="string" if case.shape == () else None)
     by_call = keras.Model(x, case.definition()(x))
     by_build = build(case)
     by_call.set_weights(by_build.get_weights())
