@@ -368,5 +368,5 @@ def test_text_sets(tfds_dir, name, shape):
 @pytest.mark.slow
 def test_images_stored_as_0_and_1_are_not_made_darker(tfds_dir):
     needs(tfds_dir, "binarized_mnist")
-    images = load("binarized_mnist", data_dir=tfds_dir).test.arrays(20)[0]["image"]
+    images = load("binarized_mnist", data_dir=tfds_dir).test.arrays(20)[0]
     assert np.unique(images).tolist() == [0, 1]
