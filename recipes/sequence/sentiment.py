@@ -202,7 +202,7 @@ def train(config: Config) -> Outcome:
     return Outcome(
         measured=measured,
         data=data.summary(),
-        comparable=data.stand_in_for is None,
+        comparable=data.stand_in_for is None and not config.examples,
         model=run.model,
         seconds=run.seconds,
     )
