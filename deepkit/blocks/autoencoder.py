@@ -14,7 +14,7 @@ from deepkit.blocks import mirror, parts
 from deepkit.blocks.heads import head_dtype
 from deepkit.element import Block, Objective
 from deepkit.entry import Entries, Entry
-from deepkit.layers import TiedDense
+from deepkit.layers import TiedConv, TiedDense
 from deepkit.scope import DefinitionError, Scope, shape_text
 from deepkit.template import as_body
 
@@ -43,7 +43,9 @@ class Autoencoder(Block):
             zeros to the size before; with the encoder's initialisers, penalties, normalisations and activations.
             Dropout and noise have no image. A layer that is not in this list needs a decoder of your own.
         corruption: What the training input goes through: `dk.MaskingNoise(0.25)`, `layers.GaussianNoise(0.3)`.
-        tied: Whether each dense layer of the mirror image has the transposed kernel of its original.
+        tied: Whether each dense layer and each convolution of the mirror image has the transposed kernel of its
+            original, and only a bias of its own: `dk.layers.TiedDense`, `dk.layers.TiedConv`. Source: Masci et al.
+            2011, "Stacked Convolutional Auto-Encoders", section 3. Convolutions may then have groups and dilation.
         activation: Of the output: `"sigmoid"` for values from 0 to 1, None for any number; in float32 also where the
             rest has 16 bits.
 
@@ -162,19 +164,25 @@ def _shaped(y: Any, x: Any, scope: Scope) -> Any:
 def _tied(
     x: Any, found: Sequence[keras.layers.Layer], tied: Mapping[str, Any], scope: Scope
 ) -> tuple[Any, dict[str, Any]]:
-    """Add a chain of layers with dense ones that run both ways; return the output, and those layers by name."""
+    """Add a chain of layers with those that are tied made to run both ways; return the output, and layers by name."""
     if not tied:
-        raise scope.error("tied=True ties dense layers, and the encoder has none", mend="tied=False")
+        raise scope.error("tied=True ties dense layers and convolutions, and the encoder has none", mend="tied=False")
     bare = Scope("", definition=scope.definition, build=scope.build, cache=scope.cache, reuse=scope.reuse)
     both: dict[str, Any] = dict(scope.cache or {})
     for layer in found:
-        config = {key: value for key, value in layer.get_config().items() if key != "name"}
-        cls: Any = type(layer)
-        if layer.name in tied:
-            config = {key: config[key] for key in (*_DENSE, *_BOTH)} | tied[layer.name]
-            cls = TiedDense
-        x = bare.add(x, layer.name, _kept(cls, config, both))
+        x = bare.add(x, layer.name, _kept(*_again(layer, tied.get(layer.name)), both))
     return x, both
+
+
+def _again(layer: keras.layers.Layer, reverse: Mapping[str, Any] | None) -> tuple[Any, dict[str, Any]]:
+    """Return class and config of a layer like this one, which runs both ways where arguments for that are given."""
+    config = {key: value for key, value in layer.get_config().items() if key != "name"}
+    if reverse is None:
+        return type(layer), config
+    if isinstance(layer, layers.Dense):
+        return TiedDense, {key: config[key] for key in (*_DENSE, *_BOTH)} | dict(reverse)
+    inner = type(layer).from_config({**config, "name": "conv"})
+    return TiedConv, {"layer": keras.saving.serialize_keras_object(inner), **reverse}
 
 
 def _kept(cls: Any, config: Mapping[str, Any], made: dict[str, Any]) -> Any:

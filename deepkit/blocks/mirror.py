@@ -135,17 +135,26 @@ def _activation(layer: keras.layers.Layer) -> list[Part]:
 
 def _undone(layer: keras.layers.Layer, bias: bool, scope: Scope, tied: bool) -> list[Part]:
     """Return what brings back the input of a layer with a kernel."""
-    if tied and not isinstance(layer, layers.Dense):
-        raise scope.error(
-            f"tied=True ties dense layers, and {layer.name!r} is a {type(layer).__name__}", mend="tied=False"
-        )
     if tied:
-        return [Part("dense", given={"use_reverse_bias": bias}, tied=layer.name)]
+        return [_tied(layer, bias, scope)]
     config = layer.get_config()
     given = {key: config[key] for key in _COPIED} | {"use_bias": bias}
     if isinstance(layer, layers.Dense):
         return [Part("dense", layers.Dense, {"units": layer.input.shape[-1], **given})]
     return _transposed(layer, given, scope)
+
+
+def _tied(layer: keras.layers.Layer, bias: bool, scope: Scope) -> Part:
+    """Return the layer itself, called in reverse."""
+    if isinstance(layer, layers.Dense):
+        return Part("dense", given={"use_reverse_bias": bias}, tied=layer.name)
+    if type(layer) not in _CONVOLUTIONS:
+        raise scope.error(
+            f"tied=True ties dense layers and Keras's own convolutions, and {layer.name!r} is a {type(layer).__name__}",
+            mend="tied=False",
+        )
+    _sizes(layer, scope)
+    return Part("conv", given={"use_reverse_bias": bias}, tied=layer.name)
 
 
 def _transposed(layer: keras.layers.Layer, given: dict[str, Any], scope: Scope) -> list[Part]:

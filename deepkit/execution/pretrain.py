@@ -19,7 +19,7 @@ from deepkit.data import Data, Pipeline, from_arrays
 from deepkit.execution.fit import Run, fit
 from deepkit.execution.plan import Plan, current
 from deepkit.execution.plan import plan as make_plan
-from deepkit.layers import TiedDense
+from deepkit.layers import TiedConv, TiedDense
 
 _CHUNK = 1024  # examples whose codes are computed at a time
 
@@ -54,15 +54,15 @@ def pretrain(
             in its own order without augmentation, or arrays. The codes of all examples are kept in memory.
         corruption: What the training input of each layer goes through: `dk.MaskingNoise(0.25)`.
         activation: Of the dense layers that `units` gives by number.
-        tied: Whether the decoders have the transposed kernels of dense layers; see `dk.Autoencoder`.
+        tied: Whether the decoders have the transposed kernels of the layers; see `dk.Autoencoder`.
         epochs: How often each layer goes through the data.
         run_dir: Folder with a run for each layer (`layer1`, `layer2`, ...); the same call goes on where it stopped.
         fitting: Further arguments of `dk.fit`, the same for each layer: `plan`, `batch_size`, `optimizer`, `verbose`.
             The seed of the plan counts up from layer to layer.
 
     Returns:
-        The trained layers of the encoder in order, decoders and noise left out. A tied layer comes back as a
-        `keras.layers.Dense`.
+        The trained layers of the encoder in order, decoders and noise left out. A tied layer comes back as the
+        Keras layer that it ties.
 
     Raises:
         TypeError: `units` is no list, or the data is of no kind that is known.
@@ -143,7 +143,10 @@ def _copy(layer: keras.layers.Layer) -> keras.layers.Layer:
     cls, config, weights = type(layer), layer.get_config(), layer.get_weights()
     # what has weights keeps its name in a definition; what has none is made anew, and named by its place there
     config["name"] = layer.name.removeprefix("encoder.") if weights else None
-    if isinstance(layer, TiedDense):
+    if isinstance(layer, TiedConv):
+        cls, weights = type(layer.layer), layer.layer.get_weights()
+        config = layer.layer.get_config() | {"name": config["name"]}
+    elif isinstance(layer, TiedDense):
         cls = layers.Dense
         config = {key: value for key, value in config.items() if key in parameters(cls)}
         weights = weights[: 2 if layer.use_bias else 1]

@@ -16,6 +16,7 @@ from deepkit.layers.squash import scaled_tanh
 from deepkit.layers.stochastic_depth import StochasticDepth
 from deepkit.layers.subsampling import Subsampling2D
 from deepkit.layers.table_conv import TableConv2D
+from deepkit.layers.tied_conv import TiedConv
 from deepkit.layers.tied_dense import TiedDense
 from deepkit.layers.token_ids import TokenIds
 from deepkit.layers.unrolled_bidirectional import UnrolledBidirectional
@@ -34,6 +35,7 @@ __all__ = [
     "StochasticDepth",
     "Subsampling2D",
     "TableConv2D",
+    "TiedConv",
     "TiedDense",
     "TokenIds",
     "UnrolledBidirectional",

@@ -100,6 +100,53 @@ def test_tied_equals_numpy():
     np.testing.assert_allclose(decoder(code), expected, rtol=1e-5)
 
 
+def test_tied_convolutions_equal_the_hand_written_net():
+    """Masci et al. 2011, section 3: the flipped kernel on the way back, and a bias for each channel."""
+    net = dk.Autoencoder([layers.Conv2D(4, 3, activation="tanh"), dk.ConvBlock(5, norm=None)], tied=True)
+    model = net.build((7, 6, 2))
+    assert model.count_params() == (3 * 3 * 2 * 4 + 4 + 2) + (3 * 3 * 4 * 5 + 5 + 4)
+    for weight in model.trainable_weights:
+        weight.assign(data(*weight.shape, seed=len(weight.path)) - 0.5)
+    first, second = model.get_layer("encoder.conv2d"), model.get_layer("encoder.conv_block.conv")
+    by_hand = keras.Sequential(
+        [
+            keras.Input((7, 6, 2)),
+            layers.Conv2D(4, 3, activation="tanh"),
+            layers.Conv2D(5, 3, padding="same", activation="relu"),
+            layers.Conv2DTranspose(4, 3, padding="same", activation="tanh"),
+            layers.Conv2DTranspose(2, 3),
+        ]
+    )
+    down = [tied.layer.get_weights() for tied in (first, second)]
+    up = [[tied.layer.kernel.numpy(), tied.reverse_bias.numpy()] for tied in (second, first)]
+    by_hand.set_weights([weight for layer in down + up for weight in layer])
+    x = data(3, 7, 6, 2)
+    np.testing.assert_allclose(model(x), by_hand(x), rtol=1e-4, atol=1e-5)
+
+
+def test_tied_dense_layers_and_convolutions_of_any_kind_in_one_net(tmp_path):
+    grouped = {"groups": 2, "kernel_regularizer": keras.regularizers.L2(0.1)}
+    encoder = [
+        dk.ConvBlock(4, strides=2, conv=grouped),
+        layers.Conv2D(3, 2, dilation_rate=2, use_bias=False),
+        layers.MaxPooling2D(2),
+        dk.MLP([5]),
+    ]
+    model = dk.Autoencoder(encoder, tied=True).build((9, 11, 2))
+    # kernels once, biases only where no normalisation follows, both normalisations of four channels
+    kernels = 3 * 3 * 1 * 4 + 2 * 2 * 4 * 3 + 6 * 5
+    assert model.count_params() == kernels + 2 + 4 * 4 + (5 + 6) + 4 * 4
+    penalised = model.get_layer("encoder.conv_block.conv").layer.kernel
+    np.testing.assert_allclose(float(sum(model.losses)), 0.1 * np.sum(np.square(penalised)), rtol=1e-5)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    x = data(2, 9, 11, 2)
+    assert model(x).shape == x.shape
+    np.testing.assert_array_equal(again(x), model(x))
+    encoder_half, decoder_half = halves(again)
+    np.testing.assert_allclose(decoder_half(encoder_half(x)), model(x), rtol=1e-5)
+
+
 @pytest.mark.parametrize("tied", [False, True])
 def test_the_two_halves_are_models_that_save_and_load(tied, tmp_path):
     model = dk.Autoencoder(mlp(4), tied=tied, corruption=dk.MaskingNoise(0.5)).build((3, 2))
@@ -218,6 +265,12 @@ def test_a_trained_encoder_with_a_decoder_of_its_own():
     np.testing.assert_array_equal(halves(model)[0](data(2, 5)), trained(data(2, 5)))
 
 
+@keras.saving.register_keras_serializable(package="tests")
+class Doubled(layers.Conv2D):
+    def convolution_op(self, inputs, kernel):
+        return super().convolution_op(inputs, 2 * kernel)
+
+
 ERRORS = {
     "no chain": (
         lambda: dk.Autoencoder(dk.Residual(dk.ConvBlock(3))).build((8, 8, 3)),
@@ -239,13 +292,22 @@ ERRORS = {
         lambda: dk.Autoencoder(dk.ConvBlock(3, strides=2)).build((None, 3)),
         "'encoder.conv_block.conv' has strides, and its input ?x3 has a size that is not known",
     ),
-    "tied convolution": (
-        lambda: dk.Autoencoder(dk.ConvBlock(3), tied=True).build((8, 8, 3)),
-        "tied=True ties dense layers, and 'encoder.conv_block.conv' is a Conv2D",
+    "tied with a kernel used otherwise": (
+        lambda: dk.Autoencoder(Doubled(3, 3), tied=True).build((8, 8, 3)),
+        "tied=True ties dense layers and Keras's own convolutions, and 'encoder.doubled' is a Doubled\n"
+        "  in  dk.Autoencoder(",
+    ),
+    "tied without an image": (
+        lambda: dk.Autoencoder(layers.SeparableConv2D(3, 3), tied=True).build((8, 8, 3)),
+        "'encoder.separable_conv2d', a SeparableConv2D, has no mirror image",
+    ),
+    "tied of unknown size": (
+        lambda: dk.Autoencoder(dk.ConvBlock(3, strides=2), tied=True).build((None, 3)),
+        "'encoder.conv_block.conv' has strides, and its input ?x3 has a size that is not known",
     ),
     "tied nothing": (
         lambda: dk.Autoencoder(layers.Flatten(), tied=True).build((8, 8)),
-        "tied=True ties dense layers, and the encoder has none",
+        "tied=True ties dense layers and convolutions, and the encoder has none",
     ),
     "tied and given": (
         lambda: dk.Autoencoder(mlp(3), decoder=layers.Dense(4), tied=True),

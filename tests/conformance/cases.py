@@ -316,6 +316,14 @@ CASES = (
         ANY_SEQUENCE,
         True,
     ),
+    Case(
+        "tied_conv",
+        "TiedConv",
+        lambda: dk.layers.TiedConv(layers.Conv2D(4, 3, 2, "same", activation="relu"), use_reverse_bias=False),
+        IMAGE,
+        ANY_IMAGE,
+        True,
+    ),
     Case("masking_noise", "MaskingNoise", lambda: dk.layers.MaskingNoise(0.25, seed=1), SEQUENCE, ANY_SEQUENCE, True),
     Case(
         "salt_and_pepper_noise",
@@ -344,6 +352,13 @@ CASES = (
         IMAGE,
     ),
     Case("autoencoder_tied", "Autoencoder", lambda: dk.Autoencoder(dk.MLP([4, 3]), tied=True), (5,), custom=True),
+    Case(
+        "autoencoder_tied_conv",
+        "Autoencoder",
+        lambda: dk.Autoencoder([dk.ConvBlock(4, strides=2), dk.MLP([3])], tied=True),
+        (7, 8, 3),
+        custom=True,
+    ),
     Case(
         "pattern",
         "Pattern",

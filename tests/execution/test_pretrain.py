@@ -6,6 +6,7 @@ import pytest
 from keras import layers
 
 import deepkit as dk
+from deepkit.execution.fit import fit
 
 QUIET = {"verbose": 0}
 
@@ -58,9 +59,22 @@ def test_layers_of_one_shape_begin_apart():
     assert np.abs(np.asarray(stack[1].kernel) - np.asarray(stack[2].kernel)).max() > 0.1
 
 
-def test_tied_layers_come_back_as_dense_ones_that_save_for_keras_alone(tmp_path):
-    stack = dk.pretrain([5, 4], images(), tied=True, epochs=1, **QUIET)
-    assert kinds(stack) == ["Flatten", "Dense", "Dense"]
+def test_tied_layers_come_back_as_those_they_tie_and_save_for_keras_alone(tmp_path, monkeypatch):
+    models = []
+
+    def kept(*arguments, **named):
+        run = fit(*arguments, **named)
+        models.append(run.model)
+        return run
+
+    monkeypatch.setattr("deepkit.execution.pretrain.fit", kept)
+    convolution = layers.Conv2D(2, 2, activation="sigmoid", name="conv")
+    stack = dk.pretrain([convolution, 4], images(), tied=True, epochs=1, **QUIET)
+    assert kinds(stack) == ["Conv2D", "Flatten", "Dense"]
+    tied = models[0].get_layer("encoder.part1.conv").layer, models[1].get_layer("encoder.dense2")
+    for layer, of in zip((stack[0], stack[2]), tied, strict=True):
+        np.testing.assert_array_equal(layer.kernel, of.kernel)
+        np.testing.assert_array_equal(layer.bias, of.bias)
     model = dk.Sequential([*stack, dk.Classifier(3)]).build((4, 3, 1))
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
