@@ -51,7 +51,9 @@ def assemble(net: Any, feed: Feed, plan: Plan, optimizer: Any, loss: Any, metric
         ValueError: It cannot be trained so; the message says why.
     """
     if isinstance(net, keras.Model):
-        return _taken(net, plan, {"optimizer": optimizer, "loss": loss, "metrics": metrics})
+        taken = _taken(net, plan, {"optimizer": optimizer, "loss": loss, "metrics": metrics})
+        _adapt(net, feed)
+        return taken
     if not hasattr(net, "build") or isinstance(net, type | keras.layers.Layer):
         what = f"the class {net.__name__}" if isinstance(net, type) else type(net).__name__
         raise TypeError(
@@ -60,6 +62,7 @@ def assemble(net: Any, feed: Feed, plan: Plan, optimizer: Any, loss: Any, metric
     model = _built(net, feed)
     if plan.strategy == "mirrored":
         strategy.synchronise(model)
+    _adapt(model, feed)
     plan = _fitting(plan, model, feed)
     optimizer = fresh(keras.optimizers.get("adam" if optimizer is None else optimizer))
     strategy.check_optimizer(optimizer, plan.devices)
@@ -91,6 +94,15 @@ def _built(net: Any, feed: Feed) -> keras.Model:
             "  try dk.Input(shape) as its first element, or dataset.map(... tf.ensure_shape ...)"
         )
     return net.build(tuple(inputs.shape[1:]))
+
+
+def _adapt(model: keras.Model, feed: Feed) -> None:
+    """Let a model look at the data before it is trained: to collect its vocabulary, or to refuse what it cannot model.
+
+    A model that has a vocabulary keeps it.
+    """
+    if callable(getattr(model, "adapt", None)):
+        model.adapt(feed.once())
 
 
 def _check_names(model: keras.Model, inputs: Any) -> None:

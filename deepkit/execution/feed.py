@@ -73,6 +73,10 @@ class Feed:
             return self
         return replace(self, train=_towards(self.train, target), validation=_towards(self.validation, target))
 
+    def once(self) -> Any:
+        """Return the batches of one epoch, without moving on to the next."""
+        return self.train.epochs().take(self.steps) if isinstance(self.train, Pipeline) else self.train
+
     def one_input(self) -> Any:
         """Return the input of one batch."""
         batches = self.train.epochs() if isinstance(self.train, Pipeline) else self.train
