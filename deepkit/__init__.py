@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from deepkit import data, execution, layers, recipe, visualize
     from deepkit.block import Block, DefinitionError, Input, Sequential, Shared
+    from deepkit.blocks.attention import Attention, MultiHeadAttention
     from deepkit.blocks.channels import SeparableConvBlock, SqueezeExcitation
     from deepkit.blocks.conv import ConvBlock, ConvStack
     from deepkit.blocks.dense import MLP
@@ -44,6 +45,8 @@ _HOMES = {
     "SeparableConvBlock": "deepkit.blocks.channels",
     "SqueezeExcitation": "deepkit.blocks.channels",
     "MLP": "deepkit.blocks.dense",
+    "Attention": "deepkit.blocks.attention",
+    "MultiHeadAttention": "deepkit.blocks.attention",
     "DenselyConnected": "deepkit.blocks.dense_connections",
     "Transition": "deepkit.blocks.dense_connections",
     "Classifier": "deepkit.blocks.heads",
@@ -79,6 +82,7 @@ __all__ = [
     "ConvBlock", "ConvStack", "SeparableConvBlock", "MLP",
     "Residual", "Bottleneck", "DenselyConnected", "Transition", "Highway", "SqueezeExcitation",
     "Recurrent", "BiLSTM", "Text",
+    "Attention", "MultiHeadAttention",
     "Repeat", "Parallel", "Fuse", "Classifier", "Regressor",
     "from_pattern", "Pattern", "dump", "load", "to_dict", "from_dict",
     "plan", "Plan", "fit", "Run", "export",

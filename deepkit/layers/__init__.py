@@ -4,6 +4,7 @@ Each is a plain `keras.layers.Layer` on `keras.ops`, registered under the packag
 `.keras` file that holds one loads wherever `deepkit.layers` was imported.
 """
 
+from deepkit.layers.cross_attention import MultiHeadCrossAttention
 from deepkit.layers.initializers import FanInUniform
 from deepkit.layers.l2_pooling import L2Pooling
 from deepkit.layers.local_response import LocalResponseNormalization
@@ -21,6 +22,7 @@ __all__ = [
     "L2Pooling",
     "LocalResponseNormalization",
     "Maxout",
+    "MultiHeadCrossAttention",
     "RBF",
     "StochasticDepth",
     "Subsampling2D",
