@@ -26,6 +26,20 @@ def deep_by_hand() -> Side:
     return _building(nets.deep_by_hand)
 
 
+def resnet110() -> Side:
+    """Return the seconds deepkit takes to build ResNet-110, its definition included."""
+    from benchmarks import nets
+
+    return _building(lambda: nets.resnet110().build((32, 32, 3)))
+
+
+def resnet110_by_hand() -> Side:
+    """Return the seconds plain Keras takes for the same net."""
+    from benchmarks import nets
+
+    return _building(nets.resnet110_by_hand)
+
+
 def _building(build: Callable[[], object]) -> Side:
     import keras
 

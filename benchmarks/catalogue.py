@@ -146,6 +146,16 @@ BENCHMARKS = (
         "loop by hand with Python's recursion limit raised. Memory is cleared before each, untimed.",
     ),
     Benchmark(
+        name="resnet110-build",
+        left="`definition.build`",
+        right="the same, hand-written",
+        sides=("benchmarks.building:resnet110", "benchmarks.building:resnet110_by_hand"),
+        unit="s",
+        group=WAITING,
+        target=Target(high=1.10),
+        note="ResNet-110 for CIFAR of `recipes.vision.resnet`, 54 residual units with shortcuts of option A.",
+    ),
+    Benchmark(
         name="import-deepkit",
         left="`import deepkit`",
         right="`import keras`",

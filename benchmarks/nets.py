@@ -15,6 +15,7 @@ from keras import layers
 
 import deepkit as dk
 from recipes.vision.lenet import modern
+from recipes.vision.resnet import cifar_resnet
 
 DEPTH = 450  # residual blocks of the net whose building is timed
 
@@ -133,6 +134,34 @@ def deep_by_hand(times: int = DEPTH) -> keras.Model:
     return keras.Model(inputs, layers.Dense(10)(x))
 
 
+def resnet110() -> dk.Sequential:
+    """Return ResNet-110 for CIFAR with shortcuts of option A."""
+    return cifar_resnet(110)
+
+
+def resnet110_by_hand() -> keras.Model:
+    """Return the same in plain Keras."""
+    inputs = keras.Input((32, 32, 3))
+    x = _he_unit(inputs, 16)
+    for filters in (16, 32, 64):
+        for block in range(18):
+            strides = 2 if block == 0 and filters > 16 else 1
+            y = _he_unit(x, filters, strides)
+            y = _he_unit(y, filters, activation=None)
+            if strides > 1:
+                x = layers.MaxPooling2D(1, strides)(x)
+                x = layers.ZeroPadding2D(((0, 0), (0, filters // 2)), data_format="channels_first")(x)
+            x = layers.Activation("relu")(layers.Add()([x, y]))
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, layers.Dense(10)(x))
+
+
+def _he_unit(x: Any, filters: int, strides: int = 1, activation: str | None = "relu") -> Any:
+    x = layers.Conv2D(filters, 3, strides, padding="same", use_bias=False, kernel_initializer="he_normal")(x)
+    x = layers.BatchNormalization()(x)
+    return layers.Activation(activation)(x) if activation else x
+
+
 def _unit(x: Any, filters: int, strides: int = 1, activation: str | None = "relu") -> Any:
     x = layers.Conv2D(filters, 3, strides, padding="same", use_bias=False)(x)
     x = layers.BatchNormalization()(x)
@@ -144,6 +173,7 @@ TWINS = {
     "mlp": Twins(mlp, mlp_by_hand, (28, 28, 1)),
     "densenet": Twins(densenet, densenet_by_hand, (32, 32, 3)),
     "lenet": Twins(modern, lenet_by_hand, (28, 28, 1)),
+    "resnet110": Twins(resnet110, resnet110_by_hand, (32, 32, 3)),
     "deep": Twins(lambda: deep(5), lambda: deep_by_hand(5), (32, 32, 3)),
 }
 

@@ -121,7 +121,7 @@ class Scope:
         name: str,
         make: Callable[..., keras.layers.Layer],
         *args: Any,
-        besides: Mapping[str, Any] | None = None,
+        besides: Any = None,
         **kwargs: Any,
     ) -> Any:
         """Make one stock layer under the dotted `name`, call it on `x` and return its output.

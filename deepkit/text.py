@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -51,8 +52,7 @@ def adapt(model: keras.Model, dataset: tf.data.Dataset) -> list[str]:
     if pending and dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
         raise ValueError("adapt: the data never ends\n  try dataset.take(steps), one pass over the training data")
     for layer in pending:
-        reaches = keras.Model(model.inputs, layer.input)
-        layer.adapt(dataset.map(lambda *batch, reaches=reaches: reaches(_x(batch))))
+        layer.adapt(dataset.map(functools.partial(_arriving, keras.Model(model.inputs, _entering(model, layer)))))
         if not layer.get_vocabulary(include_special_tokens=False):
             raise ValueError(
                 f"adapt: no word reached the layer {layer.name!r}\n  try training data with texts that are not empty"
@@ -60,8 +60,20 @@ def adapt(model: keras.Model, dataset: tf.data.Dataset) -> list[str]:
     return [layer.name for layer in pending]
 
 
-def _x(batch: tuple[Any, ...]) -> Any:
-    return batch[0]
+@tf.autograph.experimental.do_not_convert
+def _arriving(reaches: keras.Model, *batch: Any) -> Any:
+    """Return the strings that reach a layer from one batch, (batch,) from each of its uses."""
+    return tf.concat([tf.reshape(strings, [-1]) for strings in reaches(batch[0])], 0)
+
+
+def _entering(model: keras.Model, layer: keras.layers.Layer) -> list[keras.KerasTensor]:
+    """Return what enters a layer of a model, at each place where it is used."""
+    if layer not in model.layers:
+        raise ValueError(
+            f"adapt: the text layer {layer.name!r} lies in a model nested inside {model.name!r}\n"
+            "  try deepkit.text.adapt on the inner model first"
+        )
+    return [tensor for node in layer._inbound_nodes for tensor in node.input_tensors]
 
 
 def _layers(model: Any) -> Iterator[keras.layers.Layer]:

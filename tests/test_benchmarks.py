@@ -14,7 +14,7 @@ from benchmarks.pairs import Spread, Summary, Target, interleaved, verdict
 from benchmarks.records import RecordsError, Row
 
 ROOT = Path(__file__).parent.parent
-NETS = ("resnet20", "mlp", "densenet", "lenet", "deep")
+NETS = ("resnet20", "mlp", "densenet", "lenet", "resnet110", "deep")
 
 
 @pytest.mark.parametrize("name", NETS)

@@ -146,13 +146,23 @@ def _add_head(head: Any, x: Any, units: int, scope: Scope) -> Any:
     if head.pool == "flatten":
         x = parts.flat(x, scope)
     elif head.pool and len(x.shape) > 2:
-        kind = "GlobalAveragePooling" if head.pool == "avg" else "GlobalMaxPooling"
-        x = scope.add(x, "pool", parts.by_rank(kind, x, scope))
+        x = _add_pool(x, head.pool, scope)
     if head.dropout:
         x = scope.add(x, "dropout", layers.Dropout, head.dropout)
     activation = head.activation and parts.for_layer(head.activation)
     given = {"activation": activation, "dtype": _head_dtype()} | head.dense.fresh()
     return scope.add(x, "dense", layers.Dense, units, **given)
+
+
+def _add_pool(x: Any, pool: str, scope: Scope) -> Any:
+    """Pool over all positions; of a sequence with a mask, over the steps that count."""
+    if len(x.shape) == 3 and getattr(x, "_keras_mask", None) is not None:
+        from deepkit.layers import MaskedPooling1D
+
+        return scope.add(x, "pool", MaskedPooling1D, pool)
+    return scope.add(
+        x, "pool", parts.by_rank("GlobalAveragePooling" if pool == "avg" else "GlobalMaxPooling", x, scope)
+    )
 
 
 def _head_dtype() -> str | None:

@@ -108,7 +108,8 @@ class Recurrent(Block):
             initial = given[i * each : (i + 1) * each]
             besides = {"initial_state": initial} if initial else None
             shift = 2 * (copies * self.layers + i)
-            y = scope.add(x, full, self._layer, last=last, shift=shift, besides=besides)
+            masked = getattr(x, "_keras_mask", None) is not None
+            y = scope.add(x, full, self._layer, last=last, shift=shift, masked=masked, besides=besides)
             outputs = list(y) if isinstance(y, list | tuple) else [y]
             count = 2 if last and self.bidirectional is None else 1
             states += outputs[count:]
@@ -116,7 +117,7 @@ class Recurrent(Block):
         found = [*outputs[:count], *states]
         return found if len(found) > 1 else found[0]
 
-    def _layer(self, *, name: str, last: bool, shift: int) -> layers.Layer:
+    def _layer(self, *, name: str, last: bool, shift: int, masked: bool) -> keras.layers.Layer:
         """Return one layer of the stack; each direction has a seed of its own."""
         given = {
             "return_sequences": self.return_sequences or not last,
@@ -131,7 +132,10 @@ class Recurrent(Block):
         backward = _one_direction(
             self.cell, self.units, given, name=f"backward_{self.cell}", shift=shift + 1, backwards=True
         )
-        return layers.Bidirectional(forward, merge_mode=merge, backward_layer=backward, name=name)
+        both = layers.Bidirectional
+        if masked and given.get("unroll") and given["return_sequences"]:
+            from deepkit.layers import UnrolledBidirectional as both  # Keras would mask the wrong steps
+        return both(forward, merge_mode=merge, backward_layer=backward, name=name)
 
 
 @dataclass(frozen=True, repr=False)

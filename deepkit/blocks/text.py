@@ -15,23 +15,24 @@ from deepkit.element import Block
 from deepkit.entry import Entry
 from deepkit.scope import DefinitionError, Scope, shape_text
 
-_TAKEN = ("max_tokens", "output_sequence_length", "standardize", "split", "vocabulary")
+_TAKEN = ("max_tokens", "output_sequence_length", "standardize", "split", "vocabulary", "output_mode")
+_TRUNCATING = ("post", "pre")
 _STANDARDIZE = ("lower_and_strip_punctuation", "lower", "strip_punctuation", None)
 _SPLIT = ("whitespace", "character", None)
-_ONLY_IDS = {"output_mode": "int", "ragged": False, "sparse": False}
 
 
 @dataclass(frozen=True, repr=False)
 class Text(Block):
-    """Strings made token ids, by a `keras.layers.TextVectorization` inside the model.
+    """Strings made token ids, by Keras's `TextVectorization` inside the model.
 
     The saved model takes strings as they are typed. Id 0 is padding, behind the tokens of the shorter texts of a
-    batch; id 1 stands for every word that is not in the vocabulary. `dk.fit` learns the vocabulary from the training
-    inputs, the most frequent words first; `deepkit.text.adapt` does so by hand.
+    batch; id 1 stands for every word that is not in the vocabulary, and for an empty text. `dk.fit` learns the
+    vocabulary from the training inputs, the most frequent words first; `deepkit.text.adapt` does so by hand.
 
     Args:
         max_tokens: Most ids, padding and the unknown word included.
-        length: How many tokens every text is cut or padded to, at its end; None for those of the longest in a batch.
+        length: How many tokens every text is cut or padded to; None for those of the longest in a batch.
+        truncating: Where a text that is too long is cut: `"post"` at its end, `"pre"` at its beginning.
         standardize: What happens to a text first: `"lower_and_strip_punctuation"`, `"lower"`,
             `"strip_punctuation"` or None.
         split: What a token is: `"whitespace"` between words, or each `"character"`; None for the whole text.
@@ -57,6 +58,7 @@ class Text(Block):
 
     max_tokens: int
     length: int | None = field(default=None, kw_only=True)
+    truncating: str = field(default="post", kw_only=True)
     standardize: str | None = field(default="lower_and_strip_punctuation", kw_only=True)
     split: str | None = field(default="whitespace", kw_only=True)
     vocabulary: Sequence[str] | None = field(default=None, kw_only=True)
@@ -67,16 +69,11 @@ class Text(Block):
         parts.positive("Text", "max_tokens", self.max_tokens, least=3)
         if self.length is not None:
             parts.positive("Text", "length", self.length)
+        parts.choice("Text", "truncating", self.truncating, _TRUNCATING)
         parts.choice("Text", "standardize", self.standardize, _STANDARDIZE)
         parts.choice("Text", "split", self.split, _SPLIT)
         object.__setattr__(self, "vocabulary", _words(self.vocabulary, self.max_tokens))
         given = Arguments(self.text, layers.TextVectorization, owner="Text(text=...)", taken=_TAKEN)
-        for key, value in _ONLY_IDS.items():
-            if key in given and given[key] != value:
-                raise DefinitionError(
-                    f"Text: {key} must be {value!r}, received {given[key]!r}: token ids come out",
-                    mend="layers.TextVectorization itself in a dk.Sequential",
-                )
         object.__setattr__(self, "text", given)
 
     def entry(self) -> Entry:
@@ -85,6 +82,8 @@ class Text(Block):
 
     def add(self, x: Any, scope: Scope) -> Any:
         """Add the layer."""
+        from deepkit.layers import TokenIds
+
         if keras.backend.standardize_dtype(x.dtype) != "string" or len(x.shape) > 2 or x.shape[1:] not in ((), (1,)):
             raise scope.error(
                 f"expected one string an example, received {x.dtype} of shape {shape_text(x)}",
@@ -94,11 +93,12 @@ class Text(Block):
         return scope.add(
             x,
             "ids",
-            layers.TextVectorization,
+            TokenIds,
             max_tokens=self.max_tokens,
             standardize=self.standardize,
             split=self.split,
             output_sequence_length=self.length,
+            truncating=self.truncating,
             vocabulary=vocabulary,
             **self.text.fresh(),  # type: ignore[attr-defined]
         )

@@ -21,6 +21,7 @@ _CHUNK = 1024  # examples decoded into one block
 _SAMPLE = 64  # examples looked at to tell how much memory all will take
 _SHARE = 0.4  # of the free memory; putting the blocks together takes twice the space for a moment
 _ZERO_ONE = ("binarized_mnist",)  # images stored as 0 and 1, which are [0, 1] already
+_HIDDEN = ("glue",)  # sets whose test labels are kept back and stored as -1
 _BUFFER = 2**30  # bytes a shuffle buffer may take
 
 
@@ -94,7 +95,7 @@ class _Reader:
 
     Args:
         builder: of TFDS.
-        supervised: whether examples are (x, y) rather than dicts of features.
+        keys: the features that make (x, y); None where examples are dicts of features.
         features: TFDS's features in the structure of an example.
         scales: in the structure of an example: what brings an image to [0, 1], None for what is no image.
         image_size: (height, width) that images are brought to, or None.
@@ -102,10 +103,15 @@ class _Reader:
     """
 
     builder: Any
-    supervised: bool
+    keys: Any
     features: Any
     scales: Any
     image_size: tuple[int, int] | None
+
+    @property
+    def supervised(self) -> bool:
+        """Whether examples are (x, y)."""
+        return bool(self.keys)
 
     def x(self, structure: Any) -> Any:
         """Return the part of a structure that belongs to x."""
@@ -113,7 +119,7 @@ class _Reader:
 
     def examples(self, split: str) -> Any:
         """Return single examples of a split, always in the same order."""
-        dataset = _dataset(self.builder, split, self.supervised)
+        dataset = _dataset(self.builder, split, self.keys)
         if self.image_size is None:
             return dataset
         return dataset.map(functools.partial(self._resize, self.image_size), num_parallel_calls=tf.data.AUTOTUNE)
@@ -131,24 +137,34 @@ def _open(folder: pathlib.Path, image_size: tuple[int, int] | None) -> _Reader:
     with _damage(folder, Exception), quiet():  # a damaged description fails in as many ways as there are
         builder = tfds.builder_from_directory(folder)
         _check_files(builder, folder)
-        keys = builder.info.supervised_keys
+        keys = builder.info.supervised_keys or _text_and_label(builder.info.features, tfds)
         features = _select(keys, builder.info.features) if keys else dict(builder.info.features.items())
-        spec = _dataset(builder, next(iter(builder.info.splits)), bool(keys)).element_spec
+        spec = _dataset(builder, next(iter(builder.info.splits)), keys).element_spec
     scales = _scales(features, spec, tfds)
     if builder.name in _ZERO_ONE:
         scales = tf.nest.map_structure(lambda scale: scale and 1.0, scales)
-    reader = _Reader(builder, bool(keys), features, scales, image_size)
+    reader = _Reader(builder, keys, features, scales, image_size)
     if image_size is not None and all(scale is None for scale in tf.nest.flatten(scales)):
         raise ValueError(f"image_size={image_size} is for images, and {builder.info.full_name} has none: its features "
                          f"are {', '.join(builder.info.features)}")  # fmt: skip
     return reader
 
 
-def _dataset(builder: Any, split: str, supervised: bool) -> Any:
+def _dataset(builder: Any, split: str, keys: Any) -> Any:
     import tensorflow_datasets as tfds
 
     config = tfds.ReadConfig(try_autocache=False, skip_prefetch=True)
-    return builder.as_dataset(split=split, as_supervised=supervised, shuffle_files=False, read_config=config)
+    own = bool(builder.info.supervised_keys)
+    dataset = builder.as_dataset(split=split, as_supervised=own, shuffle_files=False, read_config=config)
+    return dataset if own or not keys else dataset.map(lambda example: _select(keys, example))
+
+
+def _text_and_label(features: Any, tfds: Any) -> tuple[str, str] | None:
+    """Return the names of the one text and the one class, where examples have just these, and perhaps a number."""
+    texts = [key for key, feature in features.items() if isinstance(feature, tfds.features.Text)]
+    labels = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)]
+    rest = set(features) - {*texts, *labels, "idx"}
+    return (texts[0], labels[0]) if len(texts) == len(labels) == 1 and not rest else None
 
 
 def _select(keys: Any, features: Any) -> Any:
@@ -188,7 +204,8 @@ def _parts(reader: _Reader, validation: Any) -> dict[str, str]:
     else:
         kept = total - held_out(0.1 if validation is None and total >= 10 else validation or 0, total)
         parts = {"train": f"train[:{kept}]"} | ({"validation": f"train[{kept}:]"} if kept < total else {})
-    return parts | ({"test": "test"} if "test" in splits else {})
+    hidden = reader.supervised and reader.builder.name in _HIDDEN
+    return parts | ({"test": "test"} if "test" in splits and not hidden else {})
 
 
 def _sources(reader: _Reader, parts: dict[str, str]) -> tuple[dict[str, Source], str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
-from deepkit import code
+from deepkit import code, text
 from deepkit.execution import strategy
 from deepkit.execution.feed import Feed
 from deepkit.execution.plan import Plan
@@ -103,6 +103,8 @@ def _adapt(model: keras.Model, feed: Feed) -> None:
     """
     if callable(getattr(model, "adapt", None)):
         model.adapt(feed.once())
+    elif text.unadapted(model):
+        text.adapt(model, feed.once())
 
 
 def _check_names(model: keras.Model, inputs: Any) -> None:

@@ -8,6 +8,7 @@ from deepkit.layers.cross_attention import MultiHeadCrossAttention
 from deepkit.layers.initializers import FanInUniform
 from deepkit.layers.l2_pooling import L2Pooling
 from deepkit.layers.local_response import LocalResponseNormalization
+from deepkit.layers.masked_pooling import MaskedPooling1D
 from deepkit.layers.maxout import ChannelMax, Maxout
 from deepkit.layers.rbf import RBF
 from deepkit.layers.squash import scaled_tanh
@@ -15,12 +16,15 @@ from deepkit.layers.stochastic_depth import StochasticDepth
 from deepkit.layers.subsampling import Subsampling2D
 from deepkit.layers.table_conv import TableConv2D
 from deepkit.layers.tied_dense import TiedDense
+from deepkit.layers.token_ids import TokenIds
+from deepkit.layers.unrolled_bidirectional import UnrolledBidirectional
 
 __all__ = [
     "ChannelMax",
     "FanInUniform",
     "L2Pooling",
     "LocalResponseNormalization",
+    "MaskedPooling1D",
     "Maxout",
     "MultiHeadCrossAttention",
     "RBF",
@@ -28,5 +32,7 @@ __all__ = [
     "Subsampling2D",
     "TableConv2D",
     "TiedDense",
+    "TokenIds",
+    "UnrolledBidirectional",
     "scaled_tanh",
 ]

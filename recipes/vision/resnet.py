@@ -9,7 +9,7 @@ Deep Residual Networks", 2016) make 164 and 1,001 layers trainable: `preactivate
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -41,14 +41,6 @@ CYCLE = Paper(
     year=2018,
     venue="arXiv preprint",
     url="https://arxiv.org/abs/1708.07120",
-)
-
-GOYAL = Paper(
-    title="Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour",
-    authors=("Priya Goyal", "Piotr Dollár", "Ross Girshick", "Pieter Noordhuis"),
-    year=2017,
-    venue="arXiv preprint",
-    url="https://arxiv.org/abs/1706.02677",
 )
 
 TABLE_6 = {20: 8.75, 32: 7.51, 44: 7.17, 56: 6.97, 110: 6.43, 1202: 7.93}
@@ -99,6 +91,7 @@ STAGES: dict[int, tuple[str, tuple[int, ...]]] = {
 # epochs, learning rate, weight decay; 64,000 steps of 128 images are 182 passes over 45,000
 SETTINGS = {"one-cycle": (30, 0.2, 5e-4), "paper": (182, 0.1, 1e-4)}
 
+Unit = Callable[[int, int], dk.Block]  # from channels and strides
 conv = partial(dk.ConvBlock, conv={"kernel_initializer": "he_normal"})
 
 
@@ -129,12 +122,17 @@ class Config(Settings):
             if not getattr(self, name):
                 object.__setattr__(self, name, usual)
         super().__post_init__()
-        _units(self.depth)
+        _repeats(self.depth, 6)
 
 
 def basic(filters: int, strides: int = 1, shortcut: str = "auto") -> dk.Residual:
     """Return the unit of two 3x3 convolutions (figure 5, left)."""
     return dk.Residual([conv(filters, strides=strides), conv(filters, activation=None)], shortcut=shortcut)
+
+
+def plain(filters: int, strides: int = 1) -> dk.Sequential:
+    """Return the two convolutions of `basic` alone."""
+    return dk.Sequential([conv(filters, strides=strides), conv(filters)])
 
 
 def bottleneck(filters: int, strides: int = 1) -> dk.Residual:
@@ -148,30 +146,22 @@ def bottleneck(filters: int, strides: int = 1) -> dk.Residual:
     )
 
 
+UNITS: dict[str, Unit] = {"basic": basic, "bottleneck": bottleneck}
+
+
 def resnet(depth: int, classes: int = 1000) -> dk.Sequential:
     """Return a column of table 1, for images of 224x224 or any other size.
 
     Raises:
-        ValueError: The table has no such depth.
+        DefinitionError: The table has no such depth.
     """
     if depth not in STAGES:
-        raise ValueError(f"resnet({depth!r}): table 1 has {', '.join(map(str, STAGES))} layers\n  try resnet(50)")
-    kind, repeats = STAGES[depth]
-    unit = {"basic": basic, "bottleneck": bottleneck}[kind]
-    return dk.Sequential(
-        [
-            conv(64, kernel_size=7, strides=2),
-            layers.MaxPooling2D(3, 2, padding="same"),
-            *(
-                dk.Sequential(
-                    [unit(64 * 2**i, strides=2 if i and not j else 1) for j in range(n)], name=f"stage{i + 1}"
-                )
-                for i, n in enumerate(repeats)
-            ),
-            dk.Classifier(classes, pool="avg"),
-        ],
-        name=f"resnet{depth}",
-    )
+        known = ", ".join(map(str, STAGES))
+        raise dk.DefinitionError(f"resnet: depth must be one of {known}, received {depth!r}", mend="resnet(50)")
+    unit, repeats = STAGES[depth]
+    first = [conv(64, kernel_size=7, strides=2), layers.MaxPooling2D(3, 2, padding="same")]
+    stages = _stages(UNITS[unit], (64, 128, 256, 512), repeats)
+    return dk.Sequential([*first, *stages, dk.Classifier(classes, pool="avg")], name=f"resnet{depth}")
 
 
 resnet18, resnet34, resnet50, resnet101, resnet152 = (partial(resnet, depth) for depth in STAGES)
@@ -183,51 +173,61 @@ def cifar_resnet(depth: int, classes: int = 10, shortcut: str = "pad") -> dk.Seq
     Args:
         depth: Layers with weights: 6n+2.
         classes: How many.
-        shortcut: Where the width changes: `"pad"` is option A, without weights; `"projection"` is option B.
+        shortcut: Where the width changes: `"pad"` is option A, without weights; `"auto"`, a projection, option B.
 
     Raises:
-        ValueError: The depth is not 6n+2.
+        DefinitionError: The depth is not 6n+2.
     """
-    unit = partial(basic, shortcut={"projection": "auto"}.get(shortcut, shortcut))
-    return _three_stages([unit] * _units(depth), classes, f"resnet{depth}")
+    return _for_cifar(partial(basic, shortcut=shortcut), depth, classes, f"resnet{depth}")
 
 
 def cifar_plain(depth: int, classes: int = 10) -> dk.Sequential:
-    """Return the plain network of the same layers.
+    """Return the same layers without the additions.
 
     Raises:
-        ValueError: The depth is not 6n+2.
+        DefinitionError: The depth is not 6n+2.
     """
-    return _three_stages([_plain] * _units(depth), classes, f"plain{depth}")
+    return _for_cifar(plain, depth, classes, f"plain{depth}")
 
 
-def _plain(filters: int, strides: int = 1) -> dk.Sequential:
-    return dk.Sequential([conv(filters, strides=strides), conv(filters)])
+def preactivated(depth: int, classes: int = 10) -> dk.Sequential:
+    """Return the network of 9n+2 layers for CIFAR whose units begin with the activation (He et al. 2016b, table 4).
+
+    Args:
+        depth: Layers with weights: 164 and 1001 in the paper.
+        classes: How many.
+
+    Raises:
+        DefinitionError: The depth is not 9n+2.
+    """
+    he = conv.keywords["conv"]
+    unit = partial(dk.Bottleneck, order="norm-activation-conv", conv=he)
+    first = conv(16, norm=None, activation=None, conv={"use_bias": False, **he})
+    stages = _stages(lambda filters, strides: unit(filters, strides=strides), (16, 32, 64), (_repeats(depth, 9),) * 3)
+    last = [layers.BatchNormalization(), layers.Activation("relu"), dk.Classifier(classes, pool="avg")]
+    return dk.Sequential([first, *stages, *last], name=f"resnet{depth}v2")
 
 
-def _three_stages(units: list, classes: int, name: str) -> dk.Sequential:
-    return dk.Sequential(
-        [
-            conv(16),
-            *(
-                dk.Sequential(
-                    [unit(filters, strides=2 if i and not j else 1) for j, unit in enumerate(units)],
-                    name=f"stage{i + 1}",
-                )
-                for i, filters in enumerate((16, 32, 64))
-            ),
-            dk.Classifier(classes, pool="avg"),
-        ],
-        name=name,
-    )
+def _for_cifar(unit: Unit, depth: int, classes: int, name: str) -> dk.Sequential:
+    stages = _stages(unit, (16, 32, 64), (_repeats(depth, 6),) * 3)
+    return dk.Sequential([conv(16), *stages, dk.Classifier(classes, pool="avg")], name=name)
 
 
-def _units(depth: int) -> int:
-    """Return n of 6n+2 layers."""
-    if depth < 8 or (depth - 2) % 6:
-        near = max(8, 6 * round((depth - 2) / 6) + 2)
-        raise ValueError(f"depth={depth}: a network for CIFAR has 6n+2 layers\n  try depth={near}")
-    return (depth - 2) // 6
+def _stages(unit: Unit, widths: Sequence[int], repeats: Sequence[int]) -> list[dk.Sequential]:
+    """Return stages of equal units; the first unit of each but the first halves the image."""
+    return [
+        dk.Sequential([unit(filters, 2 if i > 1 and not j else 1) for j in range(n)], name=f"stage{i}")
+        for i, (filters, n) in enumerate(zip(widths, repeats, strict=True), start=1)
+    ]
+
+
+def _repeats(depth: int, each: int) -> int:
+    """Return how many units of a stage make three stages of `each` layers a unit, and two layers besides."""
+    repeats, rest = divmod(depth - 2, each)
+    if rest or repeats < 1:
+        near = each * max(1, round((depth - 2) / each)) + 2
+        raise dk.DefinitionError(f"a network for CIFAR has {each}n+2 layers here, received {depth}", mend=f"{near}")
+    return repeats
 
 
 def load_data(config: Config, say: bool = True) -> dk.data.Data:
@@ -311,7 +311,7 @@ def draw(config: Config, outcomes: Sequence[Outcome]) -> Mapping[str, Figure]:
 RECIPE = Recipe(
     name="resnet",
     paper=PAPER,
-    related=(IDENTITY, CYCLE, GOYAL),
+    related=(IDENTITY, CYCLE),
     config=Config,
     train=train,
     definition=definition,

@@ -36,6 +36,7 @@ def _basic(filters: int, strides: int = 1, **kwargs: Any) -> dk.Residual:
     return dk.Residual([dk.ConvBlock(filters, strides=strides), dk.ConvBlock(filters, activation=None)], **kwargs)
 
 
+STRING: Shape = ()  # of the dtype string
 IMAGE, ANY_IMAGE = (8, 8, 3), (None, None, 3)
 SEQUENCE, ANY_SEQUENCE = (6, 4), (None, 4)
 
@@ -160,6 +161,10 @@ CASES = (
                 dk.Attention("additive", units=5, dense={"use_bias": True}),
             ]
         ),
+    Case(
+        "recurrent_stack",
+        "Recurrent",
+        lambda: dk.Recurrent("gru", 3, layers=2, return_sequences=True, rnn={"recurrent_dropout": 0.2, "seed": 1}),
         SEQUENCE,
         ANY_SEQUENCE,
     ),
@@ -195,6 +200,43 @@ CASES = (
         IMAGE,
         None,
         True,
+    ),
+        "recurrent_plain_loop",
+        "Recurrent",
+        lambda: dk.Recurrent("lstm", 3, bidirectional="sum", rnn={"use_cudnn": False, "dropout": 0.1}),
+        SEQUENCE,
+        ANY_SEQUENCE,
+    ),
+    Case("recurrent_simple_unrolled", "Recurrent", lambda: dk.Recurrent("simple", 3, rnn={"unroll": True}), SEQUENCE),
+    Case("bilstm", "BiLSTM", lambda: dk.BiLSTM(3), SEQUENCE, ANY_SEQUENCE),
+    Case("bilstm_unrolled", "BiLSTM", lambda: dk.BiLSTM(3, return_sequences=True, rnn={"unroll": True}), SEQUENCE),
+    Case(
+        "unrolled_bidirectional",
+        "UnrolledBidirectional",
+        lambda: dk.Sequential([layers.Masking(), dk.BiLSTM(3, return_sequences=True, rnn={"unroll": True})]),
+        SEQUENCE,
+        custom=True,
+    ),
+    Case(
+        "masked_pooling",
+        "MaskedPooling1D",
+        lambda: dk.Sequential([layers.Masking(), dk.Classifier(2, pool="max")]),
+        SEQUENCE,
+        ANY_SEQUENCE,
+        True,
+    ),
+    Case(
+        "text",
+        "Text TokenIds",
+        lambda: dk.Sequential(
+            [
+                dk.Text(6, vocabulary=("the", "dog", "runs")),
+                layers.Embedding(6, 3, mask_zero=True),
+                dk.Classifier(2, pool="avg"),
+            ]
+        ),
+        STRING,
+        custom=True,
     ),
     Case("repeat", "Repeat", lambda: dk.Repeat(_basic(3), times=2), IMAGE, ANY_IMAGE),
     Case("mlp", "MLP", lambda: dk.MLP([7, 5], dropout=0.5), IMAGE),

@@ -1,0 +1,91 @@
+"""Strings made token ids, where an empty text and a missing vocabulary are no trap."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable(package="deepkit")
+class TokenIds(keras.layers.TextVectorization):
+    """A `keras.layers.TextVectorization` that gives token ids, with at least one for every text.
+
+    Three things differ from Keras's layer. An empty text is one unknown word, id 1, where Keras gives padding alone,
+    or no steps at all: recurrent layers fail on no steps, a mean over no steps is not a number, and the cuDNN kernels
+    refuse a sequence of padding. A text that is too long may lose its beginning instead of its end. And a layer
+    without a vocabulary says so when it is called or saved, where Keras writes a file that it cannot read.
+
+    Args:
+        max_tokens: Most ids, padding and the unknown word included; None for no limit.
+        truncating: `"post"` cuts a text longer than `output_sequence_length` at its end, `"pre"` at its beginning,
+            as `keras.utils.pad_sequences` calls it.
+        kwargs: Further arguments of `keras.layers.TextVectorization`.
+
+    Input shape:
+        `(batch,)` or `(batch, 1)`, of strings.
+
+    Output shape:
+        `(batch, output_sequence_length)`, of int64; `(batch, time)` without a length.
+
+    Raises:
+        ValueError: There is no vocabulary yet.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> import tensorflow as tf
+        >>> dk.layers.TokenIds(vocabulary=["dog"])(tf.constant(["a dog", ""])).numpy().tolist()
+        [[1, 2], [1, 0]]
+    """
+
+    def __init__(self, max_tokens: int | None = None, *, truncating: str = "post", **kwargs: Any) -> None:
+        if truncating not in ("post", "pre"):
+            raise ValueError(f'TokenIds: truncating must be "post" or "pre", received {truncating!r}')
+        for key, only in (("output_mode", "int"), ("ragged", False), ("sparse", False)):
+            if kwargs.get(key, only) != only:
+                raise ValueError(
+                    f"TokenIds: {key} must be {only!r}, received {kwargs[key]!r}: token ids come out\n"
+                    "  try keras.layers.TextVectorization"
+                )
+        super().__init__(max_tokens=max_tokens, **kwargs)
+        self.truncating = truncating
+
+    @property
+    def has_vocabulary(self) -> bool:
+        """Whether words are known, from data or as they were given."""
+        with tf.init_scope():  # a number, also while a graph is being traced
+            return int(self.vocabulary_size()) > 2  # padding and the unknown word
+
+    def call(self, inputs: Any) -> Any:
+        """Look the words up; a text without any has one that is unknown."""
+        self._check("called")
+        ids = self._last(inputs) if self.truncating == "pre" and self._output_sequence_length else super().call(inputs)
+        steps = tf.maximum(tf.shape(ids)[1], 1)
+        ids = tf.pad(ids, [[0, 0], [0, steps - tf.shape(ids)[1]]])
+        empty = tf.reduce_all(ids == 0, axis=1, keepdims=True)
+        ids += tf.cast(empty & (tf.range(steps)[None] == 0), ids.dtype)
+        return tf.ensure_shape(ids, self.compute_output_shape(inputs.shape))
+
+    def _last(self, inputs: Any) -> Any:
+        """Return the last ids of each text, padded behind."""
+        ids = self._lookup_layer(self._preprocess(inputs))  # ragged
+        length = self._output_sequence_length
+        return ids[:, -length:].to_tensor(shape=(None, length))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments."""
+        return {**super().get_config(), "truncating": self.truncating}
+
+    def save_assets(self, dir_path: str) -> None:
+        """Save the vocabulary."""
+        self._check("saved")
+        super().save_assets(dir_path)
+
+    def _check(self, what: str) -> None:
+        if not self.has_vocabulary:
+            raise ValueError(
+                f"the text layer {self.name!r} is {what} before it has a vocabulary\n"
+                "  try dk.fit, which learns it from the training data, deepkit.text.adapt(model, dataset), "
+                "or dk.Text(..., vocabulary=...)"
+            )

@@ -1,0 +1,229 @@
+"""Text inside a model: ids by brute force, vocabularies from data, files that keep them."""
+
+import re
+import subprocess
+import sys
+from collections import Counter
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+import deepkit as dk
+from deepkit import text
+from deepkit.layers import TokenIds
+
+TEXTS = ["The dog runs.", "A dog, a cat!", "", "the the   the CAT"]
+
+
+def ids(model, texts):
+    return model(tf.constant(texts)).numpy().tolist()
+
+
+def batches(texts=TEXTS, size=2):
+    return tf.data.Dataset.from_tensor_slices(texts).batch(size)
+
+
+def words(text):
+    return re.sub(r'[!"#$%&()*+,\-./:;<=>?@\[\\\]^_`{|}~\']', "", text.lower()).split()
+
+
+def by_hand(texts, vocabulary, length=None, truncating="post"):
+    numbers = {word: i + 2 for i, word in enumerate(vocabulary)}
+    rows = [[numbers.get(word, 1) for word in words(text)] or [1] for text in texts]
+    length = length or max(map(len, rows))
+    rows = [row[:length] if truncating == "post" else row[-length:] for row in rows]
+    return [row + [0] * (length - len(row)) for row in rows]
+
+
+def net(**given):
+    return dk.Sequential(
+        [dk.Text(8, **given), layers.Embedding(8, 3, mask_zero=True), dk.BiLSTM(2), dk.Classifier(1)], name="net"
+    )
+
+
+# ---- ids
+
+
+@pytest.mark.parametrize("truncating", ["post", "pre"])
+@pytest.mark.parametrize("length", [None, 1, 3, 6])
+def test_ids_are_those_counted_by_hand(length, truncating):
+    vocabulary = ("the", "dog", "cat")
+    model = dk.Text(5, length=length, truncating=truncating, vocabulary=vocabulary).build()
+    assert ids(model, TEXTS) == by_hand(TEXTS, vocabulary, length, truncating)
+    assert model.output_shape == (None, length)
+    assert model.output.dtype == "int64"
+
+
+def test_characters_and_whole_texts():
+    model = dk.Text(6, split="character", standardize="lower", vocabulary=("a", "b", "ä")).build()
+    assert ids(model, ["ABä!", ""]) == [[2, 3, 4, 1], [1, 0, 0, 0]]
+    assert ids(dk.Text(4, standardize=None, vocabulary=("A", "b")).build(), ["A b a"]) == [[2, 3, 1]]
+
+
+def test_no_text_at_all_is_one_unknown_word():
+    model = dk.Text(4, vocabulary=("a",)).build()
+    assert ids(model, [""]) == [[1]]
+    assert ids(model, ["", "!?", "  "]) == [[1]] * 3
+
+
+@pytest.mark.parametrize("texts", [[""], ["", "a dog"], ["?!", " "]])
+def test_an_empty_text_gives_a_finite_answer(texts):
+    for top in ([dk.BiLSTM(2), dk.Classifier(1)], [dk.Classifier(1, pool="avg")], [dk.Classifier(1, pool="max")]):
+        model = dk.Sequential(
+            [dk.Text(4, vocabulary=("a", "dog")), layers.Embedding(4, 3, mask_zero=True), *top]
+        ).build()
+        assert np.isfinite(model(tf.constant(texts))).all()
+
+
+def test_padding_does_not_change_an_answer():
+    model = net(vocabulary=("the", "dog")).build()
+    together, alone = model(tf.constant(["dog", "the dog runs on and on"])), model(tf.constant(["dog"]))
+    np.testing.assert_allclose(together[:1], alone, atol=1e-6)
+
+
+# ---- vocabularies from data
+
+
+def test_adapt_counts_words():
+    model = net().build()
+    assert text.adapt(model, batches()) == ["text.ids"]
+    counted = Counter(word for line in TEXTS for word in words(line))
+    expected = [word for word, _ in sorted(counted.items(), key=lambda item: (item[1], item[0]), reverse=True)][:6]
+    found = model.get_layer("text.ids").get_vocabulary(include_special_tokens=False)
+    assert list(map(str, found)) == expected
+    assert text.unadapted(model) == []
+    assert text.adapt(model, batches(["other words"])) == []  # what is known stays
+
+
+def test_adapt_does_not_depend_on_the_order_or_the_batches():
+    vocabularies = []
+    for texts, size in ((TEXTS, 1), (TEXTS[::-1], 3)):
+        model = net().build()
+        text.adapt(model, batches(texts, size))
+        vocabularies.append(model.get_layer("text.ids").get_vocabulary())
+    assert vocabularies[0] == vocabularies[1]
+
+
+def test_adapt_takes_labels_and_several_inputs_and_uses():
+    net = dk.Functional(
+        inputs={name: dk.Input((), dtype="string") for name in ("one", "other", "third")},
+        nodes={
+            "a": ("one", dk.Shared(dk.Text(9), name="words")),
+            "b": ("other", dk.Shared(dk.Text(9), name="words")),
+            "c": ("third", dk.Text(9)),
+        },
+        outputs=["a", "b", "c"],
+    )
+    model = net.build()
+    x = {"one": ["a b", "b"], "other": ["c", "c a"], "third": ["d", "e"]}
+    assert len(text.adapt(model, tf.data.Dataset.from_tensor_slices((x, [0, 1])).batch(2))) == 2
+    found = [set(layer.get_vocabulary()[2:]) for layer in model.layers if isinstance(layer, TokenIds)]
+    assert sorted(found, key=len) == [{"d", "e"}, {"a", "b", "c"}]
+
+
+def test_a_text_layer_of_a_nested_model_is_named():
+    inner = dk.Sequential([dk.Text(9)], name="inner").build()
+    x = keras.Input((), dtype="string")
+    model = keras.Model(x, inner(x), name="outer")
+    with pytest.raises(ValueError, match=r"the text layer 'text.ids' lies in a model nested inside 'outer'\n  try"):
+        text.adapt(model, batches())
+
+
+def test_adapt_refuses_what_never_ends_and_what_has_no_words():
+    model = net().build()
+    with pytest.raises(ValueError, match=r"adapt: the data never ends\n  try dataset.take"):
+        text.adapt(model, batches().repeat())
+    with pytest.raises(ValueError, match=r"adapt: no word reached the layer 'text.ids'"):
+        text.adapt(model, batches(["", "!"]))
+
+
+def test_fit_learns_the_vocabulary_and_the_file_keeps_it(tmp_path):
+    texts, labels = np.array(["good film", "bad film"] * 8), np.array([1, 0] * 8)
+    run = dk.fit(net(), dk.data.from_arrays(texts, labels, batch_size=4), epochs=1, verbose=False)
+    run.model.save(tmp_path / "m.keras")
+    expected = np.asarray(run.model(tf.constant(["good film", "a dog", ""])))
+    np.save(tmp_path / "expected.npy", expected)
+    code = (
+        "import sys, keras, numpy as np, tensorflow as tf, deepkit.layers\n"
+        "model = keras.models.load_model(sys.argv[1] + '/m.keras')\n"
+        "assert set(model.get_layer('text.ids').get_vocabulary()[2:]) == {'good', 'bad', 'film'}\n"
+        "found = model(tf.constant(['good film', 'a dog', '']))\n"
+        "np.testing.assert_allclose(found, np.load(sys.argv[1] + '/expected.npy'), atol=1e-6)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True)
+
+
+def test_a_given_vocabulary_is_in_the_file(tmp_path):
+    model = net(length=3, truncating="pre", vocabulary=("the", "dog", "cat")).build()
+    model.save(tmp_path / "m.keras")
+    again = keras.models.load_model(tmp_path / "m.keras")
+    np.testing.assert_array_equal(again(tf.constant(TEXTS)), model(tf.constant(TEXTS)))
+    assert again.get_layer("text.ids").truncating == "pre"
+
+
+def test_without_a_vocabulary_it_neither_runs_nor_saves(tmp_path):
+    model = net().build()
+    mend = "dk.fit, which learns it from the training data, deepkit.text.adapt"
+    with pytest.raises(ValueError, match=rf"the text layer 'text.ids' is called before .*\n  try {mend}"):
+        model(tf.constant(TEXTS))
+    with pytest.raises(ValueError, match=rf"the text layer 'text.ids' is saved before .*\n  try {mend}"):
+        model.save(tmp_path / "m.keras")
+
+
+def test_xla_is_left_out():
+    model = net(vocabulary=("a",)).build()
+    model.compile(loss="binary_crossentropy", jit_compile="auto")
+    assert model.jit_compile is False
+
+
+# ---- what is wrong
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"max_tokens": 2}, "Text: max_tokens must be an integer of at least 3, received 2"),
+        ({"length": 0}, "Text: length must be a positive integer, received 0"),
+        ({"standardize": "lowr"}, "Text: standardize must be one of 'lower_and_strip_punctuation', 'lower', "
+         "'strip_punctuation', None, received 'lowr'; did you mean 'lower'?"),
+        ({"truncating": "front"}, "Text: truncating must be one of 'post', 'pre', received 'front'"),
+        ({"vocabulary": "the dog"}, "Text: vocabulary must be a tuple of words, received 'the dog'\n"
+         '  try ("the", "dog")'),
+        ({"vocabulary": ("a", "b", "a")}, "Text: vocabulary must hold different words, received 'a' twice\n"
+         '  try ("the", "dog")'),
+        ({"vocabulary": tuple("abcdefghi")}, "Text: a vocabulary of 9 words needs max_tokens of at least 11, with "
+         "the ids of padding and of the unknown word, received 10\n  try dk.Text(11, ...)"),
+    ],
+)  # fmt: skip
+def test_arguments(given, message):
+    with pytest.raises(dk.DefinitionError) as caught:
+        dk.Text(**{"max_tokens": 10, **given})
+    assert str(caught.value) == message
+
+
+def test_what_comes_in_must_be_text():
+    with pytest.raises(dk.DefinitionError) as caught:
+        dk.Sequential([dk.Input((4,)), dk.Text(10)]).build()
+    assert str(caught.value) == (
+        "text: expected one string an example, received float32 of shape 4\n"
+        "  in  dk.Text(10)\n"
+        '  try dk.Input((), dtype="string")'
+    )
+
+
+def test_the_layer_gives_ids_only():
+    with pytest.raises(ValueError, match="TokenIds: ragged must be False, received True: token ids come out"):
+        TokenIds(ragged=True)
+
+
+def test_a_token_beyond_the_embedding_is_named_with_its_layer():
+    model = dk.Sequential([dk.Text(9, vocabulary=("a", "b")), layers.Embedding(3, 2, name="words")]).build()
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"(?s)words.*indices\[0,1\] = 3 is not in \[0, 3\)"):
+        model.predict(tf.constant(["a b"]), verbose=0)
+
+
+def test_vocabularies_may_be_given_as_keras_gives_them():
+    assert dk.Text(5, vocabulary=["", "[UNK]", "a"]) == dk.Text(5, vocabulary=("a",))

@@ -1,0 +1,141 @@
+"""Residual networks: the counts of the papers, the layouts of Keras, and one short training."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import deepkit as dk
+from deepkit.recipe import run
+from recipes.vision import resnet, resnet_in_keras
+
+
+def counts(definition, shape):
+    """Return trainable and all parameters, without making any."""
+    with keras.StatelessScope(initialize_variables=False):
+        model = definition.build(shape)
+        return sum(math.prod(weight.shape) for weight in model.trainable_weights), model.count_params()
+
+
+@pytest.mark.parametrize(
+    ("depth", "trainable", "total"),
+    [  # torchvision's counts without, Keras's way of counting with the statistics of the normalisations
+        (18, 11_689_512, 11_699_112),
+        (34, 21_797_672, 21_814_696),
+        (50, 25_557_032, 25_610_152),
+        (101, 44_549_160, 44_654_504),
+        (152, 60_192_808, 60_344_232),
+    ],
+)
+def test_the_columns_of_table_1_have_their_counts(depth, trainable, total):
+    assert counts(resnet.resnet(depth), (224, 224, 3)) == (trainable, total)
+
+
+@pytest.mark.parametrize(
+    ("definition", "trainable", "total"),
+    [
+        (resnet.cifar_resnet(20), 269_722, 271_098),
+        (resnet.cifar_plain(20), 269_722, 271_098),
+        (resnet.cifar_resnet(20, shortcut="auto"), 272_474, 274_042),
+        (resnet.cifar_resnet(32), 464_154, 466_426),
+        (resnet.cifar_resnet(44), 658_586, 661_754),
+        (resnet.cifar_resnet(56), 853_018, 857_082),
+        (resnet.cifar_resnet(110), 1_727_962, 1_736_058),
+        (resnet.preactivated(164), 1_703_258, 1_727_482),
+    ],
+    ids=lambda value: value.name if isinstance(value, dk.Block) else "",
+)
+def test_the_networks_for_cifar_have_their_counts(definition, trainable, total):
+    assert counts(definition, (32, 32, 3)) == (trainable, total)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("definition", "trainable", "total"),
+    [
+        (resnet.cifar_resnet(1202), 19_421_274, 19_510_906),
+        (resnet.cifar_plain(1202), 19_421_274, 19_510_906),
+        (resnet.preactivated(1001), 10_327_706, 10_476_922),
+    ],
+    ids=lambda value: value.name if isinstance(value, dk.Block) else "",
+)
+def test_the_thousand_layers_build_with_their_counts(definition, trainable, total):
+    model = definition.build((32, 32, 3))
+    assert sum(math.prod(weight.shape) for weight in model.trainable_weights) == trainable
+    assert model.count_params() == total
+    assert np.isfinite(model(np.zeros((1, 32, 32, 3), "float32")).numpy()).all()
+
+
+def test_option_a_adds_no_weights_to_the_plain_net_and_learns_another_function():
+    plain, residual = resnet.cifar_plain(8).build((32, 32, 3)), resnet.cifar_resnet(8).build((32, 32, 3))
+    residual.set_weights(plain.get_weights())
+    x = np.random.default_rng(0).random((2, 32, 32, 3)).astype("float32")
+    assert np.abs(plain(x) - residual(x)).max() > 1e-3
+
+
+def test_the_stages_of_table_1_have_its_sizes():
+    with keras.StatelessScope(initialize_variables=False):
+        model = resnet.resnet50().build((224, 224, 3))
+    ends = [layer for layer in model.layers if layer.name.endswith(".activation") and "residual" in layer.name]
+    sizes = {layer.name.split(".")[0]: layer.output.shape[1:] for layer in ends if layer.name.count(".") == 2}
+    assert sizes == {
+        "stage1": (56, 56, 256),
+        "stage2": (28, 28, 512),
+        "stage3": (14, 14, 1024),
+        "stage4": (7, 7, 2048),
+    }
+
+
+@pytest.mark.parametrize(
+    ("make", "total"),
+    [
+        (lambda: resnet_in_keras.version1(50), 25_636_712),
+        (lambda: resnet_in_keras.version1(101), 44_707_176),
+        (lambda: resnet_in_keras.version1(152), 60_419_944),
+        (lambda: resnet_in_keras.version2(50), 25_613_800),
+        (lambda: resnet_in_keras.version2(101), 44_675_560),
+        (lambda: resnet_in_keras.version2(152), 60_380_648),
+    ],
+)
+def test_the_layouts_of_keras_have_its_counts(make, total):
+    assert counts(make(), (224, 224, 3))[1] == total
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda: resnet.resnet(51), "resnet: depth must be one of 18, 34, 50, 101, 152, received 51"),
+        (lambda: resnet.cifar_resnet(22), r"has 6n\+2 layers here, received 22\n.*20"),
+        (lambda: resnet.preactivated(163), r"has 9n\+2 layers here, received 163\n.*164"),
+        (lambda: resnet.cifar_plain(2), r"has 6n\+2 layers here, received 2\n.*8"),
+        (lambda: resnet.Config(depth=21), r"has 6n\+2 layers here, received 21"),
+        (lambda: resnet_in_keras.version1(18), "keras.applications has no ResNet of 18 layers"),
+    ],
+)
+def test_a_depth_that_there_is_not_is_refused(make, expected):
+    with pytest.raises(dk.DefinitionError, match=expected):
+        make()
+
+
+def test_the_settings_are_those_of_the_schedule():
+    cycle, paper = resnet.Config(), resnet.Config(schedule="paper", depth=110)
+    assert (cycle.epochs, cycle.learning_rate, cycle.weight_decay) == (30, 0.2, 5e-4)
+    assert (paper.epochs, paper.learning_rate, paper.weight_decay) == (182, 0.1, 1e-4)
+    assert resnet.learning_rate(cycle) == dk.OneCycle(0.2)
+    assert resnet.learning_rate(paper) == dk.WarmUp(dk.StepDecay(0.1), epochs=1, start=0.1)
+    assert resnet.Config(epochs=3, learning_rate=0.5).epochs == 3
+
+
+def test_the_net_that_is_trained_scales_its_images_to_mean_0_and_deviation_1():
+    model = resnet.definition(resnet.Config(kind="plain", depth=8)).build((32, 32, 3))
+    scaling = next(layer for layer in model.layers if isinstance(layer, layers.Rescaling))
+    np.testing.assert_allclose(scaling(np.array([0.475, 0.725, 0.225])), [0, 1, -1], atol=1e-6)  # mean, one deviation
+
+
+@pytest.mark.slow
+def test_a_smoke_run_trains_and_reports(tmp_path):
+    report = run(resnet.RECIPE, resnet.Config.smoke(run_dir=tmp_path))
+    assert report.measured["parameters"].mean == 78_042
+    assert 0 < report.measured["test error"].mean < 90

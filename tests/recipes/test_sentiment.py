@@ -1,0 +1,93 @@
+"""Sentiment: the counts of the tutorial's network, settings, made-up reviews and one short training."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+import deepkit as dk
+from recipes.sequence import sentiment
+
+
+def trainable(part):
+    return sum(int(np.prod(weight.shape)) for weight in part.trainable_weights)
+
+
+def test_the_network_has_the_weights_of_the_tutorial_layer_by_layer():
+    model = sentiment.sentiment().build()
+    counts = {layer.name: trainable(layer) for layer in model.layers if layer.weights}
+    assert counts == {
+        "embedding": 2_560_000,
+        "bilstm.bilstm1": 98_816,
+        "bilstm.bilstm2": 98_816,
+        "classifier.dense": 129,
+    }
+    assert trainable(model) == 2_757_761
+
+
+def test_the_others_differ_in_what_their_names_say():
+    forward, pooled = (sentiment.sentiment(variant).build() for variant in ("forward", "pooled"))
+    assert {type(layer) for layer in forward.layers} & {layers.LSTM, layers.Bidirectional} == {layers.LSTM}
+    assert pooled.get_layer("classifier.dense").input.shape == (None, 256)
+
+
+def test_settings_follow_the_variant_unless_given():
+    assert sentiment.Config().length == 200
+    assert sentiment.Config(variant="pooled").length == 400
+    assert sentiment.Config(variant="pooled", dropout=0.0, epochs=1).dropout == 0.0
+    assert sentiment.Config(length=7).length == 7
+
+
+def test_made_up_reviews_are_judged_by_their_definition():
+    x, y = sentiment.made_up(sentiment.Config(), 200).train.arrays()
+    good = {"good", "fine", "lovely", "great"}
+    bad = {"bad", "dull", "awful", "poor"}
+    for text, label in zip(x, y, strict=True):
+        words = [*text.decode().split(), ""]
+        signs = [
+            (1 if word in good else -1) * (-1 if after == "not" else 1)
+            for word, after in itertools.pairwise(words)
+            if word in good | bad
+        ]
+        assert (sum(signs) > 0) == label
+        assert sum(signs)
+    assert 0.3 < y.mean() < 0.7
+
+
+def test_definitions_print_as_the_code_that_makes_them():
+    for variant in ("bilstm", "pooled", "forward"):
+        net = sentiment.sentiment(variant, dropout=0.3)
+        assert eval(repr(net), {"dk": dk, "layers": layers, "keras": keras}) == net
+
+
+def test_a_smoke_run_on_made_up_reviews(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "nothing"))
+    monkeypatch.setattr("deepkit.data.download.answering", lambda *a, **k: False)
+    config = sentiment.Config.smoke(variant="pooled", length=12, data_dir=tmp_path / "nothing")
+    report = dk.recipe.run(sentiment.RECIPE, config)
+    assert not report.comparable
+    printed = capsys.readouterr().out.lower()
+    assert "standing in for imdb_reviews" in printed
+    assert "not comparable" in printed
+
+
+def test_pictures_are_drawn_of_texts():
+    words, right = np.arange(1, 101), np.arange(100) % 2 == 0
+    assert len(sentiment.by_length(words, right).axes[0].patches) == 5
+    figure = sentiment.confident_mistakes(np.array([b"$good$", b"bad"]), np.array([0, 0]), np.array([3.0, -1.0]))
+    assert [text.get_text() for text in figure.texts] == ["taken to be for, logit +3.0\n\\$good\\$"]
+
+
+@pytest.mark.slow
+def test_two_passes_over_imdb_come_near(tfds_dir, tmp_path):
+    config = sentiment.Config(data_dir=tfds_dir, run_dir=tmp_path / "run")
+    outcome = sentiment.train(config.repeats()[0])
+    assert outcome.comparable
+    assert outcome.measured["test accuracy"] > 82
+    again = keras.models.load_model
+    outcome.model.save(tmp_path / "m.keras")
+    logits = again(tmp_path / "m.keras")(tf.constant(["A wonderful, moving film.", "Dull, and far too long."]))
+    assert float(logits[0, 0]) > float(logits[1, 0])
