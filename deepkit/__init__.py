@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from deepkit.execution.plan import Plan, plan
     from deepkit.execution.schedules import OneCycle, StepDecay, WarmUp
     from deepkit.functional import Functional
+    from deepkit.models.seq2seq import Seq2SeqModel
+    from deepkit.models.seq2seq_definition import Seq2Seq
     from deepkit.pattern import Pattern, from_pattern
     from deepkit.spec import dump, from_dict, load, to_dict
 
@@ -47,6 +49,8 @@ _HOMES = {
     "MLP": "deepkit.blocks.dense",
     "Attention": "deepkit.blocks.attention",
     "MultiHeadAttention": "deepkit.blocks.attention",
+    "Seq2Seq": "deepkit.models.seq2seq_definition",
+    "Seq2SeqModel": "deepkit.models.seq2seq",
     "DenselyConnected": "deepkit.blocks.dense_connections",
     "Transition": "deepkit.blocks.dense_connections",
     "Classifier": "deepkit.blocks.heads",
@@ -83,6 +87,7 @@ __all__ = [
     "Residual", "Bottleneck", "DenselyConnected", "Transition", "Highway", "SqueezeExcitation",
     "Recurrent", "BiLSTM", "Text",
     "Attention", "MultiHeadAttention",
+    "Seq2Seq", "Seq2SeqModel",
     "Repeat", "Parallel", "Fuse", "Classifier", "Regressor",
     "from_pattern", "Pattern", "dump", "load", "to_dict", "from_dict",
     "plan", "Plan", "fit", "Run", "export",

@@ -1,0 +1,5 @@
+"""Keras models with a loss or a training step of their own: what `build` returns where composition is not enough.
+
+Each is a plain `keras.Model`, registered under the package name `deepkit`, so that a `.keras` file that holds one
+loads wherever this package was imported.
+"""
