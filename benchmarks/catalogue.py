@@ -49,6 +49,7 @@ class Benchmark:
 
 
 SAME = Target(low=0.95, high=1.05)
+NO_SLOWER = Target(high=1.05)
 FLOOR, STEPS, EPOCHS = "The noise floor", "Training steps", "Whole epochs"
 PRECISION, WAITING, IMAGES = "Precision", "Building and starting", "Augmentation"
 HEADINGS = (FLOOR, STEPS, EPOCHS, PRECISION, WAITING, IMAGES)
@@ -58,6 +59,12 @@ def _step(net: str, title: str, note: str) -> Benchmark:
     sides = (f"benchmarks.training:{net}", f"benchmarks.training:{net}_by_hand")
     left, right = f"{title}, built by deepkit", "the same, hand-written"
     return Benchmark(f"{net}-step", left, right, sides, "ms a step", STEPS, SAME, pairs=25, note=note)
+
+
+def _own_step(model: str, title: str, note: str) -> Benchmark:
+    sides = (f"benchmarks.own_steps:{model}", f"benchmarks.own_steps:{model}_by_hand")
+    left, right = f"{title}, built by deepkit", "the same, hand-written"
+    return Benchmark(f"{model}-step", left, right, sides, "ms a step", STEPS, NO_SLOWER, pairs=25, note=note)
 
 
 def _augmentation(name: str, left: str, right: str) -> Benchmark:
@@ -81,6 +88,26 @@ BENCHMARKS = (
         "densenet",
         "small DenseNet",
         "Three stages of four layers, growth rate 12, on 32x32x3 images, trained alike.",
+    ),
+    _own_step(
+        "bilstm",
+        "two bidirectional LSTMs",
+        "20,000 words of 128 numbers, 64 units in each direction, 32 texts of 200 words, Adam, no XLA.",
+    ),
+    _own_step(
+        "autoencoder",
+        "denoising autoencoder",
+        "784-1000-784 with a quarter of the inputs set to 0, batches of 128, Adam, no XLA.",
+    ),
+    _own_step(
+        "vae",
+        "variational autoencoder",
+        "784-500-20-500-784, Bernoulli, batches of 128, Adam, no XLA; by hand as in Keras's examples.",
+    ),
+    _own_step(
+        "gan",
+        "GAN",
+        "100-256-256-784 against 784-256-256-1, batches of 128, Adam, no XLA; by hand as in Keras's examples.",
     ),
     Benchmark(
         name="lenet-keras",

@@ -192,7 +192,7 @@ class Scope:
         return self.cache[full]
 
 
-_SMALLER = 'padding="same", a smaller kernel, or one pooling step less before it'
+_SMALLER = 'padding="same", a smaller kernel, a larger input, or one pooling step less before it'
 
 
 def window_too_large(layer: keras.layers.Layer, x: Any) -> str:

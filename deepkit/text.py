@@ -63,7 +63,7 @@ def adapt(model: keras.Model, dataset: tf.data.Dataset) -> list[str]:
 @tf.autograph.experimental.do_not_convert
 def _arriving(reaches: keras.Model, *batch: Any) -> Any:
     """Return the strings that reach a layer from one batch, (batch,) from each of its uses."""
-    return tf.concat([tf.reshape(strings, [-1]) for strings in reaches(batch[0])], 0)
+    return tf.concat([tf.reshape(strings, [-1]) for strings in keras.tree.flatten(reaches(batch[0]))], 0)
 
 
 def _entering(model: keras.Model, layer: keras.layers.Layer) -> list[keras.KerasTensor]:

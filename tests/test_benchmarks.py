@@ -25,6 +25,16 @@ def test_the_definition_and_the_hand_written_net_are_one_graph(name):
     assert nets.graph(net.definition().build(net.input_shape)) == nets.graph(net.by_hand())
 
 
+@pytest.mark.parametrize("name", ["vae", "gan", "autoencoder", "bilstm"])
+def test_models_with_steps_of_their_own_have_the_weights_of_the_hand_written_ones(name):
+    from benchmarks import own_steps
+
+    pair = own_steps.PAIRS[name]
+    shapes = [sorted(tuple(weight.shape) for weight in make().trainable_weights) for make in pair[:2]]
+    assert shapes[0] == shapes[1]
+    assert set(own_steps.PAIRS) == {"vae", "gan", "autoencoder", "bilstm"}
+
+
 def test_every_net_is_compared():
     from benchmarks import nets
 

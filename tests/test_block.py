@@ -264,7 +264,7 @@ def test_the_message_of_the_design():
     assert str(caught.value) == (
         'stage2.residual.conv_block2: padding="valid" with kernel_size=5 needs at least 5x5, received 3x3x8\n'
         '  in  dk.ConvBlock(128, kernel_size=5, conv={"padding": "valid"})\n'
-        '  try padding="same", a smaller kernel, or one pooling step less before it'
+        '  try padding="same", a smaller kernel, a larger input, or one pooling step less before it'
     )
     assert caught.value.place == "stage2.residual.conv_block2"
 

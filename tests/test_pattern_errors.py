@@ -256,14 +256,14 @@ BUILD = [
         (4, 4, 1),
         'pool3: padding="valid" with pool_size=2 needs at least 2x2, received 1x1x8\n'
         '  in  layers.MaxPooling2D(name="pool3")\n'
-        '  try padding="same", a smaller kernel, or one pooling step less before it',
+        '  try padding="same", a smaller kernel, a larger input, or one pooling step less before it',
     ),
     (
         "[(CONV8-RELU)*1-POOL3]*2",
         (4, 4, 1),
         'stage2.pool: padding="valid" with pool_size=3 needs at least 3x3, received 1x1x8\n'
         '  in  layers.MaxPooling2D(pool_size=3, strides=3, name="pool")\n'
-        '  try padding="same", a smaller kernel, or one pooling step less before it',
+        '  try padding="same", a smaller kernel, a larger input, or one pooling step less before it',
     ),
     (
         "POOL-FC8",

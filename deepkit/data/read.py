@@ -95,7 +95,7 @@ class _Reader:
 
     Args:
         builder: of TFDS.
-        keys: the features that make (x, y); None where examples are dicts of features.
+        keys: the features that make (x, y), or the one that is x; None where examples are dicts of features.
         features: TFDS's features in the structure of an example.
         scales: in the structure of an example: what brings an image to [0, 1], None for what is no image.
         image_size: (height, width) that images are brought to, or None.
@@ -111,7 +111,7 @@ class _Reader:
     @property
     def supervised(self) -> bool:
         """Whether examples are (x, y)."""
-        return bool(self.keys)
+        return isinstance(self.keys, tuple)
 
     def x(self, structure: Any) -> Any:
         """Return the part of a structure that belongs to x."""
@@ -137,7 +137,7 @@ def _open(folder: pathlib.Path, image_size: tuple[int, int] | None) -> _Reader:
     with _damage(folder, Exception), quiet():  # a damaged description fails in as many ways as there are
         builder = tfds.builder_from_directory(folder)
         _check_files(builder, folder)
-        keys = builder.info.supervised_keys or _text_and_label(builder.info.features, tfds)
+        keys = builder.info.supervised_keys or _known(builder.info.features, tfds)
         features = _select(keys, builder.info.features) if keys else dict(builder.info.features.items())
         spec = _dataset(builder, next(iter(builder.info.splits)), keys).element_spec
     scales = _scales(features, spec, tfds)
@@ -159,8 +159,14 @@ def _dataset(builder: Any, split: str, keys: Any) -> Any:
     return dataset if own or not keys else dataset.map(lambda example: _select(keys, example))
 
 
-def _text_and_label(features: Any, tfds: Any) -> tuple[str, str] | None:
-    """Return the names of the one text and the one class, where examples have just these, and perhaps a number."""
+def _known(features: Any, tfds: Any) -> Any:
+    """Return the names of the one text and the one class, where examples have just these, and perhaps a number.
+
+    Or the name of the only feature, where that is an image.
+    """
+    if len(features) == 1:
+        name, feature = next(iter(features.items()))
+        return name if isinstance(feature, tfds.features.Image) else None
     texts = [key for key, feature in features.items() if isinstance(feature, tfds.features.Text)]
     labels = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)]
     rest = set(features) - {*texts, *labels, "idx"}

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from deepkit.execution.errors import CheckpointError, DivergedError, ExportError, RunDirError
     from deepkit.execution.export import Exported
     from deepkit.execution.fit import Run, fit
+    from deepkit.execution.learning_rate import LearningRateTest, find_learning_rate
     from deepkit.execution.measure import Measurement
     from deepkit.execution.plan import Plan, plan
 
@@ -23,11 +24,14 @@ _HOMES = {
     "ExportError": "errors",
     "Exported": "export",
     "Measurement": "measure",
+    "find_learning_rate": "learning_rate",
+    "LearningRateTest": "learning_rate",
 }
 
 __all__ = [
     "plan", "Plan", "fit", "Run", "Measurement", "Exported",
     "CheckpointError", "DivergedError", "RunDirError", "ExportError",
+    "find_learning_rate", "LearningRateTest",
 ]  # fmt: skip
 
 

@@ -247,11 +247,11 @@ def _architecture(model: keras.Model) -> str:
     except NotImplementedError:  # a model class without get_config
         return f"{type(model).__name__} with {model.count_params() if model.built else '?'} parameters"
     architecture.pop("compile_config", None)  # is said apart, and numbers its objects anew at each compile
-    text = json.dumps(architecture)
+    said = json.dumps(architecture)
     for number, part in enumerate([model, *model.layers]):
         if code.is_auto_name(part.name, type(part)):  # counted through a process, so another at each build
-            text = text.replace(f'"{part.name}"', f'"{type(part).__name__} {number}"')
-    return text
+            said = said.replace(f'"{part.name}"', f'"{type(part).__name__} {number}"')
+    return said
 
 
 def fresh(value: Any) -> Any:

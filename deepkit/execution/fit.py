@@ -124,9 +124,9 @@ def fit(
         (['accuracy', 'loss'], 2)
     """
     _check(epochs, plan, callbacks)
-    verbose = _verbosity() if verbose == "auto" else verbose
+    verbose = verbosity() if verbose == "auto" else verbose
     plan = plan or current() or make_plan()
-    feed = make_feed(data, validation_data, batch_size, plan).towards(_target(net))
+    feed = make_feed(data, validation_data, batch_size, plan).towards(target_of(net))
     if learning_rate is not None:
         optimizer = _with_rate(net, optimizer, learning_rate, feed.steps, epochs)
     folder = None if run_dir is None else RunDir(run_dir)
@@ -172,7 +172,7 @@ def _kept_run(
     return _run(parts, last, folder, resume)
 
 
-def _target(net: Any) -> str:
+def target_of(net: Any) -> str:
     """Return what a definition, or a model of deepkit's, learns to answer."""
     target = getattr(net, "target", "labels")
     return target if target in TARGETS else "labels"  # a model's attribute of that name may mean anything
@@ -291,7 +291,8 @@ def _introduce(parts: Assembled) -> None:
     say(f"optimizer {parts.optimizer}; loss {parts.loss}; metrics {metrics}")
 
 
-def _verbosity() -> int:
+def verbosity() -> int:
+    """Return what `verbose="auto"` stands for: 1, a bar on a screen, or 2, lines in a file."""
     return 1 if sys.stdout.isatty() or "ipykernel" in sys.modules else 2
 
 

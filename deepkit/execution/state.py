@@ -143,9 +143,10 @@ def put_callbacks(callbacks: list[Any], kept: list[dict[str, Any]]) -> None:
 
 
 def unknown(callbacks: list[Any]) -> list[str]:
-    """Return the classes of callbacks that may have a state nobody can know of."""
+    """Return the classes of callbacks that may have a state nobody can know of; one may say `stateless = True`."""
     known = {*_CALLBACK_STATE, *_STATELESS}
-    return [type(callback).__name__ for callback in callbacks if type(callback) not in known]
+    asked = [callback for callback in callbacks if not getattr(callback, "stateless", False)]
+    return [type(callback).__name__ for callback in asked if type(callback) not in known]
 
 
 def _names(callback: Any) -> tuple[str, ...]:

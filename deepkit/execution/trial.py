@@ -40,7 +40,7 @@ class Trial:
     belongs to the training that follows, too.
 
     Args:
-        net: The definition.
+        net: The definition, or a compiled model.
         feed: The data of the run.
         plan: What is tried; it has a seed, so that every trial starts from the same weights.
         compiled: `optimizer`, `loss` and `metrics` as `fit` got them.
@@ -54,9 +54,10 @@ class Trial:
         self._batches = batches
         with plan:
             parts = assemble(net, feed, plan, **compiled)
-            self.plan, self._model = parts.plan, parts.model
-            state.make_variables(self._model, lambda: _input(batches))
-            self._initial = state.take(self._model)
+            self.plan, self.model = parts.plan, parts.model
+            self._around = plan if parts.taken else parts.plan  # what a compiled model came with is not entered
+            state.make_variables(self.model, lambda: _input(batches))
+            self._initial = state.take(self.model)
 
     @property
     def draws(self) -> bool:
@@ -75,7 +76,7 @@ class Trial:
         """
         for stream in self._streams() if draw else []:
             stream.assign(stream + draw)
-        return _loss(self._train(steps).logs)
+        return reported_loss(self._train(steps).logs)
 
     def seconds(self, steps: int) -> float:
         """Train from the initial weights; return the seconds that each of so many steps took.
@@ -85,19 +86,21 @@ class Trial:
         """
         return self._train(steps + self.plan.steps_per_execution).seconds / steps
 
+    def train(self, batches: Any, steps: int, callback: keras.callbacks.Callback, verbose: int = 0) -> None:
+        """Train from the initial weights, and put everything back."""
+        with self._around:
+            try:
+                self.model.fit(batches, steps_per_epoch=steps, shuffle=False, callbacks=[callback], verbose=verbose)
+            finally:  # what the definition shares with other models is as it was, too
+                state.put(self.model, self._initial, "the trial")
+
     def _train(self, steps: int) -> _Watch:
         watch = _Watch()
-        with self.plan:
-            try:
-                self._model.fit(
-                    self._batches.repeat(), steps_per_epoch=steps, shuffle=False, callbacks=[watch], verbose=0
-                )
-            finally:  # what the definition shares with other models is as it was, too
-                state.put(self._model, self._initial, "the trial")
+        self.train(self._batches.repeat(), steps, watch)
         return watch
 
     def _streams(self) -> list[Any]:
-        return [variable for variable in self._model.non_trainable_variables if "seed_generator" in variable.path]
+        return [variable for variable in self.model.non_trainable_variables if "seed_generator" in variable.path]
 
 
 class _Watch(keras.callbacks.Callback):
@@ -125,8 +128,12 @@ def _input(batches: Any) -> Any:
     return batch[0] if isinstance(batch, tuple) else batch
 
 
-def _loss(logs: Mapping[str, float]) -> float:
-    """Return the loss, or the sum of the losses that a model with its own training step reports."""
+def reported_loss(logs: Mapping[str, float]) -> float:
+    """Return the loss, or the sum of the losses that a model with its own training step reports.
+
+    Raises:
+        ValueError: It reports none.
+    """
     found = [logs["loss"]] if "loss" in logs else [value for name, value in logs.items() if name.endswith("loss")]
     if not found:
         raise ValueError(f"the training step reports no loss to compare, only {', '.join(logs) or 'nothing'}")

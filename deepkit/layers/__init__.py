@@ -5,11 +5,14 @@ Each is a plain `keras.layers.Layer` on `keras.ops`, registered under the packag
 """
 
 from deepkit.layers.cross_attention import MultiHeadCrossAttention
+from deepkit.layers.gaussian_sampling import GaussianSampling
 from deepkit.layers.initializers import FanInUniform
 from deepkit.layers.l2_pooling import L2Pooling
 from deepkit.layers.local_response import LocalResponseNormalization
 from deepkit.layers.masked_pooling import MaskedPooling1D
 from deepkit.layers.maxout import ChannelMax, Maxout
+from deepkit.layers.noise import MaskingNoise, SaltAndPepperNoise
+from deepkit.layers.punctuation import lower_and_split_punctuation
 from deepkit.layers.rbf import RBF
 from deepkit.layers.squash import scaled_tanh
 from deepkit.layers.stochastic_depth import StochasticDepth
@@ -22,17 +25,21 @@ from deepkit.layers.unrolled_bidirectional import UnrolledBidirectional
 __all__ = [
     "ChannelMax",
     "FanInUniform",
+    "GaussianSampling",
     "L2Pooling",
     "LocalResponseNormalization",
     "MaskedPooling1D",
+    "MaskingNoise",
     "Maxout",
     "MultiHeadCrossAttention",
     "RBF",
+    "SaltAndPepperNoise",
     "StochasticDepth",
     "Subsampling2D",
     "TableConv2D",
     "TiedDense",
     "TokenIds",
     "UnrolledBidirectional",
+    "lower_and_split_punctuation",
     "scaled_tanh",
 ]

@@ -48,7 +48,7 @@ class MaskedPooling1D(keras.layers.Layer):
         """Sum in float32: half precision counts no further than some thousand steps."""
         if mask is None:
             return ops.mean(inputs, axis=1) if self.pool == "avg" else ops.max(inputs, axis=1)
-        kept = ops.cast(mask, "bool")[:, :, None]
+        kept = ops.expand_dims(ops.cast(mask, "bool"), 2)
         if self.pool == "max":
             lowest = ops.cast(-6e4, inputs.dtype)  # of every float type; a step that counts is rarely below
             highest = ops.max(ops.where(kept, inputs, lowest), axis=1)

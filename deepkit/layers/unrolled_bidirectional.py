@@ -45,7 +45,7 @@ class UnrolledBidirectional(keras.layers.Bidirectional):
         if mask is None or not self.return_sequences:
             return found
         outputs = list(found) if isinstance(found, list | tuple) else [found]
-        kept = ops.cast(mask, "bool")[:, :, None]
+        kept = ops.expand_dims(ops.cast(mask, "bool"), 2)
         for i in range(2 if self.merge_mode is None else 1):
             outputs[i] = ops.where(kept, outputs[i], ops.zeros_like(outputs[i]))
         return tuple(outputs) if isinstance(found, list | tuple) else outputs[0]

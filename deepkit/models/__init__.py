@@ -3,3 +3,9 @@
 Each is a plain `keras.Model`, registered under the package name `deepkit`, so that a `.keras` file that holds one
 loads wherever this package was imported.
 """
+
+from deepkit.models.gan import GenerativeAdversarialNetwork
+from deepkit.models.seq2seq import SequenceToSequence
+from deepkit.models.vae import VariationalAutoencoder
+
+__all__ = ["GenerativeAdversarialNetwork", "SequenceToSequence", "VariationalAutoencoder"]

@@ -46,7 +46,7 @@ def beam_search(step: Step, states: list[Any], *, beam: int, max_length: Any, le
         return ops.logical_and(t <= max_length, ops.any(score(ops.max(log_p, 1), max_length + 1) > best))
 
     def extend(t: Any, tokens: Any, ids: Any, log_p: Any, best_ids: Any, best: Any, *states: Any) -> Any:
-        found, states = step(tokens, list(states))
+        found, after = step(tokens, list(states))
         found = ops.where(ops.logical_and(t == max_length, ops.arange(found.shape[-1]) != END), _NEVER, found)
         log_p, origin, tokens = _best(log_p[..., None] + found, 2 * beam if beam > 1 else 1)
         ids = ops.where(ops.arange(max_length) == t, tokens[..., None], _beams(ids, origin))
@@ -58,7 +58,7 @@ def beam_search(step: Step, states: list[Any], *, beam: int, max_length: Any, le
         log_p, kept = ops.top_k(ops.where(ended, _NEVER, log_p), beam)
         tokens, origin, ids = _beams(tokens, kept), _beams(origin, kept), _beams(ids, kept)
         rows = ops.reshape(ops.arange(batch)[:, None] * beam + origin, (-1,))
-        return t + 1, tokens, ids, log_p, best_ids, best, *[ops.take(state, rows, axis=0) for state in states]
+        return t + 1, tokens, ids, log_p, best_ids, best, *[ops.take(state, rows, axis=0) for state in after]
 
     start = (0, ids[..., 0] * 0, ids, only_first, ids[:, 0], ops.full((batch,), _NEVER), *states)
     found = ops.while_loop(open_still, extend, start)

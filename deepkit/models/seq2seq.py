@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from deepkit.layers.punctuation import lower_and_split_punctuation
 from deepkit.layers.token_ids import TokenIds
 from deepkit.models.beam import END, beam_search
 
@@ -41,7 +43,7 @@ class _Perplexity(keras.metrics.Mean):
 
 
 @keras.saving.register_keras_serializable(package="deepkit")
-class Seq2SeqModel(keras.Model):
+class SequenceToSequence(keras.Model):
     """An encoder of source texts and a decoder that writes target texts; what `dk.Seq2Seq(...).build` returns.
 
     `fit` takes pairs of texts, (sources, targets), and needs no loss: that is the cross-entropy of a token, given the
@@ -214,7 +216,7 @@ class Seq2SeqModel(keras.Model):
             batch_size: How many pairs are taken at a time.
 
         Returns:
-            A map a pair, which `dk.visualize.attention` draws: `attention(m.weights, source=m.source, target=m.target)`.
+            A map a pair, with all that `dk.visualize.attention` draws.
 
         Raises:
             ValueError: The model has no attention, or there are not as many targets as sources.
@@ -254,7 +256,7 @@ class Seq2SeqModel(keras.Model):
         return {**parts, "reverse_source": self.reverse_source, "name": self.name}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> Seq2SeqModel:
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> SequenceToSequence:
         """Make a model of what `get_config` returned."""
         parts = {
             name: keras.saving.deserialize_keras_object(config[name], custom_objects=custom_objects) for name in _PARTS
@@ -356,7 +358,12 @@ class Seq2SeqModel(keras.Model):
         return words
 
     def _joined(self, tokens: list[str]) -> str:
-        return ("" if self.target_text.get_config()["split"] == "character" else " ").join(tokens)
+        if self.target_text.get_config()["split"] == "character":
+            return "".join(tokens)
+        text = " ".join(tokens)
+        if self.target_text.get_config()["standardize"] is lower_and_split_punctuation:
+            return re.sub(r" ([.,;:!?%)])", r"\1", text)  # it will be split from its word again
+        return text
 
 
 def _ids(layer: Any, texts: Any) -> Any:

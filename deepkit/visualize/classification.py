@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
+from deepkit.visualize._inputs import batches, check_built, shown, tensors
 from deepkit.visualize.figures import panels, plain
 
 _MANY = 25  # beyond so many classes the numbers in a confusion matrix cannot be read
@@ -38,16 +39,18 @@ def confusion(model: keras.Model, data: Any, *, class_names: Sequence[str] = ())
     """Draw how often each class was taken for each other.
 
     Args:
-        model: A classifier with logits or probabilities as its output.
-        data: Batches (x, y) with class numbers or one-hot rows, or a pair of arrays.
+        model: A classifier with logits or probabilities as its output: one class an example, or one a position.
+        data: Batches (x, y) with class numbers or one-hot rows, or a pair (x, y) of arrays; x as the model takes it,
+            also several arrays by name, or texts.
         class_names: In order of the classes; their numbers if left out.
 
     Returns:
         Rows are the right classes, columns the named ones. The diagonal is left out of the colours, so that
-        mistakes can be seen.
+        mistakes can be seen. `dk.visualize.arrays.confusion` returns the counts.
 
     Raises:
-        ValueError: The labels are no classes of this model.
+        TypeError: The data is a set of several parts.
+        ValueError: The labels are no classes of this model, there is no batch, or the model has several outputs.
 
     Examples:
         >>> import numpy as np, deepkit as dk
@@ -77,11 +80,11 @@ def confusion(model: keras.Model, data: Any, *, class_names: Sequence[str] = ())
 
 def confusion_matrix(model: keras.Model, data: Any) -> np.ndarray:
     """Count how often each class (row) was named as each class (column)."""
-    pairs = [(labels, outputs.argmax(-1)) for _, labels, outputs in _classified(model, data)]
-    labels, guesses = (np.concatenate(part) for part in zip(*pairs, strict=True))
-    classes = max(2, model.output_shape[-1])
+    found = [(labels, outputs) for _, labels, outputs in _classified(model, data, "confusion")]
+    classes = found[0][1].shape[-1]
     counts = np.zeros((classes, classes), int)
-    np.add.at(counts, (labels, guesses), 1)
+    for labels, outputs in found:
+        np.add.at(counts, (labels.reshape(-1), outputs.argmax(-1).reshape(-1)), 1)
     return counts
 
 
@@ -95,9 +98,11 @@ def mistakes(model: keras.Model, data: Any, *, count: int = 16, class_names: Seq
         class_names: In order of the classes; their numbers if left out.
 
     Returns:
-        The worst first: those whose right class was given the least probability.
+        The worst first: those whose right class was given the least probability. `dk.visualize.arrays.mistakes`
+        returns them as values.
 
     Raises:
+        TypeError: The data is a set of several parts.
         ValueError: The inputs are no images, or the labels no classes of this model.
 
     Examples:
@@ -113,18 +118,21 @@ def mistakes(model: keras.Model, data: Any, *, count: int = 16, class_names: Seq
     if not found:
         axes[0, 0].set_title("no mistakes", fontsize=9)
     for ax, item in zip(axes.flat, found, strict=False):
-        ax.imshow(_displayed(item.image), cmap="gray_r")
+        ax.imshow(shown(item.image), cmap="gray_r")
         right, named = (class_names[i] if len(class_names) else str(i) for i in (item.label, item.guess))
         ax.set_title(f"{right}, named {named}\n{item.confidence:.0%} sure", fontsize=8)
     return figure
 
 
-def worst(model: keras.Model, data: Any, count: int) -> list[Mistake]:
+def worst(model: keras.Model, data: Any, count: int = 16) -> list[Mistake]:
     """Return the examples whose right class was given the least probability, among those named wrongly."""
     found: list[Mistake] = []
-    for images, labels, outputs in _classified(model, data):
-        if images.ndim != 4:
-            raise ValueError(f"mistakes: expected images (batch, rows, columns, channels), received {images.shape}")
+    for x, labels, outputs in _classified(model, data, "mistakes"):
+        images = _images(x)
+        if labels.ndim != 1:
+            raise ValueError(
+                f"mistakes: {model.name} names {labels[0].size} classes an image, and a mistake is one\n  try confusion"
+            )
         guesses = outputs.argmax(-1)
         for i in np.flatnonzero(guesses != labels):
             surprise = -np.log(max(float(outputs[i, labels[i]]), 1e-30))
@@ -134,30 +142,61 @@ def worst(model: keras.Model, data: Any, count: int) -> list[Mistake]:
     return found
 
 
-def _classified(model: keras.Model, data: Any) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield inputs, class numbers and probabilities, a batch at a time."""
-    for x, y in _batches(data):
-        outputs = _probabilities(np.asarray(model.predict_on_batch(x), "float32"))
-        labels = np.asarray(y)
-        if labels.ndim == 2 and labels.shape[1] == outputs.shape[1] and labels.shape[1] > 1:
-            labels = labels.argmax(-1)
-        labels = labels.reshape(-1).astype(int)
-        if outputs.ndim != 2 or len(labels) != len(outputs) or labels.min() < 0 or labels.max() >= outputs.shape[1]:
-            raise ValueError(
-                f"expected one class in [0, {outputs.shape[-1]}) an example, received labels of shape "
-                f"{np.shape(y)} for outputs of shape {outputs.shape}\n  try the data the model was trained with"
-            )
-        yield np.asarray(x), labels, outputs
+def _images(x: Any) -> np.ndarray:
+    """Return the images among the inputs of a batch: the only input with rows, columns and channels."""
+    arrays = [np.asarray(part) for part in keras.tree.flatten(x)]
+    images = [array for array in arrays if array.ndim == 4 and array.dtype.kind not in "SUO"]
+    if len(images) == 1:
+        return images[0]
+    shapes = ", ".join(str(array.shape) for array in arrays)
+    kind = "texts of shape" if any(array.dtype.kind in "SUO" for array in arrays) else "inputs of shape"
+    raise ValueError(
+        f"mistakes: expected images (batch, rows, columns, channels), received {kind} {shapes}\n"
+        "  try confusion, or dk.visualize.arrays.confusion, for what is no image"
+    )
 
 
-def _batches(data: Any) -> Iterator[tuple[Any, Any]]:
-    if isinstance(data, tuple) and len(data) == 2:
-        x, y = data
-        for start in range(0, len(x), 256):
-            yield x[start : start + 256], y[start : start + 256]
-        return
-    for batch in data:
-        yield batch[0], batch[1]
+def _classified(model: keras.Model, data: Any, who: str) -> Iterator[tuple[Any, np.ndarray, np.ndarray]]:
+    """Yield inputs, class numbers and probabilities, a batch at a time; the last axis of the latter are the classes."""
+    check_built(model, who)
+    empty = True
+    for x, y in batches(data, who):
+        empty = False
+        outputs = _probabilities(np.asarray(_only(model.predict_on_batch(tensors(x)), who, "output"), "float32"))
+        yield x, _class_numbers(np.asarray(_only(y, who, "label")), outputs, who), outputs
+    if empty:
+        raise ValueError(f"{who}: the data has no batch")
+
+
+def _class_numbers(labels: np.ndarray, outputs: np.ndarray, who: str) -> np.ndarray:
+    """Return a class number for each row of probabilities."""
+    given, classes = labels.shape, outputs.shape[-1]
+    problem = f"{who}: expected one class in [0, {classes}) an example, received labels of shape {given}"
+    hint = "\n  try the data the model was trained with"
+    if labels.dtype.kind in "SUO":
+        raise ValueError(f"{problem}, which are texts{hint}")
+    if labels.shape == outputs.shape and outputs.ndim >= 2 and np.isin(labels, (0, 1)).all():
+        if (labels.sum(-1) != 1).any():
+            raise ValueError(f"{problem} with several classes an example, or none\n  try one class of them at a time")
+        labels = labels.argmax(-1)
+    if labels.shape == (*outputs.shape[:-1], 1):
+        labels = labels[..., 0]
+    numbers = labels.astype(int)
+    fits = numbers.shape == outputs.shape[:-1] and outputs.ndim >= 2
+    if not fits or (numbers != labels).any() or numbers.min() < 0 or numbers.max() >= classes:
+        raise ValueError(f"{problem} for outputs of shape {outputs.shape}{hint}")
+    return numbers
+
+
+def _only(value: Any, who: str, what: str) -> Any:
+    """Return the only part of a structure."""
+    parts = keras.tree.flatten(value) if isinstance(value, dict | list | tuple) else [value]
+    if isinstance(value, list) and what == "label":  # numbers, not tensors
+        return value
+    if len(parts) != 1:
+        names = f": {', '.join(map(str, value))}" if isinstance(value, dict) else ""
+        raise ValueError(f"{who}: expected one {what} an example, received {len(parts)}{names}\n  try one at a time")
+    return parts[0]
 
 
 def _probabilities(outputs: np.ndarray) -> np.ndarray:
@@ -170,10 +209,3 @@ def _probabilities(outputs: np.ndarray) -> np.ndarray:
         return outputs
     shifted = np.exp(outputs - outputs.max(-1, keepdims=True))
     return shifted / shifted.sum(-1, keepdims=True)
-
-
-def _displayed(image: np.ndarray) -> np.ndarray:
-    """Bring an image to what can be shown: one channel as grey, three as colours, in [0, 1]."""
-    image = image[..., :3] if image.shape[-1] >= 3 else image[..., 0]
-    low, high = float(image.min()), float(image.max())
-    return (image - low) / (high - low) if high > low else np.zeros_like(image)

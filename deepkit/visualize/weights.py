@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import keras
 import numpy as np
 from matplotlib.figure import Figure
 
+from deepkit.visualize._inputs import check_built, input_shape
+from deepkit.visualize._lookup import Found, find, walk
 from deepkit.visualize.figures import panels, plain
 
 _MOST = 64
@@ -18,15 +19,18 @@ def filters(model: keras.Model, layer: str | None = None) -> Figure:
     """Draw the filters of a layer as pictures.
 
     Args:
-        model: Any Keras model.
-        layer: Name of a convolution, or of a dense layer that sees an image; the first there is if left out.
+        model: Any Keras model that is built.
+        layer: Name of a convolution, or of a dense layer that sees an image, in a model within the model too, there
+            as `"base/conv1"` where the name alone is not unique; the first there is if left out.
 
     Returns:
         One picture a filter (64 at most): colours where the filter sees three channels, else red for positive
-        and blue for negative weights of its first input channel.
+        and blue for negative weights of its first input channel. Of a one-dimensional convolution, time goes to the
+        right and channels downwards; of a depthwise one, every channel has filters of its own.
+        `dk.visualize.arrays.filters` returns the numbers, all of them.
 
     Raises:
-        ValueError: There is no such layer, or its weights are no pictures.
+        ValueError: There is no such layer, or several; its weights are no pictures; or the model is not built.
 
     Examples:
         >>> import deepkit as dk
@@ -34,7 +38,8 @@ def filters(model: keras.Model, layer: str | None = None) -> Figure:
         >>> len(figure.axes)
         8
     """
-    pictures = filter_images(model, layer)[:_MOST]
+    every = filter_images(model, layer)
+    pictures = every[:_MOST]
     columns = min(8, len(pictures))
     figure, axes = panels(math.ceil(len(pictures) / columns), columns, 1.1, 1.1)
     limit = float(np.abs(pictures).max()) or 1.0
@@ -47,41 +52,74 @@ def filters(model: keras.Model, layer: str | None = None) -> Figure:
             ax.imshow(picture[..., 0], cmap="RdBu_r", vmin=-limit, vmax=limit)
     for ax in axes.flat[len(pictures) :]:
         ax.remove()
+    if len(every) > len(pictures):
+        figure.suptitle(f"{len(pictures)} of {len(every)} filters", fontsize=9)
     return figure
 
 
 def filter_images(model: keras.Model, layer: str | None = None) -> np.ndarray:
     """Return the filters of a layer as an array (filters, rows, columns, channels); see `filters`."""
-    named = dict(_picturable(model))
-    if layer is None and named:
-        return next(iter(named.values()))
-    if layer in named:
-        return named[layer]
-    wanted = "a layer whose weights are pictures" if layer is None else f"the layer {layer!r}"
-    have = ", ".join(named) or "none: pictures need a convolution, or a dense layer on an image"
-    raise ValueError(f"filters: {model.name} does not have {wanted}; it has {have}")
+    check_built(model, "filters")
+    if layer is not None:
+        found = find(model, layer, "filters")
+        pictures = _pictures(found)
+        if pictures is not None:
+            return pictures
+        raise ValueError(
+            f"filters: the weights of {layer!r}, a {type(found.layer).__name__}, are no pictures; "
+            f"{model.name} has {_drawable(model)}"
+        )
+    for found in walk(model):
+        pictures = _pictures(found)
+        if pictures is not None:
+            return pictures
+    raise ValueError(
+        f"filters: {model.name} does not have a layer whose weights are pictures; it has {_drawable(model)}"
+    )
 
 
-def _picturable(model: keras.Model) -> Iterator[tuple[str, np.ndarray]]:
-    for layer in _layers(model):
-        if isinstance(layer, keras.layers.Conv2D):
-            yield layer.name, np.moveaxis(np.asarray(layer.kernel), -1, 0)
-        elif isinstance(layer, keras.layers.Dense):
-            image = _image_before(model, layer)
-            if image is not None:
-                yield layer.name, np.asarray(layer.kernel).T.reshape(-1, *image)
+def _drawable(model: keras.Model) -> str:
+    named = [found.path for found in walk(model) if _pictures(found) is not None]
+    return ", ".join(named) or "none: pictures need a convolution, or a dense layer on an image"
 
 
-def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    for layer in model.layers:
-        yield layer
-        if isinstance(layer, keras.Model):
-            yield from _layers(layer)
-
-
-def _image_before(model: keras.Model, layer: keras.layers.Layer) -> tuple[int, ...] | None:
-    """Return the shape of the model's input where it is an image of as many pixels as the layer has inputs."""
-    shape = model.input_shape
-    if not isinstance(shape, tuple) or len(shape) != 4 or None in shape[1:]:
+def _pictures(found: Found) -> np.ndarray | None:
+    """Return the weights of a layer as (filters, rows, columns, channels), or None where they are no pictures."""
+    layer = found.layer
+    if isinstance(layer, keras.layers.Dense):
+        image = _image_before(found)
+        return None if image is None else np.asarray(layer.kernel).T.reshape(-1, *image)
+    depthwise = isinstance(layer, keras.layers.DepthwiseConv1D | keras.layers.DepthwiseConv2D)
+    separable = isinstance(layer, keras.layers.SeparableConv1D | keras.layers.SeparableConv2D)
+    kernel = getattr(layer, "depthwise_kernel" if separable else "kernel", None)
+    if kernel is None or not isinstance(layer, _CONVOLUTIONS):
         return None
-    return shape[1:] if math.prod(shape[1:]) == layer.kernel.shape[0] else None
+    values = np.asarray(kernel)  # (rows, columns, channels, filters), without rows where it is one-dimensional
+    if isinstance(layer, keras.layers.Conv1DTranspose | keras.layers.Conv2DTranspose):
+        values = np.moveaxis(values, -1, -2)
+    if depthwise or separable:
+        values = values.reshape(*values.shape[:-2], 1, -1)
+    if values.ndim == 3:
+        values = np.moveaxis(values, 0, 1)[:, :, None]  # channels as rows, time as columns
+    return np.moveaxis(values, -1, 0)
+
+
+_CONVOLUTIONS = (
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.DepthwiseConv1D,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.SeparableConv1D,
+    keras.layers.SeparableConv2D,
+)
+
+
+def _image_before(found: Found) -> tuple[int, ...] | None:
+    """Return the shape of the image that a dense layer sees: the input of a model around it, of as many pixels."""
+    for model in reversed(found.models):
+        image = [n for n in (input_shape(model) or ())[1:] if n is not None]
+        if len(image) == 3 and math.prod(image) == found.layer.kernel.shape[0]:
+            return tuple(image)
+    return None

@@ -17,7 +17,8 @@ class Case:
     """A definition or layer to be checked.
 
     `covers` are the public names it stands for; `unknown` is an input shape with unknown sizes that it must take
-    too; `custom` says that it holds a layer of deepkit's, so that its file needs deepkit to load.
+    too; `custom` says that it holds a layer of deepkit's, so that its file needs deepkit to load; `whole` that it
+    is a model with a training step of its own, which can be no part of another and is not trained by its outputs.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Case:
     shape: Shape
     unknown: Shape | None = None
     custom: bool = False
+    whole: bool = False
 
     def definition(self) -> dk.Block:
         made = self.make()
@@ -161,46 +163,50 @@ CASES = (
                 dk.Attention("additive", units=5, dense={"use_bias": True}),
             ]
         ),
-    Case(
-        "recurrent_stack",
-        "Recurrent",
-        lambda: dk.Recurrent("gru", 3, layers=2, return_sequences=True, rnn={"recurrent_dropout": 0.2, "seed": 1}),
-        SEQUENCE,
-        ANY_SEQUENCE,
-    ),
-    Case(
-        "attention_heads", "MultiHeadAttention", lambda: dk.MultiHeadAttention(2, dropout=0.1), SEQUENCE, ANY_SEQUENCE
-    ),
-    Case(
-        "attention_heads_cross",
-        "MultiHeadAttention",
-        lambda: dk.Sequential(
-            [
-                dk.Parallel({"asked": layers.GlobalAveragePooling2D(), "seen": dk.ConvBlock(5)}, merge=None),
-                dk.MultiHeadAttention(3, key_dim=2, attention={"value_dim": 4, "use_bias": False}),
-            ]
+        Case(
+            "recurrent_stack",
+            "Recurrent",
+            lambda: dk.Recurrent("gru", 3, layers=2, return_sequences=True, rnn={"recurrent_dropout": 0.2, "seed": 1}),
+            SEQUENCE,
+            ANY_SEQUENCE,
         ),
-        IMAGE,
-        ANY_IMAGE,
-    ),
-    Case(
-        "attention_heads_weights",
-        "MultiHeadCrossAttention",
-        lambda: dk.Sequential(
-            [
-                dk.Parallel({"asked": layers.GlobalAveragePooling2D(), "seen": dk.ConvBlock(5)}, merge=None),
-                dk.MultiHeadAttention(3, key_dim=2, return_weights=True),
-                dk.Functional(
-                    inputs={"mean": dk.Input((None,)), "weights": dk.Input((3, 8, 8))},
-                    nodes={"seen": ("weights", layers.Flatten()), "out": (["mean", "seen"], dk.Fuse())},
-                    outputs="out",
-                ),
-            ]
+        Case(
+            "attention_heads",
+            "MultiHeadAttention",
+            lambda: dk.MultiHeadAttention(2, dropout=0.1),
+            SEQUENCE,
+            ANY_SEQUENCE,
         ),
-        IMAGE,
-        None,
-        True,
-    ),
+        Case(
+            "attention_heads_cross",
+            "MultiHeadAttention",
+            lambda: dk.Sequential(
+                [
+                    dk.Parallel({"asked": layers.GlobalAveragePooling2D(), "seen": dk.ConvBlock(5)}, merge=None),
+                    dk.MultiHeadAttention(3, key_dim=2, attention={"value_dim": 4, "use_bias": False}),
+                ]
+            ),
+            IMAGE,
+            ANY_IMAGE,
+        ),
+        Case(
+            "attention_heads_weights",
+            "MultiHeadCrossAttention",
+            lambda: dk.Sequential(
+                [
+                    dk.Parallel({"asked": layers.GlobalAveragePooling2D(), "seen": dk.ConvBlock(5)}, merge=None),
+                    dk.MultiHeadAttention(3, key_dim=2, return_weights=True),
+                    dk.Functional(
+                        inputs={"mean": dk.Input((None,)), "weights": dk.Input((3, 8, 8))},
+                        nodes={"seen": ("weights", layers.Flatten()), "out": (["mean", "seen"], dk.Fuse())},
+                        outputs="out",
+                    ),
+                ]
+            ),
+            IMAGE,
+            None,
+            True,
+        ),
         "recurrent_plain_loop",
         "Recurrent",
         lambda: dk.Recurrent("lstm", 3, bidirectional="sum", rnn={"use_cudnn": False, "dropout": 0.1}),
@@ -232,6 +238,19 @@ CASES = (
             [
                 dk.Text(6, vocabulary=("the", "dog", "runs")),
                 layers.Embedding(6, 3, mask_zero=True),
+                dk.Classifier(2, pool="avg"),
+            ]
+        ),
+        STRING,
+        custom=True,
+    ),
+    Case(
+        "text_punctuation",
+        "lower_and_split_punctuation",
+        lambda: dk.Sequential(
+            [
+                dk.Text(7, vocabulary=("the", "dog", "runs", "."), standardize="lower_and_split_punctuation"),
+                layers.Embedding(7, 3, mask_zero=True),
                 dk.Classifier(2, pool="avg"),
             ]
         ),
@@ -357,6 +376,34 @@ CASES = (
         ANY_SEQUENCE,
         True,
     ),
+    Case("masking_noise", "MaskingNoise", lambda: dk.layers.MaskingNoise(0.25, seed=1), SEQUENCE, ANY_SEQUENCE, True),
+    Case(
+        "salt_and_pepper_noise",
+        "SaltAndPepperNoise",
+        lambda: dk.layers.SaltAndPepperNoise(0.25, low=-1.0, seed=1),
+        IMAGE,
+        ANY_IMAGE,
+        True,
+    ),
+    Case(
+        "autoencoder", "Autoencoder", lambda: dk.Autoencoder(dk.MLP([7, 5], norm="batch"), activation="sigmoid"), IMAGE
+    ),
+    Case(
+        "autoencoder_conv",
+        "Autoencoder",
+        lambda: dk.Autoencoder(
+            [dk.ConvStack(4, convs=1), dk.ConvBlock(2)], corruption=layers.GaussianNoise(0.5, seed=1)
+        ),
+        (7, 8, 3),
+    ),
+    Case("autoencoder_any_size", "Autoencoder", lambda: dk.Autoencoder(dk.ConvBlock(2)), SEQUENCE, ANY_SEQUENCE),
+    Case(
+        "autoencoder_given",
+        "Autoencoder",
+        lambda: dk.Autoencoder(dk.MLP([4]), decoder=[dk.MLP([6]), layers.Dense(192)], activation="tanh"),
+        IMAGE,
+    ),
+    Case("autoencoder_tied", "Autoencoder", lambda: dk.Autoencoder(dk.MLP([4, 3]), tied=True), (5,), custom=True),
     Case(
         "pattern",
         "Pattern",
@@ -375,4 +422,28 @@ CASES = (
     Case("pattern_any_size", "Pattern", lambda: dk.from_pattern("CONV4/2-LEAKYRELU-GAP-FC3"), IMAGE, ANY_IMAGE),
     Case("pattern_own", "Pattern", lambda: dk.from_pattern("CONV4-LRN-L2POOL-TANH"), IMAGE, ANY_IMAGE, True),
     Case("pattern_dense", "Pattern", lambda: dk.from_pattern("(FC4-RELU)*2-FC1-SIGMOID", name="net"), (5,)),
+    Case(
+        "gaussian_sampling",
+        "GaussianHead GaussianSampling",
+        lambda: dk.Sequential([dk.GaussianHead(4), dk.layers.GaussianSampling(2, seed=1)]),
+        (5,),
+        None,
+        True,
+    ),
+    Case(
+        "vae",
+        "VAE",
+        lambda: dk.VAE([dk.ConvStack(4), dk.MLP([5])], latent=3, decoder=dk.MLP([6]), likelihood="unit_gaussian"),
+        IMAGE,
+        None,
+        True,
+    ),
+    Case(
+        "gan",
+        "GAN",
+        lambda: dk.GAN([dk.MLP([4]), dk.Regressor(5)], [dk.MLP([4], dropout=0.5)], latent=3),
+        (5,),
+        custom=True,
+        whole=True,
+    ),
 )

@@ -100,6 +100,8 @@ def test_saved_and_loaded_gives_the_same(case, tmp_path):
 
 @each_case
 def test_every_weight_gets_a_finite_gradient(case):
+    if case.whole:
+        pytest.skip("its own training step says what each weight learns from")
     model = build(case)
     with tf.GradientTape() as tape:
         outputs = model(batch(case.shape), training=True)
@@ -108,7 +110,7 @@ def test_every_weight_gets_a_finite_gradient(case):
         model.trainable_weights, tape.gradient(loss, [w.value for w in model.trainable_weights]), strict=True
     ):
         assert gradient is not None, weight.path
-        assert np.all(np.isfinite(gradient)), weight.path
+        assert np.all(np.isfinite(tf.convert_to_tensor(gradient))), weight.path  # of an embedding, only some rows
 
 
 @each_case
@@ -148,6 +150,8 @@ def test_names_are_dotted_places(case):
 
 @each_case
 def test_called_on_a_symbolic_tensor(case):
+    if case.whole:
+        pytest.skip("it can be no part of another model")
     if "Shared" in repr(case.definition()):
         pytest.skip("a Shared is added by build only")
     x = keras.Input(case.shape, dtype="string" if case.shape == () else None)

@@ -6,8 +6,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from deepkit import data as dk_data
-from deepkit.data import DataError, download
-from tests.data.tiny import IMAGES, TinyShapes, epoch, numbers
+from deepkit.data import DataError, download, read
+from tests.data.tiny import IMAGES, TinyLines, TinyShapes, epoch, numbers
 
 
 def load(name="tiny_shapes", **options):
@@ -54,6 +54,18 @@ def test_parts_come_from_tfds_slices_and_never_overlap(prepared, validation, cou
         builder = tfds.builder("tiny_shapes", data_dir=prepared)
         tail = builder.as_dataset(split=f"train[{counts[0]}:]", shuffle_files=False)
         assert held == [int(example["image"][0, 0, 0]) for example in tail]
+
+
+def test_sentences_with_a_class_are_texts_and_labels(tmp_path, monkeypatch):
+    TinyLines(data_dir=tmp_path).download_and_prepare()
+    data = load("tiny_lines", data_dir=tmp_path, validation=5)
+    parts = [data.train.arrays(), data.validation.arrays()]
+    found = [pair for x, y in parts for pair in zip(x.tolist(), y.tolist(), strict=True)]
+    assert sorted(found) == sorted((f"line {i}".encode(), i % 2) for i in range(20))
+    assert (data.input_shape, data.classes, data.class_names) == ((), 2, ("against", "for"))
+    assert set(data.test.arrays()[1]) == {-1}
+    monkeypatch.setattr(read, "_HIDDEN", ("tiny_lines",))
+    assert load("tiny_lines", data_dir=tmp_path, validation=5).test is None
 
 
 def test_what_is_known_about_it(prepared):
@@ -356,5 +368,5 @@ def test_text_sets(tfds_dir, name, shape):
 @pytest.mark.slow
 def test_images_stored_as_0_and_1_are_not_made_darker(tfds_dir):
     needs(tfds_dir, "binarized_mnist")
-    images = load("binarized_mnist", data_dir=tfds_dir).test.arrays(20)[0]["image"]
+    images = load("binarized_mnist", data_dir=tfds_dir).test.arrays(20)[0]
     assert np.unique(images).tolist() == [0, 1]

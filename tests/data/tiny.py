@@ -54,6 +54,30 @@ class TinyPhotos(tfds.core.GeneratorBasedBuilder):
             yield i, {"photo": np.full((8 + i % 2, 10, 3), i, "uint8"), "name": f"photo {i}"}
 
 
+class TinyLines(tfds.core.GeneratorBasedBuilder):
+    """Sentences with a class and a number, no supervised keys, and test labels kept back, as in GLUE."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        features = {
+            "sentence": tfds.features.Text(),
+            "label": tfds.features.ClassLabel(names=["against", "for"]),
+            "idx": np.int32,
+        }
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._examples(20), "test": self._examples(5, label=-1)}
+
+    def _generate_examples(self, count):
+        yield from self._examples(count)
+
+    def _examples(self, count, label=None):
+        for i in range(count):
+            yield i, {"sentence": f"line {i}", "label": i % 2 if label is None else label, "idx": i}
+
+
 def epoch(pipeline):
     """Return all batches of one iteration, as NumPy arrays."""
     return [tf.nest.map_structure(lambda leaf: leaf.numpy(), batch) for batch in pipeline]

@@ -190,7 +190,7 @@ def test_a_trial_starts_anew_at_every_run_and_leaves_what_it_shares(monkeypatch)
 
 
 def test_the_loss_of_a_model_that_reports_several_or_none():
-    assert trial._loss({"loss": 1.0, "d_loss": 5.0}) == 1.0
-    assert trial._loss({"d_loss": 1.0, "g_loss": 2.0, "accuracy": 0.5}) == 3.0
+    assert trial.reported_loss({"loss": 1.0, "d_loss": 5.0}) == 1.0
+    assert trial.reported_loss({"d_loss": 1.0, "g_loss": 2.0, "accuracy": 0.5}) == 3.0
     with pytest.raises(ValueError, match="the training step reports no loss to compare, only accuracy"):
-        trial._loss({"accuracy": 0.5})
+        trial.reported_loss({"accuracy": 0.5})

@@ -196,7 +196,8 @@ def test_it_learns_to_copy_and_a_new_process_translates_from_the_file(tmp_path):
     run.model.save(tmp_path / "model.keras")
     code = (
         "import keras, deepkit.models.seq2seq\n"
-        f"print(keras.models.load_model({str(tmp_path / 'model.keras')!r}).translate({SOURCES!r}, beam=2, max_length=6))"
+        f"model = keras.models.load_model({str(tmp_path / 'model.keras')!r})\n"
+        f"print(model.translate({SOURCES!r}, beam=2, max_length=6))"
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip().splitlines()[-1] == repr(found)
@@ -255,6 +256,14 @@ def test_letters_are_joined_without_spaces():
     model = dk.Seq2Seq(text, encoder=dk.BiLSTM(4), decoder=dk.Recurrent("gru", 8)).build()
     model.classifier.bias.assign([-9.0, 0, 9, 0, 0, 0])
     assert model.translate(["ab"], max_length=3) == ["aaa"]
+
+
+def test_marks_are_written_behind_their_words():
+    text = dk.Text(9, vocabulary=("ein", "ärzte-haus", ",", "it's", "."), standardize="lower_and_split_punctuation")
+    model = dk.Seq2Seq(text, encoder=dk.BiLSTM(4), decoder=dk.Recurrent("gru", 8)).build()
+    ids = model.target_text(tf.constant(["Ein Ärzte-Haus, it's."])).numpy()[0]
+    assert ids.tolist() == [2, 3, 4, 5, 6]
+    assert model._joined([model.target_text.get_vocabulary()[i] for i in ids]) == "ein ärzte-haus, it's."
 
 
 def test_the_definition_is_a_value(tmp_path):
@@ -320,10 +329,10 @@ def test_calls_that_make_no_sense_are_refused(call, kind, text):
 
 
 def test_there_is_no_attention_to_draw_and_no_vocabulary_to_write_with():
-    with pytest.raises(ValueError, match="has no attention\n  try dk.Seq2Seq"):
+    with pytest.raises(ValueError, match=r"has no attention\n  try dk.Seq2Seq"):
         built(None).attention_maps(["a"], ["a"])
     fresh = dk.Seq2Seq(dk.Text(9), encoder=dk.BiLSTM(4), decoder=dk.Recurrent("gru", 8)).build()
-    with pytest.raises(ValueError, match="has no vocabulary yet\n  try dk.fit"):
+    with pytest.raises(ValueError, match=r"has no vocabulary yet\n  try dk.fit"):
         fresh.translate(["a"])
     with pytest.raises(ValueError, match="no word in the targets"):
         fresh.adapt(tf.data.Dataset.from_tensors((tf.constant(["a"]), tf.constant([""]))))

@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras import layers
 
 import deepkit as dk
+from deepkit import text
 from recipes.sequence import sentiment
 
 
@@ -45,8 +46,8 @@ def test_made_up_reviews_are_judged_by_their_definition():
     x, y = sentiment.made_up(sentiment.Config(), 200).train.arrays()
     good = {"good", "fine", "lovely", "great"}
     bad = {"bad", "dull", "awful", "poor"}
-    for text, label in zip(x, y, strict=True):
-        words = [*text.decode().split(), ""]
+    for line, label in zip(x, y, strict=True):
+        words = [*line.decode().split(), ""]
         signs = [
             (1 if word in good else -1) * (-1 if after == "not" else 1)
             for word, after in itertools.pairwise(words)
@@ -74,11 +75,21 @@ def test_a_smoke_run_on_made_up_reviews(tmp_path, monkeypatch, capsys):
     assert "not comparable" in printed
 
 
+def test_the_pictures_of_a_network(tmp_path, monkeypatch):
+    config = sentiment.Config(variant="forward", length=8, examples=64, data_dir=tmp_path)
+    data = sentiment.made_up(config, 300)
+    monkeypatch.setattr(sentiment, "load_data", lambda config, say: data)
+    model = sentiment.sentiment("forward", words=30, length=8).build()
+    text.adapt(model, data.train)
+    outcome = dk.recipe.Outcome(measured={}, data="", comparable=False, model=model)
+    assert len(sentiment.draw(config, [outcome])) == 2
+
+
 def test_pictures_are_drawn_of_texts():
     words, right = np.arange(1, 101), np.arange(100) % 2 == 0
     assert len(sentiment.by_length(words, right).axes[0].patches) == 5
     figure = sentiment.confident_mistakes(np.array([b"$good$", b"bad"]), np.array([0, 0]), np.array([3.0, -1.0]))
-    assert [text.get_text() for text in figure.texts] == ["taken to be for, logit +3.0\n\\$good\\$"]
+    assert [part.get_text() for part in figure.texts] == ["taken to be for, logit +3.0\n\\$good\\$"]
 
 
 @pytest.mark.slow

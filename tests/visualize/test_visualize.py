@@ -91,7 +91,7 @@ def test_filters_of_a_convolution_are_its_kernel():
 def test_filters_of_a_dense_layer_on_an_image_are_images():
     model = dk.MLP([6, 6]).build((4, 5, 1))
     np.testing.assert_array_equal(filter_images(model)[1].reshape(-1), np.asarray(model.layers[2].kernel)[:, 1])
-    with pytest.raises(ValueError, match="does not have the layer 'dense2'; it has dense1"):
+    with pytest.raises(ValueError, match="the weights of 'dense2', a Dense, are no pictures; mlp has dense1"):
         dk.visualize.filters(model, "dense2")
 
 

@@ -14,7 +14,7 @@ from deepkit.blocks.recurrent import BiLSTM, Recurrent
 from deepkit.blocks.text import Text
 from deepkit.element import Block
 from deepkit.entry import Entry
-from deepkit.models.seq2seq import Seq2SeqModel
+from deepkit.models.seq2seq import SequenceToSequence
 from deepkit.scope import DefinitionError, Scope
 
 
@@ -31,7 +31,7 @@ class Seq2Seq(Block):
     at once. In Bahdanau, Cho & Bengio 2015 the state before a step asks and the context enters that step; its additive
     score is `"additive"` here. Without attention it is the model of Sutskever, Vinyals & Le 2014.
 
-    `build` makes a `Seq2SeqModel`, a `keras.Model` with its own loss. The definition cannot be a part of another.
+    `build` makes a `SequenceToSequence`, a `keras.Model` with its own loss. The definition cannot be a part of another.
 
     Args:
         source: How source texts are made ids.
@@ -66,7 +66,7 @@ class Seq2Seq(Block):
     """
 
     source: Text
-    target: Any = field(default=None, kw_only=True)  # type: ignore[assignment]  # not what a model learns to answer
+    target: Any = field(default=None, kw_only=True)  # not the property, which is of labels
     embedding: int = field(default=256, kw_only=True)
     encoder: Any = field(kw_only=True)
     decoder: Recurrent = field(kw_only=True)
@@ -108,7 +108,7 @@ class Seq2Seq(Block):
             mend="model = definition.build(), then model.encoder or model.decoder as a part",
         )
 
-    def build(self, input_shape: Any = None) -> Seq2SeqModel:
+    def build(self, input_shape: Any = None) -> SequenceToSequence:
         """Make a model with weights of its own.
 
         Args:
@@ -121,7 +121,7 @@ class Seq2Seq(Block):
             self.entry().with_shape(input_shape, self)
         encoder = self._encoder()
         reader = None if self.attention is None else self._reader(encoder.output[0].shape[-1])
-        return Seq2SeqModel(
+        return SequenceToSequence(
             _ids_layer(self.source, "source_text"),
             _ids_layer(self._written, "target_text"),
             encoder,

@@ -1,0 +1,134 @@
+"""Models with a training step of their own, as one would write them in plain Keras: what deepkit's are timed beside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import layers, ops
+
+
+class VAE(keras.Model):
+    """A variational autoencoder 784-500-20-500-784 with a training step in the style of Keras's examples."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        inputs = keras.Input((784,))
+        hidden = layers.Dense(500, activation="tanh")(inputs)
+        self.encoder = keras.Model(inputs, [layers.Dense(20)(hidden), layers.Dense(20)(hidden)])
+        codes = keras.Input((20,))
+        self.decoder = keras.Model(codes, layers.Dense(784)(layers.Dense(500, activation="tanh")(codes)))
+        self.seed = keras.random.SeedGenerator(0)
+        self.trackers = [keras.metrics.Mean(name) for name in ("loss", "reconstruction", "kl")]
+        self.built = True
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """Means over an epoch."""
+        return self.trackers
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Take one step on the negative bound."""
+        x = data[0] if isinstance(data, tuple) else data
+        with tf.GradientTape() as tape:
+            mean, log_variance = self.encoder(x, training=True)
+            noise = keras.random.normal(ops.shape(mean), seed=self.seed)
+            logits = self.decoder(mean + ops.exp(0.5 * log_variance) * noise, training=True)
+            crossentropy = ops.relu(logits) - logits * x + ops.softplus(-ops.abs(logits))
+            reconstruction = ops.mean(ops.sum(crossentropy, axis=1))
+            terms = 1 + log_variance - ops.square(mean) - ops.exp(log_variance)
+            kl = ops.mean(-0.5 * ops.sum(terms, axis=1))
+            loss = reconstruction + kl
+        gradients = tape.gradient(loss, [weight.value for weight in self.trainable_weights])
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
+        for tracker, value in zip(self.trackers, (loss, reconstruction, kl), strict=True):
+            tracker.update_state(value)
+        return {tracker.name: tracker.result() for tracker in self.trackers}
+
+
+class GAN(keras.Model):
+    """A generator 100-256-256-784 and a discriminator 784-256-256-1, trained in the style of Keras's examples."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.generator = _mlp(100, 784, "sigmoid")
+        self.discriminator = _mlp(784, 1, None)
+        self.seed = keras.random.SeedGenerator(0)
+        self.trackers = [keras.metrics.Mean(name) for name in ("discriminator_loss", "generator_loss")]
+        self.right = [keras.metrics.Mean(name) for name in ("real_accuracy", "fake_accuracy")]
+        self.built = True
+
+    def compile(self, optimizer: Any, **kwargs: Any) -> None:
+        """Give each network an optimiser."""
+        super().compile(optimizer=optimizer, **kwargs)
+        self.other = type(self.optimizer).from_config(self.optimizer.get_config())
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """Means over an epoch."""
+        return [*self.trackers, *self.right]
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Take one step of the discriminator and one of the generator."""
+        x = data[0] if isinstance(data, tuple) else data
+        count = ops.shape(x)[0]
+        fake = self.generator(keras.random.normal((count, 100), seed=self.seed), training=True)
+        with tf.GradientTape() as tape:
+            real_logits, fake_logits = self.discriminator(x, training=True), self.discriminator(fake, training=True)
+            loss = ops.mean(ops.softplus(-real_logits)) + ops.mean(ops.softplus(fake_logits))
+        self._apply(tape, loss, self.discriminator, self.other)
+        self.trackers[0].update_state(loss)
+        self.right[0].update_state(real_logits > 0)
+        self.right[1].update_state(fake_logits < 0)
+        noise = keras.random.normal((count, 100), seed=self.seed)
+        with tf.GradientTape() as tape:
+            logits = self.discriminator(self.generator(noise, training=True), training=True)
+            loss = ops.mean(ops.softplus(-logits))
+        self._apply(tape, loss, self.generator, self.optimizer)
+        self.trackers[1].update_state(loss)
+        return {metric.name: metric.result() for metric in self.metrics}
+
+    def _apply(self, tape: tf.GradientTape, loss: Any, network: keras.Model, optimizer: Any) -> None:
+        weights = network.trainable_weights
+        gradients = tape.gradient(loss, [weight.value for weight in weights])
+        optimizer.apply_gradients(zip(gradients, weights, strict=True))
+
+
+def _mlp(inputs: int, outputs: int, activation: str | None) -> keras.Model:
+    x = entered = keras.Input((inputs,))
+    for units in (256, 256):
+        x = layers.Dense(units, activation="relu")(x)
+    return keras.Model(entered, layers.Dense(outputs, activation=activation)(x))
+
+
+class Masking(layers.Layer):
+    """Sets a share of the values to 0 in training."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+        self.seed = keras.random.SeedGenerator(0)
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        """Return the values, some of them 0."""
+        if not training:
+            return x
+        kept = keras.random.uniform(ops.shape(x), seed=self.seed) >= self.rate
+        return x * ops.cast(kept, x.dtype)
+
+
+def autoencoder() -> keras.Model:
+    """Return a denoising autoencoder 784-1000-784 with a quarter of its inputs set to 0."""
+    inputs = keras.Input((784,))
+    code = layers.Dense(1000, activation="sigmoid")(Masking(0.25)(inputs))
+    return keras.Model(inputs, layers.Dense(784, activation="sigmoid")(code))
+
+
+def bilstm() -> keras.Model:
+    """Return two bidirectional LSTMs over the vectors of 20,000 words, and one logit."""
+    ids = keras.Input((None,), dtype="int32")
+    x = layers.Embedding(20_000, 128)(ids)
+    x = layers.Bidirectional(layers.LSTM(64, return_sequences=True))(x)
+    x = layers.Bidirectional(layers.LSTM(64))(x)
+    return keras.Model(ids, layers.Dense(1)(x))

@@ -1,0 +1,187 @@
+"""Autoencoders: a network that learns to give back its input through a code."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+from keras import layers
+
+from deepkit.blocks import mirror, parts
+from deepkit.blocks.heads import head_dtype
+from deepkit.element import Block, Objective
+from deepkit.entry import Entries, Entry
+from deepkit.layers import TiedDense
+from deepkit.scope import DefinitionError, Scope, shape_text
+from deepkit.template import as_body
+
+_DENSE = ("units", "activation", "use_bias")
+_BOTH = tuple(f"{w}_{what}" for w in ("kernel", "bias") for what in ("initializer", "regularizer", "constraint"))
+
+
+@dataclass(frozen=True, repr=False)
+class Autoencoder(Block):
+    """An encoder, a code, and a decoder that gives back the input.
+
+    Sources: Hinton & Salakhutdinov 2006, "Reducing the Dimensionality of Data with Neural Networks"; with
+    `corruption` the denoising autoencoder of Vincent et al. 2010, "Stacked Denoising Autoencoders", section 3: the
+    encoder sees the input with noise, and the decoder gives back the input without.
+
+    `dk.fit` feeds the inputs as their own targets, whatever labels the data has. In the built model the encoder ends
+    in a layer named `code`, so its parts are two Keras models:
+    `keras.Model(model.input, model.get_layer("code").output)` and
+    `keras.Model(model.get_layer("code").output, model.output)`.
+
+    Args:
+        encoder: A block, a Keras layer or a list of them.
+        decoder: The way back: a block, a Keras layer or a list of them that ends in as many values as the input has,
+            without an activation. Left out, it is the encoder's mirror image: for each dense layer one back to
+            the width before it, for a convolution a transposed one, for a pooling an upsampling, cut or filled with
+            zeros to the size before; with the encoder's initialisers, penalties, normalisations and activations.
+            Dropout and noise have no image. A layer that is not in this list needs a decoder of your own.
+        corruption: What the training input goes through: `dk.MaskingNoise(0.25)`, `layers.GaussianNoise(0.3)`.
+        tied: Whether each dense layer of the mirror image has the transposed kernel of its original.
+        activation: Of the output: `"sigmoid"` for values from 0 to 1, None for any number; in float32 also where the
+            rest has 16 bits.
+
+    Input shape:
+        What the encoder takes.
+
+    Output shape:
+        That of the input.
+
+    Raises:
+        DefinitionError: The encoder has no mirror image, or the decoder does not give back the input's shape.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> net = dk.Autoencoder(dk.MLP([500], activation="sigmoid"), tied=True, activation="sigmoid")
+        >>> model = net.build((28, 28, 1))
+        >>> model.output_shape, model.get_layer("code").output.shape, model.count_params()
+        ((None, 28, 28, 1), (None, 500), 393284)
+    """
+
+    encoder: Any = field(metadata={"body": "one or many"})
+    decoder: Any = field(default=None, kw_only=True, metadata={"body": "one or many"})
+    corruption: Any = field(default=None, kw_only=True, metadata={"body": "one or many"})
+    tied: bool = field(default=False, kw_only=True)
+    activation: Any = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parts.flag("Autoencoder", "tied", self.tied)
+        for name in ("encoder", "decoder", "corruption"):
+            value = getattr(self, name)
+            body = None if value is None and name != "encoder" else as_body(value, f"Autoencoder: {name}")
+            if body == ():
+                raise DefinitionError(f"Autoencoder: {name} is empty", mend=_INSTEAD[name])
+            object.__setattr__(self, name, body)
+        if self.tied and self.decoder is not None:
+            raise DefinitionError(
+                "Autoencoder: tied=True is for a decoder that mirrors the encoder, and decoder= gives another one",
+                mend="one of the two",
+            )
+        activation = parts.activation_value("Autoencoder", self.activation)
+        if isinstance(activation, Block):
+            raise DefinitionError(
+                f"Autoencoder: activation must be a name, a registered function or None, received {activation!r}",
+                mend='activation="sigmoid"',
+            )
+        object.__setattr__(self, "activation", activation)
+
+    @property
+    def target(self) -> str:
+        """The inputs: that is what it learns to give back."""
+        return "inputs"
+
+    def entry(self) -> Entry | Entries | None:
+        """Return what the encoder's first element fixes."""
+        return self.encoder[0].entry()
+
+    def objective(self, outputs: Any, labels: Any) -> Objective:
+        """Return the squared error, or for a sigmoid the cross-entropy; both are means over all values.
+
+        With a sigmoid the values are taken for probabilities of being 1, and the squared error is a metric.
+        """
+        if self.activation == "sigmoid":
+            return Objective(keras.losses.BinaryCrossentropy(), (keras.metrics.MeanSquaredError(name="mse"),))
+        return Objective(keras.losses.MeanSquaredError(), (keras.metrics.MeanAbsoluteError(name="mae"),))
+
+    def add(self, x: Any, scope: Scope) -> Any:
+        """Add the corruption, the encoder, the code, the decoder and the output's activation."""
+        seen = x
+        if self.corruption is not None:
+            place = scope.child("corruption", self)
+            seen = place.one(place.apply(x, self.corruption), "corruption must return one tensor, and returns")
+        way, back = scope.child("encoder", self), scope.child("decoder", self)
+        if self.decoder is not None:
+            code = way.one(way.apply(seen, self.encoder), "the encoder must return one tensor, and returns")
+            y = back.one(
+                back.apply(_code(code, scope), self.decoder), "the decoder must return one tensor, and returns"
+            )
+        else:
+            found = mirror.chain(seen, self.encoder, way)
+            decoder = mirror.mirror(found, way, self.tied)
+            tied = {part.tied: part.given for part in decoder if part.tied}
+            code, both = _tied(seen, found, tied, scope) if self.tied else (way.apply(seen, self.encoder), {})
+            y = mirror.add(_code(code, scope), decoder, back, both)
+        activation = "linear" if self.activation is None else parts.for_layer(self.activation)
+        return scope.add(_shaped(y, x, scope), "output", layers.Activation, activation, dtype=head_dtype())
+
+
+_INSTEAD = {
+    "encoder": "dk.Autoencoder(dk.MLP([500]))",
+    "decoder": "leaving it out, for the encoder's mirror image",
+    "corruption": "leaving it out",
+}
+
+
+def _code(x: Any, scope: Scope) -> Any:
+    """Add the layer that does nothing but bear the name by which the code is found."""
+    return scope.add(x, "code", layers.Identity)
+
+
+def _shaped(y: Any, x: Any, scope: Scope) -> Any:
+    """Return the decoder's output in the shape of the input."""
+    wanted, received = tuple(x.shape[1:]), tuple(y.shape[1:])
+    if wanted == received:
+        return y
+    if None in (*wanted, *received) or math.prod(wanted) != math.prod(received):
+        raise scope.error(
+            f"the decoder returns {shape_text(y)}, and the input is {shape_text(x)}",
+            mend=f"layers.Dense({math.prod(wanted)}) as its last element"
+            if None not in wanted
+            else "a decoder that keeps unknown sizes",
+        )
+    return scope.add(y, "reshape", layers.Reshape, wanted)
+
+
+def _tied(
+    x: Any, found: Sequence[keras.layers.Layer], tied: Mapping[str, Any], scope: Scope
+) -> tuple[Any, dict[str, Any]]:
+    """Add a chain of layers with dense ones that run both ways; return the output, and those layers by name."""
+    if not tied:
+        raise scope.error("tied=True ties dense layers, and the encoder has none", mend="tied=False")
+    bare = Scope("", definition=scope.definition, build=scope.build, cache=scope.cache, reuse=scope.reuse)
+    both: dict[str, Any] = dict(scope.cache or {})
+    for layer in found:
+        config = {key: value for key, value in layer.get_config().items() if key != "name"}
+        cls: Any = type(layer)
+        if layer.name in tied:
+            config = {key: config[key] for key in (*_DENSE, *_BOTH)} | tied[layer.name]
+            cls = TiedDense
+        x = bare.add(x, layer.name, _kept(cls, config, both))
+    return x, both
+
+
+def _kept(cls: Any, config: Mapping[str, Any], made: dict[str, Any]) -> Any:
+    """Return a function that makes a layer and keeps it under its name."""
+
+    def make(name: str) -> Any:
+        made[name] = cls.from_config({**config, "name": name})
+        return made[name]
+
+    return make

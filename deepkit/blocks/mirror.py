@@ -1,0 +1,222 @@
+"""The mirror of an encoder: a decoder that undoes it layer by layer, in the opposite order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+from keras import layers
+
+from deepkit.blocks import parts
+from deepkit.element import Block
+from deepkit.layers import L2Pooling, MaskingNoise, SaltAndPepperNoise
+from deepkit.scope import Build, Scope, shape_text
+
+_NORMS = (layers.BatchNormalization, layers.GroupNormalization, layers.LayerNormalization)
+_ACTIVATIONS = (layers.Activation, layers.ELU, layers.LeakyReLU, layers.PReLU, layers.ReLU)
+_TRAINING_ONLY = (
+    layers.Dropout,
+    layers.GaussianDropout,
+    layers.GaussianNoise,
+    layers.Identity,
+    MaskingNoise,
+    SaltAndPepperNoise,
+)
+_CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
+_POOLS = (
+    *(getattr(layers, f"{kind}Pooling{n}D") for kind in ("Average", "Max") for n in (1, 2, 3)),
+    L2Pooling,
+)
+_PADDINGS = (layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D)
+_COPIED = tuple(f"{w}_{what}" for w in ("kernel", "bias") for what in ("initializer", "regularizer", "constraint"))
+_MEND = "decoder=[...], one of your own"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One layer of a decoder, to be made.
+
+    Args:
+        kind: What its name begins with.
+        make: Makes it.
+        given: Its arguments.
+        tied: The name of the encoder's layer that is called in reverse instead; empty where a layer is made.
+    """
+
+    kind: str
+    make: Callable[..., Any] | None = None
+    given: Mapping[str, Any] = field(default_factory=dict)
+    tied: str = ""
+
+
+def chain(x: Any, body: Sequence[Block], scope: Scope) -> list[keras.layers.Layer]:
+    """Return the layers of an encoder in order: those of a copy that holds no weights.
+
+    Raises:
+        DefinitionError: They are no chain, in which each takes the output of the one before.
+    """
+    probe = keras.Input(tuple(x.shape[1:]), dtype=x.dtype)
+    with keras.StatelessScope(initialize_variables=False):
+        place = Scope(scope.path, definition=scope.definition, build=Build(uses=scope.build.uses.copy()))
+        code = place.one(place.apply(probe, body), "the encoder must return one tensor, and returns")
+        found = [layer for layer in keras.Model(probe, code).layers if not isinstance(layer, layers.InputLayer)]
+    before = probe
+    for layer in found:
+        try:
+            alone = layer.input is before
+        except (ValueError, AttributeError):  # called several times, or never by itself
+            alone = False
+        if not alone:
+            raise scope.error(f"the encoder is no chain of layers at {layer.name!r}, so it has no mirror", mend=_MEND)
+        before = layer.output
+    return found
+
+
+def mirror(found: Sequence[keras.layers.Layer], scope: Scope, tied: bool) -> list[Part]:
+    """Return the parts of the decoder that undoes a chain of layers.
+
+    The image of a layer with a kernel brings back what came into that layer, so it is followed by the activation
+    and the normalisation that had made it: those behind the kernel before.
+
+    Raises:
+        DefinitionError: A layer has no mirror image; the message names it.
+    """
+    steps: list[list[Part]] = []
+    behind: list[Part] = []  # activations and normalisations behind the last kernel
+    first = True
+    for layer in found:
+        if isinstance(layer, _TRAINING_ONLY):
+            continue
+        if isinstance(layer, (*_NORMS, *_ACTIVATIONS)):
+            behind.append(_again(layer))
+        elif isinstance(layer, (layers.Dense, *_CONVOLUTIONS)):
+            behind = [] if first else behind  # the output has an activation of its own
+            bias = all(part.kind != "norm" for part in behind)
+            steps.append([*_undone(layer, bias, scope, tied), *behind])
+            behind, first = _activation(layer), False
+        else:
+            steps.append(_unshaped(layer, scope))
+    return [part for step in reversed(steps) for part in step]
+
+
+def add(x: Any, decoder: Sequence[Part], scope: Scope, tied: Mapping[str, Any]) -> Any:
+    """Add the parts of a decoder; `tied` has the encoder's layers that run both ways, by name."""
+    counts = Counter(part.kind for part in decoder if not part.tied)
+    names = {kind: iter(parts.numbered(kind, count)) for kind, count in counts.items()}
+    for part in decoder:
+        if part.tied:
+            x = scope.call(_reverse(tied[part.tied]), x)
+        else:
+            assert part.make is not None
+            x = scope.add(x, next(names[part.kind]), part.make, **part.given)
+    return x
+
+
+def _reverse(layer: Any) -> Callable[[Any], Any]:
+    return lambda code: layer(code, reverse=True)
+
+
+def _again(layer: keras.layers.Layer) -> Part:
+    """Return a new layer of the same config."""
+    config = {key: value for key, value in layer.get_config().items() if key != "name"}
+    kind = "norm" if isinstance(layer, _NORMS) else "activation"
+    return Part(kind, lambda name: type(layer).from_config({**config, "name": name}))
+
+
+def _activation(layer: keras.layers.Layer) -> list[Part]:
+    """Return the activation that a layer with a kernel brings itself."""
+    if layer.activation is keras.activations.linear:
+        return []
+    return [Part("activation", layers.Activation, {"activation": layer.activation})]
+
+
+def _undone(layer: keras.layers.Layer, bias: bool, scope: Scope, tied: bool) -> list[Part]:
+    """Return what brings back the input of a layer with a kernel."""
+    if tied and not isinstance(layer, layers.Dense):
+        raise scope.error(
+            f"tied=True ties dense layers, and {layer.name!r} is a {type(layer).__name__}", mend="tied=False"
+        )
+    if tied:
+        return [Part("dense", given={"use_reverse_bias": bias}, tied=layer.name)]
+    config = layer.get_config()
+    given = {key: config[key] for key in _COPIED} | {"use_bias": bias}
+    if isinstance(layer, layers.Dense):
+        return [Part("dense", layers.Dense, {"units": layer.input.shape[-1], **given})]
+    return _transposed(layer, given, scope)
+
+
+def _transposed(layer: keras.layers.Layer, given: dict[str, Any], scope: Scope) -> list[Part]:
+    """Return the transposed convolution that brings back the size of a convolution's input."""
+    odd = [name for name in ("groups", "dilation_rate") if set(_each(getattr(layer, name))) != {1}]
+    if odd or layer.padding == "causal":
+        what = f"{odd[0]}={getattr(layer, odd[0])}" if odd else 'padding="causal"'
+        raise scope.error(f"{layer.name!r} has {what}, which no transposed convolution undoes here", mend=_MEND)
+    size, strides = _sizes(layer, scope), layer.strides
+    made = {"filters": layer.input.shape[parts.channel_axis(layer.input)], "kernel_size": layer.kernel_size}
+    made |= {"strides": strides, "padding": layer.padding}
+    extra: list[Part] = []
+    if set(strides) != {1} and layer.padding == "valid":
+        steps = zip(size, layer.kernel_size, strides, strict=True)
+        made["output_padding"] = tuple((before - kernel) % stride for before, kernel, stride in steps)
+    elif set(strides) != {1}:
+        extra = _fitted(layer, [n * s for n, s in zip(_after(layer), strides, strict=True)], scope)
+    make = getattr(layers, f"{type(layer).__name__}Transpose")
+    return [Part("conv", make, made | given), *extra]
+
+
+def _unshaped(layer: keras.layers.Layer, scope: Scope) -> list[Part]:
+    """Return what undoes a layer that changes the shape and has no kernel."""
+    if isinstance(layer, layers.Flatten | layers.Reshape):
+        shape = tuple(layer.input.shape[1:])
+        if None in shape:
+            raise scope.error(f"{layer.name!r} cannot be undone: a size of {shape} is unknown", mend="a fixed shape")
+        return [Part("reshape", layers.Reshape, {"target_shape": shape})]
+    if isinstance(layer, _PADDINGS):
+        return [Part("crop", parts.by_rank("Cropping", layer.input, scope), {"cropping": layer.padding})]
+    if isinstance(layer, _POOLS):
+        strides = _each(layer.strides)
+        upsampled = [] if set(strides) == {1} else [_upsampling(layer, strides, scope)]
+        _sizes(layer, scope)
+        return upsampled + _fitted(layer, [n * s for n, s in zip(_after(layer), strides, strict=True)], scope)
+    raise scope.error(f"{layer.name!r}, a {type(layer).__name__}, has no mirror image", mend=_MEND)
+
+
+def _upsampling(layer: keras.layers.Layer, strides: tuple[int, ...], scope: Scope) -> Part:
+    size = strides[0] if len(strides) == 1 else strides
+    return Part("up", parts.by_rank("UpSampling", layer.input, scope), {"size": size})
+
+
+def _fitted(layer: keras.layers.Layer, received: Sequence[int], scope: Scope) -> list[Part]:
+    """Return the zeros or the cut that bring sizes to those of a layer's input."""
+    missing = [before - now for before, now in zip(_sizes(layer, scope), received, strict=True)]
+    around = [(abs(n) // 2, abs(n) - abs(n) // 2) for n in missing]
+    made = []
+    for kind, name, argument, sign in (("pad", "ZeroPadding", "padding", 1), ("crop", "Cropping", "cropping", -1)):
+        ends = tuple(pair if n * sign > 0 else (0, 0) for n, pair in zip(missing, around, strict=True))
+        if any(map(any, ends)):
+            given = {argument: ends[0] if len(ends) == 1 else ends}
+            made.append(Part(kind, parts.by_rank(name, layer.input, scope), given))
+    return made
+
+
+def _sizes(layer: keras.layers.Layer, scope: Scope) -> tuple[int, ...]:
+    """Return the spatial sizes of a layer's input, which must be known unless the layer keeps them."""
+    sizes = tuple(layer.input.shape[axis] for axis in parts.spatial_axes(layer.input))
+    if None in sizes and set(_each(layer.strides)) != {1}:
+        raise scope.error(
+            f"{layer.name!r} has strides, and its input {shape_text(layer.input)} has a size that is not known, "
+            "so its mirror image cannot bring it back",
+            mend="a fixed input_shape",
+        )
+    return sizes
+
+
+def _after(layer: keras.layers.Layer) -> tuple[int, ...]:
+    return tuple(layer.output.shape[axis] for axis in parts.spatial_axes(layer.output))
+
+
+def _each(value: Any) -> tuple[int, ...]:
+    return tuple(value) if isinstance(value, tuple | list) else (value,)

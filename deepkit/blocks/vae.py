@@ -1,0 +1,183 @@
+"""The variational autoencoder as a definition."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import keras
+from keras import layers
+
+from deepkit.block import Sequential
+from deepkit.blocks import parts
+from deepkit.blocks.gaussian import GaussianHead
+from deepkit.blocks.heads import head_dtype
+from deepkit.element import Block
+from deepkit.entry import Entries, Entry
+from deepkit.scope import DefinitionError, Scope, shape_text
+from deepkit.template import as_body
+
+if TYPE_CHECKING:
+    from deepkit.models.vae import VariationalAutoencoder
+
+_LIKELIHOODS = ("bernoulli", "gaussian", "unit_gaussian")
+
+
+@dataclass(frozen=True, repr=False)
+class VAE(Block):
+    """A variational autoencoder: it learns a code of Gaussian noise and the data that each code stands for.
+
+    The encoder gets two dense layers for mean and variance of the code z, the decoder a layer of the data's shape:
+    a convolution where its output has the data's rows and columns, else a dense layer. The model needs no loss and
+    no labels; it is a `deepkit.models.VariationalAutoencoder`, which samples, encodes, decodes and estimates
+    log-likelihoods. Source: Kingma & Welling 2014, "Auto-Encoding Variational Bayes"; Rezende et al. 2014.
+
+    Inside another definition it is its reconstruction, without the bound it is trained on.
+
+    Args:
+        encoder: A block, a Keras layer or a list of them.
+        latent: Numbers in the code.
+        decoder: A block, a Keras layer or a list of them, from the code on.
+        likelihood: Of the data given the code. `"bernoulli"` for values 0 and 1; `"gaussian"` for any numbers, with
+            a variance that is learned for each (at least 1e-6); `"unit_gaussian"` with variance 1, half the squared
+            error and a constant.
+        beta: Weight of the divergence of the code from its prior (Higgins et al. 2017, "beta-VAE").
+        importance_samples: Draws of the code for each example in the importance-weighted bound (Burda et al. 2016,
+            equation 8); 1 for the bound of the VAE.
+
+    Raises:
+        DefinitionError: An argument is out of range, or a size of the data is unknown.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> tanh = dk.MLP([500], activation="tanh")
+        >>> model = dk.VAE(tanh, latent=20, decoder=tanh).build((28, 28, 1))
+        >>> model.count_params(), model.encoder.count_params()
+        (815824, 412540)
+    """
+
+    encoder: Any = field(metadata={"body": "one or many"})
+    latent: int = field(kw_only=True)
+    decoder: Any = field(kw_only=True, metadata={"body": "one or many"})
+    likelihood: str = field(default="bernoulli", kw_only=True)
+    beta: float = field(default=1.0, kw_only=True)
+    importance_samples: int = field(default=1, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("encoder", "decoder"):
+            object.__setattr__(self, name, as_body(getattr(self, name), f"VAE: {name}"))
+        parts.positive("VAE", "latent", self.latent)
+        parts.choice("VAE", "likelihood", self.likelihood, _LIKELIHOODS)
+        parts.positive("VAE", "importance_samples", self.importance_samples, most=parts.MOST)
+        beta = self.beta
+        if not isinstance(beta, int | float) or isinstance(beta, bool) or not 0 <= beta < math.inf:
+            raise DefinitionError(f"VAE: beta must be a number of at least 0, received {beta!r}")
+        if beta != 1 and self.importance_samples > 1:
+            raise DefinitionError(
+                f"VAE: beta={beta!r} weights the divergence, which the bound of several draws does not have",
+                mend="importance_samples=1, or beta=1.0",
+            )
+
+    @property
+    def takes_several(self) -> bool:
+        """Several tensors go to the encoder's first element."""
+        return True
+
+    @property
+    def target(self) -> str:
+        """The model's loss is of its inputs alone."""
+        return "none"
+
+    def entry(self) -> Entry | Entries | None:
+        """Return what the encoder's first element fixes."""
+        return self.encoder[0].entry() if self.encoder else None
+
+    def build(self, input_shape: Any = None) -> VariationalAutoencoder:
+        """Make a model with weights of its own; see `Block.build`."""
+        from deepkit.models.vae import VariationalAutoencoder
+
+        if input_shape is None and self.entry() is None:
+            return super().build()  # which says what is missing
+        with _place("encoder"):
+            encoder = self._encoder().build(input_shape)
+        with _place("decoder"):
+            decoder = self._decoder(encoder.input_shape[1:]).build((self.latent,))
+        return VariationalAutoencoder(
+            encoder,
+            decoder,
+            likelihood=self.likelihood,
+            beta=self.beta,
+            importance_samples=self.importance_samples,
+            name=self.name or self.kind,
+        )
+
+    def add(self, x: Any, scope: Scope) -> Any:
+        """Add the layers of the reconstruction; the code is drawn in training."""
+        from deepkit.layers import GaussianSampling
+        from deepkit.models.likelihoods import LIKELIHOODS
+
+        shape = scope.one(x, "expected one tensor, received").shape[1:]
+        code = scope.enter("encoder", self._encoder(), x)
+        z = scope.add(code, "sampling", GaussianSampling, dtype="float32")
+        outputs = scope.enter("decoder", self._decoder(shape), z)
+        known = LIKELIHOODS[self.likelihood]
+        return scope.add(outputs[known.outputs[0]], "mean", layers.Activation, known.activation, dtype="float32")
+
+    def _encoder(self) -> Sequential:
+        return Sequential([*self.encoder, GaussianHead(self.latent, name="code")], name="encoder")
+
+    def _decoder(self, shape: tuple[int | None, ...]) -> Sequential:
+        return Sequential([*self.decoder, _Data(shape, self.likelihood, name="data")], name="decoder")
+
+
+@dataclass(frozen=True, repr=False)
+class _Data(Block):
+    """The decoder's last layers: for each number of the data what its distribution needs."""
+
+    shape: tuple[int | None, ...]
+    likelihood: str
+
+    def add(self, x: Any, scope: Scope) -> dict[str, Any]:
+        """Add a layer for each parameter of the likelihood."""
+        from deepkit.models.likelihoods import LIKELIHOODS
+
+        if None in self.shape:
+            raise scope.error(
+                f"the decoder gives back data of one shape, and the input has an unknown size: {self.shape}",
+                mend="an input_shape without None",
+            )
+        return {name: self._layer(x, name, scope) for name in LIKELIHOODS[self.likelihood].outputs}
+
+    def _layer(self, x: Any, name: str, scope: Scope) -> Any:
+        """Add a convolution where there are the data's positions already, else a dense layer."""
+        given = {"dtype": head_dtype()}
+        axis = parts.channel_axis(x) - 1
+        if len(self.shape) > 1 and _without(x.shape[1:], axis) == _without(self.shape, axis):
+            return parts.add_widened(x, name, self.shape[axis], scope, kernel_size=3, **given)  # type: ignore[arg-type]
+        flat = parts.flat(x, scope)
+        units = math.prod(self.shape)  # type: ignore[arg-type]
+        if len(self.shape) == 1:
+            return scope.add(flat, name, layers.Dense, units, **given)
+        dense = scope.add(flat, f"{name}_dense", layers.Dense, units, **given)
+        return scope.add(dense, name, layers.Reshape, self.shape, **given)
+
+    def __repr__(self) -> str:
+        return f"<layer of the data {shape_text(keras.KerasTensor((None, *self.shape)))}, {self.likelihood}>"
+
+
+def _without(shape: tuple[int | None, ...], axis: int) -> tuple[int | None, ...]:
+    return (*shape[:axis], *shape[axis + 1 :])
+
+
+@contextmanager
+def _place(role: str) -> Iterator[None]:
+    """Say of an error in the encoder or decoder that it lies there."""
+    try:
+        yield
+    except DefinitionError as error:
+        place = ".".join(part for part in (role, error.place) if part)
+        raise DefinitionError(error.problem, place=place, code=error.code, mend=error.mend) from error

@@ -1,0 +1,18 @@
+"""The numbers behind the pictures: what a function of `deepkit.visualize` draws, one of the same name here returns.
+
+Both take the same model and the same data; what only concerns the drawing, such as the names of classes, is left out.
+"""
+
+from __future__ import annotations
+
+from deepkit.visualize._activations import LayerStatistics, feature_maps, statistics
+from deepkit.visualize._evidence import grad_cam, saliency
+from deepkit.visualize.classification import Mistake
+from deepkit.visualize.classification import confusion_matrix as confusion
+from deepkit.visualize.classification import worst as mistakes
+from deepkit.visualize.weights import filter_images as filters
+
+__all__ = [
+    "filters", "feature_maps", "grad_cam", "saliency", "confusion", "mistakes", "statistics",
+    "LayerStatistics", "Mistake",
+]  # fmt: skip

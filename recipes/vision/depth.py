@@ -1,0 +1,267 @@
+"""Depth: where plain nets of 50 layers fail, highway, residual and densely connected ones train, on MNIST.
+
+A layer is the same everywhere, a matrix and a rectifier: H. The four kinds of net differ in what passes by it.
+
+    plain      y = H(x)
+    highway    y = T(x) H(x) + (1 - T(x)) x    through a gate T that is nearly closed at first (Srivastava et al. 2015)
+    residual   y = x + H(x)                    added to it (He et al. 2016)
+    dense      y = [x, H(x)]                   side by side with it (Huang et al. 2017)
+
+They are trained alike, at 10, 20, 30 and 50 layers, with about the same number of weights at each depth. None has
+normalisation, dropout or augmentation: the question is what an optimiser can do, and the training loss answers it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import keras
+import numpy as np
+from keras import layers
+from matplotlib.figure import Figure
+
+import deepkit as dk
+from deepkit.recipe import Claim, Outcome, Paper, Recipe, Settings, main
+from deepkit.visualize.figures import BLUE, GREY, ORANGE
+from recipes.vision.highway import HE, highway, plain
+
+PAPER = Paper(
+    title="Training Very Deep Networks",
+    authors=("Rupesh Kumar Srivastava", "Klaus Greff", "Jürgen Schmidhuber"),
+    year=2015,
+    venue="Advances in Neural Information Processing Systems 28",
+    url="https://arxiv.org/abs/1507.06228",
+)
+WORKSHOP = Paper(
+    title="Highway Networks",
+    authors=("Rupesh Kumar Srivastava", "Klaus Greff", "Jürgen Schmidhuber"),
+    year=2015,
+    venue="ICML Deep Learning Workshop",
+    url="https://arxiv.org/abs/1505.00387",
+)
+RESIDUAL = Paper(
+    title="Deep Residual Learning for Image Recognition",
+    authors=("Kaiming He", "Xiangyu Zhang", "Shaoqing Ren", "Jian Sun"),
+    year=2016,
+    venue="IEEE Conference on Computer Vision and Pattern Recognition (CVPR), pp. 770-778",
+    url="https://arxiv.org/abs/1512.03385",
+)
+DENSE = Paper(
+    title="Densely Connected Convolutional Networks",
+    authors=("Gao Huang", "Zhuang Liu", "Laurens van der Maaten", "Kilian Q. Weinberger"),
+    year=2017,
+    venue="IEEE Conference on Computer Vision and Pattern Recognition (CVPR), pp. 2261-2269",
+    url="https://arxiv.org/abs/1608.06993",
+)
+
+CLAIMS = (
+    Claim(
+        metric="training loss, highway 50",
+        value="about 1e-5 at 100 layers",
+        where="figure 1",
+        setting="MNIST, the best of a random search",
+        note="for as many passes as it takes; here every net gets the same few",
+    ),
+    Claim(
+        metric="training loss, plain 50",
+        value="about 1e-1 at 100 layers",
+        where="figure 1",
+        setting="MNIST, the best of a random search",
+        note="for as many passes as it takes; here every net gets the same few",
+    ),
+)
+DEVIATIONS = (
+    "10, 20, 30 and 50 layers in place of 10, 20, 50 and 100 (figure 1), and far fewer passes.",
+    "Trained on 55,000 of the 60,000 training images; 5,000 are kept to choose step sizes on.",
+    "The step size of each net is one of a few, by validation images; momentum, decay, rectifiers and the gates' first "
+    "bias of -4 are the same for all. Figure 1 shows the best of a random search over all of these.",
+    "Residual and dense nets are not in the paper. Theirs have convolutions and batch normalisation; these are fully "
+    "connected and have none.",
+    'A residual layer rectifies before its matrix (as in He et al. 2016b, "Identity Mappings in Deep Residual '
+    'Networks", figure 4e), and has one matrix in place of two. It begins at zero: without normalisation a sum of 50 '
+    "layers would begin far too large.",
+)
+METRICS = {
+    "training loss, plain 50": "cross-entropy of the plain net of 50 layers on the training images, mean over the "
+    "last pass; 2.30 is to know nothing",
+    "training loss, highway 50": "the same for the highway net; and so on for each kind and depth",
+    "test error, plain 50": "share of the test images that are given the wrong digit, in percent; about 90 is to know "
+    "nothing; read once, at the end",
+    "parameters, plain 50": "trainable weights",
+}
+
+# chosen on validation images: the first step size of each kind, by depth
+RATES = {
+    "plain": {10: 0.03, 20: 0.01, 30: 0.01, 50: 0.01},
+    "highway": {10: 0.03, 20: 0.01, 30: 0.01, 50: 0.01},
+    "residual": {10: 0.01, 20: 0.01, 30: 0.01, 50: 0.01},
+    "dense": {10: 0.1, 20: 0.03, 30: 0.03, 50: 0.03},
+}
+BIAS = -4.0  # of the gates, at first: at -2 a signal is all but lost over 50 layers, 0.88 ** 49 of it is carried
+UNITS = 71  # of the plain, the residual and the first dense layer; 50 in a highway, whose layers have two matrices
+COLOURS = {"plain": GREY, "highway": BLUE, "residual": ORANGE, "dense": "#2b8a3e"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Settings):
+    """Four kinds of net at four depths; one repeat trains all of them."""
+
+    QUICK = {"seeds": 1, "epochs": 1, "depths": (10, 50), "batch_size": 512}
+
+    epochs: int = 15
+    """Passes over the training data, for each net."""
+    depths: tuple[int, ...] = (10, 20, 30, 50)
+    """How many hidden layers the nets have; each kind is trained at each depth."""
+    learning_rate: float | None = None
+    """First step size of every net; what was chosen for the kind and depth on validation images where not given."""
+    decay: float = 0.85
+    """What the step size is multiplied by in the course of each pass."""
+    momentum: float = 0.9
+    """Share of the last step that is taken again."""
+    batch_size: int = 128
+    """Images in a step."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.depths or min(self.depths) < 2:
+            raise ValueError(
+                f"depths must be whole numbers of at least 2, received {self.depths}\n  try --depths 10 50"
+            )
+
+
+def load_data(config: Config) -> dk.data.Data:
+    """Return MNIST, or scikit-learn's digits at the same size where it cannot be had."""
+    return dk.data.load(
+        "mnist",
+        batch_size=config.batch_size,
+        validation=5_000,
+        image_size=28,
+        seed=config.seed,
+        data_dir=config.data_dir,
+        fallback="digits",
+    )
+
+
+def residual(depth: int) -> dk.Sequential:
+    """Return a residual net: as many weights as the plain one."""
+    layer = dk.Residual([layers.ReLU(), layers.Dense(UNITS, kernel_initializer="zeros")], activation=None)
+    body = [dk.MLP([UNITS], dense=HE), dk.Repeat(layer, times=depth - 1), layers.ReLU()]
+    return dk.Sequential([*body, dk.Classifier(10)], name=f"residual{depth}")
+
+
+def dense(depth: int) -> dk.Sequential:
+    """Return a densely connected net: its layers are thinner, since each receives what all before it made."""
+    layer = dk.MLP([growth(depth)], dense=HE)
+    body = [dk.MLP([UNITS], dense=HE), dk.DenselyConnected(layer, repeats=depth - 1)]
+    return dk.Sequential([*body, dk.Classifier(10)], name=f"dense{depth}")
+
+
+def growth(depth: int) -> int:
+    """Return the width of a dense net's layers that comes nearest to the number of weights of the plain net."""
+
+    def more(width: int) -> int:
+        """Weights of the layers behind the first, and of the classifier's connections to them."""
+        return sum(width * (UNITS + i * width + 1) + 10 * width for i in range(depth - 1))
+
+    return min(range(1, UNITS), key=lambda width: abs(more(width) - (depth - 1) * UNITS * (UNITS + 1)))
+
+
+KINDS: dict[str, Callable[[int], dk.Sequential]] = {
+    "plain": plain,
+    "highway": partial(highway, transform_bias=BIAS),
+    "residual": residual,
+    "dense": dense,
+}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of one net."""
+
+    name: str
+    loss: float
+    error: float
+    parameters: float
+    seconds: float
+    model: keras.Model
+
+
+def train(config: Config) -> Outcome:
+    """Train every kind at every depth, and read what each has learned."""
+    data = load_data(config)
+    nets = [train_one(kind, depth, config, data) for depth in config.depths for kind in KINDS]
+    measured = {f"training loss, {net.name}": net.loss for net in nets}
+    measured |= {f"test error, {net.name}": net.error for net in nets}
+    measured |= {f"parameters, {net.name}": net.parameters for net in nets}
+    return Outcome(
+        measured=measured,
+        data=data.summary(),
+        comparable=data.stand_in_for is None,
+        model=nets[-1].model,
+        seconds=sum(net.seconds for net in nets),
+    )
+
+
+def train_one(kind: str, depth: int, config: Config, data: dk.data.Data) -> Trained:
+    """Train one net, in a folder of its own where there is one."""
+    run = dk.fit(
+        KINDS[kind](depth),
+        data,
+        epochs=config.epochs,
+        run_dir=config.run_dir and config.run_dir / f"{kind}{depth}",
+        plan=config.plan(),
+        optimizer=optimizer(kind, depth, config, data.train.steps),
+        metrics=["accuracy"],
+        verbose=0,
+    )
+    loss, error = (
+        run.history["loss"][-1],
+        100 * (1 - run.model.evaluate(data.test, verbose=0, return_dict=True)["accuracy"]),
+    )
+    print(f"{kind} {depth}: training loss {loss:.4g} after {run.epochs} passes, {run.seconds:.0f} s", flush=True)
+    return Trained(f"{kind} {depth}", loss, error, float(run.model.count_params()), run.seconds, run.model)
+
+
+def optimizer(kind: str, depth: int, config: Config, steps: int) -> keras.optimizers.Optimizer:
+    """Return gradient descent with momentum, its step size shrinking by the same factor in each pass of `steps`."""
+    nearest = min(RATES[kind], key=lambda known: abs(known - depth))
+    rate = RATES[kind][nearest] if config.learning_rate is None else config.learning_rate
+    schedule = keras.optimizers.schedules.ExponentialDecay(rate, steps, config.decay)
+    return keras.optimizers.SGD(schedule, momentum=config.momentum)
+
+
+def draw(config: Config, outcomes: Sequence[Outcome]) -> Mapping[str, Figure]:
+    """Draw the training loss over the depth, a line a kind; each repeat is a point."""
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axes = figure.subplots()
+    depths = sorted(config.depths)
+    for kind, colour in COLOURS.items():
+        losses = [[o.measured[f"training loss, {kind} {depth}"] for depth in depths] for o in outcomes]
+        axes.plot(depths, np.mean(losses, axis=0), color=colour, label=kind, linewidth=1.8)
+        axes.plot(depths, np.transpose(losses), "o", color=colour, markersize=4)
+    axes.axhline(np.log(10), color="black", linewidth=0.8, linestyle=":", label="knowing nothing")
+    axes.set(yscale="log", xlabel="hidden layers", ylabel="training cross-entropy", xticks=depths)
+    axes.grid(alpha=0.25, which="both")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    return {f"Training loss after {config.epochs} passes over the depth, by kind of net": figure}
+
+
+RECIPE = Recipe(
+    name="depth",
+    paper=PAPER,
+    related=(WORKSHOP, RESIDUAL, DENSE),
+    config=Config,
+    train=train,
+    definition=lambda config: KINDS["highway"](max(config.depths)),
+    input_shape=(28, 28, 1),
+    metrics=METRICS,
+    claims=CLAIMS,
+    deviations=DEVIATIONS,
+    draw=draw,
+)
+
+if __name__ == "__main__":
+    raise SystemExit(main(RECIPE))

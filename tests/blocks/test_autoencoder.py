@@ -1,0 +1,273 @@
+"""Autoencoders: counts of the papers, the mirror image layer by layer, tied weights, parts of the trained model."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import deepkit as dk
+
+
+def mlp(*units, **kwargs):
+    return dk.MLP(list(units), activation="sigmoid", **kwargs)
+
+
+def data(*shape, seed=0):
+    return np.random.default_rng(seed).random(shape).astype("float32")
+
+
+def halves(model):
+    code = model.get_layer("code").output
+    return keras.Model(model.input, code), keras.Model(code, model.output)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "tied", "count"),
+    [
+        (mlp(500), False, 785_284),
+        (mlp(500), True, 393_284),
+        (mlp(1000), False, 1_569_784),
+        # Hinton & Salakhutdinov 2006: logistic layers, a linear code, and the mirror image
+        ([mlp(1000, 500, 250), layers.Dense(30)], False, 2_837_314),
+        ([mlp(1000, 500, 250), layers.Dense(2)], False, 2_823_286),
+    ],
+)
+def test_counts_of_the_papers(encoder, tied, count):
+    model = dk.Autoencoder(encoder, tied=tied, activation="sigmoid").build((784,))
+    assert (model.count_params(), model.output_shape) == (count, (None, 784))
+
+
+def test_the_mirror_image_of_dense_layers_equals_the_hand_written_net():
+    model = dk.Autoencoder([mlp(6, 4), layers.Dense(2)], activation="sigmoid").build((9,))
+    found = [
+        (layer.name, getattr(layer, "units", layer.get_config().get("activation")))
+        for layer in model.layers
+        if isinstance(layer, layers.Dense | layers.Activation)
+    ]
+    assert found == [
+        ("encoder.mlp.dense1", 6),
+        ("encoder.mlp.activation1", "sigmoid"),
+        ("encoder.mlp.dense2", 4),
+        ("encoder.mlp.activation2", "sigmoid"),
+        ("encoder.dense", 2),
+        ("decoder.dense1", 4),
+        ("decoder.activation1", "sigmoid"),
+        ("decoder.dense2", 6),
+        ("decoder.activation2", "sigmoid"),
+        ("decoder.dense3", 9),
+        ("output", "sigmoid"),
+    ]
+    by_hand = keras.Sequential([keras.Input((9,))])
+    for units, activation in (
+        (6, "sigmoid"),
+        (4, "sigmoid"),
+        (2, None),
+        (4, "sigmoid"),
+        (6, "sigmoid"),
+        (9, "sigmoid"),
+    ):
+        by_hand.add(layers.Dense(units, activation=activation))
+    by_hand.set_weights(model.get_weights())
+    x = data(5, 9)
+    np.testing.assert_allclose(model(x), by_hand(x), rtol=1e-5)
+
+
+def test_a_layer_with_its_own_activation_has_the_mirror_image_of_a_block():
+    short = dk.Autoencoder([layers.Dense(6, activation="tanh"), layers.Dense(3)]).build((9,))
+    long = dk.Autoencoder([dk.MLP([6], activation="tanh"), layers.Dense(3)]).build((9,))
+    long.set_weights(short.get_weights())
+    x = data(4, 9)
+    np.testing.assert_allclose(long(x), short(x), rtol=1e-5)
+
+
+def test_tied_equals_numpy():
+    model = dk.Autoencoder(mlp(4, 3), tied=True, activation="sigmoid").build((6,))
+    for weight in model.trainable_weights:  # biases begin at zero and would hide a mistake
+        weight.assign(data(*weight.shape, seed=len(weight.path)) - 0.5)
+    first, second = model.get_layer("encoder.mlp.dense1"), model.get_layer("encoder.mlp.dense2")
+    w1, b1, c1 = (np.asarray(w) for w in (first.kernel, first.bias, first.reverse_bias))
+    w2, b2, c2 = (np.asarray(w) for w in (second.kernel, second.bias, second.reverse_bias))
+
+    def sigmoid(a):
+        return 1 / (1 + np.exp(-a))
+
+    x = data(5, 6)
+    code = sigmoid(sigmoid(x @ w1 + b1) @ w2 + b2)
+    expected = sigmoid(sigmoid(code @ w2.T + c2) @ w1.T + c1)
+    np.testing.assert_allclose(model(x), expected, rtol=1e-5)
+    encoder, decoder = halves(model)
+    np.testing.assert_allclose(encoder(x), code, rtol=1e-5)
+    np.testing.assert_allclose(decoder(code), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_the_two_halves_are_models_that_save_and_load(tied, tmp_path):
+    model = dk.Autoencoder(mlp(4), tied=tied, corruption=dk.MaskingNoise(0.5)).build((3, 2))
+    x = data(5, 3, 2)
+    for number, half in enumerate(halves(model)):
+        half.save(tmp_path / f"{number}.keras")
+    encoder, decoder = (keras.models.load_model(tmp_path / f"{number}.keras") for number in (0, 1))
+    np.testing.assert_allclose(decoder(encoder(x)), model(x), rtol=1e-6)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("strides", [1, 2, 3])
+@pytest.mark.parametrize("window", [1, 2, 3, 4])
+def test_every_size_comes_back_from_convolutions_and_poolings(window, strides, padding):
+    convolution = dk.ConvBlock(2, kernel_size=window, strides=strides, norm=None, conv={"padding": padding})
+    pooling = layers.MaxPooling2D(window, strides, padding=padding)
+    for encoder in (convolution, [layers.Conv2D(2, 1), pooling]):
+        net = dk.Autoencoder(encoder)
+        for size in (11, 12, 13):
+            model = net.build((size, size + 4, 3))
+            assert model.output_shape == (None, size, size + 4, 3)
+            assert model(data(1, size, size + 4, 3)).shape == (1, size, size + 4, 3)
+
+
+def test_a_transposed_convolution_is_the_gradient_of_its_original():
+    """With the same kernel it maps outputs back along the edges by which inputs reached them: padding is aligned."""
+    model = dk.Autoencoder(layers.Conv2D(3, 3, strides=2, padding="valid", use_bias=False)).build((8, 7, 2))
+    forward, back = model.get_layer("encoder.conv2d"), model.get_layer("decoder.conv")
+    back.kernel.assign(forward.kernel)
+    x, code = data(1, 8, 7, 2), data(1, 3, 3, 3)
+    returned = keras.Model(model.get_layer("code").output, back.output)(code)
+    np.testing.assert_allclose(np.sum(np.asarray(forward(x)) * code), np.sum(x * np.asarray(returned)), rtol=1e-4)
+
+
+def test_a_pooling_comes_back_as_its_values_repeated():
+    model = dk.Autoencoder(layers.MaxPooling2D(2)).build((5, 4, 1))
+    x = data(1, 5, 4, 1)
+    y = np.asarray(model(x))[0, :, :, 0]
+    expected = np.kron(x[0, :4, :, 0].reshape(2, 2, 2, 2).max((1, 3)), np.ones((2, 2)))
+    np.testing.assert_allclose(y[:4], expected)
+    np.testing.assert_array_equal(y[4], 0)  # the fifth row was left out by the pooling
+
+
+@pytest.mark.parametrize(
+    ("encoder", "shape"),
+    [
+        ([dk.ConvStack(3, convs=1), dk.ConvStack(4, pool="avg"), dk.MLP([5])], (9, 7, 2)),
+        ([dk.ConvStack(3, pool="l2"), layers.ZeroPadding1D(2), dk.ConvBlock(4, strides=3)], (11, 2)),
+        ([dk.ConvBlock(3, order="norm-activation-conv"), layers.MaxPooling3D(2)], (4, 5, 6, 1)),
+        ([layers.Reshape((4, 3)), dk.MLP([6], norm="layer", dropout=0.5)], (12,)),
+    ],
+)
+def test_stages_come_back_to_the_shape_of_the_input(encoder, shape, tmp_path):
+    model = dk.Autoencoder(encoder).build(shape)
+    assert model.output_shape == (None, *shape)
+    assert model(data(2, *shape)).shape == (2, *shape)
+
+
+def test_normalisations_and_penalties_are_mirrored_and_dropout_is_not():
+    penalty = keras.regularizers.L2(0.1)
+    net = dk.Autoencoder(mlp(6, 4, norm="batch", dropout=0.5, dense={"kernel_regularizer": penalty}))
+    model = net.build((9,))
+    decoder = [layer for layer in model.layers if layer.name.startswith("decoder")]
+    kinds = [type(layer).__name__ for layer in decoder]
+    assert kinds == ["Dense", "BatchNormalization", "Activation", "Dense"]
+    assert [layer.use_bias for layer in decoder if isinstance(layer, layers.Dense)] == [False, True]
+    kernels = [layer.kernel for layer in model.layers if isinstance(layer, layers.Dense)]
+    expected = 0.1 * sum(float(np.sum(np.square(kernel))) for kernel in kernels)
+    assert len(kernels) == 4
+    np.testing.assert_allclose(float(sum(model.losses)), expected, rtol=1e-5)
+
+
+def test_a_decoder_of_ones_own_may_return_another_shape_of_as_many_values():
+    model = dk.Autoencoder(mlp(4), decoder=[mlp(5), layers.Dense(12)], activation="sigmoid").build((2, 3, 2))
+    assert model.output_shape == (None, 2, 3, 2)
+    assert model.get_layer("decoder.mlp.dense").units == 5
+
+
+def test_only_the_input_is_corrupted_and_in_training_only():
+    net = dk.Autoencoder(layers.Flatten(), corruption=dk.MaskingNoise(0.5, seed=1))
+    model, x = net.build((40, 3)), data(1, 40, 3) + 1
+    np.testing.assert_array_equal(model(x), x)
+    seen = np.asarray(model(x, training=True))
+    assert set(np.unique(seen / x)) == {0.0, 1.0}
+
+
+def test_losses_follow_the_output():
+    sigmoid, linear = dk.Autoencoder(mlp(2), activation="sigmoid"), dk.Autoencoder(mlp(2))
+    assert isinstance(sigmoid.objective((None, 4), (None, 4)).loss, keras.losses.BinaryCrossentropy)
+    assert isinstance(linear.objective((None, 4), (None, 4)).loss, keras.losses.MeanSquaredError)
+    assert sigmoid.target == "inputs"
+
+
+def test_dk_fit_trains_it():
+    x = data(64, 6)
+    run = dk.fit(dk.Autoencoder(mlp(3), activation="sigmoid"), (x, x), epochs=3, verbose=0)
+    assert sorted(run.history) == ["loss", "mse"]
+    assert run.history["loss"][-1] < run.history["loss"][0]
+
+
+def test_inside_a_sequential_its_parts_are_under_its_name():
+    model = dk.Sequential([dk.Autoencoder(mlp(3), tied=True), dk.Autoencoder(mlp(3))]).build((4,))
+    names = [layer.name for layer in model.layers]
+    assert {"autoencoder1.code", "autoencoder2.encoder.mlp.dense", "autoencoder2.decoder.dense"} <= set(names)
+
+
+def test_shared_and_tied_twice_has_one_set_of_weights():
+    shared = dk.Shared(dk.Autoencoder(mlp(3), tied=True))
+    once, twice = dk.Sequential([shared]).build((4,)), dk.Sequential([shared, shared]).build((4,))
+    assert once.count_params() == twice.count_params() == 4 * 3 + 3 + 4
+
+
+def test_a_trained_encoder_with_a_decoder_of_its_own():
+    trained = mlp(3).build((5,))
+    model = dk.Autoencoder(trained, decoder=layers.Dense(5)).build()
+    np.testing.assert_array_equal(halves(model)[0](data(2, 5)), trained(data(2, 5)))
+
+
+ERRORS = {
+    "no chain": (
+        lambda: dk.Autoencoder(dk.Residual(dk.ConvBlock(3))).build((8, 8, 3)),
+        "encoder: the encoder is no chain of layers at 'encoder.residual.add', so it has no mirror",
+    ),
+    "no image": (
+        lambda: dk.Autoencoder(layers.GlobalAveragePooling2D()).build((8, 8, 3)),
+        "'encoder.global_average_pooling2d', a GlobalAveragePooling2D, has no mirror image",
+    ),
+    "groups": (
+        lambda: dk.Autoencoder(dk.ConvBlock(3, conv={"groups": 3})).build((8, 8, 3)),
+        "'encoder.conv_block.conv' has groups=3, which no transposed convolution undoes here",
+    ),
+    "causal": (
+        lambda: dk.Autoencoder(dk.ConvBlock(3, conv={"padding": "causal"})).build((8, 3)),
+        'has padding="causal", which no transposed convolution undoes here',
+    ),
+    "unknown size": (
+        lambda: dk.Autoencoder(dk.ConvBlock(3, strides=2)).build((None, 3)),
+        "'encoder.conv_block.conv' has strides, and its input ?x3 has a size that is not known",
+    ),
+    "tied convolution": (
+        lambda: dk.Autoencoder(dk.ConvBlock(3), tied=True).build((8, 8, 3)),
+        "tied=True ties dense layers, and 'encoder.conv_block.conv' is a Conv2D",
+    ),
+    "tied nothing": (
+        lambda: dk.Autoencoder(layers.Flatten(), tied=True).build((8, 8)),
+        "tied=True ties dense layers, and the encoder has none",
+    ),
+    "tied and given": (
+        lambda: dk.Autoencoder(mlp(3), decoder=layers.Dense(4), tied=True),
+        "tied=True is for a decoder that mirrors the encoder, and decoder= gives another one",
+    ),
+    "another shape": (
+        lambda: dk.Autoencoder(mlp(3), decoder=layers.Dense(4)).build((5,)),
+        'the decoder returns 4, and the input is 5\n  in  dk.Autoencoder(dk.MLP([3], activation="sigmoid"), '
+        "decoder=layers.Dense(4))\n  try layers.Dense(5) as its last element",
+    ),
+    "a layer as activation": (
+        lambda: dk.Autoencoder(mlp(3), activation=layers.PReLU()),
+        "activation must be a name, a registered function or None",
+    ),
+    "empty": (lambda: dk.Autoencoder([]), "encoder is empty\n  try dk.Autoencoder(dk.MLP([500]))"),
+    "a number": (lambda: dk.Autoencoder(500), "must be a block, a Keras layer or a list of them, received int 500"),
+}
+
+
+@pytest.mark.parametrize("what", ERRORS)
+def test_errors(what):
+    make, text = ERRORS[what]
+    with pytest.raises((ValueError, TypeError)) as caught:
+        make()
+    assert text in str(caught.value)

@@ -1,0 +1,392 @@
+"""The variational autoencoder: its bound against integration, its likelihood against exact ones, and its life."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+import deepkit as dk
+from deepkit.models.vae import VariationalAutoencoder
+
+TANH = dk.MLP([500], activation="tanh")
+
+
+def small(**arguments):
+    return dk.VAE(dk.MLP([6]), decoder=dk.MLP([7]), **{"latent": 2, **arguments})
+
+
+def binary(count=40, size=5, seed=0):
+    return (np.random.default_rng(seed).random((count, size)) < 0.4).astype("float32")
+
+
+def compiled(definition, shape=(5,), **arguments):
+    model = definition.build(shape)
+    model.compile(**{"optimizer": "adam", **arguments})
+    return model
+
+
+def evaluated(model, x):
+    return model.evaluate(x, verbose=0, return_dict=True)
+
+
+def normal_log_density(x, mean, variance):
+    return -0.5 * (np.log(2 * np.pi * variance) + (x - mean) ** 2 / variance)
+
+
+def bernoulli_log_probability(x, logits):
+    return np.sum(x * logits - np.logaddexp(0, logits), axis=-1)
+
+
+# exact numbers
+
+
+@pytest.mark.parametrize(
+    ("definition", "shape", "count"),
+    [  # by hand, layer by layer; the last is the printed count of the Keras example
+        (dk.VAE(TANH, latent=20, decoder=TANH), (28, 28, 1), 815_824),
+        (dk.VAE(dk.MLP([400]), latent=20, decoder=dk.MLP([400])), (784,), 652_824),
+        (dk.VAE(dk.MLP([200]), latent=2, decoder=dk.MLP([200]), likelihood="gaussian"), (28, 20), 338_724),
+        (dk.VAE(dk.MLP([200, 200]), latent=50, decoder=dk.MLP([200, 200])), (784,), 425_284),
+    ],
+)
+def test_parameters_are_those_of_the_papers(definition, shape, count):
+    assert definition.build(shape).count_params() == count
+
+
+def convolutional():
+    down = [layers.Conv2D(n, 3, strides=2, padding="same", activation="relu") for n in (32, 64)]
+    up = [layers.Conv2DTranspose(n, 3, strides=2, padding="same", activation="relu") for n in (64, 32)]
+    return dk.VAE([*down, dk.MLP([16])], latent=2, decoder=[dk.MLP([7 * 7 * 64]), layers.Reshape((7, 7, 64)), *up])
+
+
+def test_a_convolutional_one_has_the_parameters_of_the_keras_example():
+    model = convolutional().build((28, 28, 1))
+    assert (model.encoder.count_params(), model.decoder.count_params()) == (69_076, 65_089)
+    assert model.decoder.output["logits"].shape == (None, 28, 28, 1)
+    assert model.sample(2, seed=0).shape == (2, 28, 28, 1)
+
+
+# the bound
+
+
+def test_the_divergence_equals_the_integral():
+    model = compiled(small(latent=1))
+    x = binary(1)
+    code = model.encode(x)
+    mean, variance = code["mean"][0, 0], np.exp(code["log_variance"][0, 0])
+    z = np.linspace(mean - 12, mean + 12, 200_001)
+    log_q = normal_log_density(z, mean, variance)
+    integral = np.trapezoid(np.exp(log_q) * (log_q - normal_log_density(z, 0, 1)), z)
+    assert evaluated(model, x)["kl"] == pytest.approx(integral, rel=1e-4)
+
+
+def test_the_reconstruction_equals_the_expectation_by_integration():
+    model = compiled(small(latent=1))
+    x = binary(1)
+    code = model.encode(x)
+    mean, deviation = code["mean"][0, 0], np.exp(code["log_variance"][0, 0] / 2)
+    z = np.linspace(mean - 8 * deviation, mean + 8 * deviation, 2001)
+    logits = np.asarray(model.decoder(z[:, None].astype("float32"))["logits"])
+    losses = -bernoulli_log_probability(x, logits)
+    q = np.exp(normal_log_density(z, mean, deviation**2))
+    exact = np.trapezoid(q * losses, z)
+    spread = np.sqrt(np.trapezoid(q * (losses - exact) ** 2, z))
+    many = evaluated(model, np.repeat(x, 4000, axis=0))
+    assert many["reconstruction"] == pytest.approx(exact, abs=5 * spread / np.sqrt(4000) + 1e-4)
+    assert many["loss"] == pytest.approx(many["reconstruction"] + many["kl"], rel=1e-5)
+
+
+def test_beta_weights_the_divergence():
+    model = compiled(small(beta=4.0))
+    found = evaluated(model, binary())
+    assert found["loss"] == pytest.approx(found["reconstruction"] + 4 * found["kl"], rel=1e-5)
+
+
+def test_several_draws_tighten_the_bound_up_to_the_likelihood():
+    one = compiled(small())
+    x = np.repeat(binary(8), 500, axis=0)
+    bounds = []
+    for samples in (1, 5, 50):
+        model = compiled(small(importance_samples=samples))
+        model.set_weights(one.get_weights())
+        bounds.append(-evaluated(model, x)["loss"])
+    exact = one.log_likelihood(binary(8), samples=20_000, seed=0).mean()
+    assert bounds[0] < bounds[1] < bounds[2] < exact + 0.01
+    assert bounds[2] == pytest.approx(exact, abs=0.05)
+
+
+def test_the_bound_of_one_draw_is_the_weighted_one_with_one_sample():
+    model = compiled(small())
+    x = np.repeat(binary(1), 20_000, axis=0)
+    elbo = -evaluated(model, x)["loss"]
+    weights = [model.log_likelihood(x[:4000], samples=1, seed=seed) for seed in range(3)]
+    error = 5 * np.std(weights) / np.sqrt(np.size(weights)) + 5 * np.std(weights) / np.sqrt(len(x))
+    assert np.mean(weights) == pytest.approx(elbo, abs=error)
+
+
+def test_a_penalty_on_weights_is_part_of_the_loss():
+    net = dk.VAE(dk.MLP([3], dense={"kernel_regularizer": "l2"}), latent=2, decoder=dk.MLP([3]))
+    model = compiled(net)
+    found = evaluated(model, binary())
+    penalty = 0.01 * sum(float(np.sum(w.numpy() ** 2)) for w in model.weights if w.regularizer is not None)
+    assert found["loss"] - found["reconstruction"] - found["kl"] == pytest.approx(penalty, rel=1e-3)
+
+
+# the likelihood
+
+
+def linear_gaussian(variance=0.3):
+    """Return x = w z + b + noise, whose likelihood is a Gaussian, with a proposal that is not the posterior."""
+    model = dk.VAE(layers.Activation("linear"), latent=2, decoder=layers.Activation("linear"), likelihood="gaussian")
+    model = model.build((3,))
+    w = np.array([[1.0, 0.5, -0.3], [0.2, -0.8, 0.6]], "float32")
+    b = np.array([0.1, -0.2, 0.3], "float32")
+    decoder = {layer.name: layer for layer in model.decoder.layers}
+    decoder["data.mean"].set_weights([w, b])
+    decoder["data.log_variance"].set_weights([np.zeros_like(w), np.full(3, math.log(variance), "float32")])
+    return model, w, b, variance
+
+
+def test_the_likelihood_of_a_linear_gaussian_model_is_exact():
+    model, w, b, variance = linear_gaussian()
+    x = np.random.default_rng(0).normal(size=(6, 3)).astype("float32")
+    covariance = w.T @ w + variance * np.eye(3)
+    distance = np.einsum("ni,ij,nj->n", x - b, np.linalg.inv(covariance), x - b)
+    exact = -0.5 * (distance + np.linalg.slogdet(2 * np.pi * covariance)[1])
+    np.testing.assert_allclose(model.log_likelihood(x, samples=200_000, seed=0), exact, atol=1e-2)
+
+
+def test_the_likelihood_of_a_bernoulli_model_is_the_integral_and_sums_to_one():
+    model = small(latent=1).build((3,))
+    model.encoder.set_weights([w / 10 for w in model.encoder.get_weights()])  # near the prior: weights vary little
+    everything = np.array([[i >> k & 1 for k in range(3)] for i in range(8)], "float32")
+    z = np.linspace(-9, 9, 4001)
+    logits = np.asarray(model.decoder(z[:, None].astype("float32"))["logits"])
+    prior = np.exp(normal_log_density(z, 0, 1))
+    exact = [np.log(np.trapezoid(prior * np.exp(bernoulli_log_probability(x, logits)), z)) for x in everything]
+    found = model.log_likelihood(everything, samples=20_000, seed=0)
+    np.testing.assert_allclose(found, exact, atol=2e-2)
+    assert np.exp(found).sum() == pytest.approx(1, abs=1e-2)
+
+
+def test_unit_variance_is_half_the_squared_error_and_a_constant():
+    model = compiled(small(likelihood="unit_gaussian"))
+    model.decoder.set_weights([np.zeros_like(w) for w in model.decoder.get_weights()])
+    x = np.random.default_rng(0).normal(size=(4, 5)).astype("float32")
+    expected = np.mean(np.sum(x**2, axis=1)) / 2 + 2.5 * np.log(2 * np.pi)
+    assert evaluated(model, x)["reconstruction"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_samples_are_cut_in_chunks_and_batches_without_a_trace():
+    model = small().build((5,))
+    model.encoder.set_weights([np.zeros_like(w) for w in model.encoder.get_weights()])  # the prior: weights vary little
+    x = binary(30)
+    whole = model.log_likelihood(x, samples=3001, batch_size=30, seed=0)
+    np.testing.assert_allclose(model.log_likelihood(x, samples=3001, batch_size=7, seed=1), whole, atol=0.05)
+    np.testing.assert_array_equal(model.log_likelihood(x, samples=3001, batch_size=30, seed=0), whole)
+    labelled = tf.data.Dataset.from_tensor_slices((x, np.arange(30))).batch(12)
+    np.testing.assert_array_equal(model.log_likelihood(labelled, samples=3001, batch_size=30, seed=0), whole)
+
+
+def test_a_number_of_samples_that_is_none():
+    with pytest.raises(ValueError, match="samples must be a positive integer, received 0"):
+        small().build((5,)).log_likelihood(binary(), samples=0)
+
+
+# training
+
+
+def test_it_learns_a_distribution_of_two_patterns():
+    patterns = np.array([[1, 1, 0, 0, 1], [0, 0, 1, 1, 0]], "float32")
+    model = compiled(small(), optimizer=keras.optimizers.Adam(0.05))
+    x = patterns[np.random.default_rng(0).integers(0, 2, 256)]
+    model.fit(x, epochs=40, batch_size=64, verbose=0)
+    assert model.log_likelihood(patterns, samples=2000, seed=0).mean() > np.log(0.5) - 0.2  # exactly log 1/2 at best
+    drawn = model.sample(200, seed=0, noise=True)
+    assert set(np.unique(drawn)) == {0, 1}
+    assert np.mean([np.any(np.all(row == patterns, axis=1)) for row in drawn]) > 0.85
+    np.testing.assert_array_equal(np.round(model.reconstruct(patterns)), patterns)
+
+
+def test_training_batch_normalisation_is_updated_once_a_step():
+    net = dk.VAE(dk.MLP([4], norm=layers.BatchNormalization(momentum=0.5)), latent=2, decoder=dk.MLP([4]))
+    model = compiled(net, optimizer=keras.optimizers.SGD(0.0))
+    x = binary(8)
+    norm = next(layer for layer in model.encoder.layers if isinstance(layer, layers.BatchNormalization))
+    before = keras.Model(model.encoder.input, norm.input)(x).numpy()
+    model.train_on_batch(x)
+    np.testing.assert_allclose(norm.moving_mean, before.mean(axis=0) / 2, rtol=1e-4, atol=1e-6)
+
+
+def test_validating_does_not_change_the_training():
+    states = []
+    for validation in (None, binary(16, seed=1)):
+        keras.utils.set_random_seed(3)
+        model = compiled(small())
+        model.fit(binary(), epochs=2, validation_data=validation, verbose=0, shuffle=False)
+        states.append(model.get_weights())
+    for one, other in zip(*states, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_penalty_and_a_metric_of_the_users():
+    model = compiled(small(), loss=None, metrics=[keras.metrics.MeanSquaredError(name="mse")])
+    history = model.fit(binary(), binary(), epochs=1, verbose=0).history
+    assert set(history) == {"loss", "reconstruction", "kl", "mse"}
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_with_16_bits_the_bound_is_in_float32(policy):
+    keras.config.set_dtype_policy(policy)
+    model = compiled(small(importance_samples=3))
+    assert {w.dtype for w in model.trainable_weights} == {"float32"}
+    history = model.fit(binary(), epochs=2, verbose=0).history
+    assert np.all(np.isfinite(history["loss"]))
+    keras.config.set_dtype_policy("float32")
+    whole = small(importance_samples=3).build((5,))
+    whole.set_weights(model.get_weights())
+    x = np.repeat(binary(4), 200, axis=0)
+    whole.compile()
+    assert evaluated(model, x)["loss"] == pytest.approx(evaluated(whole, x)["loss"], abs=0.1)
+    assert model.sample(2, seed=0).dtype == np.float32
+
+
+def test_several_steps_a_call_and_xla():
+    model = compiled(small(importance_samples=2), jit_compile=True, steps_per_execution=2)
+    assert np.isfinite(model.fit(binary(64), batch_size=16, epochs=1, verbose=0).history["loss"][0])
+
+
+# saving and going on
+
+
+def test_saved_and_loaded_it_keeps_its_methods_and_its_samples(tmp_path):
+    model = compiled(small(importance_samples=3))
+    model.fit(binary(), epochs=1, verbose=0)
+    model.save(tmp_path / "vae.keras")
+    again = keras.models.load_model(tmp_path / "vae.keras")
+    assert isinstance(again, VariationalAutoencoder)
+    assert (again.importance_samples, again.likelihood, again.name) == (3, "bernoulli", "vae")
+    np.testing.assert_array_equal(again.sample(4, seed=1), model.sample(4, seed=1))
+    np.testing.assert_array_equal(again.reconstruct(binary()), model.reconstruct(binary()))
+    one, other = (m.log_likelihood(binary(), samples=10, seed=2) for m in (again, model))
+    np.testing.assert_array_equal(one, other)
+    again.fit(binary(), epochs=1, verbose=0)
+
+
+def test_fit_goes_on_exactly(tmp_path):
+    def train(folder, epochs):
+        return dk.fit(
+            small(), (binary(64),), epochs=epochs, run_dir=folder, batch_size=16, verbose=0,
+            validation_data=(binary(16, seed=1),), plan=dk.plan(seed=5, deterministic=True, jit_compile=False),
+        )  # fmt: skip
+
+    whole = train(tmp_path / "whole", 4)
+    train(tmp_path / "parts", 2)
+    parts = train(tmp_path / "parts", 4)
+    assert parts.resume == "exact"
+    assert parts.history == whole.history
+    for one, other in zip(whole.model.get_weights(), parts.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_fit_leaves_labels_out():
+    run = dk.fit(small(), (binary(), np.arange(40) % 3), epochs=1, verbose=0)
+    assert set(run.history) == {"loss", "reconstruction", "kl"}
+
+
+# what cannot be
+
+
+def grey(low=0.0, high=1.0):
+    return np.linspace(low, high, 200, dtype="float32").reshape(40, 5)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "received"), [(0, 1, "from 0 to 1"), (0, 255, "from 0 to 255"), (-1, 1, "from -1 to 1")]
+)
+def test_grey_values_are_refused_with_the_mend(low, high, received):
+    model = compiled(small())
+    x = grey(low, high)
+    dataset = tf.data.Dataset.from_tensor_slices(x).batch(10)
+    for use in (
+        lambda: model.fit(x, verbose=0),
+        lambda: model.evaluate(x, verbose=0),
+        lambda: model.log_likelihood(x, samples=2),
+        lambda: model.adapt(tf.data.Dataset.from_tensor_slices((x, x)).batch(40)),
+        lambda: dk.fit(small(), (x,), epochs=1, verbose=0, batch_size=40),
+    ):
+        with pytest.raises(ValueError, match="Bernoulli likelihood is of the values 0 and 1") as error:
+            use()
+        assert f"vae.decoder: a Bernoulli likelihood is of the values 0 and 1, received values {received}\n" in str(
+            error.value
+        )
+        assert '  try likelihood="gaussian"' in str(error.value)
+    with pytest.raises(ValueError, match="Bernoulli likelihood"):
+        model.evaluate(dataset, verbose=0)
+
+
+def test_grey_values_that_nothing_looked_at_have_no_probability():
+    model = compiled(small())
+    assert model.test_on_batch(grey(), return_dict=True)["loss"] == np.inf
+
+
+def test_grey_values_are_welcome_to_a_gaussian():
+    model = compiled(small(likelihood="gaussian"))
+    assert np.isfinite(model.fit(grey(), epochs=1, verbose=0).history["loss"][0])
+
+
+def test_data_without_noise_does_not_make_the_density_infinite():
+    model = compiled(small(likelihood="gaussian"))
+    model.decoder.get_layer("data.log_variance").set_weights([np.zeros((7, 5)), np.full(5, -500.0)])
+    model.decoder.get_layer("data.mean").set_weights([np.zeros((7, 5)), np.zeros(5)])
+    x = np.zeros((4, 5), "float32")
+    assert evaluated(model, x)["reconstruction"] == pytest.approx(2.5 * (np.log(2 * np.pi) + np.log(1e-6)), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"latent": 0}, "VAE: latent must be a positive integer, received 0"),
+        ({"likelihood": "bernouli"}, "received 'bernouli'; did you mean 'bernoulli'?"),
+        ({"beta": -1.0}, "VAE: beta must be a number of at least 0, received -1.0"),
+        ({"importance_samples": 0}, "VAE: importance_samples must be a positive integer, received 0"),
+        (
+            {"beta": 2.0, "importance_samples": 5},
+            "the bound of several draws does not have\n  try importance_samples=1",
+        ),
+    ],
+)
+def test_arguments_that_make_no_sense(arguments, text):
+    with pytest.raises(dk.DefinitionError) as error:
+        small(**arguments)
+    assert text in str(error.value)
+
+
+def test_an_unknown_size_is_refused_where_it_matters():
+    net = dk.VAE([dk.ConvBlock(2), layers.GlobalAveragePooling2D()], latent=2, decoder=dk.MLP([3]))
+    with pytest.raises(dk.DefinitionError, match=r"^decoder.data: .* an unknown size: \(None, None, 1\)") as error:
+        net.build((None, None, 1))
+    assert "try an input_shape without None" in str(error.value)
+
+
+def test_an_error_in_a_part_says_which_part():
+    net = dk.VAE([dk.MLP([4]), dk.ConvBlock(3)], latent=2, decoder=dk.MLP([3]))
+    with pytest.raises(dk.DefinitionError, match=r"^encoder\.conv_block"):
+        net.build((5,))
+    with pytest.raises(dk.DefinitionError, match=r"VAE\.build needs an input_shape"):
+        small().build()
+
+
+def test_the_input_may_be_fixed_by_the_encoder():
+    net = dk.VAE([dk.Input((5,)), dk.MLP([4])], latent=2, decoder=dk.MLP([3]))
+    assert net.build().input_shape == (None, 5)
+
+
+def test_parts_without_the_outputs_of_one_are_refused():
+    plain = keras.Sequential([keras.Input((5,)), layers.Dense(2)])
+    decoder = small().build((5,)).decoder
+    with pytest.raises(ValueError, match="the encoder must have the outputs mean, log_variance, received one without"):
+        VariationalAutoencoder(plain, decoder)

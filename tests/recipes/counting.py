@@ -1,0 +1,28 @@
+"""Weights and multiply-adds of a definition, counted without making a weight."""
+
+import math
+
+import keras
+
+
+def symbolic(definition, input_shape=None):
+    """Build a model whose weights have shapes only."""
+    with keras.StatelessScope(initialize_variables=False):
+        return definition.build(input_shape)
+
+
+def counts(definition, input_shape=None):
+    """Return how many weights are trained, and how many there are."""
+    model = symbolic(definition, input_shape)
+    return tuple(sum(math.prod(w.shape) for w in weights) for weights in (model.trainable_weights, model.weights))
+
+
+def multiply_adds(definition, input_shape=None):
+    """Return the multiplications of the convolutions and dense layers for one example."""
+    total = 0
+    for layer in symbolic(definition, input_shape).layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            total += math.prod(layer.output.shape[1:3]) * math.prod(layer.kernel.shape)
+        elif isinstance(layer, keras.layers.Dense):
+            total += math.prod(layer.kernel.shape)
+    return total

@@ -1,0 +1,97 @@
+"""Denoising autoencoders: the paper's counts, the split, the measures, and a smoke run of each task."""
+
+import numpy as np
+import pytest
+
+import deepkit as dk
+from recipes.generative import denoising
+
+
+def offline(monkeypatch, tmp_path):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "nothing"))
+    monkeypatch.setattr("deepkit.data.download.answering", lambda *a, **k: False)
+
+
+def test_sdae_3_has_the_weights_of_the_paper():
+    assert denoising.RECIPE.build(denoising.Config()).count_params() == 2_797_010
+
+
+def test_the_autoencoder_of_the_filters_has_the_weights_of_the_notes():
+    assert denoising.RECIPE.build(denoising.Config(task="filters")).count_params() == 785_284
+
+
+def test_the_loss_of_the_filters_is_that_of_the_notes():
+    config = denoising.Config(task="filters", units=7, penalty=0.3)
+    model = denoising.autoencoder(config, noise=0).build((28, 28, 1))
+    model.compile(loss="mse")
+    x = np.random.default_rng(0).random((5, 28, 28, 1)).astype("float32")
+    kernels = [weight for weight in model.get_weights() if weight.ndim == 2]
+    squared = np.sum((np.asarray(model(x)) - x) ** 2, axis=(1, 2, 3)).mean()
+    expected = squared + 0.3 * sum(np.sum(kernel**2) for kernel in kernels)
+    assert len(kernels) == 2
+    assert 28 * 28 * model.evaluate(x, x, verbose=0) == pytest.approx(expected, rel=1e-5)
+
+
+def test_settings_follow_the_task_unless_given():
+    assert (denoising.Config().units, denoising.Config(task="filters").units) == (1000, 500)
+    assert denoising.Config(task="filters", epochs=3).epochs == 3
+    with pytest.raises(ValueError, match="epochs must be a whole number of at least 1, received -3"):
+        denoising.Config(epochs=-3)
+
+
+def test_structure_tells_strokes_from_random_weights():
+    random = np.random.default_rng(0).normal(size=(50, 28, 28))
+    rows, columns = np.mgrid[:28, :28]
+    stroke = np.exp(-((rows - columns) ** 2) / 8)[None]
+    assert abs(denoising.structure(random)) < 0.05
+    assert denoising.structure(stroke) > 0.8
+    assert denoising.structure(3 * stroke + 1) == pytest.approx(denoising.structure(stroke))
+
+
+def test_correlation_is_numpys():
+    a, b = np.random.default_rng(0).normal(size=(2, 3, 40))
+    expected = [np.corrcoef(one, other)[0, 1] for one, other in zip(a, b, strict=True)]
+    np.testing.assert_allclose(denoising.correlation(a, b), expected)
+
+
+def test_the_split_of_the_stand_in_shares_no_image(tmp_path, monkeypatch, capsys):
+    offline(monkeypatch, tmp_path)
+    data = denoising.load_data(denoising.Config(data_dir=tmp_path))
+    assert [part.examples for part in (data.train, data.validation, data.test)] == [1_250, 250, 297]
+    whole = dk.data.load("digits", image_size=28, validation=0, say=False)
+    parts = [part.arrays()[0] for part in (data.train, data.validation, data.test)]
+    together = np.concatenate([whole.train.arrays()[0], whole.test.arrays()[0]])
+    np.testing.assert_array_equal(np.concatenate(parts), together)
+
+
+@pytest.mark.parametrize("task", ["sdae", "filters"])
+def test_a_smoke_run_on_the_bundled_digits(task, tmp_path, monkeypatch, capsys):
+    offline(monkeypatch, tmp_path)
+    config = denoising.Config.smoke(task=task, data_dir=tmp_path / "nothing", run_dir=tmp_path / "run")
+    report = dk.recipe.run(denoising.RECIPE, config)
+    assert not report.comparable
+    parts = {path.name for path in (tmp_path / "run" / "seed0").iterdir()}
+    assert parts == (
+        {"pretraining", "sdae", "random_start"} if task == "sdae" else {f"noise{n}" for n in (0, 10, 30, 50)}
+    )
+    printed = capsys.readouterr().out.lower()
+    assert "not comparable" in printed
+    assert "smoke run" in printed
+    monkeypatch.setattr("deepkit.execution.fit.train", None)  # all is there: nothing is trained again
+    again = dk.recipe.run(denoising.RECIPE, config)
+    assert again.measured == report.measured
+
+
+@pytest.mark.slow
+def test_mnist_basic_has_the_sizes_of_the_paper(tfds_dir):
+    data = denoising.load_data(denoising.Config(data_dir=tfds_dir))
+    assert [part.examples for part in (data.train, data.validation, data.test)] == [10_000, 2_000, 50_000]
+    images = np.concatenate([part.arrays()[0] for part in (data.train, data.validation, data.test)])
+    assert len({image.tobytes() for image in images}) == 62_000
+
+
+@pytest.mark.slow
+def test_a_short_pretraining_is_better_than_a_random_start(tfds_dir, tmp_path):
+    config = denoising.Config(pretraining=3, epochs=5, units=300, data_dir=tfds_dir, run_dir=tmp_path)
+    measured = denoising.train(config).measured
+    assert measured["test error"] < measured["test error from a random start"]

@@ -1,0 +1,93 @@
+"""GoogLeNet: the counts of table 1, with the heads it is trained with and without."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import deepkit as dk
+from recipes.vision import googlenet
+from tests.recipes.counting import counts, multiply_adds, symbolic
+
+IMAGE = (224, 224, 3)
+
+
+def test_counts():
+    # Caffe's bvlc_googlenet
+    assert counts(googlenet.googlenet(), IMAGE) == (6_998_552, 6_998_552)
+    assert multiply_adds(googlenet.googlenet(), IMAGE) == 1_582_671_872
+    assert counts(googlenet.googlenet_with_heads()) == (13_378_280, 13_378_280)
+    assert counts(googlenet.googlenet_bn(), IMAGE) == (7_005_832, 7_020_392)
+
+
+def test_the_sizes_are_those_of_table_1():
+    model = symbolic(googlenet.googlenet(), IMAGE)
+    shapes = {name: model.get_layer(f"{name}.concat").output.shape[1:] for name in
+              ("inception3a", "inception3b", "inception4a", "inception4d", "inception4e", "inception5b")}  # fmt: skip
+    assert shapes == {
+        "inception3a": (28, 28, 256),
+        "inception3b": (28, 28, 480),
+        "inception4a": (14, 14, 512),
+        "inception4d": (14, 14, 528),
+        "inception4e": (14, 14, 832),
+        "inception5b": (7, 7, 1024),
+    }
+
+
+def test_22_layers_deep_and_windows_of_five():
+    model = symbolic(googlenet.googlenet(), IMAGE)
+    convs = {layer.name: layer.kernel_size[0] for layer in model.layers if isinstance(layer, layers.Conv2D)}
+    assert len(convs) == 3 + 9 * 6
+    assert convs["inception3a.5x5.conv_block2.conv"] == 5
+    assert 3 + 2 * len(googlenet.MODULES) + 1 == 22
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A narrow network with heads after one step on two images, the images, and its definition without heads."""
+    keras.utils.set_random_seed(0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(googlenet, "MODULES", dict.fromkeys(("3b", "4a", "4d", "4e"), (2, 2, 2, 2, 2, 2)))
+        model = googlenet.googlenet_with_heads(classes=3, input_shape=(80, 80, 3)).build()
+        without = googlenet.googlenet(classes=3)
+    loss = {name: keras.losses.SparseCategoricalCrossentropy(from_logits=True) for name in googlenet.LOSS_WEIGHTS}
+    model.compile(keras.optimizers.SGD(0.01), loss, loss_weights=googlenet.LOSS_WEIGHTS)
+    x = np.random.default_rng(0).normal(size=(2, 80, 80, 3)).astype("float32")
+    run = dk.fit(model, (x, googlenet.labels(np.array([0, 1]))), epochs=1, batch_size=2, verbose=0)
+    return run, x, without
+
+
+def test_the_losses_of_the_heads_count_three_tenths(trained):
+    last = {name: values[-1] for name, values in trained[0].history.items()}
+    parts = [last[f"{name}_loss"] * weight for name, weight in googlenet.LOSS_WEIGHTS.items()]
+    assert googlenet.LOSS_WEIGHTS == {"classifier": 1.0, "auxiliary1": 0.3, "auxiliary2": 0.3}
+    assert last["loss"] == pytest.approx(sum(parts), rel=1e-4)
+
+
+def test_without_its_heads_a_trained_net_is_the_one_that_is_used(trained, tmp_path):
+    run, x, without = trained
+    model = googlenet.without_heads(run.model)
+    again = without.build((80, 80, 3))
+    assert (model.name, [w.path for w in model.weights]) == ("googlenet", [w.path for w in again.weights])
+    np.testing.assert_array_equal(model(x), run.model(x)["classifier"])
+    again.set_weights(model.get_weights())
+    np.testing.assert_array_equal(model(x), again(x))
+    model.save(tmp_path / "used.keras")
+    np.testing.assert_array_equal(keras.models.load_model(tmp_path / "used.keras")(x), model(x))
+
+
+def test_a_net_without_heads_has_none_to_take_off():
+    with pytest.raises(ValueError, match=r"expected the outputs classifier, auxiliary1, auxiliary2\n  try a model"):
+        googlenet.without_heads(symbolic(googlenet.googlenet(classes=2), (32, 32, 3)))
+
+
+def test_definitions_print_as_the_code_that_makes_them_and_fit_a_file(tmp_path):
+    for net in (googlenet.googlenet(), googlenet.googlenet_bn(classes=10), googlenet.googlenet_with_heads()):
+        assert eval(repr(net), {"dk": dk, "layers": layers}) == net
+        dk.dump(net, tmp_path / "net.yaml")
+        assert dk.load(tmp_path / "net.yaml") == net
+
+
+def test_an_image_too_small_for_the_heads():
+    with pytest.raises(dk.DefinitionError, match=r"^auxiliary1\.\S+: .* needs at least 5x5, received 4x4x512"):
+        symbolic(googlenet.googlenet_with_heads(input_shape=(64, 64, 3)))

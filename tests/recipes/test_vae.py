@@ -1,0 +1,64 @@
+"""The variational autoencoder's recipe: its weights, its pictures, and one short training."""
+
+import numpy as np
+import pytest
+
+import deepkit as dk
+from recipes.generative import vae
+
+
+def test_the_network_is_that_of_the_paper():
+    model = vae.RECIPE.build(vae.Config())
+    assert model.count_params() == 815_824
+    assert (model.encoder.count_params(), model.decoder.count_params()) == (412_540, 403_284)
+
+
+def test_the_definition_prints_as_the_code_that_makes_it():
+    net = vae.vae(vae.Config(importance_samples=5))
+    assert eval(repr(net), {"dk": dk}) == net
+
+
+def test_grey_images_become_black_and_white_and_binary_ones_stay():
+    grey = np.array([[0.0, 127.0, 128.0, 255.0]], "float32")
+    assert vae.black_and_white(grey).numpy().tolist() == [[0, 0, 1, 1]]
+    binary = np.array([[0.0, 1.0, 1.0, 0.0]], "float32")
+    np.testing.assert_array_equal(vae.black_and_white(binary), binary)
+
+
+def test_a_sheet_has_the_images_in_rows():
+    images = np.zeros((6, 28, 28), "float32")
+    images[4] = 1  # second row, second of three
+    shown = vae.sheet(images, columns=3).axes[0].images[0].get_array()
+    assert shown.shape == (56, 84)
+    assert shown[28:, 28:56].min() == 1
+    assert shown.sum() == 28 * 28
+
+
+def test_the_plane_goes_up_and_to_the_right():
+    class Decoder:
+        def decode(self, codes):
+            return codes
+
+    codes = vae.plane(Decoder(), side=3)
+    assert codes.shape == (9, 2)
+    assert codes[0, 0] < 0 < codes[0, 1]
+    assert codes[4].tolist() == [0, 0]
+    np.testing.assert_allclose(codes[-1], -codes[0], rtol=1e-6)
+
+
+def test_a_smoke_run_on_the_bundled_digits(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("deepkit.data.download.answering", lambda *a, **k: False)
+    config = vae.Config.smoke(data_dir=tmp_path / "nothing")
+    report = dk.recipe.run(vae.RECIPE, config)
+    assert not report.comparable
+    printed = capsys.readouterr().out.lower()
+    assert "not comparable" in printed
+    assert "test nll" in printed
+
+
+@pytest.mark.slow
+def test_three_passes_over_binarised_mnist_come_near(tfds_dir, tmp_path):
+    config = vae.Config(epochs=3, likelihood_samples=20, data_dir=tfds_dir, run_dir=tmp_path / "run")
+    outcome = vae.train(config.repeats()[0])
+    assert outcome.comparable
+    assert outcome.measured["test NLL"] < outcome.measured["test bound"] < 125
