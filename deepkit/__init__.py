@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from deepkit.blocks.recurrent import BiLSTM, Recurrent
     from deepkit.blocks.repeat import Repeat
     from deepkit.blocks.residual import Bottleneck, Residual
+    from deepkit.blocks.seq2seq import Seq2Seq
     from deepkit.blocks.text import Text
     from deepkit.blocks.vae import VAE
     from deepkit.execution.export import export
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from deepkit.execution.pretrain import pretrain
     from deepkit.execution.schedules import OneCycle, StepDecay, WarmUp
     from deepkit.functional import Functional
-    from deepkit.blocks.seq2seq import Seq2Seq
     from deepkit.layers.noise import MaskingNoise, SaltAndPepperNoise
     from deepkit.parzen import ParzenWindow
     from deepkit.pattern import Pattern, from_pattern
