@@ -96,20 +96,13 @@ class Text(Block):
             "ids",
             TokenIds,
             max_tokens=self.max_tokens,
-            standardize=_standardization(self.standardize),
+            standardize=self.standardize,
             split=self.split,
             output_sequence_length=self.length,
             truncating=self.truncating,
             vocabulary=vocabulary,
             **self.text.fresh(),  # type: ignore[attr-defined]
         )
-
-
-def _standardization(name: str | None) -> Any:
-    """Return what the layer takes: a name of Keras's, or a function of deepkit's."""
-    from deepkit.layers import lower_and_split_punctuation
-
-    return lower_and_split_punctuation if name == "lower_and_split_punctuation" else name
 
 
 def _words(value: Any, max_tokens: int) -> tuple[str, ...] | None:

@@ -12,7 +12,6 @@ from deepkit.layers.local_response import LocalResponseNormalization
 from deepkit.layers.masked_pooling import MaskedPooling1D
 from deepkit.layers.maxout import ChannelMax, Maxout
 from deepkit.layers.noise import MaskingNoise, SaltAndPepperNoise
-from deepkit.layers.punctuation import lower_and_split_punctuation
 from deepkit.layers.rbf import RBF
 from deepkit.layers.squash import scaled_tanh
 from deepkit.layers.stochastic_depth import StochasticDepth
@@ -40,6 +39,5 @@ __all__ = [
     "TiedDense",
     "TokenIds",
     "UnrolledBidirectional",
-    "lower_and_split_punctuation",
     "scaled_tanh",
 ]

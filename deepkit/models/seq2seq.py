@@ -13,8 +13,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from deepkit.layers.punctuation import lower_and_split_punctuation
-from deepkit.layers.token_ids import TokenIds
+from deepkit.layers.token_ids import SPLIT_PUNCTUATION, TokenIds
 from deepkit.models.beam import END, beam_search
 
 _UNKNOWN = 1  # the id of every word that is not in the vocabulary
@@ -358,12 +357,10 @@ class SequenceToSequence(keras.Model):
         return words
 
     def _joined(self, tokens: list[str]) -> str:
-        if self.target_text.get_config()["split"] == "character":
-            return "".join(tokens)
-        text = " ".join(tokens)
-        if self.target_text.get_config()["standardize"] is lower_and_split_punctuation:
-            return re.sub(r" ([.,;:!?%)])", r"\1", text)  # it will be split from its word again
-        return text
+        config = self.target_text.get_config()
+        text = ("" if config["split"] == "character" else " ").join(tokens)
+        # a mark goes to the word before it, and is split from it again when the text is read
+        return re.sub(r" ([.,;:!?%)])", r"\1", text) if config["standardize"] == SPLIT_PUNCTUATION else text
 
 
 def _ids(layer: Any, texts: Any) -> Any:

@@ -160,7 +160,7 @@ CASES = (
     ),
     Case(
         "text_punctuation",
-        "lower_and_split_punctuation",
+        "Text TokenIds",
         lambda: dk.Sequential(
             [
                 dk.Text(7, vocabulary=("the", "dog", "runs", "."), standardize="lower_and_split_punctuation"),
