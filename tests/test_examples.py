@@ -34,7 +34,7 @@ def test_docstrings(name, tmp_path, monkeypatch):
     assert failures == 0
 
 
-SUBPACKAGES = ("data", "execution", "layers", "recipe", "visualize")
+SUBPACKAGES = ("data", "execution", "layers", "models", "recipe", "visualize")
 
 
 def test_every_public_block_and_layer_has_an_example():
