@@ -56,8 +56,8 @@ CLAIMS = (
 )
 DEVIATIONS = (
     "German to English captions of Multi30k, 29,000 pairs, in place of English to French news (section 4.1).",
-    "The attention stands behind the decoder, as in Luong et al. 2015, so that all steps of a training pair are computed "
-    "at once; in the paper the state before a step asks, and the context enters that step (section 3.1).",
+    "The attention stands behind the decoder, as in Luong et al. 2015, so that all steps of a training pair are "
+    "computed at once; in the paper the state before a step asks, and the context enters that step (section 3.1).",
     "192 units and 128 embedding features, in place of 1,000 and 620 with a maxout layer behind (appendix A.2.3).",
     "Adam along one rise and fall of its rate, with dropout and the best epoch by validation loss kept, in place of "
     "Adadelta (section 4.2 and appendix B).",
@@ -106,7 +106,9 @@ def load_pairs(config: Config) -> dict[str, Pairs]:
     if config.folder is None:
         counts = {"train": 4_000, "validation": 200, "test": 200}
         return {part: numbers(count, seed=seed) for seed, (part, count) in enumerate(counts.items())}
-    return {part: (lines(config.folder, f"{file}.de"), lines(config.folder, f"{file}.en")) for part, file in PARTS.items()}
+    return {
+        part: (lines(config.folder, f"{file}.de"), lines(config.folder, f"{file}.en")) for part, file in PARTS.items()
+    }
 
 
 def lines(folder: Path, name: str) -> list[str]:
@@ -119,21 +121,26 @@ def lines(folder: Path, name: str) -> list[str]:
 
 
 ONES = {
-    "de": "null ein zwei drei vier fünf sechs sieben acht neun".split(),
-    "en": "zero one two three four five six seven eight nine".split(),
+    "de": ["null", "ein", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun"],
+    "en": ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"],
 }
 TENS = {
-    "de": "zehn zwanzig dreißig vierzig fünfzig sechzig siebzig achtzig neunzig".split(),
-    "en": "ten twenty thirty forty fifty sixty seventy eighty ninety".split(),
+    "de": ["zehn", "zwanzig", "dreißig", "vierzig", "fünfzig", "sechzig", "siebzig", "achtzig", "neunzig"],
+    "en": ["ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"],
 }
 
 
 def numbers(count: int, seed: int) -> Pairs:
     """Return numbers as Germans and Englishmen say them, syllable by syllable: "zwei und vierzig", "forty two"."""
     rng = np.random.default_rng(seed)
-    drawn = [rng.integers((1, 1, 1), 10, (rng.integers(2, 5), 3)) for _ in range(count)]
-    german = [", ".join(f"{ONES['de'][h]} hundert {ONES['de'][o]} und {TENS['de'][t - 1]}" for h, t, o in row) for row in drawn]
-    english = [", ".join(f"{ONES['en'][h]} hundred {TENS['en'][t - 1]} {ONES['en'][o]}" for h, t, o in row) for row in drawn]
+    drawn = [rng.integers((1, 2, 1), 10, (rng.integers(2, 5), 3)) for _ in range(count)]
+    german = [
+        ", ".join(f"{ONES['de'][h]} hundert {ONES['de'][o]} und {TENS['de'][t - 1]}" for h, t, o in row)
+        for row in drawn
+    ]
+    english = [
+        ", ".join(f"{ONES['en'][h]} hundred {TENS['en'][t - 1]} {ONES['en'][o]}" for h, t, o in row) for row in drawn
+    ]
     return german, english
 
 
@@ -158,7 +165,8 @@ def load_data(config: Config, say: bool = True) -> dk.data.Data:
 
 def translator(config: Config, attention: str | None) -> dk.Seq2Seq:
     """Return the network, with a score or without attention."""
-    text = {side: dk.Text(size, standardize="lower_and_split_punctuation") for side, size in VOCABULARY.items()}
+    sizes = VOCABULARY if config.folder else dict.fromkeys(VOCABULARY, 40)  # numbers need few words
+    text = {side: dk.Text(size, standardize="lower_and_split_punctuation") for side, size in sizes.items()}
     return dk.Seq2Seq(
         text["de"],
         target=text["en"],
@@ -196,6 +204,7 @@ def train(config: Config) -> Outcome:
     runs = {name: learn(config, score, data) for name, score in (("with", config.attention), ("without", None))}
     written = {name: run.model.translate(test[0], beam=config.beam) for name, run in runs.items()}
     scores, p_value, signature = compare(written, test[1])
+    show(test, written)
     perplexity = {name: min(run.history["val_perplexity"]) for name, run in runs.items()}
     model = runs["with"].model
     measured = {
@@ -212,7 +221,7 @@ def train(config: Config) -> Outcome:
         data=data.summary(),
         comparable=data.stand_in_for is None,
         model=model,
-        notes=(f"BLEU by sacreBLEU: {signature}", *examples(test, written)),
+        notes=(f"BLEU by sacreBLEU: {signature}",),
         seconds=sum(run.seconds for run in runs.values()),
     )
 
@@ -229,23 +238,22 @@ def compare(written: Mapping[str, Sequence[str]], right: Sequence[str]) -> tuple
     return scores, float(found["BLEU"][1].p_value), str(signatures["BLEU"])
 
 
-def examples(test: Pairs, written: Mapping[str, Sequence[str]], count: int = 3) -> tuple[str, ...]:
-    """Return the first test sentences as they were translated."""
+def show(test: Pairs, written: Mapping[str, Sequence[str]], count: int = 3) -> None:
+    """Print the first test sentences and how they were translated."""
     rows = zip(*test, written["with"], written["without"], strict=True)
-    return tuple(
-        f"{source} | {right} | with attention: {one} | without: {other}"
-        for source, right, one, other in list(rows)[:count]
-    )
+    for texts in list(rows)[:count]:
+        for what, text in zip(("source", "right", "with attention", "without"), texts, strict=True):
+            print(f"{what:>14}: {text}")
 
 
 def draw(config: Config, outcomes: Sequence[Outcome]) -> Mapping[str, Figure]:
-    """Draw where the first network looks while it translates the first test sentences of a dozen words."""
+    """Draw where the first network looks: a row a word that it writes, a column a word that it reads."""
     sources = [text for text in load_pairs(config)["test"][0] if 8 <= len(text.split()) <= 14][:3]
     model: Any = outcomes[0].model
     _, maps = model.translate(sources, beam=config.beam, return_attention=True)
     return {
-        f"Where it looks in: {source}": dk.visualize.attention(one.weights, source=one.source, target=one.target)
-        for source, one in zip(sources, maps, strict=True)
+        f"Where it looks, test sentence {i}": dk.visualize.attention(one.weights, source=one.source, target=one.target)
+        for i, one in enumerate(maps, start=1)
     }
 
 
