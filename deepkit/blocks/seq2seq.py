@@ -31,6 +31,9 @@ class Seq2Seq(Block):
     at once. In Bahdanau, Cho & Bengio 2015 the state before a step asks and the context enters that step; its additive
     score is `"additive"` here. Without attention it is the model of Sutskever, Vinyals & Le 2014.
 
+    Embeddings begin with numbers of variance 1: with Keras's, twenty times as small, the first hundreds of steps teach
+    the decoder little more than how frequent words are.
+
     `build` makes a `SequenceToSequence`, a `keras.Model` with its own loss. The definition cannot be a part of another.
 
     Args:
@@ -56,7 +59,7 @@ class Seq2Seq(Block):
     Examples:
         >>> import deepkit as dk
         >>> net = dk.Seq2Seq(
-        ...     dk.Text(1_000), dk.Text(1_000), embedding=64,
+        ...     source=dk.Text(1_000), target=dk.Text(1_000), embedding=64,
         ...     encoder=dk.BiLSTM(64), decoder=dk.Recurrent("lstm", 128), attention="additive",
         ... )
         >>> pairs = ["ein hund rennt", "ein hund schläft"], ["a dog runs", "a dog sleeps"]
@@ -179,7 +182,9 @@ class Seq2Seq(Block):
         return layer
 
     def _embedded(self, ids: Any, text: Text, *, mask_zero: bool) -> Any:
-        x = layers.Embedding(text.max_tokens, self.embedding, mask_zero=mask_zero, name="embedding")(ids)
+        start = keras.initializers.RandomNormal(stddev=1.0)
+        embedding = layers.Embedding(text.max_tokens, self.embedding, start, mask_zero=mask_zero, name="embedding")
+        x = embedding(ids)
         return layers.Dropout(self.dropout, name="dropout")(x) if self.dropout else x
 
 

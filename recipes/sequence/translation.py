@@ -89,11 +89,11 @@ class Config(Settings):
     """How places are scored: as by Bahdanau et al., or as Luong et al. call general."""
     folder: Path | None = None
     """Folder with train.de, train.en, val.* and test_2016_flickr.*, each as it is or as .gz."""
-    epochs: int = 10
+    epochs: int = 8
     """Passes over the training pairs, at most; three without a better validation loss end the training."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     """Highest step size of Adam."""
-    batch_size: int = 128
+    batch_size: int = 64
     """Pairs in a step."""
     beam: int = 4
     """Unfinished translations that are followed."""

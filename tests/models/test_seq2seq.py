@@ -1,5 +1,6 @@
 """Sequence to sequence: the loss by hand, beam search by enumeration, and the loop step by step."""
 
+import functools
 import itertools
 import subprocess
 import sys
@@ -26,8 +27,14 @@ def definition(attention="additive", **given):
     return dk.Seq2Seq(TEXT, attention=attention, **given)
 
 
+@functools.cache
+def known(attention="additive"):
+    """Return a model that no test changes."""
+    return built(attention, **VARIANTS[attention])
+
+
 def built(attention="additive", **given):
-    """Return a model whose guesses differ: the weights it begins with give all words the same probability."""
+    """Return a model whose guesses differ: the weights it begins with give all words nearly the same probability."""
     model = definition(attention, **given).build()
     rng = np.random.default_rng(3)
     model.set_weights([rng.normal(0, 0.7, weight.shape) for weight in model.get_weights()])
@@ -66,7 +73,7 @@ def log_p_by_loop(model, source, target):
 @one_place
 @each_variant
 def test_teacher_forcing_in_one_piece_equals_the_decoder_step_by_step(attention):
-    model = built(attention, **VARIANTS[attention])
+    model = known(attention)
     targets = ["b a", "", "d d c b a", "c"]
     ids = [[2 + WORDS.index(word) for word in text.split()] for text in targets]
     by_loop = [log_p_by_loop(model, *pair) for pair in zip(SOURCES, ids, strict=True)]
@@ -102,7 +109,7 @@ def test_weights_of_examples_and_metrics_of_ones_own_are_token_by_token():
 
 @each_variant
 def test_padding_changes_nothing(attention):
-    model = built(attention, **VARIANTS[attention])
+    model = known(attention)
     together = model.translate(SOURCES, beam=3, max_length=6)
     assert together == [model.translate([source], beam=3, max_length=6)[0] for source in SOURCES]
 
@@ -115,7 +122,7 @@ def everything(most):
 
 @pytest.mark.parametrize("penalty", [0.0, 1.0])
 def test_a_wide_beam_finds_what_enumeration_finds(penalty):
-    model = built()
+    model = known()
     source = "d c a b"
     texts = [" ".join(WORDS[i - 2] for i in ids) for ids in everything(3)]
     lengths = np.array([len(text.split()) for text in texts])
@@ -125,7 +132,7 @@ def test_a_wide_beam_finds_what_enumeration_finds(penalty):
 
 @one_place
 def test_one_beam_takes_the_most_probable_word_each_time():
-    model = built()
+    model = known()
     for source, found in zip(SOURCES, model.translate(SOURCES, beam=1, max_length=5), strict=True):
         written = []
         while len(written) < 5:
@@ -165,7 +172,7 @@ def test_beam_search_follows_a_table_of_probabilities_past_a_poor_first_word():
 
 
 def test_the_maps_are_the_weights_of_the_decoder():
-    model = built("multiplicative", **VARIANTS["multiplicative"])
+    model = known("multiplicative")
     translations, maps = model.translate(SOURCES, max_length=5, return_attention=True)
     for source, translation, one in zip(SOURCES, translations, maps, strict=True):
         assert (one.source, one.target) == (source.split(), [*translation.split(), ""])
@@ -187,7 +194,7 @@ def test_a_reversed_source_is_read_from_its_end():
 
 def test_it_learns_to_copy_and_a_new_process_translates_from_the_file(tmp_path):
     rng = np.random.default_rng(0)
-    texts = np.array([" ".join(rng.choice(WORDS, rng.integers(1, 4))) for _ in range(400)])
+    texts = np.array([" ".join(rng.choice(WORDS, rng.integers(1, 4))) for _ in range(300)])
     net = dk.Seq2Seq(dk.Text(6), embedding=8, encoder=dk.BiLSTM(8), decoder=dk.Recurrent("lstm", 16))
     run = dk.fit(net, (texts, texts), epochs=6, batch_size=32, optimizer=keras.optimizers.Adam(0.02), verbose=0)
     found = run.model.translate(SOURCES, beam=2, max_length=6)
@@ -215,7 +222,7 @@ def test_going_on_after_a_stop_gives_the_same_bits(tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("policy", ["mixed_float16"])
 def test_sixteen_bits_train_and_translate(policy):
     keras.config.set_dtype_policy(policy)
     model = built()
@@ -235,7 +242,7 @@ def test_every_weight_learns():
 
 
 def test_no_text_and_an_empty_text_have_defined_translations():
-    model = built()
+    model = known()
     assert model.translate([]) == []
     assert model.translate(["", "  ", "a b"], max_length=3)[:2] == ["", ""]
     assert model.log_likelihood([], []).shape == (0,)
@@ -316,16 +323,14 @@ CALLS = [
     (lambda model: model.translate(["a"], length_penalty=-1), ValueError, "length_penalty must be a number from 0"),
     (lambda model: model.log_likelihood(["a"], []), ValueError, "expected a target for each source, received 1 and 0"),
     (lambda model: model(tf.constant(["a"])), ValueError, "called on one text; expected a pair"),
-    (lambda model: model.fit(np.array(["a"]), verbose=0), ValueError, "expected pairs of texts, received sources only"),
+    (lambda model: model.train_step((tf.constant(["a"]),)), ValueError, "received sources only"),
 ]
 
 
 @pytest.mark.parametrize(("call", "kind", "text"), CALLS)
 def test_calls_that_make_no_sense_are_refused(call, kind, text):
-    model = built()
-    model.compile("sgd")
     with pytest.raises(kind, match=text):
-        call(model)
+        call(known())
 
 
 def test_there_is_no_attention_to_draw_and_no_vocabulary_to_write_with():
