@@ -221,7 +221,6 @@ def test_a_config_of_a_recipe_stays_frozen():
 
 def test_a_folder_of_the_users_is_told_apart_and_never_named(tmp_path):
     from dataclasses import dataclass
-    from pathlib import Path
 
     from deepkit.recipe import Settings
     from deepkit.report import command, key, plain
