@@ -69,7 +69,7 @@ class Seq2Seq(Block):
     """
 
     source: Text
-    target: Any = field(default=None, kw_only=True)  # not the property, which is of labels
+    target: Text | None = field(default=None, kw_only=True)
     embedding: int = field(default=256, kw_only=True)
     encoder: Any = field(kw_only=True)
     decoder: Recurrent = field(kw_only=True)

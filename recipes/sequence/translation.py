@@ -231,8 +231,9 @@ def compare(written: Mapping[str, Sequence[str]], right: Sequence[str]) -> tuple
     from sacrebleu.metrics import BLEU
     from sacrebleu.significance import PairedTest
 
-    systems = [(name, list(written[name])) for name in ("without", "with")]  # the first is the baseline
+    systems: Any = [(name, list(written[name])) for name in ("without", "with")]  # the first is the baseline
     metric = BLEU(lowercase=True, references=[list(right)])
+    found: Any
     signatures, found = PairedTest(systems, {"BLEU": metric}, None, test_type="bs", n_samples=1000)()
     scores = {name: result.score for name, result in zip(found["System"], found["BLEU"], strict=True)}
     return scores, float(found["BLEU"][1].p_value), str(signatures["BLEU"])

@@ -305,7 +305,7 @@ def test_a_resumed_training_is_the_same_to_the_last_bit(tmp_path):
 
 def test_fit_drops_the_labels_and_trains(tmp_path):
     run = dk.fit(toy(), (X, np.arange(32)), epochs=2, verbose=0, plan=dk.plan(seed=1, devices="cpu"))
-    assert toy().target == "none"
+    assert toy().learns == "none"
     assert len(run.history["loss"]) == 2
 
 
