@@ -89,7 +89,7 @@ def test_a_smoke_run_on_spoken_numbers(capsys, tmp_path):
 
 @pytest.mark.slow
 def test_spoken_numbers_are_learnt_with_attention():
-    config = translation.Config(epochs=15, batch_size=64)
+    config = translation.Config(epochs=6)
     run = translation.learn(config, "additive", translation.load_data(config))
     german, english = translation.load_pairs(config)["test"]
     assert np.mean([a == b for a, b in zip(run.model.translate(german), english, strict=True)]) > 0.9
