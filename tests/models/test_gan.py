@@ -168,7 +168,7 @@ def test_validation_and_samples_leave_the_training_as_it_is():
     assert all(same(trained(False), trained(True)))
 
 
-def test_compiled_by_xla_with_turns_and_several_steps_an_execution():
+def test_compiled_by_xla_with_turns_and_several_steps_an_execution(xla):
     model = compiled(toy(norm="batch", discriminator_steps=2), run_eagerly=False, jit_compile=True)
     model.steps_per_execution = 2
     logs = model.fit(X, batch_size=8, verbose=0).history
