@@ -131,6 +131,7 @@ def test_a_wide_beam_finds_what_enumeration_finds(penalty):
 
 
 @one_place
+@pytest.mark.slow
 def test_one_beam_takes_the_most_probable_word_each_time():
     model = known()
     for source, found in zip(SOURCES, model.translate(SOURCES, beam=1, max_length=5), strict=True):
@@ -182,6 +183,7 @@ def test_the_maps_are_the_weights_of_the_decoder():
     np.testing.assert_allclose(alone.weights, maps[1].weights, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_reversed_source_is_read_from_its_end():
     plain, turned = built(), built(reverse_source=True)
     backwards = [" ".join(reversed(source.split())) for source in SOURCES]
@@ -210,6 +212,7 @@ def test_it_learns_to_copy_and_a_new_process_translates_from_the_file(tmp_path):
     assert printed.strip().splitlines()[-1] == repr(found)
 
 
+@pytest.mark.slow
 def test_going_on_after_a_stop_gives_the_same_bits(tmp_path):
     pairs = np.array(SOURCES * 4), np.array(["b a", "a", "d d c b a", "c"] * 4)
     net = definition(dropout=0.3)
@@ -222,6 +225,7 @@ def test_going_on_after_a_stop_gives_the_same_bits(tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["mixed_float16"])
 def test_sixteen_bits_train_and_translate(policy):
     keras.config.set_dtype_policy(policy)

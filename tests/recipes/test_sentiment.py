@@ -64,6 +64,7 @@ def test_definitions_print_as_the_code_that_makes_them():
         assert eval(repr(net), {"dk": dk, "layers": layers, "keras": keras}) == net
 
 
+@pytest.mark.slow
 def test_a_smoke_run_on_made_up_reviews(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "nothing"))
     monkeypatch.setattr("deepkit.data.download.answering", lambda *a, **k: False)

@@ -77,6 +77,7 @@ def test_definitions_print_as_the_code_that_makes_them():
     assert eval(repr(net), {"dk": dk}) == net
 
 
+@pytest.mark.slow
 def test_a_smoke_run_on_spoken_numbers(capsys, tmp_path):
     config = translation.Config.smoke(examples=64, batch_size=32, beam=1, run_dir=tmp_path / "run")
     report = dk.recipe.run(translation.RECIPE, config)
