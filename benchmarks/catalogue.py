@@ -50,9 +50,10 @@ class Benchmark:
 
 SAME = Target(low=0.95, high=1.05)
 NO_SLOWER = Target(high=1.05)
+DECODING = "Decoding"
 FLOOR, STEPS, EPOCHS = "The noise floor", "Training steps", "Whole epochs"
 PRECISION, WAITING, IMAGES = "Precision", "Building and starting", "Augmentation"
-HEADINGS = (FLOOR, STEPS, EPOCHS, PRECISION, WAITING, IMAGES)
+HEADINGS = (FLOOR, STEPS, EPOCHS, DECODING, PRECISION, WAITING, IMAGES)
 
 
 def _step(net: str, title: str, note: str) -> Benchmark:
@@ -147,6 +148,28 @@ BENCHMARKS = (
         reason="Nearly all of an epoch is the convolution step itself, which both leave to oneDNN's kernels. 469 "
         "steps, being 7 x 67, allow 7 steps in a call instead of 16; more of them were tried by hand and did not close "
         "the gap. Fewer and larger operations for the optimiser's update would be next.",
+    ),
+    Benchmark(
+        name="decode",
+        left="`translate`, 1,000 sentences",
+        right="a loop of `predict`, sentence by sentence",
+        sides=("benchmarks.decoding:translate", "benchmarks.decoding:one_by_one"),
+        unit="sentences/s",
+        group=DECODING,
+        target=Target(low=5.0),
+        apart=True,
+        note="GRUs of 192 units with attention over 5,000 words, sentences of 12 words to 20 tokens, the most probable "
+        "one each time. The loop is that of Keras's examples: a `predict` a token.",
+    ),
+    Benchmark(
+        name="decode-batches",
+        left="`translate`, 1,000 sentences",
+        right="a loop of `predict` over all of them",
+        sides=("benchmarks.decoding:translate", "benchmarks.decoding:in_batches"),
+        unit="sentences/s",
+        group=DECODING,
+        apart=True,
+        note="The same, all sentences in each `predict`.",
     ),
     Benchmark(
         name="bfloat16-step",

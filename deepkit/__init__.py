@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from deepkit import data, execution, layers, models, recipe, visualize
     from deepkit.block import Block, DefinitionError, Input, Sequential, Shared
+    from deepkit.blocks.attention import Attention, MultiHeadAttention
     from deepkit.blocks.autoencoder import Autoencoder
     from deepkit.blocks.channels import SeparableConvBlock, SqueezeExcitation
     from deepkit.blocks.conv import ConvBlock, ConvStack
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from deepkit.blocks.recurrent import BiLSTM, Recurrent
     from deepkit.blocks.repeat import Repeat
     from deepkit.blocks.residual import Bottleneck, Residual
+    from deepkit.blocks.seq2seq import Seq2Seq
     from deepkit.blocks.text import Text
     from deepkit.blocks.vae import VAE
     from deepkit.execution.export import export
@@ -52,6 +54,9 @@ _HOMES = {
     "SeparableConvBlock": "deepkit.blocks.channels",
     "SqueezeExcitation": "deepkit.blocks.channels",
     "MLP": "deepkit.blocks.dense",
+    "Attention": "deepkit.blocks.attention",
+    "MultiHeadAttention": "deepkit.blocks.attention",
+    "Seq2Seq": "deepkit.blocks.seq2seq",
     "DenselyConnected": "deepkit.blocks.dense_connections",
     "Transition": "deepkit.blocks.dense_connections",
     "Classifier": "deepkit.blocks.heads",
@@ -96,6 +101,7 @@ __all__ = [
     "ConvBlock", "ConvStack", "SeparableConvBlock", "MLP",
     "Residual", "Bottleneck", "DenselyConnected", "Transition", "Highway", "SqueezeExcitation",
     "Recurrent", "BiLSTM", "Text",
+    "Attention", "MultiHeadAttention", "Seq2Seq",
     "Repeat", "Parallel", "Fuse", "Classifier", "Regressor",
     "GaussianHead", "VAE",
     "GAN", "ParzenWindow",

@@ -57,9 +57,9 @@ class Sequential(Block):
         return True
 
     @property
-    def target(self) -> str:
+    def learns(self) -> str:
         """A single element says what it learns to answer."""
-        return self.layers[0].target if len(self.layers) == 1 else "labels"
+        return self.layers[0].learns if len(self.layers) == 1 else "labels"
 
     def add(self, x: Any, scope: Scope) -> Any:
         """Add the elements in order."""

@@ -87,7 +87,7 @@ class Block(metaclass=_Checked):
         return False
 
     @property
-    def target(self) -> str:
+    def learns(self) -> str:
         """What the model learns to answer, which `fit` gives it in place of the data's labels.
 
         `"labels"`: what the data says. `"inputs"`: the inputs themselves, as for an autoencoder. `"none"`: nothing,

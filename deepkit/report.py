@@ -9,6 +9,7 @@ import shlex
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
@@ -180,7 +181,7 @@ class Report:
 def command(name: str, config: Settings) -> str:
     """Return the command line of a config: only what must be said to get it, and no paths of this machine."""
     make = type(config).smoke if config.quick else type(config)
-    said = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.name not in (*PLACES, "quick")}
+    said = {name: value for name, value in _said(config).items() if name != "quick"}
     wanted = plain(config)
     for field_name in list(said):
         rest = {name: value for name, value in said.items() if name != field_name}
@@ -207,16 +208,19 @@ def key(name: str, config: Settings, stand_in: str = "") -> str:
 
     Seeds, paths and devices say how an experiment was run, not which one it is.
     """
-    parts = [
-        f"{f.name}={getattr(config, f.name)}" for f in dataclasses.fields(config) if f.name not in (*PLACES, *REPEATS)
-    ]
+    parts = [f"{name}={value}" for name, value in _said(config).items() if name not in REPEATS]
     return " ".join([name, *parts, *([f"data={stand_in}"] if stand_in else [])])
 
 
 def plain(config: Settings) -> dict[str, Any]:
     """Return a config as JSON can hold it, without this machine's paths."""
+    return {k: v if isinstance(v, bool | int | float | str | None) else str(v) for k, v in _said(config).items()}
+
+
+def _said(config: Settings) -> dict[str, Any]:
+    """Return the settings that say what was done; of data in a folder of the user's only that it was given."""
     values = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.name not in PLACES}
-    return {k: v if isinstance(v, bool | int | float | str | None) else str(v) for k, v in values.items()}
+    return {name: name.upper() if isinstance(value, Path) else value for name, value in values.items()}
 
 
 def figure(value: float) -> str:

@@ -1,5 +1,6 @@
 """What every test shares: a quiet TensorFlow, and no state of one test seen by the next."""
 
+import importlib
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -26,3 +27,10 @@ def tfds_dir():
     if not os.path.isdir(os.path.join(folder, "mnist")):
         pytest.skip("needs a prepared MNIST: set TFDS_DATA_DIR to a folder that has it")
     return folder
+
+
+@pytest.fixture
+def xla(monkeypatch):
+    """XLA, also where an earlier test's plan has made the process deterministic: Keras would leave XLA out then."""
+    config = importlib.import_module("tensorflow.python.framework.config")
+    monkeypatch.setattr(config, "is_op_determinism_enabled", lambda: False)

@@ -217,3 +217,20 @@ def test_numbers_of_one_metric_are_on_one_line(tmp_path):
 def test_a_config_of_a_recipe_stays_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Config().seed = 3
+
+
+def test_a_folder_of_the_users_is_told_apart_and_never_named(tmp_path):
+    from dataclasses import dataclass
+
+    from deepkit.recipe import Settings
+    from deepkit.report import command, key, plain
+
+    @dataclass(frozen=True, kw_only=True)
+    class Reading(Settings):
+        folder: Path | None = None
+
+    here, nowhere = Reading(folder=tmp_path, epochs=3), Reading()
+    assert command("reading", here) == "deepkit run reading --epochs 3 --folder FOLDER"
+    assert command("reading", nowhere) == "deepkit run reading"
+    assert key("reading", here) != key("reading", nowhere)
+    assert str(tmp_path) not in key("reading", here) + str(plain(here))

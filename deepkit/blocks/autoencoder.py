@@ -95,7 +95,7 @@ class Autoencoder(Block):
         object.__setattr__(self, "activation", activation)
 
     @property
-    def target(self) -> str:
+    def learns(self) -> str:
         """The inputs: that is what it learns to give back."""
         return "inputs"
 

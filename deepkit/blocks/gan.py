@@ -74,7 +74,7 @@ class GAN(Block):
             object.__setattr__(self, name, as_body(getattr(self, name), f"GAN: {name}"))
 
     @property
-    def target(self) -> str:
+    def learns(self) -> str:
         """Labels are not used."""
         return "none"
 

@@ -17,7 +17,7 @@ from deepkit.scope import DefinitionError, Scope, shape_text
 
 _TAKEN = ("max_tokens", "output_sequence_length", "standardize", "split", "vocabulary", "output_mode")
 _TRUNCATING = ("post", "pre")
-_STANDARDIZE = ("lower_and_strip_punctuation", "lower", "strip_punctuation", None)
+_STANDARDIZE = ("lower_and_strip_punctuation", "lower_and_split_punctuation", "lower", "strip_punctuation", None)
 _SPLIT = ("whitespace", "character", None)
 
 
@@ -33,7 +33,8 @@ class Text(Block):
         max_tokens: Most ids, padding and the unknown word included.
         length: How many tokens every text is cut or padded to; None for those of the longest in a batch.
         truncating: Where a text that is too long is cut: `"post"` at its end, `"pre"` at its beginning.
-        standardize: What happens to a text first: `"lower_and_strip_punctuation"`, `"lower"`,
+        standardize: What happens to a text first: `"lower_and_strip_punctuation"`, `"lower_and_split_punctuation"`,
+            which makes marks words of their own, `"lower"`,
             `"strip_punctuation"` or None.
         split: What a token is: `"whitespace"` between words, or each `"character"`; None for the whole text.
         vocabulary: The words of ids 2, 3, ..., where they are known; the model is then ready at once.

@@ -88,7 +88,7 @@ class VAE(Block):
         return True
 
     @property
-    def target(self) -> str:
+    def learns(self) -> str:
         """The model's loss is of its inputs alone."""
         return "none"
 

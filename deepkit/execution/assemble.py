@@ -108,7 +108,7 @@ def _adapt(model: keras.Model, feed: Feed) -> None:
 
 
 def _check_names(model: keras.Model, inputs: Any) -> None:
-    expected = model.input
+    expected = getattr(model, "input", None)  # which a model that is no graph does not have
     if isinstance(expected, dict) and (not isinstance(inputs, dict) or set(inputs) != set(expected)):
         received = ", ".join(inputs) if isinstance(inputs, dict) else "no names"
         raise ValueError(
@@ -118,7 +118,7 @@ def _check_names(model: keras.Model, inputs: Any) -> None:
 
 
 def _check_input(model: keras.Model, inputs: Any) -> None:
-    expected = model.input_shape
+    expected = getattr(model, "input_shape", None)
     if not isinstance(inputs, tf.TensorSpec) or not isinstance(expected, tuple) or inputs.shape.rank is None:
         return
     if not inputs.shape.is_compatible_with(expected):
@@ -133,7 +133,7 @@ def _objective(net: Any, model: keras.Model, feed: Feed, loss: Any, metrics: Any
     offered = None
     if loss is None:
         _check_labels(model, feed.labels)
-    if hasattr(net, "objective") and feed.labels is not None:
+    if hasattr(net, "objective") and feed.labels is not None and hasattr(model, "output"):
         offered = net.objective(_shapes(model.output), _shapes(feed.labels))
     if loss is None and offered is None and not _brings_its_own(model):
         raise ValueError(

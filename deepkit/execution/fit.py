@@ -174,7 +174,7 @@ def _kept_run(
 
 def target_of(net: Any) -> str:
     """Return what a definition, or a model of deepkit's, learns to answer."""
-    target = getattr(net, "target", "labels")
+    target = getattr(net, "learns", "labels")
     return target if target in TARGETS else "labels"  # a model's attribute of that name may mean anything
 
 

@@ -4,6 +4,7 @@ Each is a plain `keras.layers.Layer` on `keras.ops`, registered under the packag
 `.keras` file that holds one loads wherever `deepkit.layers` was imported.
 """
 
+from deepkit.layers.cross_attention import MultiHeadCrossAttention
 from deepkit.layers.gaussian_sampling import GaussianSampling
 from deepkit.layers.initializers import FanInUniform
 from deepkit.layers.l2_pooling import L2Pooling
@@ -30,6 +31,7 @@ __all__ = [
     "MaskedPooling1D",
     "MaskingNoise",
     "Maxout",
+    "MultiHeadCrossAttention",
     "RBF",
     "SaltAndPepperNoise",
     "StochasticDepth",

@@ -7,14 +7,18 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+SPLIT_PUNCTUATION = "lower_and_split_punctuation"
+_MARK = r"([^\p{L}\p{M}\p{N}\s'’_-])"  # none of what may stand inside a word
+
 
 @keras.saving.register_keras_serializable(package="deepkit")
 class TokenIds(keras.layers.TextVectorization):
     """A `keras.layers.TextVectorization` that gives token ids, with at least one for every text.
 
-    Three things differ from Keras's layer. An empty text is one unknown word, id 1, where Keras gives padding alone,
+    Four things differ from Keras's layer. An empty text is one unknown word, id 1, where Keras gives padding alone,
     or no steps at all: recurrent layers fail on no steps, a mean over no steps is not a number, and the cuDNN kernels
-    refuse a sequence of padding. A text that is too long may lose its beginning instead of its end. And a layer
+    refuse a sequence of padding. A text that is too long may lose its beginning instead of its end. Punctuation
+    can become words of its own, with `standardize="lower_and_split_punctuation"`. And a layer
     without a vocabulary says so when it is called or saved, where Keras writes a file that it cannot read.
 
     Args:
@@ -48,7 +52,10 @@ class TokenIds(keras.layers.TextVectorization):
                     f"TokenIds: {key} must be {only!r}, received {kwargs[key]!r}: token ids come out\n"
                     "  try keras.layers.TextVectorization"
                 )
-        super().__init__(max_tokens=max_tokens, **kwargs)
+        self.standardization = kwargs.pop("standardize", "lower_and_strip_punctuation")
+        own = self.standardization == SPLIT_PUNCTUATION
+        standardize = lower_and_split_punctuation if own else self.standardization
+        super().__init__(max_tokens=max_tokens, standardize=standardize, **kwargs)
         self.truncating = truncating
 
     @property
@@ -75,7 +82,7 @@ class TokenIds(keras.layers.TextVectorization):
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
-        return {**super().get_config(), "truncating": self.truncating}
+        return {**super().get_config(), "standardize": self.standardization, "truncating": self.truncating}
 
     def save_assets(self, dir_path: str) -> None:
         """Save the vocabulary."""
@@ -89,3 +96,8 @@ class TokenIds(keras.layers.TextVectorization):
                 "  try dk.fit, which learns it from the training data, deepkit.text.adapt(model, dataset), "
                 "or dk.Text(..., vocabulary=...)"
             )
+
+
+def lower_and_split_punctuation(texts: Any) -> Any:
+    """Return texts in small letters, those beyond ASCII too, with spaces around marks that are not inside a word."""
+    return tf.strings.regex_replace(tf.strings.lower(texts, encoding="utf-8"), _MARK, r" \1 ")

@@ -5,6 +5,7 @@ loads wherever this package was imported.
 """
 
 from deepkit.models.gan import GenerativeAdversarialNetwork
+from deepkit.models.seq2seq import SequenceToSequence
 from deepkit.models.vae import VariationalAutoencoder
 
-__all__ = ["GenerativeAdversarialNetwork", "VariationalAutoencoder"]
+__all__ = ["GenerativeAdversarialNetwork", "SequenceToSequence", "VariationalAutoencoder"]

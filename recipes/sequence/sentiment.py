@@ -10,7 +10,6 @@ model takes reviews as they are typed.
 from __future__ import annotations
 
 import dataclasses
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -22,6 +21,7 @@ from matplotlib.figure import Figure
 
 import deepkit as dk
 from deepkit.recipe import Claim, Deviation, Outcome, Paper, Recipe, Settings, main
+from deepkit.visualize.figures import BLUE, ORANGE
 
 PAPER = Paper(
     title="Bidirectional Recurrent Neural Networks",
@@ -214,7 +214,7 @@ def accuracy(model: keras.Model, part: Any) -> float:
 
 
 def draw(config: Config, outcomes: Sequence[Outcome]) -> Mapping[str, Figure]:
-    """Draw where the first network is wrong: by length, and with most confidence."""
+    """Draw where the first network is wrong: by the length of the text, and by how sure it is."""
     test, model = load_data(config, say=False).test, outcomes[0].model
     assert test
     assert model
@@ -223,7 +223,7 @@ def draw(config: Config, outcomes: Sequence[Outcome]) -> Mapping[str, Figure]:
     words = np.array([len(text.split()) for text in texts])
     return {
         "Accuracy by the length of the text": by_length(words, (logits > 0) == labels),
-        "The most confident mistakes on the test texts": confident_mistakes(texts, labels, logits),
+        "How sure it is of the test texts": by_confidence(labels, logits),
     }
 
 
@@ -237,16 +237,16 @@ def by_length(words: np.ndarray, right: np.ndarray) -> Figure:
     return figure
 
 
-def confident_mistakes(texts: np.ndarray, labels: np.ndarray, logits: np.ndarray, count: int = 6) -> Figure:
-    """Write out the ends of the texts that are judged wrongly with the largest logits."""
-    wrong = np.flatnonzero((logits > 0) != labels)
-    worst = wrong[np.argsort(-np.abs(logits[wrong]), kind="stable")][:count]
-    figure = Figure(figsize=(9, 1.1 * max(len(worst), 1)))
-    for row, i in enumerate(worst):
-        text = texts[i].decode() if isinstance(texts[i], bytes) else str(texts[i])
-        ends = textwrap.fill(("... " if len(text) > 300 else "") + text[-300:].replace("$", r"\$"), 105)
-        judged = f"taken to be {'for' if logits[i] > 0 else 'against'}, logit {logits[i]:+.1f}"
-        figure.text(0.02, 1 - (row + 0.1) / max(len(worst), 1), f"{judged}\n{ends}", va="top", fontsize=8)
+def by_confidence(labels: np.ndarray, logits: np.ndarray) -> Figure:
+    """Draw how many texts of each kind get which logit; what is on the wrong side of 0 is a mistake."""
+    figure = Figure(figsize=(6, 3), layout="constrained")
+    axes = figure.subplots()
+    bins = np.linspace(-8, 8, 65)
+    for label, (name, colour) in enumerate((("against", ORANGE), ("for", BLUE))):
+        axes.hist(np.clip(logits[labels == label], -8, 8), bins, alpha=0.6, label=name, color=colour)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set(xlabel="logit", ylabel="texts")
+    axes.legend(frameon=False)
     return figure
 
 

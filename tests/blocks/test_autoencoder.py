@@ -237,7 +237,7 @@ def test_losses_follow_the_output():
     sigmoid, linear = dk.Autoencoder(mlp(2), activation="sigmoid"), dk.Autoencoder(mlp(2))
     assert isinstance(sigmoid.objective((None, 4), (None, 4)).loss, keras.losses.BinaryCrossentropy)
     assert isinstance(linear.objective((None, 4), (None, 4)).loss, keras.losses.MeanSquaredError)
-    assert sigmoid.target == "inputs"
+    assert sigmoid.learns == "inputs"
 
 
 def test_dk_fit_trains_it():

@@ -111,6 +111,66 @@ CASES = (
         SEQUENCE,
         ANY_SEQUENCE,
     ),
+    Case("attention_dot", "Attention", lambda: dk.Attention("dot", scaled=True, causal=True), SEQUENCE, ANY_SEQUENCE),
+    Case("attention_map", "Attention", lambda: dk.Attention("multiplicative", dropout=0.2), IMAGE),
+    Case(
+        "attention_cross",
+        "Attention",
+        lambda: dk.Sequential(
+            [
+                dk.Parallel({"asked": layers.GlobalAveragePooling1D(), "seen": dk.MLP([3], flatten=False)}, merge=None),
+                dk.Attention("additive", units=5, dense={"use_bias": True}),
+            ]
+        ),
+        SEQUENCE,
+        ANY_SEQUENCE,
+    ),
+    Case(
+        "attention_heads", "MultiHeadAttention", lambda: dk.MultiHeadAttention(2, dropout=0.1), SEQUENCE, ANY_SEQUENCE
+    ),
+    Case(
+        "attention_heads_cross",
+        "MultiHeadAttention",
+        lambda: dk.Sequential(
+            [
+                dk.Parallel({"asked": layers.GlobalAveragePooling2D(), "seen": dk.ConvBlock(5)}, merge=None),
+                dk.MultiHeadAttention(3, key_dim=2, attention={"value_dim": 4, "use_bias": False}),
+            ]
+        ),
+        IMAGE,
+        ANY_IMAGE,
+    ),
+    Case(
+        "attention_heads_weights",
+        "MultiHeadCrossAttention",
+        lambda: dk.Sequential(
+            [
+                dk.Parallel({"asked": layers.GlobalAveragePooling2D(), "seen": dk.ConvBlock(5)}, merge=None),
+                dk.MultiHeadAttention(3, key_dim=2, return_weights=True),
+                dk.Functional(
+                    inputs={"mean": dk.Input((None,)), "weights": dk.Input((3, 8, 8))},
+                    nodes={"seen": ("weights", layers.Flatten()), "out": (["mean", "seen"], dk.Fuse())},
+                    outputs="out",
+                ),
+            ]
+        ),
+        IMAGE,
+        None,
+        True,
+    ),
+    Case(
+        "text_punctuation",
+        "Text TokenIds",
+        lambda: dk.Sequential(
+            [
+                dk.Text(7, vocabulary=("the", "dog", "runs", "."), standardize="lower_and_split_punctuation"),
+                layers.Embedding(7, 3, mask_zero=True),
+                dk.Classifier(2, pool="avg"),
+            ]
+        ),
+        STRING,
+        custom=True,
+    ),
     Case("squeeze_excitation", "SqueezeExcitation", lambda: dk.SqueezeExcitation(ratio=2), (8, 8, 4), (None, None, 4)),
     Case("squeeze_excitation_1d", "SqueezeExcitation", lambda: dk.SqueezeExcitation(), SEQUENCE, ANY_SEQUENCE),
     Case("separable", "SeparableConvBlock", lambda: dk.SeparableConvBlock(4, strides=2), IMAGE, ANY_IMAGE),

@@ -19,7 +19,7 @@ class Copying(dk.Block):
     """Learns to give back what comes in."""
 
     @property
-    def target(self):
+    def learns(self):
         return "inputs"
 
     def add(self, x, scope):
@@ -50,7 +50,7 @@ class Alone(dk.Block):
     """Is given x and nothing else."""
 
     @property
-    def target(self):
+    def learns(self):
         return "none"
 
     def add(self, x, scope):
@@ -95,7 +95,7 @@ def test_fit_gives_back_the_inputs_where_the_definition_asks_for_them():
 
 
 def test_a_part_of_a_larger_net_learns_the_labels():
-    assert dk.Sequential([Copying(), dk.Classifier(3)]).target == "labels"
+    assert dk.Sequential([Copying(), dk.Classifier(3)]).learns == "labels"
 
 
 def test_a_model_with_a_loss_of_its_own_needs_neither_labels_nor_a_loss():

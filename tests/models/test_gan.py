@@ -168,7 +168,7 @@ def test_validation_and_samples_leave_the_training_as_it_is():
     assert all(same(trained(False), trained(True)))
 
 
-def test_compiled_by_xla_with_turns_and_several_steps_an_execution():
+def test_compiled_by_xla_with_turns_and_several_steps_an_execution(xla):
     model = compiled(toy(norm="batch", discriminator_steps=2), run_eagerly=False, jit_compile=True)
     model.steps_per_execution = 2
     logs = model.fit(X, batch_size=8, verbose=0).history
@@ -305,7 +305,7 @@ def test_a_resumed_training_is_the_same_to_the_last_bit(tmp_path):
 
 def test_fit_drops_the_labels_and_trains(tmp_path):
     run = dk.fit(toy(), (X, np.arange(32)), epochs=2, verbose=0, plan=dk.plan(seed=1, devices="cpu"))
-    assert toy().target == "none"
+    assert toy().learns == "none"
     assert len(run.history["loss"]) == 2
 
 

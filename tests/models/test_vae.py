@@ -254,7 +254,7 @@ def test_with_16_bits_the_bound_is_in_float32(policy):
     assert model.sample(2, seed=0).dtype == np.float32
 
 
-def test_several_steps_a_call_and_xla():
+def test_several_steps_a_call_and_xla(xla):
     model = compiled(small(importance_samples=2), jit_compile=True, steps_per_execution=2)
     assert np.isfinite(model.fit(binary(64), batch_size=16, epochs=1, verbose=0).history["loss"][0])
 

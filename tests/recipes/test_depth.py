@@ -97,6 +97,7 @@ def test_the_figure_has_a_line_a_kind_and_the_mean_of_the_repeats():
     assert figure.axes[0].get_yscale() == "log"
 
 
+@pytest.mark.slow
 def test_a_smoke_run_on_the_bundled_digits_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "nothing"))
     monkeypatch.setattr("deepkit.data.download.answering", lambda *a, **k: False)

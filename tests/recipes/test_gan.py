@@ -73,6 +73,7 @@ def test_the_paper_is_compared_with_on_its_own_data_only():
     assert gan.RECIPE.claims_for(gan.Config(data="ring")) == ()
 
 
+@pytest.mark.slow
 def test_samples_are_kept_by_epoch_and_found_again(tmp_path):
     config = gan.Config.smoke(data="ring", epochs=2, run_dir=tmp_path / "run", devices="cpu")
     outcome = gan.train(config)
@@ -84,6 +85,7 @@ def test_samples_are_kept_by_epoch_and_found_again(tmp_path):
     assert [len(figure.axes) for figure in figures.values()] == [2]
 
 
+@pytest.mark.slow
 def test_a_smoke_run_on_the_bundled_digits(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "nothing"))
     monkeypatch.setattr("deepkit.data.download.answering", lambda *a, **k: False)

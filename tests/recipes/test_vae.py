@@ -46,6 +46,7 @@ def test_the_plane_goes_up_and_to_the_right():
     np.testing.assert_allclose(codes[-1], -codes[0], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_smoke_run_on_the_bundled_digits(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("deepkit.data.download.answering", lambda *a, **k: False)
     config = vae.Config.smoke(data_dir=tmp_path / "nothing")

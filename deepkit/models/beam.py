@@ -1,0 +1,77 @@
+"""Beam search as one compiled loop over arrays of a fixed size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from keras import ops
+
+END = 0  # the id that ends a sequence, and that one begins behind
+_NEVER = float("-inf")
+
+Step = Callable[[Any, list[Any]], tuple[Any, list[Any]]]
+
+
+def beam_search(step: Step, states: list[Any], *, beam: int, max_length: Any, length_penalty: Any) -> tuple[Any, Any]:
+    """Return the sequence of each example with the best score, and the score.
+
+    Of all continuations of the `beam` sequences that are still open, those with the largest probability are kept. What
+    has ended is compared by log p / ((5 + n) / 6) ^ length_penalty with n tokens, the end among them (Wu et al. 2016,
+    "Google's Neural Machine Translation System", equation 14 without coverage); an example is done when no open
+    sequence can become better than the best that has ended. With `beam=1` the most probable token is taken each time.
+
+    Args:
+        step: From the last tokens (batch, beam) and the states to the log-probabilities of the next ones (batch, beam,
+            vocabulary) and the new states. Id 0 ends a sequence; it also is what stands before the first token.
+        states: Tensors (batch * beam, ...), the beams of an example one after the other.
+        beam: How many open sequences are followed.
+        max_length: Most tokens, the end not counted; what has not ended then ends there.
+        length_penalty: How much longer sequences are preferred; 0 compares plain probabilities.
+
+    Returns:
+        Ids (batch, max_length), zeros behind the end; and scores (batch,).
+    """
+    batch = ops.shape(states[0])[0] // beam
+    ids = ops.zeros((batch, beam, max_length), "int32")
+    only_first = ops.broadcast_to(
+        ops.where(ops.arange(beam) == 0, 0.0, _NEVER)[None], (batch, beam)
+    )  # all are alike yet
+    length_penalty = ops.cast(length_penalty, "float32")
+
+    def score(log_p: Any, tokens: Any) -> Any:
+        return log_p / ((5.0 + ops.cast(tokens, "float32")) / 6.0) ** length_penalty
+
+    def open_still(t: Any, tokens: Any, ids: Any, log_p: Any, best_ids: Any, best: Any, *states: Any) -> Any:
+        return ops.logical_and(t <= max_length, ops.any(score(ops.max(log_p, 1), max_length + 1) > best))
+
+    def extend(t: Any, tokens: Any, ids: Any, log_p: Any, best_ids: Any, best: Any, *states: Any) -> Any:
+        found, after = step(tokens, list(states))
+        found = ops.where(ops.logical_and(t == max_length, ops.arange(found.shape[-1]) != END), _NEVER, found)
+        log_p, origin, tokens = _best(log_p[..., None] + found, 2 * beam if beam > 1 else 1)
+        ids = ops.where(ops.arange(max_length) == t, tokens[..., None], _beams(ids, origin))
+        ended = tokens == END
+        scores = ops.where(ended, score(log_p, t + 1), _NEVER)
+        better = ops.max(scores, 1) > best
+        best_ids = ops.where(better[:, None], _beams(ids, ops.argmax(scores, 1)[:, None])[:, 0], best_ids)
+        best = ops.where(better, ops.max(scores, 1), best)
+        log_p, kept = ops.top_k(ops.where(ended, _NEVER, log_p), beam)
+        tokens, origin, ids = _beams(tokens, kept), _beams(origin, kept), _beams(ids, kept)
+        rows = ops.reshape(ops.arange(batch)[:, None] * beam + origin, (-1,))
+        return t + 1, tokens, ids, log_p, best_ids, best, *[ops.take(state, rows, axis=0) for state in after]
+
+    start = (0, ids[..., 0] * 0, ids, only_first, ids[:, 0], ops.full((batch,), _NEVER), *states)
+    found = ops.while_loop(open_still, extend, start)
+    return found[4], found[5]
+
+
+def _best(log_p: Any, count: int) -> tuple[Any, Any, Any]:
+    """Return the largest of (batch, beam, vocabulary): their values, beams and tokens, each (batch, count)."""
+    vocabulary = log_p.shape[-1]
+    values, index = ops.top_k(ops.reshape(log_p, (-1, log_p.shape[1] * vocabulary)), count)
+    return values, index // vocabulary, index % vocabulary
+
+
+def _beams(x: Any, index: Any) -> Any:
+    """Return, for each example of (batch, beam, ...), the beams of an index (batch, count)."""
+    return ops.take_along_axis(x, ops.reshape(index, (*ops.shape(index), *[1] * (len(x.shape) - 2))), axis=1)

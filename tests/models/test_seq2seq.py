@@ -1,0 +1,347 @@
+"""Sequence to sequence: the loss by hand, beam search by enumeration, and the loop step by step."""
+
+import functools
+import itertools
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import deepkit as dk
+from deepkit.models.beam import beam_search
+
+WORDS = ("a", "b", "c", "d")
+SOURCES = ["a b", "d c a b", "c", "b b a"]
+TEXT = dk.Text(6, vocabulary=WORDS)
+
+
+# the loops of these tests look at one place without tf.function, of which Keras warns
+one_place = pytest.mark.filterwarnings("ignore:You are using a softmax over axis")
+
+
+def definition(attention="additive", **given):
+    given = {"encoder": dk.BiLSTM(4), "decoder": dk.Recurrent("lstm", 8), "embedding": 5} | given
+    return dk.Seq2Seq(TEXT, attention=attention, **given)
+
+
+@functools.cache
+def known(attention="additive"):
+    """Return a model that no test changes."""
+    return built(attention, **VARIANTS[attention])
+
+
+def built(attention="additive", **given):
+    """Return a model whose guesses differ: the weights it begins with give all words nearly the same probability."""
+    model = definition(attention, **given).build()
+    rng = np.random.default_rng(3)
+    model.set_weights([rng.normal(0, 0.7, weight.shape) for weight in model.get_weights()])
+    return model
+
+
+VARIANTS = {
+    "additive": {},
+    "multiplicative": {
+        "encoder": dk.Recurrent("gru", 4, layers=2),
+        "decoder": dk.Recurrent("gru", 6, layers=2),
+        "reverse_source": True,
+    },
+    "dot": {"encoder": dk.Recurrent("simple", 8), "decoder": dk.Recurrent("lstm", 8)},
+    None: {"encoder": dk.Recurrent("lstm", 8, layers=2), "decoder": dk.Recurrent("lstm", 8)},
+}
+each_variant = pytest.mark.parametrize("attention", VARIANTS, ids=str)
+
+
+def log_p_by_loop(model, source, target):
+    """Return log p of a target of ids step by step: the encoder alone, then the decoder one token at a time."""
+    ids = model.source_text(tf.constant([source]))
+    ids = ids[:, ::-1] if model.reverse_source else ids
+    found = model.encoder(ids)
+    found = found if isinstance(found, list) else [found]
+    memory, states = (found[0], found[1:]) if model.reader else (None, found)
+    total, last = 0.0, 0
+    for token in (*target, 0):
+        output, *states = model.decoder([tf.constant([[last]]), *states])
+        read = output if memory is None else model.reader([output, tf.identity(memory)])[0]
+        total += float(tf.nn.log_softmax(model.classifier(read))[0, 0, token])
+        last = token
+    return total
+
+
+@one_place
+@each_variant
+def test_teacher_forcing_in_one_piece_equals_the_decoder_step_by_step(attention):
+    model = known(attention)
+    targets = ["b a", "", "d d c b a", "c"]
+    ids = [[2 + WORDS.index(word) for word in text.split()] for text in targets]
+    by_loop = [log_p_by_loop(model, *pair) for pair in zip(SOURCES, ids, strict=True)]
+    np.testing.assert_allclose(model.log_likelihood(SOURCES, targets), by_loop, rtol=1e-5)
+    np.testing.assert_allclose(model.log_likelihood(SOURCES, targets, batch_size=1), by_loop, rtol=1e-5)
+
+
+def test_the_loss_is_the_mean_over_tokens_and_the_metrics_count_tokens():
+    model = built()
+    model.compile("sgd")
+    targets = ["b a", "a", "d d c b a", "c"]
+    expected = -model.log_likelihood(SOURCES, targets).sum() / (3 + 2 + 6 + 2)
+    result = model.evaluate(np.array(SOURCES), np.array(targets), batch_size=4, return_dict=True, verbose=0)
+    assert result["loss"] == pytest.approx(expected, rel=1e-5)
+    assert result["perplexity"] == pytest.approx(np.exp(expected), rel=1e-5)
+    apart = model.evaluate(np.array(SOURCES), np.array(targets), batch_size=1, return_dict=True, verbose=0)
+    assert apart["perplexity"] == pytest.approx(np.exp(expected), rel=1e-5)
+    assert apart["accuracy"] == pytest.approx(result["accuracy"])
+    logits = model((tf.constant(SOURCES), tf.constant(targets)))
+    labels = [3, 2, 0, 2, 0, 5, 5, 4, 3, 2, 0, 4, 0]
+    assert result["accuracy"] == pytest.approx(np.mean(np.argmax(logits, -1) == labels))
+
+
+def test_weights_of_examples_and_metrics_of_ones_own_are_token_by_token():
+    model = built()
+    model.compile("sgd", weighted_metrics=[keras.metrics.SparseCategoricalAccuracy("own")])
+    pairs = np.array(SOURCES), np.array(["b a", "a", "d d c b a", "c"])
+    result = model.evaluate(*pairs, sample_weight=np.array([1.0, 0, 0, 2]), return_dict=True, verbose=0)
+    log_p = model.log_likelihood(*pairs)
+    assert result["loss"] == pytest.approx(-(log_p[0] + 2 * log_p[3]) / (3 + 2 * 2), rel=1e-5)
+    assert result["own"] == pytest.approx(result["accuracy"])
+
+
+@each_variant
+def test_padding_changes_nothing(attention):
+    model = known(attention)
+    together = model.translate(SOURCES, beam=3, max_length=6)
+    assert together == [model.translate([source], beam=3, max_length=6)[0] for source in SOURCES]
+
+
+def everything(most):
+    """Return all texts of up to `most` words as ids."""
+    for length in range(most + 1):
+        yield from itertools.product(range(2, 6), repeat=length)
+
+
+@pytest.mark.parametrize("penalty", [0.0, 1.0])
+def test_a_wide_beam_finds_what_enumeration_finds(penalty):
+    model = known()
+    source = "d c a b"
+    texts = [" ".join(WORDS[i - 2] for i in ids) for ids in everything(3)]
+    lengths = np.array([len(text.split()) for text in texts])
+    scores = model.log_likelihood([source] * len(texts), texts, batch_size=100) / ((6 + lengths) / 6) ** penalty
+    assert model.translate([source], beam=64, length_penalty=penalty, max_length=3) == [texts[np.argmax(scores)]]
+
+
+@one_place
+@pytest.mark.slow
+def test_one_beam_takes_the_most_probable_word_each_time():
+    model = known()
+    for source, found in zip(SOURCES, model.translate(SOURCES, beam=1, max_length=5), strict=True):
+        written = []
+        while len(written) < 5:
+            continued = [log_p_by_loop_of(model, source, written, token) for token in (0, 2, 3, 4, 5)]
+            token = (0, 2, 3, 4, 5)[int(np.argmax(continued))]
+            if token == 0:
+                break
+            written.append(token)
+        assert found == " ".join(WORDS[i - 2] for i in written)
+
+
+def log_p_by_loop_of(model, source, written, token):
+    """Return log p(token | source, written)."""
+    found = model.encoder(model.source_text(tf.constant([source])))
+    outputs, *_ = model.decoder([tf.constant([[0, *written]]), *found[1:]])
+    read, _ = model.reader([outputs, tf.identity(found[0])])
+    return float(tf.nn.log_softmax(model.classifier(read))[0, -1, token])
+
+
+def test_beam_search_follows_a_table_of_probabilities_past_a_poor_first_word():
+    # the most probable first word leads to poor second ones: greedy decoding falls for it
+    table = np.full((6, 6), 1e-9, "float32")
+    table[0, [2, 3]] = 0.6, 0.4
+    table[2, [2, 3, 4, 0]] = 0.3, 0.25, 0.25, 0.2
+    table[3, 0] = 0.99
+    table[4, 0] = 1.0
+
+    def step(tokens, states):
+        return tf.gather(tf.math.log(tf.constant(table)), tokens), states
+
+    def found(beam, penalty=0.0):
+        ids, score = beam_search(step, [tf.zeros((beam, 1))], beam=beam, max_length=4, length_penalty=penalty)
+        return ids.numpy()[0].tolist(), float(np.exp(score[0]))
+
+    assert found(1) == ([2, 2, 2, 2], pytest.approx(0.6 * 0.3**3 * 0.2))
+    assert found(2) == ([3, 0, 0, 0], pytest.approx(0.4 * 0.99))
+
+
+def test_the_maps_are_the_weights_of_the_decoder():
+    model = known("multiplicative")
+    translations, maps = model.translate(SOURCES, max_length=5, return_attention=True)
+    for source, translation, one in zip(SOURCES, translations, maps, strict=True):
+        assert (one.source, one.target) == (source.split(), [*translation.split(), ""])
+        assert one.weights.shape == (len(one.target), len(one.source))
+        np.testing.assert_allclose(one.weights.sum(1), 1, atol=1e-5)
+    alone = model.attention_maps(SOURCES[1:2], translations[1:2])[0]
+    np.testing.assert_allclose(alone.weights, maps[1].weights, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_reversed_source_is_read_from_its_end():
+    plain, turned = built(), built(reverse_source=True)
+    backwards = [" ".join(reversed(source.split())) for source in SOURCES]
+    np.testing.assert_allclose(
+        turned.log_likelihood(SOURCES, SOURCES), plain.log_likelihood(backwards, SOURCES), rtol=1e-5
+    )
+    maps = turned.attention_maps(SOURCES[:2], SOURCES[:2]), plain.attention_maps(backwards[:2], SOURCES[:2])
+    np.testing.assert_allclose(maps[0][1].weights, maps[1][1].weights[:, ::-1], atol=1e-5)
+
+
+def test_it_learns_to_copy_and_a_new_process_translates_from_the_file(tmp_path):
+    rng = np.random.default_rng(0)
+    texts = np.array([" ".join(rng.choice(WORDS, rng.integers(1, 4))) for _ in range(300)])
+    net = dk.Seq2Seq(dk.Text(6), embedding=8, encoder=dk.BiLSTM(8), decoder=dk.Recurrent("lstm", 16))
+    run = dk.fit(net, (texts, texts), epochs=6, batch_size=32, optimizer=keras.optimizers.Adam(0.02), verbose=0)
+    found = run.model.translate(SOURCES, beam=2, max_length=6)
+    assert found[0] == "a b"
+    assert run.history["accuracy"][-1] > 0.9
+    run.model.save(tmp_path / "model.keras")
+    code = (
+        "import keras, deepkit.models.seq2seq\n"
+        f"model = keras.models.load_model({str(tmp_path / 'model.keras')!r})\n"
+        f"print(model.translate({SOURCES!r}, beam=2, max_length=6))"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.strip().splitlines()[-1] == repr(found)
+
+
+@pytest.mark.slow
+def test_going_on_after_a_stop_gives_the_same_bits(tmp_path):
+    pairs = np.array(SOURCES * 4), np.array(["b a", "a", "d d c b a", "c"] * 4)
+    net = definition(dropout=0.3)
+    given = {"batch_size": 4, "verbose": 0, "plan": dk.plan(seed=1, deterministic=True)}
+    whole = dk.fit(net, pairs, epochs=2, run_dir=tmp_path / "whole", **given)
+    dk.fit(net, pairs, epochs=1, run_dir=tmp_path / "parts", **given)
+    parts = dk.fit(net, pairs, epochs=2, run_dir=tmp_path / "parts", **given)
+    assert parts.resume == "exact"
+    for one, other in zip(whole.model.get_weights(), parts.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["mixed_float16"])
+def test_sixteen_bits_train_and_translate(policy):
+    keras.config.set_dtype_policy(policy)
+    model = built()
+    model.compile("adam")
+    history = model.fit(np.array(SOURCES), np.array(SOURCES), verbose=0).history
+    assert np.isfinite(history["loss"][0])
+    assert len(model.translate(SOURCES, max_length=4)) == 4
+
+
+def test_every_weight_learns():
+    model = built()
+    before = model.get_weights()
+    model.compile(keras.optimizers.SGD(0.1))
+    model.fit(np.array(SOURCES), np.array(SOURCES), verbose=0)
+    unmoved = [w.path for w, old in zip(model.weights, before, strict=True) if np.array_equal(w, old)]
+    assert unmoved == []
+
+
+def test_no_text_and_an_empty_text_have_defined_translations():
+    model = known()
+    assert model.translate([]) == []
+    assert model.translate(["", "  ", "a b"], max_length=3)[:2] == ["", ""]
+    assert model.log_likelihood([], []).shape == (0,)
+    assert np.all(np.isfinite(model.log_likelihood(["", "zzz"], ["a", ""])))
+
+
+def test_unknown_and_absent_words_are_never_written():
+    model = dk.Seq2Seq(dk.Text(50, vocabulary=WORDS), encoder=dk.BiLSTM(4), decoder=dk.Recurrent("gru", 8)).build()
+    bias = np.zeros(50, "float32")
+    bias[[1, 30]] = 100  # the unknown word, and an id without a word
+    model.classifier.bias.assign(bias)
+    words = " ".join(model.translate(SOURCES, max_length=4)).split()
+    assert set(words) <= set(WORDS)
+
+
+def test_letters_are_joined_without_spaces():
+    text = dk.Text(6, vocabulary=WORDS, split="character")
+    model = dk.Seq2Seq(text, encoder=dk.BiLSTM(4), decoder=dk.Recurrent("gru", 8)).build()
+    model.classifier.bias.assign([-9.0, 0, 9, 0, 0, 0])
+    assert model.translate(["ab"], max_length=3) == ["aaa"]
+
+
+def test_marks_are_written_behind_their_words():
+    text = dk.Text(9, vocabulary=("ein", "ärzte-haus", ",", "it's", "."), standardize="lower_and_split_punctuation")
+    model = dk.Seq2Seq(text, encoder=dk.BiLSTM(4), decoder=dk.Recurrent("gru", 8)).build()
+    ids = model.target_text(tf.constant(["Ein Ärzte-Haus, it's."])).numpy()[0]
+    assert ids.tolist() == [2, 3, 4, 5, 6]
+    assert model._joined([model.target_text.get_vocabulary()[i] for i in ids]) == "ein ärzte-haus, it's."
+
+
+def test_the_definition_is_a_value(tmp_path):
+    net = definition(dk.Attention("multiplicative", scaled=True), target=dk.Text(9), dropout=0.1, name="translator")
+    assert eval(repr(net), {"dk": dk}) == net
+    assert dk.from_dict(dk.to_dict(net)) == net
+    dk.dump(net, tmp_path / "net.yaml")
+    assert dk.load(tmp_path / "net.yaml") == net
+    assert definition() == definition() != definition("dot")
+
+
+def test_weights_are_counted_as_by_hand():
+    model = definition().build()
+    # embeddings; LSTMs of 4(n m + n n + n); W, U and v; W of the attentional vector; the classifier
+    counts = 2 * 6 * 5, 2 * 4 * (5 * 4 + 4 * 4 + 4) + 4 * (5 * 8 + 8 * 8 + 8), 2 * 8 * 8 + 8, 16 * 8, 8 * 6 + 6
+    assert model.count_params() == sum(counts)
+
+
+REFUSED = [
+    (
+        lambda: dk.Seq2Seq("de", encoder=dk.BiLSTM(4), decoder=dk.Recurrent("gru", 4)),
+        "source must be dk.Text, received",
+    ),
+    (lambda: definition(encoder=dk.MLP([4])), "encoder must be dk.BiLSTM or dk.Recurrent, received dk.MLP"),
+    (lambda: definition(encoder=dk.BiLSTM(4, merge=None)), "the encoder must merge its two directions"),
+    (lambda: definition(decoder=dk.Recurrent("gru", 4, bidirectional=True)), "the decoder must have one direction"),
+    (lambda: definition("bahdanau"), "attention must be one of 'dot', 'multiplicative', 'additive', None"),
+    (lambda: definition(dk.Attention("dot", causal=True)), "cannot be causal"),
+    (lambda: definition(dropout=1.0), r"dropout must be a fraction in \[0, 1\)"),
+    (
+        lambda: definition("dot", decoder=dk.Recurrent("lstm", 9)).build(),
+        "a query as wide as the memory, received 9 and 8",
+    ),
+    (lambda: dk.Sequential([definition()]).build(), "cannot be a part of another model"),
+]
+
+
+@pytest.mark.parametrize(("make", "text"), REFUSED)
+def test_definitions_that_make_no_sense_are_refused(make, text):
+    with pytest.raises(dk.DefinitionError, match=text):
+        make()
+
+
+CALLS = [
+    (lambda model: model.translate("a b"), TypeError, r"expected a list of texts, received one\n  try \['a b'\]"),
+    (lambda model: model.translate([1]), TypeError, "expected a list of texts, received int 1"),
+    (lambda model: model.translate(3), TypeError, "expected a list of texts, received int 3"),
+    (lambda model: model.translate(["a"], beam=0), ValueError, "beam must be a positive integer, received 0"),
+    (lambda model: model.translate(["a"], max_length=0), ValueError, "max_length must be a positive integer"),
+    (lambda model: model.translate(["a"], length_penalty=-1), ValueError, "length_penalty must be a number from 0"),
+    (lambda model: model.log_likelihood(["a"], []), ValueError, "expected a target for each source, received 1 and 0"),
+    (lambda model: model(tf.constant(["a"])), ValueError, "called on one text; expected a pair"),
+    (lambda model: model.train_step((tf.constant(["a"]),)), ValueError, "received sources only"),
+]
+
+
+@pytest.mark.parametrize(("call", "kind", "text"), CALLS)
+def test_calls_that_make_no_sense_are_refused(call, kind, text):
+    with pytest.raises(kind, match=text):
+        call(known())
+
+
+def test_there_is_no_attention_to_draw_and_no_vocabulary_to_write_with():
+    with pytest.raises(ValueError, match=r"has no attention\n  try dk.Seq2Seq"):
+        built(None).attention_maps(["a"], ["a"])
+    fresh = dk.Seq2Seq(dk.Text(9), encoder=dk.BiLSTM(4), decoder=dk.Recurrent("gru", 8)).build()
+    with pytest.raises(ValueError, match=r"has no vocabulary yet\n  try dk.fit"):
+        fresh.translate(["a"])
+    with pytest.raises(ValueError, match="no word in the targets"):
+        fresh.adapt(tf.data.Dataset.from_tensors((tf.constant(["a"]), tf.constant([""]))))

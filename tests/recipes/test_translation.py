@@ -1,0 +1,96 @@
+"""Translation: its data, its networks, and one smoke run on spoken numbers."""
+
+import gzip
+
+import numpy as np
+import pytest
+
+import deepkit as dk
+from recipes.sequence import translation
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a folder with pairs of two words, one side of each part gzipped."""
+    for part in translation.PARTS.values():
+        (tmp_path / f"{part}.de").write_text("ein Hund\nzwei Männer\n", encoding="utf-8")
+        (tmp_path / f"{part}.en.gz").write_bytes(gzip.compress(b"a dog\ntwo men\n"))
+    return tmp_path
+
+
+def test_plain_and_gzipped_files_are_read_line_by_line(folder):
+    pairs = translation.load_pairs(translation.Config(folder=folder))
+    assert pairs["test"] == (["ein Hund", "zwei Männer"], ["a dog", "two men"])
+    data = translation.load_data(translation.Config(folder=folder))
+    assert (data.train.examples, data.stand_in_for) == (2, None)
+
+
+def test_an_empty_line_stays_in_its_place(tmp_path):
+    (tmp_path / "val.de").write_text("ein Hund\n\nzwei\n", encoding="utf-8")
+    assert translation.lines(tmp_path, "val.de") == ["ein Hund", "", "zwei"]
+
+
+def test_a_folder_without_the_files_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"holds neither train.de nor train.de.gz"):
+        translation.load_pairs(translation.Config(folder=tmp_path))
+
+
+def test_the_numbers_are_said_in_the_order_of_each_language():
+    german, english = translation.numbers(50, seed=0)
+    assert translation.numbers(50, seed=0) == (german, english) != translation.numbers(50, seed=1)
+    for source, target in zip(german, english, strict=True):
+        for said, meant in zip(source.split(", "), target.split(", "), strict=True):
+            hundred, ones, tens = said.split()[0], said.split()[2], said.split()[4]
+            place = translation.ONES["de"].index, translation.TENS["de"].index
+            words = translation.ONES["en"], translation.TENS["en"]
+            assert (
+                meant == f"{words[0][place[0](hundred)]} hundred {words[1][place[1](tens)]} {words[0][place[0](ones)]}"
+            )
+
+
+def test_the_two_networks_differ_by_the_attention_only():
+    config = translation.Config()
+    one, other = translation.translator(config, "additive"), translation.translator(config, None)
+    assert (one.encoder, one.decoder, one.source, one.target) == (
+        other.encoder,
+        other.decoder,
+        other.source,
+        other.target,
+    )
+    units = translation.UNITS
+    attention = units * units + 2 * units * units + units + 3 * units * units  # W, U, v; and W of [context; output]
+    assert one.build().count_params() - other.build().count_params() == attention
+
+
+def test_bleu_is_compared_on_the_same_sentences():
+    right = ["A dog runs on the grass.", "Two men sit on a bench."] * 20
+    worse = ["a dog runs on grass.", "two men sit."] * 20
+    scores, p_value, signature = translation.compare({"with": right, "without": worse}, right)
+    assert scores["with"] == pytest.approx(100)
+    assert scores["without"] < 60
+    assert p_value < 0.01
+    assert "case:lc" in signature
+
+
+def test_definitions_print_as_the_code_that_makes_them():
+    net = translation.with_attention(translation.Config())
+    assert eval(repr(net), {"dk": dk}) == net
+
+
+@pytest.mark.slow
+def test_a_smoke_run_on_spoken_numbers(capsys, tmp_path):
+    config = translation.Config.smoke(examples=64, batch_size=32, beam=1, run_dir=tmp_path / "run")
+    report = dk.recipe.run(translation.RECIPE, config)
+    assert not report.comparable
+    printed = capsys.readouterr().out.lower()
+    assert "not comparable" in printed
+    assert "smoke run" in printed
+    assert {folder.name for folder in (tmp_path / "run" / "seed0").iterdir()} == {"additive", "none"}
+
+
+@pytest.mark.slow
+def test_spoken_numbers_are_learnt_with_attention():
+    config = translation.Config(epochs=6)
+    run = translation.learn(config, "additive", translation.load_data(config))
+    german, english = translation.load_pairs(config)["test"]
+    assert np.mean([a == b for a, b in zip(run.model.translate(german), english, strict=True)]) > 0.9
