@@ -139,6 +139,13 @@ def test_quick_from_the_command_line_says_what_it_is(name, tmp_path):
     assert ("standing in for" in printed, "not comparable with the paper" in printed) == (stand_in, stand_in)
 
 
+@pytest.mark.slow
+def test_two_devices_train_as_one(tmp_path):
+    done = process(tmp_path, "tests.recipes.two_devices")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "all equal, strings refused" in done.stdout
+
+
 @each_recipe
 def test_what_is_declared_can_apply(name):
     recipe = next(case for case in CASES.values() if case.recipe == name).load()
