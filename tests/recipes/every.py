@@ -63,6 +63,7 @@ CASES = {
     "vae": Case("vae", {"hidden": 10, "latent": 2, "likelihood_samples": 5, "batch_size": 500}),
     "gan": Case("gan"),
     "gan-ring": Case("gan", {"data": "ring", "batch_size": 4000}, stand_in=False),
+    "translation": Case("translation", {"examples": 96, "batch_size": 32, "beam": 1}, trainings=2, killed=2),
     "xor": Case("xor", trainings=2, killed=2, stand_in=False),
 }
 
