@@ -12,12 +12,8 @@ class MultiHeadCrossAttention(keras.layers.MultiHeadAttention):
     """A `keras.layers.MultiHeadAttention` that knows the shape of its weights over another sequence.
 
     Keras says that the weights are `(batch, heads, queries, queries)` before it computes them, also where the memory
-    has another number of places; no layer can then follow that looks at their shape. Nothing else differs.
-
-    Args:
-        num_heads: How many heads.
-        key_dim: Width of queries and keys in each head.
-        kwargs: Further arguments of `keras.layers.MultiHeadAttention`.
+    has another number of places; no layer can then follow that looks at their shape. Nothing else differs: the
+    arguments are those of `keras.layers.MultiHeadAttention`.
 
     Call arguments:
         query: The queries.

@@ -6,7 +6,8 @@ import functools
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -20,7 +21,8 @@ _UNKNOWN = 1  # the id of every word that is not in the vocabulary
 _PARTS = ("source_text", "target_text", "encoder", "decoder", "reader", "classifier")
 
 
-class AttentionMap(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class AttentionMap:
     """Where a decoder looked: one row a target token, the end among them, and one column a source token.
 
     Args:
