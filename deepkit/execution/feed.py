@@ -169,6 +169,7 @@ def _even(train: Any, devices: tuple[str, ...]) -> Any:
     """Return batches that split evenly over the devices."""
     if len(devices) == 1:
         return train
+    strategy.check_strings(train.element_spec, devices)
     if isinstance(train, Pipeline):
         strategy.check_batch(train.batch_size, devices)
         return train.rebatch(drop_remainder=True)

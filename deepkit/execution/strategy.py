@@ -71,3 +71,12 @@ def check_batch(batch_size: int, devices: tuple[str, ...]) -> None:
             f"batch_size={batch_size} does not split evenly over {count} devices, and uneven shares weigh wrongly\n"
             f"  try batch_size={max(1, batch_size // count) * count}"
         )
+
+
+def check_strings(spec: Any, devices: tuple[str, ...]) -> None:
+    """Raise for strings: Keras begins with the mean of the devices' batches, to see what a batch is like."""
+    if any(getattr(part, "dtype", None) == tf.string for part in keras.tree.flatten(spec)):
+        raise ValueError(
+            f"data: it has strings, which Keras cannot share out over {len(devices)} devices\n"
+            "  try one device, or token numbers made beforehand: what layers.TextVectorization returns"
+        )

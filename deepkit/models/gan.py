@@ -10,6 +10,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from deepkit.models.sharing import shared_out
+
 LOSSES = ("non_saturating", "minimax")
 PRIORS = ("normal", "uniform")
 _SPREAD = math.sqrt(3)  # of the uniform prior, so that its variance is 1 as that of the normal one
@@ -230,12 +232,7 @@ class GenerativeAdversarialNetwork(keras.Model):
 
     def _noise(self, count: Any, seeds: keras.random.SeedGenerator) -> Any:
         """Return noise for `count` examples on this device; several devices share out what one would draw."""
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        noise = self._draw(count * replicas, seeds)
-        if replicas == 1:
-            return noise
-        context = tf.distribute.get_replica_context()
-        return ops.slice(noise, (context.replica_id_in_sync_group * count, 0), (count, self.latent))
+        return shared_out(lambda rows: self._draw(rows, seeds), count)
 
     def _draw(self, count: Any, seed: Any) -> Any:
         shape = (count, self.latent)

@@ -13,6 +13,7 @@ from keras import layers, ops
 
 from deepkit.layers.gaussian_sampling import GaussianSampling, draw
 from deepkit.models.likelihoods import LIKELIHOODS, gaussian_log_prob
+from deepkit.models.sharing import shared_out
 
 _ROWS = 2048  # draws decoded at a time when a likelihood is estimated
 
@@ -207,7 +208,8 @@ class VariationalAutoencoder(keras.Model):
         mean, log_variance = self._code(x, training)
         kl = -0.5 * ops.sum(1 + log_variance - ops.square(mean) - ops.exp(log_variance), axis=-1)
         mean, log_variance, repeated = (ops.repeat(part, count, axis=0) for part in (mean, log_variance, x))
-        z = draw(mean, log_variance, seed)
+        noise = shared_out(lambda rows: keras.random.normal((rows, mean.shape[1]), seed=seed), ops.shape(mean)[0])
+        z = mean + ops.exp(0.5 * log_variance) * noise
         outputs = self.decoder(z, training=training)
         log_prob = self._log_prob(repeated, outputs)  # (batch * samples,)
         if count == 1:

@@ -243,7 +243,7 @@ def by_confidence(labels: np.ndarray, logits: np.ndarray) -> Figure:
     axes = figure.subplots()
     bins = np.linspace(-8, 8, 65)
     for label, (name, colour) in enumerate((("against", ORANGE), ("for", BLUE))):
-        axes.hist(np.clip(logits[labels == label], -8, 8), bins, alpha=0.6, label=name, color=colour)
+        axes.hist(np.clip(logits[labels == label], -8, 8), list(bins), alpha=0.6, label=name, color=colour)
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set(xlabel="logit", ylabel="texts")
     axes.legend(frameon=False)

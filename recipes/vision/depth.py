@@ -108,7 +108,7 @@ COLOURS = {"plain": GREY, "highway": BLUE, "residual": ORANGE, "dense": "#2b8a3e
 class Config(Settings):
     """Four kinds of net at four depths; one repeat trains all of them."""
 
-    QUICK = {"seeds": 1, "epochs": 1, "depths": (10, 50), "batch_size": 512}
+    QUICK = {"seeds": 1, "epochs": 1, "depths": (10, 20), "batch_size": 512}
 
     epochs: int = 15
     """Passes over the training data, for each net."""

@@ -18,6 +18,7 @@ from keras import layers
 from matplotlib.figure import Figure
 
 import deepkit as dk
+from deepkit.models import SmoothedCrossentropy
 from deepkit.recipe import Claim, Deviation, Outcome, Paper, Recipe, Settings, main
 
 PAPER = Paper(
@@ -207,24 +208,6 @@ def drawings() -> np.ndarray:
 def lenet5(config: Config) -> dk.Sequential:
     """Return the network of a config."""
     return (modern if config.variant == "modern" else original)(config.dropout or 0.0)
-
-
-@keras.saving.register_keras_serializable(package="deepkit")
-class SmoothedCrossentropy(keras.losses.Loss):
-    """Cross-entropy of logits with class numbers, a share of the target spread over all classes."""
-
-    def __init__(self, smoothing: float = 0.1, name: str = "smoothed_crossentropy", **kwargs: Any) -> None:
-        super().__init__(name=name, **kwargs)
-        self.smoothing = smoothing
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Return the loss of each example."""
-        one_hot = keras.ops.one_hot(keras.ops.reshape(y_true, (-1,)), y_pred.shape[-1])
-        return keras.losses.categorical_crossentropy(one_hot, y_pred, from_logits=True, label_smoothing=self.smoothing)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments."""
-        return {**super().get_config(), "smoothing": self.smoothing}
 
 
 def optimizer(config: Config, steps: int) -> keras.optimizers.Optimizer:
