@@ -21,6 +21,12 @@ def clean_keras():
 
 
 @pytest.fixture
+def without_reports(monkeypatch):
+    """Let runs in a folder draw no pictures, which takes longer than a small training: reports have their own tests."""
+    monkeypatch.setattr("deepkit.execution.report.write", lambda *parts: None)
+
+
+@pytest.fixture
 def tfds_dir():
     """Return the folder of prepared data sets, or skip where there is none."""
     folder = os.environ.get("TFDS_DATA_DIR", "")

@@ -1,5 +1,7 @@
 """Denoising autoencoders: the paper's counts, the split, the measures, and a smoke run of each task."""
 
+import importlib
+
 import numpy as np
 import pytest
 
@@ -64,6 +66,20 @@ def test_the_split_of_the_stand_in_shares_no_image(tmp_path, monkeypatch, capsys
     np.testing.assert_array_equal(np.concatenate(parts), together)
 
 
+@pytest.mark.usefixtures("without_reports")
+def test_two_levels_of_noise_on_the_bundled_digits(tmp_path, monkeypatch, capsys):
+    offline(monkeypatch, tmp_path)
+    monkeypatch.setattr(denoising, "NOISES", (0, 30))
+    config = denoising.Config.smoke(task="filters", units=16, data_dir=tmp_path / "nothing", run_dir=tmp_path / "run")
+    report = dk.recipe.run(denoising.RECIPE, config)
+    assert not report.comparable
+    assert {path.name for path in (tmp_path / "run" / "seed0").iterdir()} == {"noise0", "noise30"}
+    printed = capsys.readouterr().out.lower()
+    assert "not comparable" in printed
+    assert "smoke run" in printed
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["sdae", "filters"])
 def test_a_smoke_run_on_the_bundled_digits(task, tmp_path, monkeypatch, capsys):
     offline(monkeypatch, tmp_path)
@@ -77,7 +93,9 @@ def test_a_smoke_run_on_the_bundled_digits(task, tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().out.lower()
     assert "not comparable" in printed
     assert "smoke run" in printed
-    monkeypatch.setattr("deepkit.execution.fit.train", None)  # all is there: nothing is trained again
+    monkeypatch.setattr(
+        importlib.import_module("deepkit.execution.fit"), "train", None
+    )  # all is there: nothing is trained again
     again = dk.recipe.run(denoising.RECIPE, config)
     assert again.measured == report.measured
 
