@@ -99,6 +99,7 @@ GIVEN = {
 }  # fmt: skip
 OWN = {
     "deepkit.TableConv2D": lambda cls: cls([(0,)], 3),
+    "deepkit.TiedConv": lambda cls: cls(layers.Conv1D(2, 3)),
     "deepkit.RBF": lambda cls: cls([[0.0]]),
     "CategoryEncoding": lambda cls: cls(num_tokens=4),
     "Discretization": lambda cls: cls(num_bins=3),

@@ -18,9 +18,8 @@ def shared_out(draw: Callable[[Any], Any], count: Any) -> Any:
         draw: Returns so many rows.
         count: Rows wanted on this device.
     """
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    rows = draw(count * replicas)
-    if replicas == 1:
-        return rows
-    first = tf.distribute.get_replica_context().replica_id_in_sync_group * count
+    replicas, device = tf.distribute.get_strategy().num_replicas_in_sync, tf.distribute.get_replica_context()
+    if replicas == 1 or device is None:  # on no device where Keras only works out shapes
+        return draw(count)
+    rows, first = draw(count * replicas), device.replica_id_in_sync_group * count
     return ops.slice(rows, (first, 0), (count, rows.shape[1]))

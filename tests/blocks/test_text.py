@@ -187,7 +187,8 @@ def test_xla_is_left_out():
     [
         ({"max_tokens": 2}, "Text: max_tokens must be an integer of at least 3, received 2"),
         ({"length": 0}, "Text: length must be a positive integer, received 0"),
-        ({"standardize": "lowr"}, "Text: standardize must be one of 'lower_and_strip_punctuation', 'lower', "
+        ({"standardize": "lowr"}, "Text: standardize must be one of 'lower_and_strip_punctuation', "
+         "'lower_and_split_punctuation', 'lower', "
          "'strip_punctuation', None, received 'lowr'; did you mean 'lower'?"),
         ({"truncating": "front"}, "Text: truncating must be one of 'post', 'pre', received 'front'"),
         ({"vocabulary": "the dog"}, "Text: vocabulary must be a tuple of words, received 'the dog'\n"
