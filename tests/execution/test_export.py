@@ -31,6 +31,12 @@ REFUSED = {
     ("text", "saved_model"): "takes strings, no batch of them can be drawn",
     ("text", "onnx"): "takes strings, no batch of them can be drawn",
     ("text", "litert"): "takes strings, no batch of them can be drawn",
+    ("text_punctuation", "saved_model"): "takes strings, no batch of them can be drawn",
+    ("text_punctuation", "onnx"): "takes strings, no batch of them can be drawn",
+    ("text_punctuation", "litert"): "takes strings, no batch of them can be drawn",
+    ("gan", "saved_model"): "does not say what goes into it",  # its generator and its discriminator do
+    ("gan", "onnx"): "does not say what goes into it",
+    ("gan", "litert"): "does not say what goes into it",
 }
 FAST = ("conv_block_layers", "conv_block_preactivation", "mlp_norm", "rbf")  # the whole table is slow
 
