@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from deepkit.layers import _checks
 from deepkit.layers.initializers import independent
 
 
@@ -57,7 +58,7 @@ class TableConv2D(keras.layers.Layer):
         self.table = tuple(tuple(int(i) for i in row) for row in table)
         if not self.table or not all(self.table):
             raise ValueError(f"TableConv2D: every row of table must name an input map, received {table!r}")
-        self.kernel_size = kernel_size
+        self.kernel_size = _checks.positive_integer(kernel_size, "TableConv2D: kernel_size", "TableConv2D(table, 5)")
         self.activation = keras.activations.get(activation)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)

@@ -105,3 +105,9 @@ def test_bad_arguments(make, text):
     with pytest.raises(ValueError) as caught:  # noqa: PT011  the text is checked below
         make()
     assert text in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5, True, "3"])
+def test_a_table_convolution_needs_a_window(size):
+    with pytest.raises(ValueError, match="TableConv2D: kernel_size must be a positive integer, received"):
+        dkl.TableConv2D([(0,)], size)

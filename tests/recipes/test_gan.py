@@ -109,4 +109,5 @@ def test_the_ring_is_covered(tmp_path):
 def test_two_passes_over_mnist_make_likelier_images_than_noise(tfds_dir):
     outcome = gan.train(gan.Config(epochs=2, data_dir=tfds_dir))
     assert outcome.comparable
-    assert outcome.measured["log-likelihood"] > 0
+    # of noise it is about -700: 784 pixels that are off by 0.33 on average, squared, under the widest window
+    assert outcome.measured["log-likelihood"] > -200
