@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -15,11 +17,12 @@ _MARK = r"([^\p{L}\p{M}\p{N}\s'’_-])"  # none of what may stand inside a word
 class TokenIds(keras.layers.TextVectorization):
     """A `keras.layers.TextVectorization` that gives token ids, with at least one for every text.
 
-    Four things differ from Keras's layer. An empty text is one unknown word, id 1, where Keras gives padding alone,
+    Five things differ from Keras's layer. An empty text is one unknown word, id 1, where Keras gives padding alone,
     or no steps at all: recurrent layers fail on no steps, a mean over no steps is not a number, and the cuDNN kernels
     refuse a sequence of padding. A text that is too long may lose its beginning instead of its end. Punctuation
-    can become words of its own, with `standardize="lower_and_split_punctuation"`. And a layer
-    without a vocabulary says so when it is called or saved, where Keras writes a file that it cannot read.
+    can become words of its own, with `standardize="lower_and_split_punctuation"`. A layer
+    without a vocabulary says so when it is called or saved, where Keras writes a file that it cannot read. And a word
+    may hold any mark: Keras cuts the words of a saved file at U+0085, which film reviews hold, and cannot load it.
 
     Args:
         max_tokens: Most ids, padding and the unknown word included; None for no limit.
@@ -57,6 +60,8 @@ class TokenIds(keras.layers.TextVectorization):
         standardize = lower_and_split_punctuation if own else self.standardization
         super().__init__(max_tokens=max_tokens, standardize=standardize, **kwargs)
         self.truncating = truncating
+        for name in ("save_assets", "load_assets"):  # the words are kept by this layer alone
+            setattr(self._lookup_layer, name, _nothing)
 
     @property
     def has_vocabulary(self) -> bool:
@@ -67,7 +72,11 @@ class TokenIds(keras.layers.TextVectorization):
     def call(self, inputs: Any) -> Any:
         """Look the words up; a text without any has one that is unknown."""
         self._check("called")
-        ids = self._last(inputs) if self.truncating == "pre" and self._output_sequence_length else super().call(inputs)
+        if self._split is None:  # one word a text
+            ids = super().call(tf.reshape(inputs, (-1, 1)))
+        else:
+            last = self.truncating == "pre" and self._output_sequence_length
+            ids = self._last(inputs) if last else super().call(inputs)
         steps = tf.maximum(tf.shape(ids)[1], 1)
         ids = tf.pad(ids, [[0, 0], [0, steps - tf.shape(ids)[1]]])
         empty = tf.reduce_all(ids == 0, axis=1, keepdims=True)
@@ -85,9 +94,15 @@ class TokenIds(keras.layers.TextVectorization):
         return {**super().get_config(), "standardize": self.standardization, "truncating": self.truncating}
 
     def save_assets(self, dir_path: str) -> None:
-        """Save the vocabulary."""
+        """Save the vocabulary; one that was given is part of the config."""
         self._check("saved")
-        super().save_assets(dir_path)
+        if self.get_config()["vocabulary"] is None:
+            Path(dir_path, "vocabulary.json").write_text(json.dumps(list(map(str, self.get_vocabulary()))))
+
+    def load_assets(self, dir_path: str) -> None:
+        """Load the vocabulary."""
+        if self.get_config()["vocabulary"] is None:
+            self.set_vocabulary(json.loads(Path(dir_path, "vocabulary.json").read_text()))
 
     def _check(self, what: str) -> None:
         if not self.has_vocabulary:
@@ -96,6 +111,10 @@ class TokenIds(keras.layers.TextVectorization):
                 "  try dk.fit, which learns it from the training data, deepkit.text.adapt(model, dataset), "
                 "or dk.Text(..., vocabulary=...)"
             )
+
+
+def _nothing(folder: str) -> None:
+    """Neither save nor load."""
 
 
 def lower_and_split_punctuation(texts: Any) -> Any:

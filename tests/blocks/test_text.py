@@ -61,6 +61,9 @@ def test_characters_and_whole_texts():
     model = dk.Text(6, split="character", standardize="lower", vocabulary=("a", "b", "ä")).build()
     assert ids(model, ["ABä!", ""]) == [[2, 3, 4, 1], [1, 0, 0, 0]]
     assert ids(dk.Text(4, standardize=None, vocabulary=("A", "b")).build(), ["A b a"]) == [[2, 3, 1]]
+    for given in ({}, {"length": 1, "truncating": "pre"}):
+        model = dk.Text(4, split=None, vocabulary=("a b", "c"), **given).build()
+        assert ids(model, ["A B.", "b", "", "c"]) == [[2], [1], [1], [3]]
 
 
 def test_no_text_at_all_is_one_unknown_word():
@@ -154,6 +157,16 @@ def test_fit_learns_the_vocabulary_and_the_file_keeps_it(tmp_path):
         "np.testing.assert_allclose(found, np.load(sys.argv[1] + '/expected.npy'), atol=1e-6)\n"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("split", ["whitespace", "character", None])
+def test_a_word_of_the_file_may_hold_any_mark(tmp_path, split):
+    texts = tf.constant(["a\x85 b\u2028c", "d\n e\r", "\x1c \n"])  # splitlines() cuts at all of these
+    model = dk.Sequential([dk.Text(30, split=split, standardize=None)]).build()
+    text.adapt(model, tf.data.Dataset.from_tensors(texts))
+    model.save(tmp_path / "m.keras")
+    again = keras.models.load_model(tmp_path / "m.keras")
+    np.testing.assert_array_equal(again(texts), model(texts))
 
 
 def test_a_given_vocabulary_is_in_the_file(tmp_path):
