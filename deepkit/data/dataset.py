@@ -53,6 +53,22 @@ class Data:
     class_names: tuple[str, ...] = ()
     stand_in_for: str | None = None
 
+    def head(self, count: int) -> Data:
+        """Return the same data with at most `count` examples in each part, the first ones: to try something out.
+
+        Raises:
+            ValueError: if `count` is below 1.
+
+        Examples:
+            >>> import deepkit as dk
+            >>> dk.data.load("digits", say=False).head(200).summary()
+            'digits: 200 train, 150 validation, 200 test'
+
+        """
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        shorter = {name: part and part.head(count) for name, part in parts.items()}
+        return dataclasses.replace(self, **shorter)  # type: ignore[arg-type]
+
     def summary(self) -> str:
         """Say what this is and how much of it there is, in words that hold on any machine."""
         parts = {"train": self.train, "validation": self.validation, "test": self.test}

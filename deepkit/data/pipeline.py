@@ -254,6 +254,26 @@ class Pipeline(tf.data.Dataset):
         """
         return self._changed(target=check_target(target))
 
+    def head(self, count: int) -> Pipeline:
+        """Return a pipeline of the first examples alone, in the order of the files.
+
+        Args:
+            count: at most this many; `take` counts batches.
+
+        Raises:
+            ValueError: if `count` is below 1.
+
+        Examples:
+            >>> import deepkit as dk
+            >>> import numpy as np
+            >>> dk.data.from_arrays(np.arange(10.0)[:, None], batch_size=4).train.head(6).steps
+            2
+
+        """
+        if count < 1:
+            raise ValueError(f"head: count must be at least 1, received {count}")
+        return Pipeline(self._source.head(count), self._settings)
+
     def arrays(self, limit: int | None = None) -> tuple[np.ndarray, ...]:
         """Return the examples as arrays, in the order of the files and not augmented, but scaled and mapped.
 

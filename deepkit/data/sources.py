@@ -35,6 +35,9 @@ class Source(Protocol):
     def digest(self) -> str:
         """Return a short hash of the contents where there is no name and version to know them by."""
 
+    def head(self, count: int) -> Source:
+        """Return a source of the first examples alone."""
+
 
 class MemorySource:
     """Examples held in memory as they were decoded (uint8 stays uint8); a batch is one gather.
@@ -71,6 +74,10 @@ class MemorySource:
     def digest(self) -> str:
         """Hash the contents."""
         return self._digest
+
+    def head(self, count: int) -> MemorySource:
+        """Return a source of the first examples alone."""
+        return MemorySource(tf.nest.map_structure(lambda array: array[:count], self.arrays))
 
     @functools.cached_property
     def _digest(self) -> str:
@@ -116,6 +123,10 @@ class StreamSource:
     def digest(self) -> str:
         """Return nothing: a stream is known by its name and version."""
         return ""
+
+    def head(self, count: int) -> StreamSource:
+        """Return a source of the first examples alone."""
+        return dataclasses.replace(self, dataset=self.dataset.take(count), examples=min(count, self.examples))
 
 
 class Wrapped(tf.data.Dataset):

@@ -92,7 +92,7 @@ class Config(Settings):
     batch_size: int = 32
     """Texts in a step."""
     examples: int = 0
-    """Training texts used; 0 for all."""
+    """Texts used of each part of the data; 0 for all."""
 
     def __post_init__(self) -> None:
         for name, chosen in zip(("epochs", "length", "dropout"), SETTINGS[self.variant], strict=True):
@@ -113,18 +113,7 @@ def load_data(config: Config, say: bool = True) -> dk.data.Data:
         data = dataclasses.replace(made_up(config), stand_in_for=name)
         if say:
             print(f"{data.describe()}, standing in for {name} ({error}): not comparable with {name}")
-    return data if not config.examples else first(config.examples, data, config)
-
-
-def first(count: int, data: dk.data.Data, config: Config) -> dk.data.Data:
-    """Return the first texts of each part."""
-    assert data.validation
-    assert data.test
-    parts = [part.arrays(count) for part in (data.train, data.validation, data.test)]
-    small = dk.data.from_arrays(
-        *parts[0], validation=parts[1], test=parts[2], batch_size=config.batch_size, seed=config.seed, name=data.name
-    )
-    return dataclasses.replace(small, stand_in_for=data.stand_in_for)
+    return data.head(config.examples) if config.examples else data
 
 
 def made_up(config: Config, examples: int = 1_500) -> dk.data.Data:

@@ -99,7 +99,7 @@ conv = partial(dk.ConvBlock, conv={"kernel_initializer": "he_normal"})
 class Config(Settings):
     """A network of 6n+2 layers on CIFAR-10, residual or plain."""
 
-    QUICK = {"seeds": 1, "epochs": 1, "depth": 8}
+    QUICK = {"seeds": 1, "epochs": 1, "depth": 8, "examples": 2_000}
 
     depth: int = 20
     """Layers with weights: 6n+2, in the paper 20, 32, 44, 56, 110 and 1202."""
@@ -115,11 +115,13 @@ class Config(Settings):
     """How strongly weights are pulled to zero; the schedule's own where not given."""
     batch_size: int = 128
     """Images in a step."""
+    examples: int = 0
+    """Images used of each part of the data; 0 for all."""
 
     def __post_init__(self) -> None:
         names = ("epochs", "learning_rate", "weight_decay")
         for name, usual in zip(names, SETTINGS[self.schedule], strict=True):
-            if not getattr(self, name):
+            if getattr(self, name) == (0 if name == "epochs" else None):
                 object.__setattr__(self, name, usual)
         super().__post_init__()
         _repeats(self.depth, 6)
@@ -232,7 +234,7 @@ def _repeats(depth: int, each: int) -> int:
 
 def load_data(config: Config, say: bool = True) -> dk.data.Data:
     """Return CIFAR-10 with its usual distortions, or scikit-learn's digits at the same size where it cannot be had."""
-    return dk.data.load(
+    data = dk.data.load(
         "cifar10",
         batch_size=config.batch_size,
         validation=5_000,
@@ -243,6 +245,7 @@ def load_data(config: Config, say: bool = True) -> dk.data.Data:
         fallback="digits",
         say=say,
     )
+    return data.head(config.examples) if config.examples else data
 
 
 def definition(config: Config) -> dk.Sequential:
@@ -287,7 +290,7 @@ def train(config: Config) -> Outcome:
     return Outcome(
         measured=measured,
         data=data.summary(),
-        comparable=data.stand_in_for is None,
+        comparable=data.stand_in_for is None and not config.examples,
         model=run.model,
         seconds=run.seconds,
     )

@@ -108,6 +108,23 @@ def test_memory_and_stream_give_the_same_examples(prepared, monkeypatch):
     assert pixels == streamed_pixels  # the same augmentation of each example, in another order
 
 
+def test_the_head_has_the_first_examples_from_memory_and_from_a_stream(prepared, monkeypatch):
+    def make():
+        return dk_data.load("tiny_shapes", data_dir=prepared, batch_size=8, say=False)
+
+    whole = make()
+    short = whole.head(10)
+    assert same(short.train.arrays(), whole.train.arrays(10))
+    assert short.test.examples == min(10, whole.test.examples)
+    labels = np.concatenate([y for _, y in epoch(short.train)])
+    assert sorted(labels) == sorted(whole.train.arrays(10)[1])
+    assert short.train.fingerprint != whole.train.fingerprint
+    monkeypatch.setattr("deepkit.data.memory.available", lambda: 1000)
+    streamed = make().head(10)
+    assert same(streamed.train.arrays(), short.train.arrays())
+    assert [len(y) for _, y in epoch(streamed.train)] == [8, 2]
+
+
 def test_augmentation_does_not_depend_on_the_batch_size(tiny):
     train = tiny().train
 
@@ -204,6 +221,7 @@ def test_a_fresh_process_gives_the_same_batches_and_fingerprint(prepared, monkey
         (lambda train: train.rebatch(2.5), "batch_size must be a whole number above 0, received 2.5"),
         (lambda train: train.rebatch(32, drop_remainder=True), "leaves no batch: there are only 20 examples"),
         (lambda train: train.reseed(-3), "seed must be a whole number from 0"),
+        (lambda train: train.head(0), "count must be at least 1, received 0"),
         (lambda train: train.arrays(0), "limit must be at least 1, received 0"),
     ],
 )

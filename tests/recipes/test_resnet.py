@@ -126,6 +126,7 @@ def test_the_settings_are_those_of_the_schedule():
     assert resnet.learning_rate(cycle) == dk.OneCycle(0.2)
     assert resnet.learning_rate(paper) == dk.WarmUp(dk.StepDecay(0.1), epochs=1, start=0.1)
     assert resnet.Config(epochs=3, learning_rate=0.5).epochs == 3
+    assert resnet.Config(weight_decay=0.0).weight_decay == 0
 
 
 def test_the_net_that_is_trained_scales_its_images_to_mean_0_and_deviation_1():
