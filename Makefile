@@ -12,7 +12,7 @@ test: $(VENV)/.dev  ## the fast tests
 	$(BIN)/python -m pytest -n auto -m "not slow"
 
 slow: $(VENV)/.dev  ## the tests that train on real data
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n auto --dist loadfile -m slow
 
 check: $(VENV)/.dev  ## format, lint, types
 	$(BIN)/ruff format --check .

@@ -75,8 +75,9 @@ CLAIMS = (
 DEVIATIONS = (
     "10, 20, 30 and 50 layers in place of 10, 20, 50 and 100 (figure 1), and far fewer passes.",
     "Trained on 55,000 of the 60,000 training images; 5,000 are kept to choose step sizes on.",
-    "The step size of each net is one of a few, by validation images; momentum, decay, rectifiers and the gates' first "
-    "bias of -4 are the same for all. Figure 1 shows the best of a random search over all of these.",
+    "The step size of each net is one of a few, by validation images; momentum, decay and rectifiers are the same for "
+    "all, and the gates' first bias of -4 was chosen for the deep highway nets. Figure 1 shows the best of a random "
+    "search over all of these.",
     "Residual and dense nets are not in the paper. Theirs have convolutions and batch normalisation; these are fully "
     "connected and have none.",
     'A residual layer rectifies before its matrix (as in He et al. 2016b, "Identity Mappings in Deep Residual '
