@@ -225,7 +225,7 @@ def train(config: Config) -> Outcome:
     return Outcome(
         measured=measured,
         data=data.summary(),
-        comparable=data.stand_in_for is None,
+        comparable=data.stand_in_for is None and not config.examples,
         model=model,
         notes=(f"BLEU by sacreBLEU: {signature}",),
         seconds=sum(run.seconds for run in runs.values()),
