@@ -5,6 +5,7 @@ import sys
 
 import keras
 import numpy as np
+import pytest
 
 from tests.conformance.cases import CASES
 from tests.conformance.test_conformance import batch, build
@@ -56,5 +57,6 @@ def test_pure_composition_loads_where_deepkit_cannot_be_imported(tmp_path):
     assert f"loaded {len(names)}" in run(LOAD_WITHOUT_DEEPKIT, str(tmp_path), *names)
 
 
+@pytest.mark.slow
 def test_every_case_takes_a_step_on_two_devices():
     assert f"trained {len(CASES)}" in run(TWO_DEVICES)
