@@ -18,8 +18,13 @@ def unadapted(model: keras.Model) -> list[keras.layers.TextVectorization]:
     Args:
         model: A built model.
     """
+    return [layer for layer in text_layers(model) if not layer.get_vocabulary(include_special_tokens=False)]
+
+
+def text_layers(model: keras.Model) -> list[keras.layers.TextVectorization]:
+    """Return the text layers of a model, those of models inside it included, each once."""
     found = dict.fromkeys(layer for layer in _layers(model) if isinstance(layer, keras.layers.TextVectorization))
-    return [layer for layer in found if not layer.get_vocabulary(include_special_tokens=False)]
+    return list(found)
 
 
 def adapt(model: keras.Model, dataset: tf.data.Dataset) -> list[str]:

@@ -76,8 +76,8 @@ def export(
             earlier export is replaced; a folder with anything else in it is not.
         format: `"saved_model"`, `"onnx"` (needs `pip install "deepkit-keras[onnx]"`) or `"litert"`.
         sample: A batch to compare on, in the structure of the model's inputs. Left out, one is drawn under a fixed
-            seed: floats normal, integers 0 or 1, 8, 32 or 128 for an unknown size. A model of your own class
-            needs one: it says nothing of its inputs.
+            seed: floats normal, integers 0 or 1, texts of the words that the model knows, 8, 32 or 128 for an unknown
+            size. A model of your own class needs one: it says nothing of its inputs.
         tolerance: The largest difference to allow, in parts of the largest output. Left out: 1e-4 for float32 (1e-5
             for a SavedModel, which runs the same kernels), more for a model with half precision.
 

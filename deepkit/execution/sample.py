@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from deepkit.execution.artefacts import Ports, brief, numpy
 from deepkit.execution.errors import ExportError
+from deepkit.text import text_layers
 
 BATCH = 3  # neither one nor a common size, so that a mixed-up axis shows
 SIZES = (8, 32, 128)  # for axes of unknown size: the first that the model can take
@@ -47,25 +50,27 @@ def sampled(model: keras.Model, given: Any = None) -> Sample:
     specs = keras.tree.flatten(inputs)
     if given is not None:
         return _run(model, inputs, _fitting(given, inputs, specs))
-    strings = [spec.name for spec in specs if spec.dtype == "string"]
-    if strings:
-        raise ExportError(f"the input {strings[0]!r} takes strings, no batch of them can be drawn", "sample=x, a batch")
     return _drawn(model, inputs, specs)
 
 
-def draw(specs: Sequence[Any], size: int, *, seed: int = 0) -> list[np.ndarray]:
+def draw(specs: Sequence[Any], size: int, *, seed: int = 0, words: Sequence[str] = ("a",)) -> list[np.ndarray]:
     """Return a batch drawn for inputs: floats normal, integers and booleans 0 or 1, which any embedding has.
 
     Args:
         specs: What has a `shape`, with the batch axis, and a `dtype`.
-        size: For axes of unknown size.
+        size: For axes of unknown size; a text has fewer words than that.
         seed: Of the draw.
+        words: What texts are made of.
     """
     numbers = np.random.default_rng(seed)
     batch = []
     for spec in specs:
         first, *rest = spec.shape
         shape = (first or BATCH, *(size if n is None else n for n in rest))
+        if spec.dtype == "string":
+            texts = [" ".join(numbers.choice(words, numbers.integers(size))) for _ in range(math.prod(shape))]
+            batch.append(_cast(np.reshape(texts, shape), "string"))
+            continue
         floating = keras.backend.is_float_dtype(spec.dtype)
         drawn = numbers.normal(size=shape) if floating else numbers.integers(0, 2, size=shape)
         batch.append(_cast(drawn, spec.dtype))
@@ -122,8 +127,9 @@ def _drawn(model: keras.Model, inputs: Any, specs: list[Any]) -> Sample:
     unknown = any(n is None for spec in specs for n in spec.shape[1:])
     batch: list[np.ndarray] = []
     problem = ""
+    words = _words(model)
     for size in SIZES if unknown else SIZES[:1]:
-        batch = draw(specs, size)
+        batch = draw(specs, size, words=words)
         try:
             sample = _run(model, inputs, batch)
         except Exception as error:  # whatever a layer raises for a size it cannot take
@@ -136,6 +142,13 @@ def _drawn(model: keras.Model, inputs: Any, specs: list[Any]) -> Sample:
     raise ExportError(f"the model does not take a drawn batch of {shapes}: {problem}", "sample=x, a batch of real data")
 
 
+def _words(model: keras.Model) -> list[str]:
+    """Return words that the model knows, and one that it does not."""
+    vocabularies = [layer.get_vocabulary(include_special_tokens=False) for layer in text_layers(model)]
+    known = [word for vocabulary in vocabularies for word in vocabulary[:1000]]
+    return [*map(str, known), "unheard-of"]
+
+
 def _run(model: keras.Model, inputs: Any, batch: list[np.ndarray]) -> Sample:
     outputs = model(keras.tree.pack_sequence_as(inputs, batch), training=False)
     return Sample(batch, numpy(outputs), Ports(inputs, outputs))
@@ -144,4 +157,6 @@ def _run(model: keras.Model, inputs: Any, batch: list[np.ndarray]) -> Sample:
 def _cast(x: np.ndarray, dtype: str) -> np.ndarray:
     import ml_dtypes  # comes with TensorFlow
 
+    if dtype == "string":
+        return tf.convert_to_tensor(x.tolist(), tf.string).numpy()
     return x.astype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)

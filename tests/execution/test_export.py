@@ -28,12 +28,10 @@ REFUSED = {
     ("recurrent_stack", "litert"): "TensorListReserve, which LiteRT does not have",
     ("recurrent_plain_loop", "litert"): "TensorListReserve, which LiteRT does not have",
     ("bilstm", "litert"): "TensorListReserve, which LiteRT does not have",
-    ("text", "saved_model"): "takes strings, no batch of them can be drawn",
-    ("text", "onnx"): "takes strings, no batch of them can be drawn",
-    ("text", "litert"): "takes strings, no batch of them can be drawn",
-    ("text_punctuation", "saved_model"): "takes strings, no batch of them can be drawn",
-    ("text_punctuation", "onnx"): "takes strings, no batch of them can be drawn",
-    ("text_punctuation", "litert"): "takes strings, no batch of them can be drawn",
+    ("text", "onnx"): "which ONNX does not have",
+    ("text", "litert"): "which LiteRT does not have",
+    ("text_punctuation", "onnx"): "which ONNX does not have",
+    ("text_punctuation", "litert"): "which LiteRT does not have",
     ("gan", "saved_model"): "does not say what goes into it",  # its generator and its discriminator do
     ("gan", "onnx"): "does not say what goes into it",
     ("gan", "litert"): "does not say what goes into it",
@@ -101,6 +99,16 @@ def test_several_inputs_and_outputs_by_name(format, tmp_path):
     found = run(format, exported.path, x)
     for key, expected in model(x).items():
         np.testing.assert_allclose(found[key], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_model_of_strings_is_served_with_its_vocabulary(tmp_path):
+    text = dk.Text(9, vocabulary=("ein", "Hund", "läuft"), standardize=None)
+    model = dk.Sequential([text, layers.Embedding(9, 3, mask_zero=True), dk.BiLSTM(2), dk.Classifier(1)]).build()
+    x = np.array(["ein Hund läuft", "", "Hund Hund fliegt"])
+    exported = export(model, tmp_path / "m", sample=x)
+    assert exported.sample_shapes == ((3,),)
+    np.testing.assert_allclose(run("saved_model", tmp_path / "m", tf.constant(x)), model(tf.constant(x)), atol=1e-6)
+    assert export(model, tmp_path / "m").sample_shapes == ((3,),)  # of its own words
 
 
 @each_format
