@@ -18,7 +18,7 @@ import deepkit as dk
 HE = {"kernel_initializer": "he_normal"}
 
 # filters of each stage, and how many highway layers it has behind the convolution that sets them. The paper gives
-# layers and weights (11 and about 236,000; 19 and about 2.3 million); the paper does not give the stages, and these make both.
+# layers and weights (11 and about 236,000; 19 and about 2.3 million) but not the stages; these make both.
 CIFAR: dict[int, tuple[tuple[int, int], ...]] = {
     11: ((16, 2), (32, 3), (64, 2)),
     19: ((32, 4), (64, 5), (128, 6)),
