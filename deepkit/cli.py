@@ -7,6 +7,7 @@ process alone; a user's own TF_CPP_MIN_LOG_LEVEL is respected and then nothing i
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import difflib
 import importlib
 import os
@@ -136,10 +137,21 @@ def run_recipe(recipe: Recipe, args: Sequence[str] | None, *, prog: str) -> int:
 
 def config_from(recipe: Recipe, args: Sequence[str], *, prog: str) -> Settings:
     """Return the config that flags say; `--quick` shrinks every setting that no flag gives."""
-    config = _parse(recipe.config, args, prog, about=recipe.paper.cite())
+    config = _parse_settings(recipe, args, prog)
     if not config.quick:
         return config
-    return _parse(recipe.config, [*flags(recipe.config, recipe.config.QUICK), *args], prog)  # the last of a flag counts
+    usual = flags(recipe.config, recipe.config.QUICK)  # the last of a flag counts
+    return _parse_settings(recipe, [*usual, *args], prog)
+
+
+def _parse_settings(recipe: Recipe, args: Sequence[str], prog: str) -> Settings:
+    """Parse flags; the help begins with what the recipe shows, and lists its own settings before those of all."""
+    kind = recipe.config
+    own = {name for cls in kind.__mro__ if cls not in Settings.__mro__ for name in vars(cls).get("__annotations__", ())}
+    fields = sorted(kind.__dataclass_fields__.items(), key=lambda item: item[0] not in own)  # keeps the order otherwise
+    names = {"__doc__": kind.__doc__, "__module__": kind.__module__, "__dataclass_fields__": dict(fields)}
+    said = _parse(type(kind.__name__, (kind,), names), args, prog, about=f"{recipe.summary}\n\n{recipe.paper.cite()}")
+    return kind(**{field.name: getattr(said, field.name) for field in dataclasses.fields(kind)})
 
 
 def _summary(args: Sequence[str]) -> int:

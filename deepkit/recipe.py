@@ -8,12 +8,16 @@ beside the claimed. Importing this module imports neither TensorFlow nor Keras.
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import math
 import sys
 import time
+import types
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Optional, Self, TypeVar
 
 from deepkit._console import say
 from deepkit.report import Report, figure
@@ -26,6 +30,14 @@ if TYPE_CHECKING:
     from deepkit.execution.plan import Plan
 
 Shape = tuple[int | None, ...]
+
+T = TypeVar("T")
+if TYPE_CHECKING:
+    Own = Annotated[T, "never None once the config is made"]
+else:
+    Own = Optional
+OWN: Any = None
+"""Default of a field of type `Own[...]`: what `Settings.own` says, where nothing is given."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +116,11 @@ class Settings:
     """What every recipe can be told; a recipe's `Config` adds the paper's own settings.
 
     Every field is a flag of `deepkit run`, its docstring the flag's help. A subclass is a frozen, keyword-only
-    dataclass too, and names in `QUICK` the values that make a smoke run of seconds.
+    dataclass too, and names in `QUICK` the values that make a smoke run of seconds. A value that follows from another
+    setting is a field `epochs: Own[int] = OWN`, and `own` says what it is.
+
+    Raises:
+        ValueError: A `Literal` field is none of its choices, or a count is out of range.
 
     >>> Settings.smoke(seed=3)
     Settings(seed=3, seeds=1, epochs=1, quick=True, run_dir=None, ...)
@@ -136,10 +152,19 @@ class Settings:
     """Time precision, XLA and steps per call before training, and keep the fastest with the same loss."""
 
     def __post_init__(self) -> None:
+        for name, known in _choices(type(self)).items():
+            _check_choice(name, getattr(self, name), known)
+        for name, value in self.own().items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
         for name, least in (("seed", 0), ("seeds", 1), ("epochs", 1)):
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
                 raise ValueError(f"{name} must be a whole number of at least {least}, received {value!r}")
+
+    def own(self) -> Mapping[str, Any]:
+        """Return the value of each field that is `OWN`; called once the choices are known to be right."""
+        return {}
 
     @classmethod
     def smoke(cls, **given: Any) -> Self:
@@ -240,6 +265,11 @@ class Recipe:
         if unexplained:
             raise ValueError(f"recipe {self.name}: metrics= must say what {unexplained} mean")
 
+    @property
+    def summary(self) -> str:
+        """The first line of its module's docstring."""
+        return (sys.modules[self.train.__module__].__doc__ or "").strip().partition("\n")[0]
+
     def claims_for(self, config: Settings) -> tuple[Claim, ...]:
         """Return the claims that a run under `config` may be compared with."""
         return tuple(claim for claim in self.claims if applies(claim.when, config))
@@ -253,6 +283,36 @@ class Recipe:
         """Return the network of `config`, freshly initialised, without touching any data."""
         shape = self.input_shape(config) if callable(self.input_shape) else self.input_shape
         return self.definition(config).build(shape)
+
+
+def _choices_of(hint: Any) -> tuple[Any, ...]:
+    """Return the values of a type that has a few; none where they cannot be listed."""
+    if hint in (bool, type(None)):
+        return (True, False) if hint is bool else (None,)
+    if typing.get_origin(hint) is Literal:
+        return typing.get_args(hint)
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        parts = [_choices_of(part) for part in typing.get_args(hint)]
+        return tuple(value for part in parts for value in part) if all(parts) else ()
+    return ()
+
+
+def _choices(kind: type[Settings]) -> Mapping[str, tuple[Any, ...]]:
+    hints = typing.get_type_hints(kind)
+    every = {f.name: _choices_of(hints[f.name]) for f in dataclasses.fields(kind)}
+    return {name: known for name, known in every.items() if known}
+
+
+def _check_choice(name: str, value: Any, known: tuple[Any, ...]) -> None:
+    if value not in known:
+        near = difflib.get_close_matches(str(value), [item for item in known if isinstance(item, str)], n=1)
+        meant = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, received {value!r}{meant}")
+
+
+def parameters(model: keras.Model) -> float:
+    """Return how many trainable weights a model has, as `Outcome.measured` takes it."""
+    return float(sum(math.prod(weight.shape) for weight in model.trainable_weights))
 
 
 def applies(when: Mapping[str, Any], config: Settings) -> bool:

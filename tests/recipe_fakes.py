@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 
 from matplotlib.figure import Figure
 
-from deepkit.recipe import Claim, Deviation, Outcome, Paper, Recipe, Settings
+from deepkit.recipe import OWN, Claim, Deviation, Outcome, Own, Paper, Recipe, Settings
 
 PAPER = Paper("A Title", ("Ada Lovelace", "Charles Babbage", "Mary Somerville"), 1843, "A Journal, 1(2), 3-4")
 
@@ -30,12 +30,11 @@ class Config(Settings):
     """Step size."""
     epochs: int = 20
     """Passes."""
-    width: int = 0
-    """Units; 0 for the variant's own."""
+    width: Own[int] = OWN
+    """Units; the variant's own where not given."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "width", self.width or {"old": 3, "new": 7}[self.variant])
+    def own(self) -> Mapping[str, Any]:
+        return {"width": {"old": 3, "new": 7}[self.variant]}
 
 
 @dataclass

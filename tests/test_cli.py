@@ -69,6 +69,16 @@ def test_every_config_field_is_a_flag_with_its_help(trainer, capsys):
         assert text in shown
 
 
+def test_the_help_begins_with_the_recipe_and_its_own_settings(trainer, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["run", "fake", "--help"])
+    shown = capsys.readouterr().out
+    places = [
+        shown.index(text) for text in ("A recipe that trains nothing", "A Title", "--variant", "--width", "--seed ")
+    ]
+    assert places == sorted(places)
+
+
 def test_flags_become_the_config(trainer):
     assert cli.main(["run", "fake", "--variant", "old", "--seeds", "2", "--jit-compile", "False"]) == 0
     assert [c.seed for c in trainer.calls] == [0, 1]

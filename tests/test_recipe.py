@@ -3,14 +3,16 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
+import re
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
 
 from deepkit import results
-from deepkit.recipe import Claim, Deviation, Paper, run
+from deepkit.recipe import Claim, Deviation, Paper, parameters, run
 from deepkit.report import Measured, command, duration, key
 from tests.recipe_fakes import PAPER, Config, Trainer, fake
 
@@ -62,6 +64,34 @@ def test_a_contract_that_does_not_add_up_is_refused(given, text):
 def test_settings_refuse_nonsense(name, value):
     with pytest.raises(ValueError, match=f"{name} must be a whole number of at least .*, received {value}"):
         Config(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"variant": "oldd"}, "variant must be one of 'old', 'new', received 'oldd'; did you mean 'old'?"),
+        ({"variant": None}, "variant must be one of 'old', 'new', received None"),
+        ({"distort": "yes"}, "distort must be one of True, False, received 'yes'"),
+        (
+            {"jit_compile": "autom"},
+            "jit_compile must be one of True, False, 'auto', received 'autom'; did you mean 'auto'?",
+        ),
+    ],
+)
+def test_settings_refuse_what_is_no_choice(given, text):
+    with pytest.raises(ValueError, match=re.escape(text)):
+        Config(**given)
+
+
+def test_a_setting_of_the_variants_own_is_there_unless_given():
+    assert (Config().width, Config(variant="old").width, Config(variant="old", width=9).width) == (7, 3, 9)
+    assert Config(width=0).width == 0
+    assert dataclasses.replace(Config(variant="old"), seed=1).width == 3
+
+
+def test_parameters_are_the_trainable_weights():
+    weights = [types.SimpleNamespace(shape=shape) for shape in ((3, 4), (4,), ())]
+    assert parameters(types.SimpleNamespace(trainable_weights=weights)) == 17.0
 
 
 def test_smoke_shrinks_what_is_not_given():
