@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import keras
 import numpy as np
@@ -67,7 +67,7 @@ STEPS = 1000  # in one epoch: the four points, so many times over
 class Config(Settings):
     """20 starts of the smallest network that can do it."""
 
-    QUICK: ClassVar = {"seeds": 2, "epochs": 1}
+    QUICK = {"seeds": 2, "epochs": 1}
 
     seeds: int = 20
     """How many random starts to train from."""

@@ -90,7 +90,7 @@ def pretrained(
     """
     network = _network(name)
     trained = str(weights) == "imagenet"
-    if not trained and not Path(weights).is_file():
+    if not trained and not (isinstance(weights, str | Path) and Path(weights).is_file()):
         raise ValueError(f'there is no file {weights}\n  try weights="imagenet", or the path of a file of weights')
     definition = network.definition(include_top=include_top, classes=classes)
     usual = network.definition(include_top=include_top, classes=1000 if trained else classes)
@@ -146,6 +146,10 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
 def _network(name: str) -> Network:
     if name in NETWORKS:
         return NETWORKS[name]
+    if str(name) in ("resnet18", "resnet34"):
+        raise ValueError(
+            f"Keras has no weights of {name}\n  try 'resnet50', or recipes.vision.resnet.{name}() to train it"
+        )
     close = difflib.get_close_matches(str(name), NETWORKS, n=1)
     there = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(NETWORKS)}"
     raise ValueError(f"no pretrained network is called {name!r}; {there}")
@@ -171,22 +175,26 @@ def _check_file(path: Path, name: str, needed: Shapes) -> None:
 
     Keras itself counts the layers only; of files in its newer format it says by itself which layer does not fit.
     """
-    if not _is_older_format(path):
-        return
-    with h5py.File(path) as file:
-        group = file.get("model_weights", file)
-        layers = [(layer, group[layer]) for layer in _texts(group, "layer_names")]
-        found = [(layer, [tuple(part[key].shape) for key in _texts(part, "weight_names")]) for layer, part in layers]
-    misfit = _difference(needed, [(layer, shapes) for layer, shapes in found if shapes])
+    try:
+        found = _listed_in(path)
+    except OSError as error:
+        raise _misfit(path, name, f"it is cut short or damaged ({_short(error)})") from error
+    misfit = "" if found is None else _difference(needed, found)
     if misfit:
         raise _misfit(path, name, misfit)
 
 
-def _is_older_format(path: Path) -> bool:
+def _listed_in(path: Path) -> Shapes | None:
+    """Return the weights that a file in the older format lists; None for one in another format."""
     if not h5py.is_hdf5(path):
-        return False
+        return None
     with h5py.File(path) as file:
-        return "layer_names" in file.get("model_weights", file).attrs
+        group = file.get("model_weights", file)
+        if "layer_names" not in group.attrs:
+            return None
+        layers = [(layer, group[layer]) for layer in _texts(group, "layer_names")]
+        found = [(layer, [tuple(part[key].shape) for key in _texts(part, "weight_names")]) for layer, part in layers]
+    return [(layer, shapes) for layer, shapes in found if shapes]
 
 
 def _texts(group: h5py.Group, attribute: str) -> list[str]:

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 import deepkit as dk
 from deepkit.models import SmoothedCrossentropy
-from deepkit.recipe import Claim, Deviation, Outcome, Paper, Recipe, Settings, main
+from deepkit.recipe import OWN, Claim, Deviation, Outcome, Own, Paper, Recipe, Settings, main, parameters
 
 PAPER = Paper(
     title="Gradient-Based Learning Applied to Document Recognition",
@@ -35,6 +35,7 @@ SIMARD = Paper(
     venue="International Conference on Document Analysis and Recognition (ICDAR), pp. 958-962",
 )
 
+MODERN, ORIGINAL = {"variant": "modern"}, {"variant": "original"}
 CLAIMS = (
     Claim(
         metric="test error",
@@ -55,7 +56,6 @@ CLAIMS = (
         lower_is_better=True,
     ),
 )
-MODERN, ORIGINAL = {"variant": "modern"}, {"variant": "original"}
 DEVIATIONS = (
     "Trained on 55,000 of the 60,000 training images; 5,000 are kept to choose settings on (section III.A: all).",
     "AdamW with a warm-up and a cosine in mini-batches of 128, in place of the stochastic diagonal "
@@ -81,12 +81,12 @@ METRICS = {
     "parameters": "trainable weights",
 }
 
-# chosen on validation images only: epochs, peak learning rate, weight decay, dropout
+# chosen on validation images
 SETTINGS = {
-    ("modern", False): (30, 3e-3, 0.15, 0.4),
-    ("modern", True): (50, 4e-3, 0.02, 0.0),
-    ("original", False): (30, 2e-3, 0.1, 0.0),
-    ("original", True): (50, 2e-3, 0.02, 0.0),
+    ("modern", False): {"epochs": 30, "learning_rate": 3e-3, "weight_decay": 0.15, "dropout": 0.4},
+    ("modern", True): {"epochs": 50, "learning_rate": 4e-3, "weight_decay": 0.02, "dropout": 0.0},
+    ("original", False): {"epochs": 30, "learning_rate": 2e-3, "weight_decay": 0.1, "dropout": 0.0},
+    ("original", True): {"epochs": 50, "learning_rate": 2e-3, "weight_decay": 0.02, "dropout": 0.0},
 }
 DISTORTIONS = (dk.data.Affine(rotation=10, scale=0.12, shear=0.15, shift=1.5), dk.data.Elastic(alpha=20, sigma=4))
 
@@ -116,33 +116,28 @@ DIGITS = """
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Settings):
-    """LeNet-5; what is not given is what was chosen on validation images for the variant."""
-
-    QUICK = {"seeds": 1, "epochs": 1}
+    """LeNet-5 of today or of 1998."""
 
     variant: Literal["modern", "original"] = "modern"
     """The network of today, or that of 1998."""
     distort: bool = False
     """Whether to distort the training images, anew at every pass."""
-    epochs: int = 0
-    """Passes over the training data; 0 for the variant's own number."""
-    learning_rate: float | None = None
+    epochs: Own[int] = OWN
+    """Passes over the training data; the variant's own where not given."""
+    learning_rate: Own[float] = OWN
     """Highest step size of AdamW, reached after a tenth of the steps; the variant's own where not given."""
-    weight_decay: float | None = None
+    weight_decay: Own[float] = OWN
     """How strongly AdamW pulls weights to zero; the variant's own where not given."""
-    dropout: float | None = None
+    dropout: Own[float] = OWN
     """Share of the units of the two dense layers dropped in training; the variant's own where not given."""
     label_smoothing: float = 0.1
     """Share of the target spread over all ten digits."""
     batch_size: int = 128
     """Images in a step."""
 
-    def __post_init__(self) -> None:
-        names = ("epochs", "learning_rate", "weight_decay", "dropout")
-        for name, chosen in zip(names, SETTINGS[self.variant, self.distort], strict=True):
-            if getattr(self, name) is None or (name == "epochs" and self.epochs == 0):
-                object.__setattr__(self, name, chosen)
-        super().__post_init__()
+    def own(self) -> Mapping[str, Any]:
+        """Return the variant's own settings, with or without distortions."""
+        return SETTINGS[self.variant, self.distort]
 
 
 def load_data(config: Config, say: bool = True) -> dk.data.Data:
@@ -205,9 +200,9 @@ def drawings() -> np.ndarray:
     return np.array(pixels, "float32").reshape(10, 84)
 
 
-def lenet5(config: Config) -> dk.Sequential:
+def definition(config: Config) -> dk.Sequential:
     """Return the network of a config."""
-    return (modern if config.variant == "modern" else original)(config.dropout or 0.0)
+    return (modern if config.variant == "modern" else original)(config.dropout)
 
 
 def optimizer(config: Config, steps: int) -> keras.optimizers.Optimizer:
@@ -223,7 +218,7 @@ def train(config: Config) -> Outcome:
     """Train one network and read its errors."""
     data = load_data(config)
     run = dk.fit(
-        lenet5(config),
+        definition(config),
         data,
         epochs=config.epochs,
         run_dir=config.run_dir,
@@ -235,7 +230,7 @@ def train(config: Config) -> Outcome:
     measured = {
         "test error": error(run.model, data.test),
         "validation error": error(run.model, data.validation),
-        "parameters": float(sum(np.prod(weight.shape) for weight in run.model.trainable_weights)),
+        "parameters": parameters(run.model),
     }
     return Outcome(
         measured=measured,
@@ -268,7 +263,7 @@ RECIPE = Recipe(
     related=(SIMARD,),
     config=Config,
     train=train,
-    definition=lenet5,
+    definition=definition,
     input_shape=(28, 28, 1),
     metrics=METRICS,
     claims=CLAIMS,

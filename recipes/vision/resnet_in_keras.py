@@ -1,8 +1,9 @@
 """The residual networks as keras.applications lays them out, to take its weights: `recipes.vision.imagenet` does.
 
-They differ from the paper's in ways that change weights and values: every convolution has a bias but those of version
-2 that a normalisation follows, the stride of a unit of version 1 is in its first 1x1 convolution and that of version
-2 at the end of a stage, borders are padded by layers of their own, and the normalisations have an epsilon of 1.001e-5.
+They differ from `recipes.vision.resnet` in ways that change weights and values: every convolution has a bias but those
+of version 2 that a normalisation follows, the stride of a unit of version 1 is in its first 1x1 convolution, as in the
+authors' models, and that of version 2 at the end of a stage, borders are padded by layers of their own, and the
+normalisations have an epsilon of 1.001e-5.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 from keras import layers
 
 import deepkit as dk
-from recipes.vision.resnet import STAGES
+from recipes.vision.resnet import STAGES, bottleneck
 
 norm = partial(layers.BatchNormalization, epsilon=1.001e-5)
 conv = partial(dk.ConvBlock, norm=norm(), conv={"use_bias": True})
@@ -79,7 +80,7 @@ def _top(include_top: bool, classes: int) -> list[Any]:
 
 
 def _repeats(depth: int) -> tuple[int, ...]:
-    kind, repeats = STAGES.get(depth, ("", ()))
-    if kind != "bottleneck":
+    unit, repeats = STAGES.get(depth, (None, ()))
+    if unit is not bottleneck:
         raise dk.DefinitionError(f"keras.applications has no ResNet of {depth!r} layers", mend="50, 101 or 152")
     return repeats

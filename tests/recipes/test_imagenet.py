@@ -185,6 +185,25 @@ def test_an_unknown_name_is_told_its_neighbour():
         imagenet.preprocessing("zzz")
 
 
+def test_depths_without_weights_are_said_to_have_none():
+    with pytest.raises(
+        ValueError, match=r"Keras has no weights of resnet18\n  try .resnet50., or recipes.*resnet18\(\)"
+    ):
+        imagenet.pretrained("resnet18")
+
+
+def test_no_weights_are_told_the_alternatives():
+    with pytest.raises(ValueError, match='there is no file None\\n  try weights="imagenet"'):
+        imagenet.pretrained("vgg16", weights=None)
+
+
+def test_a_file_that_is_cut_short_is_named(small, tmp_path):
+    whole, cut = saved(donor(input_shape=(32, 32, 3)), tmp_path / "whole.h5"), tmp_path / "cut.h5"
+    cut.write_bytes(whole.read_bytes()[:-1000])
+    with pytest.raises(ValueError, match=r"cut\.h5 does not hold the weights of narrow as asked for: "):
+        imagenet.pretrained("narrow", weights=cut)
+
+
 def test_copied_weights_must_fit():
     one, other = (narrow(False, filters=n).build((8, 8, 3)) for n in (4, 5))
     before = other.get_weights()

@@ -107,10 +107,12 @@ def test_the_layouts_of_keras_have_its_counts(make, total):
     ("make", "expected"),
     [
         (lambda: resnet.resnet(51), "resnet: depth must be one of 18, 34, 50, 101, 152, received 51"),
-        (lambda: resnet.cifar_resnet(22), r"has 6n\+2 layers here, received 22\n.*20"),
-        (lambda: resnet.preactivated(163), r"has 9n\+2 layers here, received 163\n.*164"),
-        (lambda: resnet.cifar_plain(2), r"has 6n\+2 layers here, received 2\n.*8"),
-        (lambda: resnet.Config(depth=21), r"has 6n\+2 layers here, received 21"),
+        (lambda: resnet.cifar_resnet(22), r"has 6n\+2 layers here, received 22\n  try cifar_resnet\(20\)"),
+        (lambda: resnet.preactivated(163), r"has 9n\+2 layers here, received 163\n  try preactivated\(164\)"),
+        (lambda: resnet.cifar_plain(2), r"has 6n\+2 layers here, received 2\n  try cifar_plain\(8\)"),
+        (lambda: resnet.Config(depth=21), r"has 6n\+2 layers here, received 21\n  try --depth 20"),
+        (lambda: resnet.cifar_resnet("20"), r"has 6n\+2 layers here, received '20'\n  try cifar_resnet\(20\)"),
+        (lambda: resnet.preactivated(164.0), r"has 9n\+2 layers here, received 164\.0\n  try preactivated\(29\)"),
         (lambda: resnet_in_keras.version1(18), "keras.applications has no ResNet of 18 layers"),
     ],
 )
@@ -127,6 +129,18 @@ def test_the_settings_are_those_of_the_schedule():
     assert resnet.learning_rate(paper) == dk.WarmUp(dk.StepDecay(0.1), epochs=1, start=0.1)
     assert resnet.Config(epochs=3, learning_rate=0.5).epochs == 3
     assert resnet.Config(weight_decay=0.0).weight_decay == 0
+
+
+def test_what_is_no_choice_is_refused():
+    with pytest.raises(ValueError, match=r"kind must be one of .*, received 'Plain'; did you mean 'plain'?"):
+        resnet.Config(kind="Plain")
+    with pytest.raises(ValueError, match="schedule must be one of 'one-cycle', 'paper', received 'x'"):
+        resnet.Config(schedule="x")
+
+
+def test_the_warm_up_deviates_where_there_is_one():
+    steps, short = resnet.Config(schedule="paper", depth=110), resnet.Config(schedule="paper")
+    assert set(resnet.RECIPE.deviations_for(steps)) - set(resnet.RECIPE.deviations_for(short)) == {4}
 
 
 def test_the_net_that_is_trained_scales_its_images_to_mean_0_and_deviation_1():
