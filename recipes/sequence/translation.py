@@ -1,4 +1,4 @@
-"""German to English on Multi30k: what attention does for a recurrent translator.
+"""Translation: German to English on Multi30k, and what attention does for it.
 
 An encoder reads a sentence, a decoder writes it in another language. Without attention all that the decoder knows of
 the sentence are the encoder's final states (Sutskever et al. 2014); with it, it looks for each word at the places of
@@ -21,7 +21,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import deepkit as dk
-from deepkit.recipe import Claim, Outcome, Paper, Recipe, Settings, main
+from deepkit.recipe import Claim, Outcome, Paper, Recipe, Settings, main, parameters
 
 PAPER = Paper(
     title="Neural Machine Translation by Jointly Learning to Align and Translate",
@@ -61,8 +61,8 @@ DEVIATIONS = (
     "192 units and 128 embedding features, in place of 1,000 and 620 with a maxout layer behind (appendix A.2.3).",
     "Adam along one rise and fall of its rate, with dropout and the best epoch by validation loss kept, in place of "
     "Adadelta (section 4.2 and appendix B).",
-    "Words that occur twice and more, in small letters, marks as words; an unknown word is never written (section "
-    "4.1: the 30,000 most frequent words, and an unknown one may be written).",
+    "Words that occur about twice and more, in small letters, marks as words; an unknown word is never written "
+    "(section 4.1: the 30,000 most frequent words, and an unknown one may be written).",
 )
 METRICS = {
     "BLEU": "of the translations with attention, of the 2016 test sentences in small letters; read once, at the end",
@@ -73,10 +73,27 @@ METRICS = {
     "validation perplexity without attention": "the same without",
     "parameters": "trainable weights, with attention",
 }
+
+# usual values, not searched
 UNITS, EMBEDDING, DROPOUT = 192, 128, 0.3
-VOCABULARY = {"de": 7_900, "en": 6_000}  # words that occur at least twice in the training sentences
+VOCABULARY = {"de": 7_900, "en": 6_000}  # about the words that occur twice in training
 PARTS = {"train": "train", "validation": "val", "test": "test_2016_flickr"}
 Pairs = tuple[list[str], list[str]]
+
+# drawn in the pictures; our own, since those of Multi30k are not ours to publish
+SHOWN = [
+    "Ein kleiner Hund rennt über eine grüne Wiese.",
+    "Zwei Männer in roten Jacken stehen vor einem alten Haus.",
+    "Ein Mädchen, das einen Hut trägt, spielt am Strand mit einem Ball.",
+]
+ONES = {
+    "de": ["null", "ein", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun"],
+    "en": ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"],
+}
+TENS = {
+    "de": ["zehn", "zwanzig", "dreißig", "vierzig", "fünfzig", "sechzig", "siebzig", "achtzig", "neunzig"],
+    "en": ["ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"],
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,17 +115,37 @@ class Config(Settings):
     beam: int = 4
     """Unfinished translations that are followed."""
     examples: int = 0
-    """Training pairs used; 0 for all."""
+    """Pairs used of each part of the data, the test part too; 0 for all, all else is not comparable."""
+
+
+def load_data(config: Config, say: bool = True) -> dk.data.Data:
+    """Return pairs of strings."""
+    pairs = load_pairs(config)
+    data = dk.data.from_arrays(
+        *map(np.array, pairs["train"]),
+        validation=tuple(map(np.array, pairs["validation"])),
+        test=tuple(map(np.array, pairs["test"])),
+        batch_size=config.batch_size,
+        seed=config.seed,
+        name="Multi30k" if config.folder else "spoken numbers",
+    )
+    if config.folder:
+        return data
+    if say:
+        print(f"{data.describe()}, standing in for Multi30k, whose files --folder names: not comparable with the paper")
+    return dataclasses.replace(data, stand_in_for="Multi30k")
 
 
 def load_pairs(config: Config) -> dict[str, Pairs]:
     """Return the sentences of each part: Multi30k from its folder, else spoken numbers."""
-    if config.folder is None:
+    folder = config.folder
+    if folder is None:
         counts = {"train": 4_000, "validation": 200, "test": 200}
-        return {part: numbers(count, seed=seed) for seed, (part, count) in enumerate(counts.items())}
-    return {
-        part: (lines(config.folder, f"{file}.de"), lines(config.folder, f"{file}.en")) for part, file in PARTS.items()
-    }
+        pairs = {part: numbers(count, seed=seed) for seed, (part, count) in enumerate(counts.items())}
+    else:
+        pairs = {part: (lines(folder, f"{file}.de"), lines(folder, f"{file}.en")) for part, file in PARTS.items()}
+    most = config.examples or None
+    return {part: (german[:most], english[:most]) for part, (german, english) in pairs.items()}
 
 
 def lines(folder: Path, name: str) -> list[str]:
@@ -118,22 +155,6 @@ def lines(folder: Path, name: str) -> list[str]:
             text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
             return text.decode("utf-8").removesuffix("\n").split("\n")
     raise FileNotFoundError(f"{folder} holds neither {name} nor {name}.gz: the plain files of Multi30k, task 1")
-
-
-# drawn in the pictures; our own, since those of Multi30k are not ours to publish
-SHOWN = [
-    "Ein kleiner Hund rennt über eine grüne Wiese.",
-    "Zwei Männer in roten Jacken stehen vor einem alten Haus.",
-    "Ein Mädchen, das einen Hut trägt, spielt am Strand mit einem Ball.",
-]
-ONES = {
-    "de": ["null", "ein", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun"],
-    "en": ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"],
-}
-TENS = {
-    "de": ["zehn", "zwanzig", "dreißig", "vierzig", "fünfzig", "sechzig", "siebzig", "achtzig", "neunzig"],
-    "en": ["ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"],
-}
 
 
 def numbers(count: int, seed: int) -> Pairs:
@@ -148,25 +169,6 @@ def numbers(count: int, seed: int) -> Pairs:
         ", ".join(f"{ONES['en'][h]} hundred {TENS['en'][t - 1]} {ONES['en'][o]}" for h, t, o in row) for row in drawn
     ]
     return german, english
-
-
-def load_data(config: Config, say: bool = True) -> dk.data.Data:
-    """Return pairs of strings."""
-    pairs = load_pairs(config)
-    train = tuple(side[: config.examples or None] for side in pairs["train"])
-    data = dk.data.from_arrays(
-        *map(np.array, train),
-        validation=tuple(map(np.array, pairs["validation"])),
-        test=tuple(map(np.array, pairs["test"])),
-        batch_size=config.batch_size,
-        seed=config.seed,
-        name="Multi30k" if config.folder else "spoken numbers",
-    )
-    if config.folder:
-        return data
-    if say:
-        print(f"{data.describe()}, standing in for Multi30k (no --folder was given): not comparable with the paper")
-    return dataclasses.replace(data, stand_in_for="Multi30k")
 
 
 def translator(config: Config, attention: str | None) -> dk.Seq2Seq:
@@ -185,12 +187,12 @@ def translator(config: Config, attention: str | None) -> dk.Seq2Seq:
     )
 
 
-def with_attention(config: Config) -> dk.Seq2Seq:
+def definition(config: Config) -> dk.Seq2Seq:
     """Return the network of a config."""
     return translator(config, config.attention)
 
 
-def learn(config: Config, attention: str | None, data: dk.data.Data) -> dk.Run:
+def train_one(config: Config, attention: str | None, data: dk.data.Data) -> dk.Run:
     """Train one of the two networks, in a folder of its own, up to its best epoch."""
     folder = config.run_dir and config.run_dir / (attention or "none")
     return dk.fit(
@@ -207,7 +209,7 @@ def learn(config: Config, attention: str | None, data: dk.data.Data) -> dk.Run:
 def train(config: Config) -> Outcome:
     """Train both networks and compare their translations."""
     data, test = load_data(config), load_pairs(config)["test"]
-    runs = {name: learn(config, score, data) for name, score in (("with", config.attention), ("without", None))}
+    runs = {name: train_one(config, score, data) for name, score in (("with", config.attention), ("without", None))}
     written = {name: run.model.translate(test[0], beam=config.beam) for name, run in runs.items()}
     scores, p_value, signature = compare(written, test[1])
     show(test, written)
@@ -220,7 +222,7 @@ def train(config: Config) -> Outcome:
         "p-value": p_value,
         "validation perplexity": perplexity["with"],
         "validation perplexity without attention": perplexity["without"],
-        "parameters": float(model.count_params()),
+        "parameters": parameters(model),
     }
     return Outcome(
         measured=measured,
@@ -270,7 +272,7 @@ RECIPE = Recipe(
     related=(SUTSKEVER, LUONG),
     config=Config,
     train=train,
-    definition=with_attention,
+    definition=definition,
     input_shape=(),
     metrics=METRICS,
     claims=CLAIMS,

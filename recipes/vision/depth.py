@@ -1,14 +1,15 @@
 """Depth: where plain nets of 50 layers fail, highway, residual and densely connected ones train, on MNIST.
 
-A layer is the same everywhere, a matrix and a rectifier: H. The four kinds of net differ in what passes by it.
+H is a matrix and a rectifier, in the residual net in the other order. The kinds of net differ in what passes by it.
 
     plain      y = H(x)
     highway    y = T(x) H(x) + (1 - T(x)) x    through a gate T that is nearly closed at first (Srivastava et al. 2015)
     residual   y = x + H(x)                    added to it (He et al. 2016)
     dense      y = [x, H(x)]                   side by side with it (Huang et al. 2017)
 
-They are trained alike, at 10, 20, 30 and 50 layers, with about the same number of weights at each depth. None has
-normalisation, dropout or augmentation: the question is what an optimiser can do, and the training loss answers it.
+They are trained alike but for the step size, at 10, 20, 30 and 50 layers, with about the same number of weights at each
+depth. None has normalisation, dropout or augmentation: the question is what an optimiser can do, and the training loss
+answers it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import keras
 import numpy as np
@@ -23,7 +25,7 @@ from keras import layers
 from matplotlib.figure import Figure
 
 import deepkit as dk
-from deepkit.recipe import Claim, Outcome, Paper, Recipe, Settings, main
+from deepkit.recipe import Claim, Outcome, Paper, Recipe, Settings, main, parameters
 from deepkit.visualize.figures import BLUE, GREY, ORANGE
 from recipes.vision.highway import HE, highway, plain
 
@@ -56,21 +58,15 @@ DENSE = Paper(
     url="https://arxiv.org/abs/1608.06993",
 )
 
-CLAIMS = (
+CLAIMS = tuple(
     Claim(
-        metric="training loss, highway 50",
-        value="about 1e-5 at 100 layers",
+        metric=f"training loss, {kind} 50",
+        value=f"{loss} at 100 layers",
         where="figure 1",
         setting="MNIST, the best of a random search",
-        note="for as many passes as it takes; here every net gets the same few",
-    ),
-    Claim(
-        metric="training loss, plain 50",
-        value="about 1e-1 at 100 layers",
-        where="figure 1",
-        setting="MNIST, the best of a random search",
-        note="for as many passes as it takes; here every net gets the same few",
-    ),
+        note="here every net gets the same few passes",
+    )
+    for kind, loss in (("highway", "about 1e-5"), ("plain", "about 1e-1"))
 )
 DEVIATIONS = (
     "10, 20, 30 and 50 layers in place of 10, 20, 50 and 100 (figure 1), and far fewer passes.",
@@ -81,7 +77,7 @@ DEVIATIONS = (
     "Residual and dense nets are not in the paper. Theirs have convolutions and batch normalisation; these are fully "
     "connected and have none.",
     'A residual layer rectifies before its matrix (as in He et al. 2016b, "Identity Mappings in Deep Residual '
-    'Networks", figure 4e), and has one matrix in place of two. It begins at zero: without normalisation a sum of 50 '
+    'Networks"), and has one matrix in place of two. It begins at zero: without normalisation a sum of 50 '
     "layers would begin far too large.",
 )
 METRICS = {
@@ -116,7 +112,7 @@ class Config(Settings):
     depths: tuple[int, ...] = (10, 20, 30, 50)
     """How many hidden layers the nets have; each kind is trained at each depth."""
     learning_rate: float | None = None
-    """First step size of every net; what was chosen for the kind and depth on validation images where not given."""
+    """First step size of every net; the kind and depth's own where not given."""
     decay: float = 0.85
     """What the step size is multiplied by in the course of each pass."""
     momentum: float = 0.9
@@ -132,7 +128,7 @@ class Config(Settings):
             )
 
 
-def load_data(config: Config) -> dk.data.Data:
+def load_data(config: Config, say: bool = True) -> dk.data.Data:
     """Return MNIST, or scikit-learn's digits at the same size where it cannot be had."""
     return dk.data.load(
         "mnist",
@@ -142,6 +138,7 @@ def load_data(config: Config) -> dk.data.Data:
         seed=config.seed,
         data_dir=config.data_dir,
         fallback="digits",
+        say=say,
     )
 
 
@@ -177,35 +174,36 @@ KINDS: dict[str, Callable[[int], dk.Sequential]] = {
 }
 
 
-@dataclass(frozen=True)
-class Trained:
-    """What came of one net."""
+def definition(config: Config) -> dk.Sequential:
+    """Return the paper's net at the greatest depth of a config."""
+    return KINDS["highway"](max(config.depths))
 
-    name: str
-    loss: float
-    error: float
-    parameters: float
-    seconds: float
-    model: keras.Model
+
+def optimizer(kind: str, depth: int, config: Config, steps: int) -> keras.optimizers.Optimizer:
+    """Return gradient descent with momentum, its step size shrinking by the same factor in each pass of `steps`."""
+    nearest = min(RATES[kind], key=lambda known: abs(known - depth))
+    rate = RATES[kind][nearest] if config.learning_rate is None else config.learning_rate
+    schedule = keras.optimizers.schedules.ExponentialDecay(rate, steps, config.decay)
+    return keras.optimizers.SGD(schedule, momentum=config.momentum)
 
 
 def train(config: Config) -> Outcome:
     """Train every kind at every depth, and read what each has learned."""
     data = load_data(config)
-    nets = [train_one(kind, depth, config, data) for depth in config.depths for kind in KINDS]
-    measured = {f"training loss, {net.name}": net.loss for net in nets}
-    measured |= {f"test error, {net.name}": net.error for net in nets}
-    measured |= {f"parameters, {net.name}": net.parameters for net in nets}
+    runs = {f"{kind} {n}": train_one(kind, n, config, data) for n in config.depths for kind in KINDS}
+    measured = {f"training loss, {name}": run.history["loss"][-1] for name, run in runs.items()}
+    measured |= {f"test error, {name}": error(run.model, data.test) for name, run in runs.items()}
+    measured |= {f"parameters, {name}": parameters(run.model) for name, run in runs.items()}
     return Outcome(
         measured=measured,
         data=data.summary(),
         comparable=data.stand_in_for is None,
-        model=nets[-1].model,
-        seconds=sum(net.seconds for net in nets),
+        model=runs[f"highway {max(config.depths)}"].model,
+        seconds=sum(run.seconds for run in runs.values()),
     )
 
 
-def train_one(kind: str, depth: int, config: Config, data: dk.data.Data) -> Trained:
+def train_one(kind: str, depth: int, config: Config, data: dk.data.Data) -> dk.Run:
     """Train one net, in a folder of its own where there is one."""
     run = dk.fit(
         KINDS[kind](depth),
@@ -217,20 +215,14 @@ def train_one(kind: str, depth: int, config: Config, data: dk.data.Data) -> Trai
         metrics=["accuracy"],
         verbose=0,
     )
-    loss, error = (
-        run.history["loss"][-1],
-        100 * (1 - run.model.evaluate(data.test, verbose=0, return_dict=True)["accuracy"]),
-    )
+    loss = run.history["loss"][-1]
     print(f"{kind} {depth}: training loss {loss:.4g} after {run.epochs} passes, {run.seconds:.0f} s", flush=True)
-    return Trained(f"{kind} {depth}", loss, error, float(run.model.count_params()), run.seconds, run.model)
+    return run
 
 
-def optimizer(kind: str, depth: int, config: Config, steps: int) -> keras.optimizers.Optimizer:
-    """Return gradient descent with momentum, its step size shrinking by the same factor in each pass of `steps`."""
-    nearest = min(RATES[kind], key=lambda known: abs(known - depth))
-    rate = RATES[kind][nearest] if config.learning_rate is None else config.learning_rate
-    schedule = keras.optimizers.schedules.ExponentialDecay(rate, steps, config.decay)
-    return keras.optimizers.SGD(schedule, momentum=config.momentum)
+def error(model: keras.Model, part: Any) -> float:
+    """Return the share of a part of the data that is given the wrong digit, in percent."""
+    return 100 * (1 - model.evaluate(part, verbose=0, return_dict=True)["accuracy"])
 
 
 def draw(config: Config, outcomes: Sequence[Outcome]) -> Mapping[str, Figure]:
@@ -256,7 +248,7 @@ RECIPE = Recipe(
     related=(WORKSHOP, RESIDUAL, DENSE),
     config=Config,
     train=train,
-    definition=lambda config: KINDS["highway"](max(config.depths)),
+    definition=definition,
     input_shape=(28, 28, 1),
     metrics=METRICS,
     claims=CLAIMS,

@@ -41,6 +41,19 @@ def test_settings_follow_the_task_unless_given():
         denoising.Config(epochs=-3)
 
 
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"task": "filter"}, "task must be one of .*, received 'filter'; did you mean 'filters'"),
+        ({"noise": -1}, r"noise must be a share of at least 0 and below 1, received -1\n  try 0\.25"),
+        ({"tuning_noise": 30}, "tuning_noise must be a share of at least 0 and below 1, received 30"),
+    ],
+)
+def test_settings_refuse_nonsense(given, text):
+    with pytest.raises(ValueError, match=text):
+        denoising.Config(**given)
+
+
 def test_structure_tells_strokes_from_random_weights():
     random = np.random.default_rng(0).normal(size=(50, 28, 28))
     rows, columns = np.mgrid[:28, :28]

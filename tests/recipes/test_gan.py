@@ -62,10 +62,15 @@ def test_the_nearest_image_is_the_nearest():
 
 
 def test_settings_follow_the_data_unless_given():
-    assert (gan.Config(data="ring").epochs, gan.Config(data="ring").batch_size) == gan.SETTINGS["ring"][::2]
+    assert gan.Config(data="ring") == gan.Config(data="ring", **gan.SETTINGS["ring"])
     assert gan.Config(epochs=3, learning_rate=0.5).learning_rate == 0.5
     with pytest.raises(ValueError, match="epochs must be a whole number of at least 1, received -1"):
         gan.Config(epochs=-1)
+
+
+def test_data_that_there_is_not_is_refused():
+    with pytest.raises(ValueError, match="data must be one of 'ring', 'mnist', received 'cifar10'"):
+        gan.Config(data="cifar10")
 
 
 def test_the_paper_is_compared_with_on_its_own_data_only():

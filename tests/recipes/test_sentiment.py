@@ -42,6 +42,15 @@ def test_settings_follow_the_variant_unless_given():
     assert sentiment.Config(length=7).length == 7
 
 
+def test_what_is_no_choice_is_refused():
+    with pytest.raises(ValueError, match=r"variant must be one of .*, received 'lstm'"):
+        sentiment.Config(variant="lstm")
+    with pytest.raises(ValueError, match="data must be one of 'imdb', 'sst2', received 'amazon'"):
+        sentiment.Config(data="amazon")
+    with pytest.raises(dk.DefinitionError, match="one of bilstm, pooled, forward, received 'lstm'\\n  try sentiment"):
+        sentiment.sentiment("lstm")
+
+
 def test_made_up_reviews_are_judged_by_their_definition():
     x, y = sentiment.made_up(sentiment.Config(), 200).train.arrays()
     good = {"good", "fine", "lovely", "great"}

@@ -73,7 +73,7 @@ def test_bleu_is_compared_on_the_same_sentences():
 
 
 def test_definitions_print_as_the_code_that_makes_them():
-    net = translation.with_attention(translation.Config())
+    net = translation.definition(translation.Config())
     assert eval(repr(net), {"dk": dk}) == net
 
 
@@ -91,6 +91,6 @@ def test_a_smoke_run_on_spoken_numbers(capsys, tmp_path):
 @pytest.mark.slow
 def test_spoken_numbers_are_learnt_with_attention():
     config = translation.Config(epochs=6)
-    run = translation.learn(config, "additive", translation.load_data(config))
+    run = translation.train_one(config, "additive", translation.load_data(config))
     german, english = translation.load_pairs(config)["test"]
     assert np.mean([a == b for a, b in zip(run.model.translate(german), english, strict=True)]) > 0.9

@@ -42,8 +42,9 @@ def refused(net):
 
 
 if __name__ == "__main__":
-    equal(vae.vae(vae.Config(hidden=20, latent=3)), (images(),), learning_rate=lambda: dk.OneCycle(4e-3, rise=0.05))
-    equal(vae.vae(vae.Config(hidden=20, latent=3, importance_samples=3)), (images(),))
+    net = vae.definition(vae.Config(hidden=20, latent=3))
+    equal(net, (images(),), learning_rate=lambda: dk.OneCycle(4e-3, rise=0.05))
+    equal(vae.definition(vae.Config(hidden=20, latent=3, importance_samples=3)), (images(),))
     equal(
         gan.definition(gan.Config(data="ring")),
         (gan.ring(64, seed=0),),
