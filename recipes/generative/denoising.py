@@ -172,10 +172,8 @@ def basic(data: dk.data.Data, config: Config) -> dk.data.Data:
     """Return the split of MNIST basic: few images to train on, the most to test."""
     parts: list[Any] = [data.train, data.test]
     (x, y), (test_x, test_y) = (part.arrays() for part in parts)
-    if data.stand_in_for:  # 1,500 digits and 297 to test
-        trained, kept, tested = 1_250, 250, len(x)
-    else:
-        trained, kept, tested = 10_000, 2_000, len(x) - 40_000
+    small = data.stand_in_for is not None  # 1,500 digits and 297 to test
+    trained, kept, tested = (1_250, 250, len(x)) if small else (10_000, 2_000, len(x) - 40_000)
     split = dk.data.from_arrays(
         x[:trained],
         y[:trained],
@@ -183,32 +181,27 @@ def basic(data: dk.data.Data, config: Config) -> dk.data.Data:
         validation=(x[trained : trained + kept], y[trained : trained + kept]),
         test=(np.concatenate([x[tested:], test_x]), np.concatenate([y[tested:], test_y])),
         seed=config.seed,
-        name="MNIST basic" if not data.stand_in_for else "digits split as MNIST basic",
+        name="digits split as MNIST basic" if small else "MNIST basic",
     )
     return dataclasses.replace(split, stand_in_for=data.stand_in_for, class_names=data.class_names)
 
 
 def autoencoder(config: Config, noise: int = 30) -> dk.Autoencoder:
     """Return one hidden layer of logistic units between an image and its reconstruction."""
-    mean = config.penalty / (28 * 28)  # Keras's squared error is the mean over the pixels
-    dense = {"kernel_regularizer": keras.regularizers.L2(mean)}
+    penalty = keras.regularizers.L2(config.penalty / (28 * 28))  # Keras's squared error is the mean over the pixels
     return dk.Autoencoder(
-        dk.MLP([config.units], activation="sigmoid", dense=dense),
+        dk.MLP([config.units], activation="sigmoid", dense={"kernel_regularizer": penalty}),
         corruption=dk.MaskingNoise(noise / 100, seed=config.seed),
         activation="sigmoid",
         name=f"noise{noise}",
     )
 
 
-def deep(config: Config) -> dk.Sequential:
-    """Return three layers of logistic units and a classifier: 2,797,010 weights with 1,000 units."""
-    hidden = dk.MLP([config.units] * 3, activation="sigmoid")
-    return dk.Sequential([hiding(config), hidden, dk.Classifier(10)], name="random_start")
-
-
-def hiding(config: Config) -> dk.MaskingNoise:
-    """Return the noise under which a deep network learns from labels."""
-    return dk.MaskingNoise(config.tuning_noise, seed=config.seed)
+def deep(config: Config, hidden: Sequence[Any] = ()) -> dk.Sequential:
+    """Return three layers of logistic units, given or new, and a classifier: 2,797,010 weights with 1,000 units."""
+    noise = dk.MaskingNoise(config.tuning_noise, seed=config.seed)
+    new = dk.MLP([config.units] * 3, activation="sigmoid")
+    return dk.Sequential([noise, *(hidden or [new]), dk.Classifier(10)], name="sdae" if hidden else "random_start")
 
 
 def definition(config: Config) -> dk.Block:
@@ -283,8 +276,7 @@ def train_sdae(config: Config) -> Outcome:
         batch_size=config.pretraining_batch,
         learning_rate=config.pretraining_rate,
     )
-    sdae = dk.Sequential([hiding(config), *stack, dk.Classifier(10)], name="sdae")
-    tuned = train_one(sdae, config, data)
+    tuned = train_one(deep(config, stack), config, data)
     control = train_one(deep(config), config, data)
     measured = {
         "test error": error(tuned, data.test),

@@ -20,6 +20,7 @@ import keras
 import numpy as np
 from keras import layers
 from matplotlib.figure import Figure
+from matplotlib.patches import Circle
 
 import deepkit as dk
 from deepkit.recipe import OWN, Claim, Deviation, Outcome, Own, Paper, Recipe, Settings, main, parameters
@@ -27,14 +28,8 @@ from deepkit.recipe import OWN, Claim, Deviation, Outcome, Own, Paper, Recipe, S
 PAPER = Paper(
     title="Generative Adversarial Nets",
     authors=(
-        "Ian J. Goodfellow",
-        "Jean Pouget-Abadie",
-        "Mehdi Mirza",
-        "Bing Xu",
-        "David Warde-Farley",
-        "Sherjil Ozair",
-        "Aaron Courville",
-        "Yoshua Bengio",
+        *("Ian J. Goodfellow", "Jean Pouget-Abadie", "Mehdi Mirza", "Bing Xu", "David Warde-Farley", "Sherjil Ozair"),
+        *("Aaron Courville", "Yoshua Bengio"),
     ),
     year=2014,
     venue="Advances in Neural Information Processing Systems 27 (NIPS)",
@@ -139,38 +134,24 @@ def ring(count: int, seed: int) -> np.ndarray:
 
 
 def definition(config: Config) -> dk.GAN:
-    """Return the two networks for the data of a config."""
-    return (_for_ring if config.data == "ring" else _for_mnist)(config)
+    """Return the two networks for the data of a config.
 
-
-def _for_ring(config: Config) -> dk.GAN:
-    body = dk.MLP([128, 128], activation="tanh")
-    return dk.GAN(
-        [body, dk.Regressor(2)],
-        [body, dk.Classifier(1)],
-        latent=8,
-        discriminator_steps=config.discriminator_steps,
-        loss=config.loss,
-    )
-
-
-def _for_mnist(config: Config) -> dk.GAN:
-    """Return rectified units against maxout units with dropout, as in section 5: 2,503,984 and 1,231,441 weights."""
-    return dk.GAN(
-        [dk.MLP([1200, 1200]), dk.Regressor(784, activation="sigmoid"), layers.Reshape((28, 28, 1))],
-        [
-            layers.Flatten(),
-            layers.Dropout(0.2),
-            dk.layers.Maxout(240, num_pieces=5),
-            layers.Dropout(0.5),
-            dk.layers.Maxout(240, num_pieces=5),
-            dk.Classifier(1, dropout=0.5),
-        ],
-        latent=100,
-        discriminator_steps=config.discriminator_steps,
-        loss=config.loss,
-        prior="uniform",
-    )
+    For MNIST, as in section 5, rectified units against maxout units with dropout: 2,503,984 and 1,231,441 weights.
+    """
+    rules: dict[str, Any] = {"discriminator_steps": config.discriminator_steps, "loss": config.loss}
+    if config.data == "ring":
+        body = dk.MLP([128, 128], activation="tanh")
+        return dk.GAN([body, dk.Regressor(2)], [body, dk.Classifier(1)], latent=8, **rules)
+    generator = [dk.MLP([1200, 1200]), dk.Regressor(784, activation="sigmoid"), layers.Reshape((28, 28, 1))]
+    discriminator = [
+        layers.Flatten(),
+        layers.Dropout(0.2),
+        dk.layers.Maxout(240, num_pieces=5),
+        layers.Dropout(0.5),
+        dk.layers.Maxout(240, num_pieces=5),
+        dk.Classifier(1, dropout=0.5),
+    ]
+    return dk.GAN(generator, discriminator, latent=100, prior="uniform", **rules)
 
 
 class Moments(keras.callbacks.Callback):
@@ -211,9 +192,8 @@ class Trained(Outcome):
 def train(config: Config) -> Trained:
     """Train both networks, and judge what the generator makes."""
     data = load_data(config)
-    moments = Moments(
-        2_000 if config.data == "ring" else 10, config.epochs, config.run_dir and config.run_dir / "samples"
-    )
+    folder = config.run_dir and config.run_dir / "samples"
+    moments = Moments(2_000 if config.data == "ring" else 10, config.epochs, folder)
     run = dk.fit(
         definition(config),
         data,
@@ -303,15 +283,9 @@ def clouds(samples: Mapping[int, np.ndarray]) -> Figure:
     for axes, (epoch, points) in zip(figure.subplots(1, len(samples), squeeze=False)[0], samples.items(), strict=True):
         axes.scatter(*points.T, s=2, alpha=0.3, linewidths=0)
         for centre in CENTRES:
-            axes.add_artist(_circle(centre))
+            axes.add_artist(Circle(tuple(centre), 3 * SPREAD, fill=False, color="black", linewidth=0.8))
         axes.set(title=f"epoch {epoch}", xlim=(-3, 3), ylim=(-3, 3), xticks=[], yticks=[], aspect="equal")
     return figure
-
-
-def _circle(centre: np.ndarray) -> Any:
-    from matplotlib.patches import Circle
-
-    return Circle(tuple(centre), 3 * SPREAD, fill=False, color="black", linewidth=0.8)
 
 
 RECIPE = Recipe(

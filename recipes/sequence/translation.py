@@ -247,10 +247,10 @@ def compare(written: Mapping[str, Sequence[str]], right: Sequence[str]) -> tuple
     return scores, float(found["BLEU"][1].p_value), str(signatures["BLEU"])
 
 
-def show(test: Pairs, written: Mapping[str, Sequence[str]], count: int = 3) -> None:
+def show(test: Pairs, written: Mapping[str, Sequence[str]]) -> None:
     """Print the first test sentences and how they were translated."""
     rows = zip(*test, written["with"], written["without"], strict=True)
-    for texts in list(rows)[:count]:
+    for texts in list(rows)[:3]:
         for what, text in zip(("source", "right", "with attention", "without"), texts, strict=True):
             print(f"{what:>14}: {text}")
 

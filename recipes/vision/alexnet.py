@@ -34,14 +34,14 @@ def alexnet(
         activation: None for logits, `"softmax"` for probabilities.
     """
     lrn = dk.layers.LocalResponseNormalization()
-    pool = layers.MaxPooling2D(3, 2)
+    pool1, pool2, pool5 = (layers.MaxPooling2D(3, 2, name=f"pool{i}") for i in (1, 2, 5))
     return dk.Sequential(
         [
-            *(_conv(96, 11, strides=4, padding="valid", name="conv1"), lrn, pool),
-            *(_conv(256, 5, groups=groups, ones=True, name="conv2"), lrn, pool),
+            *(_conv(96, 11, strides=4, padding="valid", name="conv1"), lrn, pool1),
+            *(_conv(256, 5, groups=groups, ones=True, name="conv2"), lrn, pool2),
             _conv(384, 3, name="conv3"),
             _conv(384, 3, groups=groups, ones=True, name="conv4"),
-            *(_conv(256, 3, groups=groups, ones=True, name="conv5"), pool),
+            *(_conv(256, 3, groups=groups, ones=True, name="conv5"), pool5),
             dk.MLP([4096, 4096], dropout=dropout, dense=_start(ones=True), name="fc"),
             dk.Classifier(classes, activation=activation, dense=_start()),
         ],

@@ -1,8 +1,8 @@
 """DenseNet: every layer sees what all before it made; the nets for ImageNet and for CIFAR, a table each.
 
 Source: Huang, Liu, van der Maaten & Weinberger 2017, "Densely Connected Convolutional Networks" (table 1 for
-ImageNet, section 4.1 and table 2 for CIFAR). A layer adds `growth` channels, the paper's k, to what it received, so
-that layers can be thin. In the nets called BC a 1x1 convolution comes before each 3x3 one (B, bottleneck), and a
+ImageNet, table 2 for CIFAR). A layer adds `growth` channels, the paper's k, to what it received, so that layers can be
+thin. In the nets called BC a 1x1 convolution comes before each 3x3 one (B, bottleneck), and a
 transition halves the channels between two blocks (C, compression).
 
 Definitions only: `densenet121().build((224, 224, 3))` makes the network, `dk.fit` trains it.
@@ -34,7 +34,7 @@ START = {"kernel_initializer": "he_normal"}
 conv = partial(dk.ConvBlock, norm=NORM, order="norm-activation-conv", conv=START)
 
 
-def densenet(depth: int, classes: int = 1000) -> dk.Sequential:
+def densenet(depth: int, *, classes: int = 1000) -> dk.Sequential:
     """Return a DenseNet-BC for ImageNet, which gives logits.
 
     It pads as the authors' code and `keras.applications` do, and has Keras's layers in Keras's order: the weights of
@@ -71,7 +71,7 @@ def densenet(depth: int, classes: int = 1000) -> dk.Sequential:
 
 def in_keras(depth: int, *, include_top: bool = True, classes: int = 1000) -> dk.Sequential:
     """Return a DenseNet that ends as that of `keras.applications`: in probabilities, or without a top in maps."""
-    net = densenet(depth, classes)
+    net = densenet(depth, classes=classes)
     top = [dk.Classifier(classes, pool="avg", activation="softmax")] if include_top else []
     return dk.Sequential([*net.layers[:-1], *top], name=net.name)
 

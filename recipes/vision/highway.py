@@ -71,7 +71,7 @@ def plain(depth: int, *, units: int = 71, classes: int = 10) -> dk.Sequential:
 
 
 def mnist_highway(width: int, *, classes: int = 10) -> dk.Sequential:
-    """Return the thin convolutional highway network of 10 layers for MNIST, 9 convolutional and one dense.
+    """Return the thin convolutional highway network of 10 layers for MNIST: 9 convolutions and a softmax.
 
     The paper gives its widths, 16 and 32, and its weights, 39,000 and 151,000; two poolings that halve and one
     that leaves 3x3 pixels make both.
@@ -88,7 +88,7 @@ def mnist_highway(width: int, *, classes: int = 10) -> dk.Sequential:
     first = dk.ConvBlock(width, norm=None, conv=HE)
     layer = dk.Highway(dk.ConvBlock(width, norm=None, conv=HE))
     stages: list[list[dk.Block]] = [[first, layer, layer], [layer] * 3, [layer] * 3]
-    parts = [part for stage in stages for part in (*stage, layers.MaxPooling2D(2))]
+    parts = [p for i, stage in enumerate(stages, start=1) for p in (*stage, layers.MaxPooling2D(2, name=f"pool{i}"))]
     return dk.Sequential([*parts, dk.Classifier(classes)], name=f"highway10_{width}")
 
 
@@ -114,9 +114,9 @@ def cifar_highway(depth: int, *, classes: int = 10) -> dk.Sequential:
         known = " or ".join(str(known) for known in CIFAR)
         raise dk.DefinitionError(f"cifar_highway: depth must be {known}, received {depth!r}", mend="cifar_highway(19)")
     parts: list[Any] = []
-    for filters, highways in CIFAR[depth]:
+    for i, (filters, highways) in enumerate(CIFAR[depth], start=1):
         widen = dk.ConvBlock(filters, norm=None, conv=HE)
-        parts += [widen, *[dk.Highway(widen)] * highways, layers.MaxPooling2D(2)]
+        parts += [widen, *[dk.Highway(widen)] * highways, layers.MaxPooling2D(2, name=f"pool{i}")]
     return dk.Sequential([*parts[:-1], dk.Classifier(classes, pool="avg")], name=f"highway{depth}")
 
 

@@ -73,7 +73,7 @@ vgg19 = partial(vgg, 19)
 in_keras = partial(vgg, dropout=0.0, activation="softmax")
 
 
-def vgg16_cifar(classes: int = 10) -> dk.Sequential:
+def vgg16_cifar(*, classes: int = 10) -> dk.Sequential:
     """Return VGG-16 with batch normalisation and one dense layer, for images of 32x32x3."""
     return dk.Sequential(
         [*vgg16(norm="batch", include_top=False).layers, dk.Classifier(classes)],

@@ -31,8 +31,8 @@ def test_the_layers_stand_in_the_order_of_section_3_5():
     names = [layer.name.split(".")[-1] for layer in symbolic(alexnet.alexnet(), IMAGE).layers[1:]]
     lrn = "local_response_normalization"
     assert names == [
-        *("conv", "activation", f"{lrn}1", "max_pooling2d1", "conv", "activation", f"{lrn}2", "max_pooling2d2"),
-        *("conv", "activation", "conv", "activation", "conv", "activation", "max_pooling2d3", "flatten"),
+        *("conv", "activation", f"{lrn}1", "pool1", "conv", "activation", f"{lrn}2", "pool2"),
+        *("conv", "activation", "conv", "activation", "conv", "activation", "pool5", "flatten"),
         *("dense1", "activation1", "dropout1", "dense2", "activation2", "dropout2", "dense"),
     ]
 
@@ -81,5 +81,5 @@ def test_definitions_print_as_the_code_that_makes_them():
 
 
 def test_an_image_too_small():
-    with pytest.raises(dk.DefinitionError, match=r"max_pooling2d3: .* at least 3x3, received 2x2x256\n(.*\n)*  try "):
+    with pytest.raises(dk.DefinitionError, match=r"pool5: .* at least 3x3, received 2x2x256\n(.*\n)*  try "):
         symbolic(alexnet.alexnet(), (59, 59, 3))

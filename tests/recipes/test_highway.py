@@ -86,8 +86,8 @@ def test_nets_are_values():
         ),
         (
             lambda: cifar_highway(11).build((3, 3, 3)),
-            'max_pooling2d2: padding="valid" with pool_size=2 needs at least 2x2, received 1x1x32\n'
-            "  in  layers.MaxPooling2D()\n  try ",
+            'pool2: padding="valid" with pool_size=2 needs at least 2x2, received 1x1x32\n'
+            '  in  layers.MaxPooling2D(name="pool2")\n  try ',
         ),
     ],
 )
