@@ -251,6 +251,7 @@ def _head(entry: catalogue.Entry, recipe: Recipe) -> list[str]:
         f"# {entry.name}",
         f"\n{entry.summary}\n",
         *(f"- {paper.cite()}" for paper in (recipe.paper, *recipe.related)),
+        f"\nAll of it is one module, `{entry.module.replace('.', '/')}.py`.",
         f"\n```console\n$ deepkit run {entry.name}\n$ deepkit run {entry.name} --help\n```",
         "\n## What the numbers mean\n",
         *(f"- **{metric}**: {meaning}" for metric, meaning in recipe.metrics.items()),
