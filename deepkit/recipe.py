@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from deepkit.block import Block
+    from deepkit.data import Data
+    from deepkit.execution.fit import Run
     from deepkit.execution.plan import Plan
 
 Shape = tuple[int | None, ...]
@@ -215,6 +217,20 @@ class Outcome:
     notes: tuple[str, ...] = ()
     seconds: float | None = None
 
+    @classmethod
+    def of(
+        cls, run: Run, data: Data, measured: Mapping[str, float], *, comparable: bool = True, **further: Any
+    ) -> Self:
+        """Return the outcome of a single training; with data that stands in for the paper's it is not comparable."""
+        return cls(
+            measured=measured,
+            data=data.summary(),
+            comparable=comparable and data.stand_in_for is None,
+            model=run.model,
+            seconds=run.seconds,
+            **further,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -313,6 +329,11 @@ def _check_choice(name: str, value: Any, known: tuple[Any, ...]) -> None:
 def parameters(model: keras.Model) -> float:
     """Return how many trainable weights a model has, as `Outcome.measured` takes it."""
     return float(sum(math.prod(weight.shape) for weight in model.trainable_weights))
+
+
+def error(model: keras.Model, part: Any) -> float:
+    """Return the share of a part of the data that is given the wrong class, in percent."""
+    return 100 * (1 - model.evaluate(part, verbose=0, return_dict=True)["accuracy"])
 
 
 def applies(when: Mapping[str, Any], config: Settings) -> bool:

@@ -19,7 +19,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import deepkit as dk
-from deepkit.recipe import OWN, Claim, Deviation, Outcome, Own, Paper, Recipe, Settings, main, parameters
+from deepkit.recipe import OWN, Claim, Deviation, Outcome, Own, Paper, Recipe, Settings, error, main, parameters
 
 PAPER = Paper(
     title="Stacked Denoising Autoencoders: Learning Useful Representations in a Deep Network with a Local Denoising "
@@ -232,9 +232,9 @@ def train_filters(config: Config) -> Outcome:
             metrics=[keras.metrics.MeanSquaredError(name="mse")],
         )
         runs.append(run)
-        error = run.model.evaluate(test.towards("inputs"), verbose=0, return_dict=True)["mse"]
+        mse = run.model.evaluate(test.towards("inputs"), verbose=0, return_dict=True)["mse"]
         measured[f"filter structure, {noise} % noise"] = structure(kernels(run.model))
-        measured[f"reconstruction, {noise} % noise"] = 28 * 28 * error
+        measured[f"reconstruction, {noise} % noise"] = 28 * 28 * mse
     every = dk.Parallel({run.model.name: run.model for run in runs}, merge=None).build((28, 28, 1))
     return Outcome(
         measured=measured,
@@ -316,11 +316,6 @@ def spent(config: Config) -> float | None:
     if config.run_dir is None:
         return None
     return sum(json.loads(path.read_text())["seconds"] for path in config.run_dir.rglob("result.json"))
-
-
-def error(model: keras.Model, part: Any) -> float:
-    """Return the share of a part of the data that is given the wrong digit, in percent."""
-    return 100 * (1 - model.evaluate(part, verbose=0, return_dict=True)["accuracy"])
 
 
 def draw(config: Config, outcomes: Sequence[Outcome]) -> Mapping[str, Figure]:

@@ -207,14 +207,7 @@ def train(config: Config) -> Trained:
     measured = judged_ring(run.model) if config.data == "ring" else judged_images(run.model, data)
     for name in ("generator", "discriminator"):
         measured[f"{name} parameters"] = parameters(getattr(run.model, name))
-    return Trained(
-        measured=measured,
-        data=data.summary(),
-        comparable=data.stand_in_for is None,
-        model=run.model,
-        seconds=run.seconds,
-        samples=moments.found(),
-    )
+    return Trained.of(run, data, measured, samples=moments.found())
 
 
 def judged_ring(model: Any, count: int = 10_000) -> dict[str, float]:

@@ -156,14 +156,8 @@ def train(config: Config) -> Outcome:
         "divergence": test["kl"],
         "parameters": parameters(run.model),
     }
-    return Outcome(
-        measured=measured,
-        data=data.summary(),
-        comparable=data.stand_in_for is None,
-        model=run.model,
-        seconds=run.seconds,
-        notes=(f"The likelihood is estimated with {config.likelihood_samples:,} samples an image.",),
-    )
+    note = f"The likelihood is estimated with {config.likelihood_samples:,} samples an image."
+    return Outcome.of(run, data, measured, notes=(note,))
 
 
 def draw(config: Config, outcomes: Sequence[Outcome]) -> Mapping[str, Figure]:

@@ -200,13 +200,7 @@ def train(config: Config) -> Outcome:
         "validation accuracy": accuracy(run.model, data.validation),
         "parameters": parameters(run.model),
     }
-    return Outcome(
-        measured=measured,
-        data=data.summary(),
-        comparable=data.stand_in_for is None and not config.examples,
-        model=run.model,
-        seconds=run.seconds,
-    )
+    return Outcome.of(run, data, measured, comparable=not config.examples)
 
 
 def accuracy(model: keras.Model, part: Any) -> float:

@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import keras
 import numpy as np
@@ -25,7 +24,7 @@ from keras import layers
 from matplotlib.figure import Figure
 
 import deepkit as dk
-from deepkit.recipe import Claim, Outcome, Paper, Recipe, Settings, main, parameters
+from deepkit.recipe import Claim, Outcome, Paper, Recipe, Settings, error, main, parameters
 from deepkit.visualize.figures import BLUE, GREY, ORANGE
 from recipes.vision.highway import HE, highway, plain
 
@@ -219,11 +218,6 @@ def train_one(kind: str, depth: int, config: Config, data: dk.data.Data) -> dk.R
     loss = run.history["loss"][-1]
     print(f"{kind} {depth}: training loss {loss:.4g} after {run.epochs} passes, {run.seconds:.0f} s", flush=True)
     return run
-
-
-def error(model: keras.Model, part: Any) -> float:
-    """Return the share of a part of the data that is given the wrong digit, in percent."""
-    return 100 * (1 - model.evaluate(part, verbose=0, return_dict=True)["accuracy"])
 
 
 def draw(config: Config, outcomes: Sequence[Outcome]) -> Mapping[str, Figure]:

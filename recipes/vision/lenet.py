@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 import deepkit as dk
 from deepkit.models import SmoothedCrossentropy
-from deepkit.recipe import OWN, Claim, Deviation, Outcome, Own, Paper, Recipe, Settings, main, parameters
+from deepkit.recipe import OWN, Claim, Deviation, Outcome, Own, Paper, Recipe, Settings, error, main, parameters
 
 PAPER = Paper(
     title="Gradient-Based Learning Applied to Document Recognition",
@@ -232,18 +232,7 @@ def train(config: Config) -> Outcome:
         "validation error": error(run.model, data.validation),
         "parameters": parameters(run.model),
     }
-    return Outcome(
-        measured=measured,
-        data=data.summary(),
-        comparable=data.stand_in_for is None,
-        model=run.model,
-        seconds=run.seconds,
-    )
-
-
-def error(model: keras.Model, part: Any) -> float:
-    """Return the share of a part of the data that is given the wrong digit, in percent."""
-    return 100 * (1 - model.evaluate(part, verbose=0, return_dict=True)["accuracy"])
+    return Outcome.of(run, data, measured)
 
 
 def draw(config: Config, outcomes: Sequence[Outcome]) -> Mapping[str, Figure]:

@@ -18,7 +18,7 @@ from keras import layers
 from matplotlib.figure import Figure
 
 import deepkit as dk
-from deepkit.recipe import OWN, Claim, Deviation, Outcome, Own, Paper, Recipe, Settings, main, parameters
+from deepkit.recipe import OWN, Claim, Deviation, Outcome, Own, Paper, Recipe, Settings, error, main, parameters
 
 PAPER = Paper(
     title="Deep Residual Learning for Image Recognition",
@@ -301,18 +301,7 @@ def train(config: Config) -> Outcome:
         "training error": 100 * (1 - run.history["accuracy"][-1]),
         "parameters": parameters(run.model),
     }
-    return Outcome(
-        measured=measured,
-        data=data.summary(),
-        comparable=data.stand_in_for is None and not config.examples,
-        model=run.model,
-        seconds=run.seconds,
-    )
-
-
-def error(model: keras.Model, part: Any) -> float:
-    """Return the share of a part of the data that is given the wrong class, in percent."""
-    return 100 * (1 - model.evaluate(part, verbose=0, return_dict=True)["accuracy"])
+    return Outcome.of(run, data, measured, comparable=not config.examples)
 
 
 def draw(config: Config, outcomes: Sequence[Outcome]) -> Mapping[str, Figure]:
