@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -33,7 +34,8 @@ class VariationalAutoencoder(keras.Model):
         encoder: Returns `{"mean": (batch, latent), "log_variance": (batch, latent)}`.
         decoder: From z to `{"logits": ...}`, or `{"mean": ...}` and `"log_variance"`, of the shape of the data.
         likelihood: `"bernoulli"`, `"gaussian"` or `"unit_gaussian"`.
-        beta: Weight of the divergence in the loss (Higgins et al. 2017); the loss is a bound for 1 and above.
+        beta: Weight of the divergence in the loss (Higgins et al. 2017); the loss is a bound for 1 and above. It can
+            be set while the model is trained, by a callback.
         importance_samples: Draws in the importance-weighted bound (Burda et al. 2016); 1 for the plain bound.
 
     Raises:
@@ -72,11 +74,36 @@ class VariationalAutoencoder(keras.Model):
         mean = layers.Activation(distribution.activation, dtype="float32", name="mean")
         super().__init__(inputs, mean(outputs[distribution.outputs[0]]), name=name, **kwargs)
         self.encoder, self.decoder, self.sampling = encoder, decoder, sampling
-        self.likelihood, self.beta, self.importance_samples = likelihood, beta, importance_samples
+        self.likelihood, self.importance_samples = likelihood, importance_samples
+        # a variable, which compiled steps read; hidden from Keras, which would count it among the weights
+        self._live = SimpleNamespace(beta=keras.Variable(1.0, dtype="float32", trainable=False, name="beta"))
+        self.beta = beta
         self.evaluation_seed = keras.random.SeedGenerator()  # its own: validating does not change the training
         self.reconstruction_tracker = keras.metrics.Mean("reconstruction")
         self.kl_tracker = keras.metrics.Mean("kl")
         self.autocast = False  # 16 bits are for the layers; what is explained is the data as it came
+
+    @property
+    def beta(self) -> float:
+        """Weight of the divergence in the loss; set anew, it holds from the next step on."""
+        return float(str(ops.convert_to_numpy(self._live.beta)))  # 0.1, not the nearest number of 32 bits
+
+    @beta.setter
+    def beta(self, value: float) -> None:
+        if isinstance(value, bool) or not 0 <= value < math.inf:
+            raise ValueError(f"{self.name}: beta must be a number of at least 0, received {value!r}")
+        if value != 1 and self.importance_samples > 1:
+            raise ValueError(
+                f"{self.name}: beta={value!r} weights the divergence, which the bound of several draws does not have\n"
+                "  try importance_samples=1, or beta=1.0"
+            )
+        self._live.beta.assign(value)
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """All state, beta included, so that a checkpoint has it."""
+        live = getattr(self, "_live", None)
+        return super().variables + ([live.beta] if live else [])
 
     def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
         """Return the reconstruction; in training, add the loss."""
@@ -213,7 +240,7 @@ class VariationalAutoencoder(keras.Model):
         outputs = self.decoder(z, training=training)
         log_prob = self._log_prob(repeated, outputs)  # (batch * samples,)
         if count == 1:
-            loss = self.beta * kl - log_prob
+            loss = self._live.beta * kl - log_prob
         else:
             weights = ops.reshape(log_prob + _log_ratio(z, mean, log_variance), (-1, count))
             loss = math.log(count) - ops.logsumexp(weights, axis=1)

@@ -108,6 +108,51 @@ def test_beta_weights_the_divergence():
     assert found["loss"] == pytest.approx(found["reconstruction"] + 4 * found["kl"], rel=1e-5)
 
 
+def test_beta_set_after_a_training_holds_in_the_next():
+    model = compiled(small(beta=0.0), run_eagerly=False)
+    model.fit(binary(), verbose=0)
+    model.beta = 100.0
+    logs = {name: values[0] for name, values in model.fit(binary(), batch_size=40, verbose=0).history.items()}
+    assert logs["kl"] > 1e-3
+    assert logs["loss"] == pytest.approx(logs["reconstruction"] + 100 * logs["kl"], rel=1e-4)
+
+
+def test_beta_is_no_weight_and_is_saved(tmp_path):
+    model = small(beta=0.1).build((5,))
+    assert (model.beta, model.get_config()["beta"]) == (0.1, 0.1)
+    assert model.count_params() == model.encoder.count_params() + model.decoder.count_params()
+    model.beta = 0.7
+    model.save(tmp_path / "vae.keras")
+    assert keras.models.load_model(tmp_path / "vae.keras").beta == 0.7
+
+
+class Annealing(keras.callbacks.Callback):
+    """Raises beta from what it is: one that starts from the number it was given would hide that it is not kept."""
+
+    stateless = True
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.beta += 0.5
+
+
+@pytest.mark.usefixtures("without_reports")
+def test_a_beta_that_a_callback_moves_goes_on_exactly(tmp_path):
+    def train(folder, epochs):
+        plan = dk.plan(seed=5, devices="cpu", jit_compile=False)
+        given = {"epochs": epochs, "run_dir": folder, "plan": plan, "callbacks": [Annealing()]}
+        return dk.fit(small(beta=0.0), (binary(64),), batch_size=16, verbose=0, **given)
+
+    whole = train(tmp_path / "whole", 3)
+    train(tmp_path / "parts", 1)
+    parts = train(tmp_path / "parts", 3)
+    assert whole.model.beta == parts.model.beta == 1.5
+    assert parts.history == whole.history
+    for loss, kl, rest, beta in zip(
+        *(whole.history[k] for k in ("loss", "kl", "reconstruction")), (0, 0.5, 1), strict=True
+    ):
+        assert loss == pytest.approx(rest + beta * kl, rel=1e-5)
+
+
 def test_several_draws_tighten_the_bound_up_to_the_likelihood():
     one = compiled(small())
     x = np.repeat(binary(8), 500, axis=0)
@@ -411,3 +456,11 @@ def test_parts_without_the_outputs_of_one_are_refused():
     decoder = small().build((5,)).decoder
     with pytest.raises(ValueError, match="the encoder must have the outputs mean, log_variance, received one without"):
         VariationalAutoencoder(plain, decoder)
+
+
+def test_a_beta_that_makes_no_sense_is_refused_later_too():
+    with pytest.raises(ValueError, match="vae: beta must be a number of at least 0, received -1"):
+        small().build((5,)).beta = -1
+    several = small(importance_samples=2).build((5,))
+    with pytest.raises(ValueError, match=r"the bound of several draws does not have\n  try importance_samples=1"):
+        several.beta = 2.0
