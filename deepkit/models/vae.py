@@ -117,6 +117,8 @@ class VariationalAutoencoder(keras.Model):
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
         """Return the negative bound; of an evaluation too, where the call has decoded no draw."""
+        if sample_weight is not None:
+            raise ValueError("sample_weight: a VAE's examples all count alike\n  try leaving the weights out")
         if not training:
             self._add_bound(x, self.evaluation_seed, training=False)
         return super().compute_loss(x, y, y_pred, sample_weight, training=training)
@@ -265,7 +267,15 @@ class VariationalAutoencoder(keras.Model):
         return total - math.log(samples)
 
     def _data(self, x: Any) -> Any:
-        return ops.reshape(ops.cast(x, "float32"), (-1, *self.input_shape[1:]))
+        """Return a batch in float32; an axis of one channel may be missing or too many, as in calls of Keras models."""
+        given, wanted = tf.TensorShape(x.shape[1:]), tf.TensorShape(self.input_shape[1:])
+        pairs = (given, wanted), (given.concatenate(1), wanted), (given, wanted.concatenate(1))
+        if not any(one.is_compatible_with(other) for one, other in pairs):
+            raise ValueError(
+                f"{self.name}: expected examples of the shape {tuple(wanted)}, received {tuple(given)}\n"
+                f"  try data of that shape, or .build({tuple(given)})"
+            )
+        return ops.reshape(ops.cast(x, "float32"), (-1, *wanted))
 
     def _code(self, x: Any, training: bool) -> tuple[Any, Any]:
         code = self.encoder(x, training=training)

@@ -464,3 +464,27 @@ def test_a_beta_that_makes_no_sense_is_refused_later_too():
     several = small(importance_samples=2).build((5,))
     with pytest.raises(ValueError, match=r"the bound of several draws does not have\n  try importance_samples=1"):
         several.beta = 2.0
+
+
+@pytest.mark.parametrize(("given", "fixed"), [((8,), (4,)), ((4, 6), (6, 4)), ((2, 2), (4,)), ((4, 2), (4,))])
+def test_examples_of_another_shape_have_no_likelihood(given, fixed):
+    model = small().build(fixed)
+    with pytest.raises(ValueError, match="vae: expected examples of the shape") as error:
+        model.log_likelihood(binary(24).reshape(-1, *given), samples=2)
+    assert f"{fixed}, received {given}\n  try data of that shape, or .build({given})" in str(error.value)
+
+
+@pytest.mark.parametrize("given", [(3, 2), (3, 2, 1)])
+@pytest.mark.parametrize("fixed", [(3, 2), (3, 2, 1)])
+def test_an_axis_of_one_channel_may_be_missing_or_too_many(given, fixed):
+    model, x = small().build(fixed), binary(10, 6)
+    whole = model.log_likelihood(x.reshape(-1, *fixed), samples=5, seed=0)
+    np.testing.assert_array_equal(model.log_likelihood(x.reshape(-1, *given), samples=5, seed=0), whole)
+    model.compile("sgd")
+    assert np.isfinite(model.evaluate(x.reshape(-1, *given), verbose=0, return_dict=True)["loss"])
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate"])
+def test_weights_of_examples_are_refused(method):
+    with pytest.raises(ValueError, match="sample_weight: a VAE's examples all count alike\n  try leaving"):
+        getattr(compiled(small()), method)(binary(), binary(), sample_weight=np.zeros(40), verbose=0)
