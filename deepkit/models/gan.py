@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras import ops
 
 from deepkit.models.sharing import shared_out
+from deepkit.models.turns import every_few_batches
 
 LOSSES = ("non_saturating", "minimax")
 PRIORS = ("normal", "uniform")
@@ -111,7 +112,8 @@ class GenerativeAdversarialNetwork(keras.Model):
 
         Args:
             optimizer: Of the generator: a Keras optimiser or its name.
-            discriminator_optimizer: Of the discriminator; a fresh copy of the generator's if left out.
+            discriminator_optimizer: Of the discriminator. If left out, both networks have copies of `optimizer`, and
+                a learning-rate schedule in it counts batches; of two optimisers each counts its own steps.
             loss: Must be left out: `dk.GAN(loss=...)` chooses it.
             metrics: Must be left out: there are no labels to compare with.
             kwargs: Further arguments of `keras.Model.compile`.
@@ -134,6 +136,8 @@ class GenerativeAdversarialNetwork(keras.Model):
         optimizer = keras.optimizers.get(optimizer)
         if discriminator_optimizer is None:
             discriminator_optimizer = type(optimizer).from_config(optimizer.get_config())
+            if self.discriminator_steps > 1:
+                optimizer = every_few_batches(optimizer, self.discriminator_steps)
         other = keras.optimizers.get(discriminator_optimizer)
         if other is optimizer:
             raise ValueError(
@@ -177,9 +181,7 @@ class GenerativeAdversarialNetwork(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Take a discriminator step, and a generator step where it is the generator's turn; labels are ignored."""
-        x, _, weights = keras.utils.unpack_x_y_sample_weight(data)
-        if weights is not None:
-            raise ValueError("sample_weight: a GAN's examples all count alike\n  try leaving the weights out")
+        x = _examples(data)
         self._step_discriminator(x)
         if self.discriminator_steps == 1:
             self._step_generator(ops.shape(x)[0])
@@ -191,7 +193,7 @@ class GenerativeAdversarialNetwork(keras.Model):
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """Measure both losses in inference mode, on as many generated examples as there are real ones."""
-        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        x = _examples(data)
         fake = self.generator(self._noise(ops.shape(x)[0], self.test_seeds), training=False)
         real_logits, fake_logits = self._logits(x, training=False), self._logits(fake, training=False)
         self._track(_discriminator_loss(real_logits, fake_logits), real_logits, fake_logits)
@@ -276,6 +278,14 @@ class GenerativeAdversarialNetwork(keras.Model):
             for name in ("generator", "discriminator")
         }
         return cls(**{**config, **networks})
+
+
+def _examples(data: Any) -> Any:
+    """Return the examples of a batch without its labels."""
+    x, _, weights = keras.utils.unpack_x_y_sample_weight(data)
+    if weights is not None:
+        raise ValueError("sample_weight: a GAN's examples all count alike\n  try leaving the weights out")
+    return x
 
 
 def _apply(tape: tf.GradientTape, loss: Any, network: keras.Model, optimizer: Any) -> None:
