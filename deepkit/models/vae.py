@@ -132,21 +132,21 @@ class VariationalAutoencoder(keras.Model):
         Raises:
             ValueError: The values are not 0 and 1, and the likelihood is Bernoulli's.
         """
-        for batch in dataset.take(1):
+        self.check_data(dataset.take(1))
+
+    def check_data(self, dataset: Any) -> None:
+        """Look at all batches as `adapt` looks at the first one; `dk.fit` does where the loss became infinite."""
+        for batch in dataset:
             self._check(batch[0] if isinstance(batch, tuple) else batch)
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Train as `keras.Model.fit` does, on inputs without labels."""
-        if isinstance(x, np.ndarray):
-            self._check(x)
+        self._look(x)
         return super().fit(x, *args, **kwargs)
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Return the negative bound and its parts as `keras.Model.evaluate` does, each from one set of draws."""
-        if isinstance(x, np.ndarray):
-            self._check(x)
-        elif isinstance(x, tf.data.Dataset):
-            self.adapt(x)
+        self._look(x)
         return super().evaluate(x, *args, **kwargs)
 
     def encode(self, x: Any, batch_size: int | None = None) -> dict[str, np.ndarray]:
@@ -292,6 +292,13 @@ class VariationalAutoencoder(keras.Model):
         for batch in whole:
             self._check(batch)
             yield self._data(batch)
+
+    def _look(self, x: Any) -> None:
+        """Raise where values have no probability, of a dataset those of the first batch."""
+        if isinstance(x, tf.data.Dataset):
+            self.adapt(x.epochs() if hasattr(x, "epochs") else x)  # deepkit's own count how often they are looked at
+        elif isinstance(x, np.ndarray) or tf.is_tensor(x):
+            self._check(x)
 
     def _check(self, x: Any) -> None:
         """Raise where values have no probability."""

@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras import layers
 
 import deepkit as dk
+from deepkit.execution import DivergedError
 from deepkit.models.vae import VariationalAutoencoder
 
 TANH = dk.MLP([500], activation="tanh")
@@ -488,3 +489,35 @@ def test_an_axis_of_one_channel_may_be_missing_or_too_many(given, fixed):
 def test_weights_of_examples_are_refused(method):
     with pytest.raises(ValueError, match="sample_weight: a VAE's examples all count alike\n  try leaving"):
         getattr(compiled(small()), method)(binary(), binary(), sample_weight=np.zeros(40), verbose=0)
+
+
+def mostly_binary():
+    """Return data whose last row is grey, in batches of which the first is not."""
+    x = binary(64)
+    x[-1] = 0.5
+    return tf.data.Dataset.from_tensor_slices(x).batch(16)
+
+
+def test_grey_values_in_a_dataset_are_refused_by_fit_too():
+    dataset = tf.data.Dataset.from_tensor_slices(grey()).batch(10)
+    for x in (dataset, tf.data.Dataset.zip((dataset, dataset)), tf.constant(grey())):
+        with pytest.raises(ValueError, match="Bernoulli likelihood is of the values 0 and 1"):
+            compiled(small()).fit(x, verbose=0)
+
+
+def test_a_look_at_the_first_batch_leaves_a_pipeline_at_its_first_epoch():
+    train = dk.data.from_arrays(binary(64), batch_size=16, seed=1).train
+    fed = train.reseed(1)
+    compiled(small()).evaluate(fed, verbose=0)
+    np.testing.assert_array_equal(
+        np.concatenate(list(train.epochs(1).take(4).as_numpy_iterator())), np.concatenate(list(fed.as_numpy_iterator()))
+    )
+
+
+def test_grey_values_behind_the_first_batch_are_why_the_loss_is_infinite():
+    with pytest.raises(DivergedError, match="the loss became inf in epoch 1, step 4; the model is back") as error:
+        dk.fit(small(), mostly_binary(), plan=dk.plan(devices="cpu", steps_per_execution=1), verbose=0)
+    assert "a Bernoulli likelihood is of the values 0 and 1, received values from 0 to 1\n" in str(error.value)
+    assert '  try likelihood="gaussian"' in str(error.value)
+    assert "learning rate" not in str(error.value)
+    assert error.value.epoch == 1
