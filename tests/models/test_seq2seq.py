@@ -359,3 +359,13 @@ def test_adapt_by_hand_is_the_models_own():
     assert sorted(fresh.source_text.get_vocabulary()[2:]) == ["a", "b"]
     assert fresh.target_text.get_vocabulary()[2:] == ["c"]
     assert text.adapt(fresh, pairs) == []
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array])
+def test_kerass_methods_take_texts_as_they_are_written(kind):
+    model = built()
+    model.compile("sgd", run_eagerly=True)
+    pairs = kind(SOURCES), kind(["b a", "a", "d d c b a", "c"])
+    history = model.fit(*pairs, validation_data=pairs, shuffle=False, verbose=0).history
+    found = model.evaluate(*pairs, verbose=0, return_dict=True)
+    assert history["val_loss"][0] == pytest.approx(found["loss"], rel=1e-6)
