@@ -255,7 +255,8 @@ class SequenceToSequence(keras.Model):
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
         parts = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in _PARTS}
-        return {**parts, "reverse_source": self.reverse_source, "name": self.name}
+        dtype = keras.dtype_policies.serialize(self.dtype_policy)
+        return {**parts, "reverse_source": self.reverse_source, "name": self.name, "dtype": dtype}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> SequenceToSequence:

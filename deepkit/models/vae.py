@@ -37,6 +37,7 @@ class VariationalAutoencoder(keras.Model):
         beta: Weight of the divergence in the loss (Higgins et al. 2017); the loss is a bound for 1 and above. It can
             be set while the model is trained, by a callback.
         importance_samples: Draws in the importance-weighted bound (Burda et al. 2016); 1 for the plain bound.
+        dtype: Policy of the model, the one in force if left out; the layers have their own.
 
     Raises:
         ValueError: The outputs of encoder and decoder are not those of a variational autoencoder.
@@ -62,7 +63,7 @@ class VariationalAutoencoder(keras.Model):
         beta: float = 1.0,
         importance_samples: int = 1,
         name: str | None = None,
-        **kwargs: Any,
+        dtype: Any = None,
     ) -> None:
         _check_outputs(encoder, ("mean", "log_variance"), "encoder")
         _check_outputs(decoder, LIKELIHOODS[likelihood].outputs, "decoder")
@@ -72,7 +73,9 @@ class VariationalAutoencoder(keras.Model):
         inputs = keras.Input(entered.shape[1:], dtype=entered.dtype, name="input")
         outputs = decoder(sampling(encoder(inputs)))
         mean = layers.Activation(distribution.activation, dtype="float32", name="mean")
-        super().__init__(inputs, mean(outputs[distribution.outputs[0]]), name=name, **kwargs)
+        super().__init__(inputs, mean(outputs[distribution.outputs[0]]), name=name)
+        if dtype is not None:  # which a functional model does not take; it decides whether losses are scaled
+            self.dtype_policy = dtype
         self.encoder, self.decoder, self.sampling = encoder, decoder, sampling
         self.likelihood, self.importance_samples = likelihood, importance_samples
         # a variable, which compiled steps read; hidden from Keras, which would count it among the weights
@@ -219,6 +222,7 @@ class VariationalAutoencoder(keras.Model):
             "beta": self.beta,
             "importance_samples": self.importance_samples,
             "name": self.name,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
         }
 
     @classmethod

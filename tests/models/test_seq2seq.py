@@ -369,3 +369,17 @@ def test_kerass_methods_take_texts_as_they_are_written(kind):
     history = model.fit(*pairs, validation_data=pairs, shuffle=False, verbose=0).history
     found = model.evaluate(*pairs, verbose=0, return_dict=True)
     assert history["val_loss"][0] == pytest.approx(found["loss"], rel=1e-6)
+
+
+def test_a_file_of_16_bits_goes_on_as_it_was_wherever_it_is_loaded(tmp_path):
+    keras.config.set_dtype_policy("mixed_float16")
+    model = definition().build()
+    model.compile("adam", run_eagerly=True)
+    model.fit(SOURCES, SOURCES, verbose=0)
+    model.save(tmp_path / "model.keras")
+    keras.config.set_dtype_policy("float32")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert isinstance(again.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert int(again.optimizer.iterations) == int(model.optimizer.iterations)
+    for one, other in zip(again.optimizer.variables, model.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -521,3 +521,17 @@ def test_grey_values_behind_the_first_batch_are_why_the_loss_is_infinite():
     assert '  try likelihood="gaussian"' in str(error.value)
     assert "learning rate" not in str(error.value)
     assert error.value.epoch == 1
+
+
+def test_a_file_of_16_bits_goes_on_as_it_was_wherever_it_is_loaded(tmp_path):
+    keras.config.set_dtype_policy("mixed_float16")
+    model = compiled(small())
+    model.fit(binary(), verbose=0)
+    model.save(tmp_path / "vae.keras")
+    keras.config.set_dtype_policy("float32")
+    again = keras.models.load_model(tmp_path / "vae.keras")
+    assert again.dtype_policy.name == "mixed_float16"
+    assert isinstance(again.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert int(again.optimizer.iterations) == int(model.optimizer.iterations) == 2
+    for one, other in zip(again.optimizer.variables, model.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(one, other)
