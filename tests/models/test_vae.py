@@ -535,3 +535,12 @@ def test_a_file_of_16_bits_goes_on_as_it_was_wherever_it_is_loaded(tmp_path):
     assert int(again.optimizer.iterations) == int(model.optimizer.iterations) == 2
     for one, other in zip(again.optimizer.variables, model.optimizer.variables, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_model_of_the_same_config_has_weights_of_its_own_and_trains():
+    model = compiled(small(beta=0.5))
+    again = type(model).from_config(model.get_config())
+    assert again.get_config() == model.get_config()
+    assert {id(w) for w in again.weights}.isdisjoint(id(w) for w in model.weights)
+    again.compile("sgd")
+    assert set(again.fit(binary(), verbose=0).history) == {"loss", "reconstruction", "kl"}
