@@ -126,6 +126,10 @@ class VariationalAutoencoder(keras.Model):
             self._add_bound(x, self.evaluation_seed, training=False)
         return super().compute_loss(x, y, y_pred, sample_weight, training=training)
 
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Update the metrics that were given to `compile`; without labels they compare with the input."""
+        return super().compute_metrics(x, self._data(x) if y is None else y, y_pred, sample_weight)
+
     def adapt(self, dataset: Any) -> None:
         """Look at the first batch before a training: values that the likelihood does not know are refused.
 

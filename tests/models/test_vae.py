@@ -544,3 +544,11 @@ def test_a_model_of_the_same_config_has_weights_of_its_own_and_trains():
     assert {id(w) for w in again.weights}.isdisjoint(id(w) for w in model.weights)
     again.compile("sgd")
     assert set(again.fit(binary(), verbose=0).history) == {"loss", "reconstruction", "kl"}
+
+
+def test_a_metric_without_labels_compares_with_the_input():
+    run = dk.fit(small(), (binary(),), metrics=["mse"], batch_size=40, verbose=0)
+    model = run.model
+    assert set(run.history) == {"loss", "reconstruction", "kl", "mse"}
+    found = evaluated(model, binary())
+    assert found["mse"] == pytest.approx(np.mean((model.reconstruct(binary()) - binary()) ** 2), rel=1e-5)
