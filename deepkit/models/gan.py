@@ -182,13 +182,13 @@ class GenerativeAdversarialNetwork(keras.Model):
     def train_step(self, data: Any) -> dict[str, Any]:
         """Take a discriminator step, and a generator step where it is the generator's turn; labels are ignored."""
         x = _examples(data)
-        self._step_discriminator(x)
+        fake_logits = self._step_discriminator(x)
         if self.discriminator_steps == 1:
             self._step_generator(ops.shape(x)[0])
         else:
             self.batches_seen.assign_add(1)
             turn = ops.equal(self.batches_seen % self.discriminator_steps, 0)
-            ops.cond(turn, lambda: self._step_generator(ops.shape(x)[0]), lambda: ops.zeros(()))
+            ops.cond(turn, lambda: self._step_generator(ops.shape(x)[0]), lambda: self._track_generator(fake_logits))
         return self.get_metrics_result()
 
     def test_step(self, data: Any) -> dict[str, Any]:
@@ -197,10 +197,11 @@ class GenerativeAdversarialNetwork(keras.Model):
         fake = self.generator(self._noise(ops.shape(x)[0], self.test_seeds), training=False)
         real_logits, fake_logits = self._logits(x, training=False), self._logits(fake, training=False)
         self._track(_discriminator_loss(real_logits, fake_logits), real_logits, fake_logits)
-        self._means[1].update_state(_generator_loss(fake_logits, self.generator_objective))
+        self._track_generator(fake_logits)
         return self.get_metrics_result()
 
-    def _step_discriminator(self, x: Any) -> None:
+    def _step_discriminator(self, x: Any) -> Any:
+        """Let the discriminator learn; return its logits of what was generated."""
         fake = self.generator(self._noise(ops.shape(x)[0], self.training_seeds), training=True)
         with tf.GradientTape() as tape:
             real_logits, fake_logits = self._logits(x, training=True), self._logits(fake, training=True)
@@ -208,6 +209,7 @@ class GenerativeAdversarialNetwork(keras.Model):
             scaled = self._scaled(loss, self.discriminator, self.discriminator_optimizer)
         _apply(tape, scaled, self.discriminator, self.discriminator_optimizer)
         self._track(loss, real_logits, fake_logits)
+        return fake_logits
 
     def _step_generator(self, count: Any) -> Any:
         noise = self._noise(count, self.training_seeds)
@@ -231,6 +233,11 @@ class GenerativeAdversarialNetwork(keras.Model):
         self._means[0].update_state(loss)
         self._means[2].update_state(real_logits > 0)
         self._means[3].update_state(fake_logits < 0)
+
+    def _track_generator(self, fake_logits: Any) -> Any:
+        loss = _generator_loss(fake_logits, self.generator_objective)
+        self._means[1].update_state(loss)
+        return loss
 
     def _noise(self, count: Any, seeds: keras.random.SeedGenerator) -> Any:
         """Return noise for `count` examples on this device; several devices share out what one would draw."""

@@ -165,6 +165,17 @@ def test_the_logs_have_the_loss_that_fit_watches():
     assert set(logs) == {"loss", "discriminator_loss", "generator_loss", "real_accuracy", "fake_accuracy"}
 
 
+@pytest.mark.parametrize("eagerly", [True, False])
+def test_an_epoch_without_a_turn_of_the_generator_has_its_loss_all_the_same(eagerly):
+    keras.utils.set_random_seed(3)
+    model = compiled(toy(discriminator_steps=5), rate=0.0, run_eagerly=eagerly)
+    noise = model._draw(8, 7)
+    model._draw = lambda count, seed: noise
+    history = model.fit(X[:8], batch_size=8, epochs=6, verbose=0).history["generator_loss"]
+    expected = float(gan._generator_loss(model.discriminator(model.generator(noise)), "non_saturating"))
+    assert history == pytest.approx([expected] * 6, rel=1e-5)  # the fifth is the generator's turn
+
+
 def test_accuracies_are_of_the_real_and_of_the_generated():
     model = compiled()
     model._track(tf.constant(0.0), tf.constant([[1.0], [2.0], [-1.0], [3.0]]), tf.constant([[-1.0], [2.0]]))
