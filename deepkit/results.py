@@ -134,14 +134,16 @@ def file_of(module: str) -> Path:
 
 
 def render_table(results: Mapping[str, Record], entries: Sequence[catalogue.Entry]) -> str:
-    """Return the recipe table of a README: one row per recorded metric that a paper states, and every recipe.
+    """Return the recipe table of a README: a row for each recorded metric that has a claim, and one at least.
+
+    A record without any claim shows its first metric; a recipe without any record says so.
 
     Args:
         results: Recorded results by key.
         entries: The recipes to list, with or without results.
     """
     lines = [
-        "| recipe | paper | what | the paper says | measured | time | command |",
+        "| recipe | paper | what | published | measured | time | command |",
         "|---|---|---|---:|---:|---:|---|",
     ]
     for entry in entries:
@@ -155,15 +157,17 @@ def _unrecorded(entry: catalogue.Entry) -> str:
 
 
 def _rows(r: Record) -> list[str]:
-    rows = []
-    for name, metric in r["metrics"].items():
-        for claim in [c for c in r["claims"] if c["metric"] == name]:
-            shown = _measured(metric, claim["unit"]) + ("" if r["comparable"] else f" ({STAND_IN}: {r['data']})")
-            what = f"{name}, {claim['setting']}"
-            says = f"{_says(claim)} ({claim['where']})"
-            time = duration(sum(r["seconds"]))
-            rows.append(_row(f"`{r['recipe']}`", r["paper"], what, says, shown, time, f"`{r['command']}`"))
-    return rows
+    claimed = [(name, claim) for name in r["metrics"] for claim in r["claims"] if claim["metric"] == name]
+    return [_recorded(r, name, claim) for name, claim in claimed] or [_recorded(r, next(iter(r["metrics"])))]
+
+
+def _recorded(r: Record, name: str, claim: Mapping[str, Any] | None = None) -> str:
+    """Return the row of one metric of a record, beside a claim if there is one."""
+    unit, setting = (claim["unit"], claim["setting"]) if claim else ("", r["data"].partition(":")[0])
+    shown = _measured(r["metrics"][name], unit) + ("" if r["comparable"] else f" ({STAND_IN}: {r['data']})")
+    says = f"{_says(claim)} ({claim['where']})" if claim else ""
+    cells = (f"{name}, {setting}", says, shown, duration(sum(r["seconds"])), f"`{r['command']}`")
+    return _row(f"`{r['recipe']}`", r["paper"], *cells)
 
 
 def _row(*cells: object) -> str:
@@ -247,10 +251,11 @@ def _head(entry: catalogue.Entry, recipe: Recipe) -> list[str]:
         f"# {entry.name}",
         f"\n{entry.summary}\n",
         *(f"- {paper.cite()}" for paper in (recipe.paper, *recipe.related)),
+        f"\nAll of it is one module, `{entry.module.replace('.', '/')}.py`.",
         f"\n```console\n$ deepkit run {entry.name}\n$ deepkit run {entry.name} --help\n```",
         "\n## What the numbers mean\n",
         *(f"- **{metric}**: {meaning}" for metric, meaning in recipe.metrics.items()),
-        "\n## What the paper says\n",
+        "\n## What is published\n",
         "| number | value | where | setting | note |\n|---|---:|---|---|---|",
         *(claims or ["| | none | | | |"]),
     ]
@@ -274,7 +279,7 @@ def _measurement(r: Record) -> list[str]:
         rows.append(_row(name, "; ".join(_says(c) for c in claims), _measured(metric, unit), values))
     return [
         f"\n### `{r['command']}`\n",
-        "| number | the paper says | measured (mean ± standard deviation) | per seed |\n|---|---:|---:|---|",
+        "| number | published | measured (mean ± standard deviation) | per seed |\n|---|---:|---:|---|",
         *rows,
         *warning,
         f"\n- data: {r['data']}",

@@ -6,7 +6,13 @@ from mkdocs.structure.files import File
 
 from deepkit import catalogue, results
 
-INTRODUCTION = "Each recipe reproduces one paper with one command: `deepkit run NAME`."
+INTRODUCTION = (
+    "Each recipe reproduces one paper with one command, `deepkit run NAME`, in one module that is written to be read. "
+    "To learn from them, begin with [xor](xor.md) and [lenet](lenet.md), go on to [depth](depth.md) and "
+    "[resnet](resnet.md) for what makes deep networks trainable, to [denoising](denoising.md), [vae](vae.md) and "
+    "[gan](gan.md) for learning without labels, and to [sentiment](sentiment.md) and [translation](translation.md) for "
+    "sequences."
+)
 
 
 def on_files(files, config):

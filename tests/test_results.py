@@ -30,6 +30,13 @@ def test_the_table_has_a_row_a_claim_and_a_row_for_the_unrecorded(tmp_path):
     assert other == "| `other` | 1990 | Another \\| one. |  | not recorded yet |  | `deepkit run other` |"
 
 
+def test_a_record_that_no_paper_speaks_of_has_a_row_of_its_own(tmp_path):
+    results.record(tmp_path / "r.json", run(fake(claims=()), Config()))
+    table = results.render_table(results.load(tmp_path / "r.json"), [ENTRY])
+    (row,) = table.splitlines()[2:]
+    assert row == "| `fake` | Lovelace et al. 1843 | error, MNIST |  | 0.8 | 2.0 s | `deepkit run fake` |"
+
+
 def test_a_stand_in_is_marked_in_the_table(tmp_path):
     table = results.render_table(record(tmp_path / "r.json", Config(), Trainer(comparable=False)), [ENTRY])
     assert "0.8 % (not comparable with the paper: bundled digits, in place of mnist)" in table

@@ -98,9 +98,10 @@ class RunDir:
         changed = [key for key in (*there, *config) if there.get(key) != config.get(key) and key not in _REMARKS]
         if changed:
             shown = "\n".join(_difference(key, there.get(key), config.get(key)) for key in dict.fromkeys(changed))
+            epochs = "; dk.OneCycle and its kind depend on epochs" if "optimizer" in changed else ""
             raise RunDirError(
                 f"run_dir: {self.path} holds a run of another config, which is left as it is:\n{shown}\n"
-                "  try another run_dir, or the settings of the run that is there"
+                f"  try another run_dir, or the settings of the run that is there{epochs}"
             )
 
     def config(self) -> dict[str, Any]:

@@ -128,17 +128,19 @@ class WarmUp:
 
     def schedule(self, steps: int, steps_per_epoch: int = 1) -> keras.optimizers.schedules.LearningRateSchedule:
         """Return the schedule for a training of so many steps, so many of them in an epoch."""
-        return WarmUpSchedule(
-            as_schedule(self.after, steps, steps_per_epoch), max(round(self.epochs * steps_per_epoch), 1), self.start
-        )
+        rise = max(round(self.epochs * steps_per_epoch), 1)
+        if isinstance(self.after, int | float):  # a cosine that does not fall: Keras opens the file without deepkit
+            begin = {"initial_learning_rate": self.start * self.after, "warmup_target": self.after}
+            return keras.optimizers.schedules.CosineDecay(decay_steps=1, alpha=1.0, warmup_steps=rise, **begin)
+        return WarmUpSchedule(as_schedule(self.after, steps, steps_per_epoch), rise, self.start)
 
 
 @keras.saving.register_keras_serializable(package="deepkit")
 class WarmUpSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """The Keras schedule that `WarmUp` makes: the first steps scale another one.
+    """The Keras schedule that `WarmUp` makes of another one: the first steps scale it.
 
     Args:
-        after: A number or a Keras schedule.
+        after: A Keras schedule.
         warmup_steps: Steps until it is whole.
         start: Share of it at the first step.
     """
@@ -151,19 +153,17 @@ class WarmUpSchedule(keras.optimizers.schedules.LearningRateSchedule):
         """Return the learning rate at a step, counted from 0."""
         step = keras.ops.cast(step, "float32")
         share = keras.ops.minimum(self.start + (1 - self.start) * step / self.warmup_steps, 1.0)
-        return share * (self.after(step) if callable(self.after) else self.after)
+        return share * self.after(step)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
-        after = keras.saving.serialize_keras_object(self.after) if callable(self.after) else self.after
+        after = keras.saving.serialize_keras_object(self.after)
         return {"after": after, "warmup_steps": self.warmup_steps, "start": self.start}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> WarmUpSchedule:
         """Make it from its arguments."""
-        after = config["after"]
-        made = keras.saving.deserialize_keras_object(after) if isinstance(after, dict) else after
-        return cls(**{**config, "after": made})
+        return cls(**{**config, "after": keras.saving.deserialize_keras_object(config["after"])})
 
 
 def is_rate(value: Any) -> bool:
@@ -202,8 +202,17 @@ def with_rate(optimizer: Any, rate: Any, steps_per_epoch: int | None, epochs: in
         )
     made = keras.optimizers.get("adam" if optimizer is None else optimizer)
     steps = steps_per_epoch or 1
-    config = made.get_config() | {"learning_rate": as_schedule(rate, epochs * steps, steps)}
-    return type(made).from_config(config)
+    return _copied(made, as_schedule(rate, epochs * steps, steps))
+
+
+def _copied(optimizer: Any, rate: Any) -> Any:
+    """Return a fresh copy of an optimiser with another rate; one that scales the loss has it inside."""
+    config = optimizer.get_config()
+    if "inner_optimizer" in config:
+        config["inner_optimizer"] = keras.optimizers.serialize(_copied(optimizer.inner_optimizer, rate))
+    else:
+        config["learning_rate"] = rate
+    return type(optimizer).from_config(config)
 
 
 def _check(value: Any, name: str, number: Any, *, above: float | None = None, **bounds: float) -> None:

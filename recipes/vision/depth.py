@@ -93,12 +93,13 @@ METRICS = {
     "parameters, plain 50": "trainable weights",
 }
 
-# chosen on validation images: the first step size of each kind, by depth
+# the first step size of each kind, by depth: that with the smallest validation loss after two passes, of 0.001, 0.003,
+# 0.01, 0.03, 0.1 and 0.2
 RATES = {
-    "plain": {10: 0.03, 20: 0.01, 30: 0.01, 50: 0.01},
-    "highway": {10: 0.03, 20: 0.01, 30: 0.01, 50: 0.01},
-    "residual": {10: 0.01, 20: 0.01, 30: 0.01, 50: 0.01},
-    "dense": {10: 0.1, 20: 0.03, 30: 0.03, 50: 0.03},
+    "plain": {10: 0.01, 20: 0.01, 30: 0.003, 50: 0.003},
+    "highway": {10: 0.1, 20: 0.1, 30: 0.2, 50: 0.2},
+    "residual": {10: 0.03, 20: 0.03, 30: 0.01, 50: 0.01},
+    "dense": {10: 0.1, 20: 0.03, 30: 0.1, 50: 0.03},
 }
 BIAS = -4.0  # of the gates, at first: at -2 a signal is all but lost over 50 layers, 0.88 ** 49 of it is carried
 UNITS = 71  # of the plain, the residual and the first dense layer; 50 in a highway, whose layers have two matrices

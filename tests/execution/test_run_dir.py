@@ -57,6 +57,8 @@ def test_a_run_of_another_config_is_refused_with_the_difference(tmp_path):
         train(tmp_path, plan=dk.plan(seed=1))
     with pytest.raises(RunDirError, match=r"optimizer: there .*Adam.*, now .*SGD"):
         train(tmp_path, optimizer="sgd")
+    with pytest.raises(RunDirError, match=r"the run that is there; dk.OneCycle and its kind depend on epochs"):
+        train(tmp_path, learning_rate=dk.OneCycle(0.4))
     assert contents(tmp_path) == before
 
 

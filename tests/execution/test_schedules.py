@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import deepkit as dk
-from deepkit.execution.schedules import WarmUpSchedule, as_schedule
+from deepkit.execution.schedules import WarmUpSchedule, as_schedule, with_rate
 
 
 def rates(schedule, steps):
@@ -37,6 +37,24 @@ def test_warm_up_scales_the_first_epochs_and_nothing_after(after):
     whole = rates(plain, 20) if callable(plain) else np.full(20, float(plain))
     share = np.minimum(0.2 + 0.8 * np.arange(20) / 6, 1)
     np.testing.assert_allclose(found, share * whole, rtol=1e-5)
+
+
+def test_a_warm_up_to_a_number_is_a_schedule_of_keras():
+    assert type(dk.WarmUp(0.3).schedule(20)) is keras.optimizers.schedules.CosineDecay
+    found = rates(dk.WarmUp(0.3, epochs=2).schedule(20, steps_per_epoch=5), 20)
+    np.testing.assert_allclose(found, 0.3 * np.minimum(np.arange(20) / 10, 1), rtol=1e-6)
+
+
+def test_the_rate_of_a_loss_scaling_optimizer_is_that_of_the_one_inside():
+    given = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1, momentum=0.9), initial_scale=8.0)
+    made = with_rate(given, dk.OneCycle(0.4), 10, 3)
+    inner = made.inner_optimizer
+    assert (made.initial_scale, inner.momentum, inner.get_config()["learning_rate"]["class_name"]) == (
+        8.0,
+        0.9,
+        "CosineDecay",
+    )
+    assert float(given.inner_optimizer.learning_rate) == pytest.approx(0.1)
 
 
 def test_a_warm_up_comes_back_from_its_config():
