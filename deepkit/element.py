@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from deepkit import code
+from deepkit import _masks, code
 from deepkit.entry import Entries, Entry, entering
 from deepkit.scope import Build, DefinitionError, Scope, check_name
 
@@ -129,7 +129,7 @@ class Block(metaclass=_Checked):
         y = scope.fill(x)
         _refuse_nested_sharing(scope)
         with _deep_recursion(scope.build.layers):
-            return keras.Model(x, y, name=self.name or self.kind)
+            return _masks.checked(keras.Model(x, y, name=self.name or self.kind))
 
     def __call__(self, inputs: Any) -> Any:
         """Add the block's layers to a Keras graph.

@@ -148,6 +148,12 @@ class Scope:
         problem = window_too_large(layer, x)
         if problem:
             raise self.error(problem, mend=_SMALLER)
+        ids = most_ids(layer, x)
+        if ids:
+            raise self.error(
+                f"an embedding of {layer.input_dim} rows behind a text layer of up to {ids} token ids",
+                mend=f"layers.Embedding({ids}, {layer.output_dim}), or max_tokens={layer.input_dim} in the text",
+            )
         try:
             return layer(x, **(besides or {}))
         except DefinitionError:
@@ -219,6 +225,16 @@ def window_too_large(layer: keras.layers.Layer, x: Any) -> str:
         f'padding="valid" with {argument}={size_text} needs at least {"x".join(map(str, reach))}, '
         f"received {shape_text(x)}"
     )
+
+
+def most_ids(layer: keras.layers.Layer, x: Any) -> int:
+    """Return how many token ids a text layer right before an embedding gives, where these are more than its rows."""
+    text = getattr(getattr(x, "_keras_history", None), "operation", None)
+    if not isinstance(layer, keras.layers.Embedding) or not isinstance(text, keras.layers.TextVectorization):
+        return 0
+    known = int(text.vocabulary_size())
+    ids = known if known > 2 else text.get_config()["max_tokens"] or 0  # 2: padding and the unknown word alone
+    return ids if ids > layer.input_dim else 0
 
 
 def shape_text(x: Any) -> str:

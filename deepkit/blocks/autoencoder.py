@@ -16,9 +16,9 @@ from deepkit.element import Block, Objective
 from deepkit.entry import Entries, Entry
 from deepkit.layers import TiedConv, TiedDense
 from deepkit.scope import DefinitionError, Scope, shape_text
-from deepkit.template import as_body
+from deepkit.template import Fixed, as_body
 
-_DENSE = ("units", "activation", "use_bias")
+_DENSE = ("units", "activation", "use_bias", "trainable", "dtype")
 _BOTH = tuple(f"{w}_{what}" for w in ("kernel", "bias") for what in ("initializer", "regularizer", "constraint"))
 
 
@@ -46,6 +46,7 @@ class Autoencoder(Block):
         tied: Whether each dense layer and each convolution of the mirror image has the transposed kernel of its
             original, and only a bias of its own: `dk.layers.TiedDense`, `dk.layers.TiedConv`. Source: Masci et al.
             2011, "Stacked Convolutional Auto-Encoders", section 3. Convolutions may then have groups and dilation.
+            Trained layers begin with their weights, as copies: those of `dk.pretrain` stay as they are.
         activation: Of the output: `"sigmoid"` for values from 0 to 1, None for any number; in float32 also where the
             rest has 16 bits.
 
@@ -161,17 +162,29 @@ def _shaped(y: Any, x: Any, scope: Scope) -> Any:
     return scope.add(y, "reshape", layers.Reshape, wanted)
 
 
-def _tied(
-    x: Any, found: Sequence[keras.layers.Layer], tied: Mapping[str, Any], scope: Scope
-) -> tuple[Any, dict[str, Any]]:
+def _tied(x: Any, found: Sequence[mirror.Link], tied: Mapping[str, Any], scope: Scope) -> tuple[Any, dict[str, Any]]:
     """Add a chain of layers with those that are tied made to run both ways; return the output, and layers by name."""
     if not tied:
         raise scope.error("tied=True ties dense layers and convolutions, and the encoder has none", mend="tied=False")
     bare = Scope("", definition=scope.definition, build=scope.build, cache=scope.cache, reuse=scope.reuse)
     both: dict[str, Any] = dict(scope.cache or {})
-    for layer in found:
-        x = bare.add(x, layer.name, _kept(*_again(layer, tied.get(layer.name)), both))
+    for link in found:
+        layer, reverse = link.layer, tied.get(link.layer.name)
+        if link.kept and reverse is None:
+            x = Fixed(layer).add(x, bare)
+            continue
+        x = bare.add(x, layer.name, _kept(*_again(layer, reverse), both))
+        if link.kept and not scope.reuse:
+            _hand_over(layer, both[layer.name])
     return x, both
+
+
+def _hand_over(trained: keras.layers.Layer, to: keras.layers.Layer) -> None:
+    """Give a layer that runs both ways the weights of the trained one that it stands for."""
+    one_way = to.layer if isinstance(to, TiedConv) else to
+    one_way.kernel.assign(trained.kernel)
+    if trained.use_bias:
+        one_way.bias.assign(trained.bias)
 
 
 def _again(layer: keras.layers.Layer, reverse: Mapping[str, Any] | None) -> tuple[Any, dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,30 +52,59 @@ class Part:
     tied: str = ""
 
 
-def chain(x: Any, body: Sequence[Block], scope: Scope) -> list[keras.layers.Layer]:
-    """Return the layers of an encoder in order: those of a copy that holds no weights.
+@dataclass(frozen=True)
+class Link:
+    """One layer of an encoder, and what comes in and out of it there.
+
+    Args:
+        layer: The layer.
+        input: Its symbolic input in this encoder; the layer may be used elsewhere too.
+        output: Its symbolic output.
+        kept: Whether it has weights and is used as it is; else it is a copy that holds none.
+    """
+
+    layer: Any
+    input: Any
+    output: Any
+    kept: bool
+
+
+def chain(x: Any, body: Sequence[Block], scope: Scope) -> list[Link]:
+    """Return the layers of an encoder in order.
 
     Raises:
         DefinitionError: They are no chain, in which each takes the output of the one before.
     """
     probe = keras.Input(tuple(x.shape[1:]), dtype=x.dtype)
+    build = Build(uses=scope.build.uses.copy())
     with keras.StatelessScope(initialize_variables=False):
-        place = Scope(scope.path, definition=scope.definition, build=Build(uses=scope.build.uses.copy()))
+        place = Scope(scope.path, definition=scope.definition, build=build)
         code = place.one(place.apply(probe, body), "the encoder must return one tensor, and returns")
         found = [layer for layer in keras.Model(probe, code).layers if not isinstance(layer, layers.InputLayer)]
     before = probe
+    links: list[Link] = []
     for layer in found:
-        try:
-            alone = layer.input is before
-        except (ValueError, AttributeError):  # called several times, or never by itself
-            alone = False
-        if not alone:
+        node = layer._inbound_nodes[-1]  # that of this encoder; a layer with weights may be in other models
+        if len(node.input_tensors) != 1 or node.input_tensors[0] is not before:
             raise scope.error(f"the encoder is no chain of layers at {layer.name!r}, so it has no mirror", mend=_MEND)
-        before = layer.output
-    return found
+        links += _opened(Link(layer, before, node.outputs[0], id(layer) in build.fixed))
+        before = node.outputs[0]
+    return links
 
 
-def mirror(found: Sequence[keras.layers.Layer], scope: Scope, tied: bool) -> list[Part]:
+def _opened(link: Link) -> Iterator[Link]:
+    """Yield the layers of a Keras Sequential, which are a chain too, or the link itself."""
+    if not isinstance(link.layer, keras.Sequential):
+        yield link
+        return
+    x = link.input
+    for layer in link.layer.layers:
+        y = layer(x)
+        yield from _opened(Link(layer, x, y, True))
+        x = y
+
+
+def mirror(found: Sequence[Link], scope: Scope, tied: bool) -> list[Part]:
     """Return the parts of the decoder that undoes a chain of layers.
 
     The image of a layer with a kernel brings back what came into that layer, so it is followed by the activation
@@ -87,7 +116,8 @@ def mirror(found: Sequence[keras.layers.Layer], scope: Scope, tied: bool) -> lis
     steps: list[list[Part]] = []
     behind: list[Part] = []  # activations and normalisations behind the last kernel
     first = True
-    for layer in found:
+    for link in found:
+        layer = link.layer
         if isinstance(layer, _TRAINING_ONLY):
             continue
         if isinstance(layer, (*_NORMS, *_ACTIVATIONS)):
@@ -95,10 +125,10 @@ def mirror(found: Sequence[keras.layers.Layer], scope: Scope, tied: bool) -> lis
         elif isinstance(layer, (layers.Dense, *_CONVOLUTIONS)):
             behind = [] if first else behind  # the output has an activation of its own
             bias = all(part.kind != "norm" for part in behind)
-            steps.append([*_undone(layer, bias, scope, tied), *behind])
+            steps.append([*_undone(link, bias, scope, tied), *behind])
             behind, first = _activation(layer), False
         else:
-            steps.append(_unshaped(layer, scope))
+            steps.append(_unshaped(link, scope))
     return [part for step in reversed(steps) for part in step]
 
 
@@ -133,19 +163,21 @@ def _activation(layer: keras.layers.Layer) -> list[Part]:
     return [Part("activation", layers.Activation, {"activation": layer.activation})]
 
 
-def _undone(layer: keras.layers.Layer, bias: bool, scope: Scope, tied: bool) -> list[Part]:
+def _undone(link: Link, bias: bool, scope: Scope, tied: bool) -> list[Part]:
     """Return what brings back the input of a layer with a kernel."""
+    layer = link.layer
     if tied:
-        return [_tied(layer, bias, scope)]
+        return [_tied(link, bias, scope)]
     config = layer.get_config()
     given = {key: config[key] for key in _COPIED} | {"use_bias": bias}
     if isinstance(layer, layers.Dense):
-        return [Part("dense", layers.Dense, {"units": layer.input.shape[-1], **given})]
-    return _transposed(layer, given, scope)
+        return [Part("dense", layers.Dense, {"units": link.input.shape[-1], **given})]
+    return _transposed(link, given, scope)
 
 
-def _tied(layer: keras.layers.Layer, bias: bool, scope: Scope) -> Part:
+def _tied(link: Link, bias: bool, scope: Scope) -> Part:
     """Return the layer itself, called in reverse."""
+    layer = link.layer
     if isinstance(layer, layers.Dense):
         return Part("dense", given={"use_reverse_bias": bias}, tied=layer.name)
     if type(layer) not in _CONVOLUTIONS:
@@ -153,78 +185,80 @@ def _tied(layer: keras.layers.Layer, bias: bool, scope: Scope) -> Part:
             f"tied=True ties dense layers and Keras's own convolutions, and {layer.name!r} is a {type(layer).__name__}",
             mend="tied=False",
         )
-    _sizes(layer, scope)
+    _sizes(link, scope)
     return Part("conv", given={"use_reverse_bias": bias}, tied=layer.name)
 
 
-def _transposed(layer: keras.layers.Layer, given: dict[str, Any], scope: Scope) -> list[Part]:
+def _transposed(link: Link, given: dict[str, Any], scope: Scope) -> list[Part]:
     """Return the transposed convolution that brings back the size of a convolution's input."""
+    layer = link.layer
     odd = [name for name in ("groups", "dilation_rate") if set(_each(getattr(layer, name))) != {1}]
     if odd or layer.padding == "causal":
         what = f"{odd[0]}={getattr(layer, odd[0])}" if odd else 'padding="causal"'
         raise scope.error(f"{layer.name!r} has {what}, which no transposed convolution undoes here", mend=_MEND)
-    size, strides = _sizes(layer, scope), layer.strides
-    made = {"filters": layer.input.shape[parts.channel_axis(layer.input)], "kernel_size": layer.kernel_size}
+    size, strides = _sizes(link, scope), layer.strides
+    made = {"filters": link.input.shape[parts.channel_axis(link.input)], "kernel_size": layer.kernel_size}
     made |= {"strides": strides, "padding": layer.padding}
     extra: list[Part] = []
     if set(strides) != {1} and layer.padding == "valid":
         steps = zip(size, layer.kernel_size, strides, strict=True)
         made["output_padding"] = tuple((before - kernel) % stride for before, kernel, stride in steps)
     elif set(strides) != {1}:
-        extra = _fitted(layer, [n * s for n, s in zip(_after(layer), strides, strict=True)], scope)
+        extra = _fitted(link, [n * s for n, s in zip(_after(link), strides, strict=True)], scope)
     make = getattr(layers, f"{type(layer).__name__}Transpose")
     return [Part("conv", make, made | given), *extra]
 
 
-def _unshaped(layer: keras.layers.Layer, scope: Scope) -> list[Part]:
+def _unshaped(link: Link, scope: Scope) -> list[Part]:
     """Return what undoes a layer that changes the shape and has no kernel."""
+    layer = link.layer
     if isinstance(layer, layers.Flatten | layers.Reshape):
-        shape = tuple(layer.input.shape[1:])
+        shape = tuple(link.input.shape[1:])
         if None in shape:
             raise scope.error(f"{layer.name!r} cannot be undone: a size of {shape} is unknown", mend="a fixed shape")
         return [Part("reshape", layers.Reshape, {"target_shape": shape})]
     if isinstance(layer, _PADDINGS):
-        return [Part("crop", parts.by_rank("Cropping", layer.input, scope), {"cropping": layer.padding})]
+        return [Part("crop", parts.by_rank("Cropping", link.input, scope), {"cropping": layer.padding})]
     if isinstance(layer, _POOLS):
         strides = _each(layer.strides)
-        upsampled = [] if set(strides) == {1} else [_upsampling(layer, strides, scope)]
-        _sizes(layer, scope)
-        return upsampled + _fitted(layer, [n * s for n, s in zip(_after(layer), strides, strict=True)], scope)
+        upsampled = [] if set(strides) == {1} else [_upsampling(link, strides, scope)]
+        _sizes(link, scope)
+        return upsampled + _fitted(link, [n * s for n, s in zip(_after(link), strides, strict=True)], scope)
     raise scope.error(f"{layer.name!r}, a {type(layer).__name__}, has no mirror image", mend=_MEND)
 
 
-def _upsampling(layer: keras.layers.Layer, strides: tuple[int, ...], scope: Scope) -> Part:
+def _upsampling(link: Link, strides: tuple[int, ...], scope: Scope) -> Part:
     size = strides[0] if len(strides) == 1 else strides
-    return Part("up", parts.by_rank("UpSampling", layer.input, scope), {"size": size})
+    return Part("up", parts.by_rank("UpSampling", link.input, scope), {"size": size})
 
 
-def _fitted(layer: keras.layers.Layer, received: Sequence[int], scope: Scope) -> list[Part]:
+def _fitted(link: Link, received: Sequence[int], scope: Scope) -> list[Part]:
     """Return the zeros or the cut that bring sizes to those of a layer's input."""
-    missing = [before - now for before, now in zip(_sizes(layer, scope), received, strict=True)]
+    missing = [before - now for before, now in zip(_sizes(link, scope), received, strict=True)]
     around = [(abs(n) // 2, abs(n) - abs(n) // 2) for n in missing]
     made = []
     for kind, name, argument, sign in (("pad", "ZeroPadding", "padding", 1), ("crop", "Cropping", "cropping", -1)):
         ends = tuple(pair if n * sign > 0 else (0, 0) for n, pair in zip(missing, around, strict=True))
         if any(map(any, ends)):
             given = {argument: ends[0] if len(ends) == 1 else ends}
-            made.append(Part(kind, parts.by_rank(name, layer.input, scope), given))
+            made.append(Part(kind, parts.by_rank(name, link.input, scope), given))
     return made
 
 
-def _sizes(layer: keras.layers.Layer, scope: Scope) -> tuple[int, ...]:
+def _sizes(link: Link, scope: Scope) -> tuple[int, ...]:
     """Return the spatial sizes of a layer's input, which must be known unless the layer keeps them."""
-    sizes = tuple(layer.input.shape[axis] for axis in parts.spatial_axes(layer.input))
-    if None in sizes and set(_each(layer.strides)) != {1}:
+    sizes = tuple(link.input.shape[axis] for axis in parts.spatial_axes(link.input))
+    if None in sizes and set(_each(link.layer.strides)) != {1}:
         raise scope.error(
-            f"{layer.name!r} has strides, and its input {shape_text(layer.input)} has a size that is not known, "
+            f"{link.layer.name!r} has strides, and its input {shape_text(link.input)} has a size that is not known, "
             "so its mirror image cannot bring it back",
             mend="a fixed input_shape",
         )
     return sizes
 
 
-def _after(layer: keras.layers.Layer) -> tuple[int, ...]:
-    return tuple(layer.output.shape[axis] for axis in parts.spatial_axes(layer.output))
+def _after(link: Link) -> tuple[int, ...]:
+    return tuple(link.output.shape[axis] for axis in parts.spatial_axes(link.output))
 
 
 def _each(value: Any) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from deepkit.execution.errors import CheckpointError, DivergedError, ExportError, RunDirError
+    from deepkit.execution.errors import CheckpointError, DivergedError, ExportError, RunDirError, TokenIdError
     from deepkit.execution.export import Exported
     from deepkit.execution.fit import Run, fit
     from deepkit.execution.learning_rate import LearningRateTest, find_learning_rate
@@ -22,6 +22,7 @@ _HOMES = {
     "DivergedError": "errors",
     "RunDirError": "errors",
     "ExportError": "errors",
+    "TokenIdError": "errors",
     "Exported": "export",
     "Measurement": "measure",
     "find_learning_rate": "learning_rate",
@@ -31,6 +32,7 @@ _HOMES = {
 __all__ = [
     "plan", "Plan", "fit", "Run", "Measurement", "Exported",
     "CheckpointError", "DivergedError", "RunDirError", "ExportError",
+    "TokenIdError",
     "find_learning_rate", "LearningRateTest",
 ]  # fmt: skip
 

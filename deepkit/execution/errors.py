@@ -38,13 +38,40 @@ class DivergedError(ValueError):
     ) -> None:
         self.epoch, self.step, self.loss, self.kept, self.weight = epoch, step, loss, kept, weight
         mend = "  try a smaller learning rate, clipnorm=1.0 on the optimizer, or look for NaN in the data"
-        good = f"the end of epoch {epoch - 1}" if epoch > 1 else "the start of training"
-        where = f", kept in {kept}" if kept else ""
         what = f"the weight {weight} became NaN or infinite" if weight else f"the loss became {loss}"
         super().__init__(
-            f"{what} in epoch {epoch}, step {step}; the model is back at {good}{where}\n{reason or mend}"
+            f"{what} in epoch {epoch}, step {step}; {_back(epoch, kept)}\n{reason or mend}"
             + ("; a changed setting needs a new run_dir" if kept else "")
         )
+
+
+class TokenIdError(ValueError):
+    """An embedding was given a token id that it has no row for; the model was put back to its last good state.
+
+    Args:
+        layer: Name of the embedding.
+        token_id: The id.
+        rows: How many rows there are, for the ids from 0 on.
+        epoch: Number of the epoch, counted from 1.
+        kept: The checkpoint that holds the last good state, where a `run_dir` was given.
+    """
+
+    def __init__(self, layer: str, token_id: int, rows: int, epoch: int, kept: Path | None = None) -> None:
+        self.layer, self.token_id, self.rows, self.epoch, self.kept = layer, token_id, rows, epoch, kept
+        mend = "ids from 0 on in the data"
+        if token_id >= rows:
+            mend = f"input_dim={token_id + 1} or more in that layer, or smaller ids in the data"
+        super().__init__(
+            f"the embedding {layer!r} was given the token id {token_id}, and its {rows} rows are for the ids 0 to "
+            f"{rows - 1}; in epoch {epoch}, {_back(epoch, kept)}\n  try {mend}"
+            + ("; a changed setting needs a new run_dir" if kept else "")
+        )
+
+
+def _back(epoch: int, kept: Path | None) -> str:
+    """Say which state a model was put back to."""
+    good = f"the end of epoch {epoch - 1}" if epoch > 1 else "the start of training"
+    return f"the model is back at {good}" + (f", kept in {kept}" if kept else "")
 
 
 class ExportError(ValueError):

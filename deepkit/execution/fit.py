@@ -114,6 +114,7 @@ def fit(
         RunDirError: The run directory cannot be written, is in use, or holds a run of another config.
         CheckpointError: Its checkpoint is damaged.
         DivergedError: The loss became NaN or infinite.
+        TokenIdError: An embedding has no row for a token id in the data.
 
     Examples:
         >>> import numpy as np

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
-from deepkit.execution import checkpoint, state
+from deepkit.execution import checkpoint, state, token_ids
 from deepkit.execution.errors import DivergedError
 from deepkit.execution.feed import Feed
 from deepkit.execution.run_dir import RunDir
@@ -79,16 +80,23 @@ class Keeper(keras.callbacks.Callback):
 
     def _check(self) -> None:
         if self._bad is not None:
-            raise DivergedError(self._epoch + 1, *self._bad, self._kept())
+            raise DivergedError(self.epoch, *self._bad, self.kept)
 
     def _finite(self, variables: Variables, loss: float) -> Variables:
         """Return the variables, or raise where the loss hid that one is no number: that state must not be kept."""
         bad = [path for path, value in variables["model"] if not state.finite(value)]
         if bad:
-            raise DivergedError(self._epoch + 1, self._batch, loss, self._kept(), bad[0])
+            raise DivergedError(self.epoch, self._batch, loss, self.kept, bad[0])
         return variables
 
-    def _kept(self) -> Path | None:
+    @property
+    def epoch(self) -> int:
+        """Number of the epoch, counted from 1."""
+        return self._epoch + 1
+
+    @property
+    def kept(self) -> Path | None:
+        """The checkpoint that holds the last good state."""
         return None if self.folder is None else self.folder.path / checkpoint.NAME
 
 
@@ -104,15 +112,18 @@ def train(
 
     Raises:
         DivergedError: The loss became NaN or infinite; the model is at its last good state.
+        TokenIdError: An embedding has no row for a token id; the model is at its last good state.
         CheckpointError: The checkpoint is damaged or of another model.
         RunDirError: A checkpoint could not be written.
     """
     begin = restore(model, feed, folder)
     keeper = Keeper(folder, callbacks, begin)
     last = begin.epoch if begin.stopped else max(epochs, begin.epoch)
+    arguments = feed.arguments(begin.epoch)
+    batches = {name: token_ids.watched(arguments[name], model) for name in ("x", "validation_data")}
     try:
         model.fit(
-            **feed.arguments(begin.epoch),
+            **arguments | batches,
             initial_epoch=begin.epoch,
             epochs=last,
             callbacks=[*callbacks, keeper],
@@ -121,6 +132,12 @@ def train(
     except DivergedError as error:
         state.put(model, keeper.state.variables, "the last good state")
         raise _explained(error, model, feed) from None
+    except tf.errors.InvalidArgumentError as error:
+        explained = token_ids.explained(error, model, keeper.epoch, keeper.kept)
+        if explained is None:
+            raise
+        state.put(model, keeper.state.variables, "the last good state")
+        raise explained from error
     return keeper.state
 
 

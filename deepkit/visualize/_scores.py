@@ -52,14 +52,35 @@ def chosen(scores: Any, class_index: int | list[int] | None, who: str) -> tuple[
     count = scores.shape[-1]
     both = ops.concatenate([-scores, scores], axis=-1) if count == 1 else scores
     if class_index is None:
-        classes = [int(i) for i in np.asarray(ops.argmax(both, axis=-1))]
-    elif isinstance(class_index, list):
-        classes = class_index
-    elif isinstance(class_index, int | np.integer) and 0 <= class_index < both.shape[-1]:
-        classes = [int(class_index)] * both.shape[0]
+        classes = list(np.asarray(ops.argmax(both, axis=-1)))
     else:
-        raise ValueError(f"{who}: expected class_index in [0, {both.shape[-1]}), received {class_index!r}")
-    return ops.sum(both * ops.one_hot(classes, both.shape[-1])), classes
+        classes = class_index if isinstance(class_index, list) else [class_index] * both.shape[0]
+        wrong = [i for i in classes if not isinstance(i, int | np.integer) or not 0 <= i < both.shape[-1]]
+        if wrong or len(classes) != both.shape[0]:
+            some = f" for each of {both.shape[0]} images" if isinstance(class_index, list) else ""
+            raise ValueError(f"{who}: expected class_index in [0, {both.shape[-1]}){some}, received {class_index!r}")
+    return ops.sum(both * ops.one_hot(classes, both.shape[-1])), [int(i) for i in classes]
+
+
+def gives_logits(model: keras.Model) -> bool | None:
+    """Tell whether a model's output is logits rather than probabilities; None where neither layer nor loss says it."""
+    outputs = keras.tree.flatten(getattr(model, "outputs", None) or [])
+    while len(outputs) == 1:
+        layer, index, _ = outputs[0]._keras_history
+        if isinstance(layer, keras.Model):
+            outputs = keras.tree.flatten(getattr(layer, "outputs", None) or [])
+            continue
+        squash = getattr(layer, "activation", None)
+        name = getattr(squash, "__name__", type(squash).__name__) if squash else type(layer).__name__
+        if name in _SQUASHES:
+            return name.lower().startswith("log")  # a softmax of logarithms of probabilities gives them back
+        if name == "linear" and not isinstance(layer, keras.layers.Activation):
+            return True
+        if name != "linear":
+            break
+        outputs = layer._inbound_nodes[index].input_tensors
+    said = getattr(getattr(model, "loss", None), "from_logits", None)
+    return said if isinstance(said, bool) else None
 
 
 def _before(output: Any, calls: Sequence[Call]) -> Any:

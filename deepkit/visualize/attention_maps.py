@@ -28,18 +28,21 @@ def attention(
     """Draw how much each query attends to each place, as alignments are drawn (Bahdanau et al. 2015, figure 3).
 
     Args:
-        weights: Shaped (queries, places), or (heads, queries, places); of one example.
+        weights: Shaped (queries, places), or (heads, queries, places); of one example. Over an image the places may
+            be two axes, (..., rows, columns), as those of attention over a feature map are; name them with `grid`.
         source: A token a place, from left to right.
         target: A token a query, from top to bottom.
         image: (rows, columns, channels) that the places lie in; then each query is drawn over it, as a caption's
             words are (Xu et al. 2015, figure 2).
-        grid: Rows and columns of the places in the image; left out, those that fit the image's shape best.
+        grid: Rows and columns of the places in the image: of the last axis, or of the last two where these are rows
+            and columns. Left out, they are those of the last axis that fit the image's shape best.
 
     Returns:
         A panel a head: light where the weight is large. Over an image, a row a head and a panel a query, 16 at most.
 
     Raises:
-        ValueError: The weights have another shape, or there are more or fewer tokens than queries or places.
+        ValueError: The weights have another shape, there are more or fewer tokens than queries or places, or without
+            a `grid` the weights may as well be rows and columns.
 
     Examples:
         >>> import numpy as np, deepkit as dk
@@ -48,8 +51,11 @@ def attention(
         >>> figure = dk.visualize.attention(np.full((2, 3, 4), 0.25), image=np.ones((8, 8, 3)), target=["a", "b", "c"])
         >>> len(figure.axes)
         6
+        >>> figure = dk.visualize.attention(np.eye(7), image=np.ones((28, 28, 1)), grid=(7, 7))
+        >>> len(figure.axes)
+        1
     """
-    heads = _heads(weights)
+    heads = _heads(weights, image, grid)
     _check_tokens("target", target, heads.shape[1], "queries")
     if image is not None:
         return _over_image(heads, np.asarray(image), list(target), grid)
@@ -86,14 +92,46 @@ def _over_image(heads: np.ndarray, image: np.ndarray, target: list[str], grid: t
     return figure
 
 
-def _heads(weights: Any) -> np.ndarray:
+def _heads(weights: Any, image: Any, grid: tuple[int, int] | None) -> np.ndarray:
+    """Return weights (heads, queries, places)."""
     array = np.asarray(ops.convert_to_numpy(weights), "float32")
+    received = array.shape
+    if image is not None and array.ndim >= 2 and array.size:
+        array = _in_a_row(array, np.shape(image), grid)
     if array.ndim not in (2, 3) or not array.size:
-        hint = "\n  try weights[0], those of the first example" if array.ndim == 4 else ""
         raise ValueError(
-            f"attention: expected weights (queries, places) or (heads, queries, places), received {array.shape}{hint}"
+            "attention: expected weights (queries, places) or (heads, queries, places), "
+            f"received {received}{_first(received, image, grid)}"
         )
     return array if array.ndim == 3 else array[None]
+
+
+def _in_a_row(array: np.ndarray, image: tuple[int, ...], grid: tuple[int, int] | None) -> np.ndarray:
+    """Return weights over an image with their places along one axis, where the grid says that they are along two."""
+    *others, rows, columns = array.shape
+    if grid is not None:
+        two = (rows, columns) == tuple(grid) and columns != math.prod(grid)
+        return array.reshape(*(others or [1]), rows * columns) if two else array
+    if array.ndim <= 3 and len(image) == 3:
+        ratio = image[0] / image[1]
+        best = _grid(columns, ratio)
+        if _misfit((rows, columns), ratio) <= _misfit(best, ratio):
+            raise ValueError(
+                f"attention: {rows} by {columns} may be queries by places, or the rows and columns of the places\n"
+                f"  try grid=({rows}, {columns}) for rows and columns, or grid={best} for {rows} queries"
+            )
+    return array
+
+
+def _first(shape: tuple[int, ...], image: Any, grid: tuple[int, int] | None) -> str:
+    """Return what to try with weights of too many axes."""
+    if len(shape) < 4:
+        return ""
+    first = "weights[0], those of the first example"
+    if image is None and len(shape) == 4:
+        return f"\n  try {first}, or image= and grid={shape[-2:]} for places in rows and columns"
+    flat = len(shape) == 4 and grid is None
+    return f"\n  try grid={shape[-2:]} for places in rows and columns, or {first}" if flat else f"\n  try {first}"
 
 
 def _check_tokens(name: str, tokens: Sequence[str], count: int, what: str) -> None:
@@ -108,7 +146,12 @@ def _check_tokens(name: str, tokens: Sequence[str], count: int, what: str) -> No
 def _grid(places: int, ratio: float) -> tuple[int, int]:
     """Return the rows and columns of so many places whose ratio is nearest to that of the image."""
     pairs = [(n, places // n) for n in range(1, places + 1) if places % n == 0]
-    return min(pairs, key=lambda pair: abs(math.log(pair[0] / pair[1] / ratio)))
+    return min(pairs, key=lambda pair: _misfit(pair, ratio))
+
+
+def _misfit(grid: tuple[int, int], ratio: float) -> float:
+    """Return how far rows over columns are from the ratio of an image."""
+    return abs(math.log(grid[0] / grid[1] / ratio))
 
 
 def _label(set_ticks: Any, tokens: Sequence[str], **style: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from deepkit.visualize._inputs import batches, check_built, shown, tensors
+from deepkit.visualize._scores import gives_logits
 from deepkit.visualize.figures import panels, plain
 
 _MANY = 25  # beyond so many classes the numbers in a confusion matrix cannot be read
@@ -39,7 +40,8 @@ def confusion(model: keras.Model, data: Any, *, class_names: Sequence[str] = ())
     """Draw how often each class was taken for each other.
 
     Args:
-        model: A classifier with logits or probabilities as its output: one class an example, or one a position.
+        model: A classifier with logits or probabilities as its output: one class an example, or one a position. Its
+            last layer says which, else its loss, else all its outputs together.
         data: Batches (x, y) with class numbers or one-hot rows, or a pair (x, y) of arrays; x as the model takes it,
             also several arrays by name, or texts.
         class_names: In order of the classes; their numbers if left out.
@@ -159,10 +161,18 @@ def _images(x: Any) -> np.ndarray:
 def _classified(model: keras.Model, data: Any, who: str) -> Iterator[tuple[Any, np.ndarray, np.ndarray]]:
     """Yield inputs, class numbers and probabilities, a batch at a time; the last axis of the latter are the classes."""
     check_built(model, who)
+    found: Iterable[tuple[Any, Any, np.ndarray]] = (
+        (x, y, np.asarray(_only(model.predict_on_batch(tensors(x)), who, "output"), "float32"))
+        for x, y in batches(data, who)
+    )
+    logits = gives_logits(model)
+    if logits is None:  # then all outputs must be seen: one batch of logits may look like probabilities
+        found = list(found)
+        logits = not all(_may_be_probabilities(outputs) for _, _, outputs in found)
     empty = True
-    for x, y in batches(data, who):
+    for x, y, outputs in found:
         empty = False
-        outputs = _probabilities(np.asarray(_only(model.predict_on_batch(tensors(x)), who, "output"), "float32"))
+        outputs = _probabilities(outputs, logits)
         yield x, _class_numbers(np.asarray(_only(y, who, "label")), outputs, who), outputs
     if empty:
         raise ValueError(f"{who}: the data has no batch")
@@ -199,13 +209,18 @@ def _only(value: Any, who: str, what: str) -> Any:
     return parts[0]
 
 
-def _probabilities(outputs: np.ndarray) -> np.ndarray:
-    """Turn logits into probabilities; leave probabilities as they are."""
+def _may_be_probabilities(outputs: np.ndarray) -> bool:
+    if outputs.min() < 0 or outputs.max() > 1 + 1e-2:
+        return False
+    return outputs.shape[-1] == 1 or np.allclose(outputs.sum(-1), 1, atol=1e-2)
+
+
+def _probabilities(outputs: np.ndarray, logits: bool) -> np.ndarray:
+    """Return a probability for each class, also of a model that says yes or no."""
     if outputs.shape[-1] == 1:
-        inside = outputs.min() >= 0 and outputs.max() <= 1
-        yes = outputs if inside else 1 / (1 + np.exp(-outputs))
+        yes = 1 / (1 + np.exp(-outputs)) if logits else outputs
         return np.concatenate([1 - yes, yes], axis=-1)
-    if outputs.min() >= 0 and np.allclose(outputs.sum(-1), 1, atol=1e-2):
+    if not logits:
         return outputs
     shifted = np.exp(outputs - outputs.max(-1, keepdims=True))
     return shifted / shifted.sum(-1, keepdims=True)

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
+from deepkit.layers import TiedDense
 from deepkit.visualize._inputs import check_built, input_shape
 from deepkit.visualize._lookup import Found, find, walk
 from deepkit.visualize.figures import panels, plain
@@ -86,7 +87,7 @@ def _drawable(model: keras.Model) -> str:
 def _pictures(found: Found) -> np.ndarray | None:
     """Return the weights of a layer as (filters, rows, columns, channels), or None where they are no pictures."""
     layer = found.layer
-    if isinstance(layer, keras.layers.Dense):
+    if isinstance(layer, keras.layers.Dense | TiedDense):
         image = _image_before(found)
         return None if image is None else np.asarray(layer.kernel).T.reshape(-1, *image)
     depthwise = isinstance(layer, keras.layers.DepthwiseConv1D | keras.layers.DepthwiseConv2D)

@@ -264,6 +264,62 @@ def test_a_trained_encoder_with_a_decoder_of_its_own():
     np.testing.assert_array_equal(halves(model)[0](data(2, 5)), trained(data(2, 5)))
 
 
+@pytest.mark.parametrize(
+    ("shape", "kinds"),
+    [
+        ((6,), [layers.Dense(4, activation="sigmoid"), layers.Dense(3, use_bias=False)]),
+        ((6, 5, 2), [layers.Conv2D(3, 3), layers.BatchNormalization(), layers.Flatten(), layers.Dense(4)]),
+    ],
+)
+def test_a_tied_encoder_of_trained_layers_begins_with_their_weights(shape, kinds):
+    """Hinton & Salakhutdinov 2006: a pretrained stack is unrolled into an autoencoder, and trained on."""
+    trained = keras.Sequential([keras.Input(shape), *kinds])
+    trained.set_weights([data(*w.shape, seed=i) for i, w in enumerate(trained.get_weights())])
+    kernel = trained.get_weights()[0]
+    net = dk.Autoencoder(list(trained.layers), tied=True)
+    model = net.build(shape)
+    x = data(7, *shape)
+    np.testing.assert_allclose(halves(model)[0](x), trained(x), rtol=1e-5, atol=1e-6)
+    model.compile("sgd", "mse")
+    model.fit(x, x, verbose=0)
+    assert np.any(np.asarray(halves(model)[0](x)) != np.asarray(trained(x)))
+    np.testing.assert_array_equal(trained.get_weights()[0], kernel)  # what is tied is a copy
+
+
+def trained_stack():
+    return keras.Sequential([keras.Input((6,)), layers.Dense(4, name="one"), layers.Dense(3, name="two")])
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("given", [lambda stack: stack, lambda stack: list(stack.layers)])
+def test_a_trained_stack_is_mirrored_as_often_as_wanted(given, tied):
+    stack = trained_stack()
+    dk.Sequential([given(stack), dk.Classifier(2)]).build((6,))
+    net = dk.Autoencoder(given(stack), tied=tied)
+    x = data(5, 6)
+    for model in (net.build((6,)), net.build((6,))):
+        np.testing.assert_allclose(halves(model)[0](x), stack(x), rtol=1e-5)
+        assert model.output_shape == (None, 6)
+        if tied:
+            one, two = (np.asarray(layer.kernel) for layer in stack.layers)
+            np.testing.assert_allclose(model(x), np.asarray(stack(x)) @ two.T @ one.T, rtol=1e-4, atol=1e-6)
+
+
+def test_a_tied_layer_stays_frozen_and_in_its_precision():
+    frozen = layers.Dense(4, trainable=False, dtype="mixed_bfloat16", name="frozen")
+    tied = dk.Autoencoder(frozen, tied=True).build((6,)).get_layer("encoder.frozen")
+    assert (tied.trainable, tied.dtype_policy.name) == (False, "mixed_bfloat16")
+
+
+def test_trained_layers_that_are_shared_and_tied_keep_their_weights():
+    layer = layers.Dense(3)
+    layer.build((None, 4))
+    shared = dk.Shared(dk.Autoencoder(layer, tied=True))
+    model = dk.Sequential([shared, shared]).build((4,))
+    assert model.count_params() == 4 * 3 + 3 + 4
+    np.testing.assert_array_equal(model.get_layer(layer.name).kernel, layer.kernel)
+
+
 @keras.saving.register_keras_serializable(package="tests")
 class Doubled(layers.Conv2D):
     def convolution_op(self, inputs, kernel):

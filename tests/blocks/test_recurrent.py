@@ -1,10 +1,12 @@
 """Recurrent blocks: a mask is a truncation, states in and out, and what a saved file keeps."""
 
 import itertools
+import re
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 import deepkit as dk
@@ -311,6 +313,81 @@ def test_a_mask_of_the_wrong_shape():
         '  in  dk.BiLSTM(3, name="reader")\n'
         "  try layers.Masking() right before it, or mask_zero=True in the Embedding"
     )
+
+
+ONE = (lambda: dk.BiLSTM(3).build((5, 4)), (2, 5, 4))
+MASKS = {
+    "too few steps": (
+        *ONE,
+        (2, 4),
+        "bilstm: expected a mask of shape (2, 5) for an input of shape (2, 5, 4), received",
+    ),
+    "too many steps": (*ONE, (2, 7), "try a mask with a value for each step of each"),
+    "another batch": (*ONE, (3, 5), "received one of shape (3, 5)"),
+    "features": (*ONE, (2, 5, 4), "expected a mask of shape (2, 5) for an input of shape (2, 5, 4), received"),
+    "one number": (*ONE, (), "received one of shape ()"),
+    "attention": (
+        lambda: dk.Sequential([dk.Attention("dot")]).build((5, 4)),
+        (2, 5, 4),
+        (2, 4),
+        "expected a mask of shape (2, 5)",
+    ),
+    "heads": (
+        lambda: dk.Sequential([dk.MultiHeadAttention(2)], name="net").build((None, 4)),
+        (2, 5, 4),
+        (2, 4),
+        "multi_head_attention.heads: expected a mask of shape (2, 5)",
+    ),
+    "ids": (
+        lambda: dk.Sequential([layers.Embedding(3, 2), dk.Recurrent("gru", 2)]).build((5,)),
+        (2, 5),
+        (2, 4),
+        "embedding: expected a mask of shape (2, 5) for an input of shape (2, 5)",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", MASKS)
+def test_a_mask_of_the_wrong_shape_given_by_hand(what):
+    make, shape, mask, text = MASKS[what]
+    model = make()
+    x, wrong = np.zeros(shape, "float32"), np.ones(mask, "bool")
+    with pytest.raises(ValueError, match=re.escape(text)):
+        model(x, mask=wrong)
+    with pytest.raises(ValueError, match=re.escape(text)):
+        tf.function(lambda x, mask: model(x, mask=mask))(tf.constant(x), tf.constant(wrong))
+
+
+@pytest.mark.filterwarnings("ignore:.*does not support masking")  # what Keras says of any model
+def test_a_mask_that_fits_is_taken_as_ever(tmp_path):
+    model = with_weights_of(dk.Recurrent("lstm", 3).build((None, 4)))
+    x = np.random.default_rng(0).random((2, 5, 4)).astype("float32")
+    mask = np.array([[True] * 3 + [False] * 2] * 2)
+    truncated = model(x[:, :3])
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert type(model) is type(again)
+    for found in (model(x, mask=mask), model(x, mask=mask[:1]), again(x, mask=mask)):
+        np.testing.assert_allclose(found, truncated, rtol=1e-5)
+    known = tf.function(lambda x, mask: model(x, mask=mask), input_signature=[
+        tf.TensorSpec((None, None, 4)), tf.TensorSpec((None, None), tf.bool)
+    ])  # fmt: skip
+    np.testing.assert_allclose(known(x, mask), truncated, rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not support masking")  # what Keras says of any model
+def test_the_masks_of_two_inputs_are_checked_each_with_its_own():
+    net = dk.Functional(
+        inputs={"asked": dk.Input((3, 4)), "seen": dk.Input((5, 4))},
+        nodes={"found": (["asked", "seen"], dk.Attention("dot"))},
+        outputs="found",
+    )
+    model = net.build()
+    x = {"asked": np.ones((2, 3, 4), "float32"), "seen": np.ones((2, 5, 4), "float32")}
+    good = {"asked": np.ones((2, 3), "bool"), "seen": np.ones((2, 5), "bool")}
+    assert model(x, mask=good).shape == (2, 3, 4)
+    with pytest.raises(ValueError, match=r"expected a mask of shape \(2, 5\) .*, received one of shape \(2, 3\)"):
+        model(x, mask={**good, "seen": good["asked"]})
 
 
 def test_too_few_states():

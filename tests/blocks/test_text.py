@@ -233,10 +233,21 @@ def test_the_layer_gives_ids_only():
         TokenIds(ragged=True)
 
 
-def test_a_token_beyond_the_embedding_is_named_with_its_layer():
-    model = dk.Sequential([dk.Text(9, vocabulary=("a", "b")), layers.Embedding(3, 2, name="words")]).build()
-    with pytest.raises(tf.errors.InvalidArgumentError, match=r"(?s)words.*indices\[0,1\] = 3 is not in \[0, 3\)"):
-        model.predict(tf.constant(["a b"]), verbose=0)
+@pytest.mark.parametrize(
+    ("text", "ids"), [(dk.Text(9, vocabulary=("a", "b")), 4), (dk.Text(9), 9), (layers.TextVectorization(9), 9)]
+)
+def test_an_embedding_of_fewer_rows_than_ids_is_refused(text, ids):
+    with pytest.raises(dk.DefinitionError) as caught:
+        dk.Sequential([dk.Input((), dtype="string"), text, layers.Embedding(3, 2, name="words")]).build()
+    assert f"words: an embedding of 3 rows behind a text layer of up to {ids} token ids\n" in str(caught.value)
+    assert f"\n  try layers.Embedding({ids}, 2), or max_tokens=3 in the text" in str(caught.value)
+
+
+def test_an_embedding_needs_rows_for_the_known_words_only():
+    net = dk.Sequential([dk.Text(9, vocabulary=("a", "b")), layers.Embedding(4, 2)])
+    assert net.build()(tf.constant(["a b"])).shape == (1, 2, 2)
+    free = dk.Sequential([dk.Input((), dtype="string"), layers.TextVectorization(), layers.Embedding(4, 2)])
+    assert free.build().count_params() == 8
 
 
 def test_vocabularies_may_be_given_as_keras_gives_them():

@@ -1,5 +1,6 @@
 """Attention: the drawn matrix is the given one, with its tokens on the axes."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -43,9 +44,32 @@ def test_places_of_an_image_are_laid_over_it():
     assert len(dk.visualize.attention(np.full((20, 4), 0.25), image=np.ones((4, 4, 1))).axes) == 16
 
 
-def test_tensors_are_taken_too():
-    import keras
+@pytest.mark.parametrize(("shape", "panels"), [((), 1), ((3,), 3), ((2, 3), 6)])
+def test_places_may_be_rows_and_columns(shape, panels):
+    weights = np.random.default_rng(0).random((*shape, 4, 4)).astype("float32")
+    image = np.ones((8, 8, 3))
+    flat = weights.reshape(*(shape or [1]), 16)
+    figures = [dk.visualize.attention(given, image=image, grid=(4, 4)) for given in (weights, flat)]
+    drawn = [[np.asarray(axes.images[1].get_array()) for axes in figure.axes] for figure in figures]
+    assert len(drawn[0]) == panels
+    np.testing.assert_array_equal(*drawn)
 
+
+def test_one_row_of_places_stays_one():
+    weights = np.random.default_rng(0).random((2, 1, 6))
+    figure = dk.visualize.attention(weights, image=np.ones((4, 24, 1)), grid=(1, 6))
+    assert [axes.get_ylabel() for axes in figure.axes] == ["head 1", "head 2"]
+
+
+def test_weights_over_a_feature_map_are_drawn_as_they_come():
+    block = dk.MultiHeadAttention(2, return_weights=True)
+    asked, seen = keras.Input((3, 4)), keras.Input((5, 6, 4))
+    weights = keras.Model([asked, seen], block([asked, seen])[1])([np.ones((1, 3, 4)), np.ones((1, 5, 6, 4))])
+    figure = dk.visualize.attention(weights[0], image=np.ones((10, 12, 1)), grid=(5, 6), target=["a", "b", "c"])
+    assert [axes.get_title() for axes in figure.axes] == ["a", "b", "c"] * 2
+
+
+def test_tensors_are_taken_too():
     [axes] = dk.visualize.attention(keras.ops.convert_to_tensor(WEIGHTS[0], "bfloat16")).axes
     np.testing.assert_allclose(axes.images[0].get_array(), WEIGHTS[0], atol=1e-2)
 
@@ -53,7 +77,7 @@ def test_tensors_are_taken_too():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"weights": WEIGHTS[None]}, r"received \(1, 2, 3, 4\)\n  try weights\[0\], those of the first example"),
+        ({"weights": WEIGHTS[None]}, r"received \(1, 2, 3, 4\)\n  try weights\[0\], those of the first example, or"),
         (
             {"weights": np.ones(3)},
             r"expected weights \(queries, places\) or \(heads, queries, places\), received \(3,\)",
@@ -70,6 +94,20 @@ def test_tensors_are_taken_too():
         ({"source": "the big cat ."}, r"source is one text\n  try source='the big cat \.'\.split\(\)"),
         ({"image": np.ones((4, 4))}, r"expected an image \(rows, columns, channels\), received shape \(4, 4\)"),
         ({"image": np.ones((4, 4, 1)), "grid": (3, 2)}, "a grid of 3 by 2 has 6 places, not 4"),
+        (
+            {"weights": np.ones((7, 7)), "image": np.ones((28, 28, 1))},
+            r"7 by 7 may be queries by places, or the rows and columns of the places\n"
+            r"  try grid=\(7, 7\) for rows and columns, or grid=\((1, 7|7, 1)\) for 7 queries",
+        ),
+        ({"weights": np.ones((3, 4, 4)), "image": np.ones((28, 28, 1))}, r"or grid=\(2, 2\) for 4 queries"),
+        (
+            {"weights": np.ones((2, 3, 4, 4)), "image": np.ones((28, 28, 1))},
+            r"received \(2, 3, 4, 4\)\n  try grid=\(4, 4\) for places in rows and columns, or weights\[0\], those of",
+        ),
+        (
+            {"weights": np.ones((1, 2, 3, 4, 4)), "image": np.ones((28, 28, 1)), "grid": (4, 4)},
+            r"received \(1, 2, 3, 4, 4\)\n  try weights\[0\], those of the first example$",
+        ),
     ],
 )
 def test_what_does_not_fit_is_said(arguments, words):

@@ -240,6 +240,8 @@ def test_the_figures_show_image_and_map():
         (pooled, {"layer": "cnv"}, r"does not have the layer 'cnv'; it has conv, .*head\n  did you mean 'conv'\?"),
         (pooled, {"layer": "head"}, r"the layer 'head' gives \(1, 4\), which has no rows and columns\n  try 'conv'"),
         (pooled, {"class_index": -1}, r"expected class_index in \[0, 4\), received -1"),
+        (pooled, {"class_index": [7]}, r"expected class_index in \[0, 4\) for each of 1 images, received \[7\]"),
+        (pooled, {"class_index": [1, 2]}, r"expected class_index in \[0, 4\) for each of 1 images, received \[1, 2\]"),
         (lambda: dk.MLP([3]).build((6, 8, 3)), {}, r"no layer of mlp gives maps .*\n  try saliency"),
         (lambda: dk.MLP([3]).build((4,)), {}, r"mlp takes inputs of shape \(4,\), which are no images"),
         (lambda: dk.ConvBlock(3).build((6, 8, 3)), {}, r"expected a model with one output \(batch, classes\)"),

@@ -42,6 +42,54 @@ def test_any_head_is_counted(activation):
     assert [(m.label, m.guess) for m in arrays.mistakes(model, (IMAGES, LABELS))] == [(1, 0), (2, 1)]
 
 
+class Grown(keras.Model):
+    """A model that is no graph, whose output says nothing of how it came to be."""
+
+    def __init__(self, logits):
+        super().__init__()
+        self.logits = logits
+
+    def call(self, x):
+        return x if self.logits else keras.ops.sigmoid(x)
+
+
+def graph(*last):
+    return keras.Sequential([keras.Input((1,)), layers.Dense(1, kernel_initializer="ones"), *last])
+
+
+def trained_with(model, from_logits):
+    model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=from_logits))
+    return model
+
+
+YES_OR_NO = {
+    "dk": lambda: dk.Classifier(1, dense={"kernel_initializer": "ones"}).build((1,)),
+    "linear": lambda: graph(layers.Activation("linear")),
+    "sigmoid": lambda: graph(layers.Activation("sigmoid", dtype="float32")),
+    "inside": lambda: keras.Sequential([keras.Input((1,)), graph(layers.Activation("sigmoid"))]),
+    "by its loss": lambda: trained_with(Grown(True), True),
+    "by its loss, squashed": lambda: trained_with(Grown(False), False),
+    "by its outputs": lambda: Grown(True),
+    "by its outputs, squashed": lambda: Grown(False),
+}
+
+
+@pytest.mark.parametrize("kind", YES_OR_NO)
+def test_one_logit_is_not_taken_for_a_probability_because_its_batch_is_small(kind):
+    """The last of 257 examples is a batch of its own, with the logit 0.3: yes."""
+    model = YES_OR_NO[kind]()
+    x = np.append(np.random.default_rng(0).normal(size=256) * 3, 0.3)[:, None].astype("float32")
+    model(x)
+    y = (x[:, 0] > 0).astype(int)
+    assert arrays.confusion(model, (x, y)).tolist() == [[np.sum(y == 0), 0], [0, np.sum(y == 1)]]
+
+
+def test_the_confidence_of_a_mistake_follows_from_its_logit():
+    model = dk.Classifier(1, dense={"kernel_initializer": "ones"}).build((1, 1, 1))
+    [found] = arrays.mistakes(model, (np.full((1, 1, 1, 1), 0.3), [0]))
+    assert found.confidence == pytest.approx(1 / (1 + np.exp(-0.3)), rel=1e-5)
+
+
 def test_data_by_name_is_taken_and_its_image_found():
     x = {"image": IMAGES, "age": np.ones((5, 1))}
     one, two = by_name()

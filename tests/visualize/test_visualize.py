@@ -95,6 +95,12 @@ def test_filters_of_a_dense_layer_on_an_image_are_images():
         dk.visualize.filters(model, "dense2")
 
 
+def test_filters_of_a_tied_dense_layer_on_an_image_are_images():
+    model = dk.Autoencoder(dk.MLP([3]), tied=True).build((4, 5, 1))
+    kernel = np.asarray(model.get_layer("encoder.mlp.dense").kernel)
+    np.testing.assert_array_equal(filter_images(model), kernel.T.reshape(3, 4, 5, 1))
+
+
 def test_filters_of_a_nested_model_are_found():
     inner = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3, name="inside")])
     assert filter_images(dk.Sequential([inner, dk.Classifier(2)]).build(), "inside").shape == (4, 3, 3, 3)
