@@ -159,6 +159,9 @@ class Scope:
         except DefinitionError:
             raise
         except Exception as error:  # Keras raises many kinds here; all mean that the layer does not fit
+            if "Op:Qr" in str(error):
+                dtype = layer.variable_dtype
+                raise self.error(f"TensorFlow has no orthogonal initial weights in {dtype}", mend=_WIDER) from error
             raise self.error(f"{first_line(error)} (received {shape_text(x)})") from error
 
     def error(self, problem: str, *, mend: str = "") -> DefinitionError:
@@ -198,6 +201,7 @@ class Scope:
         return self.cache[full]
 
 
+_WIDER = 'keras.config.set_dtype_policy("mixed_bfloat16"), which keeps weights in float32, or another initializer'
 _SMALLER = 'padding="same", a smaller kernel, a larger input, or one pooling step less before it'
 
 

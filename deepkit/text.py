@@ -34,7 +34,7 @@ def adapt(model: keras.Model, dataset: tf.data.Dataset) -> list[str]:
     the same data in another order gives the same vocabulary.
 
     Args:
-        model: A functional or sequential model that has been built.
+        model: A functional or sequential model that has been built, or one that `dk.Seq2Seq` builds.
         dataset: Batches for the model: x, or (x, y), as `fit` takes them; it must end.
 
     Returns:
@@ -56,6 +56,9 @@ def adapt(model: keras.Model, dataset: tf.data.Dataset) -> list[str]:
     pending = unadapted(model)
     if pending and dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
         raise ValueError("adapt: the data never ends\n  try dataset.take(steps), one pass over the training data")
+    if pending and hasattr(model, "adapt"):  # it knows which texts of a batch go to which layer
+        model.adapt(dataset)
+        return [layer.name for layer in pending]
     for layer in pending:
         layer.adapt(dataset.map(functools.partial(_arriving, keras.Model(model.inputs, _entering(model, layer)))))
         if not layer.get_vocabulary(include_special_tokens=False):

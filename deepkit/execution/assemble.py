@@ -63,6 +63,7 @@ def assemble(net: Any, feed: Feed, plan: Plan, optimizer: Any, loss: Any, metric
     if plan.strategy == "mirrored":
         strategy.synchronise(model)
     _adapt(model, feed)
+    _check_values(net, model, feed)
     plan = _fitting(plan, model, feed)
     optimizer = fresh(keras.optimizers.get("adam" if optimizer is None else optimizer))
     strategy.check_optimizer(optimizer, plan.devices)
@@ -105,6 +106,20 @@ def _adapt(model: keras.Model, feed: Feed) -> None:
         model.adapt(feed.once())
     elif text.unadapted(model):
         text.adapt(model, feed.once())
+
+
+def _check_values(net: Any, model: keras.Model, feed: Feed) -> None:
+    """Raise where a sigmoid is to give back values that it does not reach; looks at the first batch."""
+    last = model.layers[-1] if getattr(net, "learns", "") == "inputs" else None
+    if getattr(last, "activation", None) is not keras.activations.sigmoid:
+        return
+    values = keras.ops.convert_to_numpy(feed.one_input())
+    if values.min() < 0 or values.max() > 1:
+        raise ValueError(
+            "data: the model gives back values from 0 to 1, as it ends in a sigmoid, and its inputs are "
+            f"from {values.min():.4g} to {values.max():.4g}\n"
+            f"  try {'x / 255' if values.min() >= 0 else 'values from 0 to 1'}, or activation=None"
+        )
 
 
 def _check_names(model: keras.Model, inputs: Any) -> None:

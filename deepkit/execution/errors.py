@@ -24,14 +24,23 @@ class DivergedError(ValueError):
         kept: The checkpoint that holds the last good state, where a `run_dir` was given.
         weight: Path of the weight that is no finite number, where the loss hides it: an activation such as ReLU
             may turn NaN into 0.
+        reason: What the model says of the data, where that is why, and how to mend it.
     """
 
-    def __init__(self, epoch: int, step: int, loss: float, kept: Path | None = None, weight: str | None = None) -> None:
+    def __init__(
+        self,
+        epoch: int,
+        step: int,
+        loss: float,
+        kept: Path | None = None,
+        weight: str | None = None,
+        reason: str = "",
+    ) -> None:
         self.epoch, self.step, self.loss, self.kept, self.weight = epoch, step, loss, kept, weight
+        mend = "  try a smaller learning rate, clipnorm=1.0 on the optimizer, or look for NaN in the data"
         what = f"the weight {weight} became NaN or infinite" if weight else f"the loss became {loss}"
         super().__init__(
-            f"{what} in epoch {epoch}, step {step}; {_back(epoch, kept)}\n"
-            "  try a smaller learning rate, clipnorm=1.0 on the optimizer, or look for NaN in the data"
+            f"{what} in epoch {epoch}, step {step}; {_back(epoch, kept)}\n{reason or mend}"
             + ("; a changed setting needs a new run_dir" if kept else "")
         )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers
 
 from deepkit._console import say
@@ -51,7 +52,8 @@ def pretrain(
             that has a mirror image, such as `dk.ConvStack(32, norm=None)`. Where a dense layer comes first, images
             are flattened.
         data: What `dk.fit` takes, from which the inputs are used: a `dk.data` data set, whose training part is taken
-            in its own order without augmentation, or arrays. The codes of all examples are kept in memory.
+            in its own order without augmentation, a `tf.data.Dataset`, of which one pass is taken, or arrays. The
+            codes of all examples are kept in memory.
         corruption: What the training input of each layer goes through: `dk.MaskingNoise(0.25)`.
         activation: Of the dense layers that `units` gives by number.
         tied: Whether the decoders have the transposed kernels of the layers; see `dk.Autoencoder`.
@@ -113,12 +115,24 @@ def _inputs(data: Any) -> np.ndarray:
     """Return the inputs of the training data as one array, images from 0 to 1."""
     if isinstance(data, Data):
         data = data.train
+    if isinstance(data, tf.data.Dataset) and not isinstance(data, Pipeline):
+        data = _joined(data)
     if not isinstance(data, Pipeline):
         data = from_arrays(data[0] if isinstance(data, tuple | list) else data).train
     x = data.arrays()[0]
     if not isinstance(x, np.ndarray):
         raise TypeError(f"pretrain: expected one input, received a {type(x).__name__} of them\n  try one of its arrays")
     return x
+
+
+def _joined(dataset: tf.data.Dataset) -> Any:
+    """Return the inputs of all batches as one array, or as a structure of arrays."""
+    if int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY:
+        raise ValueError("pretrain: the dataset has no end\n  try dataset.take(steps)")
+    batches = [batch[0] if isinstance(batch, tuple) else batch for batch in dataset.as_numpy_iterator()]
+    if not batches:
+        raise ValueError("pretrain: the dataset is empty\n  try a dataset with batches")
+    return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *batches)
 
 
 def _encoder(unit: Any, number: int, activation: Any, codes: np.ndarray) -> list[Any]:

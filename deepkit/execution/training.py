@@ -129,9 +129,9 @@ def train(
             callbacks=[*callbacks, keeper],
             verbose=verbose,
         )
-    except DivergedError:
+    except DivergedError as error:
         state.put(model, keeper.state.variables, "the last good state")
-        raise
+        raise _explained(error, model, feed) from None
     except tf.errors.InvalidArgumentError as error:
         explained = token_ids.explained(error, model, keeper.epoch, keeper.kept)
         if explained is None:
@@ -139,6 +139,15 @@ def train(
         state.put(model, keeper.state.variables, "the last good state")
         raise explained from error
     return keeper.state
+
+
+def _explained(error: DivergedError, model: keras.Model, feed: Feed) -> DivergedError:
+    """Return the error, with the reason where the model finds one in the data."""
+    try:
+        getattr(model, "check_data", lambda batches: None)(feed.once())
+    except ValueError as reason:
+        return DivergedError(error.epoch, error.step, error.loss, error.kept, error.weight, str(reason))
+    return error
 
 
 def restore(model: keras.Model, feed: Feed, folder: RunDir | None) -> State:

@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras import ops
 
 from deepkit.models.sharing import shared_out
+from deepkit.models.turns import every_few_batches
 
 LOSSES = ("non_saturating", "minimax")
 PRIORS = ("normal", "uniform")
@@ -111,7 +112,8 @@ class GenerativeAdversarialNetwork(keras.Model):
 
         Args:
             optimizer: Of the generator: a Keras optimiser or its name.
-            discriminator_optimizer: Of the discriminator; a fresh copy of the generator's if left out.
+            discriminator_optimizer: Of the discriminator. If left out, both networks have copies of `optimizer`, and
+                a learning-rate schedule in it counts batches; of two optimisers each counts its own steps.
             loss: Must be left out: `dk.GAN(loss=...)` chooses it.
             metrics: Must be left out: there are no labels to compare with.
             kwargs: Further arguments of `keras.Model.compile`.
@@ -134,6 +136,8 @@ class GenerativeAdversarialNetwork(keras.Model):
         optimizer = keras.optimizers.get(optimizer)
         if discriminator_optimizer is None:
             discriminator_optimizer = type(optimizer).from_config(optimizer.get_config())
+            if self.discriminator_steps > 1:
+                optimizer = every_few_batches(optimizer, self.discriminator_steps)
         other = keras.optimizers.get(discriminator_optimizer)
         if other is optimizer:
             raise ValueError(
@@ -177,28 +181,27 @@ class GenerativeAdversarialNetwork(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Take a discriminator step, and a generator step where it is the generator's turn; labels are ignored."""
-        x, _, weights = keras.utils.unpack_x_y_sample_weight(data)
-        if weights is not None:
-            raise ValueError("sample_weight: a GAN's examples all count alike\n  try leaving the weights out")
-        self._step_discriminator(x)
+        x = _examples(data)
+        fake_logits = self._step_discriminator(x)
         if self.discriminator_steps == 1:
             self._step_generator(ops.shape(x)[0])
         else:
             self.batches_seen.assign_add(1)
             turn = ops.equal(self.batches_seen % self.discriminator_steps, 0)
-            ops.cond(turn, lambda: self._step_generator(ops.shape(x)[0]), lambda: ops.zeros(()))
+            ops.cond(turn, lambda: self._step_generator(ops.shape(x)[0]), lambda: self._track_generator(fake_logits))
         return self.get_metrics_result()
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """Measure both losses in inference mode, on as many generated examples as there are real ones."""
-        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        x = _examples(data)
         fake = self.generator(self._noise(ops.shape(x)[0], self.test_seeds), training=False)
         real_logits, fake_logits = self._logits(x, training=False), self._logits(fake, training=False)
         self._track(_discriminator_loss(real_logits, fake_logits), real_logits, fake_logits)
-        self._means[1].update_state(_generator_loss(fake_logits, self.generator_objective))
+        self._track_generator(fake_logits)
         return self.get_metrics_result()
 
-    def _step_discriminator(self, x: Any) -> None:
+    def _step_discriminator(self, x: Any) -> Any:
+        """Let the discriminator learn; return its logits of what was generated."""
         fake = self.generator(self._noise(ops.shape(x)[0], self.training_seeds), training=True)
         with tf.GradientTape() as tape:
             real_logits, fake_logits = self._logits(x, training=True), self._logits(fake, training=True)
@@ -206,6 +209,7 @@ class GenerativeAdversarialNetwork(keras.Model):
             scaled = self._scaled(loss, self.discriminator, self.discriminator_optimizer)
         _apply(tape, scaled, self.discriminator, self.discriminator_optimizer)
         self._track(loss, real_logits, fake_logits)
+        return fake_logits
 
     def _step_generator(self, count: Any) -> Any:
         noise = self._noise(count, self.training_seeds)
@@ -229,6 +233,11 @@ class GenerativeAdversarialNetwork(keras.Model):
         self._means[0].update_state(loss)
         self._means[2].update_state(real_logits > 0)
         self._means[3].update_state(fake_logits < 0)
+
+    def _track_generator(self, fake_logits: Any) -> Any:
+        loss = _generator_loss(fake_logits, self.generator_objective)
+        self._means[1].update_state(loss)
+        return loss
 
     def _noise(self, count: Any, seeds: keras.random.SeedGenerator) -> Any:
         """Return noise for `count` examples on this device; several devices share out what one would draw."""
@@ -276,6 +285,14 @@ class GenerativeAdversarialNetwork(keras.Model):
             for name in ("generator", "discriminator")
         }
         return cls(**{**config, **networks})
+
+
+def _examples(data: Any) -> Any:
+    """Return the examples of a batch without its labels."""
+    x, _, weights = keras.utils.unpack_x_y_sample_weight(data)
+    if weights is not None:
+        raise ValueError("sample_weight: a GAN's examples all count alike\n  try leaving the weights out")
+    return x
 
 
 def _apply(tape: tf.GradientTape, loss: Any, network: keras.Model, optimizer: Any) -> None:

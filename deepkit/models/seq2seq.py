@@ -138,13 +138,14 @@ class SequenceToSequence(keras.Model):
         return super().compute_metrics(x, _labels(y), y_pred, _weights(y, sample_weight))
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Train as `keras.Model.fit` does, also on arrays of strings of a fixed width."""
-        if "validation_data" in kwargs:
-            kwargs["validation_data"] = keras.tree.map_structure(_takeable, kwargs["validation_data"])
+        """Train as `keras.Model.fit` does, also on lists of strings and arrays of strings of a fixed width."""
+        validation = kwargs.get("validation_data")
+        if isinstance(validation, list | tuple):
+            kwargs["validation_data"] = tuple(_takeable(part) for part in validation)
         return super().fit(_takeable(x), _takeable(y), *args, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Evaluate as `keras.Model.evaluate` does, also on arrays of strings of a fixed width."""
+        """Evaluate as `keras.Model.evaluate` does, also on lists of strings and arrays of strings of a fixed width."""
         return super().evaluate(_takeable(x), _takeable(y), *args, **kwargs)
 
     def adapt(self, dataset: tf.data.Dataset) -> None:
@@ -254,7 +255,8 @@ class SequenceToSequence(keras.Model):
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
         parts = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in _PARTS}
-        return {**parts, "reverse_source": self.reverse_source, "name": self.name}
+        dtype = keras.dtype_policies.serialize(self.dtype_policy)
+        return {**parts, "reverse_source": self.reverse_source, "name": self.name, "dtype": dtype}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> SequenceToSequence:
@@ -371,8 +373,11 @@ def _ids(layer: Any, texts: Any) -> Any:
 
 
 def _takeable(value: Any) -> Any:
-    """Return an array of strings as Keras takes it: as one of objects."""
-    return value.astype(object) if isinstance(value, np.ndarray) and value.dtype.kind in "US" else value
+    """Return strings as Keras takes them: as an array of objects."""
+    if isinstance(value, np.ndarray) and value.dtype.kind in "US":
+        return value.astype(object)
+    texts = isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
+    return np.array(value, object) if texts else value
 
 
 def _reversed(ids: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -33,8 +34,10 @@ class VariationalAutoencoder(keras.Model):
         encoder: Returns `{"mean": (batch, latent), "log_variance": (batch, latent)}`.
         decoder: From z to `{"logits": ...}`, or `{"mean": ...}` and `"log_variance"`, of the shape of the data.
         likelihood: `"bernoulli"`, `"gaussian"` or `"unit_gaussian"`.
-        beta: Weight of the divergence in the loss (Higgins et al. 2017); the loss is a bound for 1 and above.
+        beta: Weight of the divergence in the loss (Higgins et al. 2017); the loss is a bound for 1 and above. It can
+            be set while the model is trained, by a callback.
         importance_samples: Draws in the importance-weighted bound (Burda et al. 2016); 1 for the plain bound.
+        dtype: Policy of the model, the one in force if left out; the layers have their own.
 
     Raises:
         ValueError: The outputs of encoder and decoder are not those of a variational autoencoder.
@@ -60,7 +63,7 @@ class VariationalAutoencoder(keras.Model):
         beta: float = 1.0,
         importance_samples: int = 1,
         name: str | None = None,
-        **kwargs: Any,
+        dtype: Any = None,
     ) -> None:
         _check_outputs(encoder, ("mean", "log_variance"), "encoder")
         _check_outputs(decoder, LIKELIHOODS[likelihood].outputs, "decoder")
@@ -70,13 +73,40 @@ class VariationalAutoencoder(keras.Model):
         inputs = keras.Input(entered.shape[1:], dtype=entered.dtype, name="input")
         outputs = decoder(sampling(encoder(inputs)))
         mean = layers.Activation(distribution.activation, dtype="float32", name="mean")
-        super().__init__(inputs, mean(outputs[distribution.outputs[0]]), name=name, **kwargs)
+        super().__init__(inputs, mean(outputs[distribution.outputs[0]]), name=name)
+        if dtype is not None:  # which a functional model does not take; it decides whether losses are scaled
+            self.dtype_policy = dtype
         self.encoder, self.decoder, self.sampling = encoder, decoder, sampling
-        self.likelihood, self.beta, self.importance_samples = likelihood, beta, importance_samples
+        self.likelihood, self.importance_samples = likelihood, importance_samples
+        # a variable, which compiled steps read; hidden from Keras, which would count it among the weights
+        self._live = SimpleNamespace(beta=keras.Variable(1.0, dtype="float32", trainable=False, name="beta"))
+        self.beta = beta
         self.evaluation_seed = keras.random.SeedGenerator()  # its own: validating does not change the training
         self.reconstruction_tracker = keras.metrics.Mean("reconstruction")
         self.kl_tracker = keras.metrics.Mean("kl")
         self.autocast = False  # 16 bits are for the layers; what is explained is the data as it came
+
+    @property
+    def beta(self) -> float:
+        """Weight of the divergence in the loss; set anew, it holds from the next step on."""
+        return float(str(ops.convert_to_numpy(self._live.beta)))  # 0.1, not the nearest number of 32 bits
+
+    @beta.setter
+    def beta(self, value: float) -> None:
+        if isinstance(value, bool) or not 0 <= value < math.inf:
+            raise ValueError(f"{self.name}: beta must be a number of at least 0, received {value!r}")
+        if value != 1 and self.importance_samples > 1:
+            raise ValueError(
+                f"{self.name}: beta={value!r} weights the divergence, which the bound of several draws does not have\n"
+                "  try importance_samples=1, or beta=1.0"
+            )
+        self._live.beta.assign(value)
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """All state, beta included, so that a checkpoint has it."""
+        live = getattr(self, "_live", None)
+        return super().variables + ([live.beta] if live else [])
 
     def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
         """Return the reconstruction; in training, add the loss."""
@@ -90,9 +120,15 @@ class VariationalAutoencoder(keras.Model):
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
         """Return the negative bound; of an evaluation too, where the call has decoded no draw."""
+        if sample_weight is not None:
+            raise ValueError("sample_weight: a VAE's examples all count alike\n  try leaving the weights out")
         if not training:
             self._add_bound(x, self.evaluation_seed, training=False)
         return super().compute_loss(x, y, y_pred, sample_weight, training=training)
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Update the metrics that were given to `compile`; without labels they compare with the input."""
+        return super().compute_metrics(x, self._data(x) if y is None else y, y_pred, sample_weight)
 
     def adapt(self, dataset: Any) -> None:
         """Look at the first batch before a training: values that the likelihood does not know are refused.
@@ -103,21 +139,21 @@ class VariationalAutoencoder(keras.Model):
         Raises:
             ValueError: The values are not 0 and 1, and the likelihood is Bernoulli's.
         """
-        for batch in dataset.take(1):
+        self.check_data(dataset.take(1))
+
+    def check_data(self, dataset: Any) -> None:
+        """Look at all batches as `adapt` looks at the first one; `dk.fit` does where the loss became infinite."""
+        for batch in dataset:
             self._check(batch[0] if isinstance(batch, tuple) else batch)
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Train as `keras.Model.fit` does, on inputs without labels."""
-        if isinstance(x, np.ndarray):
-            self._check(x)
+        self._look(x)
         return super().fit(x, *args, **kwargs)
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Return the negative bound and its parts as `keras.Model.evaluate` does, each from one set of draws."""
-        if isinstance(x, np.ndarray):
-            self._check(x)
-        elif isinstance(x, tf.data.Dataset):
-            self.adapt(x)
+        self._look(x)
         return super().evaluate(x, *args, **kwargs)
 
     def encode(self, x: Any, batch_size: int | None = None) -> dict[str, np.ndarray]:
@@ -190,6 +226,7 @@ class VariationalAutoencoder(keras.Model):
             "beta": self.beta,
             "importance_samples": self.importance_samples,
             "name": self.name,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
         }
 
     @classmethod
@@ -213,7 +250,7 @@ class VariationalAutoencoder(keras.Model):
         outputs = self.decoder(z, training=training)
         log_prob = self._log_prob(repeated, outputs)  # (batch * samples,)
         if count == 1:
-            loss = self.beta * kl - log_prob
+            loss = self._live.beta * kl - log_prob
         else:
             weights = ops.reshape(log_prob + _log_ratio(z, mean, log_variance), (-1, count))
             loss = math.log(count) - ops.logsumexp(weights, axis=1)
@@ -238,7 +275,15 @@ class VariationalAutoencoder(keras.Model):
         return total - math.log(samples)
 
     def _data(self, x: Any) -> Any:
-        return ops.reshape(ops.cast(x, "float32"), (-1, *self.input_shape[1:]))
+        """Return a batch in float32; an axis of one channel may be missing or too many, as in calls of Keras models."""
+        given, wanted = tf.TensorShape(x.shape[1:]), tf.TensorShape(self.input_shape[1:])
+        pairs = (given, wanted), (given.concatenate(1), wanted), (given, wanted.concatenate(1))
+        if not any(one.is_compatible_with(other) for one, other in pairs):
+            raise ValueError(
+                f"{self.name}: expected examples of the shape {tuple(wanted)}, received {tuple(given)}\n"
+                f"  try data of that shape, or .build({tuple(given)})"
+            )
+        return ops.reshape(ops.cast(x, "float32"), (-1, *wanted))
 
     def _code(self, x: Any, training: bool) -> tuple[Any, Any]:
         code = self.encoder(x, training=training)
@@ -255,6 +300,13 @@ class VariationalAutoencoder(keras.Model):
         for batch in whole:
             self._check(batch)
             yield self._data(batch)
+
+    def _look(self, x: Any) -> None:
+        """Raise where values have no probability, of a dataset those of the first batch."""
+        if isinstance(x, tf.data.Dataset):
+            self.adapt(x.epochs() if hasattr(x, "epochs") else x)  # deepkit's own count how often they are looked at
+        elif isinstance(x, np.ndarray) or tf.is_tensor(x):
+            self._check(x)
 
     def _check(self, x: Any) -> None:
         """Raise where values have no probability."""

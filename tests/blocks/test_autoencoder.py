@@ -388,3 +388,22 @@ def test_errors(what):
     with pytest.raises((ValueError, TypeError)) as caught:
         make()
     assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("x", "text"),
+    [
+        (
+            np.full((40, 6), 200, "uint8") - np.eye(40, 6, dtype="uint8"),
+            "from 199 to 200\n  try x / 255, or activation=None",
+        ),
+        (np.linspace(-1, 1, 240, dtype="float32").reshape(40, 6), "from -1 to 1\n  try values from 0 to 1, or"),
+    ],
+)
+def test_values_that_a_sigmoid_does_not_reach_are_refused(x, text):
+    net = dk.Autoencoder(dk.MLP([3]), activation="sigmoid")
+    for definition in (net, dk.Sequential([net])):
+        with pytest.raises(ValueError, match="gives back values from 0 to 1, as it ends in a sigmoid") as error:
+            dk.fit(definition, (x,), batch_size=40, verbose=0)
+        assert text in str(error.value)
+    dk.fit(dk.Autoencoder(dk.MLP([3])), (x,), verbose=0)

@@ -400,3 +400,13 @@ def test_every_pair_of_flags_prints_as_the_code_that_makes_it():
     for merge, every, state in itertools.product(MERGES, (True, False), (True, False)):
         block = dk.Recurrent("gru", 3, bidirectional=merge, return_sequences=every, return_state=state)
         assert eval(repr(block), {"dk": dk}) == block
+
+
+@pytest.mark.parametrize("net", [dk.BiLSTM(3), dk.Recurrent("gru", 3)])
+def test_orthogonal_weights_in_bfloat16_are_refused_in_words(net):
+    keras.config.set_dtype_policy("bfloat16")
+    with pytest.raises(dk.DefinitionError, match="TensorFlow has no orthogonal initial weights in bfloat16") as error:
+        net.build((5, 4))
+    assert 'try keras.config.set_dtype_policy("mixed_bfloat16")' in str(error.value)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    assert {w.dtype for w in net.build((5, 4)).weights} == {"float32"}

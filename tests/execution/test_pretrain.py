@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 import deepkit as dk
@@ -159,3 +160,14 @@ def test_errors(units, data, extra, text):
     with pytest.raises((TypeError, ValueError)) as caught:
         dk.pretrain(units, data, **extra, verbose=0)
     assert text in str(caught.value)
+
+
+def test_a_dataset_is_taken_as_its_arrays_are():
+    x = images()
+    batches = tf.data.Dataset.from_tensor_slices((x, np.arange(48) % 3)).batch(20)
+    stacks = [dk.pretrain([5], data, batch_size=16, epochs=1, **QUIET) for data in (x, batches)]
+    same(*stacks)
+    with pytest.raises(ValueError, match=r"pretrain: the dataset has no end\n  try dataset.take"):
+        dk.pretrain([5], batches.repeat(), **QUIET)
+    with pytest.raises(ValueError, match="pretrain: the dataset is empty"):
+        dk.pretrain([5], batches.take(0), **QUIET)

@@ -103,6 +103,30 @@ def test_the_generator_has_its_turn_after_so_many_batches_counted_across_epochs(
     assert int(model.optimizer.iterations) == 6 // steps
 
 
+@pytest.mark.parametrize("rate", [dk.OneCycle(0.1, rise=0.2), keras.optimizers.schedules.CosineDecay(0.1, 12)])
+def test_a_schedule_counts_batches_for_both_networks(rate, tmp_path):
+    net = toy(discriminator_steps=3)
+    model = dk.fit(net, (X,), batch_size=8, epochs=3, learning_rate=rate, verbose=0).model  # 12 batches, 4 turns
+    model.save(tmp_path / "gan.keras")
+    for found in (model, keras.models.load_model(tmp_path / "gan.keras")):
+        both = found.optimizer, found.discriminator_optimizer
+        assert [int(optimizer.iterations) for optimizer in both] == [4, 12]
+        schedules = [keras.optimizers.schedules.deserialize(each.get_config()["learning_rate"]) for each in both]
+        rates = [
+            [float(schedule(step)) for step in range(steps)] for schedule, steps in zip(schedules, (4, 12), strict=True)
+        ]
+        np.testing.assert_allclose(rates[0], rates[1][2::3], rtol=1e-6)
+        assert rates[0][-1] < rates[0][0]
+
+
+def test_of_two_optimisers_each_schedule_counts_its_own_steps():
+    rates = [keras.optimizers.schedules.CosineDecay(0.1, steps) for steps in (4, 12)]
+    model = toy(discriminator_steps=3).build((2,))
+    model.compile(keras.optimizers.SGD(rates[0]), discriminator_optimizer=keras.optimizers.SGD(rates[1]))
+    both = model.optimizer, model.discriminator_optimizer
+    assert [each.get_config()["learning_rate"]["config"]["decay_steps"] for each in both] == [4, 12]
+
+
 def test_every_step_draws_noise_of_its_own():
     drawn = []
     model = compiled()
@@ -141,6 +165,17 @@ def test_the_logs_have_the_loss_that_fit_watches():
     assert set(logs) == {"loss", "discriminator_loss", "generator_loss", "real_accuracy", "fake_accuracy"}
 
 
+@pytest.mark.parametrize("eagerly", [True, False])
+def test_an_epoch_without_a_turn_of_the_generator_has_its_loss_all_the_same(eagerly):
+    keras.utils.set_random_seed(3)
+    model = compiled(toy(discriminator_steps=5), rate=0.0, run_eagerly=eagerly)
+    noise = model._draw(8, 7)
+    model._draw = lambda count, seed: noise
+    history = model.fit(X[:8], batch_size=8, epochs=6, verbose=0).history["generator_loss"]
+    expected = float(gan._generator_loss(model.discriminator(model.generator(noise)), "non_saturating"))
+    assert history == pytest.approx([expected] * 6, rel=1e-5)  # the fifth is the generator's turn
+
+
 def test_accuracies_are_of_the_real_and_of_the_generated():
     model = compiled()
     model._track(tf.constant(0.0), tf.constant([[1.0], [2.0], [-1.0], [3.0]]), tf.constant([[-1.0], [2.0]]))
@@ -153,6 +188,8 @@ def test_labels_are_ignored_and_weights_of_examples_refused():
     model.fit(X, np.arange(32), verbose=0)
     with pytest.raises(ValueError, match="sample_weight: a GAN's examples all count alike"):
         model.fit(X, np.arange(32), sample_weight=np.ones(32), verbose=0)
+    with pytest.raises(ValueError, match="sample_weight: a GAN's examples all count alike"):
+        model.evaluate(X, np.arange(32), sample_weight=np.ones(32), verbose=0)
 
 
 def test_validation_and_samples_leave_the_training_as_it_is():

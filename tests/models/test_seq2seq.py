@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 import deepkit as dk
+from deepkit import text
 from deepkit.models.beam import beam_search
 
 WORDS = ("a", "b", "c", "d")
@@ -345,3 +346,40 @@ def test_there_is_no_attention_to_draw_and_no_vocabulary_to_write_with():
         fresh.translate(["a"])
     with pytest.raises(ValueError, match="no word in the targets"):
         fresh.adapt(tf.data.Dataset.from_tensors((tf.constant(["a"]), tf.constant([""]))))
+
+
+def test_adapt_by_hand_is_the_models_own():
+    fresh = dk.Seq2Seq(dk.Text(9), encoder=dk.BiLSTM(4), decoder=dk.Recurrent("gru", 8)).build()
+    pairs = tf.data.Dataset.from_tensors((tf.constant(["a b"]), tf.constant(["c"])))
+    with pytest.raises(
+        ValueError, match=r"before it has a vocabulary\n  try dk.fit.*, deepkit.text.adapt\(model, dataset\)"
+    ):
+        fresh((tf.constant(["a"]), tf.constant(["c"])))
+    assert len(text.adapt(fresh, pairs)) == 2
+    assert sorted(fresh.source_text.get_vocabulary()[2:]) == ["a", "b"]
+    assert fresh.target_text.get_vocabulary()[2:] == ["c"]
+    assert text.adapt(fresh, pairs) == []
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array])
+def test_kerass_methods_take_texts_as_they_are_written(kind):
+    model = built()
+    model.compile("sgd", run_eagerly=True)
+    pairs = kind(SOURCES), kind(["b a", "a", "d d c b a", "c"])
+    history = model.fit(*pairs, validation_data=pairs, shuffle=False, verbose=0).history
+    found = model.evaluate(*pairs, verbose=0, return_dict=True)
+    assert history["val_loss"][0] == pytest.approx(found["loss"], rel=1e-6)
+
+
+def test_a_file_of_16_bits_goes_on_as_it_was_wherever_it_is_loaded(tmp_path):
+    keras.config.set_dtype_policy("mixed_float16")
+    model = definition().build()
+    model.compile("adam", run_eagerly=True)
+    model.fit(SOURCES, SOURCES, verbose=0)
+    model.save(tmp_path / "model.keras")
+    keras.config.set_dtype_policy("float32")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert isinstance(again.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert int(again.optimizer.iterations) == int(model.optimizer.iterations)
+    for one, other in zip(again.optimizer.variables, model.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(one, other)

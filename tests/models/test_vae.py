@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras import layers
 
 import deepkit as dk
+from deepkit.execution import DivergedError
 from deepkit.models.vae import VariationalAutoencoder
 
 TANH = dk.MLP([500], activation="tanh")
@@ -106,6 +107,51 @@ def test_beta_weights_the_divergence():
     model = compiled(small(beta=4.0))
     found = evaluated(model, binary())
     assert found["loss"] == pytest.approx(found["reconstruction"] + 4 * found["kl"], rel=1e-5)
+
+
+def test_beta_set_after_a_training_holds_in_the_next():
+    model = compiled(small(beta=0.0), run_eagerly=False)
+    model.fit(binary(), verbose=0)
+    model.beta = 100.0
+    logs = {name: values[0] for name, values in model.fit(binary(), batch_size=40, verbose=0).history.items()}
+    assert logs["kl"] > 1e-3
+    assert logs["loss"] == pytest.approx(logs["reconstruction"] + 100 * logs["kl"], rel=1e-4)
+
+
+def test_beta_is_no_weight_and_is_saved(tmp_path):
+    model = small(beta=0.1).build((5,))
+    assert (model.beta, model.get_config()["beta"]) == (0.1, 0.1)
+    assert model.count_params() == model.encoder.count_params() + model.decoder.count_params()
+    model.beta = 0.7
+    model.save(tmp_path / "vae.keras")
+    assert keras.models.load_model(tmp_path / "vae.keras").beta == 0.7
+
+
+class Annealing(keras.callbacks.Callback):
+    """Raises beta from what it is: one that starts from the number it was given would hide that it is not kept."""
+
+    stateless = True
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.beta += 0.5
+
+
+@pytest.mark.usefixtures("without_reports")
+def test_a_beta_that_a_callback_moves_goes_on_exactly(tmp_path):
+    def train(folder, epochs):
+        plan = dk.plan(seed=5, devices="cpu", jit_compile=False)
+        given = {"epochs": epochs, "run_dir": folder, "plan": plan, "callbacks": [Annealing()]}
+        return dk.fit(small(beta=0.0), (binary(64),), batch_size=16, verbose=0, **given)
+
+    whole = train(tmp_path / "whole", 3)
+    train(tmp_path / "parts", 1)
+    parts = train(tmp_path / "parts", 3)
+    assert whole.model.beta == parts.model.beta == 1.5
+    assert parts.history == whole.history
+    for loss, kl, rest, beta in zip(
+        *(whole.history[k] for k in ("loss", "kl", "reconstruction")), (0, 0.5, 1), strict=True
+    ):
+        assert loss == pytest.approx(rest + beta * kl, rel=1e-5)
 
 
 def test_several_draws_tighten_the_bound_up_to_the_likelihood():
@@ -411,3 +457,98 @@ def test_parts_without_the_outputs_of_one_are_refused():
     decoder = small().build((5,)).decoder
     with pytest.raises(ValueError, match="the encoder must have the outputs mean, log_variance, received one without"):
         VariationalAutoencoder(plain, decoder)
+
+
+def test_a_beta_that_makes_no_sense_is_refused_later_too():
+    with pytest.raises(ValueError, match="vae: beta must be a number of at least 0, received -1"):
+        small().build((5,)).beta = -1
+    several = small(importance_samples=2).build((5,))
+    with pytest.raises(ValueError, match=r"the bound of several draws does not have\n  try importance_samples=1"):
+        several.beta = 2.0
+
+
+@pytest.mark.parametrize(("given", "fixed"), [((8,), (4,)), ((4, 6), (6, 4)), ((2, 2), (4,)), ((4, 2), (4,))])
+def test_examples_of_another_shape_have_no_likelihood(given, fixed):
+    model = small().build(fixed)
+    with pytest.raises(ValueError, match="vae: expected examples of the shape") as error:
+        model.log_likelihood(binary(24).reshape(-1, *given), samples=2)
+    assert f"{fixed}, received {given}\n  try data of that shape, or .build({given})" in str(error.value)
+
+
+@pytest.mark.parametrize("given", [(3, 2), (3, 2, 1)])
+@pytest.mark.parametrize("fixed", [(3, 2), (3, 2, 1)])
+def test_an_axis_of_one_channel_may_be_missing_or_too_many(given, fixed):
+    model, x = small().build(fixed), binary(10, 6)
+    whole = model.log_likelihood(x.reshape(-1, *fixed), samples=5, seed=0)
+    np.testing.assert_array_equal(model.log_likelihood(x.reshape(-1, *given), samples=5, seed=0), whole)
+    model.compile("sgd")
+    assert np.isfinite(model.evaluate(x.reshape(-1, *given), verbose=0, return_dict=True)["loss"])
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate"])
+def test_weights_of_examples_are_refused(method):
+    with pytest.raises(ValueError, match="sample_weight: a VAE's examples all count alike\n  try leaving"):
+        getattr(compiled(small()), method)(binary(), binary(), sample_weight=np.zeros(40), verbose=0)
+
+
+def mostly_binary():
+    """Return data whose last row is grey, in batches of which the first is not."""
+    x = binary(64)
+    x[-1] = 0.5
+    return tf.data.Dataset.from_tensor_slices(x).batch(16)
+
+
+def test_grey_values_in_a_dataset_are_refused_by_fit_too():
+    dataset = tf.data.Dataset.from_tensor_slices(grey()).batch(10)
+    for x in (dataset, tf.data.Dataset.zip((dataset, dataset)), tf.constant(grey())):
+        with pytest.raises(ValueError, match="Bernoulli likelihood is of the values 0 and 1"):
+            compiled(small()).fit(x, verbose=0)
+
+
+def test_a_look_at_the_first_batch_leaves_a_pipeline_at_its_first_epoch():
+    train = dk.data.from_arrays(binary(64), batch_size=16, seed=1).train
+    fed = train.reseed(1)
+    compiled(small()).evaluate(fed, verbose=0)
+    np.testing.assert_array_equal(
+        np.concatenate(list(train.epochs(1).take(4).as_numpy_iterator())), np.concatenate(list(fed.as_numpy_iterator()))
+    )
+
+
+def test_grey_values_behind_the_first_batch_are_why_the_loss_is_infinite():
+    with pytest.raises(DivergedError, match="the loss became inf in epoch 1, step 4; the model is back") as error:
+        dk.fit(small(), mostly_binary(), plan=dk.plan(devices="cpu", steps_per_execution=1), verbose=0)
+    assert "a Bernoulli likelihood is of the values 0 and 1, received values from 0 to 1\n" in str(error.value)
+    assert '  try likelihood="gaussian"' in str(error.value)
+    assert "learning rate" not in str(error.value)
+    assert error.value.epoch == 1
+
+
+def test_a_file_of_16_bits_goes_on_as_it_was_wherever_it_is_loaded(tmp_path):
+    keras.config.set_dtype_policy("mixed_float16")
+    model = compiled(small())
+    model.fit(binary(), verbose=0)
+    model.save(tmp_path / "vae.keras")
+    keras.config.set_dtype_policy("float32")
+    again = keras.models.load_model(tmp_path / "vae.keras")
+    assert again.dtype_policy.name == "mixed_float16"
+    assert isinstance(again.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert int(again.optimizer.iterations) == int(model.optimizer.iterations) == 2
+    for one, other in zip(again.optimizer.variables, model.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_model_of_the_same_config_has_weights_of_its_own_and_trains():
+    model = compiled(small(beta=0.5))
+    again = type(model).from_config(model.get_config())
+    assert again.get_config() == model.get_config()
+    assert {id(w) for w in again.weights}.isdisjoint(id(w) for w in model.weights)
+    again.compile("sgd")
+    assert set(again.fit(binary(), verbose=0).history) == {"loss", "reconstruction", "kl"}
+
+
+def test_a_metric_without_labels_compares_with_the_input():
+    run = dk.fit(small(), (binary(),), metrics=["mse"], batch_size=40, verbose=0)
+    model = run.model
+    assert set(run.history) == {"loss", "reconstruction", "kl", "mse"}
+    found = evaluated(model, binary())
+    assert found["mse"] == pytest.approx(np.mean((model.reconstruct(binary()) - binary()) ** 2), rel=1e-5)
