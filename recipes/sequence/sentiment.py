@@ -68,7 +68,7 @@ METRICS = {
     "parameters": "trainable weights",
 }
 
-# bilstm and forward have the tutorial's settings, those of pooled were chosen on validation reviews
+# bilstm and forward have the tutorial's settings; those of pooled are usual ones, not searched
 SETTINGS = {
     "bilstm": {"epochs": 2, "length": 200, "dropout": 0.0},
     "pooled": {"epochs": 3, "length": 400, "dropout": 0.4},

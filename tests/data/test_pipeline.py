@@ -295,6 +295,7 @@ print("equal")
 """
 
 
+@pytest.mark.slow
 def test_two_devices_train_as_one(prepared):
     done = subprocess.run([sys.executable, "-c", STRATEGY, str(prepared)], capture_output=True, text=True)
     assert done.stdout.strip() == "equal", done.stderr[-2000:]

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 
+@pytest.mark.slow
 def test_two_devices_equal_one_or_refuse(tmp_path):
     command = [sys.executable, "-m", "tests.execution.two_devices", str(tmp_path / "run")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

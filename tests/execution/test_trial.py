@@ -62,6 +62,7 @@ def fit(plan, folder, epochs):
     return dk.fit(net(with_weights()), data, epochs=epochs, plan=plan, run_dir=folder, optimizer="sgd", verbose=0)
 
 
+@pytest.mark.slow
 def test_the_training_is_the_one_without_measuring_to_the_last_bit_also_when_it_goes_on(tmp_path, monkeypatch):
     tell(monkeypatch, fast_halves)
     first = fit(dk.plan(measure=True, seed=4), tmp_path / "measured", epochs=1)
