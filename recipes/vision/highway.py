@@ -2,7 +2,7 @@
 
 Source: Srivastava, Greff & Schmidhuber 2015, "Highway Networks" (arXiv:1505.00387) and "Training Very Deep Networks"
 (arXiv:1507.06228). A gate T, which begins nearly closed, mixes the transform H of a layer with its input:
-y = T(x) H(x) + (1 - T(x)) x. A hundred such layers train where a hundred plain ones do not: `deepkit run depth`.
+y = T(x) H(x) + (1 - T(x)) x. Fifty such layers train where fifty plain ones do badly: `deepkit run depth`.
 
 Definitions only: `highway(50).build((28, 28, 1))` makes the network, `dk.fit` trains it.
 """
