@@ -59,7 +59,7 @@ CLAIMS = tuple(
 )
 DEVIATIONS = (
     Deviation(
-        "One cycle of the learning rate over 30 passes (Smith & Topin 2018), with Nesterov's momentum and a weight "
+        "One cycle of the learning rate over 50 passes (Smith & Topin 2018), with Nesterov's momentum and a weight "
         "decay of 0.0005, in place of 64,000 steps at 0.1, 0.01 and 0.001 with 0.0001 (section 4.2).",
         ONE_CYCLE,
     ),
@@ -83,9 +83,10 @@ METRICS = {
     "parameters": "trainable weights",
 }
 
-# usual for one cycle, not searched; and the paper's, of which 64,000 steps of 128 images are 182 passes over 45,000
+# Usual for one cycle, not searched but for the passes: 30 end at a validation error of 9.12 %. And the paper's, of which
+# 64,000 steps of 128 images are 182 passes over 45,000.
 SETTINGS = {
-    "one-cycle": {"epochs": 30, "learning_rate": 0.2, "weight_decay": 5e-4},
+    "one-cycle": {"epochs": 50, "learning_rate": 0.2, "weight_decay": 5e-4},
     "paper": {"epochs": 182, "learning_rate": 0.1, "weight_decay": 1e-4},
 }
 

@@ -123,7 +123,7 @@ def test_a_depth_that_there_is_not_is_refused(make, expected):
 
 def test_the_settings_are_those_of_the_schedule():
     cycle, paper = resnet.Config(), resnet.Config(schedule="paper", depth=110)
-    assert (cycle.epochs, cycle.learning_rate, cycle.weight_decay) == (30, 0.2, 5e-4)
+    assert (cycle.epochs, cycle.learning_rate, cycle.weight_decay) == (50, 0.2, 5e-4)
     assert (paper.epochs, paper.learning_rate, paper.weight_decay) == (182, 0.1, 1e-4)
     assert resnet.learning_rate(cycle) == dk.OneCycle(0.2)
     assert resnet.learning_rate(paper) == dk.WarmUp(dk.StepDecay(0.1), epochs=1, start=0.1)
