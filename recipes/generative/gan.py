@@ -74,10 +74,11 @@ METRICS = {
     "discriminator parameters": "trainable weights of the discriminator",
 }
 
-# mnist's were chosen on validation images, ring's by the modes that other seeds covered
+# mnist's step size was chosen on validation images among 5e-4, 1e-3 and 2e-3; ring's by the modes that other seeds
+# covered
 SETTINGS = {
     "ring": {"epochs": 50, "learning_rate": 2e-3, "batch_size": 512},
-    "mnist": {"epochs": 90, "learning_rate": 1e-3, "batch_size": 100},
+    "mnist": {"epochs": 60, "learning_rate": 1e-3, "batch_size": 100},
 }
 RADIUS, SPREAD = 2.0, 0.05  # of the ring, and of each Gaussian on it
 ANGLES = 2 * np.pi * np.arange(8) / 8
