@@ -70,6 +70,12 @@ class TableConv2D(keras.layers.Layer):
         highest = max(max(row) for row in self.table)
         if channels is None or highest >= channels:
             raise ValueError(f"TableConv2D: table names input map {highest}, received {channels} channels")
+        rows, columns = input_shape[1:3]
+        if any(size is not None and size < self.kernel_size for size in (rows, columns)):
+            raise ValueError(
+                f"TableConv2D: kernel_size={self.kernel_size} needs at least that many rows and columns, received "
+                f"{rows}x{columns}\n  try a larger image, or a smaller kernel"
+            )
         connections = sum(len(row) for row in self.table)
         self.kernel = self.add_weight(
             name="kernel",

@@ -54,6 +54,11 @@ def test_each_map_is_initialised_with_the_number_of_its_own_inputs():
     assert 0.8 * 2.4 / 100 < kernel[..., 1:].max() <= 2.4 / 100
 
 
+def test_an_image_smaller_than_the_kernels_of_a_table_is_refused():
+    with pytest.raises(ValueError, match=r"kernel_size=5 needs at least that many rows and columns, received 4x9"):
+        dkl.TableConv2D(TABLE, 5)(keras.Input((4, 9, 6)))
+
+
 @pytest.mark.parametrize("initializer", ["glorot_uniform", keras.initializers.HeNormal(seed=1)])
 def test_every_map_of_a_table_begins_with_a_kernel_of_its_own(initializer):
     layer = dkl.TableConv2D([(0, 1), (1, 2), (0, 2)], 3, kernel_initializer=initializer)
