@@ -78,9 +78,10 @@ class VariationalAutoencoder(keras.Model):
             self.dtype_policy = dtype
         self.encoder, self.decoder, self.sampling = encoder, decoder, sampling
         self.likelihood, self.importance_samples = likelihood, importance_samples
+        self._check_beta(beta)
         # a variable, which compiled steps read; hidden from Keras, which would count it among the weights
-        self._live = SimpleNamespace(beta=keras.Variable(1.0, dtype="float32", trainable=False, name="beta"))
-        self.beta = beta
+        first = keras.initializers.Constant(beta)
+        self._live = SimpleNamespace(beta=keras.Variable(first, (), dtype="float32", trainable=False, name="beta"))
         self.evaluation_seed = keras.random.SeedGenerator()  # its own: validating does not change the training
         self.reconstruction_tracker = keras.metrics.Mean("reconstruction")
         self.kl_tracker = keras.metrics.Mean("kl")
@@ -93,6 +94,10 @@ class VariationalAutoencoder(keras.Model):
 
     @beta.setter
     def beta(self, value: float) -> None:
+        self._check_beta(value)
+        self._live.beta.assign(value)
+
+    def _check_beta(self, value: float) -> None:
         if isinstance(value, bool) or not 0 <= value < math.inf:
             raise ValueError(f"{self.name}: beta must be a number of at least 0, received {value!r}")
         if value != 1 and self.importance_samples > 1:
@@ -100,7 +105,6 @@ class VariationalAutoencoder(keras.Model):
                 f"{self.name}: beta={value!r} weights the divergence, which the bound of several draws does not have\n"
                 "  try importance_samples=1, or beta=1.0"
             )
-        self._live.beta.assign(value)
 
     @property
     def variables(self) -> list[keras.Variable]:
