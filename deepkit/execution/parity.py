@@ -13,6 +13,10 @@ Shape = tuple[int, ...]
 SMALL = 1e-2  # outputs smaller than this are compared as if they were as large: float32 sums round at about 1e-7
 
 
+class ShapesDiffer(ValueError):
+    """Two sets of outputs differ in number or in shape."""
+
+
 @dataclass(frozen=True)
 class Difference:
     """How far the outputs of two ways of running a model are apart.
@@ -39,11 +43,11 @@ def difference(expected: Sequence[np.ndarray], received: Sequence[np.ndarray]) -
     """Compare outputs one by one; a NaN equals a NaN and differs infinitely from everything else.
 
     Raises:
-        ValueError: They differ in number or in shape.
+        ShapesDiffer: They differ in number or in shape.
     """
     shapes = [[array.shape for array in arrays] for arrays in (expected, received)]
     if shapes[0] != shapes[1]:
-        raise ValueError(f"the model's outputs have the shapes {_text(shapes[0])}, those exported {_text(shapes[1])}")
+        raise ShapesDiffer(f"the model's outputs have the shapes {_text(shapes[0])}, those exported {_text(shapes[1])}")
     every = [_one(i, a, b) for i, (a, b) in enumerate(zip(expected, received, strict=True))]
     worst = max(every, key=lambda one: one.excess)
     return Difference(

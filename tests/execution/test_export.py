@@ -222,6 +222,20 @@ def test_another_result_is_refused_and_the_old_export_kept(tmp_path, monkeypatch
     np.testing.assert_array_equal(run("saved_model", tmp_path / "m", x), old(x))
 
 
+def test_a_converter_that_changes_a_shape_now_and_then_is_asked_again(tmp_path, monkeypatch):
+    form, shapes = FORMATS["saved_model"], iter([(1, 1), (1, 1), ()])
+
+    def runner(path, ports):
+        function, more = form.runner(path, ports), next(shapes)
+        return lambda inputs: [y.reshape(more + y.shape) for y in function(inputs)]
+
+    monkeypatch.setitem(FORMATS, "saved_model", replace(form, runner=runner, attempts=3))
+    assert export(dense(), tmp_path / "m").relative < 1e-5
+    shapes = iter([(1,), (1,), (1,)])
+    assert "those exported 1x3x2" in refused(dense(), tmp_path / "n")
+    assert not (tmp_path / "n").exists()
+
+
 def test_a_given_tolerance_counts(tmp_path, monkeypatch):
     noisy(monkeypatch)
     model = keras.Sequential([keras.Input((4,)), layers.Dense(1, bias_initializer="ones", kernel_initializer="zeros")])
