@@ -83,8 +83,8 @@ METRICS = {
     "parameters": "trainable weights",
 }
 
-# Usual for one cycle, not searched but for the passes: 30 end at a validation error of 9.12 %. And the paper's: its
-# 64,000 steps of 128 images are 182 passes over 45,000.
+# Usual for one cycle, not searched but for the passes, of which 30 are too few; and the paper's, whose 64,000 steps of
+# 128 images are 182 passes over 45,000.
 SETTINGS = {
     "one-cycle": {"epochs": 50, "learning_rate": 0.2, "weight_decay": 5e-4},
     "paper": {"epochs": 182, "learning_rate": 0.1, "weight_decay": 1e-4},
