@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from deepkit.data import augment as augmentation
 from deepkit.data.dataset import Data, Found, assemble, held_out
-from deepkit.data.pipeline import Settings, check_batch_size, check_seed
+from deepkit.data.settings import Settings, check_batch_size, check_seed
 from deepkit.data.sources import MemorySource
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import tensorflow as tf
 
 from deepkit.data.augment import Augmentation
-from deepkit.data.pipeline import Pipeline, Settings
+from deepkit.data.pipeline import Pipeline
+from deepkit.data.settings import Settings
 from deepkit.data.sources import Source
 
 

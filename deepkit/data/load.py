@@ -13,7 +13,7 @@ from deepkit.data import augment as augmentation
 from deepkit.data import bundled, catalogue, download, read
 from deepkit.data.dataset import Data, Found, assemble
 from deepkit.data.errors import DataError
-from deepkit.data.pipeline import Settings, check_batch_size, check_seed
+from deepkit.data.settings import Settings, check_batch_size, check_seed
 
 
 def load(

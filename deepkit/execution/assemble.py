@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,9 @@ class Assembled:
     measured: tuple[Measurement, ...] = ()
 
 
-def assemble(net: Any, feed: Feed, plan: Plan, optimizer: Any, loss: Any, metrics: Any) -> Assembled:
+def assemble(
+    net: Any, feed: Feed, plan: Plan, optimizer: Any, loss: Any, metrics: Any, loss_weights: Any = None
+) -> Assembled:
     """Build and compile a definition, or take a compiled model; call it with the plan in force.
 
     Raises:
@@ -51,7 +54,8 @@ def assemble(net: Any, feed: Feed, plan: Plan, optimizer: Any, loss: Any, metric
         ValueError: It cannot be trained so; the message says why.
     """
     if isinstance(net, keras.Model):
-        taken = _taken(net, plan, {"optimizer": optimizer, "loss": loss, "metrics": metrics})
+        given = {"optimizer": optimizer, "loss": loss, "metrics": metrics, "loss_weights": loss_weights}
+        taken = _taken(net, plan, given)
         _adapt(net, feed)
         return taken
     if not hasattr(net, "build") or isinstance(net, type | keras.layers.Layer):
@@ -68,16 +72,19 @@ def assemble(net: Any, feed: Feed, plan: Plan, optimizer: Any, loss: Any, metric
     optimizer = fresh(keras.optimizers.get("adam" if optimizer is None else optimizer))
     strategy.check_optimizer(optimizer, plan.devices)
     loss, metrics = _objective(net, model, feed, loss, metrics)
+    weights = None if loss_weights is None else _loss_weights(model, loss_weights)
     model.compile(
         optimizer,
         loss=loss,
+        loss_weights=weights,
         metrics=metrics,
         jit_compile=plan.jit_compile,
         steps_per_execution=plan.steps_per_execution,
     )
     if plan.jit_compile and not model.jit_compile:
         plan = plan.but("Keras leaves XLA out here", jit_compile=False)
-    return Assembled(model, plan, repr(net), words(optimizer), words(loss), _all_words(metrics))
+    said = words(loss) if weights is None else f"{words(loss)} weighted by {words(weights)}"
+    return Assembled(model, plan, repr(net), words(optimizer), said, _all_words(metrics))
 
 
 def _built(net: Any, feed: Feed) -> keras.Model:
@@ -161,6 +168,24 @@ def _objective(net: Any, model: keras.Model, feed: Feed, loss: Any, metrics: Any
         metrics = offered.metrics if offered else []
         metrics = list(metrics) if isinstance(metrics, tuple) else metrics
     return keras.tree.map_structure(fresh, loss), keras.tree.map_structure(fresh, metrics)
+
+
+def _loss_weights(model: keras.Model, given: Any) -> dict[str, float]:
+    """Return the weight of each output's loss: those given, and 1 for the rest."""
+    outputs = getattr(model, "output", None)
+    names = list(outputs) if isinstance(outputs, dict) else []
+    if not names:
+        raise ValueError(
+            f"loss_weights: {model.name} has no outputs with names, whose losses could be weighed against each other\n"
+            "  try a dk.Functional with outputs=[...]"
+        )
+    known = isinstance(given, dict) and not set(given) - set(names)
+    if not known or not all(isinstance(weight, int | float) and 0 <= weight < math.inf for weight in given.values()):
+        raise ValueError(
+            f"loss_weights: expected numbers from 0 by the names of outputs ({', '.join(names)}), received {given!r}\n"
+            f"  try loss_weights={{{names[-1]!r}: 0.3}}"
+        )
+    return {name: float(given.get(name, 1.0)) for name in names}
 
 
 def _check_labels(model: keras.Model, labels: Any) -> None:

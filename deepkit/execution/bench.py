@@ -108,7 +108,7 @@ class Bench:
     Args:
         net: The definition.
         feed: The data of the run.
-        compiled: `optimizer`, `loss` and `metrics` as `fit` got them.
+        compiled: What `fit` got of `optimizer`, `loss`, `loss_weights` and `metrics`.
     """
 
     def __init__(self, net: Any, feed: Feed, compiled: Mapping[str, Any]) -> None:

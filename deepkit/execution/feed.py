@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from deepkit.data import Data, Pipeline, from_arrays
-from deepkit.data.pipeline import aim, check_target
+from deepkit.data.settings import aim, check_target
 from deepkit.execution import strategy
 from deepkit.execution.plan import Plan
 

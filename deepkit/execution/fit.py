@@ -18,7 +18,7 @@ import keras
 
 import deepkit
 from deepkit._console import say
-from deepkit.data.pipeline import TARGETS
+from deepkit.data.settings import TARGETS
 from deepkit.execution import files, measure, report, state
 from deepkit.execution.assemble import Assembled, assemble
 from deepkit.execution.errors import CheckpointError
@@ -75,6 +75,7 @@ def fit(
     optimizer: Any = None,
     learning_rate: Any = None,
     loss: Any = None,
+    loss_weights: Any = None,
     metrics: Any = None,
     callbacks: Sequence[Any] = (),
     validation_data: Any = None,
@@ -98,6 +99,7 @@ def fit(
         learning_rate: In place of the optimiser's own: a number, a Keras schedule, or a schedule in shares of the
             training such as `dk.OneCycle(0.4)`, for which the steps of all epochs are counted.
         loss: A Keras loss or its name; what the definition's head asks for if left out.
+        loss_weights: How much the loss of each output counts, by the name of the output; 1 for those left out.
         metrics: A list of Keras metrics or names; what the head asks for if left out.
         callbacks: Keras callbacks.
         validation_data: Batches or a pair of arrays; left out, the validation part of the data, if it has one.
@@ -131,7 +133,7 @@ def fit(
     if learning_rate is not None:
         optimizer = _with_rate(net, optimizer, learning_rate, feed.steps, epochs)
     folder = None if run_dir is None else RunDir(run_dir)
-    compiled = {"optimizer": optimizer, "loss": loss, "metrics": metrics}
+    compiled = {"optimizer": optimizer, "loss": loss, "metrics": metrics, "loss_weights": loss_weights}
     measured: tuple[Measurement, ...] = ()
     with contextlib.ExitStack() as stack:
         stack.enter_context(plan)

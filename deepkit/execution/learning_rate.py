@@ -89,6 +89,7 @@ def find_learning_rate(
     batch_size: int | None = None,
     optimizer: Any = None,
     loss: Any = None,
+    loss_weights: Any = None,
     verbose: int | str = "auto",
 ) -> LearningRateTest:
     """Train a few steps while the learning rate rises from far too small to far too large, and note the loss.
@@ -110,6 +111,7 @@ def find_learning_rate(
         batch_size: Examples in a batch; left out, that of the data, and 128 for arrays.
         optimizer: A Keras optimiser or its name; Adam if left out. Its own learning rate plays no part.
         loss: A Keras loss or its name; what the definition's head asks for if left out.
+        loss_weights: How much the loss of each output counts, by the name of the output; 1 for those left out.
         verbose: 1 for a progress bar, 2 for lines, 0 for silence; `"auto"` for a bar on a screen and lines in a file.
 
     Returns:
@@ -138,7 +140,8 @@ def find_learning_rate(
     rates = np.geomspace(smallest, largest, steps)
     if verbose:
         say(f"learning rates from {smallest:g} to {largest:g} in {steps} steps")
-    trial = Trial(net, feed, plan, {"optimizer": optimizer, "loss": loss, "metrics": None}, feed.once())
+    compiled = {"optimizer": optimizer, "loss": loss, "metrics": None, "loss_weights": loss_weights}
+    trial = Trial(net, feed, plan, compiled, feed.once())
     with _lent(trial.model) as set_rate:
         rise = _Rise(rates, set_rate)
         trial.train(_endless(feed), steps, rise, verbose=1 if verbose == 1 else 0)

@@ -76,7 +76,7 @@ def settle(
         net: What `fit` was given.
         feed: The data of the run.
         plan: The plan in force.
-        compiled: `optimizer`, `loss` and `metrics` as `fit` got them.
+        compiled: What `fit` got of `optimizer`, `loss`, `loss_weights` and `metrics`.
         folder: The run directory, held; or None.
         verbose: 0 for silence.
 

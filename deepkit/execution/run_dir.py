@@ -166,7 +166,8 @@ def _difference(key: str, there: Any, here: Any) -> str:
         inner = [k for k in dict.fromkeys((*there, *here)) if there.get(k) != here.get(k)]
         return "\n".join(_difference(f"{key}.{k}", there.get(k), here.get(k)) for k in inner)
     there, here = (value if isinstance(value, str) else json.dumps(value) for value in (there, here))
-    same = next((i for i, (a, b) in enumerate(zip(there, here, strict=False)) if a != b), 0)
+    shorter = min(len(there), len(here))
+    same = next((i for i in range(shorter) if there[i] != here[i]), shorter)
     return f"    {key}: there {_around(there, same)}, now {_around(here, same)}"
 
 

@@ -43,7 +43,7 @@ class Trial:
         net: The definition, or a compiled model.
         feed: The data of the run.
         plan: What is tried; it has a seed, so that every trial starts from the same weights.
-        compiled: `optimizer`, `loss` and `metrics` as `fit` got them.
+        compiled: What `fit` got of `optimizer`, `loss`, `loss_weights` and `metrics`.
         batches: Of `first_batches`.
 
     Raises:

@@ -16,6 +16,16 @@ from keras import ops
 
 from deepkit.layers.token_ids import SPLIT_PUNCTUATION, TokenIds
 from deepkit.models.beam import END, beam_search
+from deepkit.models.tokens import (
+    batches_alike,
+    checked_texts,
+    ids_of,
+    labels_of,
+    real_places,
+    reversed_ids,
+    takeable,
+    weights_of,
+)
 
 _UNKNOWN = 1  # the id of every word that is not in the vocabulary
 _PARTS = ("source_text", "target_text", "encoder", "decoder", "reader", "classifier")
@@ -110,7 +120,7 @@ class SequenceToSequence(keras.Model):
             )
         source, target = self._source_ids(inputs[0]), self._target_ids(inputs[1])
         read, _ = self._forced(source, target, training)
-        return self.classifier(tf.boolean_mask(read, _real(target)))
+        return self.classifier(tf.boolean_mask(read, real_places(target)))
 
     def train_step(self, data: Any) -> Any:
         """Learn from a batch of pairs."""
@@ -124,7 +134,7 @@ class SequenceToSequence(keras.Model):
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
         """Return the mean cross-entropy of a token, with penalties on weights where there are some."""
-        labels, weights = _labels(y), _weights(y, sample_weight)
+        labels, weights = labels_of(y), weights_of(y, sample_weight)
         losses = keras.losses.sparse_categorical_crossentropy(labels, y_pred, from_logits=True)
         right = ops.cast(ops.equal(ops.argmax(y_pred, -1), labels), "float32")
         self.accuracy_tracker.update_state(right, weights)
@@ -135,18 +145,18 @@ class SequenceToSequence(keras.Model):
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Update the metrics that were given to `compile`, token by token."""
-        return super().compute_metrics(x, _labels(y), y_pred, _weights(y, sample_weight))
+        return super().compute_metrics(x, labels_of(y), y_pred, weights_of(y, sample_weight))
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Train as `keras.Model.fit` does, also on lists of strings and arrays of strings of a fixed width."""
         validation = kwargs.get("validation_data")
         if isinstance(validation, list | tuple):
-            kwargs["validation_data"] = tuple(_takeable(part) for part in validation)
-        return super().fit(_takeable(x), _takeable(y), *args, **kwargs)
+            kwargs["validation_data"] = tuple(takeable(part) for part in validation)
+        return super().fit(takeable(x), takeable(y), *args, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Evaluate as `keras.Model.evaluate` does, also on lists of strings and arrays of strings of a fixed width."""
-        return super().evaluate(_takeable(x), _takeable(y), *args, **kwargs)
+        return super().evaluate(takeable(x), takeable(y), *args, **kwargs)
 
     def adapt(self, dataset: tf.data.Dataset) -> None:
         """Learn the vocabularies of both sides, where there are none yet.
@@ -197,10 +207,10 @@ class SequenceToSequence(keras.Model):
             TypeError: `sources` is no list of texts.
         """
         _check_numbers(beam, length_penalty, max_length, batch_size)
-        texts, found = _texts(sources, "sources"), [""] * len(sources)
+        texts, found = checked_texts(sources, "sources"), [""] * len(sources)
         words = self._words(self.target_text)
         asked = [number for number, text in enumerate(texts) if text.strip()]
-        for rows in _batches(asked, texts, batch_size):
+        for rows in batches_alike(asked, texts, batch_size):
             ids = self._source_ids(tf.constant([texts[row] for row in rows]))
             written, _ = self._search(beam)(ids, max_length, length_penalty, len(words))
             for row, sequence in zip(rows, ops.convert_to_numpy(written), strict=True):
@@ -306,7 +316,7 @@ class SequenceToSequence(keras.Model):
         read, weights = self._forced(source, target, training=False)
         log_p = ops.log_softmax(ops.cast(self.classifier(read), "float32"))
         each = ops.take_along_axis(log_p, ops.pad(target, [[0, 0], [0, 1]])[..., None], axis=2)[..., 0]
-        return ops.sum(ops.where(_real(target), each, 0.0), axis=1), weights
+        return ops.sum(ops.where(real_places(target), each, 0.0), axis=1), weights
 
     def _compiled_search(self, beam: int) -> Any:
         """Return the decoding loop for a number of beams, compiled."""
@@ -332,19 +342,19 @@ class SequenceToSequence(keras.Model):
 
     def _source_ids(self, texts: Any) -> Any:
         """Return ids, turned around where the encoder reads from the end; what is no text is ids already."""
-        ids = _ids(self.source_text, texts)
-        return _reversed(ids) if self.reverse_source and ids is not texts else ids
+        ids = ids_of(self.source_text, texts)
+        return reversed_ids(ids) if self.reverse_source and ids is not texts else ids
 
     def _target_ids(self, texts: Any) -> Any:
         """Return ids; of an empty text none, as nothing is to be written but the end."""
-        ids = _ids(self.target_text, texts)
+        ids = ids_of(self.target_text, texts)
         if ids is texts:
             return ids
         blank = tf.equal(tf.strings.length(tf.strings.strip(tf.reshape(texts, (-1, 1)))), 0)
         return ops.where(blank, 0, ids)
 
     def _paired(self, sources: Any, targets: Any, batch_size: int) -> Iterator[tuple[Any, Any]]:
-        sources, targets = _texts(sources, "sources"), _texts(targets, "targets")
+        sources, targets = checked_texts(sources, "sources"), checked_texts(targets, "targets")
         if len(sources) != len(targets):
             raise ValueError(f"expected a target for each source, received {len(sources)} and {len(targets)}")
         for i in range(0, len(sources), batch_size):
@@ -365,60 +375,6 @@ class SequenceToSequence(keras.Model):
         text = ("" if config["split"] == "character" else " ").join(tokens)
         # a mark goes to the word before it, and is split from it again when the text is read
         return re.sub(r" ([.,;:!?%)])", r"\1", text) if config["standardize"] == SPLIT_PUNCTUATION else text
-
-
-def _ids(layer: Any, texts: Any) -> Any:
-    """Return ids of texts; what is no text is ids already."""
-    return layer(texts) if keras.backend.standardize_dtype(texts.dtype) == "string" else texts
-
-
-def _takeable(value: Any) -> Any:
-    """Return strings as Keras takes them: as an array of objects."""
-    if isinstance(value, np.ndarray) and value.dtype.kind in "US":
-        return value.astype(object)
-    texts = isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
-    return np.array(value, object) if texts else value
-
-
-def _reversed(ids: Any) -> Any:
-    """Turn each row around up to its padding."""
-    lengths = ops.sum(ops.cast(ids != 0, "int32"), 1)[:, None]
-    places = ops.arange(ops.shape(ids)[1])[None]
-    return ops.take_along_axis(ids, ops.where(places < lengths, lengths - 1 - places, places), axis=1)
-
-
-def _real(target: Any) -> Any:
-    """Return which of (batch, time + 1) places hold a token: as many as the target has, and one for its end."""
-    lengths = ops.sum(ops.cast(target != 0, "int32"), 1)[:, None]
-    return ops.arange(ops.shape(target)[1] + 1)[None] <= lengths
-
-
-def _labels(target: Any) -> Any:
-    """Return the ids of all tokens, the ends among them, one text after the other."""
-    return tf.boolean_mask(ops.pad(target, [[0, 0], [0, 1]]), _real(target))
-
-
-def _weights(target: Any, sample_weight: Any) -> Any:
-    """Return a weight for each token: that of its text."""
-    real = _real(target)
-    each = 1.0 if sample_weight is None else ops.reshape(ops.cast(sample_weight, "float32"), (-1, 1))
-    return tf.boolean_mask(ops.cast(real, "float32") * each, real)
-
-
-def _texts(value: Any, name: str) -> list[str]:
-    if isinstance(value, str | bytes):
-        raise TypeError(f"{name}: expected a list of texts, received one\n  try [{value!r}]")
-    found = list(value) if isinstance(value, list | tuple | np.ndarray) else None
-    if found is None or not all(isinstance(text, str) for text in found):
-        odd = value if found is None else next(text for text in found if not isinstance(text, str))
-        raise TypeError(f'{name}: expected a list of texts, received {type(odd).__name__} {odd!r}\n  try ["a text"]')
-    return [str(text) for text in found]
-
-
-def _batches(rows: list[int], texts: list[str], size: int) -> Iterator[list[int]]:
-    """Return rows in batches of texts that are about as long as one another."""
-    ordered = sorted(rows, key=lambda row: len(texts[row]))
-    yield from (ordered[i : i + size] for i in range(0, len(ordered), size))
 
 
 def _check_numbers(beam: Any, length_penalty: Any, max_length: Any, batch_size: Any) -> None:

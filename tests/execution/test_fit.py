@@ -1,5 +1,7 @@
 """`fit`: what follows from the definition, what is taken as given, and what is refused."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import tensorflow as tf
 from keras import layers
 
 import deepkit as dk
+from deepkit.execution.errors import RunDirError
 
 
 def vectors(count=48, features=4):
@@ -136,6 +139,36 @@ def test_a_compiled_model_keeps_its_own_loss():
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match="loss: the model came with its own"):
         fit(model, loss="mae")
+
+
+def two_heads():
+    heads = {"left": ("x", dk.Classifier(2)), "right": ("x", dk.Classifier(2))}
+    return dk.Functional(inputs={"x": dk.Input((4,))}, nodes=heads, outputs=["left", "right"])
+
+
+def test_losses_of_several_outputs_are_weighted_by_name(tmp_path):
+    x, y = vectors()
+    data, plan = (x, {"left": y, "right": 1 - y}), dk.plan(seed=0)
+    kept = {"run_dir": tmp_path / "run", "plan": plan}
+    run = fit(two_heads(), data, loss_weights={"right": 0.25}, **kept)
+    left, right = (run.history[f"{name}_loss"][0] for name in ("left", "right"))
+    assert run.history["loss"][0] == pytest.approx(left + 0.25 * right, rel=1e-5)
+    kept_config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert kept_config["loss"].endswith("weighted by {'left': 1.0, 'right': 0.25}")
+    with pytest.raises(RunDirError, match="weighted by"):
+        fit(two_heads(), data, **kept)
+
+
+@pytest.mark.parametrize("weights", [{"rihgt": 0.3}, [1, 0.3], {"right": -1}, {"right": "a third"}])
+def test_weights_of_losses_that_make_no_sense(weights):
+    x, y = vectors()
+    with pytest.raises(ValueError, match=r"numbers from 0 by the names of outputs \(left, right\), received .*"):
+        fit(two_heads(), (x, {"left": y, "right": y}), loss_weights=weights)
+
+
+def test_one_loss_has_nothing_to_be_weighed_against():
+    with pytest.raises(ValueError, match="loss_weights: net has no outputs with names"):
+        fit(loss_weights={"classifier": 0.3})
 
 
 def test_the_policy_is_put_back_after_an_error():

@@ -48,12 +48,12 @@ def trained():
     keras.utils.set_random_seed(0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(googlenet, "MODULES", dict.fromkeys(("3b", "4a", "4d", "4e"), (2, 2, 2, 2, 2, 2)))
-        model = googlenet.googlenet_with_heads(classes=3, input_shape=(80, 80, 3)).build()
+        net = googlenet.googlenet_with_heads(classes=3, input_shape=(80, 80, 3))
         without = googlenet.googlenet(classes=3)
-    loss = {name: keras.losses.SparseCategoricalCrossentropy(from_logits=True) for name in googlenet.LOSS_WEIGHTS}
-    model.compile(keras.optimizers.SGD(0.01), loss, loss_weights=googlenet.LOSS_WEIGHTS)
     x = np.random.default_rng(0).normal(size=(2, 80, 80, 3)).astype("float32")
-    run = dk.fit(model, (x, googlenet.labels(np.array([0, 1]))), epochs=1, batch_size=2, verbose=0)
+    data = (x, googlenet.labels(np.array([0, 1])))
+    sgd = keras.optimizers.SGD(0.01)
+    run = dk.fit(net, data, batch_size=2, optimizer=sgd, loss_weights=googlenet.LOSS_WEIGHTS, verbose=0)
     return run, x, without
 
 
