@@ -122,6 +122,7 @@ def find_learning_rate(
         TypeError: `net` or `data` is of no kind that is known.
         ValueError: The rates do not rise, an argument makes no sense, or there is no finite loss.
         DefinitionError: The definition does not fit the data.
+        TokenIdError: An embedding has no row for a token id in the data.
 
     Examples:
         >>> import numpy as np

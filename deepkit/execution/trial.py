@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from deepkit.data import Pipeline
-from deepkit.execution import state
+from deepkit.execution import state, token_ids
 from deepkit.execution.assemble import assemble
 from deepkit.execution.feed import Feed
 from deepkit.execution.plan import Plan
@@ -87,10 +88,20 @@ class Trial:
         return self._train(steps + self.plan.steps_per_execution).seconds / steps
 
     def train(self, batches: Any, steps: int, callback: keras.callbacks.Callback, verbose: int = 0) -> None:
-        """Train from the initial weights, and put everything back."""
+        """Train from the initial weights, and put everything back.
+
+        Raises:
+            TokenIdError: An embedding has no row for a token id.
+        """
+        batches = token_ids.watched(batches, self.model)
         with self._around:
             try:
                 self.model.fit(batches, steps_per_epoch=steps, shuffle=False, callbacks=[callback], verbose=verbose)
+            except tf.errors.InvalidArgumentError as error:
+                explained = token_ids.explained(error, self.model, 1, None)
+                if explained is None:
+                    raise
+                raise explained from error
             finally:  # what the definition shares with other models is as it was, too
                 state.put(self.model, self._initial, "the trial")
 

@@ -53,6 +53,12 @@ def test_validation_data_are_looked_through():
         fit(NET, (ids(), Y), validation_data=(ids(11), Y))
 
 
+def test_a_learning_rate_range_test_looks_through_them_too():
+    with pytest.raises(TokenIdError, match="'words' was given the token id 12") as caught:
+        dk.find_learning_rate(NET, (ids(12), Y), steps=10, batch_size=8, verbose=0)
+    assert "try input_dim=13 or more" in str(caught.value)
+
+
 def test_inputs_by_name_and_numbers_that_are_floats():
     asked, age = keras.Input((4,), name="asked"), keras.Input((1,), name="age")
     mean = layers.GlobalAveragePooling1D()(layers.Embedding(10, 3, name="words")(asked))
