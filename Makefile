@@ -26,7 +26,8 @@ format: $(VENV)/.dev  ## put the code into shape
 docs: $(VENV)/.docs  ## the documentation, into site/
 	$(BIN)/mkdocs build --strict
 
-results: $(VENV)/.runtime  ## the table of recorded results in the README
+results: $(VENV)/.runtime  ## recorded results in the recipes' present words, and their table in the README
+	$(BIN)/deepkit results --refresh recipes/results.json
 	$(BIN)/deepkit results --write README.md
 
 bench: $(VENV)/.bench  ## the ratios of docs/benchmarks.md, a quarter of an hour; BENCH="NAME --pairs 3" for less

@@ -204,26 +204,32 @@ class Results:
     """Markdown file whose table is checked; exit code 1 when it is out of date."""
     page: str | None = None
     """Recipe whose documentation page is printed."""
+    refresh: Path | None = None
+    """Results file in which paper, claims and deviations are brought up to the recipes' words; numbers stay."""
     package: str = "recipes"
     """Package of recipes whose results are shown."""
 
 
 def _results(args: Sequence[str]) -> int:
-    from deepkit import results
+    from deepkit import results, results_pages
 
     options = _parse(Results, args, "deepkit results")
-    if options.page:
+    if options.refresh:
+        quiet_tensorflow()
+        changed = results.refresh(options.refresh, lambda recipe, flags: config_from(recipe, flags, prog="deepkit run"))
+        say("\n".join([f"{options.refresh}: {len(changed)} results have new words", *changed]))
+    elif options.page:
         catalogue.entry(options.page)
         quiet_tensorflow()
-        say(results.render_page(options.page))
+        say(results_pages.render_page(options.page))
     elif options.write:
-        changed = results.write(options.write, package=options.package)
-        say(f"{options.write}: {'written' if changed else 'was up to date'}")
+        written = results_pages.write(options.write, package=options.package)
+        say(f"{options.write}: {'written' if written else 'was up to date'}")
     elif options.check:
-        results.check(options.check, package=options.package)
+        results_pages.check(options.check, package=options.package)
         say(f"{options.check}: up to date")
     else:
-        say(results.table_of(options.package))
+        say(results_pages.table_of(options.package))
     return 0
 
 

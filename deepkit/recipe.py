@@ -286,6 +286,11 @@ class Recipe:
         """The first line of its module's docstring."""
         return (sys.modules[self.train.__module__].__doc__ or "").strip().partition("\n")[0]
 
+    @property
+    def units(self) -> dict[str, str]:
+        """Unit by the name of a metric, as its claims have it, for those that have one."""
+        return {claim.metric: claim.unit for claim in self.claims if claim.unit}
+
     def claims_for(self, config: Settings) -> tuple[Claim, ...]:
         """Return the claims that a run under `config` may be compared with."""
         return tuple(claim for claim in self.claims if applies(claim.when, config))

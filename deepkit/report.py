@@ -124,7 +124,7 @@ class Report:
 
     def _row(self, name: str, measured: Measured, claim: Claim | None) -> tuple[str, ...]:
         if claim is None:
-            return name, "-", "-", measured.text(), ""
+            return name, "-", "-", measured.text(self.recipe.units.get(name, "")), ""
         value = claim.value if isinstance(claim.value, str) else f"{claim.value:g} {claim.unit}".rstrip()
         return name, value, claim.where, measured.text(claim.unit), self._difference(measured, claim)
 

@@ -1,4 +1,4 @@
-"""Recorded results: one generated JSON file, and the Markdown that README and docs render from it.
+"""Recorded results: one generated JSON file, from which `deepkit.results_pages` renders README and docs.
 
 The file lies in the top folder of the package that the recipes are in (`recipes/results.json`); its pictures in
 `pictures/` beside it. Nobody edits it: `deepkit run NAME --record FILE` merges a result into it.
@@ -11,19 +11,18 @@ import hashlib
 import json
 import os
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepkit import _files, catalogue, machine
-from deepkit.report import QUICK, STAND_IN, Measured, Report, duration, figure, key, plain
+from deepkit.report import QUICK, Measured, Report, key, plain
 
 if TYPE_CHECKING:
-    from deepkit.recipe import Claim, Recipe
+    from deepkit.recipe import Claim, Recipe, Settings
 
 FORMAT = 1
-BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
-PACKAGE = "recipes"
 
 Record = dict[str, Any]
 
@@ -85,9 +84,12 @@ def record(path: Path, report: Report, *, today: Callable[[], datetime.date] = d
         _files.write(path.parent / relative, picture)
         entry["pictures"][caption] = relative
     every = {**load(path), name: entry}
-    content = {"format": FORMAT, "results": dict(sorted(every.items()))}
-    _files.write(path, _json(content))
+    _write(path, every)
     return path
+
+
+def _write(path: Path, every: Mapping[str, Record]) -> None:
+    _files.write(path, _json({"format": FORMAT, "results": dict(sorted(every.items()))}))
 
 
 def _json(content: Mapping[str, Any]) -> str:
@@ -101,13 +103,10 @@ def as_record(report: Report, *, date: str) -> Record:
     recipe, config = report.recipe, report.config
     return {
         "recipe": recipe.name,
-        "paper": recipe.paper.short(),
         "command": report.command,
         "config": plain(config),
         "seeds": [repeat.seed for repeat in config.repeats()],
         "metrics": {name: _metric(measured) for name, measured in report.measured.items()},
-        "claims": [_claim(claim) for claim in recipe.claims_for(config)],
-        "deviations": {str(n): text for n, text in recipe.deviations_for(config).items()},
         "data": report.data,
         "comparable": report.comparable,
         "notes": list(dict.fromkeys(note for outcome in report.outcomes for note in outcome.notes)),
@@ -116,7 +115,45 @@ def as_record(report: Report, *, date: str) -> Record:
         "hardware": machine.hardware(),
         "versions": machine.versions(),
         "pictures": {},
+        **_said(recipe, config),
     }
+
+
+def _said(recipe: Recipe, config: Settings) -> Record:
+    """Return what a recipe says about a run under `config`, whatever was measured."""
+    return {
+        "paper": recipe.paper.short(),
+        "claims": [_claim(claim) for claim in recipe.claims_for(config)],
+        "deviations": {str(n): text for n, text in recipe.deviations_for(config).items()},
+        "units": recipe.units,
+    }
+
+
+def refresh(path: Path, config_of: Callable[[Recipe, Sequence[str]], Settings]) -> list[str]:
+    """Bring what the recipes say of their recorded results up to date; what was measured stays as it is.
+
+    Args:
+        path: The results file.
+        config_of: From a recipe and the flags of a recorded command to the config.
+
+    Returns:
+        The commands of the results that had other words.
+
+    Raises:
+        ResultsError: If the file is not a results file.
+        UnknownRecipe: If a recipe is no longer there.
+    """
+    every, changed = load(path), []
+    for r in every.values():
+        recipe = catalogue.entry(r["recipe"]).load()
+        flags = shlex.split(r["command"])[len(("deepkit", "run", "NAME")) :]
+        said = _said(recipe, config_of(recipe, flags))
+        if r != {**r, **said}:
+            changed.append(r["command"])
+            r.update(said)
+    if changed:
+        _write(path, every)
+    return changed
 
 
 def _metric(measured: Measured) -> Record:
@@ -131,172 +168,3 @@ def _claim(claim: Claim) -> Record:
 def file_of(module: str) -> Path:
     """Return where the results of a recipe's package lie; the file need not be there."""
     return catalogue.home(module) / "results.json"
-
-
-def render_table(results: Mapping[str, Record], entries: Sequence[catalogue.Entry]) -> str:
-    """Return the recipe table of a README: a row for each recorded metric that has a claim, and one at least.
-
-    A record without any claim shows its first metric; a recipe without any record says so.
-
-    Args:
-        results: Recorded results by key.
-        entries: The recipes to list, with or without results.
-    """
-    lines = [
-        "| recipe | paper | what | published | measured | time | command |",
-        "|---|---|---|---:|---:|---:|---|",
-    ]
-    for entry in entries:
-        own = [r for r in results.values() if r["recipe"] == entry.name]
-        lines += [row for r in own for row in _rows(r)] or [_unrecorded(entry)]
-    return "\n".join(lines)
-
-
-def _unrecorded(entry: catalogue.Entry) -> str:
-    return _row(f"`{entry.name}`", entry.year, entry.summary, "", "not recorded yet", "", _code(entry.name))
-
-
-def _rows(r: Record) -> list[str]:
-    claimed = [(name, claim) for name in r["metrics"] for claim in r["claims"] if claim["metric"] == name]
-    return [_recorded(r, name, claim) for name, claim in claimed] or [_recorded(r, next(iter(r["metrics"])))]
-
-
-def _recorded(r: Record, name: str, claim: Mapping[str, Any] | None = None) -> str:
-    """Return the row of one metric of a record, beside a claim if there is one."""
-    unit, setting = (claim["unit"], claim["setting"]) if claim else ("", r["data"].partition(":")[0])
-    shown = _measured(r["metrics"][name], unit) + ("" if r["comparable"] else f" ({STAND_IN}: {r['data']})")
-    says = f"{_says(claim)} ({claim['where']})" if claim else ""
-    cells = (f"{name}, {setting}", says, shown, duration(sum(r["seconds"])), f"`{r['command']}`")
-    return _row(f"`{r['recipe']}`", r["paper"], *cells)
-
-
-def _row(*cells: object) -> str:
-    texts = ("" if cell is None else str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells)
-    return f"| {' | '.join(texts)} |"
-
-
-def _code(name: str) -> str:
-    return f"`deepkit run {name}`"
-
-
-def _says(claim: Mapping[str, Any]) -> str:
-    value = claim["value"]
-    return value if isinstance(value, str) else f"{value:g} {claim['unit']}".rstrip()
-
-
-def _measured(metric: Mapping[str, Any], unit: str) -> str:
-    values = tuple(metric["values"])
-    text = Measured(values).text(unit)
-    return text if len(values) == 1 or " of " in text else f"{text} ({len(values)} seeds)"
-
-
-def put(readme: str, table: str) -> str:
-    """Return a README's text with the table between its markers replaced.
-
-    Raises:
-        ResultsError: If the markers are not there, once each and in order.
-    """
-    if readme.count(BEGIN) != 1 or readme.count(END) != 1 or readme.index(BEGIN) > readme.index(END):
-        raise ResultsError(f"the file needs one {BEGIN} and, after it, one {END}")
-    before, _, rest = readme.partition(BEGIN)
-    after = rest.partition(END)[2]
-    return f"{before}{BEGIN}\n{table}\n{END}{after}"
-
-
-def table_of(package: str = PACKAGE) -> str:
-    """Return the table of all recipes of one package, from its own results file."""
-    own = [e for e in catalogue.entries() if e.module.partition(".")[0] == package]
-    results = load(file_of(own[0].module)) if own else {}
-    return render_table(results, own)
-
-
-def write(readme: Path, *, package: str = PACKAGE) -> bool:
-    """Bring a README's table up to date; return whether anything changed."""
-    old = readme.read_text(encoding="utf-8")
-    new = put(old, table_of(package))
-    if new != old:
-        _files.write(readme, new)
-    return new != old
-
-
-def check(readme: Path, *, package: str = PACKAGE) -> None:
-    """Raise if a README's table is not what the recorded results give.
-
-    Raises:
-        ResultsError: If it is out of date.
-    """
-    old = readme.read_text(encoding="utf-8")
-    if put(old, table_of(package)) != old:
-        raise ResultsError(f"the table in {readme} is out of date; try `deepkit results --write {readme}`")
-
-
-def render_page(name: str) -> str:
-    """Return the documentation page of one recipe as Markdown; imports the recipe, writes nothing.
-
-    Pictures are named relative to the results file's folder, as `file_of` gives it.
-
-    Raises:
-        UnknownRecipe: If there is no such recipe.
-        BrokenRecipe: If its module cannot be imported.
-    """
-    entry = catalogue.entry(name)
-    recipe = entry.load()
-    own = [r for r in load(file_of(entry.module)).values() if r["recipe"] == name]
-    return "\n".join([*_head(entry, recipe), *_results(own), *_deviations(recipe)]) + "\n"
-
-
-def _head(entry: catalogue.Entry, recipe: Recipe) -> list[str]:
-    claims = [_row(c.metric, _says(vars(c)), c.where, c.setting, c.note or "") for c in recipe.claims]
-    return [
-        f"# {entry.name}",
-        f"\n{entry.summary}\n",
-        *(f"- {paper.cite()}" for paper in (recipe.paper, *recipe.related)),
-        f"\nAll of it is one module, `{entry.module.replace('.', '/')}.py`.",
-        f"\n```console\n$ deepkit run {entry.name}\n$ deepkit run {entry.name} --help\n```",
-        "\n## What the numbers mean\n",
-        *(f"- **{metric}**: {meaning}" for metric, meaning in recipe.metrics.items()),
-        "\n## What is published\n",
-        "| number | value | where | setting | note |\n|---|---:|---|---|---|",
-        *(claims or ["| | none | | | |"]),
-    ]
-
-
-def _results(own: Sequence[Record]) -> list[str]:
-    lines = ["\n## Measured"]
-    for r in own:
-        lines += [*_measurement(r), *_pictures(r)]
-    return lines if own else [*lines, "\nNothing is recorded yet."]
-
-
-def _measurement(r: Record) -> list[str]:
-    machine_ = r["hardware"]
-    warning = [] if r["comparable"] else [f"\n**Stand-in data: {STAND_IN}.**"]
-    rows = []
-    for name, metric in r["metrics"].items():
-        claims = [c for c in r["claims"] if c["metric"] == name]
-        unit = claims[0]["unit"] if claims else ""
-        values = ", ".join(figure(value) for value in metric["values"])
-        rows.append(_row(name, "; ".join(_says(c) for c in claims), _measured(metric, unit), values))
-    return [
-        f"\n### `{r['command']}`\n",
-        "| number | published | measured (mean ± standard deviation) | per seed |\n|---|---:|---:|---|",
-        *rows,
-        *warning,
-        f"\n- data: {r['data']}",
-        f"- seeds: {', '.join(map(str, r['seeds']))}",
-        f"- time: {duration(sum(r['seconds']))} for all seeds, {r['date']}",
-        f"- hardware: {machine_['cpu']}, {machine_['cores']} cores, {machine_['memory']}, GPU {machine_['gpu']}",
-        f"- versions: {', '.join(f'{k} {v}' for k, v in r['versions'].items())}",
-        f"- deviations that apply: {', '.join(r['deviations']) or 'none'}",
-        *(f"- {note}" for note in r["notes"]),
-    ]
-
-
-def _pictures(r: Record) -> list[str]:
-    return [f"\n![{caption}]({path})\n\n*{caption}*" for caption, path in r["pictures"].items()]
-
-
-def _deviations(recipe: Recipe) -> list[str]:
-    texts = [d if isinstance(d, str) else d.text for d in recipe.deviations]
-    numbered = [f"{n}. {text}" for n, text in enumerate(texts, start=1)]
-    return ["\n## Deviations from the paper\n", *(numbered or ["None."])]

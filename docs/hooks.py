@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mkdocs.structure.files import File
 
-from deepkit import catalogue, results
+from deepkit import catalogue, results_pages
 
 INTRODUCTION = (
     "Each recipe reproduces one paper with one command, `deepkit run NAME`, in one module that is written to be read. "
@@ -17,11 +17,11 @@ INTRODUCTION = (
 
 def on_files(files, config):
     """Add the page of every recipe, the table of all, and their pictures."""
-    index = f"# Recipes\n\n{INTRODUCTION}\n\n{results.table_of()}\n"
+    index = f"# Recipes\n\n{INTRODUCTION}\n\n{results_pages.table_of()}\n"
     files.append(File.generated(config, "recipes/index.md", content=index))
     for entry in catalogue.entries():
         if entry.module.startswith("recipes."):
-            page = results.render_page(entry.name)
+            page = results_pages.render_page(entry.name)
             files.append(File.generated(config, f"recipes/{entry.name}.md", content=page))
     for picture in sorted((Path(config.config_file_path).parent / "recipes" / "pictures").glob("*.png")):
         files.append(File.generated(config, f"recipes/pictures/{picture.name}", content=picture.read_bytes()))

@@ -9,6 +9,7 @@ import pytest
 
 import deepkit
 from deepkit import catalogue, cli
+from deepkit.recipe import Claim
 from tests.recipe_fakes import Config, Trainer, fake
 
 LOADED = "import sys; from deepkit.cli import main; code = main(sys.argv[1:]); "
@@ -214,3 +215,22 @@ def test_a_recorded_run_from_the_command_line(trainer, tmp_path):
     assert list(json.loads(path.read_text())["results"]) == [
         "fake epochs=20 precision=auto variant=new distort=False rate=0.1 width=7"
     ]
+
+
+def test_recorded_words_follow_the_recipe_and_numbers_stay(trainer, tmp_path, capsys, monkeypatch):
+    path = tmp_path / "results.json"
+    assert cli.main(["run", "fake", "--distort", "--seeds", "2", "--record", str(path)]) == 0
+    before = json.loads(path.read_text())["results"]
+    assert cli.main(["results", "--refresh", str(path)]) == 0
+    assert "0 results have new words" in capsys.readouterr().out
+    claim = Claim(metric="error", value=0.7, unit="points", where="p. 9", setting="now", when={"distort": True})
+    monkeypatch.setattr(
+        catalogue.Entry, "load", lambda self: fake(trainer, claims=(claim,), deviations=("A new one.",))
+    )
+    assert cli.main(["results", "--refresh", str(path)]) == 0
+    assert "deepkit run fake --seeds 2 --distort" in capsys.readouterr().out
+    (record,), (old,) = json.loads(path.read_text())["results"].values(), before.values()
+    assert [each["value"] for each in record["claims"]] == [0.7]
+    assert (record["deviations"], record["units"]) == ({"1": "A new one."}, {"error": "points"})
+    told = ("claims", "deviations", "units", "paper")
+    assert {k: v for k, v in record.items() if k not in told} == {k: v for k, v in old.items() if k not in told}
