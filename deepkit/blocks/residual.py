@@ -36,6 +36,7 @@ class Residual(Block):
             weights: option A; `"auto"`, the identity where the shapes are equal, else a projection.
         activation: After the addition; None for pre-activation bodies.
         norm: Normalisation of a projection: `"batch"`, `"layer"`, a layer, or None.
+        conv: Further arguments of a projection: `{"kernel_initializer": "he_normal"}`.
 
     Input shape:
         What the body takes.
@@ -57,13 +58,13 @@ class Residual(Block):
     shortcut: str = field(default="auto", kw_only=True)
     activation: Any = field(default="relu", kw_only=True)
     norm: Any = field(default="batch", kw_only=True)
+    conv: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         parts.choice("Residual", "shortcut", self.shortcut, SHORTCUTS)
         object.__setattr__(self, "body", as_body(self.body, "Residual: body"))
-        object.__setattr__(self, "activation", parts.activation_value("Residual", self.activation))
-        object.__setattr__(self, "norm", parts.norm_value("Residual", self.norm))
+        set_convolution_fields(self, ("filters", "kernel_size", "strides", "activation"))
 
     def add(self, x: Any, scope: Scope) -> Any:
         """Add the body, the shortcut, their sum and the activation."""
@@ -92,10 +93,11 @@ class Residual(Block):
         return self._project(x, strides, channels, scope)
 
     def _project(self, x: Any, strides: tuple[int, ...], channels: int, scope: Scope) -> Any:
+        given = {"use_bias": False} | self.conv.fresh()  # type: ignore[attr-defined]
         if not strides or (len(x.shape) == 3 and set(strides) == {1} and parts.channel_axis(x) == 2):
-            short = scope.add(x, "dense", layers.Dense, channels, use_bias=False)
+            short = scope.add(x, "dense", layers.Dense, channels, **given)
         else:
-            short = scope.add(x, "conv", parts.by_rank("Conv", x, scope), channels, 1, strides, use_bias=False)
+            short = scope.add(x, "conv", parts.by_rank("Conv", x, scope), channels, 1, strides, **given)
         return parts.add_norm(short, self.norm, scope)
 
 
@@ -114,8 +116,10 @@ class Bottleneck(Block):
         activation: Keras's name, a registered function, a layer, or None.
         norm: `"batch"`, `"layer"`, a layer, or None; of the projection too.
         order: Of each convolution, as in `ConvBlock`. With the activation before the convolution the unit is
-            pre-activated: nothing comes after the addition, and a projection has no normalisation.
-        conv: Further arguments of the three convolutions; `groups` and `dilation_rate` go to the 3x3 one alone.
+            pre-activated (He et al. 2016b, figure 4): nothing comes after the addition, and a projection takes what
+            the first activation gives, as the first convolution does, without a normalisation of its own.
+        conv: Further arguments of the three convolutions; `groups` and `dilation_rate` go to the 3x3 one alone. A
+            projection gets those of its kernel, such as `kernel_initializer`.
 
     Input shape:
         As `ConvBlock`.
@@ -151,18 +155,34 @@ class Bottleneck(Block):
 
     def add(self, x: Any, scope: Scope) -> Any:
         """Add the residual unit that this is short for."""
-        return self._unit().add(x, scope)
+        parts.by_rank("Conv", x, scope)  # refuses what is no sequence or image
+        before, after = self.order.split("conv")
+        if "activation" not in before:
+            return self._unit(self.order, self.norm, {"activation": self.activation, "norm": self.norm}).add(x, scope)
+        bare = {"activation": None, "norm": None}
+        if self._keeps_shape(x):
+            return self._unit(self.order, self.norm, bare, last=self.activation).add(x, scope)
+        for part in before.split("-")[:-1]:  # common to the body and the projection
+            add = parts.add_norm if part == "norm" else parts.add_activation
+            x = add(x, self.norm if part == "norm" else self.activation, scope)
+        turned = "-".join(filter(None, ["conv", after.strip("-"), before.strip("-")]))
+        return self._unit(turned, self.norm if "norm" in after else None, bare).add(x, scope)
 
-    def _unit(self) -> Residual:
-        pre = self.order.index("activation") < self.order.index("conv")
-        common = {"norm": self.norm, "order": self.order}
+    def _keeps_shape(self, x: Any) -> bool:
+        strides = self.strides if isinstance(self.strides, tuple) else (self.strides,)
+        return set(strides) == {1} and x.shape[parts.channel_axis(x)] == self.expansion * self.filters
+
+    def _unit(self, order: str, norm: Any, rest: Mapping[str, Any], last: Any = None) -> Residual:
+        """Return the unit; `norm` and `last` are the normalisation and activation of the last convolution."""
+        common: dict[str, Any] = {"order": order, "activation": self.activation, "norm": self.norm}
         thin = {key: value for key, value in self.conv.items() if key not in _MIDDLE_ONLY}
-        narrow = ConvBlock(self.filters, kernel_size=1, activation=self.activation, conv=thin, **common)
-        middle = ConvBlock(self.filters, strides=self.strides, activation=self.activation, conv=self.conv, **common)
-        last = self.activation if pre else None
-        wide = ConvBlock(self.expansion * self.filters, kernel_size=1, activation=last, conv=thin, **common)
-        after = {"activation": None, "norm": None} if pre else {"activation": self.activation, "norm": self.norm}
-        return Residual([narrow, middle, wide], **after)
+        narrow = ConvBlock(self.filters, kernel_size=1, conv=thin, **common)
+        middle = ConvBlock(self.filters, strides=self.strides, conv=self.conv, **common)
+        thin = {"use_bias": self.norm is None} | thin
+        common |= {"activation": last, "norm": norm}
+        wide = ConvBlock(self.expansion * self.filters, kernel_size=1, conv=thin, **common)
+        kernel = {key: value for key, value in self.conv.items() if key.startswith("kernel_")}
+        return Residual([narrow, middle, wide], conv=kernel, **rest)
 
 
 def _strides(x: Any, y: Any, scope: Scope, body: tuple[Block, ...]) -> tuple[int, ...]:

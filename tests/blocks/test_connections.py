@@ -72,7 +72,7 @@ def test_a_bottleneck_is_the_residual_it_is_short_for():
         dk.ConvBlock(4, strides=2, conv=he | {"groups": 2}),
         dk.ConvBlock(16, kernel_size=1, activation=None, conv=he),
     ]
-    same = dk.Residual(body)
+    same = dk.Residual(body, conv=he)
     assert configs(short.build((8, 8, 6))) == configs(same.build((8, 8, 6)))
 
 
@@ -80,6 +80,23 @@ def test_a_preactivated_bottleneck_ends_with_the_addition():
     model = dk.Bottleneck(2, order=PRE).build((8, 8, 3))
     assert model.layers[-1].name == "add"
     assert not [layer.name for layer in model.layers if layer.name == "shortcut.norm"]
+
+
+@pytest.mark.parametrize(("order", "first"), [(PRE, "activation"), ("activation-norm-conv", "norm")])
+def test_a_preactivated_projection_takes_what_the_first_convolution_takes(order, first):
+    model = dk.Bottleneck(2, strides=2, order=order, conv={"kernel_initializer": "he_normal"}).build((8, 8, 3))
+    begin = model.get_layer(first).output
+    for name in ("shortcut.conv", "conv_block1.conv"):
+        assert model.get_layer(name).input is begin
+        assert type(model.get_layer(name).kernel_initializer) is keras.initializers.HeNormal
+    assert [layer.name for layer in model.layers[-3:]] == ["shortcut.conv", "conv_block3.conv", "add"]
+
+
+def test_a_preactivated_unit_that_ends_in_its_norm():
+    model = dk.Bottleneck(2, order="activation-conv-norm").build((8, 8, 3))
+    assert model.get_layer("shortcut.conv").input is model.get_layer("activation").output
+    assert "conv_block3.norm" in [layer.name for layer in model.layers]
+    assert "conv_block3.activation" not in [layer.name for layer in model.layers]
 
 
 def configs(model):

@@ -64,6 +64,15 @@ def test_a_projection_has_no_bias():
     assert [layer.use_bias for layer in model.layers if layer.name == "shortcut.conv"] == [False]
 
 
+def test_a_projection_takes_further_arguments():
+    he = {"kernel_initializer": "he_normal"}
+    image, vector = basic(8, conv=he).build((8, 8, 3)), dk.Residual(dk.MLP([9]), conv=he).build((5,))
+    for layer in (image.get_layer("shortcut.conv"), vector.get_layer("shortcut.dense")):
+        assert type(layer.kernel_initializer) is keras.initializers.HeNormal
+    with pytest.raises(ValueError, match=r"Residual\(conv=...\): 'strides' is an argument of the block itself"):
+        basic(8, conv={"strides": 2})
+
+
 @pytest.mark.parametrize(
     ("make", "shape", "text"),
     [
