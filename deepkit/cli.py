@@ -54,7 +54,7 @@ class UsageError(ValueError):
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code: 0 done, 1 failed, 2 misused, 130 interrupted."""
     words = list(sys.argv[1:] if args is None else args)
-    return guarded(lambda: _dispatch([word for word in words if word != "--traceback"]), words)
+    return guarded(lambda: _dispatch([word for word in words if word != "--traceback"]), "deepkit", words)
 
 
 def _dispatch(words: Sequence[str]) -> int:
@@ -72,13 +72,12 @@ def _dispatch(words: Sequence[str]) -> int:
     return COMMANDS[command](rest)
 
 
-def guarded(work: Callable[[], int], words: Sequence[str] | None = None) -> int:
-    """Do `work`; print what is expected to go wrong as a short message, and return an exit code."""
-    words = sys.argv[1:] if words is None else words
+def guarded(work: Callable[[], int], prog: str, words: Sequence[str]) -> int:
+    """Do the `work` of a command line; print what is expected to go wrong in a few words, and return an exit code."""
     try:
         return work()
     except KeyboardInterrupt:
-        _complain(f"\nInterrupted. {_how_to_go_on(words)}")
+        _complain(f"\nInterrupted. {_how_to_go_on(prog, words)}")
         return INTERRUPTED
     except (UsageError, catalogue.UnknownRecipe) as error:
         _complain(str(error))
@@ -94,8 +93,10 @@ def _expected(error: Exception) -> bool:
     return isinstance(error, ValueError | OSError)
 
 
-def _how_to_go_on(words: Sequence[str]) -> str:
-    same = shlex.join([Path(sys.argv[0]).name, *words])
+def _how_to_go_on(prog: str, words: Sequence[str]) -> str:
+    same = f"{prog} {shlex.join(words)}"
+    if prog == "deepkit" and words[0] != "run":
+        return f"To do it again: {same}"
     if any(word.split("=")[0] in ("--run-dir", "--run_dir") for word in words):
         return f"To go on where it stopped, the same command: {same}"
     return f"Nothing was kept. With --run-dir FOLDER a run goes on where it stopped: {same} --run-dir runs/1"
@@ -126,12 +127,11 @@ def _run(args: Sequence[str]) -> int:
     return run_recipe(recipe, rest, prog=f"deepkit run {recipe.name}")
 
 
-def run_recipe(recipe: Recipe, args: Sequence[str] | None, *, prog: str) -> int:
-    """Run a recipe under the config that `args` (default: the process's) say, and return the exit code."""
+def run_recipe(recipe: Recipe, words: Sequence[str], *, prog: str) -> int:
+    """Run a recipe under the config that the words of a command line say, and return the exit code."""
     from deepkit.recipe import run
 
-    words = [word for word in (sys.argv[1:] if args is None else args) if word != "--traceback"]
-    run(recipe, config_from(recipe, words, prog=prog))
+    run(recipe, config_from(recipe, [word for word in words if word != "--traceback"], prog=prog))
     return 0
 
 

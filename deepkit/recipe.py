@@ -388,4 +388,5 @@ def main(recipe: Recipe, args: Sequence[str] | None = None) -> int:
 
     spec = getattr(sys.modules[recipe.train.__module__], "__spec__", None)  # run by -m, the module is __main__
     module = spec.name if spec else recipe.train.__module__
-    return guarded(lambda: run_recipe(recipe, args, prog=f"python -m {module}"))
+    prog, words = f"python -m {module}", sys.argv[1:] if args is None else args
+    return guarded(lambda: run_recipe(recipe, words, prog=prog), prog, words)

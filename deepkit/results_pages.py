@@ -71,7 +71,7 @@ def _says(claim: Mapping[str, Any]) -> str:
 def _measured(r: Record, name: str) -> str:
     values = tuple(r["metrics"][name]["values"])
     text = Measured(values).text(r["units"].get(name, ""))
-    return text if len(values) == 1 or " of " in text else f"{text} ({len(values)} seeds)"
+    return text if " of " in text else f"{text} ({len(values)} seed{'s' * (len(values) > 1)})"
 
 
 def put(readme: str, table: str) -> str:

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import deepkit
-from deepkit import catalogue, cli
+from deepkit import catalogue, cli, recipe
 from deepkit.recipe import Claim
 from tests.recipe_fakes import Config, Trainer, fake
 
@@ -160,8 +160,22 @@ def test_ctrl_c_says_how_to_go_on(trainer, monkeypatch, capsys, words, text):
     assert cli.main(["run", "fake", *words]) == 130
     shown = capsys.readouterr().err
     assert text in shown
-    assert "run fake" in shown
+    assert "deepkit run fake" in shown
     assert "'runs/a b'" in shown or not words
+
+
+def test_ctrl_c_in_a_command_without_a_run_folder_offers_none(monkeypatch, capsys):
+    def interrupted(args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(cli.COMMANDS, "doctor", interrupted)
+    assert cli.main(["doctor"]) == 130
+    assert capsys.readouterr().err.strip() == "Interrupted. To do it again: deepkit doctor"
+
+
+def test_ctrl_c_names_the_module_that_was_run(capsys):
+    assert recipe.main(fails_with(KeyboardInterrupt()), ["--width", "3"]) == 130
+    assert "python -m tests.test_cli --width 3 --run-dir runs/1" in capsys.readouterr().err
 
 
 def test_negative_seeds_are_refused(trainer, capsys):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from deepkit import catalogue, results, results_pages
+from deepkit.cli import config_from
 from deepkit.recipe import run
 from deepkit.results_pages import BEGIN, END
 from tests.recipe_fakes import Config, Trainer, fake, install
@@ -35,12 +36,12 @@ def test_a_record_that_no_paper_speaks_of_has_a_row_of_its_own(tmp_path):
     results.record(tmp_path / "r.json", run(fake(claims=()), Config()))
     table = results_pages.render_table(results.load(tmp_path / "r.json"), [ENTRY])
     (row,) = table.splitlines()[2:]
-    assert row == "| `fake` | Lovelace et al. 1843 | error, MNIST |  | 0.8 | 2.0 s | `deepkit run fake` |"
+    assert row == "| `fake` | Lovelace et al. 1843 | error, MNIST |  | 0.8 (1 seed) | 2.0 s | `deepkit run fake` |"
 
 
 def test_a_stand_in_is_marked_in_the_table(tmp_path):
     table = results_pages.render_table(record(tmp_path / "r.json", Config(), Trainer(comparable=False)), [ENTRY])
-    assert "0.8 % (not comparable with the paper: bundled digits, in place of mnist)" in table
+    assert "0.8 % (1 seed) (not comparable with the paper: bundled digits, in place of mnist)" in table
 
 
 def test_write_and_check_a_readme(tmp_path, monkeypatch):
@@ -87,6 +88,12 @@ def test_a_page_tells_all_of_a_recipe(tmp_path, monkeypatch):
         "![An empty picture](pictures/fake-",
     ):
         assert text in page
+
+
+def test_the_projects_results_are_in_the_recipes_words(tmp_path):
+    copy = tmp_path / "results.json"
+    copy.write_bytes((ROOT / "recipes" / "results.json").read_bytes())
+    assert results.refresh(copy, lambda recipe, flags: config_from(recipe, flags, prog="")) == []
 
 
 def test_the_projects_readme_is_up_to_date():

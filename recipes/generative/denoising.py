@@ -53,6 +53,7 @@ CLAIMS = (
         where="figure 8",
         setting="MNIST, some of the pixels hidden",
         when=FILTERS,
+        note="to be compared with the same number at 0 % noise; random weights have 0",
     ),
     Claim(
         metric="test error",
@@ -83,7 +84,7 @@ DEVIATIONS = (
         "is for pretraining alone. --tuning-noise 0 leaves it out.",
         SDAE,
     ),
-    Deviation("1,000 units in each layer; the paper chose from 1,000 to 3,000.", SDAE),
+    Deviation("1,000 units in each layer; the paper chose from 1,000 to 3,000.", SDAE | {"units": 1000}),
     Deviation("Adam, with labels at a falling rate, in place of plain gradient descent.", SDAE),
     Deviation("Settings are chosen on the 2,000 validation images from a few, under one seed.", SDAE),
     Deviation("Adam, on 55,000 of the 60,000 training images.", FILTERS),

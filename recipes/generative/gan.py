@@ -137,7 +137,8 @@ def ring(count: int, seed: int) -> np.ndarray:
 def definition(config: Config) -> dk.GAN:
     """Return the two networks for the data of a config.
 
-    For MNIST, as in section 5, rectified units against maxout units with dropout: 2,503,984 and 1,231,441 weights.
+    For MNIST, as in section 5, rectified units against maxout units with dropout, as wide as in the authors' code:
+    2,503,984 and 1,231,441 weights.
     """
     rules: dict[str, Any] = {"discriminator_steps": config.discriminator_steps, "loss": config.loss}
     if config.data == "ring":

