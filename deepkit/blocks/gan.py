@@ -12,6 +12,7 @@ from deepkit.block import Sequential
 from deepkit.blocks import parts
 from deepkit.blocks.heads import Classifier
 from deepkit.element import Block
+from deepkit.ending import SQUASHES, ending
 from deepkit.models.gan import LOSSES, PRIORS, GenerativeAdversarialNetwork
 from deepkit.scope import DefinitionError, Scope
 from deepkit.template import as_body
@@ -45,8 +46,8 @@ class GAN(Block):
         `(batch, 1)`: the discriminator's logit.
 
     Raises:
-        DefinitionError: The generator makes no examples of the data's shape, or the discriminator ends in a
-            probability instead of a logit.
+        DefinitionError: The generator makes no examples of the data's shape, or the discriminator ends in an
+            activation: a probability, or whatever else is no logit.
 
     Examples:
         >>> import deepkit as dk
@@ -129,15 +130,17 @@ class GAN(Block):
         found = self._part("discriminator", self.discriminator, shape)
         if isinstance(found.output, list | tuple | dict) or tuple(found.output.shape[1:]) != (1,):
             return self._part("discriminator", (*self.discriminator, Classifier(1, name="logit")), shape)
-        squashed = getattr(found.layers[-1], "activation", None)
-        if squashed in (keras.activations.sigmoid, keras.activations.hard_sigmoid):
-            raise DefinitionError(
-                "expected a logit, received a probability: the last layer has a sigmoid, which the losses contain",
-                place=f"discriminator.{found.layers[-1].name}",
-                code=repr(self),
-                mend="activation=None in the last layer",
-            )
-        return found
+        last, activation = ending(found.output)
+        if activation in (None, "linear"):
+            return found
+        probability = activation in (*SQUASHES, "hard_sigmoid")
+        received = "a probability, and the losses contain the sigmoid" if probability else "what is not any number"
+        raise DefinitionError(
+            f"expected a logit, received {received}: the discriminator ends in {activation}",
+            place=f"discriminator.{last.name}",
+            code=repr(self),
+            mend="activation=None in the last layer, or dk.Regressor(1) as the last element in place of it",
+        )
 
     def _check_generated(self, generator: keras.Model, shape: tuple[int, ...]) -> None:
         made = generator.output.shape[1:] if hasattr(generator.output, "shape") else None
