@@ -1,7 +1,9 @@
-"""What a model ends in: the layer that its outputs come from, and what that layer does to them."""
+"""What a model ends in: the layer that its outputs come from, what that layer does to them, and the loss that fits."""
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 from typing import Any
 
 import keras
@@ -10,6 +12,9 @@ from keras import layers
 _PASSING = (layers.Dropout, layers.Flatten, layers.Identity, layers.Reshape)
 _ALONE = {name.replace("_", "") for name in dir(keras.activations)} | {"prelu"}  # layers and operations, in lower case
 SQUASHES = ("softmax", "sigmoid", "log_softmax", "log_sigmoid", "Softmax", "Sigmoid", "LogSoftmax", "LogSigmoid")
+
+_KINDS = ("Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "EinsumDense", "Dense")
+_AFFINE = tuple(getattr(layers, kind) for kind in _KINDS)
 
 
 def ending(output: keras.KerasTensor) -> tuple[Any, str | None]:
@@ -45,6 +50,44 @@ def gives_logits(model: keras.Model) -> bool | None:
             return True
     said = getattr(getattr(model, "loss", None), "from_logits", None)
     return said if isinstance(said, bool) else None
+
+
+def check_loss(loss: Any, output: keras.KerasTensor, argument: str = "loss", instead: str = "") -> None:
+    """Raise where a loss of probabilities is given to an output that is a linear layer's.
+
+    Keras clips the logits between 0 and 1 there, and those outside have no gradient.
+
+    Args:
+        loss: A Keras loss, its name, a function, or anything else, which passes.
+        output: Of the model that is to learn it.
+        argument: Where the loss was given, for the message.
+        instead: What could be done rather than to say `from_logits=True`.
+    """
+    name = loss_of_probabilities(loss)
+    last, activation = ending(output) if name else (None, None)
+    if activation == "linear" and isinstance(last, _AFFINE):
+        raise ValueError(logits_for(name, argument, f"{last.name} is linear", instead))
+
+
+def logits_for(name: str | None, argument: str, why: str, instead: str = "") -> str:
+    """Return what to say of a loss of probabilities where there are logits."""
+    public = f"keras.losses.{name}" if hasattr(keras.losses, str(name)) else name
+    return (
+        f"{argument}: {name} is of probabilities unless it says from_logits=True, and the model gives logits: {why}\n"
+        f"  try {instead}{public}(from_logits=True)"
+    )
+
+
+def loss_of_probabilities(loss: Any) -> str | None:
+    """Return the class name of a loss that could be computed from logits and is not; None for every other loss."""
+    with contextlib.suppress(ValueError, TypeError):
+        loss = keras.losses.get(loss)
+    if isinstance(loss, keras.losses.Loss):
+        return type(loss).__name__ if getattr(loss, "from_logits", None) is False else None
+    said = inspect.signature(loss).parameters.get("from_logits") if inspect.isfunction(loss) else None
+    if said is None or said.default is not False:
+        return None
+    return "".join(part.capitalize() for part in loss.__name__.split("_"))
 
 
 def _activation(layer: Any) -> str | None:
