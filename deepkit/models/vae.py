@@ -112,6 +112,24 @@ class VariationalAutoencoder(keras.Model):
         live = getattr(self, "_live", None)
         return super().variables + ([live.beta] if live else [])
 
+    def compile(self, optimizer: Any = "rmsprop", loss: None = None, **kwargs: Any) -> None:
+        """Set how to train, as `keras.Model.compile` does, on the bound: another loss would be added to it.
+
+        Raises:
+            ValueError: A loss is given.
+        """
+        if loss is not None:
+            raise ValueError(
+                f"loss: a VAE brings its own, the bound on log p(x), received {loss!r}\n"
+                "  try leaving loss out; dk.VAE(likelihood=..., beta=...) says what the bound is of"
+            )
+        super().compile(optimizer=optimizer, **kwargs)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile as the model was that was saved."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
     def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
         """Return the reconstruction; in training, add the loss."""
         if not training:

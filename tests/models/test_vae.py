@@ -287,6 +287,23 @@ def test_a_penalty_and_a_metric_of_the_users():
     assert set(history) == {"loss", "reconstruction", "kl", "mse"}
 
 
+def test_another_loss_would_be_added_to_the_bound():
+    expected = r"loss: a VAE brings its own, the bound on log p\(x\), received 'mse'\n  try leaving loss out"
+    with pytest.raises(ValueError, match=expected):
+        small().build((5,)).compile("adam", "mse")
+    with pytest.raises(ValueError, match=expected):
+        dk.fit(small(), (binary(),), loss="mse", verbose=0)
+
+
+def test_a_compiled_one_is_loaded_compiled(tmp_path):
+    model = compiled(small(), optimizer=keras.optimizers.Adam(0.25), metrics=["mse"])
+    model.fit(binary(), verbose=0)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert (float(again.optimizer.learning_rate), again.optimizer.built) == (0.25, True)
+    assert sorted(evaluated(again, binary())) == ["kl", "loss", "mse", "reconstruction"]
+
+
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_with_16_bits_the_bound_is_in_float32(policy):
     keras.config.set_dtype_policy(policy)
