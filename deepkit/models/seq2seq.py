@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from deepkit.ending import logits_for, loss_of_probabilities
 from deepkit.layers.token_ids import SPLIT_PUNCTUATION, TokenIds
 from deepkit.models.beam import END, beam_search
 from deepkit.models.tokens import (
@@ -110,6 +111,28 @@ class SequenceToSequence(keras.Model):
         ids = tf.TensorSpec((None, None), "int64")
         self._explained = tf.function(self._explain, input_signature=[ids, ids], autograph=False)
         self.built = True  # the parts are
+
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **kwargs: Any) -> None:
+        """Set how to train, as `keras.Model.compile` does; a loss takes the place of the cross-entropy of a token.
+
+        Raises:
+            ValueError: The model is on several devices, or the loss is of probabilities.
+        """
+        devices = self.distribute_strategy.num_replicas_in_sync
+        if devices > 1:
+            raise ValueError(
+                f"{self.name} over {devices} devices: the loss is a mean over the tokens of a batch, which is not the "
+                "mean of the devices' means, as texts differ in length\n  try one device"
+            )
+        name = loss_of_probabilities(loss)
+        if name:
+            raise ValueError(logits_for(name, "loss", "a word has no softmax yet", "leaving loss out, or "))
+        super().compile(optimizer=optimizer, loss=loss, **kwargs)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile as the model was that was saved."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
 
     def call(self, inputs: tuple[Any, Any], training: bool = False) -> Any:
         """Return the logits of every target token, given those before it."""

@@ -108,6 +108,18 @@ def test_weights_of_examples_and_metrics_of_ones_own_are_token_by_token():
     assert result["own"] == pytest.approx(result["accuracy"])
 
 
+def test_a_loss_of_probabilities_is_refused_and_one_of_logits_taken():
+    model = built()
+    with pytest.raises(ValueError, match=r"gives logits: a word has no softmax yet\n  try leaving loss out, or keras"):
+        model.compile("sgd", "sparse_categorical_crossentropy")
+    pairs = np.array(SOURCES), np.array(["b a", "a", "d d c b a", "c"])
+    results = []
+    for loss in (None, keras.losses.SparseCategoricalCrossentropy(from_logits=True)):
+        model.compile("sgd", loss)
+        results.append(model.evaluate(*pairs, return_dict=True, verbose=0)["loss"])
+    assert results[0] == pytest.approx(results[1], rel=1e-5)
+
+
 @each_variant
 def test_padding_changes_nothing(attention):
     model = known(attention)
