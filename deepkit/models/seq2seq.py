@@ -15,6 +15,7 @@ import tensorflow as tf
 from keras import ops
 
 from deepkit.ending import logits_for, loss_of_probabilities
+from deepkit.layers._checks import positive_integer
 from deepkit.layers.token_ids import SPLIT_PUNCTUATION, TokenIds
 from deepkit.models.beam import END, beam_search
 from deepkit.models.tokens import (
@@ -377,6 +378,7 @@ class SequenceToSequence(keras.Model):
         return ops.where(blank, 0, ids)
 
     def _paired(self, sources: Any, targets: Any, batch_size: int) -> Iterator[tuple[Any, Any]]:
+        positive_integer(batch_size, f"{self.name}: batch_size", "batch_size=64")
         sources, targets = checked_texts(sources, "sources"), checked_texts(targets, "targets")
         if len(sources) != len(targets):
             raise ValueError(f"expected a target for each source, received {len(sources)} and {len(targets)}")
@@ -401,8 +403,7 @@ class SequenceToSequence(keras.Model):
 
 
 def _check_numbers(beam: Any, length_penalty: Any, max_length: Any, batch_size: Any) -> None:
-    for name, value in (("beam", beam), ("max_length", max_length), ("batch_size", batch_size)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"translate: {name} must be a positive integer, received {value!r}")
+    for name, value, usual in (("beam", beam, 4), ("max_length", max_length, 100), ("batch_size", batch_size, 64)):
+        positive_integer(value, f"translate: {name}", f"{name}={usual}")
     if not isinstance(length_penalty, int | float) or not 0 <= length_penalty < math.inf:
         raise ValueError(f"translate: length_penalty must be a number from 0, received {length_penalty!r}")

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
+from deepkit.layers._checks import positive_integer
 from deepkit.layers.gaussian_sampling import GaussianSampling, draw
 from deepkit.models.likelihoods import LIKELIHOODS, gaussian_log_prob
 from deepkit.models.sharing import shared_out
@@ -201,7 +202,11 @@ class VariationalAutoencoder(keras.Model):
 
         Returns:
             Examples (count, ...) of the data's shape, float32.
+
+        Raises:
+            ValueError: `count` is no positive integer.
         """
+        positive_integer(count, "sample: count", "sample(16, seed=0)")
         generator = keras.random.SeedGenerator(seed)
         z = keras.random.normal((count, *self.decoder.input_shape[1:]), seed=generator)
         outputs = self.decoder.predict(ops.convert_to_numpy(z), verbose=0)
@@ -226,10 +231,11 @@ class VariationalAutoencoder(keras.Model):
             Nats of each example (examples,): log-probabilities, or log-densities under a Gaussian likelihood.
 
         Raises:
-            ValueError: Values are not 0 and 1, and the likelihood is Bernoulli's; `samples` is not positive.
+            ValueError: Values are not 0 and 1, and the likelihood is Bernoulli's; `samples` or `batch_size` is not
+                positive.
         """
-        if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
-            raise ValueError(f"log_likelihood: samples must be a positive integer, received {samples!r}")
+        positive_integer(samples, "log_likelihood: samples", "samples=5000")
+        positive_integer(batch_size, "log_likelihood: batch_size", "batch_size=100")
         generator = keras.random.SeedGenerator(seed)
         chunk = min(samples, max(1, _ROWS // batch_size))
         estimate = tf.function(

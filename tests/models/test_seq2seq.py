@@ -338,6 +338,8 @@ CALLS = [
     (lambda model: model.translate(["a"], beam=0), ValueError, "beam must be a positive integer, received 0"),
     (lambda model: model.translate(["a"], max_length=0), ValueError, "max_length must be a positive integer"),
     (lambda model: model.translate(["a"], length_penalty=-1), ValueError, "length_penalty must be a number from 0"),
+    (lambda model: model.log_likelihood(["a"], ["a"], batch_size=-1), ValueError, "batch_size must be a positive int"),
+    (lambda model: model.attention_maps(["a"], ["a"], batch_size=0), ValueError, "received 0\n  try batch_size=64"),
     (lambda model: model.log_likelihood(["a"], []), ValueError, "expected a target for each source, received 1 and 0"),
     (lambda model: model(tf.constant(["a"])), ValueError, "called on one text; expected a pair"),
     (lambda model: model.train_step((tf.constant(["a"]),)), ValueError, "received sources only"),

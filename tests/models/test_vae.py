@@ -240,9 +240,21 @@ def test_samples_are_cut_in_chunks_and_batches_without_a_trace():
     np.testing.assert_array_equal(model.log_likelihood(labelled, samples=3001, batch_size=30, seed=0), whole)
 
 
-def test_a_number_of_samples_that_is_none():
-    with pytest.raises(ValueError, match="samples must be a positive integer, received 0"):
-        small().build((5,)).log_likelihood(binary(), samples=0)
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda model: model.log_likelihood(binary(), samples=0), "samples must be a positive integer, received 0"),
+        (
+            lambda model: model.log_likelihood(binary(), batch_size=0),
+            "batch_size must be a positive integer, received 0",
+        ),
+        (lambda model: model.sample(0), r"sample: count must be a positive integer, received 0\n  try sample\(16"),
+        (lambda model: model.sample(2.5), r"count must be a positive integer, received 2\.5"),
+    ],
+)
+def test_numbers_that_are_none(call, text):
+    with pytest.raises(ValueError, match=text):
+        call(small().build((5,)))
 
 
 # training
