@@ -177,6 +177,17 @@ def test_a_given_vocabulary_is_in_the_file(tmp_path):
     assert again.get_layer("text.ids").truncating == "pre"
 
 
+@pytest.mark.parametrize("words", [["c", "d", "\u0085"], np.array(["", "[UNK]", "c", "d", "\u0085"])])
+@pytest.mark.parametrize("given", [None, ("a", "b")])
+def test_words_that_are_set_later_are_those_in_the_file(given, words, tmp_path):
+    model = dk.Text(9, standardize=None, vocabulary=given).build()
+    model.get_layer("ids").set_vocabulary(words)
+    model.save(tmp_path / "m.keras")
+    texts = tf.constant(["c d", "a \u0085"])
+    for again in (model, keras.models.load_model(tmp_path / "m.keras")):
+        assert again(texts).numpy().tolist() == [[2, 3], [1, 4]]
+
+
 def test_without_a_vocabulary_it_neither_runs_nor_saves(tmp_path):
     model = net().build()
     mend = "dk.fit, which learns it from the training data, deepkit.text.adapt"
