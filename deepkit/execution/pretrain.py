@@ -84,7 +84,7 @@ def pretrain(
     _check(units, fitting)
     plan = fitting.pop("plan", None) or current() or make_plan()
     codes = _inputs(data)
-    fitting.setdefault("batch_size", data.train.batch_size if isinstance(data, Data) else None)
+    fitting.setdefault("batch_size", getattr(getattr(data, "train", data), "batch_size", None))
     stack: list[keras.layers.Layer] = []
     for number, unit in enumerate(units, start=1):
         encoder = _encoder(unit, number, activation, codes)

@@ -177,6 +177,21 @@ def test_errors(units, data, extra, text):
     assert text in str(caught.value)
 
 
+def test_the_batches_of_a_pipeline_are_kept(monkeypatch):
+    sizes = []
+
+    def seen(net, *arguments, **named):
+        sizes.append(named["batch_size"])
+        raise Stop
+
+    monkeypatch.setattr("deepkit.execution.pretrain.fit", seen)
+    data = dk.data.from_arrays(images(), batch_size=12)
+    for given, named in ((data, {}), (data.train, {}), (data.train, {"batch_size": 7}), (images(), {})):
+        with pytest.raises(Stop):
+            dk.pretrain([3], given, **named, **QUIET)
+    assert sizes == [12, 12, 7, None]
+
+
 def test_a_dataset_is_taken_as_its_arrays_are():
     x = images()
     batches = tf.data.Dataset.from_tensor_slices((x, np.arange(48) % 3)).batch(20)
