@@ -488,6 +488,27 @@ def test_parts_without_the_outputs_of_one_are_refused():
         VariationalAutoencoder(plain, decoder)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"likelihood": "x"}, r"likelihood must be one of 'bernoulli', .*, received 'x'\n  try likelihood="),
+        ({"importance_samples": 0}, "importance_samples must be a positive integer, received 0"),
+        ({"beta": -1}, "beta must be a number of at least 0, received -1\n  try beta"),
+    ],
+)
+def test_arguments_of_the_model_that_make_no_sense(arguments, text):
+    model = small().build((5,))
+    with pytest.raises(ValueError, match=text):
+        VariationalAutoencoder(model.encoder, model.decoder, **arguments)
+
+
+@pytest.mark.parametrize("beta", [1e-9, 0.1, 123456.7, np.float32(0.3)])
+def test_beta_is_the_number_that_was_set(beta):
+    model = small().build((5,))
+    model.beta = beta
+    assert model.beta == float(str(beta))
+
+
 def test_a_beta_that_makes_no_sense_is_refused_later_too():
     with pytest.raises(ValueError, match="vae: beta must be a number of at least 0, received -1"):
         small().build((5,)).beta = -1
