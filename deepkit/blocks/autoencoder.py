@@ -11,7 +11,6 @@ import keras
 from keras import layers
 
 from deepkit.blocks import mirror, parts
-from deepkit.blocks.heads import head_dtype
 from deepkit.element import Block, Objective
 from deepkit.ending import ending
 from deepkit.entry import Entries, Entry
@@ -136,7 +135,7 @@ class Autoencoder(Block):
             code, both = _tied(seen, found, tied, scope) if self.tied else (way.apply(seen, self.encoder), {})
             y = mirror.add(_code(code, scope), decoder, back, both)
         activation = "linear" if self.activation is None else parts.for_layer(self.activation)
-        return scope.add(_shaped(y, x, scope), "output", layers.Activation, activation, dtype=head_dtype())
+        return scope.add(_shaped(y, x, scope), "output", layers.Activation, activation, dtype=parts.wide_dtype())
 
     def _check_end(self, y: Any, scope: Scope) -> None:
         """Raise where a decoder of the user's ends in an activation, and the output has one too."""

@@ -14,7 +14,7 @@ from deepkit.blocks.heads import Classifier
 from deepkit.element import Block
 from deepkit.ending import SQUASHES, ending
 from deepkit.models.gan import LOSSES, PRIORS, GenerativeAdversarialNetwork
-from deepkit.scope import DefinitionError, Scope
+from deepkit.scope import DefinitionError, Scope, inside
 from deepkit.template import as_body
 
 
@@ -119,11 +119,8 @@ class GAN(Block):
 
     def _part(self, name: str, body: tuple[Block, ...], shape: tuple[int, ...]) -> keras.Model:
         """Build one of the two networks; errors say in which."""
-        try:
+        with inside(name):
             return Sequential(list(body), name=name).build(shape)
-        except DefinitionError as error:
-            place = f"{name}.{error.place}" if error.place else name
-            raise DefinitionError(error.problem, place=place, code=error.code, mend=error.mend) from error
 
     def _discriminator(self, shape: tuple[int, ...]) -> keras.Model:
         """Build the discriminator, with a head behind a body that does not end in one number."""

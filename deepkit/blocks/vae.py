@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,12 +12,11 @@ from keras import layers
 from deepkit.block import Sequential
 from deepkit.blocks import parts
 from deepkit.blocks.gaussian import GaussianHead
-from deepkit.blocks.heads import head_dtype
 from deepkit.element import Block
 from deepkit.entry import Entries, Entry
 from deepkit.models.likelihoods import LIKELIHOODS
 from deepkit.models.vae import VariationalAutoencoder, beta_problem
-from deepkit.scope import DefinitionError, Scope, shape_text
+from deepkit.scope import DefinitionError, Scope, inside, shape_text
 from deepkit.template import as_body
 
 
@@ -92,9 +89,9 @@ class VAE(Block):
         """Make a model with weights of its own; see `Block.build`."""
         if input_shape is None and self.entry() is None:
             return super().build()  # which says what is missing
-        with _place("encoder"):
+        with inside("encoder"):
             encoder = self._encoder().build(input_shape)
-        with _place("decoder"):
+        with inside("decoder"):
             decoder = self._decoder(encoder.input_shape[1:]).build((self.latent,))
         return VariationalAutoencoder(
             encoder,
@@ -141,7 +138,7 @@ class _Data(Block):
 
     def _layer(self, x: Any, name: str, scope: Scope) -> Any:
         """Add a convolution where there are the data's positions already, else a dense layer."""
-        given = {"dtype": head_dtype()}
+        given = {"dtype": parts.wide_dtype()}
         axis = parts.channel_axis(x) - 1
         if len(self.shape) > 1 and _without(x.shape[1:], axis) == _without(self.shape, axis):
             return parts.add_widened(x, name, self.shape[axis], scope, kernel_size=3, **given)  # type: ignore[arg-type]
@@ -158,13 +155,3 @@ class _Data(Block):
 
 def _without(shape: tuple[int | None, ...], axis: int) -> tuple[int | None, ...]:
     return (*shape[:axis], *shape[axis + 1 :])
-
-
-@contextmanager
-def _place(role: str) -> Iterator[None]:
-    """Say of an error in the encoder or decoder that it lies there."""
-    try:
-        yield
-    except DefinitionError as error:
-        place = ".".join(part for part in (role, error.place) if part)
-        raise DefinitionError(error.problem, place=place, code=error.code, mend=error.mend) from error
