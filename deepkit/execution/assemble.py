@@ -175,7 +175,7 @@ def _objective(net: Any, model: keras.Model, feed: Feed, loss: Any, metrics: Any
 
 def _check_loss(model: keras.Model, given: Any, instead: str) -> None:
     """Raise where a loss that was given takes the logits of an output for probabilities."""
-    outputs = getattr(model, "output", None)
+    outputs: Any = getattr(model, "output", None)
     if isinstance(given, dict):
         known = [name for name in given if isinstance(outputs, dict) and name in outputs]
         found = [(given[name], outputs[name], f"loss[{name!r}]") for name in known]
