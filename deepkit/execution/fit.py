@@ -90,7 +90,8 @@ def fit(
 
     Args:
         net: A definition such as `dk.Sequential([...])`, or a compiled `keras.Model`.
-        data: A `dk.data` data set, a `tf.data.Dataset`, or a pair of arrays (x, y).
+        data: A `dk.data` data set, a `tf.data.Dataset`, whose batches may have the weights of examples as
+            a third part, or a pair of arrays (x, y).
         epochs: How often to go through the training data, counted from the beginning of the run.
         run_dir: Folder of this run.
         plan: Devices, precision, seed and so on; left out, the plan in force, else `dk.plan()`.

@@ -186,6 +186,19 @@ def test_a_compiled_model_keeps_its_own_loss():
         fit(model, loss="mae")
 
 
+def test_weights_of_examples_come_in_a_dataset():
+    x, y = vectors()
+    weights = (np.arange(len(x)) < 16).astype("float32")
+    plan = dk.plan(seed=0)
+    with pytest.raises(
+        TypeError, match=r"received a tuple of 3\n  try .* or batches of \(x, y, sample_weight\) in a tf"
+    ):
+        fit(data=(x, y, weights))
+    whole = fit(data=tf.data.Dataset.from_tensors((x, y, weights)), plan=plan)
+    part = fit(data=tf.data.Dataset.from_tensors((x[:16], y[:16])), plan=plan)
+    assert whole.history["loss"][0] == pytest.approx(part.history["loss"][0] * 16 / len(x), rel=1e-5)
+
+
 def two_heads():
     heads = {"left": ("x", dk.Classifier(2)), "right": ("x", dk.Classifier(2))}
     return dk.Functional(inputs={"x": dk.Input((4,))}, nodes=heads, outputs=["left", "right"])
