@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,16 @@ class DefinitionError(ValueError):
         lines += [f"  in  {_shortened(code)}"] if code else []
         lines += [f"  try {mend}"] if mend else []
         super().__init__("\n".join(lines))
+
+
+@contextmanager
+def inside(role: str) -> Iterator[None]:
+    """Say of an error in a part that is built by itself that it lies there."""
+    try:
+        yield
+    except DefinitionError as error:
+        place = ".".join(part for part in (role, error.place) if part)
+        raise DefinitionError(error.problem, place=place, code=error.code, mend=error.mend) from error
 
 
 @dataclass

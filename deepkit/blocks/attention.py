@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import keras
 from keras import layers
 
 from deepkit.blocks import parts
@@ -115,7 +114,7 @@ class Attention(Block):
         besides = {"use_causal_mask": True} if self.causal else {}
         if self.return_weights:
             besides["return_attention_scores"] = True
-        given = {"dropout": self.dropout, "dtype": _wide_dtype()}
+        given = {"dropout": self.dropout, "dtype": parts.wide_dtype()}  # few bits hide no masked place for sure
         if self.score == "additive":
             units = self.units or query.shape[-1]
             keys = self._dense(places, "memory", units, scope)
@@ -314,8 +313,3 @@ def _last(x: Any) -> tuple[int | None, ...]:
     """Return the sizes of a tensor without the batch axis, the channels at the end; sequences have them there."""
     sizes = tuple(x.shape[1:])
     return (*sizes[1:], sizes[0]) if len(sizes) == 3 and parts.channel_axis(x) == 1 else sizes
-
-
-def _wide_dtype() -> str | None:
-    """Return float32 where the policy computes in 16 bits: float16 has no number that hides a masked place for sure."""
-    return "float32" if keras.config.dtype_policy().compute_dtype in ("float16", "bfloat16") else None

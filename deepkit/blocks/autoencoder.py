@@ -11,8 +11,8 @@ import keras
 from keras import layers
 
 from deepkit.blocks import mirror, parts
-from deepkit.blocks.heads import head_dtype
 from deepkit.element import Block, Objective
+from deepkit.ending import ending
 from deepkit.entry import Entries, Entry
 from deepkit.layers import TiedConv, TiedDense
 from deepkit.scope import DefinitionError, Scope, shape_text
@@ -38,9 +38,10 @@ class Autoencoder(Block):
     Args:
         encoder: A block, a Keras layer or a list of them.
         decoder: The way back: a block, a Keras layer or a list of them that ends in as many values as the input has,
-            without an activation. Left out, it is the encoder's mirror image: for each dense layer one back to
-            the width before it, for a convolution a transposed one, for a pooling an upsampling, cut or filled with
-            zeros to the size before; with the encoder's initialisers, penalties, normalisations and activations.
+            without an activation where `activation` gives one. Left out, it is the encoder's mirror image: for each
+            dense layer one back to the width before it, for a convolution a transposed one, for a pooling an
+            upsampling, cut or filled with zeros to the size before; with the encoder's initialisers, penalties,
+            normalisations and activations.
             Dropout and noise have no image. A layer that is not in this list needs a decoder of your own.
         corruption: What the training input goes through: `dk.MaskingNoise(0.25)`, `layers.GaussianNoise(0.3)`.
         tied: Whether each dense layer and each convolution of the mirror image has the transposed kernel of its
@@ -57,7 +58,8 @@ class Autoencoder(Block):
         That of the input.
 
     Raises:
-        DefinitionError: The encoder has no mirror image, or the decoder does not give back the input's shape.
+        DefinitionError: The encoder has no mirror image, or the decoder does not give back the input's shape, or
+            ends in an activation under another.
 
     Examples:
         >>> import deepkit as dk
@@ -125,6 +127,7 @@ class Autoencoder(Block):
             y = back.one(
                 back.apply(_code(code, scope), self.decoder), "the decoder must return one tensor, and returns"
             )
+            self._check_end(y, back)
         else:
             found = mirror.chain(seen, self.encoder, way)
             decoder = mirror.mirror(found, way, self.tied)
@@ -132,7 +135,16 @@ class Autoencoder(Block):
             code, both = _tied(seen, found, tied, scope) if self.tied else (way.apply(seen, self.encoder), {})
             y = mirror.add(_code(code, scope), decoder, back, both)
         activation = "linear" if self.activation is None else parts.for_layer(self.activation)
-        return scope.add(_shaped(y, x, scope), "output", layers.Activation, activation, dtype=head_dtype())
+        return scope.add(_shaped(y, x, scope), "output", layers.Activation, activation, dtype=parts.wide_dtype())
+
+    def _check_end(self, y: Any, scope: Scope) -> None:
+        """Raise where a decoder of the user's ends in an activation, and the output has one too."""
+        last, own = ending(y)
+        if self.activation not in (None, "linear") and own not in (None, "linear"):
+            raise scope.error(
+                f"the decoder ends in {own} ({last.name}), and activation={self.activation!r} would come behind it",
+                mend="activation=None in the decoder's last layer, or in the Autoencoder",
+            )
 
 
 _INSTEAD = {

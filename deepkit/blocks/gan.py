@@ -12,8 +12,9 @@ from deepkit.block import Sequential
 from deepkit.blocks import parts
 from deepkit.blocks.heads import Classifier
 from deepkit.element import Block
+from deepkit.ending import SQUASHES, ending
 from deepkit.models.gan import LOSSES, PRIORS, GenerativeAdversarialNetwork
-from deepkit.scope import DefinitionError, Scope
+from deepkit.scope import DefinitionError, Scope, inside
 from deepkit.template import as_body
 
 
@@ -45,8 +46,8 @@ class GAN(Block):
         `(batch, 1)`: the discriminator's logit.
 
     Raises:
-        DefinitionError: The generator makes no examples of the data's shape, or the discriminator ends in a
-            probability instead of a logit.
+        DefinitionError: The generator makes no examples of the data's shape, or the discriminator ends in an
+            activation: a probability, or whatever else is no logit.
 
     Examples:
         >>> import deepkit as dk
@@ -118,26 +119,25 @@ class GAN(Block):
 
     def _part(self, name: str, body: tuple[Block, ...], shape: tuple[int, ...]) -> keras.Model:
         """Build one of the two networks; errors say in which."""
-        try:
+        with inside(name):
             return Sequential(list(body), name=name).build(shape)
-        except DefinitionError as error:
-            place = f"{name}.{error.place}" if error.place else name
-            raise DefinitionError(error.problem, place=place, code=error.code, mend=error.mend) from error
 
     def _discriminator(self, shape: tuple[int, ...]) -> keras.Model:
         """Build the discriminator, with a head behind a body that does not end in one number."""
         found = self._part("discriminator", self.discriminator, shape)
         if isinstance(found.output, list | tuple | dict) or tuple(found.output.shape[1:]) != (1,):
             return self._part("discriminator", (*self.discriminator, Classifier(1, name="logit")), shape)
-        squashed = getattr(found.layers[-1], "activation", None)
-        if squashed in (keras.activations.sigmoid, keras.activations.hard_sigmoid):
-            raise DefinitionError(
-                "expected a logit, received a probability: the last layer has a sigmoid, which the losses contain",
-                place=f"discriminator.{found.layers[-1].name}",
-                code=repr(self),
-                mend="activation=None in the last layer",
-            )
-        return found
+        last, activation = ending(found.output)
+        if activation in (None, "linear"):
+            return found
+        probability = activation in (*SQUASHES, "hard_sigmoid")
+        received = "a probability, and the losses contain the sigmoid" if probability else "what is not any number"
+        raise DefinitionError(
+            f"expected a logit, received {received}: the discriminator ends in {activation}",
+            place=f"discriminator.{last.name}",
+            code=repr(self),
+            mend="activation=None in the last layer, or dk.Regressor(1) as the last element in place of it",
+        )
 
     def _check_generated(self, generator: keras.Model, shape: tuple[int, ...]) -> None:
         made = generator.output.shape[1:] if hasattr(generator.output, "shape") else None

@@ -9,7 +9,6 @@ from typing import Any
 from keras import layers
 
 from deepkit.blocks import parts
-from deepkit.blocks.heads import head_dtype
 from deepkit.code import Arguments
 from deepkit.element import Block
 from deepkit.scope import Scope
@@ -57,7 +56,7 @@ class GaussianHead(Block):
         x = parts.flat(x, scope)
 
         def dense(name: str) -> Any:
-            given = {"dtype": head_dtype()} | self.dense.fresh()  # type: ignore[attr-defined]
+            given = {"dtype": parts.wide_dtype()} | self.dense.fresh()  # type: ignore[attr-defined]
             return scope.add(x, name, layers.Dense, self.units, **given)
 
         return {"mean": dense("mean"), "log_variance": dense("log_variance")}

@@ -150,7 +150,7 @@ def _add_head(head: Any, x: Any, units: int, scope: Scope) -> Any:
     if head.dropout:
         x = scope.add(x, "dropout", layers.Dropout, head.dropout)
     activation = head.activation and parts.for_layer(head.activation)
-    given = {"activation": activation, "dtype": head_dtype()} | head.dense.fresh()
+    given = {"activation": activation, "dtype": parts.wide_dtype()} | head.dense.fresh()
     return scope.add(x, "dense", layers.Dense, units, **given)
 
 
@@ -163,8 +163,3 @@ def _add_pool(x: Any, pool: str, scope: Scope) -> Any:
     return scope.add(
         x, "pool", parts.by_rank("GlobalAveragePooling" if pool == "avg" else "GlobalMaxPooling", x, scope)
     )
-
-
-def head_dtype() -> str | None:
-    """Return float32 where the policy computes in 16 bits: a softmax over few bits loses small probabilities."""
-    return "float32" if keras.config.dtype_policy().compute_dtype in ("float16", "bfloat16") else None

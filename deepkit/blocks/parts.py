@@ -228,6 +228,11 @@ def flat(x: Any, scope: Scope) -> Any:
     return scope.add(x, "flatten", layers.Flatten)
 
 
+def wide_dtype() -> str | None:
+    """Return float32 where the policy computes in 16 bits: a softmax over few bits loses small probabilities."""
+    return "float32" if keras.config.dtype_policy().compute_dtype in ("float16", "bfloat16") else None
+
+
 def for_layer(activation: str) -> Any:
     """Return what a Keras layer takes as `activation`: a registered function itself, else the name."""
     return activation_function(activation) if ">" in activation else activation

@@ -176,8 +176,7 @@ class Seq2Seq(Block):
         return keras.Model([outputs, memory], [read, weights], name="reader")
 
     def _classifier(self) -> layers.Dense:
-        half = keras.config.dtype_policy().compute_dtype in ("float16", "bfloat16")
-        layer = layers.Dense(self._written.max_tokens, dtype="float32" if half else None, name="classifier")
+        layer = layers.Dense(self._written.max_tokens, dtype=parts.wide_dtype(), name="classifier")
         layer.build((None, self.decoder.units))
         return layer
 

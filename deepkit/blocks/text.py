@@ -34,8 +34,8 @@ class Text(Block):
         length: How many tokens every text is cut or padded to; None for those of the longest in a batch.
         truncating: Where a text that is too long is cut: `"post"` at its end, `"pre"` at its beginning.
         standardize: What happens to a text first: `"lower_and_strip_punctuation"`, `"lower_and_split_punctuation"`,
-            which makes marks words of their own, `"lower"`,
-            `"strip_punctuation"` or None.
+            which makes marks words of their own, `"lower"`, `"strip_punctuation"` or None. Letters of every script
+            are lowered, where Keras's layer lowers those of ASCII alone.
         split: What a token is: `"whitespace"` between words, or each `"character"`; None for the whole text.
         vocabulary: The words of ids 2, 3, ..., where they are known; the model is then ready at once.
         text: Further arguments of `keras.layers.TextVectorization`: `{"ngrams": 2}`.

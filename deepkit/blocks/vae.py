@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 from keras import layers
@@ -14,16 +12,12 @@ from keras import layers
 from deepkit.block import Sequential
 from deepkit.blocks import parts
 from deepkit.blocks.gaussian import GaussianHead
-from deepkit.blocks.heads import head_dtype
 from deepkit.element import Block
 from deepkit.entry import Entries, Entry
-from deepkit.scope import DefinitionError, Scope, shape_text
+from deepkit.models.likelihoods import LIKELIHOODS
+from deepkit.models.vae import VariationalAutoencoder, beta_problem
+from deepkit.scope import DefinitionError, Scope, inside, shape_text
 from deepkit.template import as_body
-
-if TYPE_CHECKING:
-    from deepkit.models.vae import VariationalAutoencoder
-
-_LIKELIHOODS = ("bernoulli", "gaussian", "unit_gaussian")
 
 
 @dataclass(frozen=True, repr=False)
@@ -71,16 +65,11 @@ class VAE(Block):
         for name in ("encoder", "decoder"):
             object.__setattr__(self, name, as_body(getattr(self, name), f"VAE: {name}"))
         parts.positive("VAE", "latent", self.latent)
-        parts.choice("VAE", "likelihood", self.likelihood, _LIKELIHOODS)
+        parts.choice("VAE", "likelihood", self.likelihood, tuple(LIKELIHOODS))
         parts.positive("VAE", "importance_samples", self.importance_samples, most=parts.MOST)
-        beta = self.beta
-        if not isinstance(beta, int | float) or isinstance(beta, bool) or not 0 <= beta < math.inf:
-            raise DefinitionError(f"VAE: beta must be a number of at least 0, received {beta!r}")
-        if beta != 1 and self.importance_samples > 1:
-            raise DefinitionError(
-                f"VAE: beta={beta!r} weights the divergence, which the bound of several draws does not have",
-                mend="importance_samples=1, or beta=1.0",
-            )
+        wrong = beta_problem(self.beta, self.importance_samples)
+        if wrong:
+            raise DefinitionError(f"VAE: {wrong[0]}", mend=wrong[1])
 
     @property
     def takes_several(self) -> bool:
@@ -98,13 +87,11 @@ class VAE(Block):
 
     def build(self, input_shape: Any = None) -> VariationalAutoencoder:
         """Make a model with weights of its own; see `Block.build`."""
-        from deepkit.models.vae import VariationalAutoencoder
-
         if input_shape is None and self.entry() is None:
             return super().build()  # which says what is missing
-        with _place("encoder"):
+        with inside("encoder"):
             encoder = self._encoder().build(input_shape)
-        with _place("decoder"):
+        with inside("decoder"):
             decoder = self._decoder(encoder.input_shape[1:]).build((self.latent,))
         return VariationalAutoencoder(
             encoder,
@@ -118,7 +105,6 @@ class VAE(Block):
     def add(self, x: Any, scope: Scope) -> Any:
         """Add the layers of the reconstruction; the code is drawn in training."""
         from deepkit.layers import GaussianSampling
-        from deepkit.models.likelihoods import LIKELIHOODS
 
         shape = scope.one(x, "expected one tensor, received").shape[1:]
         code = scope.enter("encoder", self._encoder(), x)
@@ -143,8 +129,6 @@ class _Data(Block):
 
     def add(self, x: Any, scope: Scope) -> dict[str, Any]:
         """Add a layer for each parameter of the likelihood."""
-        from deepkit.models.likelihoods import LIKELIHOODS
-
         if None in self.shape:
             raise scope.error(
                 f"the decoder gives back data of one shape, and the input has an unknown size: {self.shape}",
@@ -154,7 +138,7 @@ class _Data(Block):
 
     def _layer(self, x: Any, name: str, scope: Scope) -> Any:
         """Add a convolution where there are the data's positions already, else a dense layer."""
-        given = {"dtype": head_dtype()}
+        given = {"dtype": parts.wide_dtype()}
         axis = parts.channel_axis(x) - 1
         if len(self.shape) > 1 and _without(x.shape[1:], axis) == _without(self.shape, axis):
             return parts.add_widened(x, name, self.shape[axis], scope, kernel_size=3, **given)  # type: ignore[arg-type]
@@ -171,13 +155,3 @@ class _Data(Block):
 
 def _without(shape: tuple[int | None, ...], axis: int) -> tuple[int | None, ...]:
     return (*shape[:axis], *shape[axis + 1 :])
-
-
-@contextmanager
-def _place(role: str) -> Iterator[None]:
-    """Say of an error in the encoder or decoder that it lies there."""
-    try:
-        yield
-    except DefinitionError as error:
-        place = ".".join(part for part in (role, error.place) if part)
-        raise DefinitionError(error.problem, place=place, code=error.code, mend=error.mend) from error

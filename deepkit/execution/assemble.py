@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from deepkit import code, text
+from deepkit.ending import check_loss
 from deepkit.execution import strategy
 from deepkit.execution.feed import Feed
 from deepkit.execution.plan import Plan
@@ -164,10 +165,28 @@ def _objective(net: Any, model: keras.Model, feed: Feed, loss: Any, metrics: Any
         )
     if loss is None and offered is not None:
         loss = offered.loss
+    elif loss is not None:
+        _check_loss(model, loss, "leaving loss out, or " if offered else "")
     if metrics is None:
         metrics = offered.metrics if offered else []
         metrics = list(metrics) if isinstance(metrics, tuple) else metrics
     return keras.tree.map_structure(fresh, loss), keras.tree.map_structure(fresh, metrics)
+
+
+def _check_loss(model: keras.Model, given: Any, instead: str) -> None:
+    """Raise where a loss that was given takes the logits of an output for probabilities."""
+    outputs: Any = getattr(model, "output", None)
+    if isinstance(given, dict):
+        known = [name for name in given if isinstance(outputs, dict) and name in outputs]
+        found = [(given[name], outputs[name], f"loss[{name!r}]") for name in known]
+    elif isinstance(given, list | tuple):
+        several = outputs if isinstance(outputs, list | tuple) else []
+        found = [(loss, output, f"loss[{i}]") for i, (loss, output) in enumerate(zip(given, several, strict=False))]
+    else:
+        found = [(given, output, "loss") for output in keras.tree.flatten(outputs)]
+    for loss, output, argument in found:
+        if isinstance(output, keras.KerasTensor):
+            check_loss(loss, output, argument, instead)
 
 
 def _loss_weights(model: keras.Model, given: Any) -> dict[str, float]:

@@ -161,7 +161,7 @@ def _arrays(data: Any, name: str) -> tuple[Any, ...]:
     what = f"a {type(data).__name__} of {len(data)}" if isinstance(data, Sequence) else f"{type(data).__name__}"
     raise TypeError(
         f"{name}: expected a dk.data Data, a tf.data.Dataset or a pair of arrays (x, y), received {what}\n"
-        "  try dk.data.load('mnist'), or (x_train, y_train)"
+        "  try dk.data.load('mnist'), (x_train, y_train), or batches of (x, y, sample_weight) in a tf.data.Dataset"
     )
 
 

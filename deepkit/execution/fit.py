@@ -90,7 +90,8 @@ def fit(
 
     Args:
         net: A definition such as `dk.Sequential([...])`, or a compiled `keras.Model`.
-        data: A `dk.data` data set, a `tf.data.Dataset`, or a pair of arrays (x, y).
+        data: A `dk.data` data set, a `tf.data.Dataset`, whose batches may have the weights of examples as
+            a third part, or a pair of arrays (x, y).
         epochs: How often to go through the training data, counted from the beginning of the run.
         run_dir: Folder of this run.
         plan: Devices, precision, seed and so on; left out, the plan in force, else `dk.plan()`.
@@ -98,7 +99,8 @@ def fit(
         optimizer: A Keras optimiser or its name; Adam if left out. Each fit starts with a fresh one.
         learning_rate: In place of the optimiser's own: a number, a Keras schedule, or a schedule in shares of the
             training such as `dk.OneCycle(0.4)`, for which the steps of all epochs are counted.
-        loss: A Keras loss or its name; what the definition's head asks for if left out.
+        loss: A Keras loss or its name; what the definition's head asks for if left out. A head without an activation
+            gives logits, as `dk.Classifier` does, and a cross-entropy of these says `from_logits=True`.
         loss_weights: How much the loss of each output counts, by the name of the output; 1 for those left out.
         metrics: A list of Keras metrics or names; what the head asks for if left out.
         callbacks: Keras callbacks.

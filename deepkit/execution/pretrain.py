@@ -50,7 +50,7 @@ def pretrain(
     Args:
         units: The layers from the bottom up: a number for a dense layer of so many units, or a block or Keras layer
             that has a mirror image, such as `dk.ConvStack(32, norm=None)`. Where a dense layer comes first, images
-            are flattened.
+            are flattened. A layer that has weights begins with them, and is trained like the rest.
         data: What `dk.fit` takes, from which the inputs are used: a `dk.data` data set, whose training part is taken
             in its own order without augmentation, a `tf.data.Dataset`, of which one pass is taken, or arrays. The
             codes of all examples are kept in memory.
@@ -84,7 +84,7 @@ def pretrain(
     _check(units, fitting)
     plan = fitting.pop("plan", None) or current() or make_plan()
     codes = _inputs(data)
-    fitting.setdefault("batch_size", data.train.batch_size if isinstance(data, Data) else None)
+    fitting.setdefault("batch_size", getattr(getattr(data, "train", data), "batch_size", None))
     stack: list[keras.layers.Layer] = []
     for number, unit in enumerate(units, start=1):
         encoder = _encoder(unit, number, activation, codes)
@@ -150,7 +150,10 @@ def _drawing_apart(plan: Plan, number: int) -> Plan:
 
 def _trained(model: keras.Model) -> list[keras.layers.Layer]:
     """Return the encoder's layers anew, with the trained weights and without the autoencoder around them."""
-    return [_copy(layer) for layer in model.layers if layer.name.startswith("encoder.")]
+    code = keras.Model(model.input, model.get_layer("code").output)
+    noise = [layer for layer in code.layers if layer.name.startswith("corruption.")]
+    encoder = keras.Model(noise[-1].output if noise else model.input, code.output)
+    return [_copy(layer) for layer in encoder.layers[1:-1]]  # without the input and the layer named code
 
 
 def _copy(layer: keras.layers.Layer) -> keras.layers.Layer:

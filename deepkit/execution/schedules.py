@@ -67,7 +67,7 @@ class StepDecay:
     Examples:
         >>> import deepkit as dk
         >>> rate = dk.StepDecay(0.1, at=(0.5, 0.75)).schedule(steps=64_000)
-        >>> [round(float(rate(step)), 4) for step in (0, 31_999, 32_001, 48_001)]
+        >>> [round(float(rate(step)), 4) for step in (0, 31_999, 32_000, 48_000)]
         [0.1, 0.1, 0.01, 0.001]
     """
 
@@ -88,7 +88,8 @@ class StepDecay:
     def schedule(self, steps: int, steps_per_epoch: int = 1) -> keras.optimizers.schedules.LearningRateSchedule:
         """Return Keras's schedule for a training of so many steps."""
         rates = [self.rate * self.factor**power for power in range(len(self.at) + 1)]
-        return keras.optimizers.schedules.PiecewiseConstantDecay([round(share * steps) for share in self.at], rates)
+        last = [round(share * steps) - 1 for share in self.at]  # steps at the rate before: Keras's bounds belong to it
+        return keras.optimizers.schedules.PiecewiseConstantDecay(last, rates)
 
 
 @dataclass(frozen=True)

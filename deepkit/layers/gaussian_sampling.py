@@ -8,6 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from deepkit.layers import _checks
+
 
 @keras.saving.register_keras_serializable(package="deepkit")
 class GaussianSampling(keras.layers.Layer):
@@ -44,11 +46,9 @@ class GaussianSampling(keras.layers.Layer):
 
     def __init__(self, samples: int | None = None, *, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if samples is not None and (isinstance(samples, bool) or not isinstance(samples, int) or samples < 1):
-            raise ValueError(
-                f"GaussianSampling: samples must be a positive integer or None, received {samples!r}\n"
-                "  try GaussianSampling() for one draw of each example"
-            )
+        if samples is not None:
+            mend = "GaussianSampling() for one draw of each example"
+            _checks.positive_integer(samples, "GaussianSampling: samples", mend)
         self.samples = samples
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)

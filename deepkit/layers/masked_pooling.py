@@ -50,7 +50,8 @@ class MaskedPooling1D(keras.layers.Layer):
             return ops.mean(inputs, axis=1) if self.pool == "avg" else ops.max(inputs, axis=1)
         kept = ops.expand_dims(ops.cast(mask, "bool"), 2)
         if self.pool == "max":
-            lowest = ops.cast(-6e4, inputs.dtype)  # of every float type; a step that counts is rarely below
+            half = keras.backend.standardize_dtype(inputs.dtype) == "float16"
+            lowest = ops.cast(-6e4 if half else -3e38, inputs.dtype)  # a step that counts is hardly below
             highest = ops.max(ops.where(kept, inputs, lowest), axis=1)
             return ops.where(ops.any(kept, axis=1), highest, ops.zeros_like(highest))
         total = ops.sum(ops.cast(ops.where(kept, inputs, ops.zeros_like(inputs)), "float32"), axis=1)

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from deepkit.layers import _checks
+
 
 @keras.saving.register_keras_serializable(package="deepkit")
 class Subsampling2D(keras.layers.Layer):
@@ -42,9 +44,7 @@ class Subsampling2D(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if not isinstance(pool_size, int) or pool_size < 1:
-            raise ValueError(f"Subsampling2D: pool_size must be a positive integer, received {pool_size!r}")
-        self.pool_size = pool_size
+        self.pool_size = _checks.positive_integer(pool_size, "Subsampling2D: pool_size", "Subsampling2D(2)")
         self.activation = keras.activations.get(activation)
         self.coefficient_initializer = keras.initializers.get(coefficient_initializer)
         self.input_spec = keras.InputSpec(ndim=4)

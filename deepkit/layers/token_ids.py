@@ -17,12 +17,14 @@ _MARK = r"([^\p{L}\p{M}\p{N}\s'’_-])"  # none of what may stand inside a word
 class TokenIds(keras.layers.TextVectorization):
     """A `keras.layers.TextVectorization` that gives token ids, with at least one for every text.
 
-    Five things differ from Keras's layer. An empty text is one unknown word, id 1, where Keras gives padding alone,
-    or no steps at all: recurrent layers fail on no steps, a mean over no steps is not a number, and the cuDNN kernels
-    refuse a sequence of padding. A text that is too long may lose its beginning instead of its end. Punctuation
-    can become words of its own, with `standardize="lower_and_split_punctuation"`. A layer
-    without a vocabulary says so when it is called or saved, where Keras writes a file that it cannot read. And a word
-    may hold any mark: Keras cuts the words of a saved file at U+0085, which film reviews hold, and cannot load it.
+    Seven things differ from Keras's layer. An empty text is one unknown word, id 1, where Keras gives padding alone, or
+    no steps at all: recurrent layers fail on no steps, a mean over no steps is not a number, and the cuDNN kernels
+    refuse a sequence of padding. A text that is too long may lose its beginning instead of its end. Punctuation can
+    become words of its own, with `standardize="lower_and_split_punctuation"`. Letters beyond ASCII are lowered too:
+    "Über" and "über" are one word. A layer without a vocabulary says so when it is called or saved, where Keras writes
+    a file that it cannot read. Words that `set_vocabulary` sets are in the file, where Keras saves those the layer was
+    made with. And a word may hold any mark: Keras cuts the words of a saved file at U+0085, which film reviews hold,
+    and cannot load it.
 
     Args:
         max_tokens: Most ids, padding and the unknown word included; None for no limit.
@@ -83,11 +85,24 @@ class TokenIds(keras.layers.TextVectorization):
         ids += tf.cast(empty & (tf.range(steps)[None] == 0), ids.dtype)
         return tf.ensure_shape(ids, self.compute_output_shape(inputs.shape))
 
+    def _preprocess(self, inputs: Any) -> Any:
+        """Lower all letters first: Keras then finds none to lower but those of ASCII."""
+        if self.standardization in ("lower", "lower_and_strip_punctuation"):
+            inputs = tf.strings.lower(inputs, encoding="utf-8")
+        return super()._preprocess(inputs)
+
     def _last(self, inputs: Any) -> Any:
         """Return the last ids of each text, padded behind."""
         ids = self._lookup_layer(self._preprocess(inputs))  # ragged
         length = self._output_sequence_length
         return ids[:, -length:].to_tensor(shape=(None, length))
+
+    def set_vocabulary(self, vocabulary: Any, idf_weights: Any = None) -> None:
+        """Set the words; they take the place of those that the layer was given, in its config too."""
+        super().set_vocabulary(vocabulary, idf_weights)
+        if self._lookup_layer.input_vocabulary is not None:
+            words = self.get_vocabulary(include_special_tokens=False)
+            self._lookup_layer.input_vocabulary = list(map(str, words))
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from deepkit.layers._checks import positive_integer
 from deepkit.models.sharing import shared_out
 from deepkit.models.turns import every_few_batches
 
@@ -259,8 +260,7 @@ class GenerativeAdversarialNetwork(keras.Model):
         Raises:
             ValueError: `count` is no positive integer.
         """
-        if type(count) is not int or count < 1:
-            raise ValueError(f"sample: count must be a positive integer, received {count!r}\n  try sample(16, seed=0)")
+        positive_integer(count, "sample: count", "sample(16, seed=0)")
         noise = ops.convert_to_numpy(self._draw(count, seed))
         made = self.generator.predict(noise, batch_size=256, verbose=0)
         return np.asarray(made).astype("float32")

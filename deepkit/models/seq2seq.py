@@ -14,6 +14,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from deepkit.ending import logits_for, loss_of_probabilities
+from deepkit.layers._checks import positive_integer
 from deepkit.layers.token_ids import SPLIT_PUNCTUATION, TokenIds
 from deepkit.models.beam import END, beam_search
 from deepkit.models.tokens import (
@@ -110,6 +112,28 @@ class SequenceToSequence(keras.Model):
         ids = tf.TensorSpec((None, None), "int64")
         self._explained = tf.function(self._explain, input_signature=[ids, ids], autograph=False)
         self.built = True  # the parts are
+
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **kwargs: Any) -> None:
+        """Set how to train, as `keras.Model.compile` does; a loss takes the place of the cross-entropy of a token.
+
+        Raises:
+            ValueError: The model is on several devices, or the loss is of probabilities.
+        """
+        devices = self.distribute_strategy.num_replicas_in_sync
+        if devices > 1:
+            raise ValueError(
+                f"{self.name} over {devices} devices: the loss is a mean over the tokens of a batch, which is not the "
+                "mean of the devices' means, as texts differ in length\n  try one device"
+            )
+        name = loss_of_probabilities(loss)
+        if name:
+            raise ValueError(logits_for(name, "loss", "a word has no softmax yet", "leaving loss out, or "))
+        super().compile(optimizer=optimizer, loss=loss, **kwargs)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile as the model was that was saved."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
 
     def call(self, inputs: tuple[Any, Any], training: bool = False) -> Any:
         """Return the logits of every target token, given those before it."""
@@ -354,6 +378,7 @@ class SequenceToSequence(keras.Model):
         return ops.where(blank, 0, ids)
 
     def _paired(self, sources: Any, targets: Any, batch_size: int) -> Iterator[tuple[Any, Any]]:
+        positive_integer(batch_size, f"{self.name}: batch_size", "batch_size=64")
         sources, targets = checked_texts(sources, "sources"), checked_texts(targets, "targets")
         if len(sources) != len(targets):
             raise ValueError(f"expected a target for each source, received {len(sources)} and {len(targets)}")
@@ -378,8 +403,7 @@ class SequenceToSequence(keras.Model):
 
 
 def _check_numbers(beam: Any, length_penalty: Any, max_length: Any, batch_size: Any) -> None:
-    for name, value in (("beam", beam), ("max_length", max_length), ("batch_size", batch_size)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"translate: {name} must be a positive integer, received {value!r}")
+    for name, value, usual in (("beam", beam, 4), ("max_length", max_length, 100), ("batch_size", batch_size, 64)):
+        positive_integer(value, f"translate: {name}", f"{name}={usual}")
     if not isinstance(length_penalty, int | float) or not 0 <= length_penalty < math.inf:
         raise ValueError(f"translate: length_penalty must be a number from 0, received {length_penalty!r}")

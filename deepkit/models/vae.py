@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
+from deepkit.layers._checks import positive_integer
 from deepkit.layers.gaussian_sampling import GaussianSampling, draw
 from deepkit.models.likelihoods import LIKELIHOODS, gaussian_log_prob
 from deepkit.models.sharing import shared_out
@@ -30,6 +31,10 @@ class VariationalAutoencoder(keras.Model):
     standard normal. Source: Kingma & Welling 2014, section 2 and appendix B. Everything is computed in float32,
     also where the layers have 16 bits.
 
+    `beta` is no weight: `save` and `load_model` keep it, `save_weights` and `load_weights` do not. And
+    `keras.models.clone_model` makes the reconstruction alone, without the bound;
+    `type(model).from_config(model.get_config())` is a second model with weights of its own.
+
     Args:
         encoder: Returns `{"mean": (batch, latent), "log_variance": (batch, latent)}`.
         decoder: From z to `{"logits": ...}`, or `{"mean": ...}` and `"log_variance"`, of the shape of the data.
@@ -40,7 +45,8 @@ class VariationalAutoencoder(keras.Model):
         dtype: Policy of the model, the one in force if left out; the layers have their own.
 
     Raises:
-        ValueError: The outputs of encoder and decoder are not those of a variational autoencoder.
+        ValueError: The outputs of encoder and decoder are not those of a variational autoencoder, or an argument makes
+            no sense.
 
     Examples:
         >>> import numpy as np
@@ -65,6 +71,13 @@ class VariationalAutoencoder(keras.Model):
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
+        if likelihood not in LIKELIHOODS:
+            known = ", ".join(map(repr, LIKELIHOODS))
+            raise ValueError(
+                f"VariationalAutoencoder: likelihood must be one of {known}, received {likelihood!r}\n"
+                '  try likelihood="gaussian"'
+            )
+        positive_integer(importance_samples, "VariationalAutoencoder: importance_samples", "importance_samples=1")
         _check_outputs(encoder, ("mean", "log_variance"), "encoder")
         _check_outputs(decoder, LIKELIHOODS[likelihood].outputs, "decoder")
         distribution = LIKELIHOODS[likelihood]
@@ -90,27 +103,42 @@ class VariationalAutoencoder(keras.Model):
     @property
     def beta(self) -> float:
         """Weight of the divergence in the loss; set anew, it holds from the next step on."""
-        return float(str(ops.convert_to_numpy(self._live.beta)))  # 0.1, not the nearest number of 32 bits
+        value = ops.convert_to_numpy(self._live.beta)
+        return float(np.format_float_scientific(value[()]))  # the shortest that is this number in 32 bits: 0.1 as 0.1
 
     @beta.setter
     def beta(self, value: float) -> None:
         self._check_beta(value)
         self._live.beta.assign(value)
 
-    def _check_beta(self, value: float) -> None:
-        if isinstance(value, bool) or not 0 <= value < math.inf:
-            raise ValueError(f"{self.name}: beta must be a number of at least 0, received {value!r}")
-        if value != 1 and self.importance_samples > 1:
-            raise ValueError(
-                f"{self.name}: beta={value!r} weights the divergence, which the bound of several draws does not have\n"
-                "  try importance_samples=1, or beta=1.0"
-            )
+    def _check_beta(self, value: Any) -> None:
+        wrong = beta_problem(np.asarray(value).item(), self.importance_samples)
+        if wrong:
+            raise ValueError(f"{self.name}: {wrong[0]}\n  try {wrong[1]}")
 
     @property
     def variables(self) -> list[keras.Variable]:
         """All state, beta included, so that a checkpoint has it."""
         live = getattr(self, "_live", None)
         return super().variables + ([live.beta] if live else [])
+
+    def compile(self, optimizer: Any = "rmsprop", loss: None = None, **kwargs: Any) -> None:
+        """Set how to train, as `keras.Model.compile` does, on the bound: another loss would be added to it.
+
+        Raises:
+            ValueError: A loss is given.
+        """
+        if loss is not None:
+            raise ValueError(
+                f"loss: a VAE brings its own, the bound on log p(x), received {loss!r}\n"
+                "  try leaving loss out; dk.VAE(likelihood=..., beta=...) says what the bound is of"
+            )
+        super().compile(optimizer=optimizer, **kwargs)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile as the model was that was saved."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
 
     def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
         """Return the reconstruction; in training, add the loss."""
@@ -183,7 +211,11 @@ class VariationalAutoencoder(keras.Model):
 
         Returns:
             Examples (count, ...) of the data's shape, float32.
+
+        Raises:
+            ValueError: `count` is no positive integer.
         """
+        positive_integer(count, "sample: count", "sample(16, seed=0)")
         generator = keras.random.SeedGenerator(seed)
         z = keras.random.normal((count, *self.decoder.input_shape[1:]), seed=generator)
         outputs = self.decoder.predict(ops.convert_to_numpy(z), verbose=0)
@@ -208,10 +240,11 @@ class VariationalAutoencoder(keras.Model):
             Nats of each example (examples,): log-probabilities, or log-densities under a Gaussian likelihood.
 
         Raises:
-            ValueError: Values are not 0 and 1, and the likelihood is Bernoulli's; `samples` is not positive.
+            ValueError: Values are not 0 and 1, and the likelihood is Bernoulli's; `samples` or `batch_size` is not
+                positive.
         """
-        if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
-            raise ValueError(f"log_likelihood: samples must be a positive integer, received {samples!r}")
+        positive_integer(samples, "log_likelihood: samples", "samples=5000")
+        positive_integer(batch_size, "log_likelihood: batch_size", "batch_size=100")
         generator = keras.random.SeedGenerator(seed)
         chunk = min(samples, max(1, _ROWS // batch_size))
         estimate = tf.function(
@@ -324,6 +357,16 @@ class VariationalAutoencoder(keras.Model):
             f"{values.min():.4g} to {values.max():.4g}\n"
             '  try likelihood="gaussian" for grey values, or black and white ones: (x > 0.5).astype("float32")'
         )
+
+
+def beta_problem(beta: Any, importance_samples: int) -> tuple[str, str] | None:
+    """Return what is wrong with a weight of the divergence, and how to mend it; None where nothing is."""
+    if isinstance(beta, bool) or not isinstance(beta, int | float) or not 0 <= beta < math.inf:
+        return f"beta must be a number of at least 0, received {beta!r}", "beta=1.0"
+    if beta != 1 and importance_samples > 1:
+        problem = f"beta={beta!r} weights the divergence, which the bound of several draws does not have"
+        return problem, "importance_samples=1, or beta=1.0"
+    return None
 
 
 def _log_ratio(z: Any, mean: Any, log_variance: Any) -> Any:

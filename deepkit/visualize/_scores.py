@@ -9,9 +9,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from deepkit.ending import SQUASHES
 from deepkit.visualize._capture import Call
 
-_SQUASHES = ("softmax", "sigmoid", "log_softmax", "log_sigmoid", "Softmax", "Sigmoid", "LogSoftmax", "LogSigmoid")
 _LEAST = 1e-30
 
 SCALE = 1024.0  # of what gradients are taken of, so that small ones do not vanish where numbers have 16 bits
@@ -62,27 +62,6 @@ def chosen(scores: Any, class_index: int | list[int] | None, who: str) -> tuple[
     return ops.sum(both * ops.one_hot(classes, both.shape[-1])), [int(i) for i in classes]
 
 
-def gives_logits(model: keras.Model) -> bool | None:
-    """Tell whether a model's output is logits rather than probabilities; None where neither layer nor loss says it."""
-    outputs = keras.tree.flatten(getattr(model, "outputs", None) or [])
-    while len(outputs) == 1:
-        layer, index, _ = outputs[0]._keras_history
-        if isinstance(layer, keras.Model):
-            outputs = keras.tree.flatten(getattr(layer, "outputs", None) or [])
-            continue
-        squash = getattr(layer, "activation", None)
-        name = getattr(squash, "__name__", type(squash).__name__) if squash else type(layer).__name__
-        if name in _SQUASHES:
-            return name.lower().startswith("log")  # a softmax of logarithms of probabilities gives them back
-        if name == "linear" and not isinstance(layer, keras.layers.Activation):
-            return True
-        if name != "linear":
-            break
-        outputs = layer._inbound_nodes[index].input_tensors
-    said = getattr(getattr(model, "loss", None), "from_logits", None)
-    return said if isinstance(said, bool) else None
-
-
 def _before(output: Any, calls: Sequence[Call]) -> Any:
     """Return what entered the last softmax or sigmoid, or the output itself where there is none."""
     for call in reversed(calls):
@@ -90,7 +69,7 @@ def _before(output: Any, calls: Sequence[Call]) -> Any:
             continue
         squash = getattr(call.layer, "activation", None)
         name = getattr(squash, "__name__", type(squash).__name__) if squash else type(call.layer).__name__
-        if name in _SQUASHES:
+        if name in SQUASHES:
             alone = squash is None or isinstance(call.layer, keras.layers.Activation)
             return call.inputs if alone else _linear(call)
         if name == "linear" and isinstance(call.layer, keras.layers.Activation):  # changes the dtype at most

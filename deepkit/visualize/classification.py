@@ -10,8 +10,8 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
+from deepkit.ending import gives_logits
 from deepkit.visualize._inputs import batches, check_built, shown, tensors
-from deepkit.visualize._scores import gives_logits
 from deepkit.visualize.figures import panels, plain
 
 _MANY = 25  # beyond so many classes the numbers in a confusion matrix cannot be read

@@ -83,10 +83,10 @@ def statistics(model: keras.Model, batch: Any, *, loss: Any = None, training: bo
         ValueError: The batch does not fit, the model is not built, or there are labels without a loss.
 
     Examples:
-        >>> import numpy as np, deepkit as dk
+        >>> import keras, numpy as np, deepkit as dk
         >>> model = dk.Sequential([dk.MLP([8, 8]), dk.Classifier(2)]).build((4,))
         >>> batch = np.ones((5, 4), "float32"), np.array([0, 1, 0, 1, 0])
-        >>> loss = "sparse_categorical_crossentropy"
+        >>> loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         >>> rows = dk.visualize.arrays.statistics(model, batch, loss=loss)
         >>> rows[-1].layer, rows[-1].shape
         ('classifier.dense', (5, 2))

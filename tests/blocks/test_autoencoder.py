@@ -222,6 +222,8 @@ def test_a_decoder_of_ones_own_may_return_another_shape_of_as_many_values():
     model = dk.Autoencoder(mlp(4), decoder=[mlp(5), layers.Dense(12)], activation="sigmoid").build((2, 3, 2))
     assert model.output_shape == (None, 2, 3, 2)
     assert model.get_layer("decoder.mlp.dense").units == 5
+    plain = dk.Autoencoder(mlp(4), decoder=layers.Dense(5, "relu")).build((5,))  # one activation is as good as another
+    assert plain.output_shape == (None, 5)
 
 
 def test_only_the_input_is_corrupted_and_in_training_only():
@@ -372,6 +374,16 @@ ERRORS = {
         lambda: dk.Autoencoder(mlp(3), decoder=layers.Dense(4)).build((5,)),
         'the decoder returns 4, and the input is 5\n  in  dk.Autoencoder(dk.MLP([3], activation="sigmoid"), '
         "decoder=layers.Dense(4))\n  try layers.Dense(5) as its last element",
+    ),
+    "an activation under another": (
+        lambda: dk.Autoencoder(mlp(9), decoder=dk.MLP([5, 12]), activation="sigmoid").build((12,)),
+        "decoder: the decoder ends in relu (decoder.mlp.activation2), and activation='sigmoid' would come behind it\n"
+        '  in  dk.Autoencoder(dk.MLP([9], activation="sigmoid"), decoder=dk.MLP([5, 12]), activation="sigmoid")\n'
+        "  try activation=None in the decoder's last layer, or in the Autoencoder",
+    ),
+    "a sigmoid under another": (
+        lambda: dk.Autoencoder(mlp(9), decoder=layers.Dense(12, "sigmoid"), activation="sigmoid").build((12,)),
+        "the decoder ends in sigmoid (decoder.dense), and activation='sigmoid'",
     ),
     "a layer as activation": (
         lambda: dk.Autoencoder(mlp(3), activation=layers.PReLU()),

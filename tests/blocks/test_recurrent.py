@@ -111,6 +111,13 @@ def test_pooling_counts_only_the_steps_that_are_there(pool):
     assert "Global" in type(net.build((STEPS, FEATURES)).layers[-2]).__name__  # Keras's own where nothing is masked
 
 
+@pytest.mark.parametrize(("dtype", "low"), [("float32", -1e38), ("bfloat16", -1e38), ("float16", -5e4)])
+def test_the_maximum_over_steps_may_be_very_low(dtype, low):
+    x = keras.ops.convert_to_tensor([[[low], [0.0]]], dtype)
+    found = dk.layers.MaskedPooling1D("max", dtype=dtype)(x, mask=np.array([[True, False]]))
+    assert float(found[0, 0]) == float(x[0, 0, 0])
+
+
 # ---- the same as Keras's layers, written by hand
 
 

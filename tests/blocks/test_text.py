@@ -177,6 +177,32 @@ def test_a_given_vocabulary_is_in_the_file(tmp_path):
     assert again.get_layer("text.ids").truncating == "pre"
 
 
+@pytest.mark.parametrize("words", [["c", "d", "\u0085"], np.array(["", "[UNK]", "c", "d", "\u0085"])])
+@pytest.mark.parametrize("given", [None, ("a", "b")])
+def test_words_that_are_set_later_are_those_in_the_file(given, words, tmp_path):
+    model = dk.Text(9, standardize=None, vocabulary=given).build()
+    model.get_layer("ids").set_vocabulary(words)
+    model.save(tmp_path / "m.keras")
+    texts = tf.constant(["c d", "a \u0085"])
+    for again in (model, keras.models.load_model(tmp_path / "m.keras")):
+        assert again(texts).numpy().tolist() == [[2, 3], [1, 4]]
+
+
+@pytest.mark.parametrize("standardize", ["lower", "lower_and_strip_punctuation", "lower_and_split_punctuation"])
+def test_letters_beyond_ascii_are_lowered_when_read_and_when_learnt(standardize, tmp_path):
+    model = dk.Text(9, standardize=standardize).build()
+    text.adapt(model, tf.data.Dataset.from_tensors(tf.constant(["Ärzte ÉTÉ", "ärzte Ö"])))
+    layer = model.get_layer("ids")
+    assert layer.get_vocabulary()[2:] == ["ärzte", "ö", "été"]
+    model.save(tmp_path / "m.keras")
+    dk.export(model, tmp_path / "exported", format="saved_model", sample=tf.constant(["Ärzte"]))
+    asked = tf.constant(["ÄRZTE ÉtÉ", "Ö"])
+    loaded, exported = keras.models.load_model(tmp_path / "m.keras"), tf.saved_model.load(tmp_path / "exported")
+    for again in (model, loaded, exported.serve):
+        assert np.asarray(again(asked)).tolist() == [[2, 4], [3, 0]]
+    assert loaded.get_layer("ids").get_config()["standardize"] == standardize
+
+
 def test_without_a_vocabulary_it_neither_runs_nor_saves(tmp_path):
     model = net().build()
     mend = "dk.fit, which learns it from the training data, deepkit.text.adapt"

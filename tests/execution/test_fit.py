@@ -35,9 +35,54 @@ def test_loss_metrics_and_optimiser_follow_from_the_definition(capsys):
 
 
 def test_what_is_given_is_taken():
-    run = fit(optimizer="sgd", loss="sparse_categorical_crossentropy", metrics=["sparse_categorical_accuracy"])
+    given = {"optimizer": "sgd", "metrics": ["sparse_categorical_accuracy"]}
+    whole = dk.Sequential([dk.MLP([8]), dk.Classifier(2, activation="softmax")], name="net")
+    run = fit(whole, loss="sparse_categorical_crossentropy", **given)
     assert type(run.model.optimizer) is keras.optimizers.SGD
     assert set(run.history) == {"loss", "sparse_categorical_accuracy"}
+    plan, logits = dk.plan(seed=1), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    assert fit(plan=plan, loss=logits).history == fit(plan=plan).history
+
+
+SPARSE = (
+    "loss: SparseCategoricalCrossentropy is of probabilities unless it says from_logits=True, and the model gives "
+    "logits: classifier.dense is linear\n"
+    "  try leaving loss out, or keras.losses.SparseCategoricalCrossentropy(from_logits=True)"
+)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "sparse_categorical_crossentropy",
+        keras.losses.sparse_categorical_crossentropy,
+        keras.losses.SparseCategoricalCrossentropy(),
+    ],
+)
+def test_logits_are_not_taken_for_probabilities(loss):
+    wrapped = dk.Sequential([net(), layers.Activation("linear", dtype="float32")])
+    with pytest.raises(ValueError, match=r"gives logits: net\.classifier\.dense is linear"):
+        fit(wrapped, loss=loss)
+    with pytest.raises(ValueError, match="and the model gives logits") as caught:
+        fit(loss=loss)
+    assert str(caught.value) == SPARSE
+
+
+def test_logits_of_a_keras_layer_and_of_one_output_of_several_are_told_too():
+    with pytest.raises(ValueError, match=r"dense is linear\n  try keras\.losses\.BinaryCrossentropy") as caught:
+        fit(dk.Sequential([layers.Dense(1)]), loss="binary_crossentropy")
+    assert "leaving" not in str(caught.value)  # nothing would be in its place
+    x, y = vectors()
+    losses = {"left": "mse", "right": "sparse_categorical_crossentropy"}
+    with pytest.raises(ValueError, match=r"loss\['right'\]: SparseCategorical.* gives logits: right.dense is linear"):
+        fit(two_heads(), (x, {"left": y, "right": y}), loss=losses)
+
+
+def test_what_may_be_probabilities_is_left_alone():
+    ends = [layers.Dense(1, activation="sigmoid")], [dk.Classifier(1), layers.Activation("sigmoid")], [layers.ReLU()]
+    for end in ends:
+        fit(dk.Sequential([dk.MLP([4]), layers.Dense(1), *end]), loss="binary_crossentropy")
+    fit(dk.Sequential([layers.Dense(2)]), (vectors()[0], vectors()[0][:, :2]), loss="mse")
 
 
 def test_an_optimiser_is_fresh_at_every_fit():
@@ -139,6 +184,19 @@ def test_a_compiled_model_keeps_its_own_loss():
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match="loss: the model came with its own"):
         fit(model, loss="mae")
+
+
+def test_weights_of_examples_come_in_a_dataset():
+    x, y = vectors()
+    weights = (np.arange(len(x)) < 16).astype("float32")
+    plan = dk.plan(seed=0)
+    with pytest.raises(
+        TypeError, match=r"received a tuple of 3\n  try .* or batches of \(x, y, sample_weight\) in a tf"
+    ):
+        fit(data=(x, y, weights))
+    whole = fit(data=tf.data.Dataset.from_tensors((x, y, weights)), plan=plan)
+    part = fit(data=tf.data.Dataset.from_tensors((x[:16], y[:16])), plan=plan)
+    assert whole.history["loss"][0] == pytest.approx(part.history["loss"][0] * 16 / len(x), rel=1e-5)
 
 
 def two_heads():

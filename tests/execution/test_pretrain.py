@@ -95,6 +95,21 @@ def test_tied_layers_come_back_as_those_they_tie_and_save_for_keras_alone(tmp_pa
     assert {type(layer).__module__.split(".")[0] for layer in model.layers} == {"keras"}
 
 
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("noise", [None, [dk.MaskingNoise(0.3, seed=1), layers.GaussianNoise(0.1, seed=1)]])
+def test_a_trained_stack_grows_by_a_layer(tied, noise):
+    x, rest = np.random.default_rng(0).random((48, 6)).astype("float32"), {"corruption": noise, "tied": tied, **QUIET}
+    stack = dk.pretrain([6], x, epochs=1, **rest)
+    before = stack[0].get_weights()
+    grown = dk.pretrain([*stack, 6], x, epochs=1, learning_rate=1e-9, **rest)
+    assert [layer.name for layer in grown] == ["dense1", "dense2"]
+    assert kinds(grown) == ["Dense", "Dense"]
+    for one, other in zip(before, grown[0].get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    model = dk.Sequential([*grown, dk.Classifier(2)]).build((6,))
+    assert model.count_params() == 2 * (6 * 6 + 6) + 6 * 2 + 2
+
+
 def test_blocks_are_taken_where_they_have_a_mirror_image():
     block = dk.ConvStack(2, convs=1)
     data = dk.data.from_arrays(images(), np.arange(48) % 3, batch_size=16)
@@ -160,6 +175,21 @@ def test_errors(units, data, extra, text):
     with pytest.raises((TypeError, ValueError)) as caught:
         dk.pretrain(units, data, **extra, verbose=0)
     assert text in str(caught.value)
+
+
+def test_the_batches_of_a_pipeline_are_kept(monkeypatch):
+    sizes = []
+
+    def seen(net, *arguments, **named):
+        sizes.append(named["batch_size"])
+        raise Stop
+
+    monkeypatch.setattr("deepkit.execution.pretrain.fit", seen)
+    data = dk.data.from_arrays(images(), batch_size=12)
+    for given, named in ((data, {}), (data.train, {}), (data.train, {"batch_size": 7}), (images(), {})):
+        with pytest.raises(Stop):
+            dk.pretrain([3], given, **named, **QUIET)
+    assert sizes == [12, 12, 7, None]
 
 
 def test_a_dataset_is_taken_as_its_arrays_are():

@@ -27,7 +27,9 @@ def test_one_cycle_without_a_rise_begins_at_its_peak():
 
 def test_step_decay_falls_at_its_shares_of_the_training():
     found = rates(dk.StepDecay(1.0, at=(0.5, 0.8), factor=0.5).schedule(10), 10)
-    np.testing.assert_allclose(found, [1, 1, 1, 1, 1, 1, 0.5, 0.5, 0.5, 0.25])
+    np.testing.assert_allclose(found, [1, 1, 1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25])
+    few = rates(dk.StepDecay(1.0, at=(0.1, 0.5), factor=0.5).schedule(2), 2)  # the first share is no whole step
+    np.testing.assert_allclose(few, [0.5, 0.25])
 
 
 @pytest.mark.parametrize("after", [0.3, dk.StepDecay(0.3, at=(0.5,)), keras.optimizers.schedules.CosineDecay(0.3, 20)])

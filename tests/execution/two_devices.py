@@ -48,6 +48,13 @@ def refused(what, text):
     assert "\n  try " in str(caught.value)
 
 
+def write_pairs(devices):
+    text = dk.Text(6, vocabulary=("a", "b", "c", "d"))
+    net = dk.Seq2Seq(text, encoder=dk.BiLSTM(4), decoder=dk.Recurrent("lstm", 8))
+    ids = np.array([[2, 3, 0], [4, 0, 0], [5, 3, 2], [2, 0, 0]])
+    return dk.fit(net, (ids, ids), batch_size=4, plan=dk.plan(devices=devices, seed=2), optimizer="sgd", verbose=0)
+
+
 def only_precision_is_measured():
     x, y = np.random.default_rng(0).random((96, 4)).astype("float32"), np.arange(96) % 2
     plan = dk.plan(devices=TWO, measure=True)
@@ -70,6 +77,7 @@ if __name__ == "__main__":
     only_precision_is_measured()
     refused(lambda: train(TWO, keras.optimizers.Adam(use_ema=True)), "use_ema=True over 2 devices")
     refused(lambda: train(TWO, keras.optimizers.Adam(clipnorm=1.0)), "clipnorm=1.0 over 2 devices")
+    refused(lambda: write_pairs(TWO), "seq2_seq over 2 devices: the loss is a mean over the tokens of a batch")
     refused(lambda: dk.plan(devices=TWO, jit_compile=True), "XLA cannot compile the exchange between them")
     refused(lambda: dk.plan(devices=TWO, steps_per_execution=4), "Keras takes one step at a time")
     arrays = (np.zeros((30, 4), "float32"), np.zeros(30, int))

@@ -102,6 +102,7 @@ def test_the_squash_passes_through_one():
         (lambda: dkl.TableConv2D([(0,), ()], 3), "every row of table must name an input map"),
         (lambda: dkl.TableConv2D([(0, 3)], 3)(images(1, 5, 5, 3)), "table names input map 3, received 3 channels"),
         (lambda: dkl.Subsampling2D(0), "pool_size must be a positive integer, received 0"),
+        (lambda: dkl.Subsampling2D(True), "pool_size must be a positive integer, received True"),
         (lambda: dkl.RBF([1.0, 2.0]), r"centres must have the shape (units, features), received (2,)"),
         (lambda: dkl.RBF([[1.0, 2.0]])(images(1, 3)), "the centres have 2 features, received 3"),
     ],

@@ -36,6 +36,10 @@ def weights(network):
     return values(network.trainable_weights)
 
 
+def trained(*last):
+    return keras.Sequential([keras.Input((2,)), layers.Dense(8, "relu"), *last])
+
+
 def same(before, after):
     return [bool(np.array_equal(a, b)) for a, b in zip(before, after, strict=True)]
 
@@ -331,6 +335,8 @@ def test_a_body_that_does_not_end_in_a_logit_gets_a_head():
     assert [layer.name for layer in model.discriminator.layers][-1] == "logit.dense"
     own = dk.GAN([dk.MLP([4]), dk.Regressor(2)], [dk.MLP([4]), layers.Dense(1, name="mine")]).build((2,))
     assert own.discriminator.layers[-1].name == "mine"
+    nested = dk.GAN(dk.Regressor(2), [trained(layers.Dense(1)), layers.Activation("linear")]).build((2,))
+    assert nested.discriminator.layers[-1].name == "activation"
     image = dk.GAN([layers.Dense(16), layers.Reshape((4, 4, 1))], layers.Conv2D(2, 3), latent=3).build((4, 4, 1))
     assert image.output_shape == (None, 1)
 
@@ -350,6 +356,22 @@ def test_a_body_that_does_not_end_in_a_logit_gets_a_head():
             dk.GAN(dk.Regressor(2), dk.Classifier(1, activation="sigmoid")),
             (2,),
             "discriminator.classifier.dense: expected a logit, received a probability",
+        ),
+        (
+            dk.GAN(dk.Regressor(2), trained(layers.Dense(1, activation="sigmoid", name="end"))),
+            (2,),
+            "discriminator.end: expected a logit, received a probability",
+        ),
+        (
+            dk.GAN(dk.Regressor(2), [layers.Dense(1), layers.ReLU(), layers.Activation("linear")]),
+            (2,),
+            "discriminator.re_lu: expected a logit, received what is not any number: the discriminator ends in ReLU",
+        ),
+        (
+            dk.GAN(dk.Regressor(2), dk.MLP([8, 1], dropout=0.5)),
+            (2,),
+            "discriminator.mlp.activation2: expected a logit, received what is not any number: the discriminator ends "
+            "in relu\n  in  dk.GAN(dk.Regressor(2), dk.MLP([8, 1], dropout=0.5))\n  try activation=None in the last",
         ),
         (dk.GAN(dk.Regressor(2), layers.Conv2D(2, 3)), (2,), "discriminator.conv2d: "),
         (toy(), (None, 2), "GAN.build needs the shape of an example, every size known, received (None, 2)"),

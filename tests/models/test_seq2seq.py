@@ -108,6 +108,18 @@ def test_weights_of_examples_and_metrics_of_ones_own_are_token_by_token():
     assert result["own"] == pytest.approx(result["accuracy"])
 
 
+def test_a_loss_of_probabilities_is_refused_and_one_of_logits_taken():
+    model = built()
+    with pytest.raises(ValueError, match=r"gives logits: a word has no softmax yet\n  try leaving loss out, or keras"):
+        model.compile("sgd", "sparse_categorical_crossentropy")
+    pairs = np.array(SOURCES), np.array(["b a", "a", "d d c b a", "c"])
+    results = []
+    for loss in (None, keras.losses.SparseCategoricalCrossentropy(from_logits=True)):
+        model.compile("sgd", loss)
+        results.append(model.evaluate(*pairs, return_dict=True, verbose=0)["loss"])
+    assert results[0] == pytest.approx(results[1], rel=1e-5)
+
+
 @each_variant
 def test_padding_changes_nothing(attention):
     model = known(attention)
@@ -326,6 +338,8 @@ CALLS = [
     (lambda model: model.translate(["a"], beam=0), ValueError, "beam must be a positive integer, received 0"),
     (lambda model: model.translate(["a"], max_length=0), ValueError, "max_length must be a positive integer"),
     (lambda model: model.translate(["a"], length_penalty=-1), ValueError, "length_penalty must be a number from 0"),
+    (lambda model: model.log_likelihood(["a"], ["a"], batch_size=-1), ValueError, "batch_size must be a positive int"),
+    (lambda model: model.attention_maps(["a"], ["a"], batch_size=0), ValueError, "received 0\n  try batch_size=64"),
     (lambda model: model.log_likelihood(["a"], []), ValueError, "expected a target for each source, received 1 and 0"),
     (lambda model: model(tf.constant(["a"])), ValueError, "called on one text; expected a pair"),
     (lambda model: model.train_step((tf.constant(["a"]),)), ValueError, "received sources only"),

@@ -240,9 +240,21 @@ def test_samples_are_cut_in_chunks_and_batches_without_a_trace():
     np.testing.assert_array_equal(model.log_likelihood(labelled, samples=3001, batch_size=30, seed=0), whole)
 
 
-def test_a_number_of_samples_that_is_none():
-    with pytest.raises(ValueError, match="samples must be a positive integer, received 0"):
-        small().build((5,)).log_likelihood(binary(), samples=0)
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda model: model.log_likelihood(binary(), samples=0), "samples must be a positive integer, received 0"),
+        (
+            lambda model: model.log_likelihood(binary(), batch_size=0),
+            "batch_size must be a positive integer, received 0",
+        ),
+        (lambda model: model.sample(0), r"sample: count must be a positive integer, received 0\n  try sample\(16"),
+        (lambda model: model.sample(2.5), r"count must be a positive integer, received 2\.5"),
+    ],
+)
+def test_numbers_that_are_none(call, text):
+    with pytest.raises(ValueError, match=text):
+        call(small().build((5,)))
 
 
 # training
@@ -285,6 +297,23 @@ def test_a_penalty_and_a_metric_of_the_users():
     model = compiled(small(), loss=None, metrics=[keras.metrics.MeanSquaredError(name="mse")])
     history = model.fit(binary(), binary(), epochs=1, verbose=0).history
     assert set(history) == {"loss", "reconstruction", "kl", "mse"}
+
+
+def test_another_loss_would_be_added_to_the_bound():
+    expected = r"loss: a VAE brings its own, the bound on log p\(x\), received 'mse'\n  try leaving loss out"
+    with pytest.raises(ValueError, match=expected):
+        small().build((5,)).compile("adam", "mse")
+    with pytest.raises(ValueError, match=expected):
+        dk.fit(small(), (binary(),), loss="mse", verbose=0)
+
+
+def test_a_compiled_one_is_loaded_compiled(tmp_path):
+    model = compiled(small(), optimizer=keras.optimizers.Adam(0.25), metrics=["mse"])
+    model.fit(binary(), verbose=0)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert (float(again.optimizer.learning_rate), again.optimizer.built) == (0.25, True)
+    assert sorted(evaluated(again, binary())) == ["kl", "loss", "mse", "reconstruction"]
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
@@ -457,6 +486,27 @@ def test_parts_without_the_outputs_of_one_are_refused():
     decoder = small().build((5,)).decoder
     with pytest.raises(ValueError, match="the encoder must have the outputs mean, log_variance, received one without"):
         VariationalAutoencoder(plain, decoder)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"likelihood": "x"}, r"likelihood must be one of 'bernoulli', .*, received 'x'\n  try likelihood="),
+        ({"importance_samples": 0}, "importance_samples must be a positive integer, received 0"),
+        ({"beta": -1}, "beta must be a number of at least 0, received -1\n  try beta"),
+    ],
+)
+def test_arguments_of_the_model_that_make_no_sense(arguments, text):
+    model = small().build((5,))
+    with pytest.raises(ValueError, match=text):
+        VariationalAutoencoder(model.encoder, model.decoder, **arguments)
+
+
+@pytest.mark.parametrize("beta", [1e-9, 0.1, 123456.7, np.float32(0.3)])
+def test_beta_is_the_number_that_was_set(beta):
+    model = small().build((5,))
+    model.beta = beta
+    assert model.beta == float(str(beta))
 
 
 def test_a_beta_that_makes_no_sense_is_refused_later_too():
