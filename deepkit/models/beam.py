@@ -47,8 +47,7 @@ def beam_search(step: Step, states: list[Any], *, beam: int, max_length: Any, le
 
     def extend(t: Any, tokens: Any, ids: Any, log_p: Any, best_ids: Any, best: Any, *states: Any) -> Any:
         found, after = step(tokens, list(states))
-        found = ops.where(ops.logical_and(t == max_length, ops.arange(found.shape[-1]) != END), _NEVER, found)
-        log_p, origin, tokens = _best(log_p[..., None] + found, 2 * beam if beam > 1 else 1)
+        log_p, origin, tokens = _best(log_p, found, 2 * beam if beam > 1 else 1, last=t == max_length)
         ids = ops.where(ops.arange(max_length) == t, tokens[..., None], _beams(ids, origin))
         ended = tokens == END
         scores = ops.where(ended, score(log_p, t + 1), _NEVER)
@@ -65,11 +64,24 @@ def beam_search(step: Step, states: list[Any], *, beam: int, max_length: Any, le
     return found[4], found[5]
 
 
-def _best(log_p: Any, count: int) -> tuple[Any, Any, Any]:
-    """Return the largest of (batch, beam, vocabulary): their values, beams and tokens, each (batch, count)."""
-    vocabulary = log_p.shape[-1]
-    values, index = ops.top_k(ops.reshape(log_p, (-1, log_p.shape[1] * vocabulary)), count)
-    return values, index // vocabulary, index % vocabulary
+def _best(log_p: Any, found: Any, count: int, *, last: Any) -> tuple[Any, Any, Any]:
+    """Return the most probable continuations: their log-probabilities, beams and tokens, each (batch, count).
+
+    Those of each beam are looked for first, so that nothing else is computed over the whole vocabulary.
+
+    Args:
+        log_p: Of the beams (batch, beam).
+        found: Of the next token (batch, beam, vocabulary).
+        count: How many.
+        last: Whether they can only end.
+    """
+    each = min(count, found.shape[-1])
+    values, tokens = ops.top_k(found, each)
+    ends = ops.where(ops.arange(each) == 0, found[..., END, None], _NEVER)
+    values, tokens = ops.where(last, ends, values), ops.where(last, END, tokens)
+    every = found.shape[1] * each
+    values, index = ops.top_k(ops.reshape(log_p[..., None] + values, (-1, every)), count)
+    return values, index // each, ops.take_along_axis(ops.reshape(tokens, (-1, every)), index, axis=1)
 
 
 def _beams(x: Any, index: Any) -> Any:
