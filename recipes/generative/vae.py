@@ -82,7 +82,7 @@ class Config(Settings):
 
     QUICK = {"seeds": 1, "epochs": 1, "hidden": 50, "likelihood_samples": 10}
 
-    epochs: int = 100
+    epochs: int = 80
     """Passes over the training data."""
     hidden: int = 500
     """Hidden units, in the encoder and in the decoder."""
@@ -94,7 +94,7 @@ class Config(Settings):
     """Highest step size of Adam."""
     batch_size: int = 128
     """Images in a step."""
-    likelihood_samples: int = 1000
+    likelihood_samples: int = 5000
     """Draws for each test image when its likelihood is estimated."""
 
 
