@@ -31,7 +31,8 @@ strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 for case in CASES:
     with strategy.scope():
         model = build(case)
-        model.compile("sgd", loss=None if case.whole else "mse", jit_compile=False)
+        own = type(model).compile is not keras.Model.compile  # such a model brings its loss
+        model.compile("sgd", loss=None if own else "mse", jit_compile=False)
     x = batch(case.shape, size=4)
     y = np.zeros((4, *model.output_shape[1:]), "float32")
     assert np.all(np.isfinite(model.train_on_batch(x, y))), case.name
