@@ -94,8 +94,8 @@ def _expected(error: Exception) -> bool:
 
 
 def _how_to_go_on(prog: str, words: Sequence[str]) -> str:
-    same = f"{prog} {shlex.join(words)}"
-    if prog == "deepkit" and words[0] != "run":
+    same = f"{prog} {shlex.join(words)}".rstrip()
+    if prog == "deepkit" and words[:1] != ["run"]:
         return f"To do it again: {same}"
     if any(word.split("=")[0] in ("--run-dir", "--run_dir") for word in words):
         return f"To go on where it stopped, the same command: {same}"

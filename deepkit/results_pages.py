@@ -70,7 +70,7 @@ def _says(claim: Mapping[str, Any]) -> str:
 
 def _measured(r: Record, name: str) -> str:
     values = tuple(r["metrics"][name]["values"])
-    text = Measured(values).text(r["units"].get(name, ""))
+    text = Measured(values).text(r.get("units", {}).get(name, ""))
     return text if " of " in text else f"{text} ({len(values)} seed{'s' * (len(values) > 1)})"
 
 
