@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks import measuring, page, records
 from benchmarks.catalogue import BENCHMARKS, Benchmark, UnknownBenchmark, named
 from benchmarks.pairs import LEAST, Pair
-from deepkit import _files
+from deepkit.utils import files as _files
 
 ROOT = Path(__file__).parent.parent
 SETTINGS = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}  # these ratios are a processor's

@@ -66,4 +66,4 @@ def starting(code: str) -> Side:
 
 import_keras = functools.partial(starting, "import keras")
 import_deepkit = functools.partial(starting, "import deepkit")
-command_help = functools.partial(starting, "from deepkit.cli import main; raise SystemExit(main(['--help']))")
+command_help = functools.partial(starting, "from deepkit.cli.main import main; raise SystemExit(main(['--help']))")

@@ -11,7 +11,7 @@ from benchmarks.catalogue import Benchmark
 from benchmarks.pairs import Pair, interleaved
 from benchmarks.records import Row, command, without_paths
 from benchmarks.worker import Failed, Unavailable, Worker
-from deepkit import machine
+from deepkit.utils import machine
 
 Progress = Callable[[Pair], None]
 

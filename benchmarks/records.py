@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.pairs import Pair, Summary, Target, verdict
-from deepkit import _files
+from deepkit.utils import files as _files
 
 FORMAT = 1
 

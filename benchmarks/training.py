@@ -20,7 +20,7 @@ import numpy as np
 import deepkit as dk
 from benchmarks.nets import TWINS
 from benchmarks.worker import Side, Unavailable
-from deepkit import machine
+from deepkit.utils import machine
 
 BATCH = 128
 STEPS = {"resnet20": 4, "mlp": 200, "densenet": 4}  # about a second of each

@@ -6,11 +6,14 @@ Everything here is loaded on first use: importing deepkit imports neither Keras 
 from __future__ import annotations
 
 import importlib
+import sys
+import types
 from typing import TYPE_CHECKING
 
+from deepkit._version import __version__ as __version__
+
 if TYPE_CHECKING:
-    from deepkit import data, execution, layers, models, recipe, visualize
-    from deepkit.block import Block, DefinitionError, Input, Sequential, Shared
+    from deepkit import data, errors, execution, layers, models, recipe, visualize
     from deepkit.blocks.attention import Attention, MultiHeadAttention
     from deepkit.blocks.autoencoder import Autoencoder
     from deepkit.blocks.channels import SeparableConvBlock, SqueezeExcitation
@@ -28,27 +31,28 @@ if TYPE_CHECKING:
     from deepkit.blocks.seq2seq import Seq2Seq
     from deepkit.blocks.text import Text
     from deepkit.blocks.vae import VAE
-    from deepkit.execution.export import export
-    from deepkit.execution.fit import Run, fit
-    from deepkit.execution.learning_rate import find_learning_rate
+    from deepkit.definition.functional import Functional
+    from deepkit.definition.sequential import Block, DefinitionError, Input, Sequential, Shared
     from deepkit.execution.plan import Plan, plan
-    from deepkit.execution.pretrain import pretrain
-    from deepkit.execution.schedules import OneCycle, StepDecay, WarmUp
-    from deepkit.functional import Functional
+    from deepkit.export.exporter import export
     from deepkit.layers.noise import MaskingNoise, SaltAndPepperNoise
-    from deepkit.parzen import ParzenWindow
-    from deepkit.pattern import Pattern, from_pattern
-    from deepkit.spec import dump, from_dict, load, to_dict
+    from deepkit.models.parzen import ParzenWindow
+    from deepkit.pattern.from_pattern import Pattern, from_pattern
+    from deepkit.serialization.serialize import dump, from_dict, load, to_dict
+    from deepkit.training.fit import Run, fit
+    from deepkit.training.learning_rate import find_learning_rate
+    from deepkit.training.pretrain import pretrain
+    from deepkit.training.schedules import OneCycle, StepDecay, WarmUp
+    from deepkit.training.text_vocabulary import adapt
 
-__version__ = "0.1.0"
 
 _HOMES = {
-    "Block": "deepkit.block",
-    "DefinitionError": "deepkit.block",
-    "Input": "deepkit.block",
-    "Sequential": "deepkit.block",
-    "Shared": "deepkit.block",
-    "Functional": "deepkit.functional",
+    "Block": "deepkit.definition.sequential",
+    "DefinitionError": "deepkit.definition.sequential",
+    "Input": "deepkit.definition.sequential",
+    "Sequential": "deepkit.definition.sequential",
+    "Shared": "deepkit.definition.sequential",
+    "Functional": "deepkit.definition.functional",
     "ConvBlock": "deepkit.blocks.conv",
     "ConvStack": "deepkit.blocks.conv",
     "SeparableConvBlock": "deepkit.blocks.channels",
@@ -72,29 +76,30 @@ _HOMES = {
     "GaussianHead": "deepkit.blocks.gaussian",
     "VAE": "deepkit.blocks.vae",
     "Text": "deepkit.blocks.text",
-    "Pattern": "deepkit.pattern",
-    "from_pattern": "deepkit.pattern",
-    "dump": "deepkit.spec",
-    "from_dict": "deepkit.spec",
-    "load": "deepkit.spec",
-    "to_dict": "deepkit.spec",
+    "Pattern": "deepkit.pattern.from_pattern",
+    "from_pattern": "deepkit.pattern.from_pattern",
+    "dump": "deepkit.serialization.serialize",
+    "from_dict": "deepkit.serialization.serialize",
+    "load": "deepkit.serialization.serialize",
+    "to_dict": "deepkit.serialization.serialize",
     "Plan": "deepkit.execution.plan",
     "plan": "deepkit.execution.plan",
-    "Run": "deepkit.execution.fit",
-    "fit": "deepkit.execution.fit",
-    "export": "deepkit.execution.export",
-    "find_learning_rate": "deepkit.execution.learning_rate",
+    "Run": "deepkit.training.fit",
+    "fit": "deepkit.training.fit",
+    "export": "deepkit.export.exporter",
+    "find_learning_rate": "deepkit.training.learning_rate",
     "GAN": "deepkit.blocks.gan",
-    "ParzenWindow": "deepkit.parzen",
+    "ParzenWindow": "deepkit.models.parzen",
     "Autoencoder": "deepkit.blocks.autoencoder",
     "MaskingNoise": "deepkit.layers.noise",
     "SaltAndPepperNoise": "deepkit.layers.noise",
-    "pretrain": "deepkit.execution.pretrain",
-    "OneCycle": "deepkit.execution.schedules",
-    "StepDecay": "deepkit.execution.schedules",
-    "WarmUp": "deepkit.execution.schedules",
+    "pretrain": "deepkit.training.pretrain",
+    "adapt": "deepkit.training.text_vocabulary",
+    "OneCycle": "deepkit.training.schedules",
+    "StepDecay": "deepkit.training.schedules",
+    "WarmUp": "deepkit.training.schedules",
 }
-_MODULES = ("data", "execution", "layers", "models", "recipe", "visualize")
+_MODULES = ("data", "errors", "execution", "layers", "models", "recipe", "visualize")
 
 __all__ = [
     "Block", "Sequential", "Functional", "Input", "Shared", "DefinitionError",
@@ -105,13 +110,24 @@ __all__ = [
     "Repeat", "Parallel", "Fuse", "Classifier", "Regressor",
     "GaussianHead", "VAE",
     "GAN", "ParzenWindow",
-    "Autoencoder", "MaskingNoise", "SaltAndPepperNoise", "pretrain",
+    "Autoencoder", "MaskingNoise", "SaltAndPepperNoise", "pretrain", "adapt",
     "from_pattern", "Pattern", "dump", "load", "to_dict", "from_dict",
     "plan", "Plan", "fit", "Run", "export",
     "OneCycle", "StepDecay", "WarmUp",
     "find_learning_rate",
-    "data", "execution", "layers", "models", "recipe", "visualize",
+    "data", "errors", "execution", "layers", "models", "recipe", "visualize",
 ]  # fmt: skip
+
+
+class _Package(types.ModuleType):
+    """The package `deepkit`, in which the public name `export` is the function, not the subpackage of that name."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (isinstance(value, types.ModuleType) and name in _HOMES):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> object:

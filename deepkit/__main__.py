@@ -2,7 +2,7 @@
 
 import sys
 
-from deepkit.cli import main
+from deepkit.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from mkdocs.structure.files import File
 
-from deepkit import catalogue, results_pages
+from deepkit.recipe import discovery as catalogue
+from deepkit.recipe import pages as results_pages
 
 INTRODUCTION = (
     "Each recipe reproduces one paper with one command, `deepkit run NAME`, in one module that is written to be read. "

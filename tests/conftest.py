@@ -23,7 +23,7 @@ def clean_keras():
 @pytest.fixture
 def without_reports(monkeypatch):
     """Let runs in a folder draw no pictures, which takes longer than a small training: reports have their own tests."""
-    monkeypatch.setattr("deepkit.execution.report.write", lambda *parts: None)
+    monkeypatch.setattr("deepkit.training.run_report.write", lambda *parts: None)
 
 
 @pytest.fixture

@@ -93,6 +93,6 @@ def install(monkeypatch: Any, tmp_path: Path, **sources: str) -> Path:
         (package / f"{name}.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
     points = [Point(name, f"mine.{name}") for name in sources]
-    monkeypatch.setattr("deepkit.catalogue.metadata", types.SimpleNamespace(entry_points=lambda group: points))
-    monkeypatch.setattr("deepkit.catalogue.home", lambda module: package)
+    monkeypatch.setattr("deepkit.recipe.discovery.metadata", types.SimpleNamespace(entry_points=lambda group: points))
+    monkeypatch.setattr("deepkit.recipe.discovery.home", lambda module: package)
     return package

@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 import deepkit as dk
-from deepkit.template import Fixed, Template
+from deepkit.definition.keras_layer import Fixed, Template
 
 
 def names(model):

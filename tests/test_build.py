@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import deepkit as dk
-from deepkit import cli
-from deepkit.build import check_size
+from deepkit.cli import main as cli
+from deepkit.cli.build import check_size
 from tests.conformance.cases import CASES
 from tests.test_spec import attempted, mutated
 

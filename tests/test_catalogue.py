@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from deepkit import catalogue
+from deepkit.recipe import discovery as catalogue
 from tests.recipe_fakes import install
 
 GOOD = '"""What it shows.\n\nMore."""\nraise RuntimeError("imported")\nPAPER = Paper(title="T", year=1998)\n'

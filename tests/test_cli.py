@@ -8,11 +8,13 @@ import sys
 import pytest
 
 import deepkit
-from deepkit import catalogue, cli, recipe
-from deepkit.recipe import Claim
+from deepkit import recipe
+from deepkit.cli import main as cli
+from deepkit.recipe import Claim, command
+from deepkit.recipe import discovery as catalogue
 from tests.recipe_fakes import Config, Trainer, fake
 
-LOADED = "import sys; from deepkit.cli import main; code = main(sys.argv[1:]); "
+LOADED = "import sys; from deepkit.cli.main import main; code = main(sys.argv[1:]); "
 LOADED += "print('loaded', sorted({'tensorflow', 'keras', 'tyro'} & set(sys.modules)), code)"
 
 
@@ -201,7 +203,8 @@ def test_results_shows_writes_and_checks(trainer, tmp_path, capsys, monkeypatch)
 
 def test_tensorflows_start_up_lines_are_kept_from_the_screen():
     code = (
-        "import os, sys; from deepkit.cli import quiet_tensorflow; quiet_tensorflow(); import tensorflow as tf;"
+        "import os, sys; from deepkit.recipe.command import quiet_tensorflow; quiet_tensorflow(); "
+        "import tensorflow as tf;"
         "tf.config.list_physical_devices(); print('still here', file=sys.stderr)"
     )
     done = shell("-c", code)
@@ -210,8 +213,8 @@ def test_tensorflows_start_up_lines_are_kept_from_the_screen():
 
 def test_other_lines_on_standard_error_are_passed_on():
     code = (
-        "import os; from deepkit import cli\n"
-        "with cli._standard_error_filtered():\n"
+        "import os; from deepkit.recipe import command\n"
+        "with command._standard_error_filtered():\n"
         "    os.write(2, b'I0000 00:00:1 port.cc:153] oneDNN\\nE0000 00:00:1 x.cc:1] broken\\nplain\\n')\n"
     )
     assert shell("-c", code).stderr == "E0000 00:00:1 x.cc:1] broken\nplain\n"
@@ -219,7 +222,7 @@ def test_other_lines_on_standard_error_are_passed_on():
 
 def test_a_users_own_log_level_is_respected(monkeypatch):
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
-    cli.quiet_tensorflow()
+    command.quiet_tensorflow()
     assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0"
 
 

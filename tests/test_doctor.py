@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from deepkit import catalogue, doctor, machine
+from deepkit.cli import doctor
+from deepkit.recipe import discovery as catalogue
+from deepkit.utils import machine
 
 BUILD = {"is_cuda_build": True, "cuda_version": "12.5.1", "cudnn_version": "9"}
 

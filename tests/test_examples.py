@@ -34,7 +34,7 @@ def test_docstrings(name, tmp_path, monkeypatch):
     assert failures == 0
 
 
-SUBPACKAGES = ("data", "execution", "layers", "models", "recipe", "visualize")
+SUBPACKAGES = ("data", "errors", "execution", "layers", "models", "recipe", "visualize")
 
 
 def test_every_public_block_and_layer_has_an_example():
@@ -48,11 +48,13 @@ def test_every_public_name_is_in_the_api_reference():
     pages = "\n".join(page.read_text() for page in (ROOT / "docs" / "api").glob("*.md"))
     documented = {line.split(".")[-1] for line in pages.splitlines() if line.startswith("::: ")}
     public = {name for name in deepkit.__all__ if name not in SUBPACKAGES}
-    for package in ("data", "execution", "layers", "visualize"):
+    for package in ("data", "errors", "execution", "layers", "visualize"):
         public |= set(getattr(deepkit, package).__all__)
     assert public - documented == set()
 
 
 def test_importing_deepkit_imports_no_framework():
-    code = "import deepkit, deepkit.recipe, deepkit.cli, sys; assert not {'tensorflow', 'keras'} & set(sys.modules)"
+    code = (
+        "import deepkit, deepkit.recipe, deepkit.cli.main, sys; assert not {'tensorflow', 'keras'} & set(sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -7,7 +7,7 @@ import pytest
 from sklearn.neighbors import KernelDensity
 
 import deepkit as dk
-from deepkit import parzen
+from deepkit.models import parzen
 
 
 def brute_force(samples, points, sigma):

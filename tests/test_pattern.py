@@ -8,9 +8,9 @@ import pytest
 from keras import layers
 
 import deepkit as dk
+from deepkit.definition.sequential import as_body
 from deepkit.layers import L2Pooling, LocalResponseNormalization
-from deepkit.pattern import Pattern, from_pattern
-from deepkit.template import as_body
+from deepkit.pattern.from_pattern import Pattern, from_pattern
 
 NAMESPACE = {"dk": SimpleNamespace(from_pattern=from_pattern)}
 CS231N = "[(CONV-RELU)*N-POOL?]*M-(FC-RELU)*K-SOFTMAX"

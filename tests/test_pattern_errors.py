@@ -5,7 +5,7 @@ import random
 import pytest
 
 import deepkit as dk
-from deepkit.pattern import Pattern, from_pattern
+from deepkit.pattern.from_pattern import Pattern, from_pattern
 from tests.test_pattern import NAMESPACE, TEXTBOOK
 
 ALL_KINDS = (

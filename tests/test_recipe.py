@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from deepkit import results
-from deepkit.recipe import Claim, Deviation, Paper, parameters, run
-from deepkit.report import Measured, command, duration, key
+from deepkit.recipe import Claim, Deviation, Paper, parameters, results, run
+from deepkit.recipe.report import Measured, command, duration, key
 from tests.recipe_fakes import PAPER, Config, Trainer, fake
 
 DAY = datetime.date(2020, 1, 2)
@@ -27,7 +26,7 @@ def recorded(path: Path, config: Config, trainer: Trainer | None = None) -> dict
 
 def test_importing_the_contract_imports_neither_tensorflow_nor_keras():
     code = (
-        "import sys, deepkit.recipe, deepkit.cli, deepkit.results, deepkit.doctor; "
+        "import sys, deepkit.recipe, deepkit.cli.main, deepkit.recipe.results, deepkit.cli.doctor; "
         "print({'tensorflow', 'keras', 'matplotlib'} & set(sys.modules))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -253,7 +252,7 @@ def test_a_folder_of_the_users_is_told_apart_and_never_named(tmp_path):
     from dataclasses import dataclass
 
     from deepkit.recipe import Settings
-    from deepkit.report import command, key, plain
+    from deepkit.recipe.report import command, key, plain
 
     @dataclass(frozen=True, kw_only=True)
     class Reading(Settings):

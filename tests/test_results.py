@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from deepkit import catalogue, results, results_pages
-from deepkit.cli import config_from
-from deepkit.recipe import run
-from deepkit.results_pages import BEGIN, END
+from deepkit.recipe import discovery as catalogue
+from deepkit.recipe import pages as results_pages
+from deepkit.recipe import results, run
+from deepkit.recipe.command import config_from
+from deepkit.recipe.pages import BEGIN, END
 from tests.recipe_fakes import Config, Trainer, fake, install
 
 ROOT = Path(__file__).parents[1]

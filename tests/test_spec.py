@@ -10,8 +10,8 @@ import yaml
 from keras import layers
 
 import deepkit as dk
-from deepkit import code
-from deepkit.names import classes
+from deepkit.definition import source as code
+from deepkit.serialization.registry import classes
 from tests.conformance.cases import CASES
 
 NET = """

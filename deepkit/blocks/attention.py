@@ -9,10 +9,11 @@ from typing import Any
 
 from keras import layers
 
-from deepkit.blocks import parts
-from deepkit.code import Arguments
-from deepkit.element import Block
-from deepkit.scope import DefinitionError, Scope, shape_text
+from deepkit.blocks import common as parts
+from deepkit.definition.block import Block
+from deepkit.definition.builder import Scope
+from deepkit.definition.errors import DefinitionError, shape_text
+from deepkit.definition.source import Arguments
 
 SCORES = ("dot", "multiplicative", "additive")
 _NODE = '(["asked", "seen"], dk.Attention("additive")) as a node of a dk.Functional: first the query, then the memory'

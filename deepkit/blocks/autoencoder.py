@@ -10,13 +10,16 @@ from typing import Any
 import keras
 from keras import layers
 
-from deepkit.blocks import mirror, parts
-from deepkit.element import Block, Objective
-from deepkit.ending import ending
-from deepkit.entry import Entries, Entry
+from deepkit.blocks import common as parts
+from deepkit.blocks import mirror
+from deepkit.definition.block import Block, Objective
+from deepkit.definition.builder import Scope
+from deepkit.definition.errors import DefinitionError, shape_text
+from deepkit.definition.inputs import Entries, Entry
+from deepkit.definition.keras_layer import Fixed
+from deepkit.definition.outputs import ending
+from deepkit.definition.sequential import as_body
 from deepkit.layers import TiedConv, TiedDense
-from deepkit.scope import DefinitionError, Scope, shape_text
-from deepkit.template import Fixed, as_body
 
 _DENSE = ("units", "activation", "use_bias", "trainable", "dtype")
 _BOTH = tuple(f"{w}_{what}" for w in ("kernel", "bias") for what in ("initializer", "regularizer", "constraint"))

@@ -9,10 +9,10 @@ from typing import Any
 
 from keras import layers
 
-from deepkit.blocks import parts
-from deepkit.code import Arguments
-from deepkit.element import Block
-from deepkit.scope import Scope
+from deepkit.blocks import common as parts
+from deepkit.definition.block import Block
+from deepkit.definition.builder import Scope
+from deepkit.definition.source import Arguments
 
 ORDERS = tuple("-".join(order) for order in permutations(("conv", "norm", "activation")))
 _NAMED = ("filters", "kernel_size", "strides", "activation")

@@ -9,11 +9,12 @@ from typing import Any
 
 from keras import layers
 
-from deepkit.blocks import parts
+from deepkit.blocks import common as parts
 from deepkit.blocks.conv import ConvBlock, set_convolution_fields
-from deepkit.element import Block
-from deepkit.scope import DefinitionError, Scope
-from deepkit.template import as_body, as_element
+from deepkit.definition.block import Block
+from deepkit.definition.builder import Scope
+from deepkit.definition.errors import DefinitionError
+from deepkit.definition.sequential import as_body, as_element
 
 
 @dataclass(frozen=True, repr=False)

@@ -8,14 +8,14 @@ from typing import Any
 
 import keras
 
-from deepkit.block import Sequential
-from deepkit.blocks import parts
+from deepkit.blocks import common as parts
 from deepkit.blocks.heads import Classifier
-from deepkit.element import Block
-from deepkit.ending import SQUASHES, ending
+from deepkit.definition.block import Block
+from deepkit.definition.builder import Scope
+from deepkit.definition.errors import DefinitionError, inside
+from deepkit.definition.outputs import SQUASHES, ending
+from deepkit.definition.sequential import Sequential, as_body
 from deepkit.models.gan import LOSSES, PRIORS, GenerativeAdversarialNetwork
-from deepkit.scope import DefinitionError, Scope, inside
-from deepkit.template import as_body
 
 
 @dataclass(frozen=True, repr=False)

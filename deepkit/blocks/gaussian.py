@@ -8,10 +8,10 @@ from typing import Any
 
 from keras import layers
 
-from deepkit.blocks import parts
-from deepkit.code import Arguments
-from deepkit.element import Block
-from deepkit.scope import Scope
+from deepkit.blocks import common as parts
+from deepkit.definition.block import Block
+from deepkit.definition.builder import Scope
+from deepkit.definition.source import Arguments
 
 
 @dataclass(frozen=True, repr=False)

@@ -9,10 +9,11 @@ from typing import Any
 import keras
 from keras import layers
 
-from deepkit.blocks import parts
-from deepkit.code import Arguments
-from deepkit.element import Block, Objective
-from deepkit.scope import DefinitionError, Scope
+from deepkit.blocks import common as parts
+from deepkit.definition.block import Block, Objective
+from deepkit.definition.builder import Scope
+from deepkit.definition.errors import DefinitionError
+from deepkit.definition.source import Arguments
 
 _POOLS = ("flatten", "avg", "max", None)
 _ACTIVATIONS = (None, "softmax", "sigmoid")

@@ -10,11 +10,12 @@ from typing import Any
 import keras
 from keras import layers
 
-from deepkit.blocks import parts
-from deepkit.code import Arguments
-from deepkit.element import Block
-from deepkit.scope import DefinitionError, Scope, shape_text
-from deepkit.template import as_body
+from deepkit.blocks import common as parts
+from deepkit.definition.block import Block
+from deepkit.definition.builder import Scope
+from deepkit.definition.errors import DefinitionError, shape_text
+from deepkit.definition.sequential import as_body
+from deepkit.definition.source import Arguments
 
 
 @dataclass(frozen=True, repr=False)

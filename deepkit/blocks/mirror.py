@@ -10,10 +10,11 @@ from typing import Any
 import keras
 from keras import layers
 
-from deepkit.blocks import parts
-from deepkit.element import Block
+from deepkit.blocks import common as parts
+from deepkit.definition.block import Block
+from deepkit.definition.builder import Build, Scope
+from deepkit.definition.errors import shape_text
 from deepkit.layers import L2Pooling, MaskingNoise, SaltAndPepperNoise
-from deepkit.scope import Build, Scope, shape_text
 
 _NORMS = (layers.BatchNormalization, layers.GroupNormalization, layers.LayerNormalization)
 _ACTIVATIONS = (layers.Activation, layers.ELU, layers.LeakyReLU, layers.PReLU, layers.ReLU)

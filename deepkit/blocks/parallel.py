@@ -9,12 +9,13 @@ from typing import Any
 import keras
 from keras import layers
 
-from deepkit.blocks import parts
-from deepkit.code import Arguments
-from deepkit.element import Block, body_code
-from deepkit.frozen import Named
-from deepkit.scope import DefinitionError, Scope, check_name, shape_text
-from deepkit.template import as_body, as_element
+from deepkit.blocks import common as parts
+from deepkit.definition.block import Block, body_code
+from deepkit.definition.builder import Scope
+from deepkit.definition.errors import DefinitionError, check_name, shape_text
+from deepkit.definition.frozen_dict import Named
+from deepkit.definition.sequential import as_body, as_element
+from deepkit.definition.source import Arguments
 
 MERGES = {
     "concat": layers.Concatenate,

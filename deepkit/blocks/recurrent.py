@@ -9,10 +9,11 @@ from typing import Any
 import keras
 from keras import layers
 
-from deepkit.blocks import parts
-from deepkit.code import Arguments
-from deepkit.element import Block
-from deepkit.scope import DefinitionError, Scope, shape_text
+from deepkit.blocks import common as parts
+from deepkit.definition.block import Block
+from deepkit.definition.builder import Scope
+from deepkit.definition.errors import DefinitionError, shape_text
+from deepkit.definition.source import Arguments
 
 # the layer with its own loop, the cell that `keras.layers.RNN` loops over, and how many states there are
 _CELLS: dict[str, tuple[type[layers.RNN], type[layers.Layer], int]] = {
@@ -134,7 +135,7 @@ class Recurrent(Block):
         )
         both = layers.Bidirectional
         if masked and given.get("unroll") and given["return_sequences"]:
-            from deepkit.layers import UnrolledBidirectional as both  # Keras would mask the wrong steps
+            from deepkit.layers import UnrolledBidirectional as both
         return both(forward, merge_mode=merge, backward_layer=backward, name=name)
 
 

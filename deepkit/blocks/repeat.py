@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from deepkit.blocks import parts
-from deepkit.element import Block, Objective
-from deepkit.entry import Entries, Entry
-from deepkit.scope import Scope
-from deepkit.template import as_body
+from deepkit.blocks import common as parts
+from deepkit.definition.block import Block, Objective
+from deepkit.definition.builder import Scope
+from deepkit.definition.inputs import Entries, Entry
+from deepkit.definition.sequential import as_body
 
 
 @dataclass(frozen=True, repr=False)

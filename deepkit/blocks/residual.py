@@ -10,11 +10,12 @@ from typing import Any
 import keras
 from keras import layers
 
-from deepkit.blocks import parts
+from deepkit.blocks import common as parts
 from deepkit.blocks.conv import ORDERS, ConvBlock, set_convolution_fields
-from deepkit.element import Block
-from deepkit.scope import Build, Scope, shape_text
-from deepkit.template import as_body
+from deepkit.definition.block import Block
+from deepkit.definition.builder import Build, Scope
+from deepkit.definition.errors import shape_text
+from deepkit.definition.sequential import as_body
 
 SHORTCUTS = ("auto", "identity", "projection", "pad")
 _MIDDLE_ONLY = ("groups", "dilation_rate")

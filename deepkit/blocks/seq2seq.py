@@ -8,14 +8,15 @@ from typing import Any
 import keras
 from keras import layers
 
-from deepkit.blocks import parts
+from deepkit.blocks import common as parts
 from deepkit.blocks.attention import SCORES, Attention
 from deepkit.blocks.recurrent import BiLSTM, Recurrent
 from deepkit.blocks.text import Text
-from deepkit.element import Block
-from deepkit.entry import Entry
+from deepkit.definition.block import Block
+from deepkit.definition.builder import Scope
+from deepkit.definition.errors import DefinitionError
+from deepkit.definition.inputs import Entry
 from deepkit.models.seq2seq import SequenceToSequence
-from deepkit.scope import DefinitionError, Scope
 
 
 @dataclass(frozen=True, repr=False)

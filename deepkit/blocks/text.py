@@ -9,11 +9,12 @@ from typing import Any
 import keras
 from keras import layers
 
-from deepkit.blocks import parts
-from deepkit.code import Arguments
-from deepkit.element import Block
-from deepkit.entry import Entry
-from deepkit.scope import DefinitionError, Scope, shape_text
+from deepkit.blocks import common as parts
+from deepkit.definition.block import Block
+from deepkit.definition.builder import Scope
+from deepkit.definition.errors import DefinitionError, shape_text
+from deepkit.definition.inputs import Entry
+from deepkit.definition.source import Arguments
 
 _TAKEN = ("max_tokens", "output_sequence_length", "standardize", "split", "vocabulary", "output_mode")
 _TRUNCATING = ("post", "pre")
@@ -27,7 +28,7 @@ class Text(Block):
 
     The saved model takes strings as they are typed. Id 0 is padding, behind the tokens of the shorter texts of a
     batch; id 1 stands for every word that is not in the vocabulary, and for an empty text. `dk.fit` learns the
-    vocabulary from the training inputs, the most frequent words first; `deepkit.text.adapt` does so by hand.
+    vocabulary from the training inputs, the most frequent words first; `dk.adapt` does so by hand.
 
     Args:
         max_tokens: Most ids, padding and the unknown word included.

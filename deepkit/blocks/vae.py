@@ -9,15 +9,15 @@ from typing import Any
 import keras
 from keras import layers
 
-from deepkit.block import Sequential
-from deepkit.blocks import parts
+from deepkit.blocks import common as parts
 from deepkit.blocks.gaussian import GaussianHead
-from deepkit.element import Block
-from deepkit.entry import Entries, Entry
-from deepkit.models.likelihoods import LIKELIHOODS
+from deepkit.definition.block import Block
+from deepkit.definition.builder import Scope
+from deepkit.definition.errors import DefinitionError, inside, shape_text
+from deepkit.definition.inputs import Entries, Entry
+from deepkit.definition.sequential import Sequential, as_body
+from deepkit.losses.likelihoods import LIKELIHOODS
 from deepkit.models.vae import VariationalAutoencoder, beta_problem
-from deepkit.scope import DefinitionError, Scope, inside, shape_text
-from deepkit.template import as_body
 
 
 @dataclass(frozen=True, repr=False)

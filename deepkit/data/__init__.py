@@ -7,12 +7,12 @@ Example:
 
 """
 
-from deepkit.data.arrays import from_arrays
 from deepkit.data.augment import Affine, Augmentation, Elastic, Flip, PadCrop, Shift
 from deepkit.data.dataset import Data
 from deepkit.data.errors import DataError
 from deepkit.data.load import load
 from deepkit.data.pipeline import Pipeline
+from deepkit.data.user_arrays import from_arrays
 
 __all__ = [
     "load", "from_arrays", "Data", "Pipeline", "DataError",

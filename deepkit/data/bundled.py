@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from deepkit.data.arrays import scales, split
 from deepkit.data.dataset import Found
 from deepkit.data.read import resized
 from deepkit.data.sources import MemorySource
+from deepkit.data.user_arrays import scales, split
 
 NAMES = ("digits", "iris", "wine", "breast_cancer")
 _TESTED = {"digits": 297}  # the last writers of the file; the tabular sets give a fifth

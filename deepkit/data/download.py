@@ -14,7 +14,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterable
 
-from deepkit.data.catalogue import Entry
+from deepkit.data.catalog import Entry
 from deepkit.data.errors import DataError
 from deepkit.data.read import quiet
 

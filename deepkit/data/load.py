@@ -8,12 +8,13 @@ import pathlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from deepkit import _console
 from deepkit.data import augment as augmentation
-from deepkit.data import bundled, catalogue, download, read
+from deepkit.data import bundled, download, read
+from deepkit.data import catalog as catalogue
 from deepkit.data.dataset import Data, Found, assemble
 from deepkit.data.errors import DataError
 from deepkit.data.settings import Settings, check_batch_size, check_seed
+from deepkit.utils import console as _console
 
 
 def load(

@@ -221,3 +221,40 @@ def _refuse_late_xla(wanted: Plan) -> None:
             "jit_compile: an earlier plan made this process deterministic, where Keras does not compile with XLA\n"
             "  try a new process, or deterministic=False in every plan before this one"
         )
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One candidate of one field of the plan, as it was measured.
+
+    Args:
+        field: Of the plan.
+        value: Its value in words; `"yes"` and `"no"` for XLA.
+        milliseconds: A training step in the median round; None where it was not timed.
+        spread: The fastest and the slowest round, in milliseconds a step.
+        loss: Mean loss of the first steps, from the same weights and on the same batches as the others'.
+        verdict: What came of it, and why.
+    """
+
+    field: str
+    value: str
+    milliseconds: float | None = None
+    spread: tuple[float, float] | None = None
+    loss: float | None = None
+    verdict: str = ""
+
+    def cells(self) -> tuple[str, ...]:
+        """Return its row of a table under `HEADINGS`."""
+        took = "" if self.milliseconds is None else _short(self.milliseconds)
+        spread = "" if self.spread is None else f"{_short(self.spread[0])} to {_short(self.spread[1])}"
+        loss = "" if self.loss is None else f"{self.loss:.5g}"
+        return self.field, self.value, took, spread, loss, self.verdict
+
+    def __str__(self) -> str:
+        head = f"{self.field}={self.value}" if self.value else self.field
+        took = "" if self.milliseconds is None else f"{_short(self.milliseconds)} ms a step, "
+        return f"{head}: {took}{self.verdict}"
+
+
+def _short(number: float) -> str:
+    return f"{number:.3g}" if number < 100 else f"{number:.0f}"

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from deepkit.layers import _checks
+from deepkit.layers import config_checks as _checks
 
 
 @keras.saving.register_keras_serializable(package="deepkit")

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from deepkit.layers import _checks
+from deepkit.layers import config_checks as _checks
 
 
 @keras.saving.register_keras_serializable(package="deepkit")

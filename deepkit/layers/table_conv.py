@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from deepkit.layers import _checks
+from deepkit.layers import config_checks as _checks
 from deepkit.layers.initializers import independent
 
 

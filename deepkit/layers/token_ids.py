@@ -123,7 +123,7 @@ class TokenIds(keras.layers.TextVectorization):
         if not self.has_vocabulary:
             raise ValueError(
                 f"the text layer {self.name!r} is {what} before it has a vocabulary\n"
-                "  try dk.fit, which learns it from the training data, deepkit.text.adapt(model, dataset), "
+                "  try dk.fit, which learns it from the training data, dk.adapt(model, dataset), "
                 "or dk.Text(..., vocabulary=...)"
             )
 

@@ -5,10 +5,10 @@ loads wherever this package was imported; so do the losses that such files name.
 import is enough: it brings `deepkit.layers` and the schedule of `WarmUp` along.
 """
 
-import deepkit.execution.schedules
-import deepkit.layers  # noqa: F401
+import deepkit.layers
+import deepkit.models.keras_schedules  # noqa: F401
+from deepkit.losses.smoothed_crossentropy import SmoothedCrossentropy
 from deepkit.models.gan import GenerativeAdversarialNetwork
-from deepkit.models.losses import SmoothedCrossentropy
 from deepkit.models.seq2seq import SequenceToSequence
 from deepkit.models.vae import VariationalAutoencoder
 

@@ -10,9 +10,9 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from deepkit.layers._checks import positive_integer
-from deepkit.models.sharing import shared_out
-from deepkit.models.turns import every_few_batches
+from deepkit.layers.config_checks import positive_integer
+from deepkit.models.keras_schedules import every_few_batches
+from deepkit.models.replicas import shared_out
 
 LOSSES = ("non_saturating", "minimax")
 PRIORS = ("normal", "uniform")

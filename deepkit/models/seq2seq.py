@@ -14,10 +14,10 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from deepkit.ending import logits_for, loss_of_probabilities
-from deepkit.layers._checks import positive_integer
+from deepkit.definition.outputs import logits_for, loss_of_probabilities
+from deepkit.layers.config_checks import positive_integer
 from deepkit.layers.token_ids import SPLIT_PUNCTUATION, TokenIds
-from deepkit.models.beam import END, beam_search
+from deepkit.models.beam_search import END, beam_search
 from deepkit.models.tokens import (
     batches_alike,
     checked_texts,

@@ -12,10 +12,10 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
-from deepkit.layers._checks import positive_integer
+from deepkit.layers.config_checks import positive_integer
 from deepkit.layers.gaussian_sampling import GaussianSampling, draw
-from deepkit.models.likelihoods import LIKELIHOODS, gaussian_log_prob
-from deepkit.models.sharing import shared_out
+from deepkit.losses.likelihoods import LIKELIHOODS, gaussian_log_prob
+from deepkit.models.replicas import shared_out
 
 _ROWS = 2048  # draws decoded at a time when a likelihood is estimated
 

@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from deepkit.visualize import arrays
     from deepkit.visualize.attention_maps import attention
+    from deepkit.visualize.attribution import grad_cam, saliency
     from deepkit.visualize.classification import confusion, mistakes
-    from deepkit.visualize.evidence import grad_cam, saliency
+    from deepkit.visualize.diagrams.diagram import diagram
     from deepkit.visualize.figures import save
     from deepkit.visualize.layer_outputs import feature_maps, statistics
-    from deepkit.visualize.structure import diagram
-    from deepkit.visualize.training import curves
+    from deepkit.visualize.training_curves import curves
     from deepkit.visualize.weights import filters
 
 _HOMES = {
     "confusion": "classification",
     "mistakes": "classification",
-    "curves": "training",
-    "diagram": "structure",
+    "curves": "training_curves",
+    "diagram": "diagrams.diagram",
     "filters": "weights",
     "feature_maps": "layer_outputs",
     "statistics": "layer_outputs",
-    "grad_cam": "evidence",
-    "saliency": "evidence",
+    "grad_cam": "attribution",
+    "saliency": "attribution",
     "attention": "attention_maps",
     "save": "figures",
 }

@@ -5,8 +5,8 @@ Both take the same model and the same data; what only concerns the drawing, such
 
 from __future__ import annotations
 
-from deepkit.visualize._activations import LayerStatistics, feature_maps, statistics
-from deepkit.visualize._evidence import grad_cam, saliency
+from deepkit.visualize.activations import LayerStatistics, feature_maps, statistics
+from deepkit.visualize.class_gradients import grad_cam, saliency
 from deepkit.visualize.classification import Mistake
 from deepkit.visualize.classification import confusion_matrix as confusion
 from deepkit.visualize.classification import worst as mistakes

@@ -10,8 +10,8 @@ import numpy as np
 from keras import ops
 from matplotlib.figure import Figure
 
-from deepkit.visualize._inputs import shown
 from deepkit.visualize.figures import panels, plain
+from deepkit.visualize.model_inputs import shown
 
 _MANY = 60  # tokens beyond which their names cannot be read
 _QUERIES = 16  # over an image, at most

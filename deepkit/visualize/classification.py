@@ -10,9 +10,9 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
-from deepkit.ending import gives_logits
-from deepkit.visualize._inputs import batches, check_built, shown, tensors
+from deepkit.definition.outputs import gives_logits
 from deepkit.visualize.figures import panels, plain
+from deepkit.visualize.model_inputs import batches, check_built, shown, tensors
 
 _MANY = 25  # beyond so many classes the numbers in a confusion matrix cannot be read
 

@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from deepkit import _files
+from deepkit.utils import files as _files
 
 BLUE, ORANGE, GREY = "#3b5bdb", "#e8590c", "#868e96"
 _DPI = 110

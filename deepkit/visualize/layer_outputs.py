@@ -10,8 +10,8 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
-from deepkit.visualize import _activations
-from deepkit.visualize._activations import LayerStatistics
+from deepkit.visualize import activations as _activations
+from deepkit.visualize.activations import LayerStatistics
 from deepkit.visualize.figures import BLUE, GREY, ORANGE, panels, plain
 
 _MAPS, _IMAGES, _COLUMNS = 64, 8, 8  # at most: maps of one image, images, pictures in a row

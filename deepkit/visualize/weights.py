@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from deepkit.layers import TiedDense
-from deepkit.visualize._inputs import check_built, input_shape
-from deepkit.visualize._lookup import Found, find, walk
 from deepkit.visualize.figures import panels, plain
+from deepkit.visualize.lookup import Found, find, walk
+from deepkit.visualize.model_inputs import check_built, input_shape
 
 _MOST = 64
 

@@ -12,8 +12,8 @@ import tensorflow as tf
 from keras import layers
 
 import deepkit as dk
-from deepkit import text
 from deepkit.layers import TokenIds
+from deepkit.training import text_vocabulary as text
 
 TEXTS = ["The dog runs.", "A dog, a cat!", "", "the the   the CAT"]
 
@@ -205,7 +205,7 @@ def test_letters_beyond_ascii_are_lowered_when_read_and_when_learnt(standardize,
 
 def test_without_a_vocabulary_it_neither_runs_nor_saves(tmp_path):
     model = net().build()
-    mend = "dk.fit, which learns it from the training data, deepkit.text.adapt"
+    mend = "dk.fit, which learns it from the training data, dk.adapt"
     with pytest.raises(ValueError, match=rf"the text layer 'text.ids' is called before .*\n  try {mend}"):
         model(tf.constant(TEXTS))
     with pytest.raises(ValueError, match=rf"the text layer 'text.ids' is saved before .*\n  try {mend}"):

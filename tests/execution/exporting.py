@@ -6,7 +6,7 @@ import keras
 import pytest
 import tensorflow as tf
 
-from deepkit.execution.artefacts import FORMATS
+from deepkit.export.formats import FORMATS
 
 SUFFIX = {name: form.suffix for name, form in FORMATS.items()}
 needs_onnx = pytest.mark.skipif(bool(FORMATS["onnx"].missing()), reason='needs pip install "deepkit-keras[onnx]"')

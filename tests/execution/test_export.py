@@ -13,12 +13,12 @@ import tensorflow as tf
 from keras import layers
 
 import deepkit as dk
-from deepkit.execution import artefacts
-from deepkit.execution.artefacts import FORMATS
-from deepkit.execution.errors import ExportError
-from deepkit.execution.export import Exported, default_path, export
-from deepkit.execution.quiet import quiet
-from deepkit.execution.sample import draw
+from deepkit.export import formats as artefacts
+from deepkit.export.exporter import Exported, default_path, export
+from deepkit.export.formats import FORMATS
+from deepkit.export.quiet import quiet
+from deepkit.export.sample import draw
+from deepkit.training.errors import ExportError
 from tests.conformance.cases import CASES
 from tests.execution.exporting import SUFFIX, each_format, needs_onnx, run
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import layers
 
 import deepkit as dk
-from deepkit.execution.errors import RunDirError
+from deepkit.training.errors import RunDirError
 
 
 def vectors(count=48, features=4):

@@ -6,8 +6,8 @@ import pytest
 from keras import layers
 
 import deepkit as dk
-from deepkit.execution import learning_rate, state
-from deepkit.execution.learning_rate import smooth, steepest
+from deepkit.training import learning_rate, state
+from deepkit.training.learning_rate import smooth, steepest
 from tests.execution.crashing import images
 
 

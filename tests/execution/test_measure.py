@@ -8,9 +8,12 @@ import keras
 import pytest
 
 import deepkit as dk
-from deepkit.execution import RunDirError, bench, devices, measure
-from deepkit.execution.measure import Measurement
-from deepkit.execution.run_dir import RunDir
+from deepkit.errors import RunDirError
+from deepkit.execution import devices
+from deepkit.execution.plan import Measurement
+from deepkit.training import autotune as measure
+from deepkit.training import benchmark as bench
+from deepkit.training.run_dir import RunDir
 
 NOTHING = {"optimizer": None, "loss": None, "metrics": None}
 
@@ -297,7 +300,7 @@ def test_a_table_that_cannot_be_written_ends_before_training(tmp_path, monkeypat
         raise OSError(28, "No space left on device")
 
     with RunDir(tmp_path).held() as folder:
-        monkeypatch.setattr("deepkit._files.write", full)
+        monkeypatch.setattr("deepkit.utils.files.write", full)
         with pytest.raises(RunDirError, match="No space left on device; nothing was trained"):
             settle(dk.plan(measure=True), folder=folder)
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 import deepkit as dk
-from deepkit.execution.fit import fit
+from deepkit.training.fit import fit
 
 QUIET = {"verbose": 0}
 
@@ -80,7 +80,7 @@ def test_tied_layers_come_back_as_those_they_tie_and_save_for_keras_alone(tmp_pa
         models.append(run.model)
         return run
 
-    monkeypatch.setattr("deepkit.execution.pretrain.fit", kept)
+    monkeypatch.setattr("deepkit.training.pretrain.fit", kept)
     convolution = layers.Conv2D(2, 2, activation="sigmoid", name="conv")
     stack = dk.pretrain([convolution, 4], images(), tied=True, epochs=1, **QUIET)
     assert kinds(stack) == ["Conv2D", "Flatten", "Dense"]
@@ -127,7 +127,7 @@ def test_the_output_follows_the_values(monkeypatch):
         nets.append(net)
         raise Stop
 
-    monkeypatch.setattr("deepkit.execution.pretrain.fit", seen)
+    monkeypatch.setattr("deepkit.training.pretrain.fit", seen)
     for x in (images(), images() - 0.5, images() * 2):
         with pytest.raises(Stop):
             dk.pretrain([3], x, epochs=1, **QUIET)
@@ -141,7 +141,7 @@ class Stop(Exception):
 
 @pytest.mark.usefixtures("without_reports")
 def test_stopped_in_the_second_layer_it_goes_on_to_the_same_weights(whole, tmp_path, monkeypatch):
-    from deepkit.execution.training import Keeper
+    from deepkit.training.loop import Keeper
 
     epochs = []
     end = Keeper.on_epoch_end
@@ -184,7 +184,7 @@ def test_the_batches_of_a_pipeline_are_kept(monkeypatch):
         sizes.append(named["batch_size"])
         raise Stop
 
-    monkeypatch.setattr("deepkit.execution.pretrain.fit", seen)
+    monkeypatch.setattr("deepkit.training.pretrain.fit", seen)
     data = dk.data.from_arrays(images(), batch_size=12)
     for given, named in ((data, {}), (data.train, {}), (data.train, {"batch_size": 7}), (images(), {})):
         with pytest.raises(Stop):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import deepkit as dk
-from deepkit.execution import RunDirError, report
+from deepkit.errors import RunDirError
+from deepkit.training import run_report as report
 
 
 def images(count=96):

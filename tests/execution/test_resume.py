@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 import deepkit as dk
-from deepkit.execution import checkpoint
+from deepkit.training import checkpoint
 from tests.execution import crashing
 
 
@@ -79,7 +79,7 @@ def test_ctrl_c_keeps_the_finished_epochs_and_says_how_to_go_on(undisturbed, tmp
 def test_a_finished_run_is_returned_without_training(tmp_path, monkeypatch, capsys):
     first = crashing.train(tmp_path, 2)
     monkeypatch.setattr(keras.Model, "train_on_batch", None)
-    monkeypatch.setattr("deepkit.execution.fit.train", None)
+    monkeypatch.setattr("deepkit.training.fit.train", None)
     again = crashing.train(tmp_path, 2)
     assert "holds a finished run of 2 epochs" in capsys.readouterr().out
     assert (again.history, again.epochs) == (first.history, 2)

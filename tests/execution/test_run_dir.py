@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import deepkit as dk
-from deepkit.execution import CheckpointError, DivergedError, RunDirError, checkpoint
-from deepkit.execution.run_dir import RunDir
+from deepkit.errors import CheckpointError, DivergedError, RunDirError
+from deepkit.training import checkpoint
+from deepkit.training.run_dir import RunDir
 from tests.execution.crashing import images, network
 
 
@@ -99,7 +100,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_training(tmp_path, mo
     def refuse(path, content):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 
-    monkeypatch.setattr("deepkit._files.write", refuse)
+    monkeypatch.setattr("deepkit.utils.files.write", refuse)
     with pytest.raises(RunDirError, match="Read-only file system; nothing was trained"):
         train(tmp_path)
 

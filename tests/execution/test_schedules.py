@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import deepkit as dk
-from deepkit.execution.schedules import WarmUpSchedule, as_schedule, with_rate
+from deepkit.models.keras_schedules import WarmUpSchedule
+from deepkit.training.schedules import as_schedule, with_rate
 
 
 def rates(schedule, steps):

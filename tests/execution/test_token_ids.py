@@ -7,7 +7,9 @@ import tensorflow as tf
 from keras import layers
 
 import deepkit as dk
-from deepkit.execution import TokenIdError, checkpoint, token_ids
+from deepkit.errors import TokenIdError
+from deepkit.training import checkpoint
+from deepkit.training import token_id_check as token_ids
 
 Y = np.arange(32) % 2
 NET = dk.Sequential([layers.Embedding(10, 3, name="words"), dk.Classifier(2, pool="avg")])

@@ -9,9 +9,12 @@ import pytest
 from keras import layers
 
 import deepkit as dk
-from deepkit.execution import bench, measure, report, trial
-from deepkit.execution.feed import feed
 from deepkit.execution.plan import current
+from deepkit.training import autotune as measure
+from deepkit.training import benchmark as bench
+from deepkit.training import run_report as report
+from deepkit.training import trial
+from deepkit.training.training_data import feed
 from tests.execution.crashing import images
 from tests.execution.test_resume import same_state
 

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 import deepkit as dk
-from deepkit.execution import bench
+from deepkit.training import benchmark as bench
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)

@@ -12,8 +12,8 @@ import tensorflow as tf
 from keras import layers
 
 import deepkit as dk
-from deepkit.execution import state
 from deepkit.models import gan
+from deepkit.training import state
 
 X = np.random.default_rng(0).normal(size=(32, 2)).astype("float32")
 

@@ -11,8 +11,8 @@ import pytest
 import tensorflow as tf
 
 import deepkit as dk
-from deepkit import text
-from deepkit.models.beam import beam_search
+from deepkit.models.beam_search import beam_search
+from deepkit.training import text_vocabulary as text
 
 WORDS = ("a", "b", "c", "d")
 SOURCES = ["a b", "d c a b", "c", "b b a"]
@@ -365,9 +365,7 @@ def test_there_is_no_attention_to_draw_and_no_vocabulary_to_write_with():
 def test_adapt_by_hand_is_the_models_own():
     fresh = dk.Seq2Seq(dk.Text(9), encoder=dk.BiLSTM(4), decoder=dk.Recurrent("gru", 8)).build()
     pairs = tf.data.Dataset.from_tensors((tf.constant(["a b"]), tf.constant(["c"])))
-    with pytest.raises(
-        ValueError, match=r"before it has a vocabulary\n  try dk.fit.*, deepkit.text.adapt\(model, dataset\)"
-    ):
+    with pytest.raises(ValueError, match=r"before it has a vocabulary\n  try dk.fit.*, dk.adapt\(model, dataset\)"):
         fresh((tf.constant(["a"]), tf.constant(["c"])))
     assert len(text.adapt(fresh, pairs)) == 2
     assert sorted(fresh.source_text.get_vocabulary()[2:]) == ["a", "b"]

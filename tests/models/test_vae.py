@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras import layers
 
 import deepkit as dk
-from deepkit.execution import DivergedError
+from deepkit.errors import DivergedError
 from deepkit.models.vae import VariationalAutoencoder
 
 TANH = dk.MLP([500], activation="tanh")

@@ -95,7 +95,7 @@ def answering(fit: Any) -> Any:
 
 def kill_in(training: int) -> None:
     """Let this process be killed, without any chance to tidy up, in the second epoch of one of its trainings."""
-    from deepkit.execution.training import Keeper
+    from deepkit.training.loop import Keeper
 
     count, begins, step = itertools.count(1), Keeper.on_train_begin, Keeper.on_train_batch_end
     numbers: dict[int, int] = {}
@@ -115,7 +115,7 @@ def kill_in(training: int) -> None:
 def train(runs: Path, names: list[str]) -> None:
     """Train each case in a folder of its own, and leave its numbers there, or why there are none."""
     import deepkit as dk
-    from deepkit.execution import pretrain
+    from deepkit.training import pretrain
 
     dk.fit = pretrain.fit = answering(dk.fit)
     for name in names:

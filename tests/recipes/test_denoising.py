@@ -107,7 +107,7 @@ def test_a_smoke_run_on_the_bundled_digits(task, tmp_path, monkeypatch, capsys):
     assert "not comparable" in printed
     assert "smoke run" in printed
     monkeypatch.setattr(
-        importlib.import_module("deepkit.execution.fit"), "train", None
+        importlib.import_module("deepkit.training.fit"), "train", None
     )  # all is there: nothing is trained again
     again = dk.recipe.run(denoising.RECIPE, config)
     assert again.measured == report.measured

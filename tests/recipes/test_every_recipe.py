@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import yaml
 
-from deepkit.execution import checkpoint
 from deepkit.recipe import Deviation, applies
+from deepkit.training import checkpoint
 from tests.recipes.every import CASES, POINTS, ROOT
 
 each_case = pytest.mark.parametrize("name", CASES)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import layers
 
 import deepkit as dk
-from deepkit import text
+from deepkit.training import text_vocabulary as text
 from recipes.sequence import sentiment
 
 

@@ -12,12 +12,13 @@ from keras import layers
 from matplotlib.image import imread
 
 import deepkit as dk
-from deepkit.visualize import _labels, figures
-from deepkit.visualize._boxes import levels
-from deepkit.visualize._layered import Rows, spread
-from deepkit.visualize._order import Edge, Node
-from deepkit.visualize._parts import Nest
-from deepkit.visualize.structure import draw, layout
+from deepkit.visualize import figures
+from deepkit.visualize.diagrams import labels as _labels
+from deepkit.visualize.diagrams.boxes import levels
+from deepkit.visualize.diagrams.diagram import draw, layout
+from deepkit.visualize.diagrams.layered import Rows, spread
+from deepkit.visualize.diagrams.nesting import Nest
+from deepkit.visualize.diagrams.row_order import Edge, Node
 
 
 def residual(filters):

@@ -6,9 +6,9 @@ import pytest
 from keras import layers
 
 import deepkit as dk
-from deepkit.visualize._order import Edge, Node, Order
-from deepkit.visualize._tracks import Rail, in_tracks
-from deepkit.visualize.structure import layout
+from deepkit.visualize.diagrams.diagram import layout
+from deepkit.visualize.diagrams.row_order import Edge, Node, Order
+from deepkit.visualize.diagrams.tracks import Rail, in_tracks
 
 
 def two():

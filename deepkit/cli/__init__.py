@@ -1,0 +1,1 @@
+"""The `deepkit` command."""

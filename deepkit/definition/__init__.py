@@ -1,0 +1,1 @@
+"""Definitions: frozen values that describe networks and hold no weights."""

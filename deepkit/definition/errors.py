@@ -1,0 +1,70 @@
+"""What is wrong with a definition, where, and what to try instead."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
+
+
+class DefinitionError(ValueError):
+    """A definition that cannot become a model.
+
+    Args:
+        problem: What was received and what was expected.
+        place: Dotted name of the block concerned, such as `"stage2.residual1.conv_block2"`; empty at the top.
+        code: The code that makes the block.
+        mend: What to try instead.
+    """
+
+    def __init__(self, problem: str, *, place: str = "", code: str = "", mend: str = "") -> None:
+        self.problem, self.place, self.code, self.mend = problem, place, code, mend
+        lines = [f"{place}: {problem}" if place else problem]
+        lines += [f"  in  {_shortened(code)}"] if code else []
+        lines += [f"  try {mend}"] if mend else []
+        super().__init__("\n".join(lines))
+
+
+@contextmanager
+def inside(role: str) -> Iterator[None]:
+    """Say of an error in a part that is built by itself that it lies there."""
+    try:
+        yield
+    except DefinitionError as error:
+        place = ".".join(part for part in (role, error.place) if part)
+        raise DefinitionError(error.problem, place=place, code=error.code, mend=error.mend) from error
+
+
+def shape_text(x: Any) -> str:
+    """Return shapes without the batch axis, as people write them: `28x28x1`; `?` for an unknown size."""
+    leaves = keras.tree.flatten(x)
+    texts = ["x".join("?" if n is None else str(n) for n in leaf.shape[1:]) or "()" for leaf in leaves]
+    return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
+
+
+def check_name(name: str | None, owner: str) -> None:
+    """Raise unless `name` may be part of a layer's name."""
+    if name is not None and not (isinstance(name, str) and _NAME.fullmatch(name)):
+        better = re.sub(r"[^A-Za-z0-9_-]+", "_", str(name)).strip("_") or "block"
+        raise DefinitionError(
+            f"{owner}: name must be letters, digits, '_' or '-', received {name!r}", mend=f"name={better!r}"
+        )
+
+
+def _shortened(text: str, most: int = 8) -> str:
+    lines = text.split("\n")
+    kept = lines if len(lines) <= most else [*lines[: most - 1], "..."]
+    return "\n      ".join(kept)
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error of Keras says, in one line."""
+    text = str(error).strip()
+    text = re.sub(r"^Exception encountered when calling \S+\.\s*", "", text)
+    text = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    return " ".join((text or type(error).__name__).split("\n\n")[0].split())

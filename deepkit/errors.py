@@ -1,0 +1,11 @@
+"""The errors that deepkit raises besides Python's own `ValueError`, `TypeError` and `OSError`."""
+
+from __future__ import annotations
+
+from deepkit.data.errors import DataError
+from deepkit.definition.errors import DefinitionError
+from deepkit.training.errors import CheckpointError, DivergedError, ExportError, RunDirError, TokenIdError
+
+__all__ = [
+    "CheckpointError", "DataError", "DefinitionError", "DivergedError", "ExportError", "RunDirError", "TokenIdError",
+]  # fmt: skip

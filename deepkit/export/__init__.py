@@ -1,0 +1,1 @@
+"""Export: SavedModel, ONNX and LiteRT, each verified against the model."""

@@ -1,0 +1,27 @@
+"""Recipes: a paper or a lecture claim, reproduced by one command, claimed value beside measured value.
+
+Importing this package imports neither TensorFlow nor Keras.
+"""
+
+from __future__ import annotations
+
+from deepkit.recipe.command import main
+from deepkit.recipe.contract import (
+    OWN,
+    Claim,
+    Deviation,
+    Outcome,
+    Own,
+    Paper,
+    Recipe,
+    Settings,
+    applies,
+    error,
+    parameters,
+)
+from deepkit.recipe.run import run
+
+__all__ = [
+    "Paper", "Claim", "Deviation", "Settings", "Outcome", "Recipe", "Own", "OWN",
+    "run", "main", "error", "parameters", "applies",
+]  # fmt: skip

@@ -1,0 +1,1 @@
+"""Training: `fit`, its data adapters, checkpoints, schedules and reports."""
