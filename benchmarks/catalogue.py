@@ -195,7 +195,7 @@ BENCHMARKS = (
         unit="s",
         group=WAITING,
         target=Target(high=1.10),
-        note="450 residual blocks of two convolutions, 3,156 layers: `dk.Repeat(dk.Residual([...]), times=450)`, and a "
+        note="450 residual blocks of two convolutions, 3,156 layers: `dk.Repeat(dk.Residual([...]), num_repeats=450)`, and a "
         "loop by hand with Python's recursion limit raised. Memory is cleared before each, untimed.",
     ),
     Benchmark(

@@ -22,7 +22,7 @@ def model() -> Any:
     keras.utils.set_random_seed(0)
     text = dk.Text(WORDS, vocabulary=tuple(f"w{i}" for i in range(WORDS - 2)))
     encoder = dk.Recurrent("gru", 192, bidirectional=True)
-    return dk.Seq2Seq(text, embedding=128, encoder=encoder, decoder=dk.Recurrent("gru", 192)).build()
+    return dk.Seq2Seq(text, embedding_dim=128, encoder=encoder, decoder=dk.Recurrent("gru", 192)).build()
 
 
 def sentences(count: int) -> list[str]:
@@ -44,7 +44,7 @@ def _rate(name: str, decode: Any) -> Side:
 
 def translate() -> Side:
     """Return the sentences a second of `translate`, the most probable token each time."""
-    decode = functools.partial(model().translate, beam=1, max_length=STEPS, batch_size=250)
+    decode = functools.partial(model().translate, num_beams=1, max_length=STEPS, batch_size=250)
     return _rate("translate", decode)
 
 

@@ -74,7 +74,7 @@ def mlp_by_hand() -> keras.Model:
 
 def densenet() -> dk.Sequential:
     """Return a small DenseNet (Huang et al. 2017): three stages of four layers, growth rate 12, halved between."""
-    stage = dk.DenselyConnected(dk.ConvBlock(12, order="norm-activation-conv"), repeats=4)
+    stage = dk.DenselyConnected(dk.ConvBlock(12, order="norm-activation-conv"), num_repeats=4)
     last = [layers.BatchNormalization(), layers.Activation("relu"), dk.Classifier(10, pool="avg")]
     first = dk.ConvBlock(16, norm=None, activation=None, conv={"use_bias": False})
     return dk.Sequential([first, stage, dk.Transition(), stage, dk.Transition(), stage, *last], name="densenet")
@@ -118,7 +118,7 @@ def lenet_by_hand() -> keras.Model:
 def deep(times: int = DEPTH) -> dk.Sequential:
     """Return a residual net of many blocks of two convolutions."""
     block = dk.Residual([dk.ConvBlock(8), dk.ConvBlock(8, activation=None)])
-    return dk.Sequential([dk.ConvBlock(8), dk.Repeat(block, times=times), dk.Classifier(10, pool="avg")])
+    return dk.Sequential([dk.ConvBlock(8), dk.Repeat(block, num_repeats=times), dk.Classifier(10, pool="avg")])
 
 
 def deep_by_hand(times: int = DEPTH) -> keras.Model:

@@ -53,12 +53,12 @@ def _tokens() -> tuple[Any, Any]:
 
 def _gan() -> keras.Model:
     body = dk.MLP([256, 256])
-    return dk.GAN([body, dk.Regressor(784, activation="sigmoid")], body, latent=100).build((784,))
+    return dk.GAN([body, dk.Regressor(784, activation="sigmoid")], body, latent_dim=100).build((784,))
 
 
 def _vae() -> keras.Model:
     body = dk.MLP([500], activation="tanh")
-    return dk.VAE(body, latent=20, decoder=body).build((784,))
+    return dk.VAE(body, latent_dim=20, decoder=body).build((784,))
 
 
 def _autoencoder() -> keras.Model:
@@ -68,7 +68,7 @@ def _autoencoder() -> keras.Model:
 
 def _bilstm() -> keras.Model:
     words = dk.Input((None,), dtype="int32")
-    return dk.Sequential([words, layers.Embedding(20_000, 128), dk.BiLSTM(64, layers=2), dk.Classifier(1)]).build()
+    return dk.Sequential([words, layers.Embedding(20_000, 128), dk.BiLSTM(64, num_layers=2), dk.Classifier(1)]).build()
 
 
 PAIRS = {

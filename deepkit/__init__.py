@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from deepkit.blocks.gaussian import GaussianHead
     from deepkit.blocks.heads import Classifier, Regressor
     from deepkit.blocks.highway import Highway
-    from deepkit.blocks.parallel import Fuse, Parallel
+    from deepkit.blocks.parallel import Merge, Parallel
     from deepkit.blocks.recurrent import BiLSTM, Recurrent
     from deepkit.blocks.repeat import Repeat
     from deepkit.blocks.residual import Bottleneck, Residual
@@ -66,7 +66,7 @@ _HOMES = {
     "Classifier": "deepkit.blocks.heads",
     "Regressor": "deepkit.blocks.heads",
     "Highway": "deepkit.blocks.highway",
-    "Fuse": "deepkit.blocks.parallel",
+    "Merge": "deepkit.blocks.parallel",
     "Parallel": "deepkit.blocks.parallel",
     "BiLSTM": "deepkit.blocks.recurrent",
     "Recurrent": "deepkit.blocks.recurrent",
@@ -107,7 +107,7 @@ __all__ = [
     "Residual", "Bottleneck", "DenselyConnected", "Transition", "Highway", "SqueezeExcitation",
     "Recurrent", "BiLSTM", "Text",
     "Attention", "MultiHeadAttention", "Seq2Seq",
-    "Repeat", "Parallel", "Fuse", "Classifier", "Regressor",
+    "Repeat", "Parallel", "Merge", "Classifier", "Regressor",
     "GaussianHead", "VAE",
     "GAN", "ParzenWindow",
     "Autoencoder", "MaskingNoise", "SaltAndPepperNoise", "pretrain", "adapt",

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 
 from matplotlib.figure import Figure
 
-from deepkit.recipe import OWN, Claim, Deviation, Outcome, Own, Paper, Recipe, Settings
+from deepkit.recipe import OWN, Claim, Deviation, Own, Paper, Recipe, Result, Settings
 
 PAPER = Paper("A Title", ("Ada Lovelace", "Charles Babbage", "Mary Somerville"), 1843, "A Journal, 1(2), 3-4")
 
@@ -45,11 +45,11 @@ class Trainer:
     comparable: bool = True
     calls: list[Config] = field(default_factory=list)
 
-    def __call__(self, config: Config) -> Outcome:
+    def __call__(self, config: Config) -> Result:
         self.calls.append(config)
         error = self.errors[config.seed % len(self.errors)]
         data = "MNIST" if self.comparable else "bundled digits, in place of mnist"
-        return Outcome(measured={"error": error, "loss": 1.5}, data=data, comparable=self.comparable, seconds=2.0)
+        return Result(measured={"error": error, "loss": 1.5}, data=data, comparable=self.comparable, seconds=2.0)
 
 
 def draw(config: Config, outcomes: Any) -> dict[str, Figure]:

@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 import deepkit as dk
-from deepkit.definition.keras_layer import Fixed, Template
+from deepkit.definition.keras_layer import LayerInstance, LayerTemplate
 
 
 def names(model):
@@ -21,7 +21,7 @@ def names(model):
 def test_a_layer_without_weights_is_a_template_used_afresh():
     net = dk.Sequential([layers.Dense(4)])
     first, second = net.build((4,)), net.build((4,))
-    assert isinstance(net.layers[0], Template)
+    assert isinstance(net.layers[0], LayerTemplate)
     assert first.layers[1] is not second.layers[1]
     assert not np.array_equal(first.layers[1].kernel, second.layers[1].kernel)
 
@@ -43,7 +43,7 @@ def test_a_template_follows_the_precision_of_the_build():
 
 
 def test_each_copy_of_a_seeded_layer_has_a_seed_of_its_own():
-    model = dk.Repeat(layers.Dropout(0.5, seed=7), times=3).build((100,))
+    model = dk.Repeat(layers.Dropout(0.5, seed=7), num_repeats=3).build((100,))
     assert [layer.seed for layer in model.layers[1:]] == [7, 8, 9]
 
 
@@ -51,7 +51,7 @@ def test_a_layer_with_weights_is_used_as_it_is():
     trained = layers.Dense(3)
     trained.build((None, 4))
     net = dk.Sequential([trained, dk.Classifier(2)])
-    assert isinstance(net.layers[0], Fixed)
+    assert isinstance(net.layers[0], LayerInstance)
     assert net.build((4,)).layers[1] is trained
     assert net == dk.Sequential([trained, dk.Classifier(2)])
     other = layers.Dense(3)
@@ -83,15 +83,15 @@ def test_adapted_preprocessing_is_used_as_it_is():
     normal.adapt(np.random.default_rng(0).normal(5.0, 2.0, (100, 3)).astype("float32"))
     lookup = layers.StringLookup()
     lookup.adapt(["a", "b"])
-    assert isinstance(dk.Sequential([normal]).layers[0], Fixed)
-    assert isinstance(dk.Sequential([lookup]).layers[0], Fixed)
-    assert isinstance(dk.Sequential([layers.StringLookup(vocabulary=["a"])]).layers[0], Template)
-    assert isinstance(dk.Sequential([layers.MaxPooling2D()]).layers[0], Template)
+    assert isinstance(dk.Sequential([normal]).layers[0], LayerInstance)
+    assert isinstance(dk.Sequential([lookup]).layers[0], LayerInstance)
+    assert isinstance(dk.Sequential([layers.StringLookup(vocabulary=["a"])]).layers[0], LayerTemplate)
+    assert isinstance(dk.Sequential([layers.MaxPooling2D()]).layers[0], LayerTemplate)
 
 
 def test_a_model_with_weights_inside_a_wrapper_is_seen():
     inner = keras.Sequential([keras.Input((4,)), layers.Dense(2)])
-    assert isinstance(dk.Sequential([layers.TimeDistributed(inner)]).layers[0], Fixed)
+    assert isinstance(dk.Sequential([layers.TimeDistributed(inner)]).layers[0], LayerInstance)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_calling_a_definition_on_data_is_refused():
 def test_a_very_deep_net_builds_and_leaves_the_recursion_limit_alone():
     before = sys.getrecursionlimit()
     unit = dk.Residual(dk.ConvBlock(1, kernel_size=1, norm=None), activation=None)
-    model = dk.Repeat(unit, times=700).build((2, 2, 1))
+    model = dk.Repeat(unit, num_repeats=700).build((2, 2, 1))
     assert len(model.layers) == 1 + 700 * 3
     assert sys.getrecursionlimit() == before
 
@@ -299,7 +299,7 @@ def test_only_what_is_not_default_is_printed():
 
 
 def test_a_long_definition_is_spread_over_lines():
-    text = repr(dk.Sequential([dk.ConvStack(32, convs=2, norm=None)] * 4, name="net"))
+    text = repr(dk.Sequential([dk.ConvStack(32, num_convs=2, norm=None)] * 4, name="net"))
     assert text.splitlines()[0] == "dk.Sequential(["
     assert text.splitlines()[1] == "    dk.ConvStack(32, norm=None),"
     assert text.splitlines()[-1] == '], name="net")'

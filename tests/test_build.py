@@ -112,7 +112,7 @@ def test_mutated_files_end_in_a_model_or_a_clear_error(tmp_path):
 def end_of(definition, shape):
     if definition is None:
         return "not read"
-    shape = None if definition.entry() is not None else shape
+    shape = None if definition.input_spec() is not None else shape
     try:
         check_size(definition, shape)
     except dk.DefinitionError:

@@ -33,9 +33,9 @@ def test_packages():
         "packages", "ok", "tensorflow 2.21.0, keras 3.15.1"
     )
     old = doctor.packages(declared, {**versions, "keras": "3.2.0"}.__getitem__)
-    assert (old.state, old.mend) == ("fail", 'pip install "keras<4,>=3.13"')
+    assert (old.state, old.hint) == ("fail", 'pip install "keras<4,>=3.13"')
     gone = doctor.packages(["keras>=3"], raises(metadata.PackageNotFoundError("keras")))
-    assert (gone.state, gone.finding, gone.mend) == ("fail", "keras missing", 'pip install "keras>=3"')
+    assert (gone.state, gone.finding, gone.hint) == ("fail", "keras missing", 'pip install "keras>=3"')
 
 
 def test_this_installation_is_within_its_declared_ranges():
@@ -77,9 +77,9 @@ def test_gpu(card, seen, missing, build, state, text):
 
 
 def test_gpu_says_how_to_mend():
-    assert doctor.gpu(True, [], ["cuDNN (libcudnn.so.9)"], BUILD).mend == 'pip install "deepkit-keras[gpu]"'
+    assert doctor.gpu(True, [], ["cuDNN (libcudnn.so.9)"], BUILD).hint == 'pip install "deepkit-keras[gpu]"'
     driver = doctor.gpu(True, [], ["the driver (libcuda.so.1)", "cuDNN (libcudnn.so.9)"], BUILD)
-    assert driver.mend.startswith("installing NVIDIA's driver")
+    assert driver.hint.startswith("installing NVIDIA's driver")
 
 
 def test_libraries_follow_the_versions_tensorflow_was_built_with():
@@ -108,7 +108,7 @@ def test_xla():
     assert doctor.xla(lambda: 5.0).state == "fail"
     broken = doctor.xla(raises(RuntimeError("no compiler\nlong story")))
     assert (broken.state, broken.finding) == ("warn", "RuntimeError: no compiler")
-    assert broken.mend == "--jit-compile False"
+    assert broken.hint == "--jit-compile False"
 
 
 def test_mixed_precision():

@@ -12,7 +12,7 @@ VQA = dk.Functional(
     nodes={
         "seen": ("image", [dk.ConvStack(4), layers.GlobalAveragePooling2D()]),
         "asked": ("question", [layers.Embedding(50, 6, mask_zero=True), layers.LSTM(5)]),
-        "answer": (["seen", "asked"], [dk.Fuse("multiply"), dk.MLP([7]), dk.Classifier(3)]),
+        "answer": (["seen", "asked"], [dk.Merge("multiply"), dk.MLP([7]), dk.Classifier(3)]),
     },
     outputs="answer",
 )
@@ -31,7 +31,7 @@ SIAMESE = dk.Functional(
     nodes={
         "a": ("left", TOWER),
         "b": ("right", TOWER),
-        "same": (["a", "b"], [dk.Fuse("multiply"), dk.Classifier(1)]),
+        "same": (["a", "b"], [dk.Merge("multiply"), dk.Classifier(1)]),
     },
     outputs="same",
 )
@@ -45,7 +45,9 @@ def test_several_inputs_go_by_name_and_layers_by_node():
     model = VQA.build()
     assert {name: x.shape for name, x in model.input.items()} == {"image": (None, 16, 16, 3), "question": (None, None)}
     names = [layer.name for layer in model.layers]
-    assert {"image", "question", "seen.conv_stack.conv_block1.conv", "asked.lstm", "answer.fuse.multiply"} <= set(names)
+    assert {"image", "question", "seen.conv_stack.conv_block1.conv", "asked.lstm", "answer.merge.multiply"} <= set(
+        names
+    )
     x = {"image": numbers(2, 16, 16, 3), "question": np.array([[3, 4, 0], [5, 0, 0]])}
     assert model(x).shape == (2, 3)
 
@@ -81,7 +83,7 @@ def test_values_compare_print_and_hash():
 def test_inside_a_sequence_it_is_a_block():
     body = dk.Functional(
         inputs={"x": dk.Input((None, None, 4))},
-        nodes={"a": ("x", dk.ConvBlock(4)), "sum": (["x", "a"], dk.Fuse("add"))},
+        nodes={"a": ("x", dk.ConvBlock(4)), "sum": (["x", "a"], dk.Merge("add"))},
         outputs="sum",
     )
     model = dk.Sequential([dk.ConvBlock(4), body, dk.Classifier(2)]).build((8, 8, 3))
@@ -92,7 +94,7 @@ def test_called_on_symbolic_tensors_in_order_or_by_name():
     left, right = keras.Input((4,)), keras.Input((4,))
     net = dk.Functional(
         inputs={"a": dk.Input((4,)), "b": dk.Input((4,))},
-        nodes={"far": (["a", "b"], dk.Fuse("subtract"))},
+        nodes={"far": (["a", "b"], dk.Merge("subtract"))},
         outputs="far",
     )
     x, y = numbers(2, 4), numbers(2, 4)[::-1]

@@ -14,7 +14,7 @@ from deepkit.pattern.from_pattern import Pattern, from_pattern
 
 NAMESPACE = {"dk": SimpleNamespace(from_pattern=from_pattern)}
 CS231N = "[(CONV-RELU)*N-POOL?]*M-(FC-RELU)*K-SOFTMAX"
-ARGUMENTS = {"N": 2, "M": 3, "K": 1, "pool": True, "filters": [32, 64, 128], "units": [256], "classes": 10}
+ARGUMENTS = {"N": 2, "M": 3, "K": 1, "pool": True, "filters": [32, 64, 128], "units": [256], "num_classes": 10}
 ALEXNET = (
     "CONV11x11x96/4v-RELU-LRN-POOL3/2-CONV5x5x256-RELU-LRN-POOL3/2-(CONV3x3x384-RELU)*2-"
     "CONV3x3x256-RELU-POOL3/2-(FC4096-RELU-DROPOUT0.5)*2-FC1000-SOFTMAX"
@@ -29,8 +29,8 @@ def conv(filters, size=3, **kwargs):
     return [layers.Conv2D(filters, size, **{"padding": "same", **kwargs}), relu()]
 
 
-def softmax(classes):
-    return layers.Dense(classes, activation="softmax")
+def softmax(num_classes):
+    return layers.Dense(num_classes, activation="softmax")
 
 
 def vgg(*blocks):
@@ -78,7 +78,7 @@ TEXTBOOK = {
     # keras.io, "Simple MNIST convnet"
     "keras_mnist": (
         "CONV32v-RELU-POOL-CONV64v-RELU-POOL-FLATTEN-DROPOUT0.5-SOFTMAX",
-        {"classes": 10},
+        {"num_classes": 10},
         (28, 28, 1),
         lambda: [
             *(*conv(32, padding="valid"), layers.MaxPooling2D(2), *conv(64, padding="valid"), layers.MaxPooling2D(2)),
@@ -100,7 +100,7 @@ TEXTBOOK = {
     # cs231n, the same section: INPUT -> FC, a linear classifier, N = M = K = 0
     "cs231n_linear": (
         "INPUT -> [[CONV -> RELU]*N -> POOL?]*M -> [FC -> RELU]*K -> FC",
-        {"N": 0, "M": 0, "K": 0, "classes": 10},
+        {"N": 0, "M": 0, "K": 0, "num_classes": 10},
         (32, 32, 3),
         lambda: [layers.Flatten(), layers.Dense(10)],
         30_730,
@@ -202,9 +202,9 @@ ONE_LAYER = [
     *((kind, {}, layers.Activation(kind.lower(), name=kind.lower())) for kind in PLAIN_ACTIVATIONS),
     ("FC8-RELU", {}, [dk.MLP([8], activation=None, name="fc"), layers.Activation("relu", name="relu")]),
     ("FC8", {}, dk.Classifier(8, name="fc")),
-    ("FC", {"classes": 8}, dk.Classifier(8, name="fc")),
+    ("FC", {"num_classes": 8}, dk.Classifier(8, name="fc")),
     ("FC8-SOFTMAX", {}, dk.Classifier(8, activation="softmax", name="fc")),
-    ("FC-SOFTMAX", {"classes": 8}, dk.Classifier(8, activation="softmax", name="fc")),
+    ("FC-SOFTMAX", {"num_classes": 8}, dk.Classifier(8, activation="softmax", name="fc")),
     ("SOFTMAX8", {}, dk.Classifier(8, activation="softmax", name="softmax")),
     (
         "FC4*2-SOFTMAX",
@@ -300,14 +300,14 @@ def test_an_argument_decides_what_a_question_mark_leaves_open():
 def test_what_is_left_out_needs_no_arguments_and_leaves_idle_ones_alone():
     assert names("(CONV-DROPOUT?)*N-RELU", N=0) == ["relu"]
     assert names("(CONV-DROPOUT?)*N-RELU", N=0, filters=[8, 9], kernel_size=5, dropout=True, rate=0.5) == ["relu"]
-    assert names("FC*K-SOFTMAX", K=0, units=[1, 2], classes=2) == ["softmax.flatten", "softmax.dense"]
+    assert names("FC*K-SOFTMAX", K=0, units=[1, 2], num_classes=2) == ["softmax.flatten", "softmax.dense"]
 
 
 def test_an_input_in_the_text_fixes_the_shape():
     net = from_pattern("INPUT8x8x3 -> CONV4 -> RELU")
     assert net.build().input_shape == (None, 8, 8, 3)
     assert net.build((8, 8, 3)).output_shape == (None, 8, 8, 4)
-    assert from_pattern("INPUT-CONV4").entry() is None
+    assert from_pattern("INPUT-CONV4").input_spec() is None
 
 
 def test_it_is_a_value():
@@ -320,8 +320,8 @@ def test_it_is_a_value():
 
 
 def test_it_prints_as_the_call_that_makes_it():
-    net = from_pattern("(FC-RELU)*N-SOFTMAX", units=[8, 4], classes=3, N=2, name="small")
-    expected = 'dk.from_pattern("(FC-RELU)*N-SOFTMAX", N=2, classes=3, units=[8, 4], name="small")'
+    net = from_pattern("(FC-RELU)*N-SOFTMAX", units=[8, 4], num_classes=3, N=2, name="small")
+    expected = 'dk.from_pattern("(FC-RELU)*N-SOFTMAX", N=2, num_classes=3, units=[8, 4], name="small")'
     assert repr(net) == expected
     assert eval(repr(net), NAMESPACE) == net
     assert net.build((5,)).name == "small"

@@ -63,9 +63,9 @@ POINTED = [
     ("RELU*M", {}, 6, "the count M has no value", "M=2"),
     ("CONV-RELU", {}, 1, "CONV has no number of filters", "CONV64, or filters=64"),
     ("FC-RELU", {}, 1, "FC has no number of units", "FC256, or units=256"),
-    ("FC8-RELU-FC", {}, 10, "FC has no number of classes", "FC10, or classes=10"),
-    ("RELU-SOFTMAX", {}, 6, "SOFTMAX has no number of classes", "SOFTMAX10, or classes=10"),
-    ("FC8-SOFTMAX-SOFTMAX", {}, 13, "SOFTMAX has no number of classes", "SOFTMAX10, or classes=10"),
+    ("FC8-RELU-FC", {}, 10, "FC has no number of classes", "FC10, or num_classes=10"),
+    ("RELU-SOFTMAX", {}, 6, "SOFTMAX has no number of classes", "SOFTMAX10, or num_classes=10"),
+    ("FC8-SOFTMAX-SOFTMAX", {}, 13, "SOFTMAX has no number of classes", "SOFTMAX10, or num_classes=10"),
     ("RELU-DROPOUT", {}, 6, "DROPOUT has no rate", "DROPOUT0.5, or rate=0.5"),
     ("RELU-POOL?", {}, 10, "nothing decides POOL?", "pool=True or pool=False"),
     ("RELU-(BN-RELU)*2?", {"relu": True}, 17, "nothing decides BN?", "bn=True or bn=False"),
@@ -85,10 +85,10 @@ POINTED = [
     ),
     (
         "FC256-RELU-FC10-SOFTMAX",
-        {"classes": 10},
+        {"num_classes": 10},
         12,
-        "classes=10 is given, but FC10 has its own in the text",
-        "FC without a size, or no classes=",
+        "num_classes=10 is given, but FC10 has its own in the text",
+        "FC without a size, or no num_classes=",
     ),
     (
         "FC8-RELU-SOFTMAX2",
@@ -135,12 +135,12 @@ POINTED = [
 ]
 
 
-@pytest.mark.parametrize(("text", "arguments", "column", "problem", "mend"), POINTED)
-def test_an_error_points_at_the_column(text, arguments, column, problem, mend):
+@pytest.mark.parametrize(("text", "arguments", "column", "problem", "hint"), POINTED)
+def test_an_error_points_at_the_column(text, arguments, column, problem, hint):
     with pytest.raises(dk.DefinitionError) as error:
         from_pattern(text, **arguments)
     caret = " " * (column - 1) + "^"
-    assert str(error.value) == f"from_pattern: column {column}: {problem}\n  in  {text}\n      {caret}\n  try {mend}"
+    assert str(error.value) == f"from_pattern: column {column}: {problem}\n  in  {text}\n      {caret}\n  try {hint}"
 
 
 def test_of_several_lines_the_one_is_shown():
@@ -198,7 +198,7 @@ WHOLE = [
         f"kernel_size must be a positive integer, {OR_LIST}; received 3.0",
         "kernel_size=3",
     ),
-    ("SOFTMAX", {"classes": [2, 3]}, "classes must be a positive integer; received [2, 3]", "classes=10"),
+    ("SOFTMAX", {"num_classes": [2, 3]}, "classes must be a positive integer; received [2, 3]", "num_classes=10"),
     ("RELU*N", {"N": -1}, "N must be a whole number of at least 0; received -1", "N=2"),
     ("RELU*N", {"N": True}, "N must be a whole number of at least 0; received True", "N=2"),
     ("POOL?", {"pool": 1}, f"pool must be True or False, {OR_LIST}; received 1", "pool=True"),
@@ -206,12 +206,12 @@ WHOLE = [
 ]
 
 
-@pytest.mark.parametrize(("text", "arguments", "problem", "mend"), WHOLE)
-def test_an_error_of_the_whole(text, arguments, problem, mend):
+@pytest.mark.parametrize(("text", "arguments", "problem", "hint"), WHOLE)
+def test_an_error_of_the_whole(text, arguments, problem, hint):
     with pytest.raises(dk.DefinitionError) as error:
         from_pattern(text, **arguments)
     shown = f"\n  in  {text}" if "given" in problem or "left" in problem else ""
-    assert str(error.value) == f"from_pattern: {problem}{shown}\n  try {mend}"
+    assert str(error.value) == f"from_pattern: {problem}{shown}\n  try {hint}"
 
 
 NO_NEAR = (
@@ -220,7 +220,7 @@ NO_NEAR = (
 
 
 @pytest.mark.parametrize(
-    ("name", "mend"),
+    ("name", "hint"),
     [
         ("filter", "filters="),
         ("bn_", "bn="),
@@ -228,10 +228,10 @@ NO_NEAR = (
         ("colour", NO_NEAR),
     ],
 )
-def test_an_unknown_argument(name, mend):
+def test_an_unknown_argument(name, hint):
     with pytest.raises(dk.DefinitionError) as error:
         from_pattern("RELU", **{name: 2})
-    assert str(error.value) == f"from_pattern takes no argument {name!r}\n  try {mend}"
+    assert str(error.value) == f"from_pattern takes no argument {name!r}\n  try {hint}"
 
 
 @pytest.mark.parametrize(("value", "shown"), [(3, "int 3"), (None, "NoneType None"), (["CONV8"], "list ['CONV8']")])

@@ -24,7 +24,7 @@ layers:
   body:
   - {block: ConvBlock, filters: 8}
   - {block: ConvBlock, filters: 8, activation: null, conv: {kernel_regularizer: {regularizer: L2, l2: 1e-4}}}
-- {block: Classifier, classes: 10}
+- {block: Classifier, num_classes: 10}
 """
 
 
@@ -242,8 +242,8 @@ CONV = "{block: ConvBlock, filters: 8}"
         ),
         ("{block: ConvBlock, filters: 8, activation: {x: 1}}", "activation: expected a value, or a mapping with one"),
         (
-            f"{{block: Repeat, body: {CONV}, times: 1000000000}}",
-            "times: Repeat: times must be at most 10,000",
+            f"{{block: Repeat, body: {CONV}, num_repeats: 1000000000}}",
+            "num_repeats: Repeat: num_repeats must be at most 10,000",
         ),
         (
             "{block: MLP, units: [99999999999]}",

@@ -11,7 +11,7 @@ from keras import layers
 
 from deepkit.blocks import common as parts
 from deepkit.definition.block import Block
-from deepkit.definition.builder import Scope
+from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError, shape_text
 from deepkit.definition.source import Arguments
 
@@ -94,42 +94,46 @@ class Attention(Block):
             if is_idle:
                 raise DefinitionError(
                     f'Attention: {name} does nothing for the score "{self.score}"',
-                    mend=f'dk.Attention("{other}"), or leaving it out',
+                    hint=f'dk.Attention("{other}"), or leaving it out',
                 )
 
     @property
-    def takes_several(self) -> bool:
+    def accepts_multiple_inputs(self) -> bool:
         """Query and memory."""
         return True
 
-    def add(self, x: Any, scope: Scope) -> Any:
+    def add(self, x: Any, builder: Builder) -> Any:
         """Add the dense layers of the score, then Keras's layer."""
-        asked = _Asked.of(x, scope, causal=self.causal)
+        asked = _Asked.of(x, builder, causal=self.causal)
         query, places = asked.queries, asked.places
         width = places.shape[-1]
         if self.score == "dot" and query.shape[-1] != width:
-            raise scope.error(
+            raise builder.error(
                 f"expected a query as wide as the memory, received {query.shape[-1]} and {width} features",
-                mend=f'score="multiplicative", or layers.Dense({width}) behind the query',
+                hint=f'score="multiplicative", or layers.Dense({width}) behind the query',
             )
-        besides = {"use_causal_mask": True} if self.causal else {}
+        call_kwargs = {"use_causal_mask": True} if self.causal else {}
         if self.return_weights:
-            besides["return_attention_scores"] = True
-        given = {"dropout": self.dropout, "dtype": parts.wide_dtype()}  # few bits hide no masked place for sure
+            call_kwargs["return_attention_scores"] = True
+        given = {"dropout": self.dropout, "dtype": parts.float32_if_mixed()}  # few bits hide no masked place for sure
         if self.score == "additive":
             units = self.units or query.shape[-1]
-            keys = self._dense(places, "memory", units, scope)
-            taken = [self._dense(query, "query", units, scope), places, keys]
-            return asked.shaped(scope.add(taken, "score", layers.AdditiveAttention, besides=besides, **given))
+            keys = self._dense(places, "memory", units, builder)
+            taken = [self._dense(query, "query", units, builder), places, keys]
+            return asked.shaped(
+                builder.add_layer(taken, "score", layers.AdditiveAttention, call_kwargs=call_kwargs, **given)
+            )
         if self.score == "multiplicative":
-            query = self._dense(query, "query", width, scope)
+            query = self._dense(query, "query", width, builder)
         if self.scaled:
-            query = scope.add(query, "scale", layers.Rescaling, 1 / math.sqrt(width))
-        return asked.shaped(scope.add([query, places], "score", layers.Attention, besides=besides, **given))
+            query = builder.add_layer(query, "scale", layers.Rescaling, 1 / math.sqrt(width))
+        return asked.shaped(
+            builder.add_layer([query, places], "score", layers.Attention, call_kwargs=call_kwargs, **given)
+        )
 
-    def _dense(self, x: Any, name: str, units: int, scope: Scope) -> Any:
+    def _dense(self, x: Any, name: str, units: int, builder: Builder) -> Any:
         given = {"use_bias": False} | self.dense.fresh()  # type: ignore[attr-defined]
-        return scope.add(x, name, layers.Dense, units, **given)
+        return builder.add_layer(x, name, layers.Dense, units, **given)
 
 
 @dataclass(frozen=True, repr=False)
@@ -188,26 +192,26 @@ class MultiHeadAttention(Block):
         object.__setattr__(self, "attention", given)
 
     @property
-    def takes_several(self) -> bool:
+    def accepts_multiple_inputs(self) -> bool:
         """Query and memory."""
         return True
 
-    def add(self, x: Any, scope: Scope) -> Any:
+    def add(self, x: Any, builder: Builder) -> Any:
         """Add Keras's layer."""
-        asked = _Asked.of(x, scope, causal=self.causal)
-        besides: dict[str, Any] = {"value": asked.places}
+        asked = _Asked.of(x, builder, causal=self.causal)
+        call_kwargs: dict[str, Any] = {"value": asked.places}
         if self.causal:
-            besides["use_causal_mask"] = True
+            call_kwargs["use_causal_mask"] = True
         if self.return_weights:
-            besides["return_attention_scores"] = True
-        found = scope.add(
+            call_kwargs["return_attention_scores"] = True
+        found = builder.add_layer(
             asked.queries,
             "heads",
             self._layer(asked),
             self.num_heads,
-            self._key_dim(asked.queries.shape[-1], scope),
+            self._key_dim(asked.queries.shape[-1], builder),
             dropout=self.dropout,
-            besides=besides,
+            call_kwargs=call_kwargs,
             **self.attention.fresh(),  # type: ignore[attr-defined]
         )
         return asked.shaped(found)
@@ -220,11 +224,11 @@ class MultiHeadAttention(Block):
 
         return MultiHeadCrossAttention
 
-    def _key_dim(self, width: int, scope: Scope) -> int:
+    def _key_dim(self, width: int, builder: Builder) -> int:
         if self.key_dim is None and width % self.num_heads:
-            raise scope.error(
+            raise builder.error(
                 f"{self.num_heads} heads do not divide the width of the query, {width}",
-                mend=f"key_dim={max(width // self.num_heads, 1)}, or another number of heads",
+                hint=f"key_dim={max(width // self.num_heads, 1)}, or another number of heads",
             )
         return self.key_dim or width // self.num_heads
 
@@ -237,34 +241,34 @@ class _Asked:
     places: Any  # (batch, places, features)
     query: Any
     memory: Any
-    scope: Scope
+    builder: Builder
 
     @classmethod
-    def of(cls, x: Any, scope: Scope, *, causal: bool) -> _Asked:
+    def of(cls, x: Any, builder: Builder, *, causal: bool) -> _Asked:
         """Take apart what came in; a single tensor is both."""
         given = list(x) if isinstance(x, list | tuple) else [x]
         if isinstance(x, Mapping) or not 1 <= len(given) <= 2:
-            raise scope.error(f"expected query and memory, received {len(x)} tensors: {shape_text(x)}", mend=_NODE)
+            raise builder.error(f"expected query and memory, received {len(x)} tensors: {shape_text(x)}", hint=_NODE)
         query, memory = given[0], given[-1]
         if len(query.shape) not in (2, 3, 4):
-            raise scope.error(f"expected a vector, sequence or feature map as query, received {shape_text(query)}")
+            raise builder.error(f"expected a vector, sequence or feature map as query, received {shape_text(query)}")
         if len(memory.shape) not in (3, 4):
-            raise scope.error(
+            raise builder.error(
                 f"expected a sequence (time, features) or a feature map (height, width, channels) as memory, received "
                 f"{shape_text(memory)}",
-                mend="return_sequences=True in the recurrent block before it, or no pooling over the places",
+                hint="return_sequences=True in the recurrent block before it, or no pooling over the places",
             )
         if causal and (len(query.shape), len(memory.shape)) != (3, 3):
-            raise scope.error(
+            raise builder.error(
                 f"expected two sequences, as causal=True says what comes first, received {shape_text(given)}",
-                mend="causal=False",
+                hint="causal=False",
             )
         for tensor in given:
             if _last(tensor)[-1] is None:
-                raise scope.error(f"the width of {shape_text(tensor)} is unknown", mend="a fixed number")
-        places = _sequence(memory, "places", scope)
-        alone = places if query is memory else _sequence(query, "queries", scope)
-        return cls(alone, places, query, memory, scope)
+                raise builder.error(f"the width of {shape_text(tensor)} is unknown", hint="a fixed number")
+        places = _sequence(memory, "places", builder)
+        alone = places if query is memory else _sequence(query, "queries", builder)
+        return cls(alone, places, query, memory, builder)
 
     def shaped(self, found: Any) -> Any:
         """Return the outputs, and the weights where there are any, in the shape of query and memory."""
@@ -278,7 +282,7 @@ class _Asked:
         *sizes, _ = _last(self.query)
         y = self._reshaped(y, "output", [*sizes, y.shape[-1]])
         if len(y.shape) == 4 and parts.channel_axis(y) == 1:
-            return self.scope.add(y, "output_first", layers.Permute, (3, 1, 2))
+            return self.builder.add_layer(y, "output_first", layers.Permute, (3, 1, 2))
         return y
 
     def _weights(self, weights: Any) -> Any:
@@ -292,22 +296,22 @@ class _Asked:
 
     def _reshaped(self, x: Any, name: str, sizes: list[int | None]) -> Any:
         if sizes.count(None) > 1:
-            raise self.scope.error(
+            raise self.builder.error(
                 f"cannot give the {name} the sizes of {shape_text([self.query, self.memory])}: several are unknown",
-                mend="a fixed input_shape" + (", or return_weights=False" if name == "weights" else ""),
+                hint="a fixed input_shape" + (", or return_weights=False" if name == "weights" else ""),
             )
-        return self.scope.add(x, name, layers.Reshape, tuple(-1 if size is None else size for size in sizes))
+        return self.builder.add_layer(x, name, layers.Reshape, tuple(-1 if size is None else size for size in sizes))
 
 
-def _sequence(x: Any, name: str, scope: Scope) -> Any:
+def _sequence(x: Any, name: str, builder: Builder) -> Any:
     """Return a vector as a sequence of one, and a feature map as the sequence of its places, row by row."""
     if len(x.shape) == 3:
         return x
     if len(x.shape) == 2:
-        return scope.add(x, name, layers.Reshape, (1, x.shape[1]))
+        return builder.add_layer(x, name, layers.Reshape, (1, x.shape[1]))
     if parts.channel_axis(x) == 1:
-        x = scope.add(x, f"{name}_last", layers.Permute, (2, 3, 1))
-    return scope.add(x, name, layers.Reshape, (-1, x.shape[-1]))
+        x = builder.add_layer(x, f"{name}_last", layers.Permute, (2, 3, 1))
+    return builder.add_layer(x, name, layers.Reshape, (-1, x.shape[-1]))
 
 
 def _last(x: Any) -> tuple[int | None, ...]:

@@ -13,10 +13,10 @@ from keras import layers
 from deepkit.blocks import common as parts
 from deepkit.blocks import mirror
 from deepkit.definition.block import Block, Objective
-from deepkit.definition.builder import Scope
+from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError, shape_text
-from deepkit.definition.inputs import Entries, Entry
-from deepkit.definition.keras_layer import Fixed
+from deepkit.definition.inputs import InputSpec, InputSpecs
+from deepkit.definition.keras_layer import LayerInstance
 from deepkit.definition.outputs import ending
 from deepkit.definition.sequential import as_body
 from deepkit.layers import TiedConv, TiedDense
@@ -47,7 +47,7 @@ class Autoencoder(Block):
             normalisations and activations.
             Dropout and noise have no image. A layer that is not in this list needs a decoder of your own.
         corruption: What the training input goes through: `dk.MaskingNoise(0.25)`, `layers.GaussianNoise(0.3)`.
-        tied: Whether each dense layer and each convolution of the mirror image has the transposed kernel of its
+        tied_weights: Whether each dense layer and each convolution of the mirror image has the transposed kernel of its
             original, and only a bias of its own: `dk.layers.TiedDense`, `dk.layers.TiedConv`. Source: Masci et al.
             2011, "Stacked Convolutional Auto-Encoders", section 3. Convolutions may then have groups and dilation.
             Trained layers begin with their weights, as copies: those of `dk.pretrain` stay as they are.
@@ -66,7 +66,7 @@ class Autoencoder(Block):
 
     Examples:
         >>> import deepkit as dk
-        >>> net = dk.Autoencoder(dk.MLP([500], activation="sigmoid"), tied=True, activation="sigmoid")
+        >>> net = dk.Autoencoder(dk.MLP([500], activation="sigmoid"), tied_weights=True, activation="sigmoid")
         >>> model = net.build((28, 28, 1))
         >>> model.output_shape, model.get_layer("code").output.shape, model.count_params()
         ((None, 28, 28, 1), (None, 500), 393284)
@@ -75,39 +75,39 @@ class Autoencoder(Block):
     encoder: Any = field(metadata={"body": "one or many"})
     decoder: Any = field(default=None, kw_only=True, metadata={"body": "one or many"})
     corruption: Any = field(default=None, kw_only=True, metadata={"body": "one or many"})
-    tied: bool = field(default=False, kw_only=True)
+    tied_weights: bool = field(default=False, kw_only=True)
     activation: Any = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        parts.flag("Autoencoder", "tied", self.tied)
+        parts.flag("Autoencoder", "tied_weights", self.tied_weights)
         for name in ("encoder", "decoder", "corruption"):
             value = getattr(self, name)
             body = None if value is None and name != "encoder" else as_body(value, f"Autoencoder: {name}")
             if body == ():
-                raise DefinitionError(f"Autoencoder: {name} is empty", mend=_INSTEAD[name])
+                raise DefinitionError(f"Autoencoder: {name} is empty", hint=_INSTEAD[name])
             object.__setattr__(self, name, body)
-        if self.tied and self.decoder is not None:
+        if self.tied_weights and self.decoder is not None:
             raise DefinitionError(
-                "Autoencoder: tied=True is for a decoder that mirrors the encoder, and decoder= gives another one",
-                mend="one of the two",
+                "Autoencoder: tied_weights=True is for a decoder that mirrors the encoder, and decoder= gives another one",
+                hint="one of the two",
             )
         activation = parts.activation_value("Autoencoder", self.activation)
         if isinstance(activation, Block):
             raise DefinitionError(
                 f"Autoencoder: activation must be a name, a registered function or None, received {activation!r}",
-                mend='activation="sigmoid"',
+                hint='activation="sigmoid"',
             )
         object.__setattr__(self, "activation", activation)
 
     @property
-    def learns(self) -> str:
+    def training_target(self) -> str:
         """The inputs: that is what it learns to give back."""
         return "inputs"
 
-    def entry(self) -> Entry | Entries | None:
+    def input_spec(self) -> InputSpec | InputSpecs | None:
         """Return what the encoder's first element fixes."""
-        return self.encoder[0].entry()
+        return self.encoder[0].input_spec()
 
     def objective(self, outputs: Any, labels: Any) -> Objective:
         """Return the squared error, or for a sigmoid the cross-entropy; both are means over all values.
@@ -118,35 +118,43 @@ class Autoencoder(Block):
             return Objective(keras.losses.BinaryCrossentropy(), (keras.metrics.MeanSquaredError(name="mse"),))
         return Objective(keras.losses.MeanSquaredError(), (keras.metrics.MeanAbsoluteError(name="mae"),))
 
-    def add(self, x: Any, scope: Scope) -> Any:
+    def add(self, x: Any, builder: Builder) -> Any:
         """Add the corruption, the encoder, the code, the decoder and the output's activation."""
         seen = x
         if self.corruption is not None:
-            place = scope.child("corruption", self)
-            seen = place.one(place.apply(x, self.corruption), "corruption must return one tensor, and returns")
-        way, back = scope.child("encoder", self), scope.child("decoder", self)
+            place = builder.child("corruption", self)
+            seen = place.require_single(
+                place.add_all(x, self.corruption), "corruption must return one tensor, and returns"
+            )
+        way, back = builder.child("encoder", self), builder.child("decoder", self)
         if self.decoder is not None:
-            code = way.one(way.apply(seen, self.encoder), "the encoder must return one tensor, and returns")
-            y = back.one(
-                back.apply(_code(code, scope), self.decoder), "the decoder must return one tensor, and returns"
+            code = way.require_single(
+                way.add_all(seen, self.encoder), "the encoder must return one tensor, and returns"
+            )
+            y = back.require_single(
+                back.add_all(_code(code, builder), self.decoder), "the decoder must return one tensor, and returns"
             )
             self._check_end(y, back)
         else:
             found = mirror.chain(seen, self.encoder, way)
-            decoder = mirror.mirror(found, way, self.tied)
+            decoder = mirror.mirror(found, way, self.tied_weights)
             tied = {part.tied: part.given for part in decoder if part.tied}
-            code, both = _tied(seen, found, tied, scope) if self.tied else (way.apply(seen, self.encoder), {})
-            y = mirror.add(_code(code, scope), decoder, back, both)
+            code, both = (
+                _tied(seen, found, tied, builder) if self.tied_weights else (way.add_all(seen, self.encoder), {})
+            )
+            y = mirror.add(_code(code, builder), decoder, back, both)
         activation = "linear" if self.activation is None else parts.for_layer(self.activation)
-        return scope.add(_shaped(y, x, scope), "output", layers.Activation, activation, dtype=parts.wide_dtype())
+        return builder.add_layer(
+            _shaped(y, x, builder), "output", layers.Activation, activation, dtype=parts.float32_if_mixed()
+        )
 
-    def _check_end(self, y: Any, scope: Scope) -> None:
+    def _check_end(self, y: Any, builder: Builder) -> None:
         """Raise where a decoder of the user's ends in an activation, and the output has one too."""
         last, own = ending(y)
         if self.activation not in (None, "linear") and own not in (None, "linear"):
-            raise scope.error(
+            raise builder.error(
                 f"the decoder ends in {own} ({last.name}), and activation={self.activation!r} would come behind it",
-                mend="activation=None in the decoder's last layer, or in the Autoencoder",
+                hint="activation=None in the decoder's last layer, or in the Autoencoder",
             )
 
 
@@ -157,39 +165,43 @@ _INSTEAD = {
 }
 
 
-def _code(x: Any, scope: Scope) -> Any:
+def _code(x: Any, builder: Builder) -> Any:
     """Add the layer that does nothing but bear the name by which the code is found."""
-    return scope.add(x, "code", layers.Identity)
+    return builder.add_layer(x, "code", layers.Identity)
 
 
-def _shaped(y: Any, x: Any, scope: Scope) -> Any:
+def _shaped(y: Any, x: Any, builder: Builder) -> Any:
     """Return the decoder's output in the shape of the input."""
     wanted, received = tuple(x.shape[1:]), tuple(y.shape[1:])
     if wanted == received:
         return y
     if None in (*wanted, *received) or math.prod(wanted) != math.prod(received):
-        raise scope.error(
+        raise builder.error(
             f"the decoder returns {shape_text(y)}, and the input is {shape_text(x)}",
-            mend=f"layers.Dense({math.prod(wanted)}) as its last element"
+            hint=f"layers.Dense({math.prod(wanted)}) as its last element"
             if None not in wanted
             else "a decoder that keeps unknown sizes",
         )
-    return scope.add(y, "reshape", layers.Reshape, wanted)
+    return builder.add_layer(y, "reshape", layers.Reshape, wanted)
 
 
-def _tied(x: Any, found: Sequence[mirror.Link], tied: Mapping[str, Any], scope: Scope) -> tuple[Any, dict[str, Any]]:
+def _tied(
+    x: Any, found: Sequence[mirror.Link], tied: Mapping[str, Any], builder: Builder
+) -> tuple[Any, dict[str, Any]]:
     """Add a chain of layers with those that are tied made to run both ways; return the output, and layers by name."""
     if not tied:
-        raise scope.error("tied=True ties dense layers and convolutions, and the encoder has none", mend="tied=False")
-    bare = Scope("", definition=scope.definition, build=scope.build, cache=scope.cache, reuse=scope.reuse)
-    both: dict[str, Any] = dict(scope.cache or {})
+        raise builder.error(
+            "tied_weights=True ties dense layers and convolutions, and the encoder has none", hint="tied_weights=False"
+        )
+    bare = Builder("", definition=builder.definition, state=builder.state, cache=builder.cache, reuse=builder.reuse)
+    both: dict[str, Any] = dict(builder.cache or {})
     for link in found:
         layer, reverse = link.layer, tied.get(link.layer.name)
         if link.kept and reverse is None:
-            x = Fixed(layer).add(x, bare)
+            x = LayerInstance(layer).add(x, bare)
             continue
-        x = bare.add(x, layer.name, _kept(*_again(layer, reverse), both))
-        if link.kept and not scope.reuse:
+        x = bare.add_layer(x, layer.name, _kept(*_again(layer, reverse), both))
+        if link.kept and not builder.reuse:
             _hand_over(layer, both[layer.name])
     return x, both
 

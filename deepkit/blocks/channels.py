@@ -10,7 +10,7 @@ from keras import layers
 
 from deepkit.blocks import common as parts
 from deepkit.definition.block import Block
-from deepkit.definition.builder import Scope
+from deepkit.definition.builder import Builder
 from deepkit.definition.source import Arguments
 
 
@@ -53,17 +53,17 @@ class SqueezeExcitation(Block):
         object.__setattr__(self, "activation", parts.activation_value(owner, self.activation))
         object.__setattr__(self, "dense", dense)
 
-    def add(self, x: Any, scope: Scope) -> Any:
+    def add(self, x: Any, builder: Builder) -> Any:
         """Add the average, the two dense layers and the product."""
-        width = parts.channels(x, scope)
-        y = scope.add(x, "pool", parts.by_rank("GlobalAveragePooling", x, scope))
-        y = scope.add(y, "squeeze", layers.Dense, max(1, width // self.ratio), **self._given())
-        y = parts.add_activation(y, self.activation, scope)
-        y = scope.add(y, "excite", layers.Dense, width, activation="sigmoid", **self._given())
+        width = parts.channels(x, builder)
+        y = builder.add_layer(x, "pool", parts.by_rank("GlobalAveragePooling", x, builder))
+        y = builder.add_layer(y, "squeeze", layers.Dense, max(1, width // self.ratio), **self._given())
+        y = parts.add_activation(y, self.activation, builder)
+        y = builder.add_layer(y, "excite", layers.Dense, width, activation="sigmoid", **self._given())
         shape = [1] * (len(x.shape) - 1)
         shape[parts.channel_axis(x) - 1] = width
-        gates = scope.add(y, "reshape", layers.Reshape, tuple(shape))
-        return scope.add([x, gates], "multiply", layers.Multiply)
+        gates = builder.add_layer(y, "reshape", layers.Reshape, tuple(shape))
+        return builder.add_layer([x, gates], "multiply", layers.Multiply)
 
     def _given(self) -> dict[str, Any]:
         return self.dense.fresh()  # type: ignore[attr-defined]
@@ -125,23 +125,23 @@ class SeparableConvBlock(Block):
         for key, value in values.items():
             object.__setattr__(self, key, value)
 
-    def add(self, x: Any, scope: Scope) -> Any:
+    def add(self, x: Any, builder: Builder) -> Any:
         """Add the two steps."""
         if len(x.shape) not in (3, 4):
-            raise scope.error(f"expected a sequence or an image, received {tuple(x.shape[1:])}")
+            raise builder.error(f"expected a sequence or an image, received {tuple(x.shape[1:])}")
         usual = {"padding": "same", "use_bias": self.norm is None}
-        x = scope.add(
+        x = builder.add_layer(
             x,
             "depthwise",
-            parts.by_rank("DepthwiseConv", x, scope),
+            parts.by_rank("DepthwiseConv", x, builder),
             self.kernel_size,
             self.strides,
             **(usual | self.depthwise.fresh()),  # type: ignore[attr-defined]
         )
-        x = self._finished(x, "1", scope)
-        make, given = parts.by_rank("Conv", x, scope), usual | self.pointwise.fresh()  # type: ignore[attr-defined]
-        return self._finished(scope.add(x, "pointwise", make, self.filters, 1, **given), "2", scope)
+        x = self._finished(x, "1", builder)
+        make, given = parts.by_rank("Conv", x, builder), usual | self.pointwise.fresh()  # type: ignore[attr-defined]
+        return self._finished(builder.add_layer(x, "pointwise", make, self.filters, 1, **given), "2", builder)
 
-    def _finished(self, x: Any, number: str, scope: Scope) -> Any:
-        x = parts.add_norm(x, self.norm, scope, f"norm{number}")
-        return parts.add_activation(x, self.activation, scope, f"activation{number}")
+    def _finished(self, x: Any, number: str, builder: Builder) -> Any:
+        x = parts.add_norm(x, self.norm, builder, f"norm{number}")
+        return parts.add_activation(x, self.activation, builder, f"activation{number}")

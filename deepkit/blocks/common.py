@@ -11,7 +11,7 @@ import keras
 from keras import layers
 
 from deepkit.definition.block import Block
-from deepkit.definition.builder import Scope
+from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError, shape_text
 from deepkit.definition.sequential import as_element
 
@@ -40,13 +40,13 @@ def sizes(owner: str, argument: str, value: Any) -> int | tuple[int, ...]:
     return tuple(items) if isinstance(value, list | tuple) else value
 
 
-def choice(owner: str, argument: str, value: Any, known: tuple[Any, ...], mend: str = "") -> None:
+def choice(owner: str, argument: str, value: Any, known: tuple[Any, ...], hint: str = "") -> None:
     """Raise unless `value` is one of `known`."""
     if value not in known:
         expected = ", ".join(repr(item) for item in known)
         near = difflib.get_close_matches(str(value), [item for item in known if item], n=1)
         meant = f"; did you mean {near[0]!r}?" if near else ""
-        raise DefinitionError(f"{owner}: {argument} must be one of {expected}, received {value!r}{meant}", mend=mend)
+        raise DefinitionError(f"{owner}: {argument} must be one of {expected}, received {value!r}{meant}", hint=hint)
 
 
 def flag(owner: str, argument: str, value: Any) -> None:
@@ -69,7 +69,7 @@ def activation_value(owner: str, value: Any) -> str | Block | None:
     if found is not None and not isinstance(found, str):
         raise DefinitionError(
             f"{owner}: activation {value!r} has no name that a saved model could find it by",
-            mend='a name such as "relu", or @keras.saving.register_keras_serializable(package=...) on the function',
+            hint='a name such as "relu", or @keras.saving.register_keras_serializable(package=...) on the function',
         )
     if found is not None:
         activation_function(found, owner)
@@ -92,7 +92,7 @@ def activation_function(name: str, owner: str = "activation") -> Callable[..., A
     except ValueError as error:
         raise DefinitionError(
             f"{owner}: activation {name!r} is neither Keras's nor registered",
-            mend='"relu", "tanh", "gelu" or a layer',
+            hint='"relu", "tanh", "gelu" or a layer',
         ) from error
 
 
@@ -112,40 +112,40 @@ def pool_value(owner: str, value: Any) -> str | Block | None:
     return value
 
 
-def add_norm(x: Any, norm: str | Block | None, scope: Scope, name: str = "norm") -> Any:
+def add_norm(x: Any, norm: str | Block | None, builder: Builder, name: str = "norm") -> Any:
     """Add a normalisation over the channels."""
     if norm is None:
         return x
     if isinstance(norm, Block):
-        return norm.add(x, scope.child(norm.name or name, norm))
+        return norm.add(x, builder.child(norm.name or name, norm))
     make = layers.BatchNormalization if norm == "batch" else layers.LayerNormalization
-    return scope.add(x, name, make, **({} if channel_axis(x) in (-1, len(x.shape) - 1) else {"axis": 1}))
+    return builder.add_layer(x, name, make, **({} if channel_axis(x) in (-1, len(x.shape) - 1) else {"axis": 1}))
 
 
-def add_activation(x: Any, activation: str | Block | None, scope: Scope, name: str = "activation") -> Any:
+def add_activation(x: Any, activation: str | Block | None, builder: Builder, name: str = "activation") -> Any:
     """Add an activation."""
     if activation is None:
         return x
     if isinstance(activation, Block):
-        return activation.add(x, scope.child(activation.name or name, activation))
-    return scope.add(x, name, layers.Activation, for_layer(activation))
+        return activation.add(x, builder.child(activation.name or name, activation))
+    return builder.add_layer(x, name, layers.Activation, for_layer(activation))
 
 
-def add_pool(x: Any, pool: str | Block | None, scope: Scope, name: str = "pool") -> Any:
+def add_pool(x: Any, pool: str | Block | None, builder: Builder, name: str = "pool") -> Any:
     """Add a pooling: of windows of 2 with strides of 2, where it is given by name."""
     if pool is None:
         return x
     if isinstance(pool, Block):
-        return pool.add(x, scope.child(pool.name or name, pool))
+        return pool.add(x, builder.child(pool.name or name, pool))
     if pool == "l2":
         from deepkit.layers import L2Pooling
 
-        return scope.add(x, name, L2Pooling, 2)
-    return scope.add(x, name, by_rank(POOLS[pool], x, scope), 2)
+        return builder.add_layer(x, name, L2Pooling, 2)
+    return builder.add_layer(x, name, by_rank(POOLS[pool], x, builder), 2)
 
 
-def add_widened(
-    x: Any, name: str, width: int, scope: Scope, *, kernel_size: Any = 1, strides: Any = 1, **given: Any
+def add_projection(
+    x: Any, name: str, width: int, builder: Builder, *, kernel_size: Any = 1, strides: Any = 1, **given: Any
 ) -> Any:
     """Add a linear layer to another width: dense for vectors, a convolution where there are positions.
 
@@ -153,9 +153,9 @@ def add_widened(
     """
     single = len(x.shape) == 3 and channel_axis(x) == 2 and {kernel_size, strides} == {1}
     if len(x.shape) == 2 or single:
-        return scope.add(x, name, layers.Dense, width, **given)
-    make = by_rank("Conv", x, scope)
-    return scope.add(x, name, make, width, kernel_size, strides, padding="same", **given)
+        return builder.add_layer(x, name, layers.Dense, width, **given)
+    make = by_rank("Conv", x, builder)
+    return builder.add_layer(x, name, make, width, kernel_size, strides, padding="same", **given)
 
 
 def channel_axis(x: Any) -> int:
@@ -164,15 +164,15 @@ def channel_axis(x: Any) -> int:
     return 1 if first else len(x.shape) - 1
 
 
-def channels(x: Any, scope: Scope) -> int:
+def channels(x: Any, builder: Builder) -> int:
     """Return the number of channels, which must be known."""
     count = x.shape[channel_axis(x)]
     if count is None:
-        raise scope.error(f"the number of channels is unknown in {tuple(x.shape[1:])}", mend="a fixed number")
+        raise builder.error(f"the number of channels is unknown in {tuple(x.shape[1:])}", hint="a fixed number")
     return count
 
 
-def check_alike(tensors: list[Any], scope: Scope, *, but_channels: bool = False) -> None:
+def check_alike(tensors: list[Any], builder: Builder, *, but_channels: bool = False) -> None:
     """Raise unless the tensors have the same sizes, or the same but for the channels."""
     first = tensors[0]
     skipped = {0, channel_axis(first)} if but_channels else {0}
@@ -183,9 +183,9 @@ def check_alike(tensors: list[Any], scope: Scope, *, but_channels: bool = False)
         )
         if not alike:
             wanted = "of one size but for the channels" if but_channels else "of one shape"
-            raise scope.error(
+            raise builder.error(
                 f"expected tensors {wanted}, received {shape_text(tensors)}",
-                mend='padding="same" and the same strides everywhere; after pooling, sizes that divide evenly',
+                hint='padding="same" and the same strides everywhere; after pooling, sizes that divide evenly',
             )
 
 
@@ -199,37 +199,37 @@ def spatial_axes(x: Any) -> range:
     return range(2, len(x.shape)) if channel_axis(x) == 1 and len(x.shape) > 2 else range(1, len(x.shape) - 1)
 
 
-def by_rank(kind: str, x: Any, scope: Scope) -> type[layers.Layer]:
+def by_rank(kind: str, x: Any, builder: Builder) -> type[layers.Layer]:
     """Return the 1-D, 2-D or 3-D form of a layer that fits the rank of `x`.
 
     Args:
         kind: The name without its dimensions: "Conv", "MaxPooling".
         x: A sequence (batch, steps, channels), image (batch, rows, columns, channels) or volume.
-        scope: The place, for the error.
+        builder: The place, for the error.
     """
     dimensions = len(x.shape) - 2
     if dimensions not in (1, 2, 3):
-        raise scope.error(
+        raise builder.error(
             f"{kind} needs a sequence (steps, channels), an image (rows, columns, channels) or a volume, "
             f"received {tuple(x.shape[1:])}",
-            mend="layers.Reshape(...) before it, or a dense block instead",
+            hint="layers.Reshape(...) before it, or a dense block instead",
         )
     return getattr(layers, f"{kind}{dimensions}D")
 
 
-def flat(x: Any, scope: Scope) -> Any:
+def flat(x: Any, builder: Builder) -> Any:
     """Flatten each example to a vector, where it is not one already."""
     if len(x.shape) == 2:
         return x
     if any(n is None for n in x.shape[1:]):
-        raise scope.error(
+        raise builder.error(
             f"cannot flatten {tuple(x.shape[1:])}: a size is unknown",
-            mend='a fixed input_shape, or pool="avg"',
+            hint='a fixed input_shape, or pool="avg"',
         )
-    return scope.add(x, "flatten", layers.Flatten)
+    return builder.add_layer(x, "flatten", layers.Flatten)
 
 
-def wide_dtype() -> str | None:
+def float32_if_mixed() -> str | None:
     """Return float32 where the policy computes in 16 bits: a softmax over few bits loses small probabilities."""
     return "float32" if keras.config.dtype_policy().compute_dtype in ("float16", "bfloat16") else None
 

@@ -11,7 +11,7 @@ from keras import layers
 
 from deepkit.blocks import common as parts
 from deepkit.definition.block import Block
-from deepkit.definition.builder import Scope
+from deepkit.definition.builder import Builder
 from deepkit.definition.source import Arguments
 
 ORDERS = tuple("-".join(order) for order in permutations(("conv", "norm", "activation")))
@@ -64,21 +64,21 @@ class ConvBlock(Block):
         parts.choice("ConvBlock", "order", self.order, ORDERS)
         set_convolution_fields(self, _NAMED)
 
-    def add(self, x: Any, scope: Scope) -> Any:
+    def add(self, x: Any, builder: Builder) -> Any:
         """Add the three in order."""
         for part in self.order.split("-"):
             if part == "conv":
-                x = self._convolve(x, scope)
+                x = self._convolve(x, builder)
             elif part == "norm":
-                x = parts.add_norm(x, self.norm, scope)
+                x = parts.add_norm(x, self.norm, builder)
             else:
-                x = parts.add_activation(x, self.activation, scope)
+                x = parts.add_activation(x, self.activation, builder)
         return x
 
-    def _convolve(self, x: Any, scope: Scope) -> Any:
+    def _convolve(self, x: Any, builder: Builder) -> Any:
         given = {"padding": "same", "use_bias": self.norm is None} | self.conv.fresh()  # type: ignore[attr-defined]
-        make = parts.by_rank("Conv", x, scope)
-        return scope.add(x, "conv", make, self.filters, self.kernel_size, self.strides, **given)
+        make = parts.by_rank("Conv", x, builder)
+        return builder.add_layer(x, "conv", make, self.filters, self.kernel_size, self.strides, **given)
 
 
 @dataclass(frozen=True, repr=False)
@@ -89,7 +89,7 @@ class ConvStack(Block):
 
     Args:
         filters: Number of channels of every convolution.
-        convs: Number of convolutions.
+        num_convs: Number of convolutions.
         kernel_size: Width of the window in pixels or steps: one integer, or one per axis.
         pool: `"max"`, `"avg"` or `"l2"` for windows of 2 with strides of 2, a pooling layer, or None.
         activation: Keras's name, a registered function, a layer, or None.
@@ -107,12 +107,12 @@ class ConvStack(Block):
 
     Examples:
         >>> import deepkit as dk
-        >>> dk.ConvStack(32, convs=2).build((28, 28, 1)).output_shape
+        >>> dk.ConvStack(32, num_convs=2).build((28, 28, 1)).output_shape
         (None, 14, 14, 32)
     """
 
     filters: int
-    convs: int = field(default=2, kw_only=True)
+    num_convs: int = field(default=2, kw_only=True)
     kernel_size: int | tuple[int, ...] = field(default=3, kw_only=True)
     pool: Any = field(default="max", kw_only=True)
     activation: Any = field(default="relu", kw_only=True)
@@ -122,11 +122,11 @@ class ConvStack(Block):
     def __post_init__(self) -> None:
         super().__post_init__()
         parts.positive("ConvStack", "filters", self.filters)
-        parts.positive("ConvStack", "convs", self.convs, most=parts.MOST)
+        parts.positive("ConvStack", "num_convs", self.num_convs, most=parts.MOST)
         set_convolution_fields(self, _NAMED)
         object.__setattr__(self, "pool", parts.pool_value("ConvStack", self.pool))
 
-    def add(self, x: Any, scope: Scope) -> Any:
+    def add(self, x: Any, builder: Builder) -> Any:
         """Add the convolutions, then the pooling."""
         unit = ConvBlock(
             self.filters,
@@ -135,8 +135,8 @@ class ConvStack(Block):
             norm=self.norm,
             conv=self.conv,
         )
-        x = scope.apply(x, [unit] * self.convs, reserved=("pool",))
-        return parts.add_pool(x, self.pool, scope)
+        x = builder.add_all(x, [unit] * self.num_convs, reserved=("pool",))
+        return parts.add_pool(x, self.pool, builder)
 
 
 def set_convolution_fields(block: Any, named: tuple[str, ...]) -> None:

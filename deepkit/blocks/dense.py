@@ -10,7 +10,7 @@ from keras import layers
 
 from deepkit.blocks import common as parts
 from deepkit.definition.block import Block
-from deepkit.definition.builder import Scope
+from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError
 from deepkit.definition.source import Arguments
 
@@ -58,7 +58,7 @@ class MLP(Block):
         if not isinstance(self.units, list | tuple):
             raise DefinitionError(
                 f"MLP: units must be a list of widths, received {self.units!r}",
-                mend=f"dk.MLP([{self.units!r}])" if isinstance(self.units, int) else "dk.MLP([300, 100])",
+                hint=f"dk.MLP([{self.units!r}])" if isinstance(self.units, int) else "dk.MLP([300, 100])",
             )
         for i, width in enumerate(self.units):
             parts.positive("MLP", f"units[{i}]", width)
@@ -73,19 +73,19 @@ class MLP(Block):
         for key, value in values.items():
             object.__setattr__(self, key, value)
 
-    def add(self, x: Any, scope: Scope) -> Any:
+    def add(self, x: Any, builder: Builder) -> Any:
         """Add the layers in order."""
-        x = parts.flat(x, scope) if self.flatten else x
+        x = parts.flat(x, builder) if self.flatten else x
         for i, width in enumerate(self.units, start=1):
             number = str(i) if len(self.units) > 1 else ""
-            x = self._layer(x, width, number, scope)
+            x = self._layer(x, width, number, builder)
         return x
 
-    def _layer(self, x: Any, width: int, number: str, scope: Scope) -> Any:
-        x = scope.add(x, f"dense{number}", layers.Dense, width, **self._arguments())
-        x = parts.add_norm(x, self.norm, scope, f"norm{number}")
-        x = parts.add_activation(x, self.activation, scope, f"activation{number}")
-        return scope.add(x, f"dropout{number}", layers.Dropout, self.dropout) if self.dropout else x
+    def _layer(self, x: Any, width: int, number: str, builder: Builder) -> Any:
+        x = builder.add_layer(x, f"dense{number}", layers.Dense, width, **self._arguments())
+        x = parts.add_norm(x, self.norm, builder, f"norm{number}")
+        x = parts.add_activation(x, self.activation, builder, f"activation{number}")
+        return builder.add_layer(x, f"dropout{number}", layers.Dropout, self.dropout) if self.dropout else x
 
     def _arguments(self) -> dict[str, Any]:
         return {"use_bias": self.norm is None} | self.dense.fresh()  # type: ignore[attr-defined]

@@ -12,7 +12,7 @@ from keras import layers
 from deepkit.blocks import common as parts
 from deepkit.blocks.conv import ConvBlock, set_convolution_fields
 from deepkit.definition.block import Block
-from deepkit.definition.builder import Scope
+from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError
 from deepkit.definition.sequential import as_body, as_element
 
@@ -27,41 +27,41 @@ class DenselyConnected(Block):
 
     Args:
         body: A block, a Keras layer or a list of them; it must keep all sizes but the channels.
-        repeats: How often the body comes, each time with weights of its own.
+        num_repeats: How often the body comes, each time with weights of its own.
 
     Input shape:
         What the body takes, with any number of channels.
 
     Output shape:
-        The same with `repeats` times the body's channels more.
+        The same with `num_repeats` times the body's channels more.
 
     Raises:
-        DefinitionError: `repeats` is not a positive integer, or the body changes another size than the channels.
+        DefinitionError: `num_repeats` is not a positive integer, or the body changes another size than the channels.
 
     Examples:
         >>> import deepkit as dk
-        >>> block = dk.DenselyConnected(dk.ConvBlock(12, order="norm-activation-conv"), repeats=3)
+        >>> block = dk.DenselyConnected(dk.ConvBlock(12, order="norm-activation-conv"), num_repeats=3)
         >>> block.build((32, 32, 16)).output_shape  # 16 + 3 x 12 channels
         (None, 32, 32, 52)
     """
 
     body: Any = field(metadata={"body": "one or many"})
-    repeats: int = field(kw_only=True)
+    num_repeats: int = field(kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        parts.positive("DenselyConnected", "repeats", self.repeats, most=parts.MOST)
+        parts.positive("DenselyConnected", "num_repeats", self.num_repeats, most=parts.MOST)
         object.__setattr__(self, "body", as_body(self.body, "DenselyConnected: body"))
 
-    def add(self, x: Any, scope: Scope) -> Any:
-        """Add the body `repeats` times, a concatenation after each."""
+    def add(self, x: Any, builder: Builder) -> Any:
+        """Add the body `num_repeats` times, a concatenation after each."""
         unit = self.body[0] if len(self.body) == 1 else as_element(list(self.body), "DenselyConnected")
-        units = [unit] * self.repeats
-        concats = parts.numbered("concat", self.repeats)
-        for name, concat in zip(scope.name(units, reserved=concats), concats, strict=True):
-            y = scope.one(scope.enter(name, unit, x), parts.SEVERAL)
-            parts.check_alike([x, y], scope, but_channels=True)
-            x = scope.add([x, y], concat, layers.Concatenate, axis=parts.channel_axis(x))
+        units = [unit] * self.num_repeats
+        concats = parts.numbered("concat", self.num_repeats)
+        for name, concat in zip(builder.sibling_names(units, reserved=concats), concats, strict=True):
+            y = builder.require_single(builder.add_block(name, unit, x), parts.SEVERAL)
+            parts.check_alike([x, y], builder, but_channels=True)
+            x = builder.add_layer([x, y], concat, layers.Concatenate, axis=parts.channel_axis(x))
         return x
 
 
@@ -108,12 +108,12 @@ class Transition(Block):
         set_convolution_fields(self, ("filters", "kernel_size", "strides", "activation"))
         object.__setattr__(self, "pool", parts.pool_value("Transition", self.pool))
 
-    def add(self, x: Any, scope: Scope) -> Any:
+    def add(self, x: Any, builder: Builder) -> Any:
         """Add the four in order."""
-        channels = parts.channels(x, scope)
+        channels = parts.channels(x, builder)
         filters = math.floor(self.compression * channels + 1e-9)  # 0.29 x 100 is 28.999... in binary
         if filters < 1:
-            raise scope.error(f"compression={self.compression} leaves none of {channels} channels")
+            raise builder.error(f"compression={self.compression} leaves none of {channels} channels")
         squeeze = ConvBlock(
             filters,
             kernel_size=1,
@@ -122,4 +122,4 @@ class Transition(Block):
             order="norm-activation-conv",
             conv=self.conv,
         )
-        return parts.add_pool(squeeze.add(x, scope), self.pool, scope)
+        return parts.add_pool(squeeze.add(x, builder), self.pool, builder)

@@ -11,9 +11,9 @@ import keras
 from deepkit.blocks import common as parts
 from deepkit.blocks.heads import Classifier
 from deepkit.definition.block import Block
-from deepkit.definition.builder import Scope
+from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError, inside
-from deepkit.definition.outputs import SQUASHES, ending
+from deepkit.definition.outputs import PROBABILITY_ACTIVATIONS, ending
 from deepkit.definition.sequential import Sequential, as_body
 from deepkit.models.gan import LOSSES, PRIORS, GenerativeAdversarialNetwork
 
@@ -29,10 +29,10 @@ class GAN(Block):
     algorithm 1. It needs no labels and no loss. The definition cannot be a part of another: it is trained as a whole.
 
     Args:
-        generator: A block, Keras layer or list of them that turns a vector of `latent` numbers into one example.
+        generator: A block, Keras layer or list of them that turns a vector of `latent_dim` numbers into one example.
         discriminator: The same from an example to one number, the logit that it is data. A body that ends in
             anything else gets a dense layer with one output behind it.
-        latent: Numbers in the noise vector, the paper's z.
+        latent_dim: Numbers in the noise vector, the paper's z.
         discriminator_steps: Minibatches that the discriminator learns from, each with noise of its own, before
             the generator learns from one: the paper's k. The generator's turn is counted across epochs.
         loss: What the generator minimises: `"non_saturating"` is -log D(G(z)), whose gradient is strong where the
@@ -51,7 +51,7 @@ class GAN(Block):
 
     Examples:
         >>> import deepkit as dk
-        >>> net = dk.GAN([dk.MLP([16]), dk.Regressor(2)], dk.MLP([16]), latent=4)
+        >>> net = dk.GAN([dk.MLP([16]), dk.Regressor(2)], dk.MLP([16]), latent_dim=4)
         >>> model = net.build((2,))
         >>> model.compile("adam")
         >>> model.sample(5, seed=0).shape
@@ -60,14 +60,14 @@ class GAN(Block):
 
     generator: Any = field(metadata={"body": "one or many"})
     discriminator: Any = field(metadata={"body": "one or many"})
-    latent: int = field(default=100, kw_only=True)
+    latent_dim: int = field(default=100, kw_only=True)
     discriminator_steps: int = field(default=1, kw_only=True)
     loss: str = field(default="non_saturating", kw_only=True)
     prior: str = field(default="normal", kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        parts.positive("GAN", "latent", self.latent)
+        parts.positive("GAN", "latent_dim", self.latent_dim)
         parts.positive("GAN", "discriminator_steps", self.discriminator_steps)
         parts.choice("GAN", "loss", self.loss, LOSSES)
         parts.choice("GAN", "prior", self.prior, PRIORS)
@@ -75,15 +75,15 @@ class GAN(Block):
             object.__setattr__(self, name, as_body(getattr(self, name), f"GAN: {name}"))
 
     @property
-    def learns(self) -> str:
+    def training_target(self) -> str:
         """Labels are not used."""
         return "none"
 
-    def add(self, x: Any, scope: Scope) -> Any:
+    def add(self, x: Any, builder: Builder) -> Any:
         """Refuse: two networks with an optimiser each are no layers."""
-        raise scope.error(
+        raise builder.error(
             "a GAN is trained as a whole, and cannot be a part of another model",
-            mend="model = definition.build(input_shape), then model.generator or model.discriminator as a part",
+            hint="model = definition.build(input_shape), then model.generator or model.discriminator as a part",
         )
 
     def build(self, input_shape: Any = None) -> GenerativeAdversarialNetwork:
@@ -96,16 +96,16 @@ class GAN(Block):
             DefinitionError: The parts do not fit the shape; the message says where.
         """
         shape = self._checked_shape(input_shape)
-        generator = self._part("generator", self.generator, (self.latent,))
+        generator = self._part("generator", self.generator, (self.latent_dim,))
         self._check_generated(generator, shape)
         return GenerativeAdversarialNetwork(
             generator,
             self._discriminator(shape),
-            latent=self.latent,
+            latent_dim=self.latent_dim,
             discriminator_steps=self.discriminator_steps,
             loss=self.loss,
             prior=self.prior,
-            name=self.name or self.kind,
+            name=self.name or self.default_name,
         )
 
     def _checked_shape(self, shape: Any) -> tuple[int, ...]:
@@ -113,7 +113,7 @@ class GAN(Block):
             raise DefinitionError(
                 f"GAN.build needs the shape of an example, every size known, received {shape!r}",
                 code=repr(self),
-                mend=".build((28, 28, 1)), the shape of one example without the batch axis",
+                hint=".build((28, 28, 1)), the shape of one example without the batch axis",
             )
         return tuple(shape)
 
@@ -130,13 +130,13 @@ class GAN(Block):
         last, activation = ending(found.output)
         if activation in (None, "linear"):
             return found
-        probability = activation in (*SQUASHES, "hard_sigmoid")
+        probability = activation in (*PROBABILITY_ACTIVATIONS, "hard_sigmoid")
         received = "a probability, and the losses contain the sigmoid" if probability else "what is not any number"
         raise DefinitionError(
             f"expected a logit, received {received}: the discriminator ends in {activation}",
             place=f"discriminator.{last.name}",
             code=repr(self),
-            mend="activation=None in the last layer, or dk.Regressor(1) as the last element in place of it",
+            hint="activation=None in the last layer, or dk.Regressor(1) as the last element in place of it",
         )
 
     def _check_generated(self, generator: keras.Model, shape: tuple[int, ...]) -> None:
@@ -149,5 +149,5 @@ class GAN(Block):
             f"the generator makes {made or 'several tensors'}, and the data has {shape}",
             place="generator",
             code=repr(self),
-            mend=reshape if size == math.prod(shape) else f"dk.Regressor({math.prod(shape)}), {reshape}",
+            hint=reshape if size == math.prod(shape) else f"dk.Regressor({math.prod(shape)}), {reshape}",
         )

@@ -10,7 +10,7 @@ from keras import layers
 
 from deepkit.blocks import common as parts
 from deepkit.definition.block import Block
-from deepkit.definition.builder import Scope
+from deepkit.definition.builder import Builder
 from deepkit.definition.source import Arguments
 
 
@@ -51,12 +51,12 @@ class GaussianHead(Block):
         given = Arguments(self.dense, layers.Dense, owner="GaussianHead(dense=...)", taken=taken)
         object.__setattr__(self, "dense", given)
 
-    def add(self, x: Any, scope: Scope) -> dict[str, Any]:
+    def add(self, x: Any, builder: Builder) -> dict[str, Any]:
         """Add the two layers."""
-        x = parts.flat(x, scope)
+        x = parts.flat(x, builder)
 
         def dense(name: str) -> Any:
-            given = {"dtype": parts.wide_dtype()} | self.dense.fresh()  # type: ignore[attr-defined]
-            return scope.add(x, name, layers.Dense, self.units, **given)
+            given = {"dtype": parts.float32_if_mixed()} | self.dense.fresh()  # type: ignore[attr-defined]
+            return builder.add_layer(x, name, layers.Dense, self.units, **given)
 
         return {"mean": dense("mean"), "log_variance": dense("log_variance")}

@@ -12,7 +12,7 @@ from keras import layers
 
 from deepkit.blocks import common as parts
 from deepkit.definition.block import Block
-from deepkit.definition.builder import Scope
+from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError, shape_text
 from deepkit.definition.sequential import as_body
 from deepkit.definition.source import Arguments
@@ -46,7 +46,7 @@ class Highway(Block):
 
     Examples:
         >>> import deepkit as dk
-        >>> net = dk.Sequential([dk.MLP([50]), dk.Repeat(dk.Highway(), times=9), dk.Classifier(10)])
+        >>> net = dk.Sequential([dk.MLP([50]), dk.Repeat(dk.Highway(), num_repeats=9), dk.Classifier(10)])
         >>> net.build((28, 28, 1)).count_params()
         85660
     """
@@ -72,22 +72,24 @@ class Highway(Block):
         for key, value in values.items():
             object.__setattr__(self, key, value)
 
-    def add(self, x: Any, scope: Scope) -> Any:
+    def add(self, x: Any, builder: Builder) -> Any:
         """Add transform and gate, and mix: x + T (H - x) needs one product less than the equation."""
-        y = scope.one(self._transform(x, scope), parts.SEVERAL)
+        y = builder.require_single(self._transform(x, builder), parts.SEVERAL)
         if tuple(y.shape[1:]) != tuple(x.shape[1:]):
-            raise scope.error(
+            raise builder.error(
                 f"the transform turns {shape_text(x)} into {shape_text(y)}, and a highway keeps its shape",
-                mend="a layer before the highway that changes the width",
+                hint="a layer before the highway that changes the width",
             )
         bias = keras.initializers.Constant(self.transform_bias)
         given = {"activation": "sigmoid", "bias_initializer": bias} | self.gate.fresh()  # type: ignore[attr-defined]
-        gate = parts.add_widened(x, "gate", parts.channels(x, scope), scope, kernel_size=self.kernel_size, **given)
-        change = scope.add([y, x], "subtract", layers.Subtract)
-        return scope.add([x, scope.add([gate, change], "multiply", layers.Multiply)], "add", layers.Add)
+        gate = parts.add_projection(
+            x, "gate", parts.channels(x, builder), builder, kernel_size=self.kernel_size, **given
+        )
+        change = builder.add_layer([y, x], "subtract", layers.Subtract)
+        return builder.add_layer([x, builder.add_layer([gate, change], "multiply", layers.Multiply)], "add", layers.Add)
 
-    def _transform(self, x: Any, scope: Scope) -> Any:
+    def _transform(self, x: Any, builder: Builder) -> Any:
         if self.body is not None:
-            return scope.apply(x, self.body, reserved=("gate", "subtract", "multiply", "add"))
-        y = parts.add_widened(x, "transform", parts.channels(x, scope), scope, kernel_size=self.kernel_size)
-        return parts.add_activation(y, self.activation, scope)
+            return builder.add_all(x, self.body, reserved=("gate", "subtract", "multiply", "add"))
+        y = parts.add_projection(x, "transform", parts.channels(x, builder), builder, kernel_size=self.kernel_size)
+        return parts.add_activation(y, self.activation, builder)

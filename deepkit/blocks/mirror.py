@@ -12,7 +12,7 @@ from keras import layers
 
 from deepkit.blocks import common as parts
 from deepkit.definition.block import Block
-from deepkit.definition.builder import Build, Scope
+from deepkit.definition.builder import Builder, BuildState
 from deepkit.definition.errors import shape_text
 from deepkit.layers import L2Pooling, MaskingNoise, SaltAndPepperNoise
 
@@ -70,25 +70,25 @@ class Link:
     kept: bool
 
 
-def chain(x: Any, body: Sequence[Block], scope: Scope) -> list[Link]:
+def chain(x: Any, body: Sequence[Block], builder: Builder) -> list[Link]:
     """Return the layers of an encoder in order.
 
     Raises:
         DefinitionError: They are no chain, in which each takes the output of the one before.
     """
     probe = keras.Input(tuple(x.shape[1:]), dtype=x.dtype)
-    build = Build(uses=scope.build.uses.copy())
+    state = BuildState(uses=builder.state.uses.copy())
     with keras.StatelessScope(initialize_variables=False):
-        place = Scope(scope.path, definition=scope.definition, build=build)
-        code = place.one(place.apply(probe, body), "the encoder must return one tensor, and returns")
+        place = Builder(builder.path, definition=builder.definition, state=state)
+        code = place.require_single(place.add_all(probe, body), "the encoder must return one tensor, and returns")
         found = [layer for layer in keras.Model(probe, code).layers if not isinstance(layer, layers.InputLayer)]
     before = probe
     links: list[Link] = []
     for layer in found:
         node = layer._inbound_nodes[-1]  # that of this encoder; a layer with weights may be in other models
         if len(node.input_tensors) != 1 or node.input_tensors[0] is not before:
-            raise scope.error(f"the encoder is no chain of layers at {layer.name!r}, so it has no mirror", mend=_MEND)
-        links += _opened(Link(layer, before, node.outputs[0], id(layer) in build.fixed))
+            raise builder.error(f"the encoder is no chain of layers at {layer.name!r}, so it has no mirror", hint=_MEND)
+        links += _opened(Link(layer, before, node.outputs[0], id(layer) in state.fixed))
         before = node.outputs[0]
     return links
 
@@ -105,7 +105,7 @@ def _opened(link: Link) -> Iterator[Link]:
         x = y
 
 
-def mirror(found: Sequence[Link], scope: Scope, tied: bool) -> list[Part]:
+def mirror(found: Sequence[Link], builder: Builder, tied: bool) -> list[Part]:
     """Return the parts of the decoder that undoes a chain of layers.
 
     The image of a layer with a kernel brings back what came into that layer, so it is followed by the activation
@@ -126,23 +126,23 @@ def mirror(found: Sequence[Link], scope: Scope, tied: bool) -> list[Part]:
         elif isinstance(layer, (layers.Dense, *_CONVOLUTIONS)):
             behind = [] if first else behind  # the output has an activation of its own
             bias = all(part.kind != "norm" for part in behind)
-            steps.append([*_undone(link, bias, scope, tied), *behind])
+            steps.append([*_undone(link, bias, builder, tied), *behind])
             behind, first = _activation(layer), False
         else:
-            steps.append(_unshaped(link, scope))
+            steps.append(_unshaped(link, builder))
     return [part for step in reversed(steps) for part in step]
 
 
-def add(x: Any, decoder: Sequence[Part], scope: Scope, tied: Mapping[str, Any]) -> Any:
+def add(x: Any, decoder: Sequence[Part], builder: Builder, tied: Mapping[str, Any]) -> Any:
     """Add the parts of a decoder; `tied` has the encoder's layers that run both ways, by name."""
     counts = Counter(part.kind for part in decoder if not part.tied)
     names = {kind: iter(parts.numbered(kind, count)) for kind, count in counts.items()}
     for part in decoder:
         if part.tied:
-            x = scope.call(_reverse(tied[part.tied]), x)
+            x = builder.call_layer(_reverse(tied[part.tied]), x)
         else:
             assert part.make is not None
-            x = scope.add(x, next(names[part.kind]), part.make, **part.given)
+            x = builder.add_layer(x, next(names[part.kind]), part.make, **part.given)
     return x
 
 
@@ -164,40 +164,40 @@ def _activation(layer: keras.layers.Layer) -> list[Part]:
     return [Part("activation", layers.Activation, {"activation": layer.activation})]
 
 
-def _undone(link: Link, bias: bool, scope: Scope, tied: bool) -> list[Part]:
+def _undone(link: Link, bias: bool, builder: Builder, tied: bool) -> list[Part]:
     """Return what brings back the input of a layer with a kernel."""
     layer = link.layer
     if tied:
-        return [_tied(link, bias, scope)]
+        return [_tied(link, bias, builder)]
     config = layer.get_config()
     given = {key: config[key] for key in _COPIED} | {"use_bias": bias}
     if isinstance(layer, layers.Dense):
         return [Part("dense", layers.Dense, {"units": link.input.shape[-1], **given})]
-    return _transposed(link, given, scope)
+    return _transposed(link, given, builder)
 
 
-def _tied(link: Link, bias: bool, scope: Scope) -> Part:
+def _tied(link: Link, bias: bool, builder: Builder) -> Part:
     """Return the layer itself, called in reverse."""
     layer = link.layer
     if isinstance(layer, layers.Dense):
         return Part("dense", given={"use_reverse_bias": bias}, tied=layer.name)
     if type(layer) not in _CONVOLUTIONS:
-        raise scope.error(
-            f"tied=True ties dense layers and Keras's own convolutions, and {layer.name!r} is a {type(layer).__name__}",
-            mend="tied=False",
+        raise builder.error(
+            f"tied_weights=True ties dense layers and Keras's own convolutions, and {layer.name!r} is a {type(layer).__name__}",
+            hint="tied_weights=False",
         )
-    _sizes(link, scope)
+    _sizes(link, builder)
     return Part("conv", given={"use_reverse_bias": bias}, tied=layer.name)
 
 
-def _transposed(link: Link, given: dict[str, Any], scope: Scope) -> list[Part]:
+def _transposed(link: Link, given: dict[str, Any], builder: Builder) -> list[Part]:
     """Return the transposed convolution that brings back the size of a convolution's input."""
     layer = link.layer
     odd = [name for name in ("groups", "dilation_rate") if set(_each(getattr(layer, name))) != {1}]
     if odd or layer.padding == "causal":
         what = f"{odd[0]}={getattr(layer, odd[0])}" if odd else 'padding="causal"'
-        raise scope.error(f"{layer.name!r} has {what}, which no transposed convolution undoes here", mend=_MEND)
-    size, strides = _sizes(link, scope), layer.strides
+        raise builder.error(f"{layer.name!r} has {what}, which no transposed convolution undoes here", hint=_MEND)
+    size, strides = _sizes(link, builder), layer.strides
     made = {"filters": link.input.shape[parts.channel_axis(link.input)], "kernel_size": layer.kernel_size}
     made |= {"strides": strides, "padding": layer.padding}
     extra: list[Part] = []
@@ -205,55 +205,55 @@ def _transposed(link: Link, given: dict[str, Any], scope: Scope) -> list[Part]:
         steps = zip(size, layer.kernel_size, strides, strict=True)
         made["output_padding"] = tuple((before - kernel) % stride for before, kernel, stride in steps)
     elif set(strides) != {1}:
-        extra = _fitted(link, [n * s for n, s in zip(_after(link), strides, strict=True)], scope)
+        extra = _fitted(link, [n * s for n, s in zip(_after(link), strides, strict=True)], builder)
     make = getattr(layers, f"{type(layer).__name__}Transpose")
     return [Part("conv", make, made | given), *extra]
 
 
-def _unshaped(link: Link, scope: Scope) -> list[Part]:
+def _unshaped(link: Link, builder: Builder) -> list[Part]:
     """Return what undoes a layer that changes the shape and has no kernel."""
     layer = link.layer
     if isinstance(layer, layers.Flatten | layers.Reshape):
         shape = tuple(link.input.shape[1:])
         if None in shape:
-            raise scope.error(f"{layer.name!r} cannot be undone: a size of {shape} is unknown", mend="a fixed shape")
+            raise builder.error(f"{layer.name!r} cannot be undone: a size of {shape} is unknown", hint="a fixed shape")
         return [Part("reshape", layers.Reshape, {"target_shape": shape})]
     if isinstance(layer, _PADDINGS):
-        return [Part("crop", parts.by_rank("Cropping", link.input, scope), {"cropping": layer.padding})]
+        return [Part("crop", parts.by_rank("Cropping", link.input, builder), {"cropping": layer.padding})]
     if isinstance(layer, _POOLS):
         strides = _each(layer.strides)
-        upsampled = [] if set(strides) == {1} else [_upsampling(link, strides, scope)]
-        _sizes(link, scope)
-        return upsampled + _fitted(link, [n * s for n, s in zip(_after(link), strides, strict=True)], scope)
-    raise scope.error(f"{layer.name!r}, a {type(layer).__name__}, has no mirror image", mend=_MEND)
+        upsampled = [] if set(strides) == {1} else [_upsampling(link, strides, builder)]
+        _sizes(link, builder)
+        return upsampled + _fitted(link, [n * s for n, s in zip(_after(link), strides, strict=True)], builder)
+    raise builder.error(f"{layer.name!r}, a {type(layer).__name__}, has no mirror image", hint=_MEND)
 
 
-def _upsampling(link: Link, strides: tuple[int, ...], scope: Scope) -> Part:
+def _upsampling(link: Link, strides: tuple[int, ...], builder: Builder) -> Part:
     size = strides[0] if len(strides) == 1 else strides
-    return Part("up", parts.by_rank("UpSampling", link.input, scope), {"size": size})
+    return Part("up", parts.by_rank("UpSampling", link.input, builder), {"size": size})
 
 
-def _fitted(link: Link, received: Sequence[int], scope: Scope) -> list[Part]:
+def _fitted(link: Link, received: Sequence[int], builder: Builder) -> list[Part]:
     """Return the zeros or the cut that bring sizes to those of a layer's input."""
-    missing = [before - now for before, now in zip(_sizes(link, scope), received, strict=True)]
+    missing = [before - now for before, now in zip(_sizes(link, builder), received, strict=True)]
     around = [(abs(n) // 2, abs(n) - abs(n) // 2) for n in missing]
     made = []
     for kind, name, argument, sign in (("pad", "ZeroPadding", "padding", 1), ("crop", "Cropping", "cropping", -1)):
         ends = tuple(pair if n * sign > 0 else (0, 0) for n, pair in zip(missing, around, strict=True))
         if any(map(any, ends)):
             given = {argument: ends[0] if len(ends) == 1 else ends}
-            made.append(Part(kind, parts.by_rank(name, link.input, scope), given))
+            made.append(Part(kind, parts.by_rank(name, link.input, builder), given))
     return made
 
 
-def _sizes(link: Link, scope: Scope) -> tuple[int, ...]:
+def _sizes(link: Link, builder: Builder) -> tuple[int, ...]:
     """Return the spatial sizes of a layer's input, which must be known unless the layer keeps them."""
     sizes = tuple(link.input.shape[axis] for axis in parts.spatial_axes(link.input))
     if None in sizes and set(_each(link.layer.strides)) != {1}:
-        raise scope.error(
+        raise builder.error(
             f"{link.layer.name!r} has strides, and its input {shape_text(link.input)} has a size that is not known, "
             "so its mirror image cannot bring it back",
-            mend="a fixed input_shape",
+            hint="a fixed input_shape",
         )
     return sizes
 

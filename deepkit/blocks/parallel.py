@@ -11,9 +11,9 @@ from keras import layers
 
 from deepkit.blocks import common as parts
 from deepkit.definition.block import Block, body_code
-from deepkit.definition.builder import Scope
+from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError, check_name, shape_text
-from deepkit.definition.frozen_dict import Named
+from deepkit.definition.frozen_dict import FrozenDict
 from deepkit.definition.sequential import as_body, as_element
 from deepkit.definition.source import Arguments
 
@@ -70,40 +70,40 @@ class Parallel(Block):
         if not isinstance(self.branches, Mapping) or not self.branches:
             raise DefinitionError(
                 f"Parallel: branches must be a mapping of names to bodies, received {self.branches!r}",
-                mend='dk.Parallel({"left": dk.ConvBlock(8), "right": []})',
+                hint='dk.Parallel({"left": dk.ConvBlock(8), "right": []})',
             )
         bodies = {}
         for name, body in self.branches.items():
             check_name(name, "Parallel: branches")
             bodies[name] = as_body(body, f"Parallel: branches[{name!r}]")
-        object.__setattr__(self, "branches", Named(bodies, body_code))
+        object.__setattr__(self, "branches", FrozenDict(bodies, body_code))
         object.__setattr__(self, "merge", merge_value("Parallel", self.merge, allow_none=True))
 
     @property
-    def takes_several(self) -> bool:
+    def accepts_multiple_inputs(self) -> bool:
         """Several tensors go to every branch."""
         return True
 
-    def add(self, x: Any, scope: Scope) -> Any:
+    def add(self, x: Any, builder: Builder) -> Any:
         """Add the branches in order, then the merge."""
         if isinstance(self.merge, str) and self.merge in self.branches:
-            raise scope.error(f"a branch has the name of the merge, {self.merge!r}", mend="another name for it")
-        outputs = [self._branch(x, name, body, scope) for name, body in self.branches.items()]
-        return outputs if self.merge is None else add_merge(outputs, self.merge, scope)
+            raise builder.error(f"a branch has the name of the merge, {self.merge!r}", hint="another name for it")
+        outputs = [self._branch(x, name, body, builder) for name, body in self.branches.items()]
+        return outputs if self.merge is None else add_merge(outputs, self.merge, builder)
 
-    def _branch(self, x: Any, name: str, body: tuple[Block, ...], scope: Scope) -> Any:
+    def _branch(self, x: Any, name: str, body: tuple[Block, ...], builder: Builder) -> Any:
         place = as_element(list(body), "Parallel") if len(body) != 1 else body[0]
-        y = scope.enter(name, place, x)
-        return y if self.merge is None else scope.one(y, f"branch {name!r} returns several tensors,")
+        y = builder.add_block(name, place, x)
+        return y if self.merge is None else builder.require_single(y, f"branch {name!r} returns several tensors,")
 
 
 @dataclass(frozen=True, repr=False)
-class Fuse(Block):
+class Merge(Block):
     """Several tensors made one: the meeting of two inputs, or of the branches of a graph.
 
     All but `"concat"` and a layer of your own work element by element, on tensors of one width. Tensors of
     another width are first brought to it by a dense layer (a 1x1 convolution under `channels_first`), linear unless
-    `activation` says otherwise. `dk.Fuse("multiply", units=1024, activation="tanh")` is how image and question meet in
+    `activation` says otherwise. `dk.Merge("multiply", units=1024, activation="tanh")` is how image and question meet in
     Antol et al. 2015, "VQA: Visual Question Answering".
 
     Args:
@@ -126,7 +126,7 @@ class Fuse(Block):
         >>> import deepkit as dk
         >>> import keras
         >>> image, question = keras.Input((64,)), keras.Input((256,))
-        >>> dk.Fuse("multiply")([image, question]).shape
+        >>> dk.Merge("multiply")([image, question]).shape
         (None, 256)
     """
 
@@ -138,64 +138,64 @@ class Fuse(Block):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.units is not None:
-            parts.positive("Fuse", "units", self.units)
+            parts.positive("Merge", "units", self.units)
         values = {
-            "merge": merge_value("Fuse", self.merge),
-            "activation": parts.activation_value("Fuse", self.activation),
-            "dense": Arguments(self.dense, layers.Dense, owner="Fuse(dense=...)", taken=("units", "activation")),
+            "merge": merge_value("Merge", self.merge),
+            "activation": parts.activation_value("Merge", self.activation),
+            "dense": Arguments(self.dense, layers.Dense, owner="Merge(dense=...)", taken=("units", "activation")),
         }
         for key, value in values.items():
             object.__setattr__(self, key, value)
         idle = self.units is None and not _is_elementwise(self.merge)
         if idle and (self.activation is not None or len(self.dense)):
             raise DefinitionError(
-                f"Fuse: activation and dense are for the dense layers before the merge, and {self.merge!r} needs none",
-                mend="units=, the width to bring all to",
+                f"Merge: activation and dense are for the dense layers before the merge, and {self.merge!r} needs none",
+                hint="units=, the width to bring all to",
             )
 
     @property
-    def takes_several(self) -> bool:
+    def accepts_multiple_inputs(self) -> bool:
         """It makes one of several tensors."""
         return True
 
-    def add(self, x: Any, scope: Scope) -> Any:
+    def add(self, x: Any, builder: Builder) -> Any:
         """Bring the tensors to one width where the merge needs it, and merge them."""
         tensors = list(x.values()) if isinstance(x, Mapping) else keras.tree.flatten(x)
         if len(tensors) < 2:
-            raise scope.error(
+            raise builder.error(
                 f"expected several tensors to merge, received one: {shape_text(x)}",
-                mend='nodes={"answer": (["seen", "asked"], [dk.Fuse(), ...])} in a dk.Functional',
+                hint='nodes={"answer": (["seen", "asked"], [dk.Merge(), ...])} in a dk.Functional',
             )
         if isinstance(self.merge, str):
-            _check_fit(tensors, scope)
-        return add_merge(self._widened(tensors, scope), self.merge, scope)
+            _check_fit(tensors, builder)
+        return add_merge(self._widened(tensors, builder), self.merge, builder)
 
-    def _widened(self, tensors: list[Any], scope: Scope) -> list[Any]:
+    def _widened(self, tensors: list[Any], builder: Builder) -> list[Any]:
         if self.units is None and not _is_elementwise(self.merge):
             return tensors
-        widest = self.units or max(parts.channels(tensor, scope) for tensor in tensors)
+        widest = self.units or max(parts.channels(tensor, builder) for tensor in tensors)
         names = parts.numbered("project", len(tensors))
-        return [self._project(*pair, widest, scope) for pair in zip(tensors, names, strict=True)]
+        return [self._project(*pair, widest, builder) for pair in zip(tensors, names, strict=True)]
 
-    def _project(self, x: Any, name: str, width: int, scope: Scope) -> Any:
-        if self.units is None and parts.channels(x, scope) == width:
+    def _project(self, x: Any, name: str, width: int, builder: Builder) -> Any:
+        if self.units is None and parts.channels(x, builder) == width:
             return x
         given = self.dense.fresh()  # type: ignore[attr-defined]
         if parts.channel_axis(x) == len(x.shape) - 1:
-            x = scope.add(x, name, layers.Dense, width, **given)
+            x = builder.add_layer(x, name, layers.Dense, width, **given)
         else:
-            x = parts.add_widened(x, name, width, scope, **given)
-        return parts.add_activation(x, self.activation, scope, f"{name}_activation")
+            x = parts.add_projection(x, name, width, builder, **given)
+        return parts.add_activation(x, self.activation, builder, f"{name}_activation")
 
 
-def _check_fit(tensors: list[Any], scope: Scope) -> None:
+def _check_fit(tensors: list[Any], builder: Builder) -> None:
     """Raise unless the tensors have as many axes, of the same sizes but for the channels."""
     if len({len(tensor.shape) for tensor in tensors}) > 1:
-        raise scope.error(
+        raise builder.error(
             f"expected tensors with as many axes, received {shape_text(tensors)}",
-            mend="layers.GlobalAveragePooling2D() or layers.Flatten() behind the larger one",
+            hint="layers.GlobalAveragePooling2D() or layers.Flatten() behind the larger one",
         )
-    parts.check_alike(tensors, scope, but_channels=True)
+    parts.check_alike(tensors, builder, but_channels=True)
 
 
 def _is_elementwise(merge: str | Block | None) -> bool:
@@ -211,12 +211,12 @@ def merge_value(owner: str, value: Any, *, allow_none: bool = False) -> str | Bl
     return value
 
 
-def add_merge(tensors: list[Any], merge: str | Block, scope: Scope) -> Any:
+def add_merge(tensors: list[Any], merge: str | Block, builder: Builder) -> Any:
     """Add one merging layer behind several tensors; a single one passes."""
     if isinstance(merge, Block):
-        return merge.add(tensors, scope.child(merge.name or "merge", merge))
+        return merge.add(tensors, builder.child(merge.name or "merge", merge))
     if len(tensors) == 1:
         return tensors[0]
-    parts.check_alike(tensors, scope, but_channels=merge == "concat")
+    parts.check_alike(tensors, builder, but_channels=merge == "concat")
     given = {"axis": parts.channel_axis(tensors[0])} if merge == "concat" else {}
-    return scope.add(tensors, merge, MERGES[merge], **given)
+    return builder.add_layer(tensors, merge, MERGES[merge], **given)

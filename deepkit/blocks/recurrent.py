@@ -11,7 +11,7 @@ from keras import layers
 
 from deepkit.blocks import common as parts
 from deepkit.definition.block import Block
-from deepkit.definition.builder import Scope
+from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError, shape_text
 from deepkit.definition.source import Arguments
 
@@ -39,7 +39,7 @@ class Recurrent(Block):
     Args:
         cell: `"simple"`, `"gru"` or `"lstm"`.
         units: Width of the state, in each direction.
-        layers: How many layers are stacked.
+        num_layers: How many layers are stacked.
         bidirectional: False for one direction; else how Keras merges the two, `"concat"` (also as True), `"sum"`,
             `"mul"` or `"ave"`, or None for two outputs. Inside a stack None merges like `"concat"`.
         return_sequences: Whether every step comes out, or only the last one.
@@ -62,13 +62,13 @@ class Recurrent(Block):
         >>> import deepkit as dk
         >>> dk.Recurrent("lstm", 8, return_sequences=True).build((None, 4)).output_shape
         (None, None, 8)
-        >>> dk.Recurrent("gru", 8, layers=2, bidirectional=True).build((None, 4)).count_params()
+        >>> dk.Recurrent("gru", 8, num_layers=2, bidirectional=True).build((None, 4)).count_params()
         1920
     """
 
     cell: str
     units: int
-    layers: int = field(default=1, kw_only=True)
+    num_layers: int = field(default=1, kw_only=True)
     bidirectional: bool | str | None = field(default=False, kw_only=True)
     return_sequences: bool = field(default=False, kw_only=True)
     return_state: bool = field(default=False, kw_only=True)
@@ -86,31 +86,31 @@ class Recurrent(Block):
         return _CELLS[self.cell][2]
 
     @property
-    def takes_several(self) -> bool:
+    def accepts_multiple_inputs(self) -> bool:
         """The states to begin with may come in behind the sequence."""
         return True
 
-    def add(self, x: Any, scope: Scope) -> Any:
+    def add(self, x: Any, builder: Builder) -> Any:
         """Add the layers; each of a stack but the last returns sequences."""
-        x, given = _split(x, scope)
+        x, given = _split(x, builder)
         each = self.num_states * (1 if self.bidirectional is False else 2)
-        if given and len(given) != each * self.layers:
-            raise scope.error(
-                f"expected {each * self.layers} states to begin with behind the sequence, received {len(given)}",
-                mend="what the same block gives with return_state=True",
+        if given and len(given) != each * self.num_layers:
+            raise builder.error(
+                f"expected {each * self.num_layers} states to begin with behind the sequence, received {len(given)}",
+                hint="what the same block gives with return_state=True",
             )
-        _check_sequence(x, scope)
-        copies = scope.build.uses[self]
-        scope.build.uses[self] += 1
+        _check_sequence(x, builder)
+        copies = builder.state.uses[self]
+        builder.state.uses[self] += 1
         name = self.cell if self.bidirectional is False else f"bi{self.cell}"
         states: list[Any] = []
-        for i, full in enumerate(parts.numbered(name, self.layers)):
-            last = i == self.layers - 1
+        for i, full in enumerate(parts.numbered(name, self.num_layers)):
+            last = i == self.num_layers - 1
             initial = given[i * each : (i + 1) * each]
-            besides = {"initial_state": initial} if initial else None
-            shift = 2 * (copies * self.layers + i)
+            call_kwargs = {"initial_state": initial} if initial else None
+            shift = 2 * (copies * self.num_layers + i)
             masked = getattr(x, "_keras_mask", None) is not None
-            y = scope.add(x, full, self._layer, last=last, shift=shift, masked=masked, besides=besides)
+            y = builder.add_layer(x, full, self._layer, last=last, shift=shift, masked=masked, call_kwargs=call_kwargs)
             outputs = list(y) if isinstance(y, list | tuple) else [y]
             count = 2 if last and self.bidirectional is None else 1
             states += outputs[count:]
@@ -148,7 +148,7 @@ class BiLSTM(Block):
 
     Args:
         units: Width of the state, in each direction.
-        layers: How many layers are stacked.
+        num_layers: How many layers are stacked.
         merge: How the directions are merged: `"concat"`, `"sum"`, `"mul"`, `"ave"`, or None for two outputs.
         return_sequences: Whether every step comes out, or only the last one of each direction.
         return_state: Whether the final states come out too, in the order of `dk.Recurrent`.
@@ -172,7 +172,7 @@ class BiLSTM(Block):
     """
 
     units: int
-    layers: int = field(default=1, kw_only=True)
+    num_layers: int = field(default=1, kw_only=True)
     merge: str | None = field(default="concat", kw_only=True)
     return_sequences: bool = field(default=False, kw_only=True)
     return_state: bool = field(default=False, kw_only=True)
@@ -189,7 +189,7 @@ class BiLSTM(Block):
         return Recurrent(
             "lstm",
             self.units,
-            layers=self.layers,
+            num_layers=self.num_layers,
             bidirectional=self.merge,
             return_sequences=self.return_sequences,
             return_state=self.return_state,
@@ -198,37 +198,37 @@ class BiLSTM(Block):
         )
 
     @property
-    def kind(self) -> str:
+    def default_name(self) -> str:
         """The name in one word."""
         return "bilstm"
 
     @property
-    def takes_several(self) -> bool:
+    def accepts_multiple_inputs(self) -> bool:
         """The states to begin with may come in behind the sequence."""
         return True
 
-    def add(self, x: Any, scope: Scope) -> Any:
+    def add(self, x: Any, builder: Builder) -> Any:
         """Add what it is short for."""
-        return self.recurrent.add(x, scope)
+        return self.recurrent.add(x, builder)
 
 
 def _set_fields(block: Any, cell: str) -> None:
     """Check and keep as values the arguments that both blocks have."""
     owner = type(block).__name__
     parts.positive(owner, "units", block.units)
-    parts.positive(owner, "layers", block.layers, most=_MOST_LAYERS)
+    parts.positive(owner, "num_layers", block.num_layers, most=_MOST_LAYERS)
     parts.flag(owner, "return_sequences", block.return_sequences)
     parts.flag(owner, "return_state", block.return_state)
     if "go_backwards" in (block.rnn or {}):
         raise DefinitionError(
             f"{owner}: rnn takes no 'go_backwards': Keras returns the steps reversed and the mask as it was",
-            mend="bidirectional=True, or both sequences reversed in the data",
+            hint="bidirectional=True, or both sequences reversed in the data",
         )
     given = Arguments(block.rnn, _CELLS[cell][0], owner=f"{owner}(rnn=...)", taken=_TAKEN)
     if given.get("use_cudnn", "auto") not in ("auto", False):
         raise DefinitionError(
             f'{owner}: use_cudnn must be "auto" or False, received {given["use_cudnn"]!r}, which Keras does not save',
-            mend='"auto", which uses cuDNN wherever it can',
+            hint='"auto", which uses cuDNN wherever it can',
         )
     object.__setattr__(block, "rnn", given)
 
@@ -262,34 +262,34 @@ def _one_direction(
     )
 
 
-def _split(x: Any, scope: Scope) -> tuple[Any, list[Any]]:
+def _split(x: Any, builder: Builder) -> tuple[Any, list[Any]]:
     """Return the sequence, and the states to begin with."""
     if isinstance(x, dict) or (isinstance(x, list | tuple) and not x):
-        raise scope.error(
+        raise builder.error(
             f"expected a sequence, or a list of it and states to begin with, received {type(x).__name__}",
-            mend="[sequence, *states]",
+            hint="[sequence, *states]",
         )
     return (x[0], list(x[1:])) if isinstance(x, list | tuple) else (x, [])
 
 
-def _check_sequence(x: Any, scope: Scope) -> None:
+def _check_sequence(x: Any, builder: Builder) -> None:
     """Raise unless `x` is a sequence and its mask, if it has one, says which steps count."""
     if len(x.shape) == 2 and "int" in keras.backend.standardize_dtype(x.dtype):
-        mend = "layers.Embedding(tokens, width, mask_zero=True) before it, which makes vectors of token ids"
-        raise scope.error(f"expected (time, features), received token ids of shape {tuple(x.shape[1:])}", mend=mend)
+        hint = "layers.Embedding(tokens, width, mask_zero=True) before it, which makes vectors of token ids"
+        raise builder.error(f"expected (time, features), received token ids of shape {tuple(x.shape[1:])}", hint=hint)
     if len(x.shape) != 3:
-        raise scope.error(
+        raise builder.error(
             f"expected (time, features), received {shape_text(x)}",
-            mend="layers.Reshape((steps, features)) before it",
+            hint="layers.Reshape((steps, features)) before it",
         )
     if x.shape[2] is None:
-        raise scope.error(f"the number of features is unknown in {tuple(x.shape[1:])}", mend="a fixed number")
+        raise builder.error(f"the number of features is unknown in {tuple(x.shape[1:])}", hint="a fixed number")
     mask = getattr(x, "_keras_mask", None)
     if mask is None:
         return
     steps = (x.shape[1], *mask.shape[1:2])
     if len(mask.shape) != 2 or (None not in steps and len(set(steps)) > 1):
-        raise scope.error(
+        raise builder.error(
             f"expected a mask of shape (batch, {x.shape[1] or 'time'}), received one of shape {tuple(mask.shape)}",
-            mend="layers.Masking() right before it, or mask_zero=True in the Embedding",
+            hint="layers.Masking() right before it, or mask_zero=True in the Embedding",
         )

@@ -7,8 +7,8 @@ from typing import Any
 
 from deepkit.blocks import common as parts
 from deepkit.definition.block import Block, Objective
-from deepkit.definition.builder import Scope
-from deepkit.definition.inputs import Entries, Entry
+from deepkit.definition.builder import Builder
+from deepkit.definition.inputs import InputSpec, InputSpecs
 from deepkit.definition.sequential import as_body
 
 
@@ -18,7 +18,7 @@ class Repeat(Block):
 
     Args:
         body: A block, a Keras layer or a list of them.
-        times: How often.
+        num_repeats: How often.
 
     Input shape:
         What the body takes.
@@ -27,35 +27,35 @@ class Repeat(Block):
         What the body returns the last time.
 
     Raises:
-        DefinitionError: `times` is not a positive integer, or larger than 10,000.
+        DefinitionError: `num_repeats` is not a positive integer, or larger than 10,000.
 
     Examples:
         >>> import deepkit as dk
         >>> unit = dk.Residual([dk.ConvBlock(8), dk.ConvBlock(8, activation=None)])
-        >>> dk.Repeat(unit, times=3).build((28, 28, 8)).output_shape
+        >>> dk.Repeat(unit, num_repeats=3).build((28, 28, 8)).output_shape
         (None, 28, 28, 8)
     """
 
     body: Any = field(metadata={"body": "one or many"})
-    times: int = field(kw_only=True)
+    num_repeats: int = field(kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        parts.positive("Repeat", "times", self.times, most=parts.MOST)
+        parts.positive("Repeat", "num_repeats", self.num_repeats, most=parts.MOST)
         object.__setattr__(self, "body", as_body(self.body, "Repeat: body"))
 
     @property
-    def takes_several(self) -> bool:
+    def accepts_multiple_inputs(self) -> bool:
         """Several tensors go to the first element."""
         return True
 
-    def add(self, x: Any, scope: Scope) -> Any:
+    def add(self, x: Any, builder: Builder) -> Any:
         """Add the body again and again; siblings are numbered through."""
-        return scope.apply(x, self.body * self.times)
+        return builder.add_all(x, self.body * self.num_repeats)
 
-    def entry(self) -> Entry | Entries | None:
+    def input_spec(self) -> InputSpec | InputSpecs | None:
         """Return what the first element fixes."""
-        return self.body[0].entry() if self.body else None
+        return self.body[0].input_spec() if self.body else None
 
     def objective(self, outputs: Any, labels: Any) -> Objective | None:
         """Ask the last element."""

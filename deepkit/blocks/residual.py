@@ -13,7 +13,7 @@ from keras import layers
 from deepkit.blocks import common as parts
 from deepkit.blocks.conv import ORDERS, ConvBlock, set_convolution_fields
 from deepkit.definition.block import Block
-from deepkit.definition.builder import Build, Scope
+from deepkit.definition.builder import Builder, BuildState
 from deepkit.definition.errors import shape_text
 from deepkit.definition.sequential import as_body
 
@@ -67,39 +67,39 @@ class Residual(Block):
         object.__setattr__(self, "body", as_body(self.body, "Residual: body"))
         set_convolution_fields(self, ("filters", "kernel_size", "strides", "activation"))
 
-    def add(self, x: Any, scope: Scope) -> Any:
+    def add(self, x: Any, builder: Builder) -> Any:
         """Add the body, the shortcut, their sum and the activation."""
-        y = scope.apply(x, self.body, reserved=("shortcut", "add", "activation"))
-        scope.one(y, parts.SEVERAL)
-        short = self._shortcut(x, y, scope.child("shortcut", self))
+        y = builder.add_all(x, self.body, reserved=("shortcut", "add", "activation"))
+        builder.require_single(y, parts.SEVERAL)
+        short = self._shortcut(x, y, builder.child("shortcut", self))
         # the shortcut first: Keras then walks the graph of a deep net along the short way
-        y = scope.add([short, y], "add", layers.Add)
-        return parts.add_activation(y, self.activation, scope)
+        y = builder.add_layer([short, y], "add", layers.Add)
+        return parts.add_activation(y, self.activation, builder)
 
-    def _shortcut(self, x: Any, y: Any, scope: Scope) -> Any:
+    def _shortcut(self, x: Any, y: Any, builder: Builder) -> Any:
         if len(x.shape) != len(y.shape):
-            raise scope.error(f"the body turns {shape_text(x)} into {shape_text(y)}: the axes differ in number")
-        strides = _strides(x, y, scope, self.body)
+            raise builder.error(f"the body turns {shape_text(x)} into {shape_text(y)}: the axes differ in number")
+        strides = _strides(x, y, builder, self.body)
         channels = y.shape[parts.channel_axis(y)]
         same = set(strides) <= {1} and x.shape[parts.channel_axis(x)] == channels
         if self.shortcut == "identity" and not same:
-            raise scope.error(
+            raise builder.error(
                 f'shortcut="identity" cannot turn {shape_text(x)} into {shape_text(y)}',
-                mend='shortcut="projection" or "pad", or a body that keeps the shape',
+                hint='shortcut="projection" or "pad", or a body that keeps the shape',
             )
         if self.shortcut == "identity" or (self.shortcut in ("auto", "pad") and same):
             return x
         if self.shortcut == "pad":
-            return _pad(_subsample(x, strides, scope), channels, scope)
-        return self._project(x, strides, channels, scope)
+            return _pad(_subsample(x, strides, builder), channels, builder)
+        return self._project(x, strides, channels, builder)
 
-    def _project(self, x: Any, strides: tuple[int, ...], channels: int, scope: Scope) -> Any:
+    def _project(self, x: Any, strides: tuple[int, ...], channels: int, builder: Builder) -> Any:
         given = {"use_bias": False} | self.conv.fresh()  # type: ignore[attr-defined]
         if not strides or (len(x.shape) == 3 and set(strides) == {1} and parts.channel_axis(x) == 2):
-            short = scope.add(x, "dense", layers.Dense, channels, **given)
+            short = builder.add_layer(x, "dense", layers.Dense, channels, **given)
         else:
-            short = scope.add(x, "conv", parts.by_rank("Conv", x, scope), channels, 1, strides, **given)
-        return parts.add_norm(short, self.norm, scope)
+            short = builder.add_layer(x, "conv", parts.by_rank("Conv", x, builder), channels, 1, strides, **given)
+        return parts.add_norm(short, self.norm, builder)
 
 
 @dataclass(frozen=True, repr=False)
@@ -154,20 +154,20 @@ class Bottleneck(Block):
         parts.choice("Bottleneck", "order", self.order, ORDERS)
         set_convolution_fields(self, ("filters", "kernel_size", "strides", "activation"))
 
-    def add(self, x: Any, scope: Scope) -> Any:
+    def add(self, x: Any, builder: Builder) -> Any:
         """Add the residual unit that this is short for."""
-        parts.by_rank("Conv", x, scope)  # refuses what is no sequence or image
+        parts.by_rank("Conv", x, builder)  # refuses what is no sequence or image
         before, after = self.order.split("conv")
         if "activation" not in before:
-            return self._unit(self.order, self.norm, {"activation": self.activation, "norm": self.norm}).add(x, scope)
+            return self._unit(self.order, self.norm, {"activation": self.activation, "norm": self.norm}).add(x, builder)
         bare = {"activation": None, "norm": None}
         if self._keeps_shape(x):
-            return self._unit(self.order, self.norm, bare, last=self.activation).add(x, scope)
+            return self._unit(self.order, self.norm, bare, last=self.activation).add(x, builder)
         for part in before.split("-")[:-1]:  # common to the body and the projection
             add = parts.add_norm if part == "norm" else parts.add_activation
-            x = add(x, self.norm if part == "norm" else self.activation, scope)
+            x = add(x, self.norm if part == "norm" else self.activation, builder)
         turned = "-".join(filter(None, ["conv", after.strip("-"), before.strip("-")]))
-        return self._unit(turned, self.norm if "norm" in after else None, bare).add(x, scope)
+        return self._unit(turned, self.norm if "norm" in after else None, bare).add(x, builder)
 
     def _keeps_shape(self, x: Any) -> bool:
         strides = self.strides if isinstance(self.strides, tuple) else (self.strides,)
@@ -186,24 +186,24 @@ class Bottleneck(Block):
         return Residual([narrow, middle, wide], conv=kernel, **rest)
 
 
-def _strides(x: Any, y: Any, scope: Scope, body: tuple[Block, ...]) -> tuple[int, ...]:
+def _strides(x: Any, y: Any, builder: Builder, body: tuple[Block, ...]) -> tuple[int, ...]:
     """Return by how much the body shrinks each spatial axis."""
     axes = parts.spatial_axes(x)
     if all(x.shape[axis] is not None and x.shape[axis] == y.shape[axis] for axis in axes):
         return (1,) * len(axes)
-    after = _probed(x, y, scope, body)
+    after = _probed(x, y, builder, body)
     strides = tuple(math.ceil(_PROBE / after[axis]) for axis in axes)
     pairs = [(_PROBE, after[axis], s) for axis, s in zip(axes, strides, strict=True)]
     pairs += [(x.shape[axis], y.shape[axis], s) for axis, s in zip(axes, strides, strict=True)]
     if any(n is not None and m is not None and math.ceil(n / s) != m for n, m, s in pairs):
-        raise scope.error(
+        raise builder.error(
             f"the body turns {shape_text(x)} into {shape_text(y)}, which no stride of a shortcut does",
-            mend='padding="same" in the body',
+            hint='padding="same" in the body',
         )
     return strides
 
 
-def _probed(x: Any, y: Any, scope: Scope, body: tuple[Block, ...]) -> tuple[int, ...]:
+def _probed(x: Any, y: Any, builder: Builder, body: tuple[Block, ...]) -> tuple[int, ...]:
     """Return the shape that the body makes of `_PROBE` steps or pixels: small sizes do not tell the stride."""
     shape = [_PROBE if axis in parts.spatial_axes(x) else size for axis, size in enumerate(x.shape)]
     try:
@@ -212,36 +212,36 @@ def _probed(x: Any, y: Any, scope: Scope, body: tuple[Block, ...]) -> tuple[int,
         inputs = keras.Input(tuple(shape[1:]), dtype=x.dtype)
     with keras.StatelessScope(initialize_variables=False):  # no weight is made
         try:
-            return Scope(definition=scope.definition, build=Build()).apply(inputs, body).shape
+            return Builder(definition=builder.definition, state=BuildState()).add_all(inputs, body).shape
         except ValueError:
             pairs = zip(x.shape, y.shape, strict=True)
             return tuple(_PROBE if n is None or m is None else _PROBE // math.ceil(n / m) for n, m in pairs)
 
 
-def _subsample(x: Any, strides: tuple[int, ...], scope: Scope) -> Any:
+def _subsample(x: Any, strides: tuple[int, ...], builder: Builder) -> Any:
     if set(strides) <= {1}:
         return x
-    return scope.add(x, "pool", parts.by_rank("MaxPooling", x, scope), 1, strides)
+    return builder.add_layer(x, "pool", parts.by_rank("MaxPooling", x, builder), 1, strides)
 
 
-def _pad(x: Any, channels: int, scope: Scope) -> Any:
+def _pad(x: Any, channels: int, builder: Builder) -> Any:
     """Append zero channels with stock layers, so that the file opens without deepkit."""
     axis = parts.channel_axis(x)
     extra = channels - x.shape[axis]
     if extra < 0:
-        raise scope.error(
+        raise builder.error(
             f'shortcut="pad" cannot take {x.shape[axis]} channels down to {channels}',
-            mend='shortcut="projection"',
+            hint='shortcut="projection"',
         )
     if extra == 0:
         return x
     if len(x.shape) == 2:
-        x = scope.add(x, "expand", layers.Reshape, (-1, 1))
-        x = scope.add(x, "pad", layers.ZeroPadding1D, (0, extra), data_format="channels_last")
-        return scope.add(x, "squeeze", layers.Flatten)
+        x = builder.add_layer(x, "expand", layers.Reshape, (-1, 1))
+        x = builder.add_layer(x, "pad", layers.ZeroPadding1D, (0, extra), data_format="channels_last")
+        return builder.add_layer(x, "squeeze", layers.Flatten)
     # Keras pads the axes that the format calls spatial; under the other format the channels are one of them
     other = "channels_last" if axis == 1 else "channels_first"
     padding = [(0, 0)] * (len(x.shape) - 2)
     padding[0 if axis == 1 else -1] = (0, extra)
     given = padding[0] if len(padding) == 1 else tuple(padding)
-    return scope.add(x, "pad", parts.by_rank("ZeroPadding", x, scope), given, data_format=other)
+    return builder.add_layer(x, "pad", parts.by_rank("ZeroPadding", x, builder), given, data_format=other)

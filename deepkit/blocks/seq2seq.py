@@ -13,9 +13,9 @@ from deepkit.blocks.attention import SCORES, Attention
 from deepkit.blocks.recurrent import BiLSTM, Recurrent
 from deepkit.blocks.text import Text
 from deepkit.definition.block import Block
-from deepkit.definition.builder import Scope
+from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError
-from deepkit.definition.inputs import Entry
+from deepkit.definition.inputs import InputSpec
 from deepkit.models.seq2seq import SequenceToSequence
 
 
@@ -40,7 +40,7 @@ class Seq2Seq(Block):
     Args:
         source: How source texts are made ids.
         target: The same for target texts, which have a vocabulary of their own; as `source` if left out.
-        embedding: Width of the vectors that ids become, on both sides.
+        embedding_dim: Width of the vectors that ids become, on both sides.
         encoder: A `dk.Recurrent` or `dk.BiLSTM`; both directions are merged.
         decoder: A `dk.Recurrent` in one direction.
         attention: `"additive"`, `"multiplicative"` or `"dot"`, a `dk.Attention`, or None.
@@ -60,7 +60,7 @@ class Seq2Seq(Block):
     Examples:
         >>> import deepkit as dk
         >>> net = dk.Seq2Seq(
-        ...     source=dk.Text(1_000), target=dk.Text(1_000), embedding=64,
+        ...     source=dk.Text(1_000), target=dk.Text(1_000), embedding_dim=64,
         ...     encoder=dk.BiLSTM(64), decoder=dk.Recurrent("lstm", 128), attention="additive",
         ... )
         >>> pairs = ["ein hund rennt", "ein hund schläft"], ["a dog runs", "a dog sleeps"]
@@ -71,7 +71,7 @@ class Seq2Seq(Block):
 
     source: Text
     target: Text | None = field(default=None, kw_only=True)
-    embedding: int = field(default=256, kw_only=True)
+    embedding_dim: int = field(default=256, kw_only=True)
     encoder: Any = field(kw_only=True)
     decoder: Recurrent = field(kw_only=True)
     attention: Any = field(default="additive", kw_only=True)
@@ -86,30 +86,30 @@ class Seq2Seq(Block):
         _check_kind("Seq2Seq: decoder", self.decoder, (Recurrent,), 'dk.Recurrent("lstm", 512)')
         if self._reading.bidirectional is None:
             raise DefinitionError(
-                "Seq2Seq: the encoder must merge its two directions", mend='merge="concat", the default'
+                "Seq2Seq: the encoder must merge its two directions", hint='merge="concat", the default'
             )
         if self.decoder.bidirectional is not False:
             raise DefinitionError(
                 "Seq2Seq: the decoder must have one direction, as it cannot read what it has not written yet",
-                mend=f'dk.Recurrent("{self.decoder.cell}", {self.decoder.units})',
+                hint=f'dk.Recurrent("{self.decoder.cell}", {self.decoder.units})',
             )
         if not isinstance(self.attention, Attention):
             parts.choice("Seq2Seq", "attention", self.attention, (*SCORES, None))
         elif self.attention.causal:
             raise DefinitionError("Seq2Seq: the attention to a source cannot be causal: all of it is known")
-        parts.positive("Seq2Seq", "embedding", self.embedding)
+        parts.positive("Seq2Seq", "embedding_dim", self.embedding_dim)
         parts.rate("Seq2Seq", "dropout", self.dropout)
         parts.flag("Seq2Seq", "reverse_source", self.reverse_source)
 
-    def entry(self) -> Entry:
+    def input_spec(self) -> InputSpec:
         """One string an example."""
-        return Entry((), "string")
+        return InputSpec((), "string")
 
-    def add(self, x: Any, scope: Scope) -> Any:
+    def add(self, x: Any, builder: Builder) -> Any:
         """Refuse: what is trained on pairs of texts is no layer."""
-        raise scope.error(
+        raise builder.error(
             "a Seq2Seq is trained as a whole, and cannot be a part of another model",
-            mend="model = definition.build(), then model.encoder or model.decoder as a part",
+            hint="model = definition.build(), then model.encoder or model.decoder as a part",
         )
 
     def build(self, input_shape: Any = None) -> SequenceToSequence:
@@ -122,7 +122,7 @@ class Seq2Seq(Block):
             DefinitionError: The parts do not fit one another; the message says where.
         """
         if input_shape is not None:
-            self.entry().with_shape(input_shape, self)
+            self.input_spec().with_shape(input_shape, self)
         encoder = self._encoder()
         reader = None if self.attention is None else self._reader(encoder.output[0].shape[-1])
         return SequenceToSequence(
@@ -133,7 +133,7 @@ class Seq2Seq(Block):
             reader,
             self._classifier(),
             reverse_source=self.reverse_source,
-            name=self.name or self.kind,
+            name=self.name or self.default_name,
         )
 
     @property
@@ -157,7 +157,7 @@ class Seq2Seq(Block):
     def _decoder(self) -> keras.Model:
         """Return a model from ids and states to outputs and states."""
         ids = keras.Input((None,), dtype="int64", name="target")
-        count = self.decoder.layers * self.decoder.num_states
+        count = self.decoder.num_layers * self.decoder.num_states
         states = [keras.Input((self.decoder.units,), name=f"state{i + 1}") for i in range(count)]
         block = replace(self.decoder, return_sequences=True, return_state=True, name="write")
         found = block([self._embedded(ids, self._written, mask_zero=False), *states])
@@ -177,13 +177,13 @@ class Seq2Seq(Block):
         return keras.Model([outputs, memory], [read, weights], name="reader")
 
     def _classifier(self) -> layers.Dense:
-        layer = layers.Dense(self._written.max_tokens, dtype=parts.wide_dtype(), name="classifier")
+        layer = layers.Dense(self._written.max_tokens, dtype=parts.float32_if_mixed(), name="classifier")
         layer.build((None, self.decoder.units))
         return layer
 
     def _embedded(self, ids: Any, text: Text, *, mask_zero: bool) -> Any:
         start = keras.initializers.RandomNormal(stddev=1.0)
-        embedding = layers.Embedding(text.max_tokens, self.embedding, start, mask_zero=mask_zero, name="embedding")
+        embedding = layers.Embedding(text.max_tokens, self.embedding_dim, start, mask_zero=mask_zero, name="embedding")
         x = embedding(ids)
         return layers.Dropout(self.dropout, name="dropout")(x) if self.dropout else x
 
@@ -199,7 +199,7 @@ def _merged(states: list[Any], encoder: Recurrent) -> list[list[Any]]:
     kinds, both = encoder.num_states, encoder.bidirectional is not False
     each = kinds * (2 if both else 1)
     found = []
-    for i in range(encoder.layers):
+    for i in range(encoder.num_layers):
         own = states[i * each : (i + 1) * each]
         pairs = [[own[k], own[k + kinds]] if both else [own[k]] for k in range(kinds)]
         names = [f"final{i + 1}_{k + 1}" for k in range(kinds)]
@@ -212,8 +212,8 @@ def _merged(states: list[Any], encoder: Recurrent) -> list[list[Any]]:
 def _begin(finals: list[list[Any]], decoder: Recurrent) -> list[Any]:
     """Return the states that the decoder begins with: layer by layer, or all from the encoder's last layer."""
     found = []
-    for i in range(decoder.layers):
-        given = finals[i] if len(finals) == decoder.layers else finals[-1]
+    for i in range(decoder.num_layers):
+        given = finals[i] if len(finals) == decoder.num_layers else finals[-1]
         for k in range(decoder.num_states):
             state = given[min(k, len(given) - 1)]
             fits = state.shape[-1] == decoder.units and k < len(given)
@@ -222,7 +222,7 @@ def _begin(finals: list[list[Any]], decoder: Recurrent) -> list[Any]:
     return found
 
 
-def _check_kind(owner: str, value: Any, kinds: tuple[type, ...], mend: str) -> None:
+def _check_kind(owner: str, value: Any, kinds: tuple[type, ...], hint: str) -> None:
     if not isinstance(value, kinds):
         expected = " or ".join(f"dk.{kind.__name__}" for kind in kinds)
-        raise DefinitionError(f"{owner} must be {expected}, received {value!r}", mend=mend)
+        raise DefinitionError(f"{owner} must be {expected}, received {value!r}", hint=hint)

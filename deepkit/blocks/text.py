@@ -11,9 +11,9 @@ from keras import layers
 
 from deepkit.blocks import common as parts
 from deepkit.definition.block import Block
-from deepkit.definition.builder import Scope
+from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError, shape_text
-from deepkit.definition.inputs import Entry
+from deepkit.definition.inputs import InputSpec
 from deepkit.definition.source import Arguments
 
 _TAKEN = ("max_tokens", "output_sequence_length", "standardize", "split", "vocabulary", "output_mode")
@@ -32,7 +32,7 @@ class Text(Block):
 
     Args:
         max_tokens: Most ids, padding and the unknown word included.
-        length: How many tokens every text is cut or padded to; None for those of the longest in a batch.
+        output_sequence_length: How many tokens every text is cut or padded to; None for those of the longest in a batch.
         truncating: Where a text that is too long is cut: `"post"` at its end, `"pre"` at its beginning.
         standardize: What happens to a text first: `"lower_and_strip_punctuation"`, `"lower_and_split_punctuation"`,
             which makes marks words of their own, `"lower"`, `"strip_punctuation"` or None. Letters of every script
@@ -45,7 +45,7 @@ class Text(Block):
         `(batch,)`, of strings.
 
     Output shape:
-        `(batch, length)`, or `(batch, time)` without a length.
+        `(batch, output_sequence_length)`, or `(batch, time)` without a length.
 
     Raises:
         DefinitionError: An argument is none of these, or what comes in is no text.
@@ -59,7 +59,7 @@ class Text(Block):
     """
 
     max_tokens: int
-    length: int | None = field(default=None, kw_only=True)
+    output_sequence_length: int | None = field(default=None, kw_only=True)
     truncating: str = field(default="post", kw_only=True)
     standardize: str | None = field(default="lower_and_strip_punctuation", kw_only=True)
     split: str | None = field(default="whitespace", kw_only=True)
@@ -69,8 +69,8 @@ class Text(Block):
     def __post_init__(self) -> None:
         super().__post_init__()
         parts.positive("Text", "max_tokens", self.max_tokens, least=3)
-        if self.length is not None:
-            parts.positive("Text", "length", self.length)
+        if self.output_sequence_length is not None:
+            parts.positive("Text", "output_sequence_length", self.output_sequence_length)
         parts.choice("Text", "truncating", self.truncating, _TRUNCATING)
         parts.choice("Text", "standardize", self.standardize, _STANDARDIZE)
         parts.choice("Text", "split", self.split, _SPLIT)
@@ -78,28 +78,28 @@ class Text(Block):
         given = Arguments(self.text, layers.TextVectorization, owner="Text(text=...)", taken=_TAKEN)
         object.__setattr__(self, "text", given)
 
-    def entry(self) -> Entry:
+    def input_spec(self) -> InputSpec:
         """One string an example."""
-        return Entry((), "string")
+        return InputSpec((), "string")
 
-    def add(self, x: Any, scope: Scope) -> Any:
+    def add(self, x: Any, builder: Builder) -> Any:
         """Add the layer."""
         from deepkit.layers import TokenIds
 
         if keras.backend.standardize_dtype(x.dtype) != "string" or len(x.shape) > 2 or x.shape[1:] not in ((), (1,)):
-            raise scope.error(
+            raise builder.error(
                 f"expected one string an example, received {x.dtype} of shape {shape_text(x)}",
-                mend='dk.Input((), dtype="string")',
+                hint='dk.Input((), dtype="string")',
             )
         vocabulary = None if self.vocabulary is None else list(self.vocabulary)
-        return scope.add(
+        return builder.add_layer(
             x,
             "ids",
             TokenIds,
             max_tokens=self.max_tokens,
             standardize=self.standardize,
             split=self.split,
-            output_sequence_length=self.length,
+            output_sequence_length=self.output_sequence_length,
             truncating=self.truncating,
             vocabulary=vocabulary,
             **self.text.fresh(),  # type: ignore[attr-defined]
@@ -111,18 +111,18 @@ def _words(value: Any, max_tokens: int) -> tuple[str, ...] | None:
     if value is None:
         return None
     if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(word, str) for word in value):
-        raise DefinitionError(f"Text: vocabulary must be a tuple of words, received {value!r}", mend='("the", "dog")')
+        raise DefinitionError(f"Text: vocabulary must be a tuple of words, received {value!r}", hint='("the", "dog")')
     words = tuple(value)
     if words[:2] == ("", "[UNK]"):  # as `get_vocabulary` gives them
         words = words[2:]
     twice = [word for word in dict.fromkeys(words) if words.count(word) > 1] if len(set(words)) < len(words) else []
     if twice or "" in words or not words:
         wrong = f"{twice[0]!r} twice" if twice else "an empty word" if words else "no words"
-        raise DefinitionError(f"Text: vocabulary must hold different words, received {wrong}", mend='("the", "dog")')
+        raise DefinitionError(f"Text: vocabulary must hold different words, received {wrong}", hint='("the", "dog")')
     if len(words) + 2 > max_tokens:
         raise DefinitionError(
             f"Text: a vocabulary of {len(words):,} words needs max_tokens of at least {len(words) + 2:,}, with the ids "
             f"of padding and of the unknown word, received {max_tokens:,}",
-            mend=f"dk.Text({len(words) + 2}, ...)",
+            hint=f"dk.Text({len(words) + 2}, ...)",
         )
     return words

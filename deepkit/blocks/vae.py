@@ -12,9 +12,9 @@ from keras import layers
 from deepkit.blocks import common as parts
 from deepkit.blocks.gaussian import GaussianHead
 from deepkit.definition.block import Block
-from deepkit.definition.builder import Scope
+from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError, inside, shape_text
-from deepkit.definition.inputs import Entries, Entry
+from deepkit.definition.inputs import InputSpec, InputSpecs
 from deepkit.definition.sequential import Sequential, as_body
 from deepkit.losses.likelihoods import LIKELIHOODS
 from deepkit.models.vae import VariationalAutoencoder, beta_problem
@@ -33,13 +33,13 @@ class VAE(Block):
 
     Args:
         encoder: A block, a Keras layer or a list of them.
-        latent: Numbers in the code.
+        latent_dim: Numbers in the code.
         decoder: A block, a Keras layer or a list of them, from the code on.
         likelihood: Of the data given the code. `"bernoulli"` for values 0 and 1; `"gaussian"` for any numbers, with
             a variance that is learned for each (at least 1e-6); `"unit_gaussian"` with variance 1, half the squared
             error and a constant.
         beta: Weight of the divergence of the code from its prior (Higgins et al. 2017, "beta-VAE").
-        importance_samples: Draws of the code for each example in the importance-weighted bound (Burda et al. 2016,
+        num_importance_samples: Draws of the code for each example in the importance-weighted bound (Burda et al. 2016,
             equation 8); 1 for the bound of the VAE.
 
     Raises:
@@ -48,73 +48,75 @@ class VAE(Block):
     Examples:
         >>> import deepkit as dk
         >>> tanh = dk.MLP([500], activation="tanh")
-        >>> model = dk.VAE(tanh, latent=20, decoder=tanh).build((28, 28, 1))
+        >>> model = dk.VAE(tanh, latent_dim=20, decoder=tanh).build((28, 28, 1))
         >>> model.count_params(), model.encoder.count_params()
         (815824, 412540)
     """
 
     encoder: Any = field(metadata={"body": "one or many"})
-    latent: int = field(kw_only=True)
+    latent_dim: int = field(kw_only=True)
     decoder: Any = field(kw_only=True, metadata={"body": "one or many"})
     likelihood: str = field(default="bernoulli", kw_only=True)
     beta: float = field(default=1.0, kw_only=True)
-    importance_samples: int = field(default=1, kw_only=True)
+    num_importance_samples: int = field(default=1, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("encoder", "decoder"):
             object.__setattr__(self, name, as_body(getattr(self, name), f"VAE: {name}"))
-        parts.positive("VAE", "latent", self.latent)
+        parts.positive("VAE", "latent_dim", self.latent_dim)
         parts.choice("VAE", "likelihood", self.likelihood, tuple(LIKELIHOODS))
-        parts.positive("VAE", "importance_samples", self.importance_samples, most=parts.MOST)
-        wrong = beta_problem(self.beta, self.importance_samples)
+        parts.positive("VAE", "importance_samples", self.num_importance_samples, most=parts.MOST)
+        wrong = beta_problem(self.beta, self.num_importance_samples)
         if wrong:
-            raise DefinitionError(f"VAE: {wrong[0]}", mend=wrong[1])
+            raise DefinitionError(f"VAE: {wrong[0]}", hint=wrong[1])
 
     @property
-    def takes_several(self) -> bool:
+    def accepts_multiple_inputs(self) -> bool:
         """Several tensors go to the encoder's first element."""
         return True
 
     @property
-    def learns(self) -> str:
+    def training_target(self) -> str:
         """The model's loss is of its inputs alone."""
         return "none"
 
-    def entry(self) -> Entry | Entries | None:
+    def input_spec(self) -> InputSpec | InputSpecs | None:
         """Return what the encoder's first element fixes."""
-        return self.encoder[0].entry() if self.encoder else None
+        return self.encoder[0].input_spec() if self.encoder else None
 
     def build(self, input_shape: Any = None) -> VariationalAutoencoder:
         """Make a model with weights of its own; see `Block.build`."""
-        if input_shape is None and self.entry() is None:
+        if input_shape is None and self.input_spec() is None:
             return super().build()  # which says what is missing
         with inside("encoder"):
             encoder = self._encoder().build(input_shape)
         with inside("decoder"):
-            decoder = self._decoder(encoder.input_shape[1:]).build((self.latent,))
+            decoder = self._decoder(encoder.input_shape[1:]).build((self.latent_dim,))
         return VariationalAutoencoder(
             encoder,
             decoder,
             likelihood=self.likelihood,
             beta=self.beta,
-            importance_samples=self.importance_samples,
-            name=self.name or self.kind,
+            num_importance_samples=self.num_importance_samples,
+            name=self.name or self.default_name,
         )
 
-    def add(self, x: Any, scope: Scope) -> Any:
+    def add(self, x: Any, builder: Builder) -> Any:
         """Add the layers of the reconstruction; the code is drawn in training."""
         from deepkit.layers import GaussianSampling
 
-        shape = scope.one(x, "expected one tensor, received").shape[1:]
-        code = scope.enter("encoder", self._encoder(), x)
-        z = scope.add(code, "sampling", GaussianSampling, dtype="float32")
-        outputs = scope.enter("decoder", self._decoder(shape), z)
+        shape = builder.require_single(x, "expected one tensor, received").shape[1:]
+        code = builder.add_block("encoder", self._encoder(), x)
+        z = builder.add_layer(code, "sampling", GaussianSampling, dtype="float32")
+        outputs = builder.add_block("decoder", self._decoder(shape), z)
         known = LIKELIHOODS[self.likelihood]
-        return scope.add(outputs[known.outputs[0]], "mean", layers.Activation, known.activation, dtype="float32")
+        return builder.add_layer(
+            outputs[known.outputs[0]], "mean", layers.Activation, known.activation, dtype="float32"
+        )
 
     def _encoder(self) -> Sequential:
-        return Sequential([*self.encoder, GaussianHead(self.latent, name="code")], name="encoder")
+        return Sequential([*self.encoder, GaussianHead(self.latent_dim, name="code")], name="encoder")
 
     def _decoder(self, shape: tuple[int | None, ...]) -> Sequential:
         return Sequential([*self.decoder, _Data(shape, self.likelihood, name="data")], name="decoder")
@@ -127,27 +129,27 @@ class _Data(Block):
     shape: tuple[int | None, ...]
     likelihood: str
 
-    def add(self, x: Any, scope: Scope) -> dict[str, Any]:
+    def add(self, x: Any, builder: Builder) -> dict[str, Any]:
         """Add a layer for each parameter of the likelihood."""
         if None in self.shape:
-            raise scope.error(
+            raise builder.error(
                 f"the decoder gives back data of one shape, and the input has an unknown size: {self.shape}",
-                mend="an input_shape without None",
+                hint="an input_shape without None",
             )
-        return {name: self._layer(x, name, scope) for name in LIKELIHOODS[self.likelihood].outputs}
+        return {name: self._layer(x, name, builder) for name in LIKELIHOODS[self.likelihood].outputs}
 
-    def _layer(self, x: Any, name: str, scope: Scope) -> Any:
+    def _layer(self, x: Any, name: str, builder: Builder) -> Any:
         """Add a convolution where there are the data's positions already, else a dense layer."""
-        given = {"dtype": parts.wide_dtype()}
+        given = {"dtype": parts.float32_if_mixed()}
         axis = parts.channel_axis(x) - 1
         if len(self.shape) > 1 and _without(x.shape[1:], axis) == _without(self.shape, axis):
-            return parts.add_widened(x, name, self.shape[axis], scope, kernel_size=3, **given)  # type: ignore[arg-type]
-        flat = parts.flat(x, scope)
+            return parts.add_projection(x, name, self.shape[axis], builder, kernel_size=3, **given)  # type: ignore[arg-type]
+        flat = parts.flat(x, builder)
         units = math.prod(self.shape)  # type: ignore[arg-type]
         if len(self.shape) == 1:
-            return scope.add(flat, name, layers.Dense, units, **given)
-        dense = scope.add(flat, f"{name}_dense", layers.Dense, units, **given)
-        return scope.add(dense, name, layers.Reshape, self.shape, **given)
+            return builder.add_layer(flat, name, layers.Dense, units, **given)
+        dense = builder.add_layer(flat, f"{name}_dense", layers.Dense, units, **given)
+        return builder.add_layer(dense, name, layers.Reshape, self.shape, **given)
 
     def __repr__(self) -> str:
         return f"<layer of the data {shape_text(keras.KerasTensor((None, *self.shape)))}, {self.likelihood}>"

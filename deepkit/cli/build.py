@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from deepkit.utils.console import say
+from deepkit.utils.console import echo
 
 if TYPE_CHECKING:
     import keras
@@ -50,11 +50,11 @@ def run(options: Options) -> int:
 
     _check(options)
     definition = load(options.file)
-    if options.input_shape is None and definition.entry() is None:
+    if options.input_shape is None and definition.input_spec() is None:
         raise DefinitionError(
             "nothing in the definition fixes the shape of its input",
             code=repr(definition),
-            mend="--input-shape 28 28 1, the shape of one example without the batch axis",
+            hint="--input-shape 28 28 1, the shape of one example without the batch axis",
         )
     check_size(definition, options.input_shape)
     keras.utils.clear_session(free_memory=False)
@@ -63,7 +63,7 @@ def run(options: Options) -> int:
     if options.summary:
         summarise(definition, model)
     else:
-        say(f"{model.name}: {model.count_params():,} parameters in {len(model.layers)} layers")
+        echo(f"{model.name}: {model.count_params():,} parameters in {len(model.layers)} layers")
     _write(model, options)
     return 0
 
@@ -105,10 +105,10 @@ def check_size(definition: Block, input_shape: tuple[int | None, ...] | None) ->
 
 def summarise(definition: Block, model: keras.Model) -> None:
     """Print a definition, the layers of its model and the parameters."""
-    say(f"{definition!r}\n")
-    model.summary(print_fn=lambda line, **_: say(line))
+    echo(f"{definition!r}\n")
+    model.summary(print_fn=lambda line, **_: echo(line))
     trainable = sum(math.prod(weight.shape) for weight in model.trainable_weights)
-    say(f"{model.count_params():,} parameters, {trainable:,} of them trainable")
+    echo(f"{model.count_params():,} parameters, {trainable:,} of them trainable")
 
 
 def _write(model: keras.Model, options: Options) -> None:
@@ -116,16 +116,16 @@ def _write(model: keras.Model, options: Options) -> None:
         from deepkit import visualize
 
         visualize.diagram(model, options.diagram, depth=options.depth)
-        say(f"diagram: {options.diagram}")
+        echo(f"diagram: {options.diagram}")
     if options.save is not None:
         from deepkit.utils import large_files as files
 
         options.save.parent.mkdir(parents=True, exist_ok=True)
         with files.aside(options.save) as path:
             model.save(path)
-        say(f"saved: {options.save}")
+        echo(f"saved: {options.save}")
     if options.export is not None:
         from deepkit.export.exporter import default_path, export
 
         path = options.output or default_path(options.file.with_suffix(""), options.export)
-        say(f"exported: {export(model, path, format=options.export)}")
+        echo(f"exported: {export(model, path, format=options.export)}")

@@ -45,13 +45,13 @@ class Check:
         name: What was looked at.
         state: "fail" when something that deepkit needs does not work, "warn" when something is missing out.
         finding: What was found.
-        mend: What to do about it; empty when nothing is to be done.
+        hint: What to do about it; empty when nothing is to be done.
     """
 
     name: str
     state: State
     finding: str
-    mend: str = ""
+    hint: str = ""
 
 
 def examine(options: Options) -> int:
@@ -82,8 +82,8 @@ def guarded(check: Callable[[], Check]) -> Check:
 def show(check: Check) -> None:
     """Print one check."""
     console().print(f"{MARKS[check.state]} [bold]{check.name}[/]: {escape(check.finding)}")
-    if check.mend:
-        console().print(f"     try {escape(check.mend)}")
+    if check.hint:
+        console().print(f"     try {escape(check.hint)}")
 
 
 def python(version: tuple[int, ...] = sys.version_info[:3]) -> Check:
@@ -167,8 +167,8 @@ def gpu(
         return Check("gpu", "warn" if missing else "ok", text + lacking, GPU_EXTRA if missing else "")
     if missing:
         driver = [name for name in missing if name.startswith("the driver")]
-        mend = "installing NVIDIA's driver" if driver else GPU_EXTRA
-        return Check("gpu", "fail", f"an NVIDIA card, but {', '.join(missing)} cannot be loaded", mend)
+        hint = "installing NVIDIA's driver" if driver else GPU_EXTRA
+        return Check("gpu", "fail", f"an NVIDIA card, but {', '.join(missing)} cannot be loaded", hint)
     return Check("gpu", "fail", f"an NVIDIA card and its libraries, but TensorFlow does not see it ({wanted})",
                  "TF_CPP_MIN_LOG_LEVEL=0 deepkit doctor, which shows TensorFlow's own reason")  # fmt: skip
 

@@ -19,7 +19,7 @@ from deepkit._version import __version__
 from deepkit.recipe import discovery as catalogue
 from deepkit.recipe.command import UsageError, _parse, config_from, guarded, quiet_tensorflow, run_recipe
 from deepkit.recipe.contract import Recipe
-from deepkit.utils.console import console, say
+from deepkit.utils.console import console, echo
 
 HELP = """\
 [bold]deepkit[/]: canonical deep-learning architectures, reproduced with one command each.
@@ -50,12 +50,12 @@ def _dispatch(words: Sequence[str]) -> int:
         console().print(HELP)
         return 0
     if command in ("--version", "version"):
-        say(f"deepkit {__version__}")
+        echo(f"deepkit {__version__}")
         return 0
     if command not in COMMANDS:
         close = difflib.get_close_matches(command, COMMANDS, n=1, cutoff=0.4)
-        hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(COMMANDS)}"
-        raise UsageError(f"no command is called {command!r}; {hint} `deepkit --help` explains them.")
+        suggestion = f"did you mean {close[0]}?" if close else f"there are: {', '.join(COMMANDS)}"
+        raise UsageError(f"no command is called {command!r}; {suggestion} `deepkit --help` explains them.")
     return COMMANDS[command](rest)
 
 
@@ -96,7 +96,7 @@ def _named(args: Sequence[str], command: str) -> tuple[Recipe, list[str]]:
     if not name or name.startswith("-"):
         known = ", ".join(entry.name for entry in catalogue.entries())
         if name in ("-h", "--help"):
-            say(f"usage: deepkit {command} NAME [flags]\n\nNAME is one of: {known}")
+            echo(f"usage: deepkit {command} NAME [flags]\n\nNAME is one of: {known}")
             raise SystemExit(0)
         raise UsageError(f"usage: deepkit {command} NAME [flags], NAME being one of: {known}")
     entry = catalogue.entry(name)
@@ -144,19 +144,19 @@ def _results(args: Sequence[str]) -> int:
     if options.refresh:
         quiet_tensorflow()
         changed = results.refresh(options.refresh, lambda recipe, flags: config_from(recipe, flags, prog="deepkit run"))
-        say("\n".join([f"{options.refresh}: {len(changed)} results have new words", *changed]))
+        echo("\n".join([f"{options.refresh}: {len(changed)} results have new words", *changed]))
     elif options.page:
         catalogue.entry(options.page)
         quiet_tensorflow()
-        say(results_pages.render_page(options.page))
+        echo(results_pages.render_page(options.page))
     elif options.write:
         written = results_pages.write(options.write, package=options.package)
-        say(f"{options.write}: {'written' if written else 'was up to date'}")
+        echo(f"{options.write}: {'written' if written else 'was up to date'}")
     elif options.check:
         results_pages.check(options.check, package=options.package)
-        say(f"{options.check}: up to date")
+        echo(f"{options.check}: up to date")
     else:
-        say(results_pages.table_of(options.package))
+        echo(results_pages.table_of(options.package))
     return 0
 
 

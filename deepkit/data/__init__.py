@@ -1,8 +1,8 @@
 """Named data sets and arrays as fast, reproducible `tf.data` pipelines.
 
 Example:
-    >>> data = load("digits", say=False)
-    >>> data.train.examples, data.input_shape, data.classes
+    >>> data = load("digits", verbose=False)
+    >>> data.train.num_examples, data.input_shape, data.num_classes
     (1350, (8, 8, 1), 10)
 
 """

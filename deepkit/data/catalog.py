@@ -106,10 +106,10 @@ def resolve(name: str, where: list[pathlib.Path]) -> Entry:
     if entry := _from_folder("/".join(filter(None, (base, config))), version, where):
         return entry
     near = difflib.get_close_matches(base, [*known, *bundled.NAMES], n=3)
-    hint = (
+    suggestion = (
         f"did you mean {' or '.join(map(repr, near))}?" if near else "see tensorflow.org/datasets/catalog for all names"
     )
-    raise ValueError(f"no data set is called {name!r}; {hint} Bundled: {', '.join(bundled.NAMES)}")
+    raise ValueError(f"no data set is called {name!r}; {suggestion} Bundled: {', '.join(bundled.NAMES)}")
 
 
 def _from_code(cls: Any, base: str, config: str | None, version: str | None, where: list[pathlib.Path]) -> Entry:

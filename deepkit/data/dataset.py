@@ -30,7 +30,7 @@ class Data:
         validation: in order, not augmented; None where there is none.
         test: in order, not augmented; None where there is none.
         input_shape: shape of one x, without the batch axis; a structure of shapes where x is a structure.
-        classes: how many classes the labels have, None where they are no classes.
+        num_classes: how many classes the labels have, None where they are no classes.
         class_names: in order of the labels; empty where unknown.
         stand_in_for: the name that was asked for where this data set took its place, else None. Results on a
             stand-in cannot be compared with results on the other.
@@ -50,7 +50,7 @@ class Data:
     validation: Pipeline | None
     test: Pipeline | None
     input_shape: Any
-    classes: int | None = None
+    num_classes: int | None = None
     class_names: tuple[str, ...] = ()
     stand_in_for: str | None = None
 
@@ -62,7 +62,7 @@ class Data:
 
         Examples:
             >>> import deepkit as dk
-            >>> dk.data.load("digits", say=False).head(200).summary()
+            >>> dk.data.load("digits", verbose=False).head(200).summary()
             'digits: 200 train, 150 validation, 200 test'
 
         """
@@ -73,7 +73,7 @@ class Data:
     def summary(self) -> str:
         """Say what this is and how much of it there is, in words that hold on any machine."""
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
-        counts = ", ".join(f"{part.examples:,} {name}" for name, part in parts.items() if part is not None)
+        counts = ", ".join(f"{part.num_examples:,} {name}" for name, part in parts.items() if part is not None)
         return f"{' '.join(filter(None, (self.name, self.version)))}: {counts}"
 
     def describe(self) -> str:
@@ -97,7 +97,7 @@ class Found:
     origin: str
     sources: Mapping[str, Source]
     scales: Any = None
-    classes: int | None = None
+    num_classes: int | None = None
     class_names: tuple[str, ...] = ()
 
 
@@ -115,7 +115,9 @@ def assemble(
         if part == "train":
             own |= {"shuffled": shuffle, "augmentations": augmentations}
         pipelines[part] = Pipeline(source, dataclasses.replace(settings, **own))
-    facts = {name: getattr(found, name) for name in ("name", "version", "source", "origin", "classes", "class_names")}
+    facts = {
+        name: getattr(found, name) for name in ("name", "version", "source", "origin", "num_classes", "class_names")
+    }
     shape = _shape(pipelines["train"])
     return Data(**facts, **pipelines, input_shape=shape, stand_in_for=stand_in_for)  # type: ignore[arg-type]
 

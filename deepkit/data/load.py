@@ -28,7 +28,7 @@ def load(
     seed: int = 0,
     data_dir: str | os.PathLike[str] | None = None,
     fallback: str | None = None,
-    say: bool = True,
+    verbose: bool = True,
 ) -> Data:
     """Load a data set by name: a prepared copy if there is one, else a download if the network answers.
 
@@ -51,7 +51,7 @@ def load(
         data_dir: the folder with the prepared data sets, and where a download goes.
         fallback: a bundled data set to use instead where this one cannot be had. Never used for a copy that is
             there but damaged. A number of validation examples becomes a tenth then.
-        say: whether to print the line of `Data.describe`.
+        verbose: whether to print the line of `Data.describe`.
 
     Returns:
         A `Data`; `stand_in_for` is `name` if the fallback was taken.
@@ -63,7 +63,7 @@ def load(
 
     Examples:
         >>> import deepkit as dk
-        >>> data = dk.data.load("digits", image_size=28, augment=[dk.data.Shift(2)], say=False)
+        >>> data = dk.data.load("digits", image_size=28, augment=[dk.data.Shift(2)], verbose=False)
         >>> data.describe().split(";")[0]
         'digits: 1,350 train, 150 validation, 297 test'
 
@@ -73,16 +73,16 @@ def load(
     size = _size(image_size)
     if fallback is not None and fallback not in bundled.NAMES:
         raise ValueError(f"fallback must be bundled ({', '.join(bundled.NAMES)}), received {fallback!r}")
-    found = _find(name, validation, size, data_dir, fallback, say)
+    found = _find(name, validation, size, data_dir, fallback, verbose)
     stand_in_for = name if fallback is not None and found.name != name and found.source == "bundled" else None
     data = assemble(found, settings, chain, stand_in_for=stand_in_for)
-    if say:
-        _console.say(data.describe())
+    if verbose:
+        _console.echo(data.describe())
     return data
 
 
 def _find(
-    name: str, validation: Any, size: tuple[int, int] | None, data_dir: Any, fallback: str | None, say: bool
+    name: str, validation: Any, size: tuple[int, int] | None, data_dir: Any, fallback: str | None, verbose: bool
 ) -> Found:
     if not isinstance(name, str):
         raise TypeError(f"name must be text such as 'mnist', received {name!r}")
@@ -97,7 +97,7 @@ def _find(
         if folder.exists():
             raise read.damaged(folder, "dataset_info.json is missing")
     try:
-        folder = _downloaded(entry, where, say)
+        folder = _downloaded(entry, where, verbose)
     except DataError as error:
         if fallback is None:
             raise
@@ -108,22 +108,22 @@ def _find(
     )
 
 
-def _downloaded(entry: catalogue.Entry, where: list[pathlib.Path], say: bool) -> pathlib.Path:
+def _downloaded(entry: catalogue.Entry, where: list[pathlib.Path], verbose: bool) -> pathlib.Path:
     looked = f"no prepared copy in {' or '.join(str(entry.folder(root)) for root in where)}"
-    mend = "name a data folder with data_dir= or TFDS_DATA_DIR, connect to a network, or give fallback='digits'"
+    hint = "name a data folder with data_dir= or TFDS_DATA_DIR, connect to a network, or give fallback='digits'"
     title = f"{entry.name} {entry.version}"
     if entry.builder is None:
-        raise DataError(f"{title} cannot be had: {looked}, and TFDS has no code to prepare it; {mend}")
+        raise DataError(f"{title} cannot be had: {looked}, and TFDS has no code to prepare it; {hint}")
     if by_hand := download.manual_instructions(entry, where[0]):
         raise DataError(f"{title} cannot be had: {looked}, and {by_hand}")
     if not download.answering(download.urls(entry)):
-        raise DataError(f"{title} cannot be had: {looked}, and the network does not answer; {mend}")
-    if say:
-        _console.say(f"downloading {title} to {entry.folder(where[0])}")
+        raise DataError(f"{title} cannot be had: {looked}, and the network does not answer; {hint}")
+    if verbose:
+        _console.echo(f"downloading {title} to {entry.folder(where[0])}")
     try:
         return download.prepare(entry, where[0])
     except DataError as error:
-        raise DataError(f"{title} cannot be had: {looked}, and {error}; {mend}") from error
+        raise DataError(f"{title} cannot be had: {looked}, and {error}; {hint}") from error
 
 
 def _stand_in(fallback: str, validation: Any, size: tuple[int, int] | None, name: str, why: str) -> Found:

@@ -40,10 +40,10 @@ class Pipeline(tf.data.Dataset):
     """
 
     def __init__(self, source: Source, settings: Settings) -> None:
-        if settings.drop_remainder and settings.batch_size > source.examples:
+        if settings.drop_remainder and settings.batch_size > source.num_examples:
             raise ValueError(
                 f"drop_remainder=True with batch_size={settings.batch_size} leaves no batch: there are only "
-                f"{source.examples:,} examples; choose a batch size of at most {source.examples}"
+                f"{source.num_examples:,} examples; choose a batch size of at most {source.num_examples}"
             )
         self._source, self._settings = source, settings
         self._dataset = self._plain()
@@ -58,9 +58,9 @@ class Pipeline(tf.data.Dataset):
         return self._dataset.element_spec
 
     @property
-    def examples(self) -> int:
+    def num_examples(self) -> int:
         """How many examples there are."""
-        return self._source.examples
+        return self._source.num_examples
 
     @property
     def batch_size(self) -> int:
@@ -70,7 +70,7 @@ class Pipeline(tf.data.Dataset):
     @property
     def steps(self) -> int:
         """Batches in an epoch."""
-        full, rest = divmod(self.examples, self.batch_size)
+        full, rest = divmod(self.num_examples, self.batch_size)
         return full + bool(rest and not self._settings.drop_remainder)
 
     @property
@@ -95,7 +95,7 @@ class Pipeline(tf.data.Dataset):
     def fingerprint(self) -> str:
         """A short hash of what decides the batches: the data, its order, the batch size, map, augmentations."""
         settings = self._settings
-        parts = (settings.identity, self.examples, self._source.kind, self._source.digest(), settings.batch_size,
+        parts = (settings.identity, self.num_examples, self._source.kind, self._source.digest(), settings.batch_size,
                  settings.seed, settings.shuffled, settings.drop_remainder, settings.augmentations,
                  settings.scales, identify(settings.map), self.element_spec)  # fmt: skip
         whole = parts if settings.target == "labels" else (*parts, settings.target)
@@ -265,7 +265,7 @@ class Pipeline(tf.data.Dataset):
             [0, 1, 2]
 
         """
-        count = self.examples if limit is None else min(limit, self.examples)
+        count = self.num_examples if limit is None else min(limit, self.num_examples)
         if count < 1:
             raise ValueError(f"arrays: limit must be at least 1, received {limit}")
         settings = dataclasses.replace(
@@ -278,7 +278,7 @@ class Pipeline(tf.data.Dataset):
 
     def __repr__(self) -> str:
         name = " ".join(filter(None, self._settings.identity)) or "examples"
-        return f"<Pipeline {name}: {self.examples:,} examples in {self.steps:,} batches of {self.batch_size}>"
+        return f"<Pipeline {name}: {self.num_examples:,} examples in {self.steps:,} batches of {self.batch_size}>"
 
     def _changed(self, **changes: Any) -> Pipeline:
         return Pipeline(self._source, dataclasses.replace(self._settings, **changes))

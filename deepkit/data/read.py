@@ -47,8 +47,8 @@ def find(folder: pathlib.Path, validation: Any, image_size: tuple[int, int] | No
     with _damage(folder):
         sources, note = _sources(reader, parts)
     label = _label_feature(reader)
-    classes = getattr(label, "num_classes", None)
-    names = tuple(label.names) if classes and label.names else ()
+    num_classes = getattr(label, "num_classes", None)
+    names = tuple(label.names) if num_classes and label.names else ()
     name = "/".join(reader.builder.info.full_name.split("/")[:-1])
     scales = reader.x(reader.scales)
     return Found(
@@ -58,7 +58,7 @@ def find(folder: pathlib.Path, validation: Any, image_size: tuple[int, int] | No
         f"prepared copy in {folder}{note}",
         sources,
         scales,
-        classes,
+        num_classes,
         names,
     )
 

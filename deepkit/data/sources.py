@@ -19,7 +19,7 @@ class Source(Protocol):
     """What a `Pipeline` reads from."""
 
     @property
-    def examples(self) -> int:
+    def num_examples(self) -> int:
         """How many examples there are."""
 
     @property
@@ -53,15 +53,15 @@ class MemorySource:
         self.arrays = arrays
         with tf.init_scope(), tf.device("CPU:0"):
             self.tensors = tf.nest.map_structure(_tensor, arrays)
-        self.examples = int(tf.nest.flatten(self.tensors)[0].shape[0])
+        self.num_examples = int(tf.nest.flatten(self.tensors)[0].shape[0])
 
     def batches(self, order: tuple[int, Any] | None, batch_size: int, drop_remainder: bool) -> Any:
         """Return the epoch's batches of indices: all of a stateless permutation."""
         if order is None:
-            indices = tf.data.Dataset.range(self.examples)
+            indices = tf.data.Dataset.range(self.num_examples)
         else:
             seed = tf.stack([tf.constant(order[0], tf.int64), tf.cast(order[1], tf.int64)])
-            every = tf.range(self.examples, dtype=tf.int64)
+            every = tf.range(self.num_examples, dtype=tf.int64)
             shuffled = tf.random.experimental.stateless_shuffle(every, seed, alg="philox")
             indices = tf.data.Dataset.from_tensor_slices(shuffled)
         return indices.batch(batch_size, drop_remainder)
@@ -95,14 +95,14 @@ class StreamSource:
 
     Args:
         dataset: single examples, always in the same order.
-        examples: how many there are.
+        num_examples: how many there are.
         buffer: how many examples the shuffle buffer holds. It must not depend on the memory that happens to
             be free, or another run would see another order.
 
     """
 
     dataset: Any
-    examples: int
+    num_examples: int
     buffer: int
     kind: str = "stream"
 
@@ -126,7 +126,7 @@ class StreamSource:
 
     def head(self, count: int) -> StreamSource:
         """Return a source of the first examples alone."""
-        return dataclasses.replace(self, dataset=self.dataset.take(count), examples=min(count, self.examples))
+        return dataclasses.replace(self, dataset=self.dataset.take(count), num_examples=min(count, self.num_examples))
 
 
 class Wrapped(tf.data.Dataset):

@@ -56,7 +56,7 @@ def from_arrays(
         >>> import deepkit as dk
         >>> import numpy as np
         >>> data = dk.data.from_arrays(np.zeros((100, 28, 28), "uint8"), np.zeros(100), validation=0.2)
-        >>> data.train.examples, data.validation.examples, data.input_shape
+        >>> data.train.num_examples, data.validation.num_examples, data.input_shape
         (80, 20, (28, 28))
 
     """
@@ -68,8 +68,8 @@ def from_arrays(
     if test is not None:
         parts["test"] = _own(test, y, "test ")
     sources = {part: MemorySource(element) for part, element in parts.items()}
-    classes = _classes(whole[1]) if y is not None else None
-    found = Found(name, "", "arrays", "in memory", sources, scales(whole), classes)
+    num_classes = _classes(whole[1]) if y is not None else None
+    found = Found(name, "", "arrays", "in memory", sources, scales(whole), num_classes)
     return assemble(found, settings, augmentation.check(augment), shuffle)
 
 

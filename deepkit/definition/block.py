@@ -14,9 +14,9 @@ import keras
 
 from deepkit.definition import masks as _masks
 from deepkit.definition import source as code
-from deepkit.definition.builder import Build, Scope
+from deepkit.definition.builder import Builder, BuildState
 from deepkit.definition.errors import DefinitionError, check_name
-from deepkit.definition.inputs import Entries, Entry, entering
+from deepkit.definition.inputs import InputSpec, InputSpecs, make_input
 
 # what the mappings of arguments are passed on to
 _MAPPINGS = {
@@ -70,26 +70,26 @@ class Block(metaclass=_Checked):
         check_name(self.name, type(self).__name__)
 
     @abstractmethod
-    def add(self, x: Any, scope: Scope) -> Any:
-        """Add this block's layers behind the symbolic tensor `x` at the place `scope`; return the output."""
+    def add(self, x: Any, builder: Builder) -> Any:
+        """Add this block's layers behind the symbolic tensor `x` at the place `builder`; return the output."""
 
     @property
-    def kind(self) -> str:
+    def default_name(self) -> str:
         """The name this block has when it is given none."""
         return code.snake(type(self).__name__)
 
     @property
-    def takes_several(self) -> bool:
+    def accepts_multiple_inputs(self) -> bool:
         """Whether a list or mapping of tensors may come in."""
         return False
 
     @property
-    def shares(self) -> bool:
+    def is_shared(self) -> bool:
         """Whether two equal ones in a build are one and the same part."""
         return False
 
     @property
-    def learns(self) -> str:
+    def training_target(self) -> str:
         """What the model learns to answer, which `fit` gives it in place of the data's labels.
 
         `"labels"`: what the data says. `"inputs"`: the inputs themselves, as for an autoencoder. `"none"`: nothing,
@@ -116,22 +116,22 @@ class Block(metaclass=_Checked):
             >>> model.output_shape, model.count_params()
             ((None, 10), 25450)
         """
-        entry = self.entry()
+        entry = self.input_spec()
         if input_shape is not None:
-            x = entry.with_shape(input_shape, self).tensor() if entry else entering(input_shape, self)
+            x = entry.with_shape(input_shape, self).tensor() if entry else make_input(input_shape, self)
         elif entry:
             x = entry.tensor()
         else:
             raise DefinitionError(
                 f"{type(self).__name__}.build needs an input_shape: nothing in the definition fixes it",
                 code=repr(self),
-                mend=".build((28, 28, 1)), the shape of one example without the batch axis",
+                hint=".build((28, 28, 1)), the shape of one example without the batch axis",
             )
-        scope = Scope(definition=self, build=Build())
-        y = scope.fill(x)
-        _refuse_nested_sharing(scope)
-        with _deep_recursion(scope.build.layers):
-            return _masks.checked(keras.Model(x, y, name=self.name or self.kind))
+        builder = Builder(definition=self, state=BuildState())
+        y = builder.build_block(x)
+        _refuse_nested_sharing(builder)
+        with _deep_recursion(builder.state.layers):
+            return _masks.checked(keras.Model(x, y, name=self.name or self.default_name))
 
     def __call__(self, inputs: Any) -> Any:
         """Add the block's layers to a Keras graph.
@@ -146,12 +146,12 @@ class Block(metaclass=_Checked):
             raise DefinitionError(
                 f"a definition was called on data ({type(inputs).__name__}); it holds no weights, they would be lost",
                 code=repr(self),
-                mend="model = definition.build(input_shape), then model(x)",
+                hint="model = definition.build(input_shape), then model(x)",
             )
-        name = self.name or f"{self.kind}{keras.backend.get_uid(f'deepkit.{self.kind}')}"
-        return Scope(name, definition=self, build=Build(keeps_shared=False)).fill(inputs)
+        name = self.name or f"{self.default_name}{keras.backend.get_uid(f'deepkit.{self.default_name}')}"
+        return Builder(name, definition=self, state=BuildState(keeps_shared=False)).build_block(inputs)
 
-    def entry(self) -> Entry | Entries | None:
+    def input_spec(self) -> InputSpec | InputSpecs | None:
         """Return what fixes the input, where the definition does."""
         return None
 
@@ -183,17 +183,17 @@ class Block(metaclass=_Checked):
         return code.call(f"dk.{type(self).__name__}", positional, named)
 
 
-def _refuse_nested_sharing(scope: Scope) -> None:
+def _refuse_nested_sharing(builder: Builder) -> None:
     """Raise where a layer is used directly and inside a nested model, which Keras saves but cannot load."""
-    fixed = list(scope.build.fixed.values())
+    fixed = list(builder.state.fixed.values())
     for outer in fixed:
         inside = {id(part) for part in _parts(outer)}
         for layer in fixed:
             if layer is not outer and (id(layer) in inside or inside & {id(p) for p in _parts(layer)}):
-                raise scope.error(
+                raise builder.error(
                     f"{layer.name!r} shares layers with the model {outer.name!r} nested beside it; "
                     "Keras saves such a model to a file that it cannot load",
-                    mend="one keras.Model that holds both uses, or keras.models.clone_model for a copy",
+                    hint="one keras.Model that holds both uses, or keras.models.clone_model for a copy",
                 )
 
 
@@ -227,7 +227,7 @@ def check_arguments(cls: type, args: Sequence[Any], kwargs: Mapping[str, Any]) -
     by_position = [name for name, item in known.items() if not item.kw_only]
     if len(args) > len(by_position):
         taken = f"{', '.join(by_position) or 'nothing'} by position, received {len(args)} values"
-        raise DefinitionError(f"{cls.__name__} takes {taken}", mend="a list, or names for the others")
+        raise DefinitionError(f"{cls.__name__} takes {taken}", hint="a list, or names for the others")
 
 
 def is_required(item: Field[Any]) -> bool:

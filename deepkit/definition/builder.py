@@ -18,11 +18,11 @@ MOST_PARTS = 100_000  # some minutes of building; beyond it a slip
 
 
 @dataclass
-class Build:
+class BuildState:
     """What every scope of one build has in common."""
 
     uses: Counter[Block] = field(default_factory=Counter)  # how often each layer template was copied
-    shared: dict[Block, Scope] = field(default_factory=dict)  # where each `Shared` put its layers
+    shared: dict[Block, Builder] = field(default_factory=dict)  # where each `Shared` put its layers
     fixed: dict[int, keras.layers.Layer] = field(default_factory=dict)  # layers and models used as they are
     names: set[str] = field(default_factory=set)
     layers: int = 0
@@ -30,13 +30,13 @@ class Build:
     keeps_shared: bool = True  # False for a block called by hand, which sees one use only
 
 
-class Scope:
+class Builder:
     """One place in a model that is being built.
 
     Args:
         path: Dotted name of the place; empty at the top of a model.
         definition: The block that is being added here, for error texts.
-        build: What the whole build has in common.
+        state: What the whole build has in common.
         cache: Layers by name, where this place lies inside a `Shared`.
         reuse: Whether those layers are to be used again instead of made.
     """
@@ -46,126 +46,128 @@ class Scope:
         path: str = "",
         *,
         definition: Block,
-        build: Build,
+        state: BuildState,
         cache: dict[str, keras.layers.Layer] | None = None,
         reuse: bool = False,
     ) -> None:
-        self.path, self.definition, self.build, self.cache, self.reuse = path, definition, build, cache, reuse
+        self.path, self.definition, self.state, self.cache, self.reuse = path, definition, state, cache, reuse
         self.kept: dict[str, keras.layers.Layer] = {}  # what a `Shared` at this place has made
 
-    def dotted(self, name: str) -> str:
+    def qualified_name(self, name: str) -> str:
         """Return the full name of a part of this place; of the place itself where `name` is empty."""
         return ".".join(part for part in (self.path, name) if part)
 
-    def child(self, name: str, definition: Block) -> Scope:
+    def child(self, name: str, definition: Block) -> Builder:
         """Return the place of a part that is itself a definition."""
-        return Scope(self.dotted(name), definition=definition, build=self.build, cache=self.cache, reuse=self.reuse)
+        return Builder(
+            self.qualified_name(name), definition=definition, state=self.state, cache=self.cache, reuse=self.reuse
+        )
 
-    def shared(self, definition: Block) -> Scope:
+    def shared(self, definition: Block) -> Builder:
         """Return the place where `definition` keeps its layers: that of its first use."""
-        first = self.build.shared.setdefault(definition, self)
-        return Scope(
+        first = self.state.shared.setdefault(definition, self)
+        return Builder(
             first.path,
             definition=definition,
-            build=self.build,
+            state=self.state,
             cache=first.kept,
             reuse=first is not self,
         )
 
-    def apply(self, x: Any, elements: Sequence[Block], *, reserved: Iterable[str] = ()) -> Any:
+    def add_all(self, x: Any, elements: Sequence[Block], *, reserved: Iterable[str] = ()) -> Any:
         """Add a list of definitions one after the other and return the last output."""
-        for name, element in zip(self.name(elements, reserved), elements, strict=True):
-            x = self.enter(name, element, x)
+        for name, element in zip(self.sibling_names(elements, reserved), elements, strict=True):
+            x = self.add_block(name, element, x)
         return x
 
-    def enter(self, name: str, element: Block, x: Any) -> Any:
+    def add_block(self, name: str, element: Block, x: Any) -> Any:
         """Add one definition under `name` and return its output."""
-        self.build.parts += 1
-        if self.build.parts > MOST_PARTS:
-            raise self.error(f"the model has more than {MOST_PARTS:,} parts", mend="fewer repetitions")
-        return self.child(name, element).fill(x)
+        self.state.parts += 1
+        if self.state.parts > MOST_PARTS:
+            raise self.error(f"the model has more than {MOST_PARTS:,} parts", hint="fewer repetitions")
+        return self.child(name, element).build_block(x)
 
-    def fill(self, x: Any) -> Any:
+    def build_block(self, x: Any) -> Any:
         """Add the definition of this place behind `x`, one tensor unless it takes several."""
-        if not self.definition.takes_several:
-            self.one(x, "expected one tensor, received")
+        if not self.definition.accepts_multiple_inputs:
+            self.require_single(x, "expected one tensor, received")
         return self.definition.add(x, self)
 
-    def one(self, x: Any, problem: str) -> Any:
+    def require_single(self, x: Any, problem: str) -> Any:
         """Return `x`, which must be one tensor."""
         if isinstance(x, list | tuple | dict):
-            raise self.error(f"{problem} {len(x)}: {shape_text(x)}", mend="dk.Fuse() behind them")
+            raise self.error(f"{problem} {len(x)}: {shape_text(x)}", hint="dk.Merge() behind them")
         return x
 
-    def add(
+    def add_layer(
         self,
         x: Any,
         name: str,
         make: Callable[..., keras.layers.Layer],
         *args: Any,
-        besides: Any = None,
+        call_kwargs: Any = None,
         **kwargs: Any,
     ) -> Any:
         """Make one stock layer under the dotted `name`, call it on `x` and return its output.
 
-        `besides` is what the call takes besides `x`: `{"initial_state": [h, c]}`.
+        `call_kwargs` is what the call takes besides `x`: `{"initial_state": [h, c]}`.
         """
-        full = self.dotted(name)
+        full = self.qualified_name(name)
         if self.reuse:
-            return self.call(self._kept(full), x, besides)
-        if full in self.build.names:
-            raise self.error(f"the name {full!r} is taken by another layer of this model", mend="another name=")
+            return self.call_layer(self._kept(full), x, call_kwargs)
+        if full in self.state.names:
+            raise self.error(f"the name {full!r} is taken by another layer of this model", hint="another name=")
         try:
             layer = make(*args, name=full, **kwargs)
         except (ValueError, TypeError) as error:
             raise self.error(first_line(error)) from error
-        self.build.names.add(full)
-        self.build.layers += 1
+        self.state.names.add(full)
+        self.state.layers += 1
         if self.cache is not None:
             self.cache[full] = layer
-        return self.call(layer, x, besides)
+        return self.call_layer(layer, x, call_kwargs)
 
-    def call(self, layer: keras.layers.Layer, x: Any, besides: Mapping[str, Any] | None = None) -> Any:
+    def call_layer(self, layer: keras.layers.Layer, x: Any, call_kwargs: Mapping[str, Any] | None = None) -> Any:
         """Call a layer on `x`; what Keras refuses is reported with this place."""
         problem = window_too_large(layer, x)
         if problem:
-            raise self.error(problem, mend=_SMALLER)
+            raise self.error(problem, hint=_SMALLER)
         ids = most_ids(layer, x)
         if ids:
             raise self.error(
                 f"an embedding of {layer.input_dim} rows behind a text layer of up to {ids} token ids",
-                mend=f"layers.Embedding({ids}, {layer.output_dim}), or max_tokens={layer.input_dim} in the text",
+                hint=f"layers.Embedding({ids}, {layer.output_dim}), or max_tokens={layer.input_dim} in the text",
             )
         try:
-            return layer(x, **(besides or {}))
+            return layer(x, **(call_kwargs or {}))
         except DefinitionError:
             raise
         except Exception as error:  # Keras raises many kinds here; all mean that the layer does not fit
             if "Op:Qr" in str(error):
                 dtype = layer.variable_dtype
-                raise self.error(f"TensorFlow has no orthogonal initial weights in {dtype}", mend=_WIDER) from error
+                raise self.error(f"TensorFlow has no orthogonal initial weights in {dtype}", hint=_WIDER) from error
             raise self.error(f"{first_line(error)} (received {shape_text(x)})") from error
 
-    def error(self, problem: str, *, mend: str = "") -> DefinitionError:
+    def error(self, problem: str, *, hint: str = "") -> DefinitionError:
         """Return (not raise) an error that carries this place."""
-        return DefinitionError(problem, place=self.path, code=repr(self.definition), mend=mend)
+        return DefinitionError(problem, place=self.path, code=repr(self.definition), hint=hint)
 
-    def name(self, elements: Sequence[Block], reserved: Iterable[str] = ()) -> list[str]:
+    def sibling_names(self, elements: Sequence[Block], reserved: Iterable[str] = ()) -> list[str]:
         """Return the name of each sibling: given, or its kind, numbered from 1 where it is not alone."""
-        again = [e.shares and e in elements[:i] for i, e in enumerate(elements)]
+        again = [e.is_shared and e in elements[:i] for i, e in enumerate(elements)]
         places = [e for e, is_again in zip(elements, again, strict=True) if not is_again]
         taken = Counter([*(e.name for e in places if e.name), *reserved])
         twice = [name for name, count in taken.items() if count > 1]
         if twice:
-            raise self.error(f"the name {twice[0]!r} is given to two siblings", mend="another name= for one")
-        kinds = Counter(e.kind for e in places if not e.name)
+            raise self.error(f"the name {twice[0]!r} is given to two siblings", hint="another name= for one")
+        kinds = Counter(e.default_name for e in places if not e.name)
         numbers: Counter[str] = Counter()
         names: list[str] = []
         for i, element in enumerate(elements):
             if again[i]:
                 names.append(names[elements.index(element)])
                 continue
-            kind = element.kind
+            kind = element.default_name
             name = element.name or kind
             while not element.name and (name in taken or (kinds[kind] > 1 and name == kind)):
                 numbers[kind] += 1
@@ -178,7 +180,7 @@ class Scope:
         if self.cache is None or full not in self.cache:
             raise self.error(
                 f"the first use of this Shared made no layer {full!r}, this one needs it",
-                mend="inputs of one shape for every use of a Shared",
+                hint="inputs of one shape for every use of a Shared",
             )
         return self.cache[full]
 

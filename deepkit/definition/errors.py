@@ -19,14 +19,14 @@ class DefinitionError(ValueError):
         problem: What was received and what was expected.
         place: Dotted name of the block concerned, such as `"stage2.residual1.conv_block2"`; empty at the top.
         code: The code that makes the block.
-        mend: What to try instead.
+        hint: What to try instead.
     """
 
-    def __init__(self, problem: str, *, place: str = "", code: str = "", mend: str = "") -> None:
-        self.problem, self.place, self.code, self.mend = problem, place, code, mend
+    def __init__(self, problem: str, *, place: str = "", code: str = "", hint: str = "") -> None:
+        self.problem, self.place, self.code, self.hint = problem, place, code, hint
         lines = [f"{place}: {problem}" if place else problem]
         lines += [f"  in  {_shortened(code)}"] if code else []
-        lines += [f"  try {mend}"] if mend else []
+        lines += [f"  try {hint}"] if hint else []
         super().__init__("\n".join(lines))
 
 
@@ -37,7 +37,7 @@ def inside(role: str) -> Iterator[None]:
         yield
     except DefinitionError as error:
         place = ".".join(part for part in (role, error.place) if part)
-        raise DefinitionError(error.problem, place=place, code=error.code, mend=error.mend) from error
+        raise DefinitionError(error.problem, place=place, code=error.code, hint=error.hint) from error
 
 
 def shape_text(x: Any) -> str:
@@ -52,7 +52,7 @@ def check_name(name: str | None, owner: str) -> None:
     if name is not None and not (isinstance(name, str) and _NAME.fullmatch(name)):
         better = re.sub(r"[^A-Za-z0-9_-]+", "_", str(name)).strip("_") or "block"
         raise DefinitionError(
-            f"{owner}: name must be letters, digits, '_' or '-', received {name!r}", mend=f"name={better!r}"
+            f"{owner}: name must be letters, digits, '_' or '-', received {name!r}", hint=f"name={better!r}"
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from deepkit.definition import source as code
 
 
-class Named(Mapping[str, Any]):
+class FrozenDict(Mapping[str, Any]):
     """Named parts in their order, as a value: frozen, hashable, and printed as a dict.
 
     Two are equal when their names, their parts and their order are: the order is that of a concatenation.
@@ -31,7 +31,7 @@ class Named(Mapping[str, Any]):
         return len(self._items)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Named) and list(self._items.items()) == list(other._items.items())
+        return isinstance(other, FrozenDict) and list(self._items.items()) == list(other._items.items())
 
     def __hash__(self) -> int:
         return hash(tuple(self._items.items()))

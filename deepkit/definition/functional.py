@@ -11,10 +11,10 @@ import keras
 
 from deepkit.definition import source as code
 from deepkit.definition.block import Block, Objective, body_code
-from deepkit.definition.builder import Scope
+from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError, check_name
-from deepkit.definition.frozen_dict import Named
-from deepkit.definition.inputs import Entries, Entry
+from deepkit.definition.frozen_dict import FrozenDict
+from deepkit.definition.inputs import InputSpec, InputSpecs
 from deepkit.definition.sequential import Input, Sequential, as_body
 
 _EXAMPLE = 'nodes={"features": ("image", [dk.ConvStack(32)]), ...}'
@@ -32,7 +32,7 @@ class Functional(Block):
         inputs: Each input by name: `{"image": dk.Input((64, 64, 3))}`.
         nodes: Each node by name: its source, or a list of sources, and its body, which is a block, a Keras layer
             or a list of them. A body behind several sources begins with something that takes a list, such as
-            `dk.Fuse()`. A `dk.Shared` in two nodes is one tower with one set of weights.
+            `dk.Merge()`. A `dk.Shared` in two nodes is one tower with one set of weights.
         outputs: Name of the node that is the output, or a list of names. A head's loss and metrics go by them.
 
     Raises:
@@ -47,7 +47,7 @@ class Functional(Block):
         ...     nodes={
         ...         "a": ("left", tower),
         ...         "b": ("right", tower),
-        ...         "same": (["a", "b"], [dk.Fuse("multiply"), dk.Classifier(1)]),
+        ...         "same": (["a", "b"], [dk.Merge("multiply"), dk.Classifier(1)]),
         ...     },
         ...     outputs="same",
         ... )
@@ -66,26 +66,26 @@ class Functional(Block):
         several = isinstance(self.outputs, list | tuple)
         outputs = tuple(self.outputs) if several else self.outputs
         _check_outputs(outputs if several else (outputs,), inputs, nodes)
-        object.__setattr__(self, "inputs", Named(inputs))
-        object.__setattr__(self, "nodes", Named(nodes, _node_code))
+        object.__setattr__(self, "inputs", FrozenDict(inputs))
+        object.__setattr__(self, "nodes", FrozenDict(nodes, _node_code))
         object.__setattr__(self, "outputs", outputs)
 
     @property
-    def takes_several(self) -> bool:
+    def accepts_multiple_inputs(self) -> bool:
         """It takes one tensor an input."""
         return True
 
-    def add(self, x: Any, scope: Scope) -> Any:
+    def add(self, x: Any, builder: Builder) -> Any:
         """Add the nodes in order; a node that is a named `Shared` keeps that name."""
-        made = self._entered(x, scope)
+        made = self._entered(x, builder)
         for name, (source, body) in self.nodes.items():
             element = _element(body)
-            place = element.name if element.shares and element.name else name
+            place = element.name if element.is_shared and element.name else name
             taken = made[source] if isinstance(source, str) else [made[one] for one in source]
-            made[name] = scope.enter(place, element, taken)
+            made[name] = builder.add_block(place, element, taken)
         return made[self.outputs] if isinstance(self.outputs, str) else {name: made[name] for name in self.outputs}
 
-    def _entered(self, x: Any, scope: Scope) -> dict[str, Any]:
+    def _entered(self, x: Any, builder: Builder) -> dict[str, Any]:
         """Return the tensors that enter, by name."""
         given = dict(x) if isinstance(x, Mapping) else x
         if not isinstance(given, dict):
@@ -93,14 +93,14 @@ class Functional(Block):
             given = dict(zip(self.inputs, tensors, strict=False)) if len(tensors) == len(self.inputs) else tensors
         if not isinstance(given, dict) or set(given) != set(self.inputs):
             received = f"{len(given)} without names" if not isinstance(given, dict) else ", ".join(given)
-            raise scope.error(f"expected the inputs {', '.join(self.inputs)}, received {received}")
-        return {name: entry.add(given[name], scope.child(name, entry)) for name, entry in self.inputs.items()}
+            raise builder.error(f"expected the inputs {', '.join(self.inputs)}, received {received}")
+        return {name: entry.add(given[name], builder.child(name, entry)) for name, entry in self.inputs.items()}
 
-    def entry(self) -> Entry | Entries:
+    def input_spec(self) -> InputSpec | InputSpecs:
         """Return what the inputs fix."""
-        entries = {name: given.entry() for name, given in self.inputs.items()}
-        named = tuple((name, Entry(e.shape, e.dtype, e.batch_size, name)) for name, e in entries.items())
-        return named[0][1] if len(named) == 1 else Entries(named)
+        entries = {name: given.input_spec() for name, given in self.inputs.items()}
+        named = tuple((name, InputSpec(e.shape, e.dtype, e.batch_size, name)) for name, e in entries.items())
+        return named[0][1] if len(named) == 1 else InputSpecs(named)
 
     def objective(self, outputs: Any, labels: Any) -> Objective | None:
         """Ask the last element of each output; by name where there are several."""
@@ -136,18 +136,18 @@ def _checked_inputs(given: Any) -> dict[str, Input]:
     if not isinstance(given, Mapping) or not given:
         raise DefinitionError(
             f"Functional: inputs must be a mapping of names to dk.Input, received {given!r}",
-            mend='inputs={"image": dk.Input((28, 28, 1))}',
+            hint='inputs={"image": dk.Input((28, 28, 1))}',
         )
     for name, entry in given.items():
         check_name(name, "Functional: inputs")
         if not isinstance(entry, Input):
             raise DefinitionError(
                 f"Functional: inputs[{name!r}] must be a dk.Input, received {entry!r}",
-                mend=f'{{"{name}": dk.Input((28, 28, 1))}}',
+                hint=f'{{"{name}": dk.Input((28, 28, 1))}}',
             )
         if entry.name not in (None, name):
             raise DefinitionError(
-                f"Functional: inputs[{name!r}] has a second name, {entry.name!r}", mend="dk.Input(shape) without name="
+                f"Functional: inputs[{name!r}] has a second name, {entry.name!r}", hint="dk.Input(shape) without name="
             )
     return dict(given)
 
@@ -155,20 +155,20 @@ def _checked_inputs(given: Any) -> dict[str, Input]:
 def _checked_nodes(given: Any, inputs: Mapping[str, Input]) -> dict[str, tuple[Any, tuple[Block, ...]]]:
     if not isinstance(given, Mapping) or not given:
         raise DefinitionError(
-            f"Functional: nodes must be a mapping of names to (source, body), received {given!r}", mend=_EXAMPLE
+            f"Functional: nodes must be a mapping of names to (source, body), received {given!r}", hint=_EXAMPLE
         )
     nodes: dict[str, tuple[Any, tuple[Block, ...]]] = {}
     for name, node in given.items():
         check_name(name, "Functional: nodes")
         if name in inputs:
-            raise DefinitionError(f"Functional: {name!r} names an input and a node", mend="another name for one")
+            raise DefinitionError(f"Functional: {name!r} names an input and a node", hint="another name for one")
         if not isinstance(node, list | tuple) or len(node) != 2:
             raise DefinitionError(
-                f"Functional: nodes[{name!r}] must be (source, body), received {node!r}", mend=_EXAMPLE
+                f"Functional: nodes[{name!r}] must be (source, body), received {node!r}", hint=_EXAMPLE
             )
         if isinstance(node[0], Block | keras.layers.Layer):
             raise DefinitionError(
-                f"Functional: nodes[{name!r}] must be (source, body), and received the body first", mend=_EXAMPLE
+                f"Functional: nodes[{name!r}] must be (source, body), and received the body first", hint=_EXAMPLE
             )
         source = _checked_source(name, node[0], [*inputs, *nodes], list(given))
         nodes[name] = (source, as_body(node[1], f"Functional: nodes[{name!r}]"))
@@ -182,12 +182,12 @@ def _checked_source(node: str, source: Any, known: list[str], later: list[str]) 
             continue
         where = f"Functional: nodes[{node!r}] is behind {name!r}"
         if name in later:
-            raise DefinitionError(f"{where}, which comes later", mend=f"{name!r} before {node!r}")
+            raise DefinitionError(f"{where}, which comes later", hint=f"{name!r} before {node!r}")
         close = difflib.get_close_matches(str(name), known, n=1)
         there = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known)}"
         raise DefinitionError(f"{where}, and there is no such input or node; {there}")
     if several and not source:
-        raise DefinitionError(f"Functional: nodes[{node!r}] has no source", mend=_EXAMPLE)
+        raise DefinitionError(f"Functional: nodes[{node!r}] has no source", hint=_EXAMPLE)
     return tuple(source) if several else source
 
 
@@ -206,5 +206,5 @@ def _check_outputs(outputs: Sequence[Any], inputs: Mapping[str, Any], nodes: Map
     if idle:
         raise DefinitionError(
             f"Functional: {idle[0]!r} leads nowhere: no node is behind it, and it is no output",
-            mend="a node that uses it, or leaving it out",
+            hint="a node that uses it, or leaving it out",
         )

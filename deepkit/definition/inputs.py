@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Entry:
+class InputSpec:
     """What enters a model: a `keras.Input` to be made, or the input that a model already fixes."""
 
     shape: tuple[int | None, ...]
@@ -23,13 +23,13 @@ class Entry:
     batch_size: int | None = None
     name: str | None = None
 
-    def with_shape(self, shape: Any, owner: Block) -> Entry:
+    def with_shape(self, shape: Any, owner: Block) -> InputSpec:
         """Return this entry, checked against a shape given to `build`."""
         if tuple(shape) != self.shape:
             raise DefinitionError(
                 f"build received input_shape={tuple(shape)}, but the definition fixes {self.shape}",
                 code=repr(owner),
-                mend="leaving input_shape out",
+                hint="leaving input_shape out",
             )
         return self
 
@@ -39,12 +39,12 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Entries:
+class InputSpecs:
     """What enters a model with several inputs, by name."""
 
-    parts: tuple[tuple[str, Entry], ...]
+    parts: tuple[tuple[str, InputSpec], ...]
 
-    def with_shape(self, shape: Any, owner: Block) -> Entries:
+    def with_shape(self, shape: Any, owner: Block) -> InputSpecs:
         """Return these entries, checked against a mapping of shapes given to `build`."""
         fixed = {name: entry.shape for name, entry in self.parts}
         given = {name: tuple(one) for name, one in shape.items()} if isinstance(shape, Mapping) else shape
@@ -52,7 +52,7 @@ class Entries:
             raise DefinitionError(
                 f"build received input_shape={given!r}, but the definition fixes {fixed}",
                 code=repr(owner),
-                mend="leaving input_shape out",
+                hint="leaving input_shape out",
             )
         return self
 
@@ -61,7 +61,7 @@ class Entries:
         return {name: entry.tensor() for name, entry in self.parts}
 
 
-def entering(shape: Any, owner: Block) -> keras.KerasTensor:
+def make_input(shape: Any, owner: Block) -> keras.KerasTensor:
     """Return a new symbolic input of a shape given to `build`."""
     if not isinstance(shape, list | tuple) or not all(
         n is None or (isinstance(n, int) and not isinstance(n, bool) and n > 0) for n in shape
@@ -69,6 +69,6 @@ def entering(shape: Any, owner: Block) -> keras.KerasTensor:
         raise DefinitionError(
             f"build: input_shape must be a tuple of positive integers or None, received {shape!r}",
             code=repr(owner),
-            mend=".build((28, 28, 1)), the shape of one example without the batch axis",
+            hint=".build((28, 28, 1)), the shape of one example without the batch axis",
         )
     return keras.Input(tuple(shape))

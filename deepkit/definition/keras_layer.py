@@ -10,12 +10,12 @@ import keras
 
 from deepkit.definition import source as code
 from deepkit.definition.block import Block
-from deepkit.definition.builder import Scope
-from deepkit.definition.inputs import Entry
+from deepkit.definition.builder import Builder
+from deepkit.definition.inputs import InputSpec
 
 
 @dataclass(frozen=True, repr=False)
-class Template(Block):
+class LayerTemplate(Block):
     """A Keras layer without weights: its class and config, from which a fresh layer is made at each use.
 
     Args:
@@ -28,20 +28,22 @@ class Template(Block):
     config: str
 
     @property
-    def kind(self) -> str:
+    def default_name(self) -> str:
         """The class in Keras's snake case."""
         return code.snake(self.cls.__name__)
 
     @property
-    def takes_several(self) -> bool:
+    def accepts_multiple_inputs(self) -> bool:
         """The layer itself says what it takes."""
         return True
 
-    def add(self, x: Any, scope: Scope) -> Any:
+    def add(self, x: Any, builder: Builder) -> Any:
         """Call a fresh copy of the layer, named by its place."""
-        copies = scope.build.uses[self]
-        scope.build.uses[self] += 1
-        return scope.add(x, "" if scope.path else self.name or self.kind, self._fresh, seed_shift=copies)
+        copies = builder.state.uses[self]
+        builder.state.uses[self] += 1
+        return builder.add_layer(
+            x, "" if builder.path else self.name or self.default_name, self._fresh, seed_shift=copies
+        )
 
     def _fresh(self, *, name: str, seed_shift: int) -> keras.layers.Layer:
         config = json.loads(self.config)
@@ -53,39 +55,39 @@ class Template(Block):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Fixed(Block):
+class LayerInstance(Block):
     """A Keras layer or model with weights or other fitted state: used as it is, and compared by identity."""
 
     layer: keras.layers.Layer
 
     @property
-    def kind(self) -> str:
+    def default_name(self) -> str:
         """The layer's own name, which it keeps."""
         return self.layer.name
 
-    def entry(self) -> Entry | None:
+    def input_spec(self) -> InputSpec | None:
         """Return the input that a model already has."""
         inputs = getattr(self.layer, "inputs", None)
         if not isinstance(self.layer, keras.Model) or not inputs or len(inputs) != 1:
             return None
-        return Entry(tuple(inputs[0].shape[1:]), inputs[0].dtype)
+        return InputSpec(tuple(inputs[0].shape[1:]), inputs[0].dtype)
 
     @property
-    def takes_several(self) -> bool:
+    def accepts_multiple_inputs(self) -> bool:
         """The layer itself says what it takes."""
         return True
 
-    def add(self, x: Any, scope: Scope) -> Any:
+    def add(self, x: Any, builder: Builder) -> Any:
         """Call the layer itself."""
         name = self.layer.name
-        if id(self.layer) not in scope.build.fixed and name in scope.build.names:
-            raise scope.error(f"two layers of this model are named {name!r}", mend="another name for one of them")
-        scope.build.fixed[id(self.layer)] = self.layer
-        scope.build.names.add(name)
-        return scope.call(self.layer, x)
+        if id(self.layer) not in builder.state.fixed and name in builder.state.names:
+            raise builder.error(f"two layers of this model are named {name!r}", hint="another name for one of them")
+        builder.state.fixed[id(self.layer)] = self.layer
+        builder.state.names.add(name)
+        return builder.call_layer(self.layer, x)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Fixed) and self.layer is other.layer
+        return isinstance(other, LayerInstance) and self.layer is other.layer
 
     def __hash__(self) -> int:
         return id(self.layer)

@@ -11,7 +11,16 @@ from keras import layers
 
 _PASSING = (layers.Dropout, layers.Flatten, layers.Identity, layers.Reshape)
 _ALONE = {name.replace("_", "") for name in dir(keras.activations)} | {"prelu"}  # layers and operations, in lower case
-SQUASHES = ("softmax", "sigmoid", "log_softmax", "log_sigmoid", "Softmax", "Sigmoid", "LogSoftmax", "LogSigmoid")
+PROBABILITY_ACTIVATIONS = (
+    "softmax",
+    "sigmoid",
+    "log_softmax",
+    "log_sigmoid",
+    "Softmax",
+    "Sigmoid",
+    "LogSoftmax",
+    "LogSigmoid",
+)
 
 _KINDS = ("Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "EinsumDense", "Dense")
 _AFFINE = tuple(getattr(layers, kind) for kind in _KINDS)
@@ -44,7 +53,7 @@ def gives_logits(model: keras.Model) -> bool | None:
     outputs = keras.tree.flatten(getattr(model, "outputs", None) or [])
     if len(outputs) == 1:
         name = ending(outputs[0])[1]
-        if name in SQUASHES:
+        if name in PROBABILITY_ACTIVATIONS:
             return name.lower().startswith("log")  # a softmax of logarithms of probabilities gives them back
         if name == "linear":
             return True

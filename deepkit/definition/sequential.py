@@ -10,10 +10,10 @@ import keras
 
 from deepkit.definition import source as code
 from deepkit.definition.block import Block, Objective
-from deepkit.definition.builder import Scope
+from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError
-from deepkit.definition.inputs import Entries, Entry
-from deepkit.definition.keras_layer import Fixed, Template, _has_state
+from deepkit.definition.inputs import InputSpec, InputSpecs
+from deepkit.definition.keras_layer import LayerInstance, LayerTemplate, _has_state
 
 __all__ = ["Block", "DefinitionError", "Input", "Objective", "Sequential", "Shared"]
 
@@ -51,25 +51,25 @@ class Sequential(Block):
         object.__setattr__(self, "layers", as_body(self.layers, "Sequential: layers"))
         for i, element in enumerate(self.layers[1:], start=1):
             if isinstance(element, Input):
-                raise DefinitionError(f"Sequential: layers[{i}] is {element!r}", mend="it as the first element")
+                raise DefinitionError(f"Sequential: layers[{i}] is {element!r}", hint="it as the first element")
 
     @property
-    def takes_several(self) -> bool:
+    def accepts_multiple_inputs(self) -> bool:
         """Several tensors go to the first element."""
         return True
 
     @property
-    def learns(self) -> str:
+    def training_target(self) -> str:
         """A single element says what it learns to answer."""
-        return self.layers[0].learns if len(self.layers) == 1 else "labels"
+        return self.layers[0].training_target if len(self.layers) == 1 else "labels"
 
-    def add(self, x: Any, scope: Scope) -> Any:
+    def add(self, x: Any, builder: Builder) -> Any:
         """Add the elements in order."""
-        return scope.apply(x, self.layers)
+        return builder.add_all(x, self.layers)
 
-    def entry(self) -> Entry | Entries | None:
+    def input_spec(self) -> InputSpec | InputSpecs | None:
         """Return what the first element fixes."""
-        return self.layers[0].entry() if self.layers else None
+        return self.layers[0].input_spec() if self.layers else None
 
     def objective(self, outputs: Any, labels: Any) -> Objective | None:
         """Ask the last element."""
@@ -107,28 +107,28 @@ class Input(Block):
         ):
             raise DefinitionError(
                 f"Input: shape must be a tuple of positive integers or None, received {shape!r}",
-                mend="dk.Input((28, 28, 1)), without the batch axis",
+                hint="dk.Input((28, 28, 1)), without the batch axis",
             )
         object.__setattr__(self, "shape", tuple(shape))
         object.__setattr__(self, "dtype", _dtype(self.dtype))
         if self.batch_size is not None and (type(self.batch_size) is not int or self.batch_size < 1):
             raise DefinitionError(f"Input: batch_size must be a positive integer, received {self.batch_size!r}")
 
-    def add(self, x: Any, scope: Scope) -> Any:
+    def add(self, x: Any, builder: Builder) -> Any:
         """Pass the tensor on, checked against the shape and type declared here."""
         received = tuple(x.shape[1:])
         fits = len(received) == len(self.shape) and all(
             a is None or b is None or a == b for a, b in zip(received, self.shape, strict=False)
         )
         if not fits:
-            raise scope.error(f"expected an input of shape {tuple(self.shape)}, received {received}")
+            raise builder.error(f"expected an input of shape {tuple(self.shape)}, received {received}")
         if self.dtype is not None and keras.backend.standardize_dtype(x.dtype) != self.dtype:
-            raise scope.error(f"expected an input of type {self.dtype}, received {x.dtype}")
+            raise builder.error(f"expected an input of type {self.dtype}, received {x.dtype}")
         return x
 
-    def entry(self) -> Entry:
+    def input_spec(self) -> InputSpec:
         """Return what this input fixes."""
-        return Entry(tuple(self.shape), self.dtype, self.batch_size, self.name)
+        return InputSpec(tuple(self.shape), self.dtype, self.batch_size, self.name)
 
 
 def _dtype(dtype: Any) -> str | None:
@@ -139,7 +139,7 @@ def _dtype(dtype: Any) -> str | None:
         return keras.backend.standardize_dtype(dtype)
     except (ValueError, TypeError) as error:
         raise DefinitionError(
-            f"Input: dtype must be the name of a type, received {dtype!r}", mend='dtype="int32"'
+            f"Input: dtype must be the name of a type, received {dtype!r}", hint='dtype="int32"'
         ) from error
 
 
@@ -169,23 +169,23 @@ class Shared(Block):
         object.__setattr__(self, "body", as_body(self.body, "Shared: body"))
 
     @property
-    def shares(self) -> bool:
+    def is_shared(self) -> bool:
         """Equal ones are one part."""
         return True
 
     @property
-    def takes_several(self) -> bool:
+    def accepts_multiple_inputs(self) -> bool:
         """Several tensors go to the first element."""
         return True
 
-    def add(self, x: Any, scope: Scope) -> Any:
+    def add(self, x: Any, builder: Builder) -> Any:
         """Add the layers at the first use, and call the same ones afterwards."""
-        if not scope.build.keeps_shared:
-            raise scope.error(
+        if not builder.state.keeps_shared:
+            raise builder.error(
                 "a Shared called by hand would make new weights at each call",
-                mend="tower = definition.build(input_shape), a model that may be called many times",
+                hint="tower = definition.build(input_shape), a model that may be called many times",
             )
-        return scope.shared(self).apply(x, self.body)
+        return builder.shared(self).add_all(x, self.body)
 
     def objective(self, outputs: Any, labels: Any) -> Objective | None:
         """Ask the last element."""
@@ -209,14 +209,14 @@ def as_element(value: Any, owner: str) -> Block:
     if isinstance(value, keras.Sequential) and not _has_state(value):
         return _sequence(value.layers, _given_name(value, value.name))
     if isinstance(value, keras.layers.Layer):
-        return Fixed(value) if isinstance(value, keras.Model) or _has_state(value) else _template(value, owner)
+        return LayerInstance(value) if isinstance(value, keras.Model) or _has_state(value) else _template(value, owner)
     what = f"the class {value.__name__}" if isinstance(value, type) else f"{type(value).__name__} {value!r}"
-    mend = (
+    hint = (
         f"{value.__name__}(...), an instance" if isinstance(value, type) else "layers.Activation('relu') for a function"
     )
     if isinstance(value, keras.KerasTensor):
-        mend = "dk.Input(shape) as the first element"
-    raise TypeError(f"{owner} must be a block, a Keras layer or a list of them, received {what}\n  try {mend}")
+        hint = "dk.Input(shape) as the first element"
+    raise TypeError(f"{owner} must be a block, a Keras layer or a list of them, received {what}\n  try {hint}")
 
 
 def as_body(value: Any, owner: str) -> tuple[Block, ...]:
@@ -238,11 +238,11 @@ def _template(layer: keras.layers.Layer, owner: str) -> Block:
     config = dict(layer.get_config())
     given = _given_name(layer, config.pop("name", None))
     if isinstance(layer, keras.layers.Lambda):
-        return Fixed(layer)  # Keras makes no second Lambda from a config, and it has no weights to share
+        return LayerInstance(layer)  # Keras makes no second Lambda from a config, and it has no weights to share
     if isinstance(layer, keras.layers.InputLayer):
         raise TypeError(f"{owner} is a Keras InputLayer\n  try dk.Input(shape) as the first element")
     try:
-        return Template(type(layer), code.to_json(config), name=given)
+        return LayerTemplate(type(layer), code.to_json(config), name=given)
     except TypeError as error:
         raise TypeError(
             f"{owner}: the config of {type(layer).__name__} cannot be kept: {error}\n"

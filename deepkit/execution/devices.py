@@ -73,12 +73,12 @@ def _known(item: str, names: tuple[str, ...]) -> str:
     name = f"{match[1].upper()}:{match[2] or 0}" if match else item
     if name in names:
         return name
-    mend = "devices='auto'"
+    hint = "devices='auto'"
     if name.startswith("CPU"):
-        mend = "tf.config.set_logical_device_configuration before anything else, to split the CPU"
+        hint = "tf.config.set_logical_device_configuration before anything else, to split the CPU"
     elif name.startswith("GPU") and not any(n.startswith("GPU") for n in names):
-        mend = "deepkit doctor, which says why no GPU is found; or devices='auto'"
-    raise ValueError(f"devices: there is no {item!r} here, TensorFlow offers {', '.join(names)}\n  try {mend}")
+        hint = "deepkit doctor, which says why no GPU is found; or devices='auto'"
+    raise ValueError(f"devices: there is no {item!r} here, TensorFlow offers {', '.join(names)}\n  try {hint}")
 
 
 def default() -> str:

@@ -107,12 +107,12 @@ def _check_ending(there: Path, form: Format) -> None:
         return
     others = {other.suffix: other.name for other in FORMATS.values() if other.suffix}
     known = there.suffix in (*others, ".keras", ".h5", ".litert")
-    mend = str(there.with_suffix(form.suffix) if known else Path(f"{there}{form.suffix}"))
+    hint = str(there.with_suffix(form.suffix) if known else Path(f"{there}{form.suffix}"))
     instead = f', or format="{others[there.suffix]}"' if there.suffix in others else ""
     if form.suffix:
-        raise ValueError(f'path={str(there)!r}: format="{form.name}" ends in {form.suffix}\n  try {mend!r}{instead}')
+        raise ValueError(f'path={str(there)!r}: format="{form.name}" ends in {form.suffix}\n  try {hint!r}{instead}')
     if known:
-        raise ValueError(f"path={str(there)!r}: a SavedModel is a folder\n  try {mend!r}{instead}")
+        raise ValueError(f"path={str(there)!r}: a SavedModel is a folder\n  try {hint!r}{instead}")
 
 
 def _check_replaceable(there: Path) -> None:

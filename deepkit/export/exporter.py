@@ -229,8 +229,8 @@ def _unable(what: str, error: Exception, model: keras.Model, form: Format) -> Ex
     nodes = re.findall(r"[\w.\-]+(?:/[\w.\-]+)+", str(error))
     layer = next((name for name in (layer_of(node, model) for node in nodes) if name), "")
     because = f", because of its layer {layer!r}" if layer else ""
-    mend = "model.save(path), a file for Keras" if form.name == "saved_model" else 'format="saved_model"'
-    return ExportError(f"{what}{because}: {brief(error)}", mend)
+    hint = "model.save(path), a file for Keras" if form.name == "saved_model" else 'format="saved_model"'
+    return ExportError(f"{what}{because}: {brief(error)}", hint)
 
 
 def _size_text(size: int) -> str:

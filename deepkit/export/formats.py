@@ -150,8 +150,8 @@ def write_litert(model: keras.Model, path: Path, ports: Ports) -> None:
         if not found:
             raise
         loops = any(name.startswith("TensorList") for name, _ in found)
-        mend = "unroll=True in the recurrent layer, and a known number of steps" if loops else _ELSEWHERE
-        raise unsupported("LiteRT", found, model, mend) from error
+        hint = "unroll=True in the recurrent layer, and a known number of steps" if loops else _ELSEWHERE
+        raise unsupported("LiteRT", found, model, hint) from error
 
 
 _IN_CONVERTER = re.compile(r'fused\["(\w+):", "([^"@]+)@')
@@ -179,12 +179,12 @@ def numpy(structure: Any) -> list[np.ndarray]:
     return [keras.ops.convert_to_numpy(leaf) for leaf in keras.tree.flatten(structure)]
 
 
-def unsupported(where: str, found: Sequence[tuple[str, str]], model: keras.Model, mend: str) -> ExportError:
+def unsupported(where: str, found: Sequence[tuple[str, str]], model: keras.Model, hint: str) -> ExportError:
     """Return an error that names the operations that a format lacks and the layer of the first."""
     names = list(dict.fromkeys(op for op, _ in found))
     layer = layer_of(found[0][1], model)
     owner = f"the layer {layer!r}" if layer else "the model"
-    return ExportError(f"{owner} uses {', '.join(names)}, which {where} does not have", mend)
+    return ExportError(f"{owner} uses {', '.join(names)}, which {where} does not have", hint)
 
 
 def layer_of(node: str, model: keras.Model) -> str:

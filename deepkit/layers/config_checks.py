@@ -7,19 +7,19 @@ from typing import Any
 import keras
 
 
-def positive_integer(value: Any, argument: str, mend: str) -> int:
+def positive_integer(value: Any, argument: str, hint: str) -> int:
     """Return a count or a size, or raise.
 
     Args:
         value: What the user gave.
         argument: The layer and its argument: `"Maxout: units"`.
-        mend: Code that works.
+        hint: Code that works.
 
     Raises:
         ValueError: It is no integer of at least 1.
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{argument} must be a positive integer, received {value!r}\n  try {mend}")
+        raise ValueError(f"{argument} must be a positive integer, received {value!r}\n  try {hint}")
     return value
 
 

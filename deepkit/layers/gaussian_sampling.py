@@ -19,11 +19,11 @@ class GaussianSampling(keras.layers.Layer):
     through the drawn z. Source: Kingma & Welling 2014, "Auto-Encoding Variational Bayes", section 2.4; Rezende et
     al. 2014.
 
-    At inference a network is a function: the layer then returns the mean, the likeliest z, `samples` times where
+    At inference a network is a function: the layer then returns the mean, the likeliest z, `num_samples` times where
     samples are asked for. To draw at inference too, call it with `training=True`.
 
     Args:
-        samples: How many draws of each example, on an axis of their own behind the batch; None for one draw
+        num_samples: How many draws of each example, on an axis of their own behind the batch; None for one draw
             without such an axis.
         seed: Integer for the same draws each time; None for others each time.
 
@@ -32,10 +32,10 @@ class GaussianSampling(keras.layers.Layer):
         `dk.GaussianHead` returns them, or a pair of the two.
 
     Output shape:
-        `(batch, ...)`, or `(batch, samples, ...)`.
+        `(batch, ...)`, or `(batch, num_samples, ...)`.
 
     Raises:
-        ValueError: `samples` is no positive integer, or the input is no mean with a variance of its shape.
+        ValueError: `num_samples` is no positive integer, or the input is no mean with a variance of its shape.
 
     Examples:
         >>> import deepkit as dk
@@ -44,12 +44,12 @@ class GaussianSampling(keras.layers.Layer):
         (None, 8)
     """
 
-    def __init__(self, samples: int | None = None, *, seed: int | None = None, **kwargs: Any) -> None:
+    def __init__(self, num_samples: int | None = None, *, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if samples is not None:
-            mend = "GaussianSampling() for one draw of each example"
-            _checks.positive_integer(samples, "GaussianSampling: samples", mend)
-        self.samples = samples
+        if num_samples is not None:
+            hint = "GaussianSampling() for one draw of each example"
+            _checks.positive_integer(num_samples, "GaussianSampling: num_samples", hint)
+        self.num_samples = num_samples
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
@@ -65,18 +65,18 @@ class GaussianSampling(keras.layers.Layer):
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Draw in the type of the inputs, which `dk.GaussianHead` keeps in float32."""
         mean, log_variance = _pair(inputs)
-        if self.samples is not None:
-            mean, log_variance = (_repeated(part, self.samples) for part in (mean, log_variance))
+        if self.num_samples is not None:
+            mean, log_variance = (_repeated(part, self.num_samples) for part in (mean, log_variance))
         return draw(mean, log_variance, self.seed_generator) if training else mean
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """Return the output shape."""
         mean = tuple(_pair(input_shape)[0])
-        return mean if self.samples is None else (mean[0], self.samples, *mean[1:])
+        return mean if self.num_samples is None else (mean[0], self.num_samples, *mean[1:])
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
-        return {**super().get_config(), "samples": self.samples, "seed": self.seed}
+        return {**super().get_config(), "num_samples": self.num_samples, "seed": self.seed}
 
 
 def draw(mean: Any, log_variance: Any, seed: Any) -> Any:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras import ops
 
 from deepkit.layers.config_checks import positive_integer
-from deepkit.models.keras_schedules import every_few_batches
+from deepkit.models.keras_schedules import per_step
 from deepkit.models.replicas import shared_out
 
 LOSSES = ("non_saturating", "minimax")
@@ -29,9 +29,9 @@ class GenerativeAdversarialNetwork(keras.Model):
     the model returns the discriminator's logit.
 
     Args:
-        generator: Model from `(batch, latent)` to examples.
+        generator: Model from `(batch, latent_dim)` to examples.
         discriminator: Model from examples to `(batch, 1)` logits.
-        latent: Numbers in the noise vector.
+        latent_dim: Numbers in the noise vector.
         discriminator_steps: Discriminator steps for each generator step.
         loss: `"non_saturating"` or `"minimax"`: what the generator minimises.
         prior: `"normal"` or `"uniform"`, with variance 1.
@@ -45,7 +45,7 @@ class GenerativeAdversarialNetwork(keras.Model):
     Examples:
         >>> import deepkit as dk
         >>> import numpy as np
-        >>> model = dk.GAN([dk.MLP([8]), dk.Regressor(2)], dk.MLP([8]), latent=3).build((2,))
+        >>> model = dk.GAN([dk.MLP([8]), dk.Regressor(2)], dk.MLP([8]), latent_dim=3).build((2,))
         >>> model.compile("adam")
         >>> history = model.fit(np.zeros((64, 2), "float32"), verbose=0).history
         >>> sorted(history)
@@ -57,7 +57,7 @@ class GenerativeAdversarialNetwork(keras.Model):
         generator: keras.Model,
         discriminator: keras.Model,
         *,
-        latent: int,
+        latent_dim: int,
         discriminator_steps: int = 1,
         loss: str = "non_saturating",
         prior: str = "normal",
@@ -65,7 +65,7 @@ class GenerativeAdversarialNetwork(keras.Model):
     ) -> None:
         super().__init__(**kwargs)
         self.generator, self.discriminator = generator, discriminator
-        self.latent, self.discriminator_steps = latent, discriminator_steps
+        self.latent_dim, self.discriminator_steps = latent_dim, discriminator_steps
         self.generator_objective, self.prior = loss, prior
         self.training_seeds = keras.random.SeedGenerator()
         self.test_seeds = keras.random.SeedGenerator()  # its own: validation leaves the training as it is
@@ -138,7 +138,7 @@ class GenerativeAdversarialNetwork(keras.Model):
         if discriminator_optimizer is None:
             discriminator_optimizer = type(optimizer).from_config(optimizer.get_config())
             if self.discriminator_steps > 1:
-                optimizer = every_few_batches(optimizer, self.discriminator_steps)
+                optimizer = per_step(optimizer, self.discriminator_steps)
         other = keras.optimizers.get(discriminator_optimizer)
         if other is optimizer:
             raise ValueError(
@@ -245,23 +245,23 @@ class GenerativeAdversarialNetwork(keras.Model):
         return shared_out(lambda rows: self._draw(rows, seeds), count)
 
     def _draw(self, count: Any, seed: Any) -> Any:
-        shape = (count, self.latent)
+        shape = (count, self.latent_dim)
         if self.prior == "uniform":
             return keras.random.uniform(shape, -_SPREAD, _SPREAD, dtype="float32", seed=seed)
         return keras.random.normal(shape, dtype="float32", seed=seed)
 
-    def sample(self, count: int, seed: int | None = None) -> np.ndarray:
+    def sample(self, num_samples: int, seed: int | None = None) -> np.ndarray:
         """Return generated examples in float32; training goes on as if none had been drawn.
 
         Args:
-            count: How many.
+            num_samples: How many.
             seed: Integer for the same noise each time; None for other noise each time.
 
         Raises:
-            ValueError: `count` is no positive integer.
+            ValueError: `num_samples` is no positive integer.
         """
-        positive_integer(count, "sample: count", "sample(16, seed=0)")
-        noise = ops.convert_to_numpy(self._draw(count, seed))
+        positive_integer(num_samples, "sample: num_samples", "sample(16, seed=0)")
+        noise = ops.convert_to_numpy(self._draw(num_samples, seed))
         made = self.generator.predict(noise, batch_size=256, verbose=0)
         return np.asarray(made).astype("float32")
 
@@ -271,7 +271,7 @@ class GenerativeAdversarialNetwork(keras.Model):
             **super().get_config(),
             "generator": keras.saving.serialize_keras_object(self.generator),
             "discriminator": keras.saving.serialize_keras_object(self.discriminator),
-            "latent": self.latent,
+            "latent_dim": self.latent_dim,
             "discriminator_steps": self.discriminator_steps,
             "loss": self.generator_objective,
             "prior": self.prior,

@@ -8,7 +8,7 @@ import keras
 
 
 @keras.saving.register_keras_serializable(package="deepkit")
-class EveryFewBatches(keras.optimizers.schedules.LearningRateSchedule):
+class PerStepSchedule(keras.optimizers.schedules.LearningRateSchedule):
     """A schedule of batches, for an optimiser that takes one step in so many batches, at the last of them.
 
     Args:
@@ -17,9 +17,9 @@ class EveryFewBatches(keras.optimizers.schedules.LearningRateSchedule):
 
     Examples:
         >>> import keras
-        >>> from deepkit.models.keras_schedules import EveryFewBatches
+        >>> from deepkit.models.keras_schedules import PerStepSchedule
         >>> decay = keras.optimizers.schedules.PolynomialDecay(1.0, decay_steps=10, end_learning_rate=0.0)
-        >>> round(float(EveryFewBatches(decay, 5)(1)), 3)  # the second step is at the tenth batch, number 9
+        >>> round(float(PerStepSchedule(decay, 5)(1)), 3)  # the second step is at the tenth batch, number 9
         0.1
     """
 
@@ -36,12 +36,12 @@ class EveryFewBatches(keras.optimizers.schedules.LearningRateSchedule):
         return {"schedule": keras.saving.serialize_keras_object(self.schedule), "batches": self.batches}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> EveryFewBatches:
+    def from_config(cls, config: dict[str, Any]) -> PerStepSchedule:
         """Make it from its arguments."""
         return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["batches"])
 
 
-def every_few_batches(optimizer: keras.optimizers.Optimizer, batches: int) -> keras.optimizers.Optimizer:
+def per_step(optimizer: keras.optimizers.Optimizer, batches: int) -> keras.optimizers.Optimizer:
     """Return a copy of an optimiser whose schedule counts batches; one with a fixed rate is returned as it is."""
     copied = type(optimizer).from_config(optimizer.get_config())
     inner = getattr(copied, "inner_optimizer", copied)  # of one that scales losses
@@ -49,7 +49,7 @@ def every_few_batches(optimizer: keras.optimizers.Optimizer, batches: int) -> ke
     found = keras.saving.deserialize_keras_object(rate) if isinstance(rate, dict) else None
     if not isinstance(found, keras.optimizers.schedules.LearningRateSchedule):
         return optimizer
-    inner.learning_rate = EveryFewBatches(found, batches)
+    inner.learning_rate = PerStepSchedule(found, batches)
     return copied
 
 
@@ -58,27 +58,27 @@ class WarmUpSchedule(keras.optimizers.schedules.LearningRateSchedule):
     """The Keras schedule that `WarmUp` makes of another one: the first steps scale it.
 
     Args:
-        after: A Keras schedule.
+        schedule: A Keras schedule.
         warmup_steps: Steps until it is whole.
-        start: Share of it at the first step.
+        start_factor: Share of it at the first step.
     """
 
-    def __init__(self, after: Any, warmup_steps: int, start: float = 0.0) -> None:
+    def __init__(self, schedule: Any, warmup_steps: int, start_factor: float = 0.0) -> None:
         super().__init__()
-        self.after, self.warmup_steps, self.start = after, warmup_steps, start
+        self.schedule, self.warmup_steps, self.start_factor = schedule, warmup_steps, start_factor
 
     def __call__(self, step: Any) -> Any:
         """Return the learning rate at a step, counted from 0."""
         step = keras.ops.cast(step, "float32")
-        share = keras.ops.minimum(self.start + (1 - self.start) * step / self.warmup_steps, 1.0)
-        return share * self.after(step)
+        share = keras.ops.minimum(self.start_factor + (1 - self.start_factor) * step / self.warmup_steps, 1.0)
+        return share * self.schedule(step)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
-        after = keras.saving.serialize_keras_object(self.after)
-        return {"after": after, "warmup_steps": self.warmup_steps, "start": self.start}
+        schedule = keras.saving.serialize_keras_object(self.schedule)
+        return {"schedule": schedule, "warmup_steps": self.warmup_steps, "start_factor": self.start_factor}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> WarmUpSchedule:
         """Make it from its arguments."""
-        return cls(**{**config, "after": keras.saving.deserialize_keras_object(config["after"])})
+        return cls(**{**config, "schedule": keras.saving.deserialize_keras_object(config["schedule"])})

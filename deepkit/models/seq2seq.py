@@ -80,7 +80,7 @@ class SequenceToSequence(keras.Model):
     Examples:
         >>> import deepkit as dk
         >>> text = dk.Text(6, vocabulary=("a", "dog", "runs"))
-        >>> net = dk.Seq2Seq(text, embedding=4, encoder=dk.BiLSTM(4), decoder=dk.Recurrent("lstm", 8))
+        >>> net = dk.Seq2Seq(text, embedding_dim=4, encoder=dk.BiLSTM(4), decoder=dk.Recurrent("lstm", 8))
         >>> model = net.build()
         >>> model.compile("adam")
         >>> len(model.translate(["a dog runs", ""], max_length=5))
@@ -204,7 +204,7 @@ class SequenceToSequence(keras.Model):
         self,
         sources: Sequence[str],
         *,
-        beam: int = 4,
+        num_beams: int = 4,
         length_penalty: float = 0.6,
         max_length: int = 100,
         batch_size: int = 64,
@@ -216,8 +216,8 @@ class SequenceToSequence(keras.Model):
 
         Args:
             sources: Texts.
-            beam: How many unfinished texts are followed; 1 takes the most probable token each time. See
-                `deepkit.models.beam`.
+            num_beams: How many unfinished texts are followed; 1 takes the most probable token each time. See
+                `deepkit.models.beam_search`.
             length_penalty: How much longer texts are preferred: the alpha of Wu et al. 2016, equation 14; 0 for not.
             max_length: Most tokens of a text.
             batch_size: How many texts are decoded at a time.
@@ -230,13 +230,13 @@ class SequenceToSequence(keras.Model):
             ValueError: An argument makes no sense, or there is no vocabulary yet.
             TypeError: `sources` is no list of texts.
         """
-        _check_numbers(beam, length_penalty, max_length, batch_size)
+        _check_numbers(num_beams, length_penalty, max_length, batch_size)
         texts, found = checked_texts(sources, "sources"), [""] * len(sources)
         words = self._words(self.target_text)
         asked = [number for number, text in enumerate(texts) if text.strip()]
         for rows in batches_alike(asked, texts, batch_size):
             ids = self._source_ids(tf.constant([texts[row] for row in rows]))
-            written, _ = self._search(beam)(ids, max_length, length_penalty, len(words))
+            written, _ = self._search(num_beams)(ids, max_length, length_penalty, len(words))
             for row, sequence in zip(rows, ops.convert_to_numpy(written), strict=True):
                 found[row] = self._joined([words[i] for i in sequence if i != END])
         return (found, self.attention_maps(texts, found, batch_size=batch_size)) if return_attention else found
@@ -342,13 +342,13 @@ class SequenceToSequence(keras.Model):
         each = ops.take_along_axis(log_p, ops.pad(target, [[0, 0], [0, 1]])[..., None], axis=2)[..., 0]
         return ops.sum(ops.where(real_places(target), each, 0.0), axis=1), weights
 
-    def _compiled_search(self, beam: int) -> Any:
+    def _compiled_search(self, num_beams: int) -> Any:
         """Return the decoding loop for a number of beams, compiled."""
         scalars = [tf.TensorSpec((), dtype) for dtype in ("int32", "float32", "int32")]
         signature = [tf.TensorSpec((None, None), "int64"), *scalars]
-        return tf.function(functools.partial(self._searched, beam), input_signature=signature, autograph=False)
+        return tf.function(functools.partial(self._searched, num_beams), input_signature=signature, autograph=False)
 
-    def _searched(self, beam: int, source: Any, max_length: Any, length_penalty: Any, words: Any) -> Any:
+    def _searched(self, num_beams: int, source: Any, max_length: Any, length_penalty: Any, words: Any) -> Any:
         """Return the best targets as ids, and their scores; `words` ids can be written, the unknown word cannot."""
         memory, states = self._encoded(source, training=False)
         numbers = ops.arange(self.classifier.units)
@@ -356,13 +356,13 @@ class SequenceToSequence(keras.Model):
 
         def step(tokens: Any, states: list[Any]) -> tuple[Any, list[Any]]:
             outputs, *states = self.decoder([ops.reshape(tokens, (-1, 1)), *states], training=False)
-            queries = ops.reshape(outputs, (-1, beam, outputs.shape[-1]))  # the beams of a text share its memory
+            queries = ops.reshape(outputs, (-1, num_beams, outputs.shape[-1]))  # the beams of a text share its memory
             read, _ = self._read(queries, memory, source, training=False)
             log_p = ops.log_softmax(ops.cast(self.classifier(read), "float32"))
             return ops.where(barred, -math.inf, log_p), states
 
-        begun = [ops.repeat(state, beam, axis=0) for state in states]
-        return beam_search(step, begun, beam=beam, max_length=max_length, length_penalty=length_penalty)
+        begun = [ops.repeat(state, num_beams, axis=0) for state in states]
+        return beam_search(step, begun, num_beams=num_beams, max_length=max_length, length_penalty=length_penalty)
 
     def _source_ids(self, texts: Any) -> Any:
         """Return ids, turned around where the encoder reads from the end; what is no text is ids already."""
@@ -402,8 +402,12 @@ class SequenceToSequence(keras.Model):
         return re.sub(r" ([.,;:!?%)])", r"\1", text) if config["standardize"] == SPLIT_PUNCTUATION else text
 
 
-def _check_numbers(beam: Any, length_penalty: Any, max_length: Any, batch_size: Any) -> None:
-    for name, value, usual in (("beam", beam, 4), ("max_length", max_length, 100), ("batch_size", batch_size, 64)):
+def _check_numbers(num_beams: Any, length_penalty: Any, max_length: Any, batch_size: Any) -> None:
+    for name, value, usual in (
+        ("num_beams", num_beams, 4),
+        ("max_length", max_length, 100),
+        ("batch_size", batch_size, 64),
+    ):
         positive_integer(value, f"translate: {name}", f"{name}={usual}")
     if not isinstance(length_penalty, int | float) or not 0 <= length_penalty < math.inf:
         raise ValueError(f"translate: length_penalty must be a number from 0, received {length_penalty!r}")

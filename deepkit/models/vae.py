@@ -36,12 +36,12 @@ class VariationalAutoencoder(keras.Model):
     `type(model).from_config(model.get_config())` is a second model with weights of its own.
 
     Args:
-        encoder: Returns `{"mean": (batch, latent), "log_variance": (batch, latent)}`.
+        encoder: Returns `{"mean": (batch, latent_dim), "log_variance": (batch, latent_dim)}`.
         decoder: From z to `{"logits": ...}`, or `{"mean": ...}` and `"log_variance"`, of the shape of the data.
         likelihood: `"bernoulli"`, `"gaussian"` or `"unit_gaussian"`.
         beta: Weight of the divergence in the loss (Higgins et al. 2017); the loss is a bound for 1 and above. It can
             be set while the model is trained, by a callback.
-        importance_samples: Draws in the importance-weighted bound (Burda et al. 2016); 1 for the plain bound.
+        num_importance_samples: Draws in the importance-weighted bound (Burda et al. 2016); 1 for the plain bound.
         dtype: Policy of the model, the one in force if left out; the layers have their own.
 
     Raises:
@@ -51,12 +51,12 @@ class VariationalAutoencoder(keras.Model):
     Examples:
         >>> import numpy as np
         >>> import deepkit as dk
-        >>> model = dk.VAE(dk.MLP([8]), latent=2, decoder=dk.MLP([8])).build((4,))
+        >>> model = dk.VAE(dk.MLP([8]), latent_dim=2, decoder=dk.MLP([8])).build((4,))
         >>> model.compile("adam")
         >>> x = np.eye(4, dtype="float32")
         >>> sorted(model.evaluate(x, verbose=0, return_dict=True))
         ['kl', 'loss', 'reconstruction']
-        >>> model.sample(3, seed=0).shape, model.log_likelihood(x, samples=10, seed=0).shape
+        >>> model.sample(3, seed=0).shape, model.log_likelihood(x, num_samples=10, seed=0).shape
         ((3, 4), (4,))
     """
 
@@ -67,7 +67,7 @@ class VariationalAutoencoder(keras.Model):
         *,
         likelihood: str = "bernoulli",
         beta: float = 1.0,
-        importance_samples: int = 1,
+        num_importance_samples: int = 1,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
@@ -77,7 +77,9 @@ class VariationalAutoencoder(keras.Model):
                 f"VariationalAutoencoder: likelihood must be one of {known}, received {likelihood!r}\n"
                 '  try likelihood="gaussian"'
             )
-        positive_integer(importance_samples, "VariationalAutoencoder: importance_samples", "importance_samples=1")
+        positive_integer(
+            num_importance_samples, "VariationalAutoencoder: num_importance_samples", "num_importance_samples=1"
+        )
         _check_outputs(encoder, ("mean", "log_variance"), "encoder")
         _check_outputs(decoder, LIKELIHOODS[likelihood].outputs, "decoder")
         distribution = LIKELIHOODS[likelihood]
@@ -90,7 +92,7 @@ class VariationalAutoencoder(keras.Model):
         if dtype is not None:  # which a functional model does not take; it decides whether losses are scaled
             self.dtype_policy = dtype
         self.encoder, self.decoder, self.sampling = encoder, decoder, sampling
-        self.likelihood, self.importance_samples = likelihood, importance_samples
+        self.likelihood, self.num_importance_samples = likelihood, num_importance_samples
         self._check_beta(beta)
         # a variable, which compiled steps read; hidden from Keras, which would count it among the weights
         first = keras.initializers.Constant(beta)
@@ -112,7 +114,7 @@ class VariationalAutoencoder(keras.Model):
         self._live.beta.assign(value)
 
     def _check_beta(self, value: Any) -> None:
-        wrong = beta_problem(np.asarray(value).item(), self.importance_samples)
+        wrong = beta_problem(np.asarray(value).item(), self.num_importance_samples)
         if wrong:
             raise ValueError(f"{self.name}: {wrong[0]}\n  try {wrong[1]}")
 
@@ -146,7 +148,7 @@ class VariationalAutoencoder(keras.Model):
             return super().call(inputs, training=False)
         outputs = self._add_bound(inputs, self.sampling.seed_generator, training=True)
         drawn = LIKELIHOODS[self.likelihood].mean(outputs)
-        return drawn[:: self.importance_samples]
+        return drawn[:: self.num_importance_samples]
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -201,29 +203,29 @@ class VariationalAutoencoder(keras.Model):
         """Return the mean of p(x | z) at the mean of q(z | x)."""
         return self.predict(x, batch_size=batch_size, verbose=0)
 
-    def sample(self, count: int, *, seed: int | None = None, noise: bool = False) -> np.ndarray:
+    def sample(self, num_samples: int, *, seed: int | None = None, noise: bool = False) -> np.ndarray:
         """Draw new examples: z from the standard normal, and the mean of p(x | z), which is what papers show.
 
         Args:
-            count: How many.
+            num_samples: How many.
             seed: Integer for the same ones each time.
             noise: Whether to draw from p(x | z) too, rather than to return its mean.
 
         Returns:
-            Examples (count, ...) of the data's shape, float32.
+            Examples (num_samples, ...) of the data's shape, float32.
 
         Raises:
-            ValueError: `count` is no positive integer.
+            ValueError: `num_samples` is no positive integer.
         """
-        positive_integer(count, "sample: count", "sample(16, seed=0)")
+        positive_integer(num_samples, "sample: num_samples", "sample(16, seed=0)")
         generator = keras.random.SeedGenerator(seed)
-        z = keras.random.normal((count, *self.decoder.input_shape[1:]), seed=generator)
+        z = keras.random.normal((num_samples, *self.decoder.input_shape[1:]), seed=generator)
         outputs = self.decoder.predict(ops.convert_to_numpy(z), verbose=0)
         distribution = LIKELIHOODS[self.likelihood]
         return ops.convert_to_numpy(distribution.draw(outputs, generator) if noise else distribution.mean(outputs))
 
     def log_likelihood(
-        self, x: Any, samples: int = 5000, *, batch_size: int = 100, seed: int | None = None
+        self, x: Any, num_samples: int = 5000, *, batch_size: int = 100, seed: int | None = None
     ) -> np.ndarray:
         """Estimate log p(x) of each example by importance sampling, with q(z | x) as the proposal.
 
@@ -232,7 +234,7 @@ class VariationalAutoencoder(keras.Model):
 
         Args:
             x: Examples, or a dataset of batches of them, with or without labels.
-            samples: Draws for each example.
+            num_samples: Draws for each example.
             batch_size: Examples taken at a time.
             seed: Integer for the same draws each time.
 
@@ -240,15 +242,15 @@ class VariationalAutoencoder(keras.Model):
             Nats of each example (examples,): log-probabilities, or log-densities under a Gaussian likelihood.
 
         Raises:
-            ValueError: Values are not 0 and 1, and the likelihood is Bernoulli's; `samples` or `batch_size` is not
+            ValueError: Values are not 0 and 1, and the likelihood is Bernoulli's; `num_samples` or `batch_size` is not
                 positive.
         """
-        positive_integer(samples, "log_likelihood: samples", "samples=5000")
+        positive_integer(num_samples, "log_likelihood: num_samples", "num_samples=5000")
         positive_integer(batch_size, "log_likelihood: batch_size", "batch_size=100")
         generator = keras.random.SeedGenerator(seed)
-        chunk = min(samples, max(1, _ROWS // batch_size))
+        chunk = min(num_samples, max(1, _ROWS // batch_size))
         estimate = tf.function(
-            lambda batch: self._estimate(batch, samples, chunk, generator),
+            lambda batch: self._estimate(batch, num_samples, chunk, generator),
             input_signature=[tf.TensorSpec((None, *self.input_shape[1:]))],
             autograph=False,
         )
@@ -261,7 +263,7 @@ class VariationalAutoencoder(keras.Model):
             "decoder": keras.saving.serialize_keras_object(self.decoder),
             "likelihood": self.likelihood,
             "beta": self.beta,
-            "importance_samples": self.importance_samples,
+            "num_importance_samples": self.num_importance_samples,
             "name": self.name,
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
         }
@@ -278,7 +280,7 @@ class VariationalAutoencoder(keras.Model):
     def _add_bound(self, x: Any, seed: Any, *, training: bool) -> Mapping[str, Any]:
         """Add the loss of a batch, note its parts, and return what the decoder said of the draws."""
         x = self._data(x)
-        count = self.importance_samples
+        count = self.num_importance_samples
         mean, log_variance = self._code(x, training)
         kl = -0.5 * ops.sum(1 + log_variance - ops.square(mean) - ops.exp(log_variance), axis=-1)
         mean, log_variance, repeated = (ops.repeat(part, count, axis=0) for part in (mean, log_variance, x))
@@ -296,7 +298,7 @@ class VariationalAutoencoder(keras.Model):
         keras.layers.Layer.add_loss(self, ops.mean(loss))  # a functional model's own takes none
         return outputs
 
-    def _estimate(self, x: Any, samples: int, chunk: int, seed: Any) -> Any:
+    def _estimate(self, x: Any, num_samples: int, chunk: int, seed: Any) -> Any:
         """Return the log of the mean importance weight of each example, a chunk of the samples at a time."""
         size = ops.shape(x)[0]
         mean, log_variance, repeated = (ops.repeat(part, chunk, axis=0) for part in (*self._code(x, False), x))
@@ -305,11 +307,11 @@ class VariationalAutoencoder(keras.Model):
             z = draw(mean, log_variance, seed)
             log_prob = self._log_prob(repeated, self.decoder(z, training=False))
             weights = ops.reshape(log_prob + _log_ratio(z, mean, log_variance), (-1, chunk))
-            wanted = ops.arange(chunk) + step * chunk < samples  # the last chunk may be smaller
+            wanted = ops.arange(chunk) + step * chunk < num_samples  # the last chunk may be smaller
             return ops.logaddexp(total, ops.logsumexp(ops.where(wanted, weights, -math.inf), axis=1))
 
-        total = ops.fori_loop(0, -(-samples // chunk), add, ops.full((size,), -math.inf))
-        return total - math.log(samples)
+        total = ops.fori_loop(0, -(-num_samples // chunk), add, ops.full((size,), -math.inf))
+        return total - math.log(num_samples)
 
     def _data(self, x: Any) -> Any:
         """Return a batch in float32; an axis of one channel may be missing or too many, as in calls of Keras models."""
@@ -359,13 +361,13 @@ class VariationalAutoencoder(keras.Model):
         )
 
 
-def beta_problem(beta: Any, importance_samples: int) -> tuple[str, str] | None:
+def beta_problem(beta: Any, num_importance_samples: int) -> tuple[str, str] | None:
     """Return what is wrong with a weight of the divergence, and how to mend it; None where nothing is."""
     if isinstance(beta, bool) or not isinstance(beta, int | float) or not 0 <= beta < math.inf:
         return f"beta must be a number of at least 0, received {beta!r}", "beta=1.0"
-    if beta != 1 and importance_samples > 1:
+    if beta != 1 and num_importance_samples > 1:
         problem = f"beta={beta!r} weights the divergence, which the bound of several draws does not have"
-        return problem, "importance_samples=1, or beta=1.0"
+        return problem, "num_importance_samples=1, or beta=1.0"
     return None
 
 
@@ -380,5 +382,5 @@ def _check_outputs(model: keras.Model, names: tuple[str, ...], role: str) -> Non
     if received != sorted(names):
         raise ValueError(
             f"VariationalAutoencoder: the {role} must have the outputs {', '.join(names)}, received {received}\n"
-            "  try dk.VAE(encoder, latent=..., decoder=...).build(input_shape), which adds them"
+            "  try dk.VAE(encoder, latent_dim=..., decoder=...).build(input_shape), which adds them"
         )

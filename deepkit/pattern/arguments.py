@@ -10,21 +10,21 @@ from typing import Any
 from deepkit.definition.errors import DefinitionError
 from deepkit.pattern.symbols import KINDS, Atom, Item, Source
 
-SIZES = {"filters": 64, "units": 256, "classes": 10, "kernel_size": 3, "rate": 0.5}  # each with a good value
+SIZES = {"filters": 64, "units": 256, "num_classes": 10, "kernel_size": 3, "rate": 0.5}  # each with a good value
 FLAGS = tuple(kind.lower() for kind in KINDS if kind != "INPUT")
 LETTERS = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 _MISSING = {  # what an atom lacks, and what to try
     "filters": ("number of filters", "CONV64, or filters=64"),
     "units": ("number of units", "FC256, or units=256"),
-    "classes": ("number of classes", "{kind}10, or classes=10"),
+    "num_classes": ("number of classes", "{kind}10, or num_classes=10"),
     "rate": ("rate", "DROPOUT0.5, or rate=0.5"),
 }
 _TAKEN_BY = {
     "filters": ("CONV",),
     "kernel_size": ("CONV",),
     "units": ("FC",),
-    "classes": ("FC", "SOFTMAX"),
+    "num_classes": ("FC", "SOFTMAX"),
     "rate": ("DROPOUT",),
 }
 
@@ -103,8 +103,8 @@ class Lookup:
     def _missing(self, name: str, atom: Atom, at: int) -> DefinitionError:
         if name not in _MISSING:
             return self.source.error(at, f"nothing decides {atom.kind}?", f"{name}=True or {name}=False")
-        noun, mend = _MISSING[name]
-        return self.source.error(at, f"{atom.text} has no {noun}", mend.format(kind=atom.kind))
+        noun, hint = _MISSING[name]
+        return self.source.error(at, f"{atom.text} has no {noun}", hint.format(kind=atom.kind))
 
     def _no_repeat(
         self, name: str, given: tuple[Any, ...], atom: Atom, at: int, loops: tuple[Loop, ...]
@@ -113,25 +113,25 @@ class Lookup:
         if loops:
             counts = " or ".join(str(n) for n in dict.fromkeys(loop.count for loop in loops))
             why = f"{atom.text} is repeated {', '.join(loop.text for loop in loops)}"
-            mend = f"one value for all, or a list of {counts}"
+            hint = f"one value for all, or a list of {counts}"
         else:
-            why, mend = f"{atom.text} is not repeated", f"{name}={given[0]!r}, one value"
-        return self.source.error(at, f"{name} has {len(given)} {noun}, one for each time of a repeat, but {why}", mend)
+            why, hint = f"{atom.text} is not repeated", f"{name}={given[0]!r}, one value"
+        return self.source.error(at, f"{name} has {len(given)} {noun}, one for each time of a repeat, but {why}", hint)
 
     def _unused(self, name: str, atoms: list[Atom]) -> DefinitionError:
         given = f"{name}={_shown(self.arguments[name])} is given, but "
         sized = [atom for atom in atoms if atom.kind in _TAKEN_BY.get(name, ()) and atom.size]
         if sized:
-            atom = sized[-1] if name == "classes" else sized[0]
+            atom = sized[-1] if name == "num_classes" else sized[0]
             problem = f"{given}{atom.text} has its own in the text"
             return self.source.error(atom.at, problem, f"{atom.kind} without a size, or no {name}=")
         if name in LETTERS:
-            problem, mend = f"nothing is repeated {name} times", f"*{name} behind what is repeated"
+            problem, hint = f"nothing is repeated {name} times", f"*{name} behind what is repeated"
         elif name in FLAGS:
-            problem, mend = f"no {name.upper()}? is in the pattern", f"{name.upper()}? where it may be left out"
+            problem, hint = f"no {name.upper()}? is in the pattern", f"{name.upper()}? where it may be left out"
         else:
-            problem, mend = "nothing in the pattern takes it", "leaving it out"
-        return DefinitionError(f"from_pattern: {given}{problem}", code=self.source.text, mend=mend)
+            problem, hint = "nothing in the pattern takes it", "leaving it out"
+        return DefinitionError(f"from_pattern: {given}{problem}", code=self.source.text, hint=hint)
 
 
 def _check(name: str, value: Any) -> None:
@@ -140,7 +140,7 @@ def _check(name: str, value: Any) -> None:
         fits, words, good = _whole(value, least=0), "a whole number of at least 0", "2"
     elif name in FLAGS:
         fits, words, good = _all(value, _flag), f"True or False, {_OR_LIST}", "True"
-    elif name == "classes":
+    elif name == "num_classes":
         fits, words, good = _whole(value), "a positive integer", "10"
     elif name == "rate":
         fits, words, good = _all(value, _fraction), f"a fraction in [0, 1), {_OR_LIST}", "0.5"
@@ -149,9 +149,9 @@ def _check(name: str, value: Any) -> None:
     else:
         near = difflib.get_close_matches(name, (*SIZES, *FLAGS), n=1)
         known = f"{', '.join(SIZES)}, a capital letter of a repeat, or the kind before a '?' in lower case"
-        raise DefinitionError(f"from_pattern takes no argument {name!r}", mend=f"{near[0]}=" if near else known)
+        raise DefinitionError(f"from_pattern takes no argument {name!r}", hint=f"{near[0]}=" if near else known)
     if not fits:
-        raise DefinitionError(f"from_pattern: {name} must be {words}; received {_shown(value)}", mend=f"{name}={good}")
+        raise DefinitionError(f"from_pattern: {name} must be {words}; received {_shown(value)}", hint=f"{name}={good}")
 
 
 _OR_LIST = "or a list with one for each time of a repeat"

@@ -119,7 +119,7 @@ class _Expansion:
     def argument(self, atom: Atom) -> str:
         """Return the argument that holds the size of an atom that has none, empty where it needs none."""
         if atom.kind == "SOFTMAX" or atom == self.head:
-            return "classes"
+            return "num_classes"
         return {"FC": "units", "DROPOUT": "rate", "CONV": "filters"}.get(atom.kind, "")
 
     def could_use(self, item: Item) -> set[str]:
@@ -170,14 +170,14 @@ def _check_steps(steps: list[Step], source: Source) -> None:
     """Raise where nothing is left, or an image is needed where only a vector is left."""
     if all(step.kind == "INPUT" for step in steps):
         raise DefinitionError(
-            "from_pattern: no layer is left of the pattern", code=source.text, mend="a layer that stays"
+            "from_pattern: no layer is left of the pattern", code=source.text, hint="a layer that stays"
         )
     vector = ""
     for step in steps:
         if vector and (step.kind == "GAP" or KINDS[step.kind].window):
             problem = f"{step.atom.text} needs an image, and {vector} before it leaves a vector"
-            mend = "one of them" if step.kind == vector else f"{step.kind} before {vector}"
-            raise source.error(step.atom.at, problem, mend)
+            hint = "one of them" if step.kind == vector else f"{step.kind} before {vector}"
+            raise source.error(step.atom.at, problem, hint)
         vector = step.atom.text if step.kind in ("FC", "SOFTMAX", "GAP", "FLATTEN") else vector
 
 

@@ -15,9 +15,9 @@ from deepkit.blocks.dense import MLP
 from deepkit.blocks.heads import Classifier
 from deepkit.definition import source as code
 from deepkit.definition.block import Block, Objective
-from deepkit.definition.builder import Scope
+from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError
-from deepkit.definition.inputs import Entries, Entry
+from deepkit.definition.inputs import InputSpec, InputSpecs
 from deepkit.definition.sequential import Input, Sequential, as_element
 from deepkit.layers import L2Pooling, LocalResponseNormalization
 from deepkit.pattern.expand import Step, expand
@@ -54,7 +54,7 @@ class Pattern(Block):
         if not isinstance(self.pattern, str):
             raise DefinitionError(
                 f"from_pattern takes a text, received {type(self.pattern).__name__} {self.pattern!r}",
-                mend='dk.from_pattern("CONV32-RELU-POOL-SOFTMAX10")',
+                hint='dk.from_pattern("CONV32-RELU-POOL-SOFTMAX10")',
             )
         if not isinstance(self.arguments, Mapping | list | tuple):
             raise DefinitionError(f"Pattern: arguments must be a mapping, received {self.arguments!r}")
@@ -70,13 +70,13 @@ class Pattern(Block):
         """
         return _elements(expand(self.pattern, dict(self.arguments)), {})
 
-    def add(self, x: Any, scope: Scope) -> Any:
+    def add(self, x: Any, builder: Builder) -> Any:
         """Add the layers in order."""
-        return scope.apply(x, self.layers)
+        return builder.add_all(x, self.layers)
 
-    def entry(self) -> Entry | Entries | None:
+    def input_spec(self) -> InputSpec | InputSpecs | None:
         """Return what an `INPUT32x32x3` fixes."""
-        return self.layers[0].entry()
+        return self.layers[0].input_spec()
 
     def objective(self, outputs: tuple[int | None, ...], labels: tuple[int | None, ...]) -> Objective | None:
         """Ask the last layer: cross-entropy and accuracy where it is a classifier."""
@@ -111,9 +111,9 @@ def from_pattern(pattern: str, *, name: str | None = None, **arguments: Any) -> 
         pattern: The text.
         name: Name of this part, and of the model when it is the whole.
         **arguments: What the text leaves open. Capital letters: the counts of repeats. `filters`, `units`,
-            `classes` and `rate` (of `DROPOUT`): the sizes not in the text; `classes` is that of the last `FC` or of a
+            `num_classes` and `rate` (of `DROPOUT`): the sizes not in the text; `num_classes` is that of the last `FC` or of a
             `SOFTMAX`. `kernel_size`: of convolutions that say none, 3 if left out. `pool=True` and its like: what a
-            `?` asks. A list (of all but `classes`) has one value for each time of the outermost repeat around the
+            `?` asks. A list (of all but `num_classes`) has one value for each time of the outermost repeat around the
             layer that runs as often as the list is long.
 
     Input shape:
@@ -128,7 +128,7 @@ def from_pattern(pattern: str, *, name: str | None = None, **arguments: Any) -> 
         >>> import deepkit as dk
         >>> net = dk.from_pattern(
         ...     "[(CONV-RELU)*N-POOL?]*M-(FC-RELU)*K-SOFTMAX",
-        ...     N=2, M=3, K=1, pool=True, filters=[32, 64, 128], units=256, classes=10,
+        ...     N=2, M=3, K=1, pool=True, filters=[32, 64, 128], units=256, num_classes=10,
         ... )
         >>> model = net.build((32, 32, 3))
         >>> [layer.name for layer in model.layers][1:4], model.count_params()
@@ -175,7 +175,7 @@ def _named(parts: list[tuple[str, Block]]) -> Iterator[Block]:
     for kind, part in parts:
         numbers[kind] += 1
         name = f"{kind}{numbers[kind]}" if kinds[kind] > 1 else kind
-        yield part if name == part.kind else replace(part, name=name)
+        yield part if name == part.default_name else replace(part, name=name)
 
 
 def _definition(step: Step, made: dict[Step, Block]) -> Block:

@@ -41,7 +41,7 @@ def parse(source: Source) -> tuple[Item, ...]:
         DefinitionError: The text is not a pattern; the error shows where.
     """
     if not source.text.strip():
-        raise DefinitionError("from_pattern: the pattern is empty", mend='"CONV32-RELU-POOL-SOFTMAX10"')
+        raise DefinitionError("from_pattern: the pattern is empty", hint='"CONV32-RELU-POOL-SOFTMAX10"')
     parser = _Parser(source)
     items = parser.sequence(0)
     parser.end()
@@ -120,15 +120,15 @@ class _Parser:
             return kind
         self.at = at
         if not self.next().isalpha():
-            mend = "'-', the plain sign" if self.next() in _DASHES else "a layer such as CONV64 or POOL"
-            raise self.source.error(at, f"expected a layer or a bracket, found {self.found()}", mend)
+            hint = "'-', the plain sign" if self.next() in _DASHES else "a layer such as CONV64 or POOL"
+            raise self.source.error(at, f"expected a layer or a bracket, found {self.found()}", hint)
         word = self.match(re.compile(r"\w[A-Za-z_]*"))
         if word.upper() in KINDS:
             raise self.source.error(at, f"{word!r}: kinds of layers are written in capitals", word.upper())
         near = difflib.get_close_matches(word.upper(), KINDS, n=1)
-        mend = _ALSO_CALLED.get(word.upper(), near[0] if near else "")
-        asked = f"; did you mean {mend}?" if mend else ""
-        raise self.source.error(at, f"unknown kind of layer {word!r}{asked}", mend or f"one of {', '.join(KINDS)}")
+        hint = _ALSO_CALLED.get(word.upper(), near[0] if near else "")
+        asked = f"; did you mean {hint}?" if hint else ""
+        raise self.source.error(at, f"unknown kind of layer {word!r}{asked}", hint or f"one of {', '.join(KINDS)}")
 
     def size(self, kind: str) -> tuple[float, ...]:
         self.skip()
@@ -183,16 +183,16 @@ class _Parser:
     def unexpected(self) -> DefinitionError:
         """Return the error for what may not follow an item."""
         found, before = self.next(), self.text[: self.at].rstrip()[-1:]
-        mend = "'-' between two layers"
+        hint = "'-' between two layers"
         if found == "*":
-            mend = "'*' before '?'" if before == "?" else "brackets: (CONV*2)*3"
+            hint = "'*' before '?'" if before == "?" else "brackets: (CONV*2)*3"
         elif found == "?":
-            mend = "one '?'"
+            hint = "one '?'"
         elif found in _DASHES:
-            mend = "'-', the plain sign"
+            hint = "'-', the plain sign"
         elif found == "/":
-            mend = "the stride before the padding: CONV64/2s"
-        return self.source.error(self.at, f"expected '-', ',' or the end, found {self.found()}", mend)
+            hint = "the stride before the padding: CONV64/2s"
+        return self.source.error(self.at, f"expected '-', ',' or the end, found {self.found()}", hint)
 
     def skip(self) -> None:
         while self.at < len(self.text) and self.text[self.at].isspace():

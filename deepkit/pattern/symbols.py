@@ -110,7 +110,7 @@ class Source:
 
     text: str
 
-    def error(self, at: int, problem: str, mend: str = "") -> DefinitionError:
+    def error(self, at: int, problem: str, hint: str = "") -> DefinitionError:
         """Return (not raise) an error that shows the line with a caret under position `at`."""
         at = min(at, len(self.text.rstrip()))
         start = self.text.rfind("\n", 0, at) + 1
@@ -118,7 +118,7 @@ class Source:
         where = f"column {column + 1}"
         if "\n" in self.text.strip():
             where = f"line {self.text.count(chr(10), 0, start) + 1}, {where}"
-        return DefinitionError(f"from_pattern: {where}: {problem}", code=_pointed(line, column), mend=mend)
+        return DefinitionError(f"from_pattern: {where}: {problem}", code=_pointed(line, column), hint=hint)
 
 
 def _pointed(line: str, column: int) -> str:

@@ -10,10 +10,10 @@ from deepkit.recipe.contract import (
     OWN,
     Claim,
     Deviation,
-    Outcome,
     Own,
     Paper,
     Recipe,
+    Result,
     Settings,
     applies,
     error,
@@ -22,6 +22,6 @@ from deepkit.recipe.contract import (
 from deepkit.recipe.run import run
 
 __all__ = [
-    "Paper", "Claim", "Deviation", "Settings", "Outcome", "Recipe", "Own", "OWN",
+    "Paper", "Claim", "Deviation", "Settings", "Result", "Recipe", "Own", "OWN",
     "run", "main", "error", "parameters", "applies",
 ]  # fmt: skip

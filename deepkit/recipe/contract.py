@@ -76,7 +76,7 @@ class Claim:
     """One number that the paper states, and the configs it may be compared with.
 
     Args:
-        metric: Name of the measured number that stands beside it, as in `Outcome.measured`.
+        metric: Name of the measured number that stands beside it, as in `Result.measured`.
         value: The number; or the paper's words, where it gives none.
         unit: Of the number, such as `"%"`; empty for a plain number.
         where: Section, table or page, as the source numbers them.
@@ -192,7 +192,7 @@ class Settings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class Result:
     """What one repeat brought.
 
     Args:
@@ -253,14 +253,14 @@ class Recipe:
     name: str
     paper: Paper
     config: type[Settings]
-    train: Callable[[Any], Outcome]
+    train: Callable[[Any], Result]
     definition: Callable[[Any], Block]
     input_shape: Shape | Callable[[Any], Shape]
     metrics: Mapping[str, str]
     claims: tuple[Claim, ...] = ()
     deviations: tuple[str | Deviation, ...] = ()
     related: tuple[Paper, ...] = ()
-    draw: Callable[[Any, Sequence[Outcome]], Mapping[str, Figure]] | None = None
+    draw: Callable[[Any, Sequence[Result]], Mapping[str, Figure]] | None = None
 
     def __post_init__(self) -> None:
         fields = {f.name for f in dataclasses.fields(self.config)}
@@ -302,14 +302,14 @@ class Recipe:
         return self.definition(config).build(shape)
 
 
-def _choices_of(hint: Any) -> tuple[Any, ...]:
+def _choices_of(annotation: Any) -> tuple[Any, ...]:
     """Return the values of a type that has a few; none where they cannot be listed."""
-    if hint in (bool, type(None)):
-        return (True, False) if hint is bool else (None,)
-    if typing.get_origin(hint) is Literal:
-        return typing.get_args(hint)
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        parts = [_choices_of(part) for part in typing.get_args(hint)]
+    if annotation in (bool, type(None)):
+        return (True, False) if annotation is bool else (None,)
+    if typing.get_origin(annotation) is Literal:
+        return typing.get_args(annotation)
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        parts = [_choices_of(part) for part in typing.get_args(annotation)]
         return tuple(value for part in parts for value in part) if all(parts) else ()
     return ()
 
@@ -328,7 +328,7 @@ def _check_choice(name: str, value: Any, known: tuple[Any, ...]) -> None:
 
 
 def parameters(model: keras.Model) -> float:
-    """Return how many trainable weights a model has, as `Outcome.measured` takes it."""
+    """Return how many trainable weights a model has, as `Result.measured` takes it."""
     return float(sum(math.prod(weight.shape) for weight in model.trainable_weights))
 
 

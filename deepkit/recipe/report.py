@@ -18,10 +18,10 @@ from rich.table import Table
 
 from deepkit.utils import files as _files
 from deepkit.utils import machine
-from deepkit.utils.console import console, say
+from deepkit.utils.console import console, echo
 
 if TYPE_CHECKING:
-    from deepkit.recipe.contract import Claim, Outcome, Recipe, Settings
+    from deepkit.recipe.contract import Claim, Recipe, Result, Settings
 
 QUICK = "smoke run, not a result"
 STAND_IN = "not comparable with the paper"
@@ -76,12 +76,12 @@ class Report:
 
     recipe: Recipe
     config: Settings
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[Result, ...]
     seconds: tuple[float, ...]
     pictures: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, recipe: Recipe, config: Settings, outcomes: Sequence[Outcome], seconds: Sequence[float]) -> Report:
+    def of(cls, recipe: Recipe, config: Settings, outcomes: Sequence[Result], seconds: Sequence[float]) -> Report:
         """Return the report of finished repeats; its pictures are drawn where they will be kept."""
         report = cls(recipe, config, tuple(outcomes), tuple(seconds))
         if not (config.run_dir or config.record):
@@ -152,12 +152,12 @@ class Report:
         for warning in self.warnings():
             console().print(Panel(escape(warning), style="bold red"), soft_wrap=False)
         for line in self._lines():
-            say(line)
+            echo(line)
         if self.config.run_dir:
             for number, (caption, picture) in enumerate(self.pictures.items(), start=1):
                 path = self.config.run_dir / f"picture{number}.png"
                 _files.write(path, picture)
-                say(f"picture    {caption}: {path}")
+                echo(f"picture    {caption}: {path}")
 
     def _lines(self) -> list[str]:
         hardware, versions = machine.hardware(), machine.versions()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from deepkit.recipe.contract import Outcome, Recipe, Settings
+from deepkit.recipe.contract import Recipe, Result, Settings
 from deepkit.recipe.report import Report, figure
-from deepkit.utils.console import say
+from deepkit.utils.console import echo
 
 
 def run(recipe: Recipe, config: Settings | None = None) -> Report:
@@ -27,7 +27,7 @@ def run(recipe: Recipe, config: Settings | None = None) -> Report:
     config = recipe.config() if config is None else config
     if config.record:
         results.check_recordable(config.record, quick=config.quick)  # before hours are spent, not after
-    outcomes: list[Outcome] = []
+    outcomes: list[Result] = []
     seconds: list[float] = []
     for repeat in config.repeats():
         began = time.perf_counter()
@@ -37,9 +37,9 @@ def run(recipe: Recipe, config: Settings | None = None) -> Report:
         seconds.append(spent if outcome.seconds is None else outcome.seconds)
         if config.seeds > 1:
             numbers = ", ".join(f"{name} {figure(value)}" for name, value in outcome.measured.items())
-            say(f"seed {repeat.seed}: {numbers} ({seconds[-1]:.1f} s)")
+            echo(f"seed {repeat.seed}: {numbers} ({seconds[-1]:.1f} s)")
     report = Report.of(recipe, config, outcomes, seconds)
     report.show()
     if config.record:
-        say(f"recorded in {results.record(config.record, report)}")
+        echo(f"recorded in {results.record(config.record, report)}")
     return report

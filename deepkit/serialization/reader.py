@@ -13,7 +13,7 @@ import keras
 from deepkit.definition import source as code
 from deepkit.definition.block import Block, check_arguments, is_required
 from deepkit.definition.errors import DefinitionError, first_line
-from deepkit.definition.keras_layer import Fixed
+from deepkit.definition.keras_layer import LayerInstance
 from deepkit.definition.sequential import Sequential, as_element
 from deepkit.serialization.registry import OBJECTS, find
 
@@ -95,7 +95,7 @@ class Reader:
             element = as_element(layer, path)
         except Exception as error:  # a layer may take what it then cannot describe
             raise _error(f"{type(layer).__name__}: {first_line(error)}", path) from error
-        if isinstance(element, Fixed):
+        if isinstance(element, LayerInstance):
             raise _error(f"{type(element.layer).__name__} comes with state of its own, which a file cannot say", path)
         return element
 
@@ -143,8 +143,8 @@ class Reader:
         if "block" in value:
             return self.block(value, path)
         kinds = ", ".join(f"`{kind}:`" for kind in OBJECTS)
-        mend = "{regularizer: L2, l2: 1e-4}, or {layer: ReLU}"
-        raise _error(f"expected a value, or a mapping with one of {kinds}; received {_short(value)}", path, mend)
+        hint = "{regularizer: L2, l2: 1e-4}, or {layer: ReLU}"
+        raise _error(f"expected a value, or a mapping with one of {kinds}; received {_short(value)}", path, hint)
 
 
 def _untagged(value: Any, path: str) -> DefinitionError:
@@ -205,8 +205,8 @@ def _made(cls: Callable[..., Any], given: Mapping[str, Any], path: str) -> Any:
     except Exception as error:  # Keras raises many kinds here; all mean that a value is wrong
         text = error.problem if isinstance(error, DefinitionError) else first_line(error)
         wrong = _culprit(cls, arguments, text)
-        mend = _in_yaml(arguments.get(wrong)) or (error.mend if isinstance(error, DefinitionError) else "")
-        raise _error(text, _dot(path, wrong), mend) from error
+        hint = _in_yaml(arguments.get(wrong)) or (error.hint if isinstance(error, DefinitionError) else "")
+        raise _error(text, _dot(path, wrong), hint) from error
 
 
 def _culprit(cls: Callable[..., Any], arguments: Mapping[str, Any], problem: str) -> str:
@@ -245,7 +245,7 @@ def _expect(value: Any, kind: Any, words: str, path: str) -> Any:
 
 def _name(name: Any, path: str) -> str:
     if not isinstance(name, str):
-        raise _error(f"a name must be text, received {name!r}", path, mend=f'"{name}" in quotes')
+        raise _error(f"a name must be text, received {name!r}", path, hint=f'"{name}" in quotes')
     return name
 
 
@@ -258,5 +258,5 @@ def _dot(path: str, key: str) -> str:
     return f"{path}.{key}" if path and key else path or key
 
 
-def _error(problem: str, path: str, mend: str = "") -> DefinitionError:
-    return DefinitionError(problem, place=path, mend=mend)
+def _error(problem: str, path: str, hint: str = "") -> DefinitionError:
+    return DefinitionError(problem, place=path, hint=hint)

@@ -13,8 +13,8 @@ import deepkit
 from deepkit.definition import source as code
 from deepkit.definition.block import Block
 from deepkit.definition.errors import DefinitionError
-from deepkit.definition.frozen_dict import Named
-from deepkit.definition.keras_layer import Fixed, Template
+from deepkit.definition.frozen_dict import FrozenDict
+from deepkit.definition.keras_layer import LayerInstance, LayerTemplate
 from deepkit.definition.source import Arguments
 from deepkit.serialization import yaml_format as _yaml
 from deepkit.serialization.reader import Reader
@@ -72,7 +72,7 @@ def from_dict(data: Mapping[str, Any] | list[Any]) -> Block:
         if version != VERSION or isinstance(version, bool):
             raise DefinitionError(
                 f"deepkit: the format has the version {VERSION}, received {version!r}",
-                mend="the release of deepkit that wrote it, or a later one",
+                hint="the release of deepkit that wrote it, or a later one",
             )
         data = {key: value for key, value in data.items() if key != "deepkit"}
     return Reader().element(data, "")
@@ -99,7 +99,7 @@ def dump(definition: Block, path: str | os.PathLike[str] | None = None) -> str:
         block: Sequential
         layers:
         - {block: ConvStack, filters: 32}
-        - {block: Classifier, classes: 10}
+        - {block: Classifier, num_classes: 10}
         <BLANKLINE>
     """
     text = _yaml.text(to_dict(definition))
@@ -136,18 +136,18 @@ def load(path: str | os.PathLike[str]) -> Block:
         return from_dict(_yaml.parse(raw.decode()))
     except DefinitionError as error:
         place = f"{source.name}: {error.place}" if error.place else source.name
-        raise DefinitionError(error.problem, place=place, code=error.code, mend=error.mend) from error
+        raise DefinitionError(error.problem, place=place, code=error.code, hint=error.hint) from error
     except (UnicodeDecodeError, _yaml.YamlError) as error:
         raise DefinitionError(f"no YAML: {error}", place=source.name) from error
 
 
 def _element(element: Block) -> dict[str, Any]:
-    if isinstance(element, Fixed):
+    if isinstance(element, LayerInstance):
         raise DefinitionError(
             f"{element!r} cannot be said in plain data: it has weights or other state of its own",
-            mend="saving the built model: model.save('model.keras')",
+            hint="saving the built model: model.save('model.keras')",
         )
-    return _layer(element) if isinstance(element, Template) else _block(element)
+    return _layer(element) if isinstance(element, LayerTemplate) else _block(element)
 
 
 def _block(block: Block) -> dict[str, Any]:
@@ -188,12 +188,12 @@ def _plain(value: Any) -> Any:
         return {key: _config(item) for key, item in json.loads(value.json).items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, Mapping) and not isinstance(value, Named):
+    if isinstance(value, Mapping) and not isinstance(value, FrozenDict):
         return {key: _plain(item) for key, item in value.items()}
     return value
 
 
-def _layer(template: Template) -> dict[str, Any]:
+def _layer(template: LayerTemplate) -> dict[str, Any]:
     named = {} if template.name is None else {"name": template.name}
     return {"layer": file_name(template.cls, "layer")} | named | _arguments(template.cls, template.config)
 
@@ -224,4 +224,4 @@ def _config(value: Any) -> Any:
             name = config.pop("name", None)
             given = {} if name is None or code.is_auto_name(name, cls) else {"name": name}
             return {key: file_name(cls, key)} | given | _arguments(cls, code.to_json(config))
-    raise DefinitionError(f"{cls.__name__} cannot be said in plain data", mend="layers of Keras and blocks of deepkit")
+    raise DefinitionError(f"{cls.__name__} cannot be said in plain data", hint="layers of Keras and blocks of deepkit")

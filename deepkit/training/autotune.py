@@ -23,7 +23,7 @@ from deepkit.training.describe import fitting_steps, fresh
 from deepkit.training.errors import RunDirError
 from deepkit.training.run_dir import RunDir
 from deepkit.training.training_data import Feed
-from deepkit.utils.console import say
+from deepkit.utils.console import echo
 
 FILE = "measurements.json"
 HEADINGS = ("field", "candidate", "ms a step", "spread", "loss", "verdict")
@@ -128,7 +128,7 @@ class _Search:
         if not fields:
             return _closed(self._asked, "nothing was open")
         if self._verbose:
-            say(f"measuring {', '.join(fields)}, which can take a minute or two")
+            echo(f"measuring {', '.join(fields)}, which can take a minute or two")
         if "steps_per_execution" in fields:
             self._best.plan = replace(self._best.plan, steps_per_execution=1)
         found = self._asked
@@ -198,7 +198,7 @@ class _Search:
     def _note(self, row: Measurement) -> None:
         self.rows.append(row)
         if self._verbose:
-            say(f"  {row}")
+            echo(f"  {row}")
 
 
 def _row(name: str, candidate: Candidate, best: Candidate, *, kept: bool) -> Measurement:

@@ -93,7 +93,7 @@ def assemble(
 def _built(net: Any, feed: Feed) -> keras.Model:
     """Build the definition for the shape of the data, unless it fixes its own."""
     inputs = feed.inputs
-    fixed = getattr(net, "entry", lambda: None)() is not None
+    fixed = getattr(net, "input_spec", lambda: None)() is not None
     if fixed or not isinstance(inputs, tf.TensorSpec):
         model = net.build()
         _check_names(model, inputs)
@@ -120,7 +120,7 @@ def _adapt(model: keras.Model, feed: Feed) -> None:
 
 def _check_values(net: Any, model: keras.Model, feed: Feed) -> None:
     """Raise where a sigmoid is to give back values that it does not reach; looks at the first batch."""
-    last = model.layers[-1] if getattr(net, "learns", "") == "inputs" else None
+    last = model.layers[-1] if getattr(net, "training_target", "") == "inputs" else None
     if getattr(last, "activation", None) is not keras.activations.sigmoid:
         return
     values = keras.ops.convert_to_numpy(feed.one_input())

@@ -37,10 +37,10 @@ class DivergedError(ValueError):
         reason: str = "",
     ) -> None:
         self.epoch, self.step, self.loss, self.kept, self.weight = epoch, step, loss, kept, weight
-        mend = "  try a smaller learning rate, clipnorm=1.0 on the optimizer, or look for NaN in the data"
+        hint = "  try a smaller learning rate, clipnorm=1.0 on the optimizer, or look for NaN in the data"
         what = f"the weight {weight} became NaN or infinite" if weight else f"the loss became {loss}"
         super().__init__(
-            f"{what} in epoch {epoch}, step {step}; {_back(epoch, kept)}\n{reason or mend}"
+            f"{what} in epoch {epoch}, step {step}; {_back(epoch, kept)}\n{reason or hint}"
             + ("; a changed setting needs a new run_dir" if kept else "")
         )
 
@@ -58,12 +58,12 @@ class TokenIdError(ValueError):
 
     def __init__(self, layer: str, token_id: int, rows: int, epoch: int, kept: Path | None = None) -> None:
         self.layer, self.token_id, self.rows, self.epoch, self.kept = layer, token_id, rows, epoch, kept
-        mend = "ids from 0 on in the data"
+        hint = "ids from 0 on in the data"
         if token_id >= rows:
-            mend = f"input_dim={token_id + 1} or more in that layer, or smaller ids in the data"
+            hint = f"input_dim={token_id + 1} or more in that layer, or smaller ids in the data"
         super().__init__(
             f"the embedding {layer!r} was given the token id {token_id}, and its {rows} rows are for the ids 0 to "
-            f"{rows - 1}; in epoch {epoch}, {_back(epoch, kept)}\n  try {mend}"
+            f"{rows - 1}; in epoch {epoch}, {_back(epoch, kept)}\n  try {hint}"
             + ("; a changed setting needs a new run_dir" if kept else "")
         )
 
@@ -79,9 +79,9 @@ class ExportError(ValueError):
 
     Args:
         problem: What was found, and where.
-        mend: What to try instead.
+        hint: What to try instead.
     """
 
-    def __init__(self, problem: str, mend: str = "") -> None:
-        self.problem, self.mend = problem, mend
-        super().__init__(f"{problem}\n  try {mend}" if mend else problem)
+    def __init__(self, problem: str, hint: str = "") -> None:
+        self.problem, self.hint = problem, hint
+        super().__init__(f"{problem}\n  try {hint}" if hint else problem)

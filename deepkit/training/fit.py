@@ -32,7 +32,7 @@ from deepkit.training.state import State
 from deepkit.training.training_data import Feed
 from deepkit.training.training_data import feed as make_feed
 from deepkit.utils import large_files as files
-from deepkit.utils.console import say
+from deepkit.utils.console import echo
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,21 +167,21 @@ def _kept_run(
     if result and (result["stopped"] or epochs <= result["epochs"]):
         return _saved_run(parts, feed, folder, result, resume)
     if resume != "exact" and verbose:
-        say(f"resume is {resume}")
+        echo(f"resume is {resume}")
     try:
         last = train(parts.model, feed, epochs, folder, callbacks, verbose)
     except KeyboardInterrupt:
-        say(f"\nstopped; the finished epochs are kept in {folder.path}. The same call goes on from there.")
+        echo(f"\nstopped; the finished epochs are kept in {folder.path}. The same call goes on from there.")
         raise
     _finish(parts, feed, last, folder, resume)
     if verbose:
-        say(f"report: {folder.report}")
+        echo(f"report: {folder.report}")
     return _run(parts, last, folder, resume)
 
 
 def target_of(net: Any) -> str:
     """Return what a definition, or a model of deepkit's, learns to answer."""
-    target = getattr(net, "learns", "labels")
+    target = getattr(net, "training_target", "labels")
     return target if target in TARGETS else "labels"  # a model's attribute of that name may mean anything
 
 
@@ -225,7 +225,7 @@ def _saved_run(parts: Assembled, feed: Feed, folder: RunDir, result: dict[str, A
             f"{folder.model} cannot be read: {error}\n  try moving it away: it is made again from the checkpoint"
         ) from error
     why = "a callback ended it there" if result["stopped"] else "ask for more to go on"
-    say(f"{folder.path} holds a finished run of {result['epochs']} epochs, which is returned as it is; {why}")
+    echo(f"{folder.path} holds a finished run of {result['epochs']} epochs, which is returned as it is; {why}")
     last = State(result["epochs"], last.variables, result["history"], last.seconds[: result["epochs"]])
     if not folder.report.exists():
         _report(parts, feed, last, folder, resume)
@@ -294,8 +294,8 @@ def _introduce(parts: Assembled) -> None:
     model, plan = parts.model, parts.plan
     size = f"{model.count_params():,} parameters" if model.built else "not built yet"
     metrics = ", ".join(parts.metrics) or "none"
-    say(f"{model.name}: {size}; on {', '.join(plan.devices)} in {plan.precision}, seed {plan.seed}")
-    say(f"optimizer {parts.optimizer}; loss {parts.loss}; metrics {metrics}")
+    echo(f"{model.name}: {size}; on {', '.join(plan.devices)} in {plan.precision}, seed {plan.seed}")
+    echo(f"optimizer {parts.optimizer}; loss {parts.loss}; metrics {metrics}")
 
 
 def verbosity() -> int:

@@ -19,7 +19,7 @@ from deepkit.training.fit import target_of, verbosity
 from deepkit.training.training_data import Feed
 from deepkit.training.training_data import feed as make_feed
 from deepkit.training.trial import Trial, reported_loss
-from deepkit.utils.console import say
+from deepkit.utils.console import echo
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -140,7 +140,7 @@ def find_learning_rate(
     feed = make_feed(data, None, batch_size, plan).towards(target_of(net))
     rates = np.geomspace(smallest, largest, steps)
     if verbose:
-        say(f"learning rates from {smallest:g} to {largest:g} in {steps} steps")
+        echo(f"learning rates from {smallest:g} to {largest:g} in {steps} steps")
     compiled = {"optimizer": optimizer, "loss": loss, "metrics": None, "loss_weights": loss_weights}
     trial = Trial(net, feed, plan, compiled, feed.once())
     with _lent(trial.model) as set_rate:
@@ -148,7 +148,7 @@ def find_learning_rate(
         trial.train(_endless(feed), steps, rise, verbose=1 if verbose == 1 else 0)
     found = _result(rates, rise)
     if verbose:
-        say(str(found))
+        echo(str(found))
     return found
 
 

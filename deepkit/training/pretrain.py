@@ -20,7 +20,7 @@ from deepkit.execution.plan import Plan, current
 from deepkit.execution.plan import plan as make_plan
 from deepkit.layers import TiedConv, TiedDense
 from deepkit.training.fit import Run, fit
-from deepkit.utils.console import say
+from deepkit.utils.console import echo
 
 _CHUNK = 1024  # examples whose codes are computed at a time
 
@@ -89,7 +89,7 @@ def pretrain(
     for number, unit in enumerate(units, start=1):
         encoder = _encoder(unit, number, activation, codes)
         output = "sigmoid" if codes.min() >= 0 and codes.max() <= 1 else None
-        net = Autoencoder(encoder, corruption=corruption, tied=tied, activation=output)
+        net = Autoencoder(encoder, corruption=corruption, tied_weights=tied, activation=output)
         folder = None if run_dir is None else Path(run_dir) / f"layer{number}"
         own = _drawing_apart(plan, number)
         run = fit(net, codes, epochs=epochs, run_dir=folder, plan=own, **fitting)
@@ -97,15 +97,15 @@ def pretrain(
             stack += _trained(run.model)
             after = _codes(run.model, codes)
         if fitting.get("verbose", "auto"):
-            say(_progress(run, number, len(units), codes, after))
+            echo(_progress(run, number, len(units), codes, after))
         codes = after
     return stack
 
 
 def _check(units: Any, fitting: dict[str, Any]) -> None:
     if not isinstance(units, list | tuple) or not units:
-        mend = f"[{units!r}]" if isinstance(units, int) else "[1000, 1000]"
-        raise TypeError(f"pretrain: units must be a list of layers or widths, received {units!r}\n  try {mend}")
+        hint = f"[{units!r}]" if isinstance(units, int) else "[1000, 1000]"
+        raise TypeError(f"pretrain: units must be a list of layers or widths, received {units!r}\n  try {hint}")
     if "metrics" in fitting or "loss" in fitting or "validation_data" in fitting:
         name = next(name for name in ("loss", "metrics", "validation_data") if name in fitting)
         raise TypeError(f"pretrain: {name} follows from each layer's own autoencoder\n  try dk.fit for one of them")

@@ -76,7 +76,7 @@ def _pictures(parts: Assembled, feed: Feed, last: State) -> Iterator[tuple[str, 
             (
                 "mistakes",
                 "The worst mistakes on the validation part",
-                lambda: visualize.mistakes(model, validation, class_names=names),
+                lambda: visualize.misclassified(model, validation, class_names=names),
             ),
         ]
     for name, caption, draw in wanted:

@@ -20,8 +20,8 @@ class OneCycle:
     is not cycled, for Keras's optimisers hold it fixed.
 
     Args:
-        peak: Highest learning rate.
-        rise: Share of the training in which it rises, from 0 to below 1.
+        max_learning_rate: Highest learning rate.
+        warmup_fraction: Share of the training in which it rises, from 0 to below 1.
         start: Learning rate at the first step, as a share of the peak.
         end: Learning rate at the last step, as a share of the peak.
 
@@ -30,27 +30,31 @@ class OneCycle:
 
     Examples:
         >>> import deepkit as dk
-        >>> rate = dk.OneCycle(0.4, rise=0.25).schedule(steps=100)
+        >>> rate = dk.OneCycle(0.4, warmup_fraction=0.25).build(steps=100)
         >>> [round(float(rate(step)), 3) for step in (0, 25, 100)]
         [0.016, 0.4, 0.0]
     """
 
-    peak: float
-    rise: float = field(default=0.3, kw_only=True)
+    max_learning_rate: float
+    warmup_fraction: float = field(default=0.3, kw_only=True)
     start: float = field(default=0.04, kw_only=True)
     end: float = field(default=0.0004, kw_only=True)
 
     def __post_init__(self) -> None:
-        _check(self, "peak", self.peak, above=0.0)
-        _check(self, "rise", self.rise, below=1.0)
+        _check(self, "max_learning_rate", self.max_learning_rate, above=0.0)
+        _check(self, "warmup_fraction", self.warmup_fraction, below=1.0)
         _check(self, "start", self.start, most=1.0)
         _check(self, "end", self.end, most=1.0)
 
-    def schedule(self, steps: int, steps_per_epoch: int = 1) -> keras.optimizers.schedules.LearningRateSchedule:
+    def build(self, steps: int, steps_per_epoch: int = 1) -> keras.optimizers.schedules.LearningRateSchedule:
         """Return Keras's schedule for a training of so many steps."""
-        rise = round(self.rise * steps)
-        warm = {"initial_learning_rate": self.start * self.peak, "warmup_target": self.peak, "warmup_steps": rise}
-        begin = warm if rise else {"initial_learning_rate": self.peak}
+        rise = round(self.warmup_fraction * steps)
+        warm = {
+            "initial_learning_rate": self.start * self.max_learning_rate,
+            "warmup_target": self.max_learning_rate,
+            "warmup_steps": rise,
+        }
+        begin = warm if rise else {"initial_learning_rate": self.max_learning_rate}
         return keras.optimizers.schedules.CosineDecay(decay_steps=max(steps - rise, 1), alpha=self.end, **begin)
 
 
@@ -59,38 +63,44 @@ class StepDecay:
     """A learning rate that is multiplied by a factor at given shares of the training, as in most papers of the 2010s.
 
     Args:
-        rate: Learning rate at the beginning.
-        at: Shares of the training at which it falls, ascending between 0 and 1.
-        factor: What it is multiplied by each time.
+        learning_rate: Learning rate at the beginning.
+        milestones: Shares of the training at which it falls, ascending between 0 and 1.
+        gamma: What it is multiplied by each time.
 
     Raises:
         ValueError: A number is out of its range, or the shares do not ascend.
 
     Examples:
         >>> import deepkit as dk
-        >>> rate = dk.StepDecay(0.1, at=(0.5, 0.75)).schedule(steps=64_000)
+        >>> rate = dk.StepDecay(0.1, milestones=(0.5, 0.75)).build(steps=64_000)
         >>> [round(float(rate(step)), 4) for step in (0, 31_999, 32_000, 48_000)]
         [0.1, 0.1, 0.01, 0.001]
     """
 
-    rate: float
-    at: Sequence[float] = field(default=(0.5, 0.75), kw_only=True)
-    factor: float = field(default=0.1, kw_only=True)
+    learning_rate: float
+    milestones: Sequence[float] = field(default=(0.5, 0.75), kw_only=True)
+    gamma: float = field(default=0.1, kw_only=True)
 
     def __post_init__(self) -> None:
-        _check(self, "rate", self.rate, above=0.0)
-        _check(self, "factor", self.factor, above=0.0)
-        object.__setattr__(self, "at", tuple(self.at))
-        if not self.at or any(not 0 < share < 1 for share in self.at) or list(self.at) != sorted(set(self.at)):
+        _check(self, "learning_rate", self.learning_rate, above=0.0)
+        _check(self, "gamma", self.gamma, above=0.0)
+        object.__setattr__(self, "milestones", tuple(self.milestones))
+        if (
+            not self.milestones
+            or any(not 0 < share < 1 for share in self.milestones)
+            or list(self.milestones) != sorted(set(self.milestones))
+        ):
             raise ValueError(
-                f"StepDecay: at must be shares of the training that ascend between 0 and 1, received {self.at}\n"
-                "  try at=(0.5, 0.75)"
+                f"StepDecay: milestones must be shares of the training that ascend between 0 and 1, received {self.milestones}\n"
+                "  try milestones=(0.5, 0.75)"
             )
 
-    def schedule(self, steps: int, steps_per_epoch: int = 1) -> keras.optimizers.schedules.LearningRateSchedule:
+    def build(self, steps: int, steps_per_epoch: int = 1) -> keras.optimizers.schedules.LearningRateSchedule:
         """Return Keras's schedule for a training of so many steps."""
-        rates = [self.rate * self.factor**power for power in range(len(self.at) + 1)]
-        last = [round(share * steps) - 1 for share in self.at]  # steps at the rate before: Keras's bounds belong to it
+        rates = [self.learning_rate * self.gamma**power for power in range(len(self.milestones) + 1)]
+        last = [
+            round(share * steps) - 1 for share in self.milestones
+        ]  # steps at the rate before: Keras's bounds belong to it
         return keras.optimizers.schedules.PiecewiseConstantDecay(last, rates)
 
 
@@ -101,41 +111,41 @@ class WarmUp:
     Goyal et al. 2017, "Accurate, Large Minibatch SGD", section 2.2.
 
     Args:
-        after: A number, a Keras schedule or one of these values: the learning rate once it is warm. Its own steps
+        schedule: A number, a Keras schedule or one of these values: the learning rate once it is warm. Its own steps
             count from the first step of the training.
         epochs: Passes over the data in which it rises; parts of one are allowed.
-        start: Share of the learning rate at the first step.
+        start_factor: Share of the learning rate at the first step.
 
     Raises:
         ValueError: A number is out of its range.
-        TypeError: `after` is no learning rate.
+        TypeError: `schedule` is no learning rate.
 
     Examples:
         >>> import deepkit as dk
-        >>> rate = dk.WarmUp(0.1, epochs=2).schedule(steps=100, steps_per_epoch=10)
+        >>> rate = dk.WarmUp(0.1, epochs=2).build(steps=100, steps_per_epoch=10)
         >>> [round(float(rate(step)), 3) for step in (0, 10, 20, 99)]
         [0.0, 0.05, 0.1, 0.1]
     """
 
-    after: Any
+    schedule: Any
     epochs: float = field(default=1.0, kw_only=True)
-    start: float = field(default=0.0, kw_only=True)
+    start_factor: float = field(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
         _check(self, "epochs", self.epochs, above=0.0)
-        _check(self, "start", self.start, most=1.0)
-        if isinstance(self.after, int | float):
-            _check(self, "after", self.after, above=0.0)
-        elif not is_rate(self.after):
-            raise TypeError(f"WarmUp: after must be a number or a schedule, received {type(self.after).__name__}")
+        _check(self, "start_factor", self.start_factor, most=1.0)
+        if isinstance(self.schedule, int | float):
+            _check(self, "schedule", self.schedule, above=0.0)
+        elif not is_rate(self.schedule):
+            raise TypeError(f"WarmUp: schedule must be a number or a schedule, received {type(self.schedule).__name__}")
 
-    def schedule(self, steps: int, steps_per_epoch: int = 1) -> keras.optimizers.schedules.LearningRateSchedule:
+    def build(self, steps: int, steps_per_epoch: int = 1) -> keras.optimizers.schedules.LearningRateSchedule:
         """Return the schedule for a training of so many steps, so many of them in an epoch."""
         rise = max(round(self.epochs * steps_per_epoch), 1)
-        if isinstance(self.after, int | float):  # a cosine that does not fall: Keras opens the file without deepkit
-            begin = {"initial_learning_rate": self.start * self.after, "warmup_target": self.after}
+        if isinstance(self.schedule, int | float):  # a cosine that does not fall: Keras opens the file without deepkit
+            begin = {"initial_learning_rate": self.start_factor * self.schedule, "warmup_target": self.schedule}
             return keras.optimizers.schedules.CosineDecay(decay_steps=1, alpha=1.0, warmup_steps=rise, **begin)
-        return WarmUpSchedule(as_schedule(self.after, steps, steps_per_epoch), rise, self.start)
+        return WarmUpSchedule(as_schedule(self.schedule, steps, steps_per_epoch), rise, self.start_factor)
 
 
 def is_rate(value: Any) -> bool:
@@ -146,7 +156,7 @@ def is_rate(value: Any) -> bool:
 
 def as_schedule(rate: Any, steps: int, steps_per_epoch: int) -> Any:
     """Return a number or a Keras schedule as it is, and one of the values here as Keras's schedule."""
-    return rate.schedule(steps, steps_per_epoch) if isinstance(rate, OneCycle | StepDecay | WarmUp) else rate
+    return rate.build(steps, steps_per_epoch) if isinstance(rate, OneCycle | StepDecay | WarmUp) else rate
 
 
 def with_rate(optimizer: Any, rate: Any, steps_per_epoch: int | None, epochs: int) -> Any:

@@ -48,13 +48,13 @@ def _places(model: keras.Model, spec: Any) -> list[tuple[int, str, int]]:
     inputs, given = getattr(model, "input", None), spec[0] if isinstance(spec, tuple) else spec
     if inputs is None or isinstance(inputs, dict) != isinstance(given, dict):
         return []
-    entering = [id(tensor) for tensor in keras.tree.flatten(inputs)]
+    make_input = [id(tensor) for tensor in keras.tree.flatten(inputs)]
     return [
-        (entering.index(id(tensor)), layer.name, layer.input_dim)
+        (make_input.index(id(tensor)), layer.name, layer.input_dim)
         for layer in _embeddings(model)
         for node in layer._inbound_nodes
         for tensor in node.input_tensors
-        if id(tensor) in entering and len(keras.tree.flatten(given)) == len(entering)
+        if id(tensor) in make_input and len(keras.tree.flatten(given)) == len(make_input)
     ]
 
 

@@ -189,5 +189,5 @@ def _unpacked(spec: Any) -> tuple[Any, ...]:
 
 def _origin(train: Any) -> str:
     if isinstance(train, Pipeline):
-        return f"{train.examples:,} examples"
+        return f"{train.num_examples:,} examples"
     return "a tf.data.Dataset"

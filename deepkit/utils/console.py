@@ -13,6 +13,6 @@ def console() -> Console:
     return Console(soft_wrap=True, highlight=False)
 
 
-def say(message: str) -> None:
+def echo(message: str) -> None:
     """Print one line for a person; square brackets are printed as they are."""
     console().print(message, markup=False)

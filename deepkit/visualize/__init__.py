@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from deepkit.visualize import arrays
     from deepkit.visualize.attention_maps import attention
     from deepkit.visualize.attribution import grad_cam, saliency
-    from deepkit.visualize.classification import confusion, mistakes
+    from deepkit.visualize.classification import confusion, misclassified
     from deepkit.visualize.diagrams.diagram import diagram
     from deepkit.visualize.figures import save
     from deepkit.visualize.layer_outputs import feature_maps, statistics
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "confusion": "classification",
-    "mistakes": "classification",
+    "misclassified": "classification",
     "curves": "training_curves",
     "diagram": "diagrams.diagram",
     "filters": "weights",
@@ -31,7 +31,7 @@ _HOMES = {
 }
 
 __all__ = [
-    "curves", "confusion", "mistakes", "filters", "diagram", "save",
+    "curves", "confusion", "misclassified", "filters", "diagram", "save",
     "feature_maps", "grad_cam", "saliency", "attention", "statistics",
     "arrays",
 ]  # fmt: skip

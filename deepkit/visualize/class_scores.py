@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from deepkit.definition.outputs import SQUASHES
+from deepkit.definition.outputs import PROBABILITY_ACTIVATIONS
 from deepkit.visualize.capture import Call
 
 _LEAST = 1e-30
@@ -69,7 +69,7 @@ def _before(output: Any, calls: Sequence[Call]) -> Any:
             continue
         squash = getattr(call.layer, "activation", None)
         name = getattr(squash, "__name__", type(squash).__name__) if squash else type(call.layer).__name__
-        if name in SQUASHES:
+        if name in PROBABILITY_ACTIVATIONS:
             alone = squash is None or isinstance(call.layer, keras.layers.Activation)
             return call.inputs if alone else _linear(call)
         if name == "linear" and isinstance(call.layer, keras.layers.Activation):  # changes the dtype at most

@@ -18,7 +18,7 @@ _MANY = 25  # beyond so many classes the numbers in a confusion matrix cannot be
 
 
 @dataclass(frozen=True)
-class Mistake:
+class Misclassified:
     """An example that was named wrongly.
 
     Args:
@@ -90,7 +90,7 @@ def confusion_matrix(model: keras.Model, data: Any) -> np.ndarray:
     return counts
 
 
-def mistakes(model: keras.Model, data: Any, *, count: int = 16, class_names: Sequence[str] = ()) -> Figure:
+def misclassified(model: keras.Model, data: Any, *, count: int = 16, class_names: Sequence[str] = ()) -> Figure:
     """Draw the images that a classifier is most wrong about.
 
     Args:
@@ -100,7 +100,7 @@ def mistakes(model: keras.Model, data: Any, *, count: int = 16, class_names: Seq
         class_names: In order of the classes; their numbers if left out.
 
     Returns:
-        The worst first: those whose right class was given the least probability. `dk.visualize.arrays.mistakes`
+        The worst first: those whose right class was given the least probability. `dk.visualize.arrays.misclassified`
         returns them as values.
 
     Raises:
@@ -110,7 +110,7 @@ def mistakes(model: keras.Model, data: Any, *, count: int = 16, class_names: Seq
     Examples:
         >>> import numpy as np, deepkit as dk
         >>> model = dk.Classifier(3).build((8, 8, 1))
-        >>> figure = dk.visualize.mistakes(model, (np.zeros((5, 8, 8, 1)), np.arange(5) % 3), count=4)
+        >>> figure = dk.visualize.misclassified(model, (np.zeros((5, 8, 8, 1)), np.arange(5) % 3), count=4)
     """
     found = worst(model, data, count)
     columns = min(8, max(1, len(found)))
@@ -126,20 +126,20 @@ def mistakes(model: keras.Model, data: Any, *, count: int = 16, class_names: Seq
     return figure
 
 
-def worst(model: keras.Model, data: Any, count: int = 16) -> list[Mistake]:
+def worst(model: keras.Model, data: Any, count: int = 16) -> list[Misclassified]:
     """Return the examples whose right class was given the least probability, among those named wrongly."""
-    found: list[Mistake] = []
-    for x, labels, outputs in _classified(model, data, "mistakes"):
+    found: list[Misclassified] = []
+    for x, labels, outputs in _classified(model, data, "misclassified"):
         images = _images(x)
         if labels.ndim != 1:
             raise ValueError(
-                f"mistakes: {model.name} names {labels[0].size} classes an image, and a mistake is one\n  try confusion"
+                f"misclassified: {model.name} names {labels[0].size} classes an image, and a mistake is one\n  try confusion"
             )
         guesses = outputs.argmax(-1)
         for i in np.flatnonzero(guesses != labels):
             surprise = -np.log(max(float(outputs[i, labels[i]]), 1e-30))
             sure = float(outputs[i, guesses[i]])
-            found.append(Mistake(images[i], int(labels[i]), int(guesses[i]), sure, surprise))
+            found.append(Misclassified(images[i], int(labels[i]), int(guesses[i]), sure, surprise))
         found = sorted(found, key=lambda item: -item.surprise)[:count]
     return found
 
@@ -153,7 +153,7 @@ def _images(x: Any) -> np.ndarray:
     shapes = ", ".join(str(array.shape) for array in arrays)
     kind = "texts of shape" if any(array.dtype.kind in "SUO" for array in arrays) else "inputs of shape"
     raise ValueError(
-        f"mistakes: expected images (batch, rows, columns, channels), received {kind} {shapes}\n"
+        f"misclassified: expected images (batch, rows, columns, channels), received {kind} {shapes}\n"
         "  try confusion, or dk.visualize.arrays.confusion, for what is no image"
     )
 

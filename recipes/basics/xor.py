@@ -21,7 +21,7 @@ from keras import layers
 from matplotlib.figure import Figure
 
 import deepkit as dk
-from deepkit.recipe import Claim, Outcome, Paper, Recipe, Settings, main
+from deepkit.recipe import Claim, Paper, Recipe, Result, Settings, main
 
 PAPER = Paper(
     title="Learning Internal Representations by Error Propagation",
@@ -115,7 +115,7 @@ def correct(model: keras.Model) -> int:
     return int(np.sum(np.abs(np.asarray(model(POINTS)) - LABELS) < 0.4))
 
 
-def train(config: Config) -> Outcome:
+def train(config: Config) -> Result:
     """Train from one random start."""
     run = dk.fit(
         network(),
@@ -134,10 +134,10 @@ def train(config: Config) -> Outcome:
         "correct": float(right),
         "loss": run.history["loss"][-1],
     }
-    return Outcome(measured=measured, data="the four points of XOR", model=run.model, seconds=run.seconds)
+    return Result(measured=measured, data="the four points of XOR", model=run.model, seconds=run.seconds)
 
 
-def draw(config: Config, outcomes: Sequence[Outcome]) -> Mapping[str, Figure]:
+def draw(config: Config, outcomes: Sequence[Result]) -> Mapping[str, Figure]:
     """Draw what a start that solved it and one that did not have learned."""
     kinds = {"solved": 1.0, "caught in a local minimum": 0.0}
     figure = Figure(figsize=(7, 3.2), layout="constrained")

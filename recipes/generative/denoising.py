@@ -19,7 +19,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import deepkit as dk
-from deepkit.recipe import OWN, Claim, Deviation, Outcome, Own, Paper, Recipe, Settings, error, main, parameters
+from deepkit.recipe import OWN, Claim, Deviation, Own, Paper, Recipe, Result, Settings, error, main, parameters
 
 PAPER = Paper(
     title="Stacked Denoising Autoencoders: Learning Useful Representations in a Deep Network with a Local Denoising "
@@ -153,7 +153,7 @@ class Config(Settings):
         return SETTINGS[self.task]
 
 
-def load_data(config: Config, say: bool = True) -> dk.data.Data:
+def load_data(config: Config, verbose: bool = True) -> dk.data.Data:
     """Return MNIST, or scikit-learn's digits at the same size where it cannot be had; for sdae split as MNIST basic."""
     filters = config.task == "filters"
     data = dk.data.load(
@@ -164,7 +164,7 @@ def load_data(config: Config, say: bool = True) -> dk.data.Data:
         seed=config.seed,
         data_dir=config.data_dir,
         fallback="digits",
-        say=say,
+        verbose=verbose,
     )
     return data if filters else basic(data, config)
 
@@ -210,12 +210,12 @@ def definition(config: Config) -> dk.Block:
     return autoencoder(config) if config.task == "filters" else deep(config)
 
 
-def train(config: Config) -> Outcome:
+def train(config: Config) -> Result:
     """Train the networks of a task."""
     return (train_filters if config.task == "filters" else train_sdae)(config)
 
 
-def train_filters(config: Config) -> Outcome:
+def train_filters(config: Config) -> Result:
     """Train an autoencoder at each level of noise, and measure its filters."""
     data = load_data(config)
     test: Any = data.test
@@ -237,7 +237,7 @@ def train_filters(config: Config) -> Outcome:
         measured[f"filter structure, {noise} % noise"] = structure(kernels(run.model))
         measured[f"reconstruction, {noise} % noise"] = 28 * 28 * mse
     every = dk.Parallel({run.model.name: run.model for run in runs}, merge=None).build((28, 28, 1))
-    return Outcome(
+    return Result(
         measured=measured,
         data=data.summary(),
         comparable=data.stand_in_for is None,
@@ -264,7 +264,7 @@ def correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return (a * b).sum(1) / np.sqrt((a * a).sum(1) * (b * b).sum(1))
 
 
-def train_sdae(config: Config) -> Outcome:
+def train_sdae(config: Config) -> Result:
     """Train the deep network after pretraining and from a random start, and read the errors of both."""
     data = load_data(config)
     stack = dk.pretrain(
@@ -286,7 +286,7 @@ def train_sdae(config: Config) -> Outcome:
         "validation error from a random start": error(control, data.validation),
         "parameters": parameters(tuned),
     }
-    return Outcome(
+    return Result(
         measured=measured,
         data=data.summary(),
         comparable=data.stand_in_for is None,
@@ -306,7 +306,7 @@ def train_one(net: dk.Sequential, config: Config, data: dk.data.Data) -> keras.M
         epochs=config.epochs,
         run_dir=config.run_dir and config.run_dir / str(net.name),
         plan=config.plan(),
-        learning_rate=dk.OneCycle(config.learning_rate, rise=0.0),
+        learning_rate=dk.OneCycle(config.learning_rate, warmup_fraction=0.0),
         callbacks=[best],
     )
     return run.model
@@ -319,14 +319,14 @@ def spent(config: Config) -> float | None:
     return sum(json.loads(path.read_text())["seconds"] for path in config.run_dir.rglob("result.json"))
 
 
-def draw(config: Config, outcomes: Sequence[Outcome]) -> Mapping[str, Figure]:
+def draw(config: Config, outcomes: Sequence[Result]) -> Mapping[str, Figure]:
     """Draw the filters under each level of noise side by side, or what the deep network gets wrong."""
     model = outcomes[0].model
     if config.task == "filters":
         return {"The first 64 filters with no, 10, 30 and 50 % of the pixels hidden": side_by_side(model)}
-    test = load_data(config, say=False).test
+    test = load_data(config, verbose=False).test
     return {
-        "The worst mistakes on the test images": dk.visualize.mistakes(model, test),
+        "The worst mistakes on the test images": dk.visualize.misclassified(model, test),
         "The first layer's filters after fine-tuning": dk.visualize.filters(model),
     }
 

@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
 import deepkit as dk
-from deepkit.recipe import OWN, Claim, Deviation, Outcome, Own, Paper, Recipe, Settings, main, parameters
+from deepkit.recipe import OWN, Claim, Deviation, Own, Paper, Recipe, Result, Settings, main, parameters
 
 PAPER = Paper(
     title="Generative Adversarial Nets",
@@ -111,7 +111,7 @@ class Config(Settings):
         return SETTINGS[self.data]
 
 
-def load_data(config: Config, say: bool = True) -> dk.data.Data:
+def load_data(config: Config, verbose: bool = True) -> dk.data.Data:
     """Return points on the ring, or MNIST (scikit-learn's digits at the same size where it cannot be had)."""
     if config.data == "ring":
         points = ring(40_000, config.seed)
@@ -124,7 +124,7 @@ def load_data(config: Config, say: bool = True) -> dk.data.Data:
         seed=config.seed,
         data_dir=config.data_dir,
         fallback="digits",
-        say=say,
+        verbose=verbose,
     )
 
 
@@ -143,7 +143,7 @@ def definition(config: Config) -> dk.GAN:
     rules: dict[str, Any] = {"discriminator_steps": config.discriminator_steps, "loss": config.loss}
     if config.data == "ring":
         body = dk.MLP([128, 128], activation="tanh")
-        return dk.GAN([body, dk.Regressor(2)], [body, dk.Classifier(1)], latent=8, **rules)
+        return dk.GAN([body, dk.Regressor(2)], [body, dk.Classifier(1)], latent_dim=8, **rules)
     generator = [dk.MLP([1200, 1200]), dk.Regressor(784, activation="sigmoid"), layers.Reshape((28, 28, 1))]
     discriminator = [
         layers.Flatten(),
@@ -153,7 +153,7 @@ def definition(config: Config) -> dk.GAN:
         dk.layers.Maxout(240, num_pieces=5),
         dk.Classifier(1, dropout=0.5),
     ]
-    return dk.GAN(generator, discriminator, latent=100, prior="uniform", **rules)
+    return dk.GAN(generator, discriminator, latent_dim=100, prior="uniform", **rules)
 
 
 class Moments(keras.callbacks.Callback):
@@ -185,7 +185,7 @@ class Moments(keras.callbacks.Callback):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trained(Outcome):
+class Trained(Result):
     """An outcome with what was generated from the same noise, by epoch."""
 
     samples: Mapping[int, np.ndarray] = field(default_factory=dict)
@@ -203,7 +203,7 @@ def train(config: Config) -> Trained:
         run_dir=config.run_dir,
         plan=config.plan(),
         optimizer=keras.optimizers.Adam(beta_1=0.5),
-        learning_rate=dk.OneCycle(config.learning_rate, rise=0.0),
+        learning_rate=dk.OneCycle(config.learning_rate, warmup_fraction=0.0),
         callbacks=[moments],
     )
     measured = judged_ring(run.model) if config.data == "ring" else judged_images(run.model, data)
@@ -244,7 +244,7 @@ def draw(config: Config, outcomes: Sequence[Any]) -> Mapping[str, Figure]:
     first = outcomes[0]
     if config.data == "ring":
         return {"The same 2,000 noise vectors as training goes on; circles: three deviations": clouds(first.samples)}
-    data = load_data(config, say=False)
+    data = load_data(config, verbose=False)
     last = first.samples[max(first.samples)]
     return {
         "The same ten noise vectors as training goes on": grid(first.samples),

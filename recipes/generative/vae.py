@@ -4,7 +4,7 @@ The encoder 784-500-20 says which codes z an image may come from, as a Gaussian;
 image a code stands for, as a probability of ink for each pixel. Both are trained on a bound of log p(x), whose gradient
 passes through the drawn code (Kingma & Welling 2014). New digits come from decoding plain noise. How likely the
 test digits are under the model is estimated by importance sampling, as Burda et al. 2016 do, whose tighter bound of
-several draws is here too: `--importance-samples 5`.
+several draws is here too: `--num-importance-samples 5`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 
 import deepkit as dk
-from deepkit.recipe import Claim, Deviation, Outcome, Paper, Recipe, Settings, main, parameters
+from deepkit.recipe import Claim, Deviation, Paper, Recipe, Result, Settings, main, parameters
 
 PAPER = Paper(
     title="Auto-Encoding Variational Bayes",
@@ -52,7 +52,7 @@ CLAIMS = (
             unit="nats",
             where="Burda et al. 2016, table 1",
             setting="MNIST binarised anew at each pass, 784-200-200-50, 3,280 passes, 5,000 samples",
-            when={"importance_samples": samples},
+            when={"num_importance_samples": samples},
             lower_is_better=True,
             note="two hidden layers, and some thirty times the training",
         )
@@ -86,9 +86,9 @@ class Config(Settings):
     """Passes over the training data."""
     hidden: int = 500
     """Hidden units, in the encoder and in the decoder."""
-    latent: int = 20
+    latent_dim: int = 20
     """Numbers in the code."""
-    importance_samples: int = 1
+    num_importance_samples: int = 1
     """Draws of the code in the bound; above 1, the importance-weighted bound."""
     learning_rate: float = 4e-3
     """Highest step size of Adam."""
@@ -98,7 +98,7 @@ class Config(Settings):
     """Draws for each test image when its likelihood is estimated."""
 
 
-def load_data(config: Config, say: bool = True) -> dk.data.Data:
+def load_data(config: Config, verbose: bool = True) -> dk.data.Data:
     """Return binarised MNIST, or scikit-learn's digits, in black and white, where it cannot be had."""
     return dk.data.load(
         "binarized_mnist",
@@ -108,7 +108,7 @@ def load_data(config: Config, say: bool = True) -> dk.data.Data:
         seed=config.seed,
         data_dir=config.data_dir,
         fallback="digits",
-        say=say,
+        verbose=verbose,
     )
 
 
@@ -123,19 +123,19 @@ def definition(config: Config) -> dk.VAE:
     hidden = dk.MLP([config.hidden], activation="tanh")
     return dk.VAE(
         hidden,
-        latent=config.latent,
+        latent_dim=config.latent_dim,
         decoder=hidden,
         likelihood="bernoulli",
-        importance_samples=config.importance_samples,
+        num_importance_samples=config.num_importance_samples,
     )
 
 
-def train(config: Config) -> Outcome:
+def train(config: Config) -> Result:
     """Train one network, and measure how likely it finds the test images."""
     data = load_data(config)
     run = train_one(config, data)
     test = run.model.evaluate(data.test, verbose=0, return_dict=True)
-    likelihood = run.model.log_likelihood(data.test, samples=config.likelihood_samples, seed=config.seed)
+    likelihood = run.model.log_likelihood(data.test, num_samples=config.likelihood_samples, seed=config.seed)
     measured = {
         "test bound": test["loss"],
         "test NLL": -float(likelihood.mean()),
@@ -144,7 +144,7 @@ def train(config: Config) -> Outcome:
         "parameters": parameters(run.model),
     }
     note = f"The likelihood is estimated with {config.likelihood_samples:,} samples an image."
-    return Outcome.of(run, data, measured, notes=(note,))
+    return Result.of(run, data, measured, notes=(note,))
 
 
 def train_one(config: Config, data: dk.data.Data) -> dk.Run:
@@ -156,11 +156,11 @@ def train_one(config: Config, data: dk.data.Data) -> dk.Run:
         run_dir=config.run_dir,
         plan=config.plan(),
         optimizer="adam",
-        learning_rate=dk.OneCycle(config.learning_rate, rise=0.05),
+        learning_rate=dk.OneCycle(config.learning_rate, warmup_fraction=0.05),
     )
 
 
-def draw(config: Config, outcomes: Sequence[Outcome]) -> Mapping[str, Figure]:
+def draw(config: Config, outcomes: Sequence[Result]) -> Mapping[str, Figure]:
     """Draw new digits, reconstructions, and all the codes of a network that has only two numbers in them.
 
     Where the code has more, that is a second network, trained here and not in the recorded time.
@@ -168,7 +168,7 @@ def draw(config: Config, outcomes: Sequence[Outcome]) -> Mapping[str, Figure]:
     model = outcomes[0].model
     if model is None:
         return {}
-    data = load_data(config, say=False)
+    data = load_data(config, verbose=False)
     test: Any = data.test
     images = test.arrays(20)[0]
     pairs = np.stack([images.reshape(2, 10, 28, 28), model.reconstruct(images).reshape(2, 10, 28, 28)], axis=1)
@@ -176,8 +176,10 @@ def draw(config: Config, outcomes: Sequence[Outcome]) -> Mapping[str, Figure]:
         "Digits decoded from noise": sheet(model.sample(100, seed=config.seed), columns=10),
         "Test images, and below each what its code is decoded to": sheet(pairs, columns=10),
     }
-    if config.latent != 2:  # a plane of codes needs a network of its own: a fifth of the passes are enough to see it
-        short = replace(config, latent=2, epochs=max(1, config.epochs // 5), run_dir=None)
+    if (
+        config.latent_dim != 2
+    ):  # a plane of codes needs a network of its own: a fifth of the passes are enough to see it
+        short = replace(config, latent_dim=2, epochs=max(1, config.epochs // 5), run_dir=None)
         model = train_one(short, data).model
     return figures | {"The plane of codes of a network with two numbers in its code": sheet(plane(model), columns=20)}
 

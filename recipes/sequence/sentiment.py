@@ -20,7 +20,7 @@ from keras import layers
 from matplotlib.figure import Figure
 
 import deepkit as dk
-from deepkit.recipe import OWN, Claim, Deviation, Outcome, Own, Paper, Recipe, Settings, main, parameters
+from deepkit.recipe import OWN, Claim, Deviation, Own, Paper, Recipe, Result, Settings, main, parameters
 from deepkit.visualize.figures import BLUE, ORANGE
 
 PAPER = Paper(
@@ -83,7 +83,7 @@ WORDS = {"imdb": 20_000, "sst2": 10_000}
 class Config(Settings):
     """Sentiment of film reviews."""
 
-    QUICK = {"seeds": 1, "epochs": 1, "length": 20, "examples": 640}
+    QUICK = {"seeds": 1, "epochs": 1, "length": 20, "num_examples": 640}
 
     variant: Literal["bilstm", "pooled", "forward"] = "bilstm"
     """Last steps of two bidirectional layers, all steps of one, or one direction only."""
@@ -99,7 +99,7 @@ class Config(Settings):
     """Step size of Adam."""
     batch_size: int = 32
     """Texts in a step."""
-    examples: int = 0
+    num_examples: int = 0
     """Texts used of each part of the data, the test part too; 0 for all, all else is not comparable."""
 
     def own(self) -> Mapping[str, Any]:
@@ -107,28 +107,28 @@ class Config(Settings):
         return SETTINGS[self.variant]
 
 
-def load_data(config: Config, say: bool = True) -> dk.data.Data:
+def load_data(config: Config, verbose: bool = True) -> dk.data.Data:
     """Return the texts, or made-up ones where they cannot be had."""
     name = {"imdb": "imdb_reviews", "sst2": "glue/sst2"}[config.data]
     usual: dict[str, Any] = {"batch_size": config.batch_size, "seed": config.seed, "data_dir": config.data_dir}
     try:
-        data = dk.data.load(name, validation=2_500, say=say, **usual)
+        data = dk.data.load(name, validation=2_500, verbose=verbose, **usual)
         if data.test is None:
-            data = dataclasses.replace(data, test=dk.data.load(name, say=False, **usual).validation)
+            data = dataclasses.replace(data, test=dk.data.load(name, verbose=False, **usual).validation)
     except dk.data.DataError as error:
         data = dataclasses.replace(made_up(config), stand_in_for=name)
-        if say:
+        if verbose:
             print(f"{data.describe()}, standing in for {name} ({error}): not comparable with {name}")
-    return data.head(config.examples) if config.examples else data
+    return data.head(config.num_examples) if config.num_examples else data
 
 
-def made_up(config: Config, examples: int = 1_500) -> dk.data.Data:
+def made_up(config: Config, num_examples: int = 1_500) -> dk.data.Data:
     """Return reviews by definition: the words for and against are counted, and a "not" behind one turns it round."""
     rng = np.random.default_rng(0)
     good, bad = ("good", "fine", "lovely", "great"), ("bad", "dull", "awful", "poor")
     texts: list[str] = []
     labels: list[int] = []
-    while len(texts) < examples:
+    while len(texts) < num_examples:
         words, score = [], 0
         for _ in range(rng.integers(1, 6)):
             sign, turned = rng.integers(0, 2), rng.integers(0, 4) == 0
@@ -139,7 +139,7 @@ def made_up(config: Config, examples: int = 1_500) -> dk.data.Data:
             texts.append(" ".join(map(str, words)))
             labels.append(int(score > 0))
     x, y = np.array(texts), np.array(labels)
-    part = examples // 5
+    part = num_examples // 5
     return dk.data.from_arrays(
         x[2 * part :],
         y[2 * part :],
@@ -161,16 +161,16 @@ def sentiment(
     """
     if variant not in SETTINGS:
         known = ", ".join(SETTINGS)
-        raise dk.DefinitionError(f"sentiment: variant must be one of {known}, received {variant!r}", mend="sentiment()")
+        raise dk.DefinitionError(f"sentiment: variant must be one of {known}, received {variant!r}", hint="sentiment()")
     pools = {"mean": dk.layers.MaskedPooling1D("avg"), "most": dk.layers.MaskedPooling1D("max")}
     reads: dict[str, tuple[Any, ...]] = {
-        "bilstm": (dk.BiLSTM(UNITS, layers=2),),
-        "forward": (dk.Recurrent("lstm", UNITS, layers=2),),
+        "bilstm": (dk.BiLSTM(UNITS, num_layers=2),),
+        "forward": (dk.Recurrent("lstm", UNITS, num_layers=2),),
         "pooled": (dk.BiLSTM(UNITS, return_sequences=True), dk.Parallel(pools)),
     }
     return dk.Sequential(
         [
-            dk.Text(words, length=length, truncating="pre"),
+            dk.Text(words, output_sequence_length=length, truncating="pre"),
             layers.Embedding(words, EMBEDDING, mask_zero=True, name="embedding"),
             *([layers.SpatialDropout1D(dropout)] if dropout else []),
             *reads[variant],
@@ -185,7 +185,7 @@ def definition(config: Config) -> dk.Sequential:
     return sentiment(config.variant, words=WORDS[config.data], length=config.length, dropout=config.dropout)
 
 
-def train(config: Config) -> Outcome:
+def train(config: Config) -> Result:
     """Train one network and read its accuracy."""
     data = load_data(config)
     run = dk.fit(
@@ -201,7 +201,7 @@ def train(config: Config) -> Outcome:
         "validation accuracy": accuracy(run.model, data.validation),
         "parameters": parameters(run.model),
     }
-    return Outcome.of(run, data, measured, comparable=not config.examples)
+    return Result.of(run, data, measured, comparable=not config.num_examples)
 
 
 def accuracy(model: keras.Model, part: Any) -> float:
@@ -209,9 +209,9 @@ def accuracy(model: keras.Model, part: Any) -> float:
     return 100 * model.evaluate(part, verbose=0, return_dict=True)["accuracy"]
 
 
-def draw(config: Config, outcomes: Sequence[Outcome]) -> Mapping[str, Figure]:
+def draw(config: Config, outcomes: Sequence[Result]) -> Mapping[str, Figure]:
     """Draw where the first network is wrong: by the length of the text, and by how sure it is."""
-    test, model = load_data(config, say=False).test, outcomes[0].model
+    test, model = load_data(config, verbose=False).test, outcomes[0].model
     if test is None or model is None:
         return {}
     texts, labels = test.arrays()

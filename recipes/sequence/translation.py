@@ -22,7 +22,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import deepkit as dk
-from deepkit.recipe import Claim, Outcome, Paper, Recipe, Settings, main, parameters
+from deepkit.recipe import Claim, Paper, Recipe, Result, Settings, main, parameters
 
 PAPER = Paper(
     title="Neural Machine Translation by Jointly Learning to Align and Translate",
@@ -101,7 +101,7 @@ TENS = {
 class Config(Settings):
     """A translator with attention, and one without."""
 
-    QUICK = {"seeds": 1, "epochs": 1, "examples": 640}
+    QUICK = {"seeds": 1, "epochs": 1, "num_examples": 640}
 
     attention: Literal["additive", "multiplicative"] = "additive"
     """How places are scored: as by Bahdanau et al., or as Luong et al. call general."""
@@ -113,13 +113,13 @@ class Config(Settings):
     """Highest step size of Adam."""
     batch_size: int = 64
     """Pairs in a step."""
-    beam: int = 4
+    num_beams: int = 4
     """Unfinished translations that are followed."""
-    examples: int = 0
+    num_examples: int = 0
     """Pairs used of each part of the data, the test part too; 0 for all, all else is not comparable."""
 
 
-def load_data(config: Config, say: bool = True) -> dk.data.Data:
+def load_data(config: Config, verbose: bool = True) -> dk.data.Data:
     """Return pairs of strings."""
     pairs = load_pairs(config)
     data = dk.data.from_arrays(
@@ -132,7 +132,7 @@ def load_data(config: Config, say: bool = True) -> dk.data.Data:
     )
     if config.folder:
         return data
-    if say:
+    if verbose:
         print(f"{data.describe()}, standing in for Multi30k, whose files --folder names: not comparable with the paper")
     return dataclasses.replace(data, stand_in_for="Multi30k")
 
@@ -145,7 +145,7 @@ def load_pairs(config: Config) -> dict[str, Pairs]:
         pairs = {part: numbers(count, seed=seed) for seed, (part, count) in enumerate(counts.items())}
     else:
         pairs = {part: (lines(folder, f"{file}.de"), lines(folder, f"{file}.en")) for part, file in PARTS.items()}
-    most = config.examples or None
+    most = config.num_examples or None
     return {part: (german[:most], english[:most]) for part, (german, english) in pairs.items()}
 
 
@@ -182,7 +182,7 @@ def translator(config: Config, attention: str | None) -> dk.Seq2Seq:
     return dk.Seq2Seq(
         text["de"],
         target=text["en"],
-        embedding=EMBEDDING,
+        embedding_dim=EMBEDDING,
         encoder=dk.Recurrent("gru", UNITS, bidirectional=True),
         decoder=dk.Recurrent("gru", UNITS),
         attention=attention,
@@ -196,11 +196,11 @@ def definition(config: Config) -> dk.Seq2Seq:
     return translator(config, config.attention)
 
 
-def train(config: Config) -> Outcome:
+def train(config: Config) -> Result:
     """Train both networks and compare their translations."""
     data, test = load_data(config), load_pairs(config)["test"]
     runs = {name: train_one(config, score, data) for name, score in (("with", config.attention), ("without", None))}
-    written = {name: run.model.translate(test[0], beam=config.beam) for name, run in runs.items()}
+    written = {name: run.model.translate(test[0], num_beams=config.num_beams) for name, run in runs.items()}
     scores, p_value, signature = compare(written, test[1])
     show(test, written)
     perplexity = {name: min(run.history["val_perplexity"]) for name, run in runs.items()}
@@ -214,10 +214,10 @@ def train(config: Config) -> Outcome:
         "validation perplexity without attention": perplexity["without"],
         "parameters": parameters(model),
     }
-    return Outcome(
+    return Result(
         measured=measured,
         data=data.summary(),
-        comparable=data.stand_in_for is None and not config.examples,
+        comparable=data.stand_in_for is None and not config.num_examples,
         model=model,
         notes=(f"BLEU by sacreBLEU: {signature}",),
         seconds=sum(run.seconds for run in runs.values()),
@@ -259,11 +259,11 @@ def show(test: Pairs, written: Mapping[str, Sequence[str]]) -> None:
             print(f"{what:>14}: {text}")
 
 
-def draw(config: Config, outcomes: Sequence[Outcome]) -> Mapping[str, Figure]:
+def draw(config: Config, outcomes: Sequence[Result]) -> Mapping[str, Figure]:
     """Draw where the first network looks: a row a word that it writes, a column a word that it reads."""
     sources = SHOWN if config.folder else load_pairs(config)["test"][0][:3]
     model: Any = outcomes[0].model
-    _, maps = model.translate(sources, beam=config.beam, return_attention=True)
+    _, maps = model.translate(sources, num_beams=config.num_beams, return_attention=True)
     return {
         f"Where it looks, sentence {i}": dk.visualize.attention(one.weights, source=one.source, target=one.target)
         for i, one in enumerate(maps, start=1)

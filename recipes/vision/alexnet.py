@@ -21,14 +21,14 @@ import deepkit as dk
 
 
 def alexnet(
-    *, classes: int = 1000, groups: int = 2, dropout: float = 0.5, activation: str | None = None
+    *, num_classes: int = 1000, groups: int = 2, dropout: float = 0.5, activation: str | None = None
 ) -> dk.Sequential:
     """Return the network of section 3.5 and figure 2, for images of 227x227x3.
 
     The figure says 224, from which no whole number of windows of 11 with strides of 4 makes its 55 positions.
 
     Args:
-        classes: Number of classes.
+        num_classes: Number of classes.
         groups: Parts that the maps of the second, fourth and fifth convolutions are kept in: the paper's 2, or 1.
         dropout: Fraction of the units of the two wide dense layers dropped in training.
         activation: None for logits, `"softmax"` for probabilities.
@@ -43,7 +43,7 @@ def alexnet(
             _conv(384, 3, groups=groups, ones=True, name="conv4"),
             *(_conv(256, 3, groups=groups, ones=True, name="conv5"), pool5),
             dk.MLP([4096, 4096], dropout=dropout, dense=_start(ones=True), name="fc"),
-            dk.Classifier(classes, activation=activation, dense=_start()),
+            dk.Classifier(num_classes, activation=activation, dense=_start()),
         ],
         name="alexnet" if groups == 2 else "alexnet_single_tower",
     )

@@ -34,7 +34,7 @@ HE = {"kernel_initializer": "he_normal"}
 conv = partial(dk.ConvBlock, norm=NORM, order="norm-activation-conv", conv=HE)
 
 
-def densenet(depth: int, *, classes: int = 1000) -> dk.Sequential:
+def densenet(depth: int, *, num_classes: int = 1000) -> dk.Sequential:
     """Return a DenseNet-BC for ImageNet, which gives logits.
 
     It pads as the authors' code and `keras.applications` do, and has Keras's layers in Keras's order: the weights of
@@ -42,21 +42,21 @@ def densenet(depth: int, *, classes: int = 1000) -> dk.Sequential:
 
     Args:
         depth: 121, 161, 169, 201 or 264 layers.
-        classes: How many classes there are.
+        num_classes: How many classes there are.
 
     Raises:
         DefinitionError: There is no such depth.
 
     Examples:
         >>> from recipes.vision.densenet import densenet
-        >>> densenet(121, classes=10).build((64, 64, 3)).output_shape
+        >>> densenet(121, num_classes=10).build((64, 64, 3)).output_shape
         (None, 10)
     """
     if depth not in VARIANTS:
         near = min(VARIANTS, key=lambda known: abs(known - depth)) if isinstance(depth, int) else 121
         known = ", ".join(str(known) for known in VARIANTS)
         raise dk.DefinitionError(
-            f"densenet: depth must be one of {known}, received {depth!r}", mend=f"densenet({near})"
+            f"densenet: depth must be one of {known}, received {depth!r}", hint=f"densenet({near})"
         )
     growth, repeats = VARIANTS[depth]
     stem = [
@@ -65,19 +65,19 @@ def densenet(depth: int, *, classes: int = 1000) -> dk.Sequential:
         layers.ZeroPadding2D(1),
         layers.MaxPooling2D(3, 2),
     ]
-    blocks = [dk.DenselyConnected(bottleneck(growth), repeats=times) for times in repeats]
-    return _net(stem, blocks, dk.Transition(norm=NORM, conv=HE), classes, f"densenet{depth}")
+    blocks = [dk.DenselyConnected(bottleneck(growth), num_repeats=times) for times in repeats]
+    return _net(stem, blocks, dk.Transition(norm=NORM, conv=HE), num_classes, f"densenet{depth}")
 
 
-def in_keras(depth: int, *, include_top: bool = True, classes: int = 1000) -> dk.Sequential:
+def in_keras(depth: int, *, include_top: bool = True, num_classes: int = 1000) -> dk.Sequential:
     """Return a DenseNet that ends as that of `keras.applications`: in probabilities, or without a top in maps."""
-    net = densenet(depth, classes=classes)
-    top = [dk.Classifier(classes, pool="avg", activation="softmax")] if include_top else []
+    net = densenet(depth, num_classes=num_classes)
+    top = [dk.Classifier(num_classes, pool="avg", activation="softmax")] if include_top else []
     return dk.Sequential([*net.layers[:-1], *top], name=net.name)
 
 
 def cifar_densenet(
-    depth: int, growth: int, *, bc: bool = False, classes: int = 10, dropout: float = 0.0
+    depth: int, growth: int, *, bc: bool = False, num_classes: int = 10, dropout: float = 0.0
 ) -> dk.Sequential:
     """Return a DenseNet(L, k) of three blocks for the 32x32 images of CIFAR, which gives logits.
 
@@ -86,7 +86,7 @@ def cifar_densenet(
             with `bc` 100, 190 and 250.
         growth: Channels that a layer adds, the paper's k.
         bc: Whether it is a DenseNet-BC, with bottlenecks and half of the channels after each block.
-        classes: How many classes there are.
+        num_classes: How many classes there are.
         dropout: After each convolution but the first; the paper has 0.2 where images are not augmented.
 
     Raises:
@@ -103,15 +103,15 @@ def cifar_densenet(
         raise dk.DefinitionError(
             f"cifar_densenet: depth must be 4 more than a multiple of {each} (three blocks of layers"
             f"{' of two convolutions' if bc else ''}, and a stem, two transitions, a head), received {depth!r}",
-            mend=f"cifar_densenet({near}, {growth}{', bc=True' if bc else ''})",
+            hint=f"cifar_densenet({near}, {growth}{', bc=True' if bc else ''})",
         )
     stem = dk.ConvBlock(2 * growth if bc else 16, norm=None, activation=None, conv={"use_bias": False, **HE})
     layer = bottleneck(growth, dropout) if bc else [conv(growth), *_drop(dropout)]
-    blocks = [dk.DenselyConnected(layer, repeats=(depth - 4) // each)] * 3
+    blocks = [dk.DenselyConnected(layer, num_repeats=(depth - 4) // each)] * 3
     pool = dk.Sequential([layers.Dropout(dropout), layers.AveragePooling2D(2)], name="pool") if dropout else "avg"
     between = dk.Transition(compression=0.5 if bc else 1.0, pool=pool, norm=NORM, conv=HE)
     name = f"densenet{'_bc' if bc else ''}_{depth}_{growth}"
-    return _net([stem], blocks, between, classes, name)
+    return _net([stem], blocks, between, num_classes, name)
 
 
 def bottleneck(growth: int, dropout: float = 0.0) -> list[Any]:
@@ -123,10 +123,10 @@ def _drop(rate: float) -> list[Any]:
     return [layers.Dropout(rate)] if rate else []
 
 
-def _net(stem: list[Any], blocks: list[Any], between: dk.Block, classes: int, name: str) -> dk.Sequential:
+def _net(stem: list[Any], blocks: list[Any], between: dk.Block, num_classes: int, name: str) -> dk.Sequential:
     """Return blocks with a transition between each two, a stem before and a head behind them."""
     body = [part for block in blocks for part in (block, between)][:-1]
-    return dk.Sequential([*stem, *body, NORM, layers.ReLU(), dk.Classifier(classes, pool="avg")], name=name)
+    return dk.Sequential([*stem, *body, NORM, layers.ReLU(), dk.Classifier(num_classes, pool="avg")], name=name)
 
 
 densenet121: Callable[..., dk.Sequential] = partial(densenet, 121)

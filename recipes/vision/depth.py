@@ -24,7 +24,7 @@ from keras import layers
 from matplotlib.figure import Figure
 
 import deepkit as dk
-from deepkit.recipe import Claim, Outcome, Paper, Recipe, Settings, error, main, parameters
+from deepkit.recipe import Claim, Paper, Recipe, Result, Settings, error, main, parameters
 from deepkit.visualize.figures import BLUE, GREY, ORANGE
 from recipes.vision.highway import HE, highway, plain
 
@@ -128,7 +128,7 @@ class Config(Settings):
             )
 
 
-def load_data(config: Config, say: bool = True) -> dk.data.Data:
+def load_data(config: Config, verbose: bool = True) -> dk.data.Data:
     """Return MNIST, or scikit-learn's digits at the same size where it cannot be had."""
     return dk.data.load(
         "mnist",
@@ -138,21 +138,21 @@ def load_data(config: Config, say: bool = True) -> dk.data.Data:
         seed=config.seed,
         data_dir=config.data_dir,
         fallback="digits",
-        say=say,
+        verbose=verbose,
     )
 
 
 def residual(depth: int) -> dk.Sequential:
     """Return a residual net: as many weights as the plain one."""
     layer = dk.Residual([layers.ReLU(), layers.Dense(UNITS, kernel_initializer="zeros")], activation=None)
-    body = [dk.MLP([UNITS], dense=HE), dk.Repeat(layer, times=depth - 1), layers.ReLU()]
+    body = [dk.MLP([UNITS], dense=HE), dk.Repeat(layer, num_repeats=depth - 1), layers.ReLU()]
     return dk.Sequential([*body, dk.Classifier(10)], name=f"residual{depth}")
 
 
 def dense(depth: int) -> dk.Sequential:
     """Return a densely connected net: its layers are thinner, since each receives what all before it made."""
     layer = dk.MLP([growth(depth)], dense=HE)
-    body = [dk.MLP([UNITS], dense=HE), dk.DenselyConnected(layer, repeats=depth - 1)]
+    body = [dk.MLP([UNITS], dense=HE), dk.DenselyConnected(layer, num_repeats=depth - 1)]
     return dk.Sequential([*body, dk.Classifier(10)], name=f"dense{depth}")
 
 
@@ -187,14 +187,14 @@ def optimizer(kind: str, depth: int, config: Config, steps: int) -> keras.optimi
     return keras.optimizers.SGD(schedule, momentum=config.momentum)
 
 
-def train(config: Config) -> Outcome:
+def train(config: Config) -> Result:
     """Train every kind at every depth, and read what each has learned."""
     data = load_data(config)
     runs = {f"{kind} {n}": train_one(kind, n, config, data) for n in config.depths for kind in KINDS}
     measured = {f"training loss, {name}": run.history["loss"][-1] for name, run in runs.items()}
     measured |= {f"test error, {name}": error(run.model, data.test) for name, run in runs.items()}
     measured |= {f"parameters, {name}": parameters(run.model) for name, run in runs.items()}
-    return Outcome(
+    return Result(
         measured=measured,
         data=data.summary(),
         comparable=data.stand_in_for is None,
@@ -220,7 +220,7 @@ def train_one(kind: str, depth: int, config: Config, data: dk.data.Data) -> dk.R
     return run
 
 
-def draw(config: Config, outcomes: Sequence[Outcome]) -> Mapping[str, Figure]:
+def draw(config: Config, outcomes: Sequence[Result]) -> Mapping[str, Figure]:
     """Draw the training loss over the depth, a line a kind; each repeat is a point."""
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()

@@ -36,19 +36,19 @@ LOSS_WEIGHTS = {"classifier": 1.0, "auxiliary1": 0.3, "auxiliary2": 0.3}  # sect
 
 
 def googlenet(
-    *, classes: int = 1000, norm: Any = None, dropout: float = 0.4, activation: str | None = None
+    *, num_classes: int = 1000, norm: Any = None, dropout: float = 0.4, activation: str | None = None
 ) -> dk.Sequential:
     """Return the network of table 1 as it is used, without auxiliary classifiers; the paper's images are 224x224x3.
 
     Args:
-        classes: Number of classes.
+        num_classes: Number of classes.
         norm: None as in the paper, with its local response normalisation; `"batch"` has batch normalisation behind
             every convolution, in place of that and of the biases.
         dropout: Fraction of the features dropped before the classifier in training.
         activation: None for logits, `"softmax"` for probabilities.
     """
     nodes = _nodes(norm)
-    head = dk.Classifier(classes, pool="avg", dropout=dropout, activation=activation)
+    head = dk.Classifier(num_classes, pool="avg", dropout=dropout, activation=activation)
     return dk.Sequential([*nodes.values(), head], name=_name(norm))
 
 
@@ -56,7 +56,7 @@ googlenet_bn = partial(googlenet, norm="batch")
 
 
 def googlenet_with_heads(
-    *, classes: int = 1000, norm: Any = None, dropout: float = 0.4, input_shape: tuple[int, ...] = (224, 224, 3)
+    *, num_classes: int = 1000, norm: Any = None, dropout: float = 0.4, input_shape: tuple[int, ...] = (224, 224, 3)
 ) -> dk.Functional:
     """Return the network as it is trained, with three outputs of logits: `classifier`, `auxiliary1`, `auxiliary2`.
 
@@ -64,7 +64,7 @@ def googlenet_with_heads(
     auxiliary ones off a trained model.
 
     Args:
-        classes: Number of classes.
+        num_classes: Number of classes.
         norm: As in `googlenet`.
         dropout: Fraction of the features dropped before the classifier; 0.7 before the auxiliary ones (section 5).
         input_shape: Rows, columns and channels of an image.
@@ -74,8 +74,8 @@ def googlenet_with_heads(
     for name, body in _nodes(norm).items():
         nodes[name] = (last, body)
         last = name
-        nodes |= {head: (name, _auxiliary(classes, norm)) for head, module in HEADS.items() if module == name}
-    nodes["classifier"] = (last, dk.Classifier(classes, pool="avg", dropout=dropout))
+        nodes |= {head: (name, _auxiliary(num_classes, norm)) for head, module in HEADS.items() if module == name}
+    nodes["classifier"] = (last, dk.Classifier(num_classes, pool="avg", dropout=dropout))
     return dk.Functional(
         inputs={"image": dk.Input(input_shape)},
         nodes=nodes,
@@ -141,13 +141,13 @@ def _pool(name: str | None = None) -> layers.MaxPooling2D:
     return layers.MaxPooling2D(3, 2, padding="same", name=name)
 
 
-def _auxiliary(classes: int, norm: Any) -> list[Any]:
+def _auxiliary(num_classes: int, norm: Any) -> list[Any]:
     """Return an auxiliary classifier of section 5."""
     return [
         layers.AveragePooling2D(5, 3),
         dk.ConvBlock(128, kernel_size=1, norm=norm),
         dk.MLP([1024], dropout=0.7),
-        dk.Classifier(classes),
+        dk.Classifier(num_classes),
     ]
 
 

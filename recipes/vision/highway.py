@@ -25,7 +25,7 @@ CIFAR: dict[int, tuple[tuple[int, int], ...]] = {
 }
 
 
-def highway(depth: int, *, units: int = 50, classes: int = 10, transform_bias: float = -2.0) -> dk.Sequential:
+def highway(depth: int, *, units: int = 50, num_classes: int = 10, transform_bias: float = -2.0) -> dk.Sequential:
     """Return a fully connected highway network, which gives logits.
 
     The first layer is a plain one: it brings the image to the width that the others keep.
@@ -33,7 +33,7 @@ def highway(depth: int, *, units: int = 50, classes: int = 10, transform_bias: f
     Args:
         depth: Hidden layers; figure 1 of the paper has 10, 20, 50 and 100.
         units: Width of each.
-        classes: How many classes there are.
+        num_classes: How many classes there are.
         transform_bias: What the gates' biases begin with; the paper has -2 for MNIST.
 
     Raises:
@@ -47,16 +47,18 @@ def highway(depth: int, *, units: int = 50, classes: int = 10, transform_bias: f
     _check(depth, "highway", least=2)
     layer = dk.Highway(dk.MLP([units], dense=HE), transform_bias=transform_bias)
     first = dk.MLP([units], dense=HE)
-    return dk.Sequential([first, dk.Repeat(layer, times=depth - 1), dk.Classifier(classes)], name=f"highway{depth}")
+    return dk.Sequential(
+        [first, dk.Repeat(layer, num_repeats=depth - 1), dk.Classifier(num_classes)], name=f"highway{depth}"
+    )
 
 
-def plain(depth: int, *, units: int = 71, classes: int = 10) -> dk.Sequential:
+def plain(depth: int, *, units: int = 71, num_classes: int = 10) -> dk.Sequential:
     """Return the counterpart without gates: 71 units where the highway has 50, so that a layer has as many weights.
 
     Args:
         depth: Hidden layers.
         units: Width of each.
-        classes: How many classes there are.
+        num_classes: How many classes there are.
 
     Raises:
         DefinitionError: An argument makes no sense.
@@ -67,10 +69,10 @@ def plain(depth: int, *, units: int = 71, classes: int = 10) -> dk.Sequential:
         306943
     """
     _check(depth, "plain", least=1)
-    return dk.Sequential([dk.MLP([units] * depth, dense=HE), dk.Classifier(classes)], name=f"plain{depth}")
+    return dk.Sequential([dk.MLP([units] * depth, dense=HE), dk.Classifier(num_classes)], name=f"plain{depth}")
 
 
-def mnist_highway(width: int, *, classes: int = 10) -> dk.Sequential:
+def mnist_highway(width: int, *, num_classes: int = 10) -> dk.Sequential:
     """Return the thin convolutional highway network of 10 layers for MNIST: 9 convolutions and a softmax.
 
     The paper gives its widths, 16 and 32, and its weights, 39,000 and 151,000; two poolings that halve and one
@@ -78,7 +80,7 @@ def mnist_highway(width: int, *, classes: int = 10) -> dk.Sequential:
 
     Args:
         width: Filters of every layer.
-        classes: How many classes there are.
+        num_classes: How many classes there are.
 
     Examples:
         >>> from recipes.vision.highway import mnist_highway
@@ -89,10 +91,10 @@ def mnist_highway(width: int, *, classes: int = 10) -> dk.Sequential:
     layer = dk.Highway(dk.ConvBlock(width, norm=None, conv=HE))
     stages: list[list[dk.Block]] = [[first, layer, layer], [layer] * 3, [layer] * 3]
     parts = [p for i, stage in enumerate(stages, start=1) for p in (*stage, layers.MaxPooling2D(2, name=f"pool{i}"))]
-    return dk.Sequential([*parts, dk.Classifier(classes)], name=f"highway10_{width}")
+    return dk.Sequential([*parts, dk.Classifier(num_classes)], name=f"highway10_{width}")
 
 
-def cifar_highway(depth: int, *, classes: int = 10) -> dk.Sequential:
+def cifar_highway(depth: int, *, num_classes: int = 10) -> dk.Sequential:
     """Return a convolutional highway network for CIFAR, which gives logits.
 
     A stage begins with a plain convolution, since a highway layer keeps the number of its channels, and ends with a
@@ -100,7 +102,7 @@ def cifar_highway(depth: int, *, classes: int = 10) -> dk.Sequential:
 
     Args:
         depth: 11 or 19 layers with weights.
-        classes: How many classes there are.
+        num_classes: How many classes there are.
 
     Raises:
         DefinitionError: There is no such depth.
@@ -112,16 +114,16 @@ def cifar_highway(depth: int, *, classes: int = 10) -> dk.Sequential:
     """
     if depth not in CIFAR:
         known = " or ".join(str(known) for known in CIFAR)
-        raise dk.DefinitionError(f"cifar_highway: depth must be {known}, received {depth!r}", mend="cifar_highway(19)")
+        raise dk.DefinitionError(f"cifar_highway: depth must be {known}, received {depth!r}", hint="cifar_highway(19)")
     parts: list[Any] = []
     for i, (filters, highways) in enumerate(CIFAR[depth], start=1):
         widen = dk.ConvBlock(filters, norm=None, conv=HE)
         parts += [widen, *[dk.Highway(widen)] * highways, layers.MaxPooling2D(2, name=f"pool{i}")]
-    return dk.Sequential([*parts[:-1], dk.Classifier(classes, pool="avg")], name=f"highway{depth}")
+    return dk.Sequential([*parts[:-1], dk.Classifier(num_classes, pool="avg")], name=f"highway{depth}")
 
 
 def _check(depth: int, owner: str, least: int) -> None:
     if not isinstance(depth, int) or depth < least:
         raise dk.DefinitionError(
-            f"{owner}: depth must be a whole number of at least {least}, received {depth!r}", mend=f"{owner}(10)"
+            f"{owner}: depth must be a whole number of at least {least}, received {depth!r}", hint=f"{owner}(10)"
         )

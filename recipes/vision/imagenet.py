@@ -38,7 +38,7 @@ class Network:
     """A network that keras.applications has too.
 
     Args:
-        definition: Returns the definition for `include_top=` and `classes=`, with the layers that Keras's has in
+        definition: Returns the definition for `include_top=` and `num_classes=`, with the layers that Keras's has in
             the same order: the same weights give the same output.
         application: The function of `keras.applications` that makes Keras's.
         module: The module of `keras.applications` that has its `preprocess_input`.
@@ -70,7 +70,7 @@ def pretrained(
     weights: str | Path = "imagenet",
     include_top: bool = True,
     input_shape: tuple[int | None, ...] = SHAPE,
-    classes: int = 1000,
+    num_classes: int = 1000,
 ) -> keras.Model:
     """Build a network with the weights of keras.applications in it.
 
@@ -80,7 +80,7 @@ def pretrained(
             file of weights (`.h5`, `.weights.h5`, `.keras`) that the network of keras.applications was saved to.
         include_top: Whether to end in probabilities of the classes; False for a base that ends in feature maps.
         input_shape: Rows, columns and channels of an image; `None` for any number of rows and columns.
-        classes: Number of classes of the top.
+        num_classes: Number of classes of the top.
 
     Returns:
         A plain `keras.Model`, which takes images that went through `preprocessing(name)`.
@@ -92,8 +92,8 @@ def pretrained(
     trained = str(weights) == "imagenet"
     if not trained and not (isinstance(weights, str | Path) and Path(weights).is_file()):
         raise ValueError(f'there is no file {weights}\n  try weights="imagenet", or the path of a file of weights')
-    definition = network.definition(include_top=include_top, classes=classes)
-    usual = network.definition(include_top=include_top, classes=1000 if trained else classes)
+    definition = network.definition(include_top=include_top, num_classes=num_classes)
+    usual = network.definition(include_top=include_top, num_classes=1000 if trained else num_classes)
     needed = _shapes(definition, input_shape)
     same = (definition, tuple(input_shape)) == (usual, SHAPE)
     misfit = "" if same else _difference(needed, _shapes(usual, SHAPE))
@@ -104,7 +104,7 @@ def pretrained(
     if not trained:
         _check_file(Path(weights), name, needed)
     shape = input_shape if misfit else SHAPE if include_top else None
-    donor = _donor(name, weights, include_top=include_top, input_shape=shape, classes=classes)
+    donor = _donor(name, weights, include_top=include_top, input_shape=shape, num_classes=num_classes)
     model = definition.build(input_shape)
     copy_weights(donor, model)
     return model
@@ -205,7 +205,7 @@ def _texts(group: h5py.Group, attribute: str) -> list[str]:
 def _misfit(path: str | Path, name: str, problem: str) -> ValueError:
     return ValueError(
         f"{path} does not hold the weights of {name} as asked for: {problem}\n"
-        "  try include_top=, classes= and input_shape= as the file has them, or the network that it is of"
+        "  try include_top=, num_classes= and input_shape= as the file has them, or the network that it is of"
     )
 
 

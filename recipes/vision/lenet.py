@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 import deepkit as dk
 from deepkit.models import SmoothedCrossentropy
-from deepkit.recipe import OWN, Claim, Deviation, Outcome, Own, Paper, Recipe, Settings, error, main, parameters
+from deepkit.recipe import OWN, Claim, Deviation, Own, Paper, Recipe, Result, Settings, error, main, parameters
 
 PAPER = Paper(
     title="Gradient-Based Learning Applied to Document Recognition",
@@ -140,7 +140,7 @@ class Config(Settings):
         return SETTINGS[self.variant, self.distort]
 
 
-def load_data(config: Config, say: bool = True) -> dk.data.Data:
+def load_data(config: Config, verbose: bool = True) -> dk.data.Data:
     """Return MNIST, or scikit-learn's digits at the same size where it cannot be had."""
     return dk.data.load(
         "mnist",
@@ -151,7 +151,7 @@ def load_data(config: Config, say: bool = True) -> dk.data.Data:
         seed=config.seed,
         data_dir=config.data_dir,
         fallback="digits",
-        say=say,
+        verbose=verbose,
     )
 
 
@@ -160,8 +160,8 @@ def modern(dropout: float = 0.0) -> dk.Sequential:
     he = {"kernel_initializer": "he_normal"}
     return dk.Sequential(
         [
-            dk.ConvStack(6, convs=1, kernel_size=5, norm=None, conv=he),
-            dk.ConvStack(16, convs=1, kernel_size=5, norm=None, conv={"padding": "valid", **he}),
+            dk.ConvStack(6, num_convs=1, kernel_size=5, norm=None, conv=he),
+            dk.ConvStack(16, num_convs=1, kernel_size=5, norm=None, conv={"padding": "valid", **he}),
             dk.MLP([120, 84], dropout=dropout, dense=he),
             dk.Classifier(10),
         ],
@@ -214,7 +214,7 @@ def optimizer(config: Config, steps: int) -> keras.optimizers.Optimizer:
     return keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
 
 
-def train(config: Config) -> Outcome:
+def train(config: Config) -> Result:
     """Train one network and read its errors."""
     data = load_data(config)
     run = dk.fit(
@@ -232,15 +232,15 @@ def train(config: Config) -> Outcome:
         "validation error": error(run.model, data.validation),
         "parameters": parameters(run.model),
     }
-    return Outcome.of(run, data, measured)
+    return Result.of(run, data, measured)
 
 
-def draw(config: Config, outcomes: Sequence[Outcome]) -> Mapping[str, Figure]:
+def draw(config: Config, outcomes: Sequence[Result]) -> Mapping[str, Figure]:
     """Draw what the first network gets wrong, and its first filters."""
     model = outcomes[0].model
-    test = load_data(config, say=False).test
+    test = load_data(config, verbose=False).test
     return {
-        "The worst mistakes on the test images": dk.visualize.mistakes(model, test),
+        "The worst mistakes on the test images": dk.visualize.misclassified(model, test),
         "Which digits are taken for which": dk.visualize.confusion(model, test),
         "The first layer's filters": dk.visualize.filters(model),
     }

@@ -18,7 +18,7 @@ from keras import layers
 from matplotlib.figure import Figure
 
 import deepkit as dk
-from deepkit.recipe import OWN, Claim, Deviation, Outcome, Own, Paper, Recipe, Settings, error, main, parameters
+from deepkit.recipe import OWN, Claim, Deviation, Own, Paper, Recipe, Result, Settings, error, main, parameters
 
 PAPER = Paper(
     title="Deep Residual Learning for Image Recognition",
@@ -101,7 +101,7 @@ SETTINGS = {
 class Config(Settings):
     """A network of 6n+2 layers on CIFAR-10, residual or plain."""
 
-    QUICK = {"seeds": 1, "epochs": 1, "depth": 8, "examples": 2_000}
+    QUICK = {"seeds": 1, "epochs": 1, "depth": 8, "num_examples": 2_000}
 
     depth: int = 20
     """Layers with weights: 6n+2, in the paper 20, 32, 44, 56, 110 and 1202."""
@@ -118,7 +118,7 @@ class Config(Settings):
     schedule's own where not given."""
     batch_size: int = 128
     """Images in a step."""
-    examples: int = 0
+    num_examples: int = 0
     """Images used of each part of the data, the test part too; 0 for all, all else is not comparable."""
 
     def __post_init__(self) -> None:
@@ -130,7 +130,7 @@ class Config(Settings):
         return SETTINGS[self.schedule]
 
 
-def load_data(config: Config, say: bool = True) -> dk.data.Data:
+def load_data(config: Config, verbose: bool = True) -> dk.data.Data:
     """Return CIFAR-10 with its usual distortions, or scikit-learn's digits at the same size where it cannot be had."""
     data = dk.data.load(
         "cifar10",
@@ -141,9 +141,9 @@ def load_data(config: Config, say: bool = True) -> dk.data.Data:
         seed=config.seed,
         data_dir=config.data_dir,
         fallback="digits",
-        say=say,
+        verbose=verbose,
     )
-    return data.head(config.examples) if config.examples else data
+    return data.head(config.num_examples) if config.num_examples else data
 
 
 HE = {"kernel_initializer": "he_normal"}
@@ -187,7 +187,7 @@ STAGES: dict[int, tuple[Unit, tuple[int, ...]]] = {
 }
 
 
-def resnet(depth: int, *, classes: int = 1000) -> dk.Sequential:
+def resnet(depth: int, *, num_classes: int = 1000) -> dk.Sequential:
     """Return a column of table 1, for images of 224x224 or any other size.
 
     The shortcut is a projection where the width changes (option B). Where the stride is 2, the border is padded on one
@@ -198,47 +198,47 @@ def resnet(depth: int, *, classes: int = 1000) -> dk.Sequential:
     """
     if depth not in STAGES:
         known = ", ".join(map(str, STAGES))
-        raise dk.DefinitionError(f"resnet: depth must be one of {known}, received {depth!r}", mend="resnet(50)")
+        raise dk.DefinitionError(f"resnet: depth must be one of {known}, received {depth!r}", hint="resnet(50)")
     unit, repeats = STAGES[depth]
     first = [conv(64, kernel_size=7, strides=2), layers.MaxPooling2D(3, 2, padding="same")]
     stages = _stages(unit, (64, 128, 256, 512), repeats)
-    return dk.Sequential([*first, *stages, dk.Classifier(classes, pool="avg")], name=f"resnet{depth}")
+    return dk.Sequential([*first, *stages, dk.Classifier(num_classes, pool="avg")], name=f"resnet{depth}")
 
 
 resnet18, resnet34, resnet50, resnet101, resnet152 = (partial(resnet, depth) for depth in STAGES)
 
 
-def cifar_resnet(depth: int, *, classes: int = 10, shortcut: str = "pad") -> dk.Sequential:
+def cifar_resnet(depth: int, *, num_classes: int = 10, shortcut: str = "pad") -> dk.Sequential:
     """Return the network of 6n+2 layers of section 4.2.
 
     Args:
         depth: Layers with weights: 6n+2.
-        classes: How many.
+        num_classes: How many.
         shortcut: Where the width changes: `"pad"` is option A, without weights; `"auto"`, a projection, option B.
 
     Raises:
         DefinitionError: The depth is not 6n+2.
     """
-    return _for_cifar(partial(basic, shortcut=shortcut), depth, classes, "resnet")
+    return _for_cifar(partial(basic, shortcut=shortcut), depth, num_classes, "resnet")
 
 
-def cifar_plain(depth: int, *, classes: int = 10) -> dk.Sequential:
+def cifar_plain(depth: int, *, num_classes: int = 10) -> dk.Sequential:
     """Return the same layers without the additions.
 
     Raises:
         DefinitionError: The depth is not 6n+2.
     """
-    return _for_cifar(plain, depth, classes, "plain")
+    return _for_cifar(plain, depth, num_classes, "plain")
 
 
-def preactivated(depth: int, *, classes: int = 10) -> dk.Sequential:
+def preactivated(depth: int, *, num_classes: int = 10) -> dk.Sequential:
     """Return the network of 9n+2 layers for CIFAR whose units begin with the activation (He et al. 2016b).
 
     The stride is in the 3x3, as in `bottleneck`.
 
     Args:
         depth: Layers with weights: 164 and 1001 in the paper.
-        classes: How many.
+        num_classes: How many.
 
     Raises:
         DefinitionError: The depth is not 9n+2.
@@ -248,13 +248,13 @@ def preactivated(depth: int, *, classes: int = 10) -> dk.Sequential:
     repeats = (_repeats(depth, 9, "preactivated({})"),) * 3
     first = conv(16, norm=None, activation=None, conv={"use_bias": False, **HE})
     stages = _stages(lambda filters, strides: unit(filters, strides=strides), (16, 32, 64), repeats)
-    last = [layers.BatchNormalization(), layers.Activation("relu"), dk.Classifier(classes, pool="avg")]
+    last = [layers.BatchNormalization(), layers.Activation("relu"), dk.Classifier(num_classes, pool="avg")]
     return dk.Sequential([first, *stages, *last], name=f"resnet{depth}v2")
 
 
-def _for_cifar(unit: Unit, depth: int, classes: int, kind: str) -> dk.Sequential:
+def _for_cifar(unit: Unit, depth: int, num_classes: int, kind: str) -> dk.Sequential:
     stages = _stages(unit, (16, 32, 64), (_repeats(depth, 6, f"cifar_{kind}({{}})"),) * 3)
-    return dk.Sequential([conv(16), *stages, dk.Classifier(classes, pool="avg")], name=f"{kind}{depth}")
+    return dk.Sequential([conv(16), *stages, dk.Classifier(num_classes, pool="avg")], name=f"{kind}{depth}")
 
 
 def _stages(unit: Unit, widths: Sequence[int], repeats: Sequence[int]) -> list[dk.Sequential]:
@@ -269,8 +269,8 @@ def _repeats(depth: int, each: int, call: str) -> int:
     """Return how many units of a stage make three stages of `each` layers a unit, and two layers besides."""
     if not isinstance(depth, int) or depth < each + 2 or (depth - 2) % each:
         n = max(1, round((depth - 2) / each)) if isinstance(depth, int) else 3
-        mend = call.format(each * n + 2)
-        raise dk.DefinitionError(f"a network for CIFAR has {each}n+2 layers here, received {depth!r}", mend=mend)
+        hint = call.format(each * n + 2)
+        raise dk.DefinitionError(f"a network for CIFAR has {each}n+2 layers here, received {depth!r}", hint=hint)
     return (depth - 2) // each
 
 
@@ -290,11 +290,11 @@ def learning_rate(config: Config) -> dk.OneCycle | dk.StepDecay | dk.WarmUp:
     """Return the schedule of a config."""
     if config.schedule == "one-cycle":
         return dk.OneCycle(config.learning_rate)
-    steps = dk.StepDecay(config.learning_rate, at=(0.5, 0.75))
-    return dk.WarmUp(steps, epochs=1, start=0.1) if config.depth == 110 else steps
+    steps = dk.StepDecay(config.learning_rate, milestones=(0.5, 0.75))
+    return dk.WarmUp(steps, epochs=1, start_factor=0.1) if config.depth == 110 else steps
 
 
-def train(config: Config) -> Outcome:
+def train(config: Config) -> Result:
     """Train one network and read its errors."""
     data = load_data(config)
     run = dk.fit(
@@ -312,15 +312,17 @@ def train(config: Config) -> Outcome:
         "training error": 100 * (1 - run.history["accuracy"][-1]),
         "parameters": parameters(run.model),
     }
-    return Outcome.of(run, data, measured, comparable=not config.examples)
+    return Result.of(run, data, measured, comparable=not config.num_examples)
 
 
-def draw(config: Config, outcomes: Sequence[Outcome]) -> Mapping[str, Figure]:
+def draw(config: Config, outcomes: Sequence[Result]) -> Mapping[str, Figure]:
     """Draw what the first network gets wrong."""
-    data = load_data(config, say=False)
+    data = load_data(config, verbose=False)
     model = outcomes[0].model
     return {
-        "The worst mistakes on the test images": dk.visualize.mistakes(model, data.test, class_names=data.class_names),
+        "The worst mistakes on the test images": dk.visualize.misclassified(
+            model, data.test, class_names=data.class_names
+        ),
         "Which classes are taken for which": dk.visualize.confusion(model, data.test, class_names=data.class_names),
     }
 

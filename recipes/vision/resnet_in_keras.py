@@ -22,17 +22,17 @@ bare = partial(dk.ConvBlock, norm=None, activation=None)
 relu = partial(layers.Activation, "relu")
 
 
-def version1(depth: int, *, include_top: bool = True, classes: int = 1000) -> dk.Sequential:
+def version1(depth: int, *, include_top: bool = True, num_classes: int = 1000) -> dk.Sequential:
     """Return ResNet-50, -101 or -152 as `keras.applications.ResNet50` and its like are."""
     first = [layers.ZeroPadding2D(3), conv(64, kernel_size=7, strides=2, conv={"use_bias": True, "padding": "valid"})]
     stages = [
         dk.Sequential([_unit1(64 * 2**i, 2 if i and not j else 1, first=not j) for j in range(n)], name=f"stage{i + 1}")
         for i, n in enumerate(_repeats(depth))
     ]
-    return dk.Sequential([*first, *_pool(), *stages, *_top(include_top, classes)], name=f"resnet{depth}")
+    return dk.Sequential([*first, *_pool(), *stages, *_top(include_top, num_classes)], name=f"resnet{depth}")
 
 
-def version2(depth: int, *, include_top: bool = True, classes: int = 1000) -> dk.Sequential:
+def version2(depth: int, *, include_top: bool = True, num_classes: int = 1000) -> dk.Sequential:
     """Return the pre-activated ResNet-50, -101 or -152 as `keras.applications.ResNet50V2` and its like are."""
     first = [layers.ZeroPadding2D(3), bare(64, kernel_size=7, strides=2, conv={"padding": "valid"})]
     stages = [
@@ -42,7 +42,7 @@ def version2(depth: int, *, include_top: bool = True, classes: int = 1000) -> dk
         for i, n in enumerate(_repeats(depth))
     ]
     return dk.Sequential(
-        [*first, *_pool(), *stages, norm(), relu(), *_top(include_top, classes)], name=f"resnet{depth}v2"
+        [*first, *_pool(), *stages, norm(), relu(), *_top(include_top, num_classes)], name=f"resnet{depth}v2"
     )
 
 
@@ -75,12 +75,12 @@ def _pool() -> list[Any]:
     return [layers.ZeroPadding2D(1), layers.MaxPooling2D(3, 2)]
 
 
-def _top(include_top: bool, classes: int) -> list[Any]:
-    return [dk.Classifier(classes, pool="avg", activation="softmax")] if include_top else []
+def _top(include_top: bool, num_classes: int) -> list[Any]:
+    return [dk.Classifier(num_classes, pool="avg", activation="softmax")] if include_top else []
 
 
 def _repeats(depth: int) -> tuple[int, ...]:
     unit, repeats = STAGES.get(depth, (None, ()))
     if unit is not bottleneck:
-        raise dk.DefinitionError(f"keras.applications has no ResNet of {depth!r} layers", mend="50, 101 or 152")
+        raise dk.DefinitionError(f"keras.applications has no ResNet of {depth!r} layers", hint="50, 101 or 152")
     return repeats

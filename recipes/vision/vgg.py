@@ -31,7 +31,7 @@ CONFIGURATIONS: dict[int | str, tuple[tuple[int, ...], ...]] = {
 def vgg(
     depth: int | str,
     *,
-    classes: int = 1000,
+    num_classes: int = 1000,
     norm: Any = None,
     dropout: float = 0.5,
     include_top: bool = True,
@@ -41,7 +41,7 @@ def vgg(
 
     Args:
         depth: Number of layers with weights, a key of `CONFIGURATIONS`.
-        classes: Number of classes.
+        num_classes: Number of classes.
         norm: None as in the paper, or `"batch"`; the convolutions keep their biases, as in the batch-normalised VGGs
             that others have published counts of.
         dropout: Fraction of the units of the two wide dense layers dropped in training.
@@ -54,12 +54,12 @@ def vgg(
     """
     if depth not in CONFIGURATIONS:
         known = ", ".join(repr(key) for key in CONFIGURATIONS)
-        raise dk.DefinitionError(f"vgg: depth must be one of {known}, received {depth!r}", mend="vgg(16)")
+        raise dk.DefinitionError(f"vgg: depth must be one of {known}, received {depth!r}", hint="vgg(16)")
     stages = [_stage(*pair, norm, f"stage{i}") for i, pair in enumerate(_stages(depth), start=1)]
     name = f"vgg{depth}{'_bn' if norm == 'batch' else ''}"
     if not include_top:
         return dk.Sequential(stages, name=name)
-    top = [dk.MLP([4096, 4096], dropout=dropout, name="fc"), dk.Classifier(classes, activation=activation)]
+    top = [dk.MLP([4096, 4096], dropout=dropout, name="fc"), dk.Classifier(num_classes, activation=activation)]
     return dk.Sequential([*stages, *top], name=name)
 
 
@@ -73,10 +73,10 @@ vgg19 = partial(vgg, 19)
 in_keras = partial(vgg, dropout=0.0, activation="softmax")
 
 
-def vgg16_cifar(*, classes: int = 10) -> dk.Sequential:
+def vgg16_cifar(*, num_classes: int = 10) -> dk.Sequential:
     """Return VGG-16 with batch normalisation and one dense layer, for images of 32x32x3."""
     return dk.Sequential(
-        [*vgg16(norm="batch", include_top=False).layers, dk.Classifier(classes)],
+        [*vgg16(norm="batch", include_top=False).layers, dk.Classifier(num_classes)],
         name="vgg16_cifar",
     )
 

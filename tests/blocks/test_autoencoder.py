@@ -33,7 +33,7 @@ def halves(model):
     ],
 )
 def test_counts_of_the_papers(encoder, tied, count):
-    model = dk.Autoencoder(encoder, tied=tied, activation="sigmoid").build((784,))
+    model = dk.Autoencoder(encoder, tied_weights=tied, activation="sigmoid").build((784,))
     assert (model.count_params(), model.output_shape) == (count, (None, 784))
 
 
@@ -81,7 +81,7 @@ def test_a_layer_with_its_own_activation_has_the_mirror_image_of_a_block():
 
 
 def test_tied_equals_numpy():
-    model = dk.Autoencoder(mlp(4, 3), tied=True, activation="sigmoid").build((6,))
+    model = dk.Autoencoder(mlp(4, 3), tied_weights=True, activation="sigmoid").build((6,))
     for weight in model.trainable_weights:  # biases begin at zero and would hide a mistake
         weight.assign(data(*weight.shape, seed=len(weight.path)) - 0.5)
     first, second = model.get_layer("encoder.mlp.dense1"), model.get_layer("encoder.mlp.dense2")
@@ -102,7 +102,7 @@ def test_tied_equals_numpy():
 
 def test_tied_convolutions_equal_the_hand_written_net():
     """Masci et al. 2011, section 3: the flipped kernel on the way back, and a bias for each channel."""
-    net = dk.Autoencoder([layers.Conv2D(4, 3, activation="tanh"), dk.ConvBlock(5, norm=None)], tied=True)
+    net = dk.Autoencoder([layers.Conv2D(4, 3, activation="tanh"), dk.ConvBlock(5, norm=None)], tied_weights=True)
     model = net.build((7, 6, 2))
     assert model.count_params() == (3 * 3 * 2 * 4 + 4 + 2) + (3 * 3 * 4 * 5 + 5 + 4)
     for weight in model.trainable_weights:
@@ -132,7 +132,7 @@ def test_tied_dense_layers_and_convolutions_of_any_kind_in_one_net(tmp_path):
         layers.MaxPooling2D(2),
         dk.MLP([5]),
     ]
-    model = dk.Autoencoder(encoder, tied=True).build((9, 11, 2))
+    model = dk.Autoencoder(encoder, tied_weights=True).build((9, 11, 2))
     # kernels once, biases only where no normalisation follows, both normalisations of four channels
     kernels = 3 * 3 * 1 * 4 + 2 * 2 * 4 * 3 + 6 * 5
     assert model.count_params() == kernels + 2 + 4 * 4 + (5 + 6) + 4 * 4
@@ -149,7 +149,7 @@ def test_tied_dense_layers_and_convolutions_of_any_kind_in_one_net(tmp_path):
 
 @pytest.mark.parametrize("tied", [False, True])
 def test_the_two_halves_are_models_that_save_and_load(tied, tmp_path):
-    model = dk.Autoencoder(mlp(4), tied=tied, corruption=dk.MaskingNoise(0.5)).build((3, 2))
+    model = dk.Autoencoder(mlp(4), tied_weights=tied, corruption=dk.MaskingNoise(0.5)).build((3, 2))
     x = data(5, 3, 2)
     for number, half in enumerate(halves(model)):
         half.save(tmp_path / f"{number}.keras")
@@ -192,7 +192,7 @@ def test_a_pooling_comes_back_as_its_values_repeated():
 @pytest.mark.parametrize(
     ("encoder", "shape"),
     [
-        ([dk.ConvStack(3, convs=1), dk.ConvStack(4, pool="avg"), dk.MLP([5])], (9, 7, 2)),
+        ([dk.ConvStack(3, num_convs=1), dk.ConvStack(4, pool="avg"), dk.MLP([5])], (9, 7, 2)),
         ([dk.ConvStack(3, pool="l2"), layers.ZeroPadding1D(2), dk.ConvBlock(4, strides=3)], (11, 2)),
         ([dk.ConvBlock(3, order="norm-activation-conv"), layers.MaxPooling3D(2)], (4, 5, 6, 1)),
         ([layers.Reshape((4, 3)), dk.MLP([6], norm="layer", dropout=0.5)], (12,)),
@@ -238,7 +238,7 @@ def test_losses_follow_the_output():
     sigmoid, linear = dk.Autoencoder(mlp(2), activation="sigmoid"), dk.Autoencoder(mlp(2))
     assert isinstance(sigmoid.objective((None, 4), (None, 4)).loss, keras.losses.BinaryCrossentropy)
     assert isinstance(linear.objective((None, 4), (None, 4)).loss, keras.losses.MeanSquaredError)
-    assert sigmoid.learns == "inputs"
+    assert sigmoid.training_target == "inputs"
 
 
 def test_dk_fit_trains_it():
@@ -249,13 +249,13 @@ def test_dk_fit_trains_it():
 
 
 def test_inside_a_sequential_its_parts_are_under_its_name():
-    model = dk.Sequential([dk.Autoencoder(mlp(3), tied=True), dk.Autoencoder(mlp(3))]).build((4,))
+    model = dk.Sequential([dk.Autoencoder(mlp(3), tied_weights=True), dk.Autoencoder(mlp(3))]).build((4,))
     names = [layer.name for layer in model.layers]
     assert {"autoencoder1.code", "autoencoder2.encoder.mlp.dense", "autoencoder2.decoder.dense"} <= set(names)
 
 
 def test_shared_and_tied_twice_has_one_set_of_weights():
-    shared = dk.Shared(dk.Autoencoder(mlp(3), tied=True))
+    shared = dk.Shared(dk.Autoencoder(mlp(3), tied_weights=True))
     once, twice = dk.Sequential([shared]).build((4,)), dk.Sequential([shared, shared]).build((4,))
     assert once.count_params() == twice.count_params() == 4 * 3 + 3 + 4
 
@@ -278,7 +278,7 @@ def test_a_tied_encoder_of_trained_layers_begins_with_their_weights(shape, kinds
     trained = keras.Sequential([keras.Input(shape), *kinds])
     trained.set_weights([data(*w.shape, seed=i) for i, w in enumerate(trained.get_weights())])
     kernel = trained.get_weights()[0]
-    net = dk.Autoencoder(list(trained.layers), tied=True)
+    net = dk.Autoencoder(list(trained.layers), tied_weights=True)
     model = net.build(shape)
     x = data(7, *shape)
     np.testing.assert_allclose(halves(model)[0](x), trained(x), rtol=1e-5, atol=1e-6)
@@ -297,7 +297,7 @@ def trained_stack():
 def test_a_trained_stack_is_mirrored_as_often_as_wanted(given, tied):
     stack = trained_stack()
     dk.Sequential([given(stack), dk.Classifier(2)]).build((6,))
-    net = dk.Autoencoder(given(stack), tied=tied)
+    net = dk.Autoencoder(given(stack), tied_weights=tied)
     x = data(5, 6)
     for model in (net.build((6,)), net.build((6,))):
         np.testing.assert_allclose(halves(model)[0](x), stack(x), rtol=1e-5)
@@ -309,14 +309,14 @@ def test_a_trained_stack_is_mirrored_as_often_as_wanted(given, tied):
 
 def test_a_tied_layer_stays_frozen_and_in_its_precision():
     frozen = layers.Dense(4, trainable=False, dtype="mixed_bfloat16", name="frozen")
-    tied = dk.Autoencoder(frozen, tied=True).build((6,)).get_layer("encoder.frozen")
+    tied = dk.Autoencoder(frozen, tied_weights=True).build((6,)).get_layer("encoder.frozen")
     assert (tied.trainable, tied.dtype_policy.name) == (False, "mixed_bfloat16")
 
 
 def test_trained_layers_that_are_shared_and_tied_keep_their_weights():
     layer = layers.Dense(3)
     layer.build((None, 4))
-    shared = dk.Shared(dk.Autoencoder(layer, tied=True))
+    shared = dk.Shared(dk.Autoencoder(layer, tied_weights=True))
     model = dk.Sequential([shared, shared]).build((4,))
     assert model.count_params() == 4 * 3 + 3 + 4
     np.testing.assert_array_equal(model.get_layer(layer.name).kernel, layer.kernel)
@@ -350,25 +350,25 @@ ERRORS = {
         "'encoder.conv_block.conv' has strides, and its input ?x3 has a size that is not known",
     ),
     "tied with a kernel used otherwise": (
-        lambda: dk.Autoencoder(Doubled(3, 3), tied=True).build((8, 8, 3)),
-        "tied=True ties dense layers and Keras's own convolutions, and 'encoder.doubled' is a Doubled\n"
+        lambda: dk.Autoencoder(Doubled(3, 3), tied_weights=True).build((8, 8, 3)),
+        "tied_weights=True ties dense layers and Keras's own convolutions, and 'encoder.doubled' is a Doubled\n"
         "  in  dk.Autoencoder(",
     ),
     "tied without an image": (
-        lambda: dk.Autoencoder(layers.SeparableConv2D(3, 3), tied=True).build((8, 8, 3)),
+        lambda: dk.Autoencoder(layers.SeparableConv2D(3, 3), tied_weights=True).build((8, 8, 3)),
         "'encoder.separable_conv2d', a SeparableConv2D, has no mirror image",
     ),
     "tied of unknown size": (
-        lambda: dk.Autoencoder(dk.ConvBlock(3, strides=2), tied=True).build((None, 3)),
+        lambda: dk.Autoencoder(dk.ConvBlock(3, strides=2), tied_weights=True).build((None, 3)),
         "'encoder.conv_block.conv' has strides, and its input ?x3 has a size that is not known",
     ),
     "tied nothing": (
-        lambda: dk.Autoencoder(layers.Flatten(), tied=True).build((8, 8)),
-        "tied=True ties dense layers and convolutions, and the encoder has none",
+        lambda: dk.Autoencoder(layers.Flatten(), tied_weights=True).build((8, 8)),
+        "tied_weights=True ties dense layers and convolutions, and the encoder has none",
     ),
     "tied and given": (
-        lambda: dk.Autoencoder(mlp(3), decoder=layers.Dense(4), tied=True),
-        "tied=True is for a decoder that mirrors the encoder, and decoder= gives another one",
+        lambda: dk.Autoencoder(mlp(3), decoder=layers.Dense(4), tied_weights=True),
+        "tied_weights=True is for a decoder that mirrors the encoder, and decoder= gives another one",
     ),
     "another shape": (
         lambda: dk.Autoencoder(mlp(3), decoder=layers.Dense(4)).build((5,)),

@@ -36,7 +36,7 @@ def resnet164_preactivated():
 def densenet(per_stage, growth, first, *, bottleneck, compression):
     layer = dk.ConvBlock(growth, order=PRE)
     body = [dk.ConvBlock(4 * growth, kernel_size=1, order=PRE), layer] if bottleneck else layer
-    stage, between = dk.DenselyConnected(body, repeats=per_stage), dk.Transition(compression=compression)
+    stage, between = dk.DenselyConnected(body, num_repeats=per_stage), dk.Transition(compression=compression)
     return dk.Sequential([stem(first), stage, between, stage, between, stage, *END])
 
 
@@ -60,7 +60,7 @@ def test_densenet_has_its_count(net, counts):
 
 @pytest.mark.parametrize(("layers_of_50", "count"), [(9, 85_660), (19, 136_660)])
 def test_highway_has_its_count(layers_of_50, count):
-    net = dk.Sequential([dk.MLP([50]), dk.Repeat(dk.Highway(), times=layers_of_50), dk.Classifier(10)])
+    net = dk.Sequential([dk.MLP([50]), dk.Repeat(dk.Highway(), num_repeats=layers_of_50), dk.Classifier(10)])
     assert net.build((28, 28, 1)).count_params() == count
 
 
@@ -104,7 +104,7 @@ def configs(model):
 
 
 def test_dense_connections_give_each_layer_all_before_it():
-    model = dk.DenselyConnected(dk.ConvBlock(2, norm=None, activation=None), repeats=3).build((5, 5, 3))
+    model = dk.DenselyConnected(dk.ConvBlock(2, norm=None, activation=None), num_repeats=3).build((5, 5, 3))
     x = numbers(2, 5, 5, 3)
     seen = x
     for i in (1, 2, 3):
@@ -115,7 +115,7 @@ def test_dense_connections_give_each_layer_all_before_it():
 def test_dense_connections_of_several_layers_are_numbered_as_one():
     names = [
         layer.name
-        for layer in dk.DenselyConnected([dk.ConvBlock(2), dk.ConvBlock(2)], repeats=2).build((5, 5, 3)).layers
+        for layer in dk.DenselyConnected([dk.ConvBlock(2), dk.ConvBlock(2)], num_repeats=2).build((5, 5, 3)).layers
     ]
     assert "sequential2.conv_block1.conv" in names
     assert "concat2" in names
@@ -135,7 +135,7 @@ def test_a_highway_mixes_by_its_gate():
 
 
 def test_a_highway_begins_near_the_identity():
-    model = dk.Repeat(dk.Highway(transform_bias=-20.0), times=10).build((6, 6, 2))
+    model = dk.Repeat(dk.Highway(transform_bias=-20.0), num_repeats=10).build((6, 6, 2))
     x = numbers(2, 6, 6, 2)
     np.testing.assert_allclose(model(x), x, atol=1e-4)
     assert float(dk.Highway().build((3,)).get_layer("gate").bias[0]) == -2.0
@@ -166,14 +166,14 @@ def test_a_highway_begins_near_the_identity():
             "  try a layer such as layers.MaxPooling2D(3, 2) for any other",
         ),
         (
-            lambda: dk.DenselyConnected(dk.ConvBlock(2, strides=2), repeats=2).build((8, 8, 3)),
+            lambda: dk.DenselyConnected(dk.ConvBlock(2, strides=2), num_repeats=2).build((8, 8, 3)),
             "expected tensors of one size but for the channels, received [8x8x3, 4x4x2]\n"
-            "  in  dk.DenselyConnected(dk.ConvBlock(2, strides=2), repeats=2)\n"
+            "  in  dk.DenselyConnected(dk.ConvBlock(2, strides=2), num_repeats=2)\n"
             '  try padding="same" and the same strides everywhere',
         ),
         (
-            lambda: dk.DenselyConnected(dk.ConvBlock(2), repeats=10**9),
-            "DenselyConnected: repeats must be at most 10,000, received 1,000,000,000",
+            lambda: dk.DenselyConnected(dk.ConvBlock(2), num_repeats=10**9),
+            "DenselyConnected: num_repeats must be at most 10,000, received 1,000,000,000",
         ),
         (lambda: dk.Bottleneck(0), "Bottleneck: filters must be a positive integer, received 0"),
         (lambda: dk.Bottleneck(4, order="conv"), "Bottleneck: order must be one of 'conv-norm-activation',"),
@@ -189,7 +189,7 @@ def test_errors(make, text):
     assert text in str(caught.value)
 
 
-@pytest.mark.parametrize("block", [dk.Transition(), dk.Highway(), dk.DenselyConnected(dk.ConvBlock(2), repeats=2)])
+@pytest.mark.parametrize("block", [dk.Transition(), dk.Highway(), dk.DenselyConnected(dk.ConvBlock(2), num_repeats=2)])
 def test_channels_first_is_the_same_net(block):
     last = block.build((6, 6, 4))
     keras.config.set_image_data_format("channels_first")
@@ -211,8 +211,8 @@ def test_a_mask_passes_a_highway_of_single_steps():
 
 
 def test_a_tower_of_repetitions_ends_in_an_error():
-    inner = dk.DenselyConnected(layers.Activation("relu"), repeats=2)
-    net = dk.Repeat(dk.Repeat(dk.Sequential([]), times=1000), times=1000)
+    inner = dk.DenselyConnected(layers.Activation("relu"), num_repeats=2)
+    net = dk.Repeat(dk.Repeat(dk.Sequential([]), num_repeats=1000), num_repeats=1000)
     assert inner.build((4,)).output_shape == (None, 16)
     with pytest.raises(dk.DefinitionError, match="the model has more than 100,000 parts"):
         net.build((4,))

@@ -55,7 +55,7 @@ def test_all_else_goes_through_the_mapping():
 
 def test_an_initialiser_in_the_mapping_is_made_anew_for_each_layer():
     block = dk.ConvBlock(4, norm=None, conv={"kernel_initializer": keras.initializers.HeNormal()})
-    model = dk.Repeat(block, times=2).build((8, 8, 4))
+    model = dk.Repeat(block, num_repeats=2).build((8, 8, 4))
     first, second = (layer for layer in model.layers if isinstance(layer, layers.Conv2D))
     assert first.kernel_initializer is not second.kernel_initializer
     assert not np.array_equal(first.kernel, second.kernel)
@@ -79,7 +79,7 @@ def test_registered_functions_are_activations_and_lambdas_are_not():
         (lambda: dk.ConvBlock(3, activation="rleu"), "activation 'rleu' is neither Keras's nor registered"),
         (lambda: dk.ConvBlock(3, norm="bach"), "norm must be one of 'batch', 'layer', None, received 'bach'"),
         (lambda: dk.ConvBlock(3, order="conv-norm"), "order must be one of"),
-        (lambda: dk.ConvStack(3, convs=0), "ConvStack: convs must be a positive integer, received 0"),
+        (lambda: dk.ConvStack(3, num_convs=0), "ConvStack: num_convs must be a positive integer, received 0"),
         (lambda: dk.ConvStack(3, pool="maximum"), "pool must be one of 'max', 'avg', 'l2', None, received 'maximum'"),
         (lambda: dk.ConvBlock(3, conv={"paddin": "same"}), "takes no 'paddin'; did you mean 'padding'?"),
         (lambda: dk.ConvBlock(3, conv={"filters": 4}), "'filters' is an argument of the block itself"),

@@ -43,7 +43,7 @@ def test_an_unknown_size_cannot_be_flattened():
             lambda: dk.Regressor(activation=layers.ReLU()),
             "Regressor: activation must be a name, a registered function or None, received layers.ReLU()",
         ),
-        (lambda: dk.Repeat(dk.MLP([3]), times=0), "times must be a positive integer, received 0"),
+        (lambda: dk.Repeat(dk.MLP([3]), num_repeats=0), "num_repeats must be a positive integer, received 0"),
     ],
 )
 def test_bad_arguments(make, text):
@@ -70,7 +70,7 @@ def test_logits_are_float32_whatever_the_policy(policy):
     ],
 )
 def test_a_head_says_what_to_train_it_with(head, labels, loss):
-    objective = dk.Sequential([dk.MLP([3]), head]).objective((None, head.classes), labels)
+    objective = dk.Sequential([dk.MLP([3]), head]).objective((None, head.num_classes), labels)
     assert type(objective.loss).__name__ == loss
     assert objective.loss.get_config()["from_logits"] is (head.activation is None)
     assert [metric.name for metric in objective.metrics] == ["accuracy"]
@@ -89,7 +89,7 @@ def test_binary_accuracy_of_logits_is_cut_at_zero():
 
 def test_repeat_equals_writing_it_out():
     unit = dk.ConvBlock(3)
-    repeated = dk.Repeat([unit, unit], times=2).build((8, 8, 3))
+    repeated = dk.Repeat([unit, unit], num_repeats=2).build((8, 8, 3))
     written = dk.Sequential([unit] * 4).build((8, 8, 3))
     assert [layer.name for layer in repeated.layers[1:]] == [layer.name for layer in written.layers[1:]]
 
@@ -102,4 +102,4 @@ def test_a_regressor_asks_for_squares_and_reports_the_absolute_error():
 
 def test_a_repeated_graph_fixes_the_shape():
     body = dk.Sequential([dk.Input((4,)), dk.MLP([4])])
-    assert dk.Repeat(body, times=2).build().input_shape == (None, 4)
+    assert dk.Repeat(body, num_repeats=2).build().input_shape == (None, 4)

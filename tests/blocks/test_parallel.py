@@ -82,13 +82,13 @@ def fused(fuse, *widths):
 
 
 def test_fuse_brings_the_narrow_ones_to_the_widest():
-    model = fused(dk.Fuse("multiply", name="fuse"), 4, 6, 6)
+    model = fused(dk.Merge("multiply", name="fuse"), 4, 6, 6)
     assert model.output_shape == (None, 6)
     assert [w.path for w in model.weights] == ["fuse.project1/kernel", "fuse.project1/bias"]
 
 
 def test_fuse_brings_all_to_the_units():
-    model = fused(dk.Fuse("multiply", units=5, activation="tanh", dense={"use_bias": False}), 5, 6)
+    model = fused(dk.Merge("multiply", units=5, activation="tanh", dense={"use_bias": False}), 5, 6)
     assert model.output_shape == (None, 5)
     assert [tuple(w.shape) for w in model.weights] == [(5, 5), (6, 5)]
 
@@ -100,11 +100,11 @@ def test_fuse_takes_named_tensors_in_their_order():
         outputs=["b", "a"],
     )
     x = numbers(3, 2)
-    np.testing.assert_allclose(dk.Sequential([branches, dk.Fuse("subtract")]).build()(x), x - 10 * x, rtol=1e-6)
+    np.testing.assert_allclose(dk.Sequential([branches, dk.Merge("subtract")]).build()(x), x - 10 * x, rtol=1e-6)
 
 
 def test_fuse_concatenates_without_weights():
-    model = fused(dk.Fuse(), 4, 6)
+    model = fused(dk.Merge(), 4, 6)
     assert (model.output_shape, model.count_params()) == ((None, 10), 0)
 
 
@@ -136,31 +136,31 @@ def test_fuse_concatenates_without_weights():
             "expected tensors of one shape, received [8x8x3, 8x8x2]",
         ),
         (
-            lambda: dk.Fuse("add")([keras.Input((4, 4, 3)), keras.Input((7,))]),
+            lambda: dk.Merge("add")([keras.Input((4, 4, 3)), keras.Input((7,))]),
             "expected tensors with as many axes, received [4x4x3, 7]\n"
-            '  in  dk.Fuse("add")\n'
+            '  in  dk.Merge("add")\n'
             "  try layers.GlobalAveragePooling2D() or layers.Flatten() behind the larger one",
         ),
         (
-            lambda: dk.Fuse("add")([keras.Input((31, 31, 3)), keras.Input((30, 30, 7))]),
+            lambda: dk.Merge("add")([keras.Input((31, 31, 3)), keras.Input((30, 30, 7))]),
             "expected tensors of one size but for the channels, received [31x31x3, 30x30x7]",
         ),
-        (lambda: dk.Fuse("concatenate"), "received 'concatenate'; did you mean 'concat'?"),
+        (lambda: dk.Merge("concatenate"), "received 'concatenate'; did you mean 'concat'?"),
         (
             lambda: dk.Parallel({"concat": [], "b": []}).build((3,)),
             "a branch has the name of the merge, 'concat'",
         ),
         (
-            lambda: dk.Fuse().build((4,)),
+            lambda: dk.Merge().build((4,)),
             "expected several tensors to merge, received one: 4\n"
-            "  in  dk.Fuse()\n"
-            '  try nodes={"answer": (["seen", "asked"], [dk.Fuse(), ...])} in a dk.Functional',
+            "  in  dk.Merge()\n"
+            '  try nodes={"answer": (["seen", "asked"], [dk.Merge(), ...])} in a dk.Functional',
         ),
         (
             lambda: dk.Sequential([dk.Parallel({"a": [], "b": []}, merge=None), dk.ConvBlock(2)]).build((4, 4, 3)),
             "conv_block: expected one tensor, received 2: [4x4x3, 4x4x3]\n"
             "  in  dk.ConvBlock(2)\n"
-            "  try dk.Fuse() behind them",
+            "  try dk.Merge() behind them",
         ),
         (
             lambda: dk.Residual(dk.Parallel({"a": [], "b": []}, merge=None)).build((4, 3)),
@@ -172,11 +172,11 @@ def test_fuse_concatenates_without_weights():
         ),
         (lambda: dk.MLP([3])([keras.Input((3,)), keras.Input((3,))]), "expected one tensor, received 2: [3, 3]"),
         (
-            lambda: dk.Fuse(activation="tanh"),
-            "Fuse: activation and dense are for the dense layers before the merge, and 'concat' needs none\n"
+            lambda: dk.Merge(activation="tanh"),
+            "Merge: activation and dense are for the dense layers before the merge, and 'concat' needs none\n"
             "  try units=, the width to bring all to",
         ),
-        (lambda: dk.Fuse("add", units=0), "Fuse: units must be a positive integer, received 0"),
+        (lambda: dk.Merge("add", units=0), "Merge: units must be a positive integer, received 0"),
     ],
 )
 def test_errors(make, text):

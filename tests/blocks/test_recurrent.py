@@ -63,7 +63,12 @@ def test_a_mask_is_a_truncation(cell, merge):
 
 @pytest.mark.parametrize(
     ("merge", "given"),
-    [("concat", {"rnn": {"use_cudnn": False}}), (None, {"layers": 2}), (False, {"layers": 3}), ("ave", {"layers": 2})],
+    [
+        ("concat", {"rnn": {"use_cudnn": False}}),
+        (None, {"num_layers": 2}),
+        (False, {"num_layers": 3}),
+        ("ave", {"num_layers": 2}),
+    ],
 )
 def test_a_mask_is_a_truncation_in_stacks_and_in_the_plain_loop(merge, given):
     check_mask_is_truncation(dk.Recurrent("lstm", 3, bidirectional=merge, return_sequences=True, **given))
@@ -127,7 +132,7 @@ def test_equals_the_stock_layers(cell):
     x = keras.Input((None, FEATURES))
     y = layers.Bidirectional(layer(3, return_sequences=True))(x)
     by_hand = with_weights_of(keras.Model(x, layers.Bidirectional(layer(3))(y)))
-    model = dk.Recurrent(cell, 3, layers=2, bidirectional=True).build((None, FEATURES))
+    model = dk.Recurrent(cell, 3, num_layers=2, bidirectional=True).build((None, FEATURES))
     model.set_weights(by_hand.get_weights())
     batch, _ = padded(sequences(), "right")
     np.testing.assert_allclose(model(batch), by_hand(batch), atol=1e-6)
@@ -137,8 +142,8 @@ def test_equals_the_stock_layers(cell):
 
 
 def test_bilstm_is_short_for_a_recurrent():
-    block = dk.BiLSTM(3, layers=2, merge="sum", return_sequences=True, rnn={"dropout": 0.1}, name="reader")
-    long = dk.Recurrent("lstm", 3, layers=2, bidirectional="sum", return_sequences=True, rnn={"dropout": 0.1},
+    block = dk.BiLSTM(3, num_layers=2, merge="sum", return_sequences=True, rnn={"dropout": 0.1}, name="reader")
+    long = dk.Recurrent("lstm", 3, num_layers=2, bidirectional="sum", return_sequences=True, rnn={"dropout": 0.1},
                         name="reader")  # fmt: skip
     assert block.recurrent == long
     assert block.build((None, 4)).count_params() == long.build((None, 4)).count_params()
@@ -150,7 +155,7 @@ def test_it_fuses_with_an_image_as_in_a_question_about_it():
         nodes={
             "seen": ("image", [dk.ConvBlock(4), layers.GlobalAveragePooling2D()]),
             "asked": ("question", [layers.Embedding(10, 4, mask_zero=True), dk.BiLSTM(3)]),
-            "answer": (["seen", "asked"], [dk.Fuse("multiply"), dk.Classifier(2)]),
+            "answer": (["seen", "asked"], [dk.Merge("multiply"), dk.Classifier(2)]),
         },
         outputs="answer",
     )
@@ -167,26 +172,26 @@ def test_it_fuses_with_an_image_as_in_a_question_about_it():
 @pytest.mark.parametrize("merge", [False, "concat", None])
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_half_a_sequence_and_its_states_give_the_other_half(cell, merge):
-    block = dk.Recurrent(cell, 3, layers=2, return_sequences=True, return_state=True)
+    block = dk.Recurrent(cell, 3, num_layers=2, return_sequences=True, return_state=True)
     model = with_weights_of(block.build((None, FEATURES)))
     x = np.random.default_rng(0).normal(size=(2, 6, FEATURES)).astype("float32")
     whole, first = ([np.asarray(y) for y in model(part)] for part in (x, x[:, :4]))
-    entering = [keras.Input((None, FEATURES)), *[keras.Input(s.shape[1:]) for s in first[1:]]]
-    going_on = keras.Model(entering, block(entering))
+    make_input = [keras.Input((None, FEATURES)), *[keras.Input(s.shape[1:]) for s in first[1:]]]
+    going_on = keras.Model(make_input, block(make_input))
     going_on.set_weights(model.get_weights())
     second = going_on([x[:, 4:], *first[1:]])
     np.testing.assert_allclose(second[0], whole[0][:, 4:], atol=1e-6)
     for found, expected in zip(second[1:], whole[1:], strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-6)
     assert len(first) == 1 + 2 * block.num_states
-    both = dk.Recurrent(cell, 3, layers=2, bidirectional=merge, return_state=True)
+    both = dk.Recurrent(cell, 3, num_layers=2, bidirectional=merge, return_state=True)
     outputs = both.build((None, FEATURES)).output
     directions = 1 if merge is False else 2
     assert len(outputs) == (2 if merge is None else 1) + 2 * directions * block.num_states
 
 
 def test_last_states_are_the_last_outputs():
-    model = with_weights_of(dk.Recurrent("gru", 3, layers=2, return_state=True).build((None, FEATURES)))
+    model = with_weights_of(dk.Recurrent("gru", 3, num_layers=2, return_state=True).build((None, FEATURES)))
     last, first_state, second_state = model(np.ones((1, 4, FEATURES), "float32"))
     np.testing.assert_array_equal(last, second_state)
     assert not np.allclose(first_state, second_state)
@@ -226,7 +231,7 @@ def seeds(model):
 
 
 def test_no_two_copies_have_the_same_seed(tmp_path):
-    block = dk.BiLSTM(3, layers=2, return_sequences=True, rnn={"dropout": 0.5, "seed": 7})
+    block = dk.BiLSTM(3, num_layers=2, return_sequences=True, rnn={"dropout": 0.5, "seed": 7})
     model = dk.Sequential([block, block]).build((None, FEATURES))
     assert len(set(seeds(model))) == 8
     model.save(tmp_path / "m.keras")

@@ -51,7 +51,7 @@ def net(**given):
 @pytest.mark.parametrize("length", [None, 1, 3, 6])
 def test_ids_are_those_counted_by_hand(length, truncating):
     vocabulary = ("the", "dog", "cat")
-    model = dk.Text(5, length=length, truncating=truncating, vocabulary=vocabulary).build()
+    model = dk.Text(5, output_sequence_length=length, truncating=truncating, vocabulary=vocabulary).build()
     assert ids(model, TEXTS) == by_hand(TEXTS, vocabulary, length, truncating)
     assert model.output_shape == (None, length)
     assert model.output.dtype == "int64"
@@ -61,7 +61,7 @@ def test_characters_and_whole_texts():
     model = dk.Text(6, split="character", standardize="lower", vocabulary=("a", "b", "ä")).build()
     assert ids(model, ["ABä!", ""]) == [[2, 3, 4, 1], [1, 0, 0, 0]]
     assert ids(dk.Text(4, standardize=None, vocabulary=("A", "b")).build(), ["A b a"]) == [[2, 3, 1]]
-    for given in ({}, {"length": 1, "truncating": "pre"}):
+    for given in ({}, {"output_sequence_length": 1, "truncating": "pre"}):
         model = dk.Text(4, split=None, vocabulary=("a b", "c"), **given).build()
         assert ids(model, ["A B.", "b", "", "c"]) == [[2], [1], [1], [3]]
 
@@ -170,7 +170,7 @@ def test_a_word_of_the_file_may_hold_any_mark(tmp_path, split):
 
 
 def test_a_given_vocabulary_is_in_the_file(tmp_path):
-    model = net(length=3, truncating="pre", vocabulary=("the", "dog", "cat")).build()
+    model = net(output_sequence_length=3, truncating="pre", vocabulary=("the", "dog", "cat")).build()
     model.save(tmp_path / "m.keras")
     again = keras.models.load_model(tmp_path / "m.keras")
     np.testing.assert_array_equal(again(tf.constant(TEXTS)), model(tf.constant(TEXTS)))
@@ -205,10 +205,10 @@ def test_letters_beyond_ascii_are_lowered_when_read_and_when_learnt(standardize,
 
 def test_without_a_vocabulary_it_neither_runs_nor_saves(tmp_path):
     model = net().build()
-    mend = "dk.fit, which learns it from the training data, dk.adapt"
-    with pytest.raises(ValueError, match=rf"the text layer 'text.ids' is called before .*\n  try {mend}"):
+    hint = "dk.fit, which learns it from the training data, dk.adapt"
+    with pytest.raises(ValueError, match=rf"the text layer 'text.ids' is called before .*\n  try {hint}"):
         model(tf.constant(TEXTS))
-    with pytest.raises(ValueError, match=rf"the text layer 'text.ids' is saved before .*\n  try {mend}"):
+    with pytest.raises(ValueError, match=rf"the text layer 'text.ids' is saved before .*\n  try {hint}"):
         model.save(tmp_path / "m.keras")
 
 
@@ -225,7 +225,7 @@ def test_xla_is_left_out():
     ("given", "message"),
     [
         ({"max_tokens": 2}, "Text: max_tokens must be an integer of at least 3, received 2"),
-        ({"length": 0}, "Text: length must be a positive integer, received 0"),
+        ({"output_sequence_length": 0}, "Text: output_sequence_length must be a positive integer, received 0"),
         ({"standardize": "lowr"}, "Text: standardize must be one of 'lower_and_strip_punctuation', "
          "'lower_and_split_punctuation', 'lower', "
          "'strip_punctuation', None, received 'lowr'; did you mean 'lower'?"),

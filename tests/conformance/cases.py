@@ -65,9 +65,9 @@ CASES = (
         IMAGE,
         ANY_IMAGE,
     ),
-    Case("conv_stack", "ConvStack", lambda: dk.ConvStack(4, convs=2), IMAGE, ANY_IMAGE),
-    Case("conv_stack_l2", "ConvStack", lambda: dk.ConvStack(4, convs=1, pool="l2"), IMAGE, ANY_IMAGE, True),
-    Case("conv_stack_avg", "ConvStack", lambda: dk.ConvStack(4, convs=1, pool="avg", norm="layer"), SEQUENCE),
+    Case("conv_stack", "ConvStack", lambda: dk.ConvStack(4, num_convs=2), IMAGE, ANY_IMAGE),
+    Case("conv_stack_l2", "ConvStack", lambda: dk.ConvStack(4, num_convs=1, pool="l2"), IMAGE, ANY_IMAGE, True),
+    Case("conv_stack_avg", "ConvStack", lambda: dk.ConvStack(4, num_convs=1, pool="avg", norm="layer"), SEQUENCE),
     Case("residual_identity", "Residual", lambda: _basic(3), IMAGE, ANY_IMAGE),
     Case("residual_projection", "Residual", lambda: _basic(6, strides=2), IMAGE, ANY_IMAGE),
     Case("residual_pad", "Residual", lambda: _basic(6, strides=2, shortcut="pad"), (7, 8, 3), ANY_IMAGE),
@@ -85,20 +85,20 @@ CASES = (
     Case(
         "densely_connected",
         "DenselyConnected",
-        lambda: dk.DenselyConnected(dk.ConvBlock(2, order="norm-activation-conv"), repeats=3),
+        lambda: dk.DenselyConnected(dk.ConvBlock(2, order="norm-activation-conv"), num_repeats=3),
         IMAGE,
         ANY_IMAGE,
     ),
     Case(
         "densely_connected_bottleneck",
         "DenselyConnected",
-        lambda: dk.DenselyConnected([dk.ConvBlock(8, kernel_size=1), dk.ConvBlock(2)], repeats=2),
+        lambda: dk.DenselyConnected([dk.ConvBlock(8, kernel_size=1), dk.ConvBlock(2)], num_repeats=2),
         IMAGE,
         ANY_IMAGE,
     ),
     Case("transition", "Transition", lambda: dk.Transition(), IMAGE, ANY_IMAGE),
     Case("transition_layers", "Transition", lambda: dk.Transition(compression=1.0, pool="max", norm=None), SEQUENCE),
-    Case("highway_dense", "Highway", lambda: dk.Repeat(dk.Highway(), times=2), (5,)),
+    Case("highway_dense", "Highway", lambda: dk.Repeat(dk.Highway(), num_repeats=2), (5,)),
     Case("highway_conv", "Highway", lambda: dk.Highway(activation="tanh", transform_bias=-1), IMAGE, ANY_IMAGE),
     Case(
         "highway_body",
@@ -149,7 +149,7 @@ CASES = (
                 dk.MultiHeadAttention(3, key_dim=2, return_weights=True),
                 dk.Functional(
                     inputs={"mean": dk.Input((None,)), "weights": dk.Input((3, 8, 8))},
-                    nodes={"seen": ("weights", layers.Flatten()), "out": (["mean", "seen"], dk.Fuse())},
+                    nodes={"seen": ("weights", layers.Flatten()), "out": (["mean", "seen"], dk.Merge())},
                     outputs="out",
                 ),
             ]
@@ -198,24 +198,24 @@ CASES = (
     Case("parallel_add", "Parallel", lambda: dk.Parallel({"a": dk.MLP([3]), "b": dk.MLP([3])}, merge="average"), (5,)),
     Case(
         "fuse_projected",
-        "Fuse",
+        "Merge",
         lambda: dk.Sequential(
-            [dk.Parallel({"a": dk.MLP([3]), "b": dk.MLP([4])}, merge=None), dk.Fuse("multiply", activation="tanh")]
+            [dk.Parallel({"a": dk.MLP([3]), "b": dk.MLP([4])}, merge=None), dk.Merge("multiply", activation="tanh")]
         ),
         (5,),
     ),
     Case(
         "fuse_layer",
-        "Fuse",
+        "Merge",
         lambda: dk.Sequential(
-            [dk.Parallel({"a": dk.MLP([3]), "b": []}, merge=None), dk.Fuse(layers.Dot(axes=1), units=4, dense={})]
+            [dk.Parallel({"a": dk.MLP([3]), "b": []}, merge=None), dk.Merge(layers.Dot(axes=1), units=4, dense={})]
         ),
         (5,),
     ),
     Case(
         "recurrent_stack",
         "Recurrent",
-        lambda: dk.Recurrent("gru", 3, layers=2, return_sequences=True, rnn={"recurrent_dropout": 0.2, "seed": 1}),
+        lambda: dk.Recurrent("gru", 3, num_layers=2, return_sequences=True, rnn={"recurrent_dropout": 0.2, "seed": 1}),
         SEQUENCE,
         ANY_SEQUENCE,
     ),
@@ -257,7 +257,7 @@ CASES = (
         STRING,
         custom=True,
     ),
-    Case("repeat", "Repeat", lambda: dk.Repeat(_basic(3), times=2), IMAGE, ANY_IMAGE),
+    Case("repeat", "Repeat", lambda: dk.Repeat(_basic(3), num_repeats=2), IMAGE, ANY_IMAGE),
     Case("mlp", "MLP", lambda: dk.MLP([7, 5], dropout=0.5), IMAGE),
     Case("mlp_norm", "MLP", lambda: dk.MLP([7], norm="batch", activation="gelu"), (5,)),
     Case("mlp_positions", "MLP", lambda: dk.MLP([7], flatten=False), SEQUENCE, ANY_SEQUENCE),
@@ -286,7 +286,7 @@ CASES = (
             nodes={
                 "stem": ("image", dk.ConvBlock(4)),
                 "left": ("stem", [dk.ConvBlock(4), dk.ConvBlock(4)]),
-                "sum": (["stem", "left"], [dk.Fuse("add"), dk.Classifier(3)]),
+                "sum": (["stem", "left"], [dk.Merge("add"), dk.Classifier(3)]),
             },
             outputs="sum",
         ),
@@ -303,7 +303,7 @@ CASES = (
                     nodes={
                         "a": ("one", dk.Shared(dk.ConvBlock(4), name="tower")),
                         "b": ("other", dk.Shared(dk.ConvBlock(4), name="tower")),
-                        "far": (["a", "b"], [dk.Fuse("subtract"), dk.Classifier(2, pool="avg")]),
+                        "far": (["a", "b"], [dk.Merge("subtract"), dk.Classifier(2, pool="avg")]),
                     },
                     outputs="far",
                 ),
@@ -400,7 +400,7 @@ CASES = (
         "autoencoder_conv",
         "Autoencoder",
         lambda: dk.Autoencoder(
-            [dk.ConvStack(4, convs=1), dk.ConvBlock(2)], corruption=layers.GaussianNoise(0.5, seed=1)
+            [dk.ConvStack(4, num_convs=1), dk.ConvBlock(2)], corruption=layers.GaussianNoise(0.5, seed=1)
         ),
         (7, 8, 3),
     ),
@@ -411,11 +411,13 @@ CASES = (
         lambda: dk.Autoencoder(dk.MLP([4]), decoder=[dk.MLP([6]), layers.Dense(192)], activation="tanh"),
         IMAGE,
     ),
-    Case("autoencoder_tied", "Autoencoder", lambda: dk.Autoencoder(dk.MLP([4, 3]), tied=True), (5,), custom=True),
+    Case(
+        "autoencoder_tied", "Autoencoder", lambda: dk.Autoencoder(dk.MLP([4, 3]), tied_weights=True), (5,), custom=True
+    ),
     Case(
         "autoencoder_tied_conv",
         "Autoencoder",
-        lambda: dk.Autoencoder([dk.ConvBlock(4, strides=2), dk.MLP([3])], tied=True),
+        lambda: dk.Autoencoder([dk.ConvBlock(4, strides=2), dk.MLP([3])], tied_weights=True),
         (7, 8, 3),
         custom=True,
     ),
@@ -430,7 +432,7 @@ CASES = (
             bn=[False, True],
             filters=[4, 6],
             units=[5],
-            classes=3,
+            num_classes=3,
         ),
         IMAGE,
     ),
@@ -448,7 +450,7 @@ CASES = (
     Case(
         "vae",
         "VAE",
-        lambda: dk.VAE([dk.ConvStack(4), dk.MLP([5])], latent=3, decoder=dk.MLP([6]), likelihood="unit_gaussian"),
+        lambda: dk.VAE([dk.ConvStack(4), dk.MLP([5])], latent_dim=3, decoder=dk.MLP([6]), likelihood="unit_gaussian"),
         IMAGE,
         None,
         True,
@@ -456,7 +458,7 @@ CASES = (
     Case(
         "gan",
         "GAN",
-        lambda: dk.GAN([dk.MLP([4]), dk.Regressor(5)], [dk.MLP([4], dropout=0.5)], latent=3),
+        lambda: dk.GAN([dk.MLP([4]), dk.Regressor(5)], [dk.MLP([4], dropout=0.5)], latent_dim=3),
         (5,),
         custom=True,
         whole=True,

@@ -22,20 +22,20 @@ def test_parts_do_not_overlap_and_lose_nothing():
     assert seen(data.validation) == list(range(15, 20))
     assert seen(data.test) == list(range(100, 120))
     assert data.describe() == "arrays: 15 train, 5 validation, 20 test; in memory"
-    assert (data.source, data.input_shape, data.classes, data.stand_in_for) == ("arrays", (1,), 4, None)
+    assert (data.source, data.input_shape, data.num_classes, data.stand_in_for) == ("arrays", (1,), 4, None)
 
 
 @pytest.mark.parametrize(("validation", "held"), [(0.25, 5), (0.1, 2), (1, 1), (19, 19)])
 def test_validation_is_a_number_or_a_fraction(validation, held):
     data = dk_data.from_arrays(*numbered(), validation=validation)
-    assert data.validation.examples == held
-    assert data.train.examples == 20 - held
+    assert data.validation.num_examples == held
+    assert data.train.num_examples == 20 - held
 
 
 def test_validation_of_its_own():
     x, y = numbered()
     data = dk_data.from_arrays(x, y, validation=(x[:3], y[:3]))
-    assert (data.train.examples, data.validation.examples, data.test) == (20, 3, None)
+    assert (data.train.num_examples, data.validation.num_examples, data.test) == (20, 3, None)
 
 
 def test_uint8_images_are_scaled_and_map_gets_them_unscaled():
@@ -82,11 +82,11 @@ def test_text_passes_through():
 
 
 @pytest.mark.parametrize(
-    ("y", "classes"),
+    ("y", "num_classes"),
     [([0, 1, 2], 3), ([[0], [1], [1]], 2), (np.eye(3), 3), ([0.5, 1.5, 2.5], None), ([-1, 0, 1], None), (None, None)],
 )
-def test_classes_are_read_off_the_labels(y, classes):
-    assert dk_data.from_arrays(np.zeros((3, 2)), y).classes == classes
+def test_classes_are_read_off_the_labels(y, num_classes):
+    assert dk_data.from_arrays(np.zeros((3, 2)), y).num_classes == num_classes
 
 
 def test_small_integer_labels_become_int32():

@@ -151,7 +151,7 @@ def test_augmentation_needs_images():
     with pytest.raises(ValueError, match=r"augmentations need images.*received float32 \(None, 12, 10\)"):
         dk_data.from_arrays(images()[..., 0], augment=[Shift(1)])
     with pytest.raises(ValueError, match="augmentations need images"):
-        dk_data.load("iris", augment=[Flip()], say=False)
+        dk_data.load("iris", augment=[Flip()], verbose=False)
 
 
 def test_a_user_can_add_one():

@@ -11,7 +11,7 @@ from tests.data.tiny import IMAGES, TinyLines, TinyShapes, epoch, numbers
 
 
 def load(name="tiny_shapes", **options):
-    return dk_data.load(name, **{"say": False, "batch_size": 8, **options})
+    return dk_data.load(name, **{"verbose": False, "batch_size": 8, **options})
 
 
 def files(root):
@@ -62,7 +62,7 @@ def test_sentences_with_a_class_are_texts_and_labels(tmp_path, monkeypatch):
     parts = [data.train.arrays(), data.validation.arrays()]
     found = [pair for x, y in parts for pair in zip(x.tolist(), y.tolist(), strict=True)]
     assert sorted(found) == sorted((f"line {i}".encode(), i % 2) for i in range(20))
-    assert (data.input_shape, data.classes, data.class_names) == ((), 2, ("against", "for"))
+    assert (data.input_shape, data.num_classes, data.class_names) == ((), 2, ("against", "for"))
     assert set(data.test.arrays()[1]) == {-1}
     monkeypatch.setattr(read, "_HIDDEN", ("tiny_lines",))
     assert load("tiny_lines", data_dir=tmp_path, validation=5).test is None
@@ -71,7 +71,7 @@ def test_sentences_with_a_class_are_texts_and_labels(tmp_path, monkeypatch):
 def test_what_is_known_about_it(prepared):
     data = load(data_dir=prepared)
     assert (data.name, data.version, data.source) == ("tiny_shapes", "1.0.0", "prepared")
-    assert (data.input_shape, data.classes, data.class_names) == ((6, 6, 1), 4, ("0", "1", "2", "3"))
+    assert (data.input_shape, data.num_classes, data.class_names) == ((6, 6, 1), 4, ("0", "1", "2", "3"))
     folder = prepared / "tiny_shapes" / "1.0.0"
     assert data.describe() == f"tiny_shapes 1.0.0: 36 train, 4 validation, 10 test; prepared copy in {folder}"
 
@@ -86,7 +86,7 @@ def test_it_says_aloud_what_it_loaded_unless_told_not_to(prepared, capsys):
 @pytest.mark.parametrize("name", ["tiny_shapes", "tiny_shapes:1.0.0"])
 def test_folders_are_the_argument_or_else_the_environment(prepared, tmp_path, monkeypatch, offline, name):
     monkeypatch.setenv("TFDS_DATA_DIR", str(prepared))
-    assert load(name).train.examples == 36
+    assert load(name).train.num_examples == 36
     with pytest.raises(DataError, match="no prepared copy in"):
         load(name, data_dir=tmp_path)
 
@@ -94,7 +94,7 @@ def test_folders_are_the_argument_or_else_the_environment(prepared, tmp_path, mo
 def test_a_prepared_copy_needs_no_network_and_no_code(prepared, monkeypatch):
     monkeypatch.setattr(download, "answering", lambda urls: pytest.fail("asked the network"))
     monkeypatch.setattr(tfds, "list_builders", lambda **options: [])
-    assert load(data_dir=prepared).train.examples == 36
+    assert load(data_dir=prepared).train.num_examples == 36
 
 
 # -- what is not there
@@ -309,7 +309,7 @@ def test_a_name_is_text():
 
 
 @pytest.mark.parametrize(
-    ("name", "counts", "shape", "classes"),
+    ("name", "counts", "shape", "num_classes"),
     [
         ("digits", (1350, 150, 297), (8, 8, 1), 10),
         ("iris", (108, 12, 30), (4,), 3),
@@ -317,13 +317,13 @@ def test_a_name_is_text():
         ("breast_cancer", (410, 46, 113), (30,), 2),
     ],
 )
-def test_bundled_sets(name, counts, shape, classes):
+def test_bundled_sets(name, counts, shape, num_classes):
     data = load(name)
-    assert (data.train.examples, data.validation.examples, data.test.examples) == counts
-    assert (data.input_shape, data.classes, len(data.class_names)) == (shape, classes, classes)
+    assert (data.train.num_examples, data.validation.num_examples, data.test.num_examples) == counts
+    assert (data.input_shape, data.num_classes, len(data.class_names)) == (shape, num_classes, num_classes)
     assert data.source == "bundled"
     for part in (data.train, data.validation, data.test):
-        assert len(np.unique(part.arrays()[1])) == classes
+        assert len(np.unique(part.arrays()[1])) == num_classes
 
 
 def test_digits_read_as_other_image_sets_do():
@@ -357,8 +357,8 @@ def needs(folder, name):
 def test_text_sets(tfds_dir, name, tested):
     needs(tfds_dir, name)
     data = load(name, data_dir=tfds_dir)
-    assert (data.input_shape, data.classes) == ((), 2)
-    assert tested == (data.test and data.test.examples)
+    assert (data.input_shape, data.num_classes) == ((), 2)
+    assert tested == (data.test and data.test.num_examples)
     text, label = next(iter(data.validation))
     assert (text.dtype, label.dtype.is_integer) == (tf.string, True)
 

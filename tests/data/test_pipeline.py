@@ -30,7 +30,13 @@ def tiny(request, prepared, monkeypatch):
         monkeypatch.setattr("deepkit.data.memory.available", lambda: 1000)
 
     def make(**options):
-        options = {"batch_size": 8, "validation": 0, "augment": [Affine(20), Elastic(8, 2)], "say": False, **options}
+        options = {
+            "batch_size": 8,
+            "validation": 0,
+            "augment": [Affine(20), Elastic(8, 2)],
+            "verbose": False,
+            **options,
+        }
         return dk_data.load("tiny_shapes", data_dir=prepared, **options)
 
     return make
@@ -39,7 +45,7 @@ def tiny(request, prepared, monkeypatch):
 def test_it_is_a_dataset_and_says_what_it_is():
     train = arrays().train
     assert isinstance(train, tf.data.Dataset)
-    assert (train.examples, train.batch_size, train.steps, len(train)) == (20, 8, 3, 3)
+    assert (train.num_examples, train.batch_size, train.steps, len(train)) == (20, 8, 3, 3)
     assert (train.seed, train.shuffled, train.exact) == (0, True, True)
     assert repr(train) == "<Pipeline arrays train: 20 examples in 3 batches of 8>"
     assert train.element_spec[0].shape.as_list() == [None, 6, 6, 1]
@@ -88,11 +94,13 @@ def test_evaluation_is_in_order_plain_and_the_same_each_time(tiny):
 
 def test_memory_and_stream_give_the_same_examples(prepared, monkeypatch):
     def make():
-        return dk_data.load("tiny_shapes", data_dir=prepared, augment=[Affine(20), Shift(1)], batch_size=8, say=False)
+        return dk_data.load(
+            "tiny_shapes", data_dir=prepared, augment=[Affine(20), Shift(1)], batch_size=8, verbose=False
+        )
 
     def by_number(train):
         unaugmented = train.arrays()
-        assert len(unaugmented[0]) == train.examples
+        assert len(unaugmented[0]) == train.num_examples
         batches = epoch(train.epochs(2).take(train.steps))
         return unaugmented, sorted(image.tobytes() for x, _ in batches for image in x)
 
@@ -110,12 +118,12 @@ def test_memory_and_stream_give_the_same_examples(prepared, monkeypatch):
 
 def test_the_head_has_the_first_examples_from_memory_and_from_a_stream(prepared, monkeypatch):
     def make():
-        return dk_data.load("tiny_shapes", data_dir=prepared, batch_size=8, say=False)
+        return dk_data.load("tiny_shapes", data_dir=prepared, batch_size=8, verbose=False)
 
     whole = make()
     short = whole.head(10)
     assert same(short.train.arrays(), whole.train.arrays(10))
-    assert short.test.examples == min(10, whole.test.examples)
+    assert short.test.num_examples == min(10, whole.test.num_examples)
     labels = np.concatenate([y for _, y in epoch(short.train)])
     assert sorted(labels) == sorted(whole.train.arrays(10)[1])
     assert short.train.fingerprint != whole.train.fingerprint
@@ -191,7 +199,7 @@ scale = 255.0
 for available in (2**40, 1000):
     memory.available = lambda: available
     train = dk_data.load("tiny_shapes", data_dir=sys.argv[1], batch_size=8, augment=[Affine(20), Elastic(8, 2)], seed=3,
-                         map=lambda x: x / scale if "a" in {"a", "b", "c"} else x, say=False).train
+                         map=lambda x: x / scale if "a" in {"a", "b", "c"} else x, verbose=False).train
     text = b"".join(x.numpy().tobytes() + y.numpy().tobytes() for x, y in train.epochs(2).take(2 * train.steps))
     print(hashlib.sha256(text).hexdigest(), train.fingerprint)
 """
@@ -271,7 +279,7 @@ from deepkit import data as dk_data
 from deepkit.data import Affine, memory
 
 def make():
-    data = dk_data.load("tiny_shapes", data_dir=sys.argv[1], batch_size=8, augment=[Affine(20)], say=False)
+    data = dk_data.load("tiny_shapes", data_dir=sys.argv[1], batch_size=8, augment=[Affine(20)], verbose=False)
     dense = keras.layers.Dense(4, kernel_initializer="ones")
     model = keras.Sequential([keras.Input((6, 6, 1)), keras.layers.Flatten(), dense])
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))

@@ -348,7 +348,7 @@ def test_no_model(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("format", "mend"),
+    ("format", "hint"),
     [
         ("onx", '"onnx"'),
         ("TFLite", '"litert"'),
@@ -356,9 +356,9 @@ def test_no_model(tmp_path):
         ("pickle", '"saved_model" or "onnx" or "litert"'),
     ],
 )
-def test_unknown_formats(format, mend, tmp_path):
+def test_unknown_formats(format, hint, tmp_path):
     assert refused(dense(), tmp_path / "m", format=format) == (
-        f'format={format!r}: expected "saved_model" or "onnx" or "litert"\n  try format={mend}'
+        f'format={format!r}: expected "saved_model" or "onnx" or "litert"\n  try format={hint}'
     )
 
 

@@ -17,8 +17,8 @@ def vectors(count=48, features=4):
     return x, (x.sum(1) > features / 2).astype("int32")
 
 
-def net(classes=2):
-    return dk.Sequential([dk.MLP([8]), dk.Classifier(classes)], name="net")
+def net(num_classes=2):
+    return dk.Sequential([dk.MLP([8]), dk.Classifier(num_classes)], name="net")
 
 
 def fit(what=None, data=None, **kwargs):

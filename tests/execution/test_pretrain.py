@@ -111,7 +111,7 @@ def test_a_trained_stack_grows_by_a_layer(tied, noise):
 
 
 def test_blocks_are_taken_where_they_have_a_mirror_image():
-    block = dk.ConvStack(2, convs=1)
+    block = dk.ConvStack(2, num_convs=1)
     data = dk.data.from_arrays(images(), np.arange(48) % 3, batch_size=16)
     stack = dk.pretrain([block, dk.MLP([3])], data, epochs=1, **QUIET)
     assert kinds(stack) == [

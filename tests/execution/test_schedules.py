@@ -14,28 +14,30 @@ def rates(schedule, steps):
 
 
 def test_one_cycle_rises_in_a_line_to_its_peak_and_falls_along_half_a_cosine():
-    found = rates(dk.OneCycle(2.0, rise=0.25, start=0.1, end=0.0).schedule(100), 101)
+    found = rates(dk.OneCycle(2.0, warmup_fraction=0.25, start=0.1, end=0.0).build(100), 101)
     rise = 0.2 + (2.0 - 0.2) * np.arange(25) / 25
     fall = 2.0 * (1 + np.cos(np.pi * np.arange(76) / 75)) / 2
     np.testing.assert_allclose(found, [*rise, *fall], atol=1e-6)
 
 
 def test_one_cycle_without_a_rise_begins_at_its_peak():
-    found = rates(dk.OneCycle(2.0, rise=0).schedule(10), 11)
+    found = rates(dk.OneCycle(2.0, warmup_fraction=0).build(10), 11)
     assert found.argmax() == 0
     np.testing.assert_allclose(found[[0, -1]], [2.0, 2.0 * 0.0004], rtol=1e-4)
 
 
 def test_step_decay_falls_at_its_shares_of_the_training():
-    found = rates(dk.StepDecay(1.0, at=(0.5, 0.8), factor=0.5).schedule(10), 10)
+    found = rates(dk.StepDecay(1.0, milestones=(0.5, 0.8), gamma=0.5).build(10), 10)
     np.testing.assert_allclose(found, [1, 1, 1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25])
-    few = rates(dk.StepDecay(1.0, at=(0.1, 0.5), factor=0.5).schedule(2), 2)  # the first share is no whole step
+    few = rates(dk.StepDecay(1.0, milestones=(0.1, 0.5), gamma=0.5).build(2), 2)  # the first share is no whole step
     np.testing.assert_allclose(few, [0.5, 0.25])
 
 
-@pytest.mark.parametrize("after", [0.3, dk.StepDecay(0.3, at=(0.5,)), keras.optimizers.schedules.CosineDecay(0.3, 20)])
+@pytest.mark.parametrize(
+    "after", [0.3, dk.StepDecay(0.3, milestones=(0.5,)), keras.optimizers.schedules.CosineDecay(0.3, 20)]
+)
 def test_warm_up_scales_the_first_epochs_and_nothing_after(after):
-    found = rates(dk.WarmUp(after, epochs=1.5, start=0.2).schedule(20, steps_per_epoch=4), 20)
+    found = rates(dk.WarmUp(after, epochs=1.5, start_factor=0.2).build(20, steps_per_epoch=4), 20)
     plain = as_schedule(after, 20, 4)
     whole = rates(plain, 20) if callable(plain) else np.full(20, float(plain))
     share = np.minimum(0.2 + 0.8 * np.arange(20) / 6, 1)
@@ -43,8 +45,8 @@ def test_warm_up_scales_the_first_epochs_and_nothing_after(after):
 
 
 def test_a_warm_up_to_a_number_is_a_schedule_of_keras():
-    assert type(dk.WarmUp(0.3).schedule(20)) is keras.optimizers.schedules.CosineDecay
-    found = rates(dk.WarmUp(0.3, epochs=2).schedule(20, steps_per_epoch=5), 20)
+    assert type(dk.WarmUp(0.3).build(20)) is keras.optimizers.schedules.CosineDecay
+    found = rates(dk.WarmUp(0.3, epochs=2).build(20, steps_per_epoch=5), 20)
     np.testing.assert_allclose(found, 0.3 * np.minimum(np.arange(20) / 10, 1), rtol=1e-6)
 
 
@@ -61,7 +63,7 @@ def test_the_rate_of_a_loss_scaling_optimizer_is_that_of_the_one_inside():
 
 
 def test_a_warm_up_comes_back_from_its_config():
-    schedule = dk.WarmUp(dk.OneCycle(0.4), epochs=2).schedule(100, 10)
+    schedule = dk.WarmUp(dk.OneCycle(0.4), epochs=2).build(100, 10)
     again = WarmUpSchedule.from_config(schedule.get_config())
     np.testing.assert_allclose(rates(again, 100), rates(schedule, 100))
 
@@ -88,12 +90,15 @@ def test_fit_takes_a_number_and_leaves_the_optimizer_it_was_given_alone():
 @pytest.mark.parametrize(
     ("make", "expected"),
     [
-        (lambda: dk.OneCycle(0), "OneCycle: peak must be a number above 0, received 0"),
-        (lambda: dk.OneCycle(1, rise=1.0), "OneCycle: rise must be a number from 0 to below 1, received 1.0"),
+        (lambda: dk.OneCycle(0), "OneCycle: max_learning_rate must be a number above 0, received 0"),
+        (
+            lambda: dk.OneCycle(1, warmup_fraction=1.0),
+            "OneCycle: warmup_fraction must be a number from 0 to below 1, received 1.0",
+        ),
         (lambda: dk.OneCycle(1, start=2), "OneCycle: start must be a number from 0 to 1, received 2"),
-        (lambda: dk.OneCycle("high"), "OneCycle: peak must be a number above 0, received 'high'"),
-        (lambda: dk.StepDecay(0.1, at=(0.7, 0.5)), "shares of the training that ascend between 0 and 1"),
-        (lambda: dk.StepDecay(0.1, at=()), "shares of the training that ascend between 0 and 1"),
+        (lambda: dk.OneCycle("high"), "OneCycle: max_learning_rate must be a number above 0, received 'high'"),
+        (lambda: dk.StepDecay(0.1, milestones=(0.7, 0.5)), "shares of the training that ascend between 0 and 1"),
+        (lambda: dk.StepDecay(0.1, milestones=()), "shares of the training that ascend between 0 and 1"),
         (lambda: dk.WarmUp(0.1, epochs=0), "WarmUp: epochs must be a number above 0, received 0"),
     ],
 )
@@ -103,7 +108,7 @@ def test_a_number_out_of_range_is_refused(make, expected):
 
 
 def test_what_is_no_learning_rate_is_refused():
-    with pytest.raises(TypeError, match="WarmUp: after must be a number or a schedule, received str"):
+    with pytest.raises(TypeError, match="WarmUp: schedule must be a number or a schedule, received str"):
         dk.WarmUp("fast")
     with pytest.raises(TypeError, match="learning_rate: expected a number or a schedule, received list"):
         dk.fit(dk.Classifier(2), (np.zeros((4, 3)), np.zeros(4, "int32")), learning_rate=[0.1], verbose=0)

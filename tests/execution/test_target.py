@@ -19,11 +19,11 @@ class Copying(dk.Block):
     """Learns to give back what comes in."""
 
     @property
-    def learns(self):
+    def training_target(self):
         return "inputs"
 
-    def add(self, x, scope):
-        return scope.add(x, "dense", keras.layers.Dense, x.shape[-1])
+    def add(self, x, builder):
+        return builder.add_layer(x, "dense", keras.layers.Dense, x.shape[-1])
 
 
 @keras.saving.register_keras_serializable(package="deepkit_tests")
@@ -50,10 +50,10 @@ class Alone(dk.Block):
     """Is given x and nothing else."""
 
     @property
-    def learns(self):
+    def training_target(self):
         return "none"
 
-    def add(self, x, scope):
+    def add(self, x, builder):
         raise NotImplementedError
 
     def build(self, input_shape=None):
@@ -95,7 +95,7 @@ def test_fit_gives_back_the_inputs_where_the_definition_asks_for_them():
 
 
 def test_a_part_of_a_larger_net_learns_the_labels():
-    assert dk.Sequential([Copying(), dk.Classifier(3)]).learns == "labels"
+    assert dk.Sequential([Copying(), dk.Classifier(3)]).training_target == "labels"
 
 
 def test_a_model_with_a_loss_of_its_own_needs_neither_labels_nor_a_loss():

@@ -46,8 +46,8 @@ def batches(x):
 def test_ids_are_looked_through_in_datasets_and_below_zero_too(wrong):
     with pytest.raises(TokenIdError, match=rf"'words' was given the token id {wrong}, and its 10 rows") as caught:
         fit(NET, batches(ids(wrong)))
-    mend = "try ids from 0 on in the data" if wrong < 0 else f"try input_dim={wrong + 1} or more"
-    assert mend in str(caught.value)
+    hint = "try ids from 0 on in the data" if wrong < 0 else f"try input_dim={wrong + 1} or more"
+    assert hint in str(caught.value)
 
 
 def test_validation_data_are_looked_through():

@@ -110,7 +110,7 @@ def test_shapes_masks_config_and_files(noise, tmp_path):
 
 
 def test_two_of_one_definition_draw_apart():
-    model = dk.Repeat(dk.MaskingNoise(0.5, seed=1), times=2).build((1,))
+    model = dk.Repeat(dk.MaskingNoise(0.5, seed=1), num_repeats=2).build((1,))
     kept = np.asarray(model(np.ones((2000, 1), "float32"), training=True)).mean()
     assert abs(kept - 0.25) < 4 * np.sqrt(0.25 * 0.75 / 2000)  # drawn together, half would be kept
 

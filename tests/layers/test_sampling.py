@@ -70,7 +70,7 @@ def test_it_compiles_under_xla_and_keeps_the_type_of_its_inputs():
 def test_the_config_makes_the_layer_again():
     layer = dk.layers.GaussianSampling(3, seed=4)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
-    assert (again.samples, again.seed) == (3, 4)
+    assert (again.num_samples, again.seed) == (3, 4)
 
 
 @pytest.mark.parametrize("samples", [0, -1, 2.5, True])

@@ -82,7 +82,7 @@ def test_a_dropped_branch_leaves_the_shortcut():
 
 def test_blocks_of_one_definition_draw_apart():
     branch = dk.Residual(StochasticDepth(0.5, seed=1), activation=None)
-    model = dk.Repeat(branch, times=2).build((1,))
+    model = dk.Repeat(branch, num_repeats=2).build((1,))
     y = np.asarray(model(np.ones((200, 1), "float32"), training=True))
     assert set(y.ravel()) == {1.0, 3.0, 9.0}  # drawn together, only 1 and 9 would be seen
 

@@ -18,7 +18,7 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 
 def train(devices, steps=1):
     x = np.random.default_rng(0).normal(size=(32, 2)).astype("float32")
-    net = dk.GAN([dk.MLP([8]), dk.Regressor(2)], dk.MLP([8]), latent=3, discriminator_steps=steps)
+    net = dk.GAN([dk.MLP([8]), dk.Regressor(2)], dk.MLP([8]), latent_dim=3, discriminator_steps=steps)
     plan, optimizer = dk.plan(devices=devices, seed=2), keras.optimizers.Adam(0.01)
     return dk.fit(net, (x,), batch_size=16, epochs=2, plan=plan, optimizer=optimizer, verbose=0)
 

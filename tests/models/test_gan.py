@@ -19,7 +19,7 @@ X = np.random.default_rng(0).normal(size=(32, 2)).astype("float32")
 
 
 def toy(norm=None, **kwargs):
-    return dk.GAN([dk.MLP([4], norm=norm), dk.Regressor(2)], dk.MLP([4], norm=norm), **{"latent": 3, **kwargs})
+    return dk.GAN([dk.MLP([4], norm=norm), dk.Regressor(2)], dk.MLP([4], norm=norm), **{"latent_dim": 3, **kwargs})
 
 
 def compiled(definition=None, rate=0.1, **kwargs):
@@ -92,7 +92,7 @@ def test_a_discriminator_step_is_gradient_descent_on_its_loss():
 
 def test_penalties_are_part_of_what_each_network_minimises():
     heavy = {"kernel_regularizer": keras.regularizers.L2(0.25)}
-    model = compiled(dk.GAN([dk.MLP([4]), dk.Regressor(2)], layers.Dense(1, **heavy), latent=3))
+    model = compiled(dk.GAN([dk.MLP([4]), dk.Regressor(2)], layers.Dense(1, **heavy), latent_dim=3))
     kernel = weights(model.discriminator)[0]
     scaled = model._scaled(tf.constant(1.0), model.discriminator, model.discriminator_optimizer)
     assert float(scaled) == pytest.approx(1 + 0.25 * float(np.sum(kernel**2)), rel=1e-6)
@@ -107,7 +107,9 @@ def test_the_generator_has_its_turn_after_so_many_batches_counted_across_epochs(
     assert int(model.optimizer.iterations) == 6 // steps
 
 
-@pytest.mark.parametrize("rate", [dk.OneCycle(0.1, rise=0.2), keras.optimizers.schedules.CosineDecay(0.1, 12)])
+@pytest.mark.parametrize(
+    "rate", [dk.OneCycle(0.1, warmup_fraction=0.2), keras.optimizers.schedules.CosineDecay(0.1, 12)]
+)
 def test_a_schedule_counts_batches_for_both_networks(rate, tmp_path):
     net = toy(discriminator_steps=3)
     model = dk.fit(net, (X,), batch_size=8, epochs=3, learning_rate=rate, verbose=0).model  # 12 batches, 4 turns
@@ -143,7 +145,7 @@ def test_every_step_draws_noise_of_its_own():
 
 @pytest.mark.parametrize("prior", ["normal", "uniform"])
 def test_the_noise_has_mean_0_and_variance_1(prior):
-    noise = np.array(toy(prior=prior, latent=50).build((2,))._draw(2000, 0))
+    noise = np.array(toy(prior=prior, latent_dim=50).build((2,))._draw(2000, 0))
     assert abs(noise.mean()) < 0.02
     assert noise.var() == pytest.approx(1, abs=0.02)
     assert (np.abs(noise).max() <= math.sqrt(3)) == (prior == "uniform")
@@ -269,7 +271,7 @@ def test_samples_depend_on_the_seed_alone():
     np.testing.assert_array_equal(model.sample(4, seed=1), model.sample(4, seed=1))
     assert not np.array_equal(model.sample(4, seed=1), model.sample(4, seed=2))
     assert not np.array_equal(model.sample(4), model.sample(4))
-    with pytest.raises(ValueError, match="sample: count must be a positive integer, received 0"):
+    with pytest.raises(ValueError, match="sample: num_samples must be a positive integer, received 0"):
         model.sample(0)
 
 
@@ -312,11 +314,11 @@ class Stop(keras.callbacks.Callback):
 def test_fit_drops_the_labels_and_a_resumed_training_is_the_same_to_the_last_bit(tmp_path):
     def fit(folder, stops=False):
         data = dk.data.from_arrays(X, np.arange(32), batch_size=8, validation=8, seed=2)  # three batches an epoch
-        net = dk.GAN([dk.MLP([4]), dk.Regressor(2)], dk.MLP([4], dropout=0.5), latent=3, discriminator_steps=2)
+        net = dk.GAN([dk.MLP([4]), dk.Regressor(2)], dk.MLP([4], dropout=0.5), latent_dim=3, discriminator_steps=2)
         plan = dk.plan(seed=4, devices="cpu", steps_per_execution=1)
         return dk.fit(net, data, epochs=3, run_dir=folder, plan=plan, verbose=0, callbacks=[Stop(stops)])
 
-    assert toy().learns == "none"
+    assert toy().training_target == "none"
     whole = fit(tmp_path / "whole")
     assert len(whole.history["loss"]) == 3
     with pytest.raises(KeyboardInterrupt):
@@ -337,7 +339,7 @@ def test_a_body_that_does_not_end_in_a_logit_gets_a_head():
     assert own.discriminator.layers[-1].name == "mine"
     nested = dk.GAN(dk.Regressor(2), [trained(layers.Dense(1)), layers.Activation("linear")]).build((2,))
     assert nested.discriminator.layers[-1].name == "activation"
-    image = dk.GAN([layers.Dense(16), layers.Reshape((4, 4, 1))], layers.Conv2D(2, 3), latent=3).build((4, 4, 1))
+    image = dk.GAN([layers.Dense(16), layers.Reshape((4, 4, 1))], layers.Conv2D(2, 3), latent_dim=3).build((4, 4, 1))
     assert image.output_shape == (None, 1)
 
 
@@ -345,10 +347,10 @@ def test_a_body_that_does_not_end_in_a_logit_gets_a_head():
     ("definition", "shape", "text"),
     [
         (
-            dk.GAN(dk.MLP([16]), dk.MLP([4]), latent=3),
+            dk.GAN(dk.MLP([16]), dk.MLP([4]), latent_dim=3),
             (4, 4, 1),
             "generator: the generator makes (16,), and the data has (4, 4, 1)\n"
-            "  in  dk.GAN(dk.MLP([16]), dk.MLP([4]), latent=3)\n"
+            "  in  dk.GAN(dk.MLP([16]), dk.MLP([4]), latent_dim=3)\n"
             "  try layers.Reshape((4, 4, 1)) as its last element",
         ),
         (dk.GAN(dk.MLP([3]), dk.MLP([4])), (2,), "try dk.Regressor(2), layers.Reshape((2,)) as its last element"),
@@ -387,7 +389,7 @@ def test_parts_that_do_not_fit_are_refused_with_their_place(definition, shape, t
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"latent": 0}, "GAN: latent must be a positive integer, received 0"),
+        ({"latent_dim": 0}, "GAN: latent_dim must be a positive integer, received 0"),
         ({"discriminator_steps": 0}, "GAN: discriminator_steps must be a positive integer, received 0"),
         ({"loss": "wasserstein"}, "GAN: loss must be one of 'non_saturating', 'minimax', received 'wasserstein'"),
         ({"prior": "gaussian"}, "GAN: prior must be one of 'normal', 'uniform', received 'gaussian'"),

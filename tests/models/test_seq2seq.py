@@ -24,7 +24,7 @@ one_place = pytest.mark.filterwarnings("ignore:You are using a softmax over axis
 
 
 def definition(attention="additive", **given):
-    given = {"encoder": dk.BiLSTM(4), "decoder": dk.Recurrent("lstm", 8), "embedding": 5} | given
+    given = {"encoder": dk.BiLSTM(4), "decoder": dk.Recurrent("lstm", 8), "embedding_dim": 5} | given
     return dk.Seq2Seq(TEXT, attention=attention, **given)
 
 
@@ -45,12 +45,12 @@ def built(attention="additive", **given):
 VARIANTS = {
     "additive": {},
     "multiplicative": {
-        "encoder": dk.Recurrent("gru", 4, layers=2),
-        "decoder": dk.Recurrent("gru", 6, layers=2),
+        "encoder": dk.Recurrent("gru", 4, num_layers=2),
+        "decoder": dk.Recurrent("gru", 6, num_layers=2),
         "reverse_source": True,
     },
     "dot": {"encoder": dk.Recurrent("simple", 8), "decoder": dk.Recurrent("lstm", 8)},
-    None: {"encoder": dk.Recurrent("lstm", 8, layers=2), "decoder": dk.Recurrent("lstm", 8)},
+    None: {"encoder": dk.Recurrent("lstm", 8, num_layers=2), "decoder": dk.Recurrent("lstm", 8)},
 }
 each_variant = pytest.mark.parametrize("attention", VARIANTS, ids=str)
 
@@ -123,8 +123,8 @@ def test_a_loss_of_probabilities_is_refused_and_one_of_logits_taken():
 @each_variant
 def test_padding_changes_nothing(attention):
     model = known(attention)
-    together = model.translate(SOURCES, beam=3, max_length=6)
-    assert together == [model.translate([source], beam=3, max_length=6)[0] for source in SOURCES]
+    together = model.translate(SOURCES, num_beams=3, max_length=6)
+    assert together == [model.translate([source], num_beams=3, max_length=6)[0] for source in SOURCES]
 
 
 def everything(most):
@@ -140,14 +140,14 @@ def test_a_wide_beam_finds_what_enumeration_finds(penalty):
     texts = [" ".join(WORDS[i - 2] for i in ids) for ids in everything(3)]
     lengths = np.array([len(text.split()) for text in texts])
     scores = model.log_likelihood([source] * len(texts), texts, batch_size=100) / ((6 + lengths) / 6) ** penalty
-    assert model.translate([source], beam=64, length_penalty=penalty, max_length=3) == [texts[np.argmax(scores)]]
+    assert model.translate([source], num_beams=64, length_penalty=penalty, max_length=3) == [texts[np.argmax(scores)]]
 
 
 @one_place
 @pytest.mark.slow
 def test_one_beam_takes_the_most_probable_word_each_time():
     model = known()
-    for source, found in zip(SOURCES, model.translate(SOURCES, beam=1, max_length=5), strict=True):
+    for source, found in zip(SOURCES, model.translate(SOURCES, num_beams=1, max_length=5), strict=True):
         written = []
         while len(written) < 5:
             continued = [log_p_by_loop_of(model, source, written, token) for token in (0, 2, 3, 4, 5)]
@@ -178,7 +178,7 @@ def test_beam_search_follows_a_table_of_probabilities_past_a_poor_first_word():
         return tf.gather(tf.math.log(tf.constant(table)), tokens), states
 
     def found(beam, penalty=0.0):
-        ids, score = beam_search(step, [tf.zeros((beam, 1))], beam=beam, max_length=4, length_penalty=penalty)
+        ids, score = beam_search(step, [tf.zeros((beam, 1))], num_beams=beam, max_length=4, length_penalty=penalty)
         return ids.numpy()[0].tolist(), float(np.exp(score[0]))
 
     assert found(1) == ([2, 2, 2, 2], pytest.approx(0.6 * 0.3**3 * 0.2))
@@ -210,16 +210,16 @@ def test_a_reversed_source_is_read_from_its_end():
 def test_it_learns_to_copy_and_a_new_process_translates_from_the_file(tmp_path):
     rng = np.random.default_rng(0)
     texts = np.array([" ".join(rng.choice(WORDS, rng.integers(1, 4))) for _ in range(300)])
-    net = dk.Seq2Seq(dk.Text(6), embedding=8, encoder=dk.BiLSTM(8), decoder=dk.Recurrent("lstm", 16))
+    net = dk.Seq2Seq(dk.Text(6), embedding_dim=8, encoder=dk.BiLSTM(8), decoder=dk.Recurrent("lstm", 16))
     run = dk.fit(net, (texts, texts), epochs=6, batch_size=32, optimizer=keras.optimizers.Adam(0.02), verbose=0)
-    found = run.model.translate(SOURCES, beam=2, max_length=6)
+    found = run.model.translate(SOURCES, num_beams=2, max_length=6)
     assert found[0] == "a b"
     assert run.history["accuracy"][-1] > 0.9
     run.model.save(tmp_path / "model.keras")
     code = (
         "import keras, deepkit.models.seq2seq\n"
         f"model = keras.models.load_model({str(tmp_path / 'model.keras')!r})\n"
-        f"print(model.translate({SOURCES!r}, beam=2, max_length=6))"
+        f"print(model.translate({SOURCES!r}, num_beams=2, max_length=6))"
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip().splitlines()[-1] == repr(found)
@@ -335,7 +335,7 @@ CALLS = [
     (lambda model: model.translate("a b"), TypeError, r"expected a list of texts, received one\n  try \['a b'\]"),
     (lambda model: model.translate([1]), TypeError, "expected a list of texts, received int 1"),
     (lambda model: model.translate(3), TypeError, "expected a list of texts, received int 3"),
-    (lambda model: model.translate(["a"], beam=0), ValueError, "beam must be a positive integer, received 0"),
+    (lambda model: model.translate(["a"], num_beams=0), ValueError, "num_beams must be a positive integer, received 0"),
     (lambda model: model.translate(["a"], max_length=0), ValueError, "max_length must be a positive integer"),
     (lambda model: model.translate(["a"], length_penalty=-1), ValueError, "length_penalty must be a number from 0"),
     (lambda model: model.log_likelihood(["a"], ["a"], batch_size=-1), ValueError, "batch_size must be a positive int"),

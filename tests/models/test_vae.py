@@ -19,7 +19,7 @@ TANH = dk.MLP([500], activation="tanh")
 
 
 def small(**arguments):
-    return dk.VAE(dk.MLP([6]), decoder=dk.MLP([7]), **{"latent": 2, **arguments})
+    return dk.VAE(dk.MLP([6]), decoder=dk.MLP([7]), **{"latent_dim": 2, **arguments})
 
 
 def binary(count=40, size=5, seed=0):
@@ -50,10 +50,10 @@ def bernoulli_log_probability(x, logits):
 @pytest.mark.parametrize(
     ("definition", "shape", "count"),
     [  # by hand, layer by layer; the last is the printed count of the Keras example
-        (dk.VAE(TANH, latent=20, decoder=TANH), (28, 28, 1), 815_824),
-        (dk.VAE(dk.MLP([400]), latent=20, decoder=dk.MLP([400])), (784,), 652_824),
-        (dk.VAE(dk.MLP([200]), latent=2, decoder=dk.MLP([200]), likelihood="gaussian"), (28, 20), 338_724),
-        (dk.VAE(dk.MLP([200, 200]), latent=50, decoder=dk.MLP([200, 200])), (784,), 425_284),
+        (dk.VAE(TANH, latent_dim=20, decoder=TANH), (28, 28, 1), 815_824),
+        (dk.VAE(dk.MLP([400]), latent_dim=20, decoder=dk.MLP([400])), (784,), 652_824),
+        (dk.VAE(dk.MLP([200]), latent_dim=2, decoder=dk.MLP([200]), likelihood="gaussian"), (28, 20), 338_724),
+        (dk.VAE(dk.MLP([200, 200]), latent_dim=50, decoder=dk.MLP([200, 200])), (784,), 425_284),
     ],
 )
 def test_parameters_are_those_of_the_papers(definition, shape, count):
@@ -63,7 +63,7 @@ def test_parameters_are_those_of_the_papers(definition, shape, count):
 def convolutional():
     down = [layers.Conv2D(n, 3, strides=2, padding="same", activation="relu") for n in (32, 64)]
     up = [layers.Conv2DTranspose(n, 3, strides=2, padding="same", activation="relu") for n in (64, 32)]
-    return dk.VAE([*down, dk.MLP([16])], latent=2, decoder=[dk.MLP([7 * 7 * 64]), layers.Reshape((7, 7, 64)), *up])
+    return dk.VAE([*down, dk.MLP([16])], latent_dim=2, decoder=[dk.MLP([7 * 7 * 64]), layers.Reshape((7, 7, 64)), *up])
 
 
 def test_a_convolutional_one_has_the_parameters_of_the_keras_example():
@@ -77,7 +77,7 @@ def test_a_convolutional_one_has_the_parameters_of_the_keras_example():
 
 
 def test_the_divergence_equals_the_integral():
-    model = compiled(small(latent=1))
+    model = compiled(small(latent_dim=1))
     x = binary(1)
     code = model.encode(x)
     mean, variance = code["mean"][0, 0], np.exp(code["log_variance"][0, 0])
@@ -88,7 +88,7 @@ def test_the_divergence_equals_the_integral():
 
 
 def test_the_reconstruction_equals_the_expectation_by_integration():
-    model = compiled(small(latent=1))
+    model = compiled(small(latent_dim=1))
     x = binary(1)
     code = model.encode(x)
     mean, deviation = code["mean"][0, 0], np.exp(code["log_variance"][0, 0] / 2)
@@ -159,10 +159,10 @@ def test_several_draws_tighten_the_bound_up_to_the_likelihood():
     x = np.repeat(binary(8), 500, axis=0)
     bounds = []
     for samples in (1, 5, 50):
-        model = compiled(small(importance_samples=samples))
+        model = compiled(small(num_importance_samples=samples))
         model.set_weights(one.get_weights())
         bounds.append(-evaluated(model, x)["loss"])
-    exact = one.log_likelihood(binary(8), samples=20_000, seed=0).mean()
+    exact = one.log_likelihood(binary(8), num_samples=20_000, seed=0).mean()
     assert bounds[0] < bounds[1] < bounds[2] < exact + 0.01
     assert bounds[2] == pytest.approx(exact, abs=0.05)
 
@@ -171,13 +171,13 @@ def test_the_bound_of_one_draw_is_the_weighted_one_with_one_sample():
     model = compiled(small())
     x = np.repeat(binary(1), 20_000, axis=0)
     elbo = -evaluated(model, x)["loss"]
-    weights = [model.log_likelihood(x[:4000], samples=1, seed=seed) for seed in range(3)]
+    weights = [model.log_likelihood(x[:4000], num_samples=1, seed=seed) for seed in range(3)]
     error = 5 * np.std(weights) / np.sqrt(np.size(weights)) + 5 * np.std(weights) / np.sqrt(len(x))
     assert np.mean(weights) == pytest.approx(elbo, abs=error)
 
 
 def test_a_penalty_on_weights_is_part_of_the_loss():
-    net = dk.VAE(dk.MLP([3], dense={"kernel_regularizer": "l2"}), latent=2, decoder=dk.MLP([3]))
+    net = dk.VAE(dk.MLP([3], dense={"kernel_regularizer": "l2"}), latent_dim=2, decoder=dk.MLP([3]))
     model = compiled(net)
     found = evaluated(model, binary())
     penalty = 0.01 * sum(float(np.sum(w.numpy() ** 2)) for w in model.weights if w.regularizer is not None)
@@ -189,7 +189,9 @@ def test_a_penalty_on_weights_is_part_of_the_loss():
 
 def linear_gaussian(variance=0.3):
     """Return x = w z + b + noise, whose likelihood is a Gaussian, with a proposal that is not the posterior."""
-    model = dk.VAE(layers.Activation("linear"), latent=2, decoder=layers.Activation("linear"), likelihood="gaussian")
+    model = dk.VAE(
+        layers.Activation("linear"), latent_dim=2, decoder=layers.Activation("linear"), likelihood="gaussian"
+    )
     model = model.build((3,))
     w = np.array([[1.0, 0.5, -0.3], [0.2, -0.8, 0.6]], "float32")
     b = np.array([0.1, -0.2, 0.3], "float32")
@@ -205,18 +207,18 @@ def test_the_likelihood_of_a_linear_gaussian_model_is_exact():
     covariance = w.T @ w + variance * np.eye(3)
     distance = np.einsum("ni,ij,nj->n", x - b, np.linalg.inv(covariance), x - b)
     exact = -0.5 * (distance + np.linalg.slogdet(2 * np.pi * covariance)[1])
-    np.testing.assert_allclose(model.log_likelihood(x, samples=200_000, seed=0), exact, atol=1e-2)
+    np.testing.assert_allclose(model.log_likelihood(x, num_samples=200_000, seed=0), exact, atol=1e-2)
 
 
 def test_the_likelihood_of_a_bernoulli_model_is_the_integral_and_sums_to_one():
-    model = small(latent=1).build((3,))
+    model = small(latent_dim=1).build((3,))
     model.encoder.set_weights([w / 10 for w in model.encoder.get_weights()])  # near the prior: weights vary little
     everything = np.array([[i >> k & 1 for k in range(3)] for i in range(8)], "float32")
     z = np.linspace(-9, 9, 4001)
     logits = np.asarray(model.decoder(z[:, None].astype("float32"))["logits"])
     prior = np.exp(normal_log_density(z, 0, 1))
     exact = [np.log(np.trapezoid(prior * np.exp(bernoulli_log_probability(x, logits)), z)) for x in everything]
-    found = model.log_likelihood(everything, samples=20_000, seed=0)
+    found = model.log_likelihood(everything, num_samples=20_000, seed=0)
     np.testing.assert_allclose(found, exact, atol=2e-2)
     assert np.exp(found).sum() == pytest.approx(1, abs=1e-2)
 
@@ -233,23 +235,26 @@ def test_samples_are_cut_in_chunks_and_batches_without_a_trace():
     model = small().build((5,))
     model.encoder.set_weights([np.zeros_like(w) for w in model.encoder.get_weights()])  # the prior: weights vary little
     x = binary(30)
-    whole = model.log_likelihood(x, samples=3001, batch_size=30, seed=0)
-    np.testing.assert_allclose(model.log_likelihood(x, samples=3001, batch_size=7, seed=1), whole, atol=0.05)
-    np.testing.assert_array_equal(model.log_likelihood(x, samples=3001, batch_size=30, seed=0), whole)
+    whole = model.log_likelihood(x, num_samples=3001, batch_size=30, seed=0)
+    np.testing.assert_allclose(model.log_likelihood(x, num_samples=3001, batch_size=7, seed=1), whole, atol=0.05)
+    np.testing.assert_array_equal(model.log_likelihood(x, num_samples=3001, batch_size=30, seed=0), whole)
     labelled = tf.data.Dataset.from_tensor_slices((x, np.arange(30))).batch(12)
-    np.testing.assert_array_equal(model.log_likelihood(labelled, samples=3001, batch_size=30, seed=0), whole)
+    np.testing.assert_array_equal(model.log_likelihood(labelled, num_samples=3001, batch_size=30, seed=0), whole)
 
 
 @pytest.mark.parametrize(
     ("call", "text"),
     [
-        (lambda model: model.log_likelihood(binary(), samples=0), "samples must be a positive integer, received 0"),
+        (lambda model: model.log_likelihood(binary(), num_samples=0), "samples must be a positive integer, received 0"),
         (
             lambda model: model.log_likelihood(binary(), batch_size=0),
             "batch_size must be a positive integer, received 0",
         ),
-        (lambda model: model.sample(0), r"sample: count must be a positive integer, received 0\n  try sample\(16"),
-        (lambda model: model.sample(2.5), r"count must be a positive integer, received 2\.5"),
+        (
+            lambda model: model.sample(0),
+            r"sample: num_samples must be a positive integer, received 0\n  try sample\(16",
+        ),
+        (lambda model: model.sample(2.5), r"num_samples must be a positive integer, received 2\.5"),
     ],
 )
 def test_numbers_that_are_none(call, text):
@@ -265,7 +270,9 @@ def test_it_learns_a_distribution_of_two_patterns():
     model = compiled(small(), optimizer=keras.optimizers.Adam(0.05), run_eagerly=False)
     x = patterns[np.random.default_rng(0).integers(0, 2, 256)]
     model.fit(x, epochs=40, batch_size=64, verbose=0)
-    assert model.log_likelihood(patterns, samples=2000, seed=0).mean() > np.log(0.5) - 0.2  # exactly log 1/2 at best
+    assert (
+        model.log_likelihood(patterns, num_samples=2000, seed=0).mean() > np.log(0.5) - 0.2
+    )  # exactly log 1/2 at best
     drawn = model.sample(200, seed=0, noise=True)
     assert set(np.unique(drawn)) == {0, 1}
     assert np.mean([np.any(np.all(row == patterns, axis=1)) for row in drawn]) > 0.85
@@ -273,7 +280,7 @@ def test_it_learns_a_distribution_of_two_patterns():
 
 
 def test_training_batch_normalisation_is_updated_once_a_step():
-    net = dk.VAE(dk.MLP([4], norm=layers.BatchNormalization(momentum=0.5)), latent=2, decoder=dk.MLP([4]))
+    net = dk.VAE(dk.MLP([4], norm=layers.BatchNormalization(momentum=0.5)), latent_dim=2, decoder=dk.MLP([4]))
     model = compiled(net, optimizer=keras.optimizers.SGD(0.0))
     x = binary(8)
     norm = next(layer for layer in model.encoder.layers if isinstance(layer, layers.BatchNormalization))
@@ -319,12 +326,12 @@ def test_a_compiled_one_is_loaded_compiled(tmp_path):
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_with_16_bits_the_bound_is_in_float32(policy):
     keras.config.set_dtype_policy(policy)
-    model = compiled(small(importance_samples=3))
+    model = compiled(small(num_importance_samples=3))
     assert {w.dtype for w in model.trainable_weights} == {"float32"}
     history = model.fit(binary(), epochs=2, verbose=0).history
     assert np.all(np.isfinite(history["loss"]))
     keras.config.set_dtype_policy("float32")
-    whole = small(importance_samples=3).build((5,))
+    whole = small(num_importance_samples=3).build((5,))
     whole.set_weights(model.get_weights())
     x = np.repeat(binary(4), 200, axis=0)
     whole.compile(run_eagerly=True)
@@ -334,7 +341,7 @@ def test_with_16_bits_the_bound_is_in_float32(policy):
 
 def test_several_steps_a_call_and_xla(xla):
     how = {"run_eagerly": False, "jit_compile": True, "steps_per_execution": 2}
-    model = compiled(small(importance_samples=2), optimizer="sgd", **how)
+    model = compiled(small(num_importance_samples=2), optimizer="sgd", **how)
     assert np.isfinite(model.fit(binary(64), batch_size=16, epochs=1, verbose=0).history["loss"][0])
 
 
@@ -342,15 +349,15 @@ def test_several_steps_a_call_and_xla(xla):
 
 
 def test_saved_and_loaded_it_keeps_its_methods_and_its_samples(tmp_path):
-    model = compiled(small(importance_samples=3))
+    model = compiled(small(num_importance_samples=3))
     model.fit(binary(), epochs=1, verbose=0)
     model.save(tmp_path / "vae.keras")
     again = keras.models.load_model(tmp_path / "vae.keras")
     assert isinstance(again, VariationalAutoencoder)
-    assert (again.importance_samples, again.likelihood, again.name) == (3, "bernoulli", "vae")
+    assert (again.num_importance_samples, again.likelihood, again.name) == (3, "bernoulli", "vae")
     np.testing.assert_array_equal(again.sample(4, seed=1), model.sample(4, seed=1))
     np.testing.assert_array_equal(again.reconstruct(binary()), model.reconstruct(binary()))
-    one, other = (m.log_likelihood(binary(), samples=10, seed=2) for m in (again, model))
+    one, other = (m.log_likelihood(binary(), num_samples=10, seed=2) for m in (again, model))
     np.testing.assert_array_equal(one, other)
     again.fit(binary(), epochs=1, verbose=0)
 
@@ -365,8 +372,8 @@ for name in ("vae", "gan"):
 
 
 def test_a_new_process_draws_the_same_from_it_and_from_a_gan(tmp_path):
-    gan = dk.GAN(dk.Regressor(2), dk.MLP([4]), latent=3, prior="uniform")
-    models = {"vae": small(importance_samples=3).build((5,)), "gan": gan.build((2,))}
+    gan = dk.GAN(dk.Regressor(2), dk.MLP([4]), latent_dim=3, prior="uniform")
+    models = {"vae": small(num_importance_samples=3).build((5,)), "gan": gan.build((2,))}
     for name, model in models.items():
         model.save(tmp_path / f"{name}.keras")
     command = [sys.executable, "-c", IN_A_NEW_PROCESS, str(tmp_path)]
@@ -410,7 +417,7 @@ def test_grey_values_are_refused_with_the_mend(low, high, received):
     for use in (
         lambda: model.fit(x, verbose=0),
         lambda: model.evaluate(x, verbose=0),
-        lambda: model.log_likelihood(x, samples=2),
+        lambda: model.log_likelihood(x, num_samples=2),
         lambda: model.adapt(tf.data.Dataset.from_tensor_slices((x, x)).batch(40)),
         lambda: dk.fit(small(), (x,), epochs=1, verbose=0, batch_size=40),
     ):
@@ -445,13 +452,13 @@ def test_data_without_noise_does_not_make_the_density_infinite():
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"latent": 0}, "VAE: latent must be a positive integer, received 0"),
+        ({"latent_dim": 0}, "VAE: latent_dim must be a positive integer, received 0"),
         ({"likelihood": "bernouli"}, "received 'bernouli'; did you mean 'bernoulli'?"),
         ({"beta": -1.0}, "VAE: beta must be a number of at least 0, received -1.0"),
-        ({"importance_samples": 0}, "VAE: importance_samples must be a positive integer, received 0"),
+        ({"num_importance_samples": 0}, "VAE: num_importance_samples must be a positive integer, received 0"),
         (
-            {"beta": 2.0, "importance_samples": 5},
-            "the bound of several draws does not have\n  try importance_samples=1",
+            {"beta": 2.0, "num_importance_samples": 5},
+            "the bound of several draws does not have\n  try num_importance_samples=1",
         ),
     ],
 )
@@ -462,14 +469,14 @@ def test_arguments_that_make_no_sense(arguments, text):
 
 
 def test_an_unknown_size_is_refused_where_it_matters():
-    net = dk.VAE([dk.ConvBlock(2), layers.GlobalAveragePooling2D()], latent=2, decoder=dk.MLP([3]))
+    net = dk.VAE([dk.ConvBlock(2), layers.GlobalAveragePooling2D()], latent_dim=2, decoder=dk.MLP([3]))
     with pytest.raises(dk.DefinitionError, match=r"^decoder.data: .* an unknown size: \(None, None, 1\)") as error:
         net.build((None, None, 1))
     assert "try an input_shape without None" in str(error.value)
 
 
 def test_an_error_in_a_part_says_which_part():
-    net = dk.VAE([dk.MLP([4]), dk.ConvBlock(3)], latent=2, decoder=dk.MLP([3]))
+    net = dk.VAE([dk.MLP([4]), dk.ConvBlock(3)], latent_dim=2, decoder=dk.MLP([3]))
     with pytest.raises(dk.DefinitionError, match=r"^encoder\.conv_block"):
         net.build((5,))
     with pytest.raises(dk.DefinitionError, match=r"VAE\.build needs an input_shape"):
@@ -477,7 +484,7 @@ def test_an_error_in_a_part_says_which_part():
 
 
 def test_the_input_may_be_fixed_by_the_encoder():
-    net = dk.VAE([dk.Input((5,)), dk.MLP([4])], latent=2, decoder=dk.MLP([3]))
+    net = dk.VAE([dk.Input((5,)), dk.MLP([4])], latent_dim=2, decoder=dk.MLP([3]))
     assert net.build().input_shape == (None, 5)
 
 
@@ -492,7 +499,7 @@ def test_parts_without_the_outputs_of_one_are_refused():
     ("arguments", "text"),
     [
         ({"likelihood": "x"}, r"likelihood must be one of 'bernoulli', .*, received 'x'\n  try likelihood="),
-        ({"importance_samples": 0}, "importance_samples must be a positive integer, received 0"),
+        ({"num_importance_samples": 0}, "num_importance_samples must be a positive integer, received 0"),
         ({"beta": -1}, "beta must be a number of at least 0, received -1\n  try beta"),
     ],
 )
@@ -512,8 +519,8 @@ def test_beta_is_the_number_that_was_set(beta):
 def test_a_beta_that_makes_no_sense_is_refused_later_too():
     with pytest.raises(ValueError, match="vae: beta must be a number of at least 0, received -1"):
         small().build((5,)).beta = -1
-    several = small(importance_samples=2).build((5,))
-    with pytest.raises(ValueError, match=r"the bound of several draws does not have\n  try importance_samples=1"):
+    several = small(num_importance_samples=2).build((5,))
+    with pytest.raises(ValueError, match=r"the bound of several draws does not have\n  try num_importance_samples=1"):
         several.beta = 2.0
 
 
@@ -521,7 +528,7 @@ def test_a_beta_that_makes_no_sense_is_refused_later_too():
 def test_examples_of_another_shape_have_no_likelihood(given, fixed):
     model = small().build(fixed)
     with pytest.raises(ValueError, match="vae: expected examples of the shape") as error:
-        model.log_likelihood(binary(24).reshape(-1, *given), samples=2)
+        model.log_likelihood(binary(24).reshape(-1, *given), num_samples=2)
     assert f"{fixed}, received {given}\n  try data of that shape, or .build({given})" in str(error.value)
 
 
@@ -529,8 +536,8 @@ def test_examples_of_another_shape_have_no_likelihood(given, fixed):
 @pytest.mark.parametrize("fixed", [(3, 2), (3, 2, 1)])
 def test_an_axis_of_one_channel_may_be_missing_or_too_many(given, fixed):
     model, x = small().build(fixed), binary(10, 6)
-    whole = model.log_likelihood(x.reshape(-1, *fixed), samples=5, seed=0)
-    np.testing.assert_array_equal(model.log_likelihood(x.reshape(-1, *given), samples=5, seed=0), whole)
+    whole = model.log_likelihood(x.reshape(-1, *fixed), num_samples=5, seed=0)
+    np.testing.assert_array_equal(model.log_likelihood(x.reshape(-1, *given), num_samples=5, seed=0), whole)
     model.compile("sgd")
     assert np.isfinite(model.evaluate(x.reshape(-1, *given), verbose=0, return_dict=True)["loss"])
 

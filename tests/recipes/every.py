@@ -57,13 +57,13 @@ CASES = {
     "lenet": Case("lenet", {"variant": "original", "distort": True}),
     "resnet": Case("resnet", {"batch_size": 500}),
     "depth": Case("depth", {"depths": (2,)}, trainings=4, killed=3),
-    "sentiment": Case("sentiment", {"length": 8, "examples": 96}),
+    "sentiment": Case("sentiment", {"length": 8, "num_examples": 96}),
     "denoising": Case("denoising", {"pretraining": 2, "units": 10}, trainings=5, killed=2),
     "denoising-filters": Case("denoising", {"task": "filters", "units": 10}, trainings=4, killed=3),
-    "vae": Case("vae", {"hidden": 10, "latent": 2, "likelihood_samples": 5, "batch_size": 500}),
+    "vae": Case("vae", {"hidden": 10, "latent_dim": 2, "likelihood_samples": 5, "batch_size": 500}),
     "gan": Case("gan"),
     "gan-ring": Case("gan", {"data": "ring", "batch_size": 4000}, stand_in=False),
-    "translation": Case("translation", {"examples": 96, "batch_size": 32, "beam": 1}, trainings=2, killed=2),
+    "translation": Case("translation", {"num_examples": 96, "batch_size": 32, "num_beams": 1}, trainings=2, killed=2),
     "xor": Case("xor", trainings=2, killed=2, stand_in=False),
 }
 
@@ -74,7 +74,7 @@ def answers(model: Any, inputs: Any) -> dict[str, np.ndarray]:
 
     if hasattr(model, "translate"):
         texts = [text.decode() if isinstance(text, bytes) else str(text) for text in inputs]
-        return {"translations": np.array(model.translate(texts, beam=2, max_length=8), "S")}
+        return {"translations": np.array(model.translate(texts, num_beams=2, max_length=8), "S")}
     drawn = {"samples": model.sample(4, seed=0)} if hasattr(model, "sample") else {}
     return {**drawn, "outputs": np.asarray(model(tf.constant(inputs), training=False))}
 

@@ -38,7 +38,7 @@ def test_the_layers_stand_in_the_order_of_section_3_5():
 
 
 def test_each_half_sees_its_own_maps_only():
-    model = alexnet.alexnet(classes=2).build((67, 67, 3))
+    model = alexnet.alexnet(num_classes=2).build((67, 67, 3))
     conv = model.get_layer("conv2.conv")
     halves = [keras.layers.Conv2D(128, 5, padding="same") for _ in range(2)]
     x = np.random.default_rng(0).normal(size=(1, 7, 7, 96)).astype("float32")
@@ -65,7 +65,7 @@ def test_grouped_convolutions_have_gradients_on_a_processor_with_and_without_xla
 
 
 def test_weights_begin_as_in_section_5():
-    model = alexnet.alexnet(classes=2).build((67, 67, 3))
+    model = alexnet.alexnet(num_classes=2).build((67, 67, 3))
     ones = {layer.name: bool(np.all(layer.bias == 1)) for layer in model.layers if layer.weights}
     assert [name for name, one in ones.items() if one] == [
         *("conv2.conv", "conv4.conv", "conv5.conv", "fc.dense1", "fc.dense2"),
@@ -76,7 +76,7 @@ def test_weights_begin_as_in_section_5():
 
 
 def test_definitions_print_as_the_code_that_makes_them():
-    for net in (alexnet.alexnet(), alexnet.single_tower(classes=10, activation="softmax")):
+    for net in (alexnet.alexnet(), alexnet.single_tower(num_classes=10, activation="softmax")):
         assert eval(repr(net), {"dk": dk, "layers": layers, "keras": keras, "initializers": keras.initializers}) == net
 
 

@@ -72,8 +72,8 @@ def test_correlation_is_numpys():
 def test_the_split_of_the_stand_in_shares_no_image(tmp_path, monkeypatch, capsys):
     offline(monkeypatch, tmp_path)
     data = denoising.load_data(denoising.Config(data_dir=tmp_path))
-    assert [part.examples for part in (data.train, data.validation, data.test)] == [1_250, 250, 297]
-    whole = dk.data.load("digits", image_size=28, validation=0, say=False)
+    assert [part.num_examples for part in (data.train, data.validation, data.test)] == [1_250, 250, 297]
+    whole = dk.data.load("digits", image_size=28, validation=0, verbose=False)
     parts = [part.arrays()[0] for part in (data.train, data.validation, data.test)]
     together = np.concatenate([whole.train.arrays()[0], whole.test.arrays()[0]])
     np.testing.assert_array_equal(np.concatenate(parts), together)
@@ -116,7 +116,7 @@ def test_a_smoke_run_on_the_bundled_digits(task, tmp_path, monkeypatch, capsys):
 @pytest.mark.slow
 def test_mnist_basic_has_the_sizes_of_the_paper(tfds_dir):
     data = denoising.load_data(denoising.Config(data_dir=tfds_dir))
-    assert [part.examples for part in (data.train, data.validation, data.test)] == [10_000, 2_000, 50_000]
+    assert [part.num_examples for part in (data.train, data.validation, data.test)] == [10_000, 2_000, 50_000]
     images = np.concatenate([part.arrays()[0] for part in (data.train, data.validation, data.test)])
     assert len({image.tobytes() for image in images}) == 62_000
 

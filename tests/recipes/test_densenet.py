@@ -92,7 +92,7 @@ def kerass(depth, side=64):
 
 
 def test_with_the_weights_of_keras_it_gives_the_output_of_keras():
-    ours, theirs = densenet121(classes=10).build((64, 64, 3)), kerass(121)
+    ours, theirs = densenet121(num_classes=10).build((64, 64, 3)), kerass(121)
     assert ours.count_params() == theirs.count_params() == size(theirs.weights)
     assert largest_difference(ours, theirs) < 1e-5
 
@@ -100,7 +100,7 @@ def test_with_the_weights_of_keras_it_gives_the_output_of_keras():
 @pytest.mark.slow
 @pytest.mark.parametrize("depth", [169, 201])
 def test_with_the_weights_of_keras_the_larger_ones_give_its_output(depth):
-    assert largest_difference(densenet(depth, classes=10).build((64, 64, 3)), kerass(depth)) < 1e-5
+    assert largest_difference(densenet(depth, num_classes=10).build((64, 64, 3)), kerass(depth)) < 1e-5
 
 
 @pytest.mark.slow
@@ -158,4 +158,4 @@ def test_an_image_too_small_is_refused_where_it_vanishes():
     with pytest.raises(dk.DefinitionError, match="needs at least 2x2, received 1x1x512") as caught:
         symbolic(densenet121(), 28, 28, 3)
     assert caught.value.place == "transition3"
-    assert "one pooling step less before it" in caught.value.mend
+    assert "one pooling step less before it" in caught.value.hint

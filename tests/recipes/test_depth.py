@@ -89,7 +89,7 @@ def test_definitions_are_values():
 def test_the_figure_has_a_line_a_kind_and_the_mean_of_the_repeats():
     config = depth.Config(depths=(50, 10), seeds=2)
     losses = [{f"training loss, {k} {d}": d * factor for k in depth.KINDS for d in (10, 50)} for factor in (1.0, 3.0)]
-    outcomes = [dk.recipe.Outcome(measured=measured, data="none") for measured in losses]
+    outcomes = [dk.recipe.Result(measured=measured, data="none") for measured in losses]
     (figure,) = depth.draw(config, outcomes).values()
     line = figure.axes[0].lines[0]
     assert (list(line.get_xdata()), list(line.get_ydata())) == ([10, 50], [20.0, 100.0])

@@ -48,8 +48,8 @@ def trained():
     keras.utils.set_random_seed(0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(googlenet, "MODULES", dict.fromkeys(("3b", "4a", "4d", "4e"), (2, 2, 2, 2, 2, 2)))
-        net = googlenet.googlenet_with_heads(classes=3, input_shape=(80, 80, 3))
-        without = googlenet.googlenet(classes=3)
+        net = googlenet.googlenet_with_heads(num_classes=3, input_shape=(80, 80, 3))
+        without = googlenet.googlenet(num_classes=3)
     x = np.random.default_rng(0).normal(size=(2, 80, 80, 3)).astype("float32")
     data = (x, googlenet.labels(np.array([0, 1])))
     sgd = keras.optimizers.SGD(0.01)
@@ -78,11 +78,11 @@ def test_without_its_heads_a_trained_net_is_the_one_that_is_used(trained, tmp_pa
 
 def test_a_net_without_heads_has_none_to_take_off():
     with pytest.raises(ValueError, match=r"expected the outputs classifier, auxiliary1, auxiliary2\n  try a model"):
-        googlenet.without_heads(symbolic(googlenet.googlenet(classes=2), (32, 32, 3)))
+        googlenet.without_heads(symbolic(googlenet.googlenet(num_classes=2), (32, 32, 3)))
 
 
 def test_definitions_print_as_the_code_that_makes_them_and_fit_a_file(tmp_path):
-    for net in (googlenet.googlenet(), googlenet.googlenet_bn(classes=10), googlenet.googlenet_with_heads()):
+    for net in (googlenet.googlenet(), googlenet.googlenet_bn(num_classes=10), googlenet.googlenet_with_heads()):
         assert eval(repr(net), {"dk": dk, "layers": layers}) == net
         dk.dump(net, tmp_path / "net.yaml")
         assert dk.load(tmp_path / "net.yaml") == net

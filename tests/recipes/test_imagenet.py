@@ -16,13 +16,13 @@ BASES = [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in 
 URL = "https://storage.example/vgg16/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
 
 
-def narrow(include_top=True, classes=1000, filters=4):
+def narrow(include_top=True, num_classes=1000, filters=4):
     """A stand-in with the shape of a VGG and few weights."""
-    top = [dk.MLP([6], name="fc"), dk.Classifier(classes, activation="softmax")] if include_top else []
+    top = [dk.MLP([6], name="fc"), dk.Classifier(num_classes, activation="softmax")] if include_top else []
     return dk.Sequential([dk.ConvStack(filters, norm=None), *top], name="narrow")
 
 
-def donor(weights=None, include_top=True, input_shape=None, classes=1000, filters=4):
+def donor(weights=None, include_top=True, input_shape=None, num_classes=1000, filters=4):
     """The stand-in as keras.applications would have it."""
     x = inputs = keras.Input(input_shape or ((224, 224, 3) if include_top else (None, None, 3)))
     for name in ("block1_conv1", "block1_conv2"):
@@ -30,7 +30,7 @@ def donor(weights=None, include_top=True, input_shape=None, classes=1000, filter
     x = keras.layers.MaxPooling2D(2, name="block1_pool")(x)
     if include_top:
         x = keras.layers.Dense(6, activation="relu", name="fc1")(keras.layers.Flatten()(x))
-        x = keras.layers.Dense(classes, activation="softmax", name="predictions")(x)
+        x = keras.layers.Dense(num_classes, activation="softmax", name="predictions")(x)
     model = keras.Model(inputs, x, name="donor")
     if weights == "imagenet":
         raise Exception(f"URL fetch failure on {URL}: None -- [Errno -2] Name or service not known")
@@ -59,7 +59,7 @@ def test_the_base_computes_what_keras_computes(name):
     for weight in theirs.weights:  # no two vectors alike: a swap of two layers would show
         if len(weight.shape) == 1:
             weight.assign(weight + np.random.uniform(0, 0.1, weight.shape))
-    ours = network.definition(include_top=False, classes=1000).build((32, 32, 3))
+    ours = network.definition(include_top=False, num_classes=1000).build((32, 32, 3))
     imagenet.copy_weights(theirs, ours)
     x = imagenet.preprocessing(name)(X.copy())
     expected = keras.ops.convert_to_numpy(theirs(x))
@@ -71,7 +71,7 @@ def test_the_base_computes_what_keras_computes(name):
 def test_with_its_top_it_has_keras_layers(name):
     network = imagenet.NETWORKS[name]
     with keras.StatelessScope(initialize_variables=False):
-        ours = network.definition(include_top=True, classes=1000).build(imagenet.SHAPE)
+        ours = network.definition(include_top=True, num_classes=1000).build(imagenet.SHAPE)
         theirs = getattr(keras.applications, network.application)(weights=None)
         assert [s for _, s in imagenet._shapes_of(ours)] == [s for _, s in imagenet._shapes_of(theirs)]
     assert ours.layers[-1].activation is keras.activations.softmax
@@ -80,9 +80,9 @@ def test_with_its_top_it_has_keras_layers(name):
 @pytest.mark.parametrize("ending", [".h5", ".weights.h5", ".keras"])
 @pytest.mark.parametrize("top", [True, False])
 def test_every_kind_of_file_loads(small, tmp_path, ending, top):
-    theirs = donor(input_shape=(8, 8, 3), classes=3, include_top=top)
+    theirs = donor(input_shape=(8, 8, 3), num_classes=3, include_top=top)
     path = saved(theirs, tmp_path / f"w{ending}")
-    ours = imagenet.pretrained("narrow", weights=path, include_top=top, input_shape=(8, 8, 3), classes=3)
+    ours = imagenet.pretrained("narrow", weights=path, include_top=top, input_shape=(8, 8, 3), num_classes=3)
     np.testing.assert_allclose(ours(X[:, :8, :8]), theirs(X[:, :8, :8]), rtol=1e-5)
 
 
@@ -141,13 +141,13 @@ def test_without_a_network_the_error_says_where_a_file_may_be_put(small, tmp_pat
     ],
 )
 def test_a_file_of_another_network_says_which_layer(small, tmp_path, ending, filters, top, text):
-    other = donor(filters=filters, include_top=top, input_shape=(8, 8, 3), classes=3)
+    other = donor(filters=filters, include_top=top, input_shape=(8, 8, 3), num_classes=3)
     path = saved(other, tmp_path / f"w{ending}")
     with pytest.raises(ValueError, match=text) as error:
         imagenet.pretrained("narrow", weights=path, include_top=False)
     assert str(error.value).startswith(f"{path} does not hold the weights of narrow as asked for: ")
     assert "Target variable" not in str(error.value)
-    assert "try include_top=, classes= and input_shape= as the file has them" in str(error.value)
+    assert "try include_top=, num_classes= and input_shape= as the file has them" in str(error.value)
 
 
 def test_a_file_that_is_none_or_damaged(small, tmp_path):
@@ -163,8 +163,8 @@ def test_a_file_that_is_none_or_damaged(small, tmp_path):
     ("arguments", "text"),
     [
         ({"input_shape": (64, 64, 3)}, "fc.dense has weights of 4096x6 and 6 here, and 50176x6 and 6 there\n"),
-        ({"classes": 10}, "classifier.dense has weights of 6x10 and 10 here, and 6x1000 and 1000 there\n"),
-        ({"classes": 10}, "try include_top=False, and a dk.Classifier of your own behind it"),
+        ({"num_classes": 10}, "classifier.dense has weights of 6x10 and 10 here, and 6x1000 and 1000 there\n"),
+        ({"num_classes": 10}, "try include_top=False, and a dk.Classifier of your own behind it"),
         ({"input_shape": (64, 64, 1), "include_top": False}, "3x3x1x4 .*\n  try images of three channels"),
     ],
 )

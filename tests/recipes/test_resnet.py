@@ -126,7 +126,7 @@ def test_the_settings_are_those_of_the_schedule():
     assert (cycle.epochs, cycle.learning_rate, cycle.weight_decay) == (50, 0.2, 5e-4)
     assert (paper.epochs, paper.learning_rate, paper.weight_decay) == (182, 0.1, 1e-4)
     assert resnet.learning_rate(cycle) == dk.OneCycle(0.2)
-    assert resnet.learning_rate(paper) == dk.WarmUp(dk.StepDecay(0.1), epochs=1, start=0.1)
+    assert resnet.learning_rate(paper) == dk.WarmUp(dk.StepDecay(0.1), epochs=1, start_factor=0.1)
     assert resnet.Config(epochs=3, learning_rate=0.5).epochs == 3
     assert resnet.Config(weight_decay=0.0).weight_decay == 0
 

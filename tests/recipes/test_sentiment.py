@@ -86,12 +86,12 @@ def test_a_smoke_run_on_made_up_reviews(tmp_path, monkeypatch, capsys):
 
 
 def test_the_pictures_of_a_network(tmp_path, monkeypatch):
-    config = sentiment.Config(variant="forward", length=8, examples=64, data_dir=tmp_path)
+    config = sentiment.Config(variant="forward", length=8, num_examples=64, data_dir=tmp_path)
     data = sentiment.made_up(config, 300)
-    monkeypatch.setattr(sentiment, "load_data", lambda config, say: data)
+    monkeypatch.setattr(sentiment, "load_data", lambda config, verbose: data)
     model = sentiment.sentiment("forward", words=30, length=8).build()
     text.adapt(model, data.train)
-    outcome = dk.recipe.Outcome(measured={}, data="", comparable=False, model=model)
+    outcome = dk.recipe.Result(measured={}, data="", comparable=False, model=model)
     assert len(sentiment.draw(config, [outcome])) == 2
 
 

@@ -22,7 +22,7 @@ def test_plain_and_gzipped_files_are_read_line_by_line(folder):
     pairs = translation.load_pairs(translation.Config(folder=folder))
     assert pairs["test"] == (["ein Hund", "zwei Männer"], ["a dog", "two men"])
     data = translation.load_data(translation.Config(folder=folder))
-    assert (data.train.examples, data.stand_in_for) == (2, None)
+    assert (data.train.num_examples, data.stand_in_for) == (2, None)
 
 
 def test_an_empty_line_stays_in_its_place(tmp_path):
@@ -79,7 +79,7 @@ def test_definitions_print_as_the_code_that_makes_them():
 
 @pytest.mark.slow
 def test_a_smoke_run_on_spoken_numbers(capsys, tmp_path):
-    config = translation.Config.smoke(examples=64, batch_size=32, beam=1, run_dir=tmp_path / "run")
+    config = translation.Config.smoke(num_examples=64, batch_size=32, num_beams=1, run_dir=tmp_path / "run")
     report = dk.recipe.run(translation.RECIPE, config)
     assert not report.comparable
     printed = capsys.readouterr().out.lower()

@@ -14,7 +14,7 @@ def test_the_network_is_that_of_the_paper():
 
 
 def test_the_definition_prints_as_the_code_that_makes_it():
-    net = vae.definition(vae.Config(importance_samples=5))
+    net = vae.definition(vae.Config(num_importance_samples=5))
     assert eval(repr(net), {"dk": dk}) == net
 
 

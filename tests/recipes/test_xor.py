@@ -46,7 +46,7 @@ def test_a_smoke_run_reports(capsys):
 
 def test_the_picture_shows_a_solved_and_an_unsolved_start():
     model = xor.construct()
-    outcomes = [xor.Outcome(measured={"solved": s}, data="", model=model) for s in (0.0, 1.0)]
+    outcomes = [xor.Result(measured={"solved": s}, data="", model=model) for s in (0.0, 1.0)]
     (figure,) = xor.draw(xor.Config(), outcomes).values()
     assert [axes.get_title() for axes in figure.axes] == ["solved: seed 1", "caught in a local minimum: seed 0"]
     (figure,) = xor.draw(xor.Config(), outcomes[:1]).values()

@@ -42,14 +42,14 @@ def refused(net):
 
 
 if __name__ == "__main__":
-    net = vae.definition(vae.Config(hidden=20, latent=3))
-    equal(net, (images(),), learning_rate=lambda: dk.OneCycle(4e-3, rise=0.05))
-    equal(vae.definition(vae.Config(hidden=20, latent=3, importance_samples=3)), (images(),))
+    net = vae.definition(vae.Config(hidden=20, latent_dim=3))
+    equal(net, (images(),), learning_rate=lambda: dk.OneCycle(4e-3, warmup_fraction=0.05))
+    equal(vae.definition(vae.Config(hidden=20, latent_dim=3, num_importance_samples=3)), (images(),))
     equal(
         gan.definition(gan.Config(data="ring")),
         (gan.ring(64, seed=0),),
         optimizer=lambda: keras.optimizers.Adam(beta_1=0.5),
-        learning_rate=lambda: dk.OneCycle(1e-3, rise=0.0),
+        learning_rate=lambda: dk.OneCycle(1e-3, warmup_fraction=0.0),
     )
     filters = denoising.Config(task="filters", units=20)
     equal(denoising.autoencoder(filters, noise=0), (images(),), loss=lambda: "mse")

@@ -128,7 +128,7 @@ def nest(model):
 
 def test_a_box_says_name_layers_shape_and_weights():
     net = dk.Sequential(
-        [dk.ConvStack(6, convs=1, kernel_size=5, norm=None), dk.MLP([120]), dk.Classifier(10)], name="n"
+        [dk.ConvStack(6, num_convs=1, kernel_size=5, norm=None), dk.MLP([120]), dk.Classifier(10)], name="n"
     )
     said = texts(net.build((28, 28, 1)))
     stack = ["conv_stack", "14×14×6   156"]

@@ -39,7 +39,7 @@ def by_name():
 def test_any_head_is_counted(activation):
     model = picker(activation)
     assert arrays.confusion(model, (IMAGES, LABELS)).tolist() == EXPECTED
-    assert [(m.label, m.guess) for m in arrays.mistakes(model, (IMAGES, LABELS))] == [(1, 0), (2, 1)]
+    assert [(m.label, m.guess) for m in arrays.misclassified(model, (IMAGES, LABELS))] == [(1, 0), (2, 1)]
 
 
 class Grown(keras.Model):
@@ -86,7 +86,7 @@ def test_one_logit_is_not_taken_for_a_probability_because_its_batch_is_small(kin
 
 def test_the_confidence_of_a_mistake_follows_from_its_logit():
     model = dk.Classifier(1, dense={"kernel_initializer": "ones"}).build((1, 1, 1))
-    [found] = arrays.mistakes(model, (np.full((1, 1, 1, 1), 0.3), [0]))
+    [found] = arrays.misclassified(model, (np.full((1, 1, 1, 1), 0.3), [0]))
     assert found.confidence == pytest.approx(1 / (1 + np.exp(-0.3)), rel=1e-5)
 
 
@@ -96,8 +96,8 @@ def test_data_by_name_is_taken_and_its_image_found():
     batches = tf.data.Dataset.from_tensor_slices((x, {"class": LABELS})).batch(2)
     for model, data in ((one, ({"image": IMAGES}, LABELS)), (two, (x, {"class": LABELS})), (two, batches)):
         assert arrays.confusion(model, data).tolist() == EXPECTED
-        assert [(m.label, m.guess) for m in arrays.mistakes(model, data)] == [(1, 0), (2, 1)]
-        assert arrays.mistakes(model, data)[0].image.shape == (2, 2, 1)
+        assert [(m.label, m.guess) for m in arrays.misclassified(model, data)] == [(1, 0), (2, 1)]
+        assert arrays.misclassified(model, data)[0].image.shape == (2, 2, 1)
 
 
 def test_weights_of_examples_and_lists_of_batches_are_taken():
@@ -140,7 +140,7 @@ def test_texts_are_counted_and_are_no_images():
     model, data = texts()
     assert arrays.confusion(model, data).tolist() == [[1, 0], [1, 1]]
     with pytest.raises(ValueError, match=r"expected images .* received texts of shape \(3,\)\n  try confusion"):
-        dk.visualize.mistakes(model, data)
+        dk.visualize.misclassified(model, data)
     with pytest.raises(ValueError, match=r"texts takes inputs of shape \(\), which are no images"):
         dk.visualize.grad_cam(model, data[0])
 
@@ -170,9 +170,9 @@ def test_data_of_another_kind_is_refused():
     inputs = keras.Input((2, 2, 1))
     two = keras.Model(inputs, [layers.Flatten()(inputs), layers.Flatten()(inputs)])
     with pytest.raises(ValueError, match="expected one output an example, received 2"):
-        dk.visualize.mistakes(two, (IMAGES, LABELS))
+        dk.visualize.misclassified(two, (IMAGES, LABELS))
     with pytest.raises(ValueError, match="names 4 classes an image"):
-        dk.visualize.mistakes(
+        dk.visualize.misclassified(
             keras.Sequential([keras.Input((2, 2, 1)), layers.Dense(2)]), (IMAGES, np.zeros((5, 2, 2)))
         )
 

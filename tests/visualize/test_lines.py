@@ -13,7 +13,7 @@ from deepkit.visualize.diagrams.tracks import Rail, in_tracks
 
 def two():
     inputs = {"a": dk.Input((4,)), "b": dk.Input((900,))}
-    answer = (["c", "d"], [dk.Fuse("multiply", units=5), dk.Classifier(3)])
+    answer = (["c", "d"], [dk.Merge("multiply", units=5), dk.Classifier(3)])
     return dk.Functional(
         name="two", inputs=inputs, nodes={"c": ("a", dk.MLP([8])), "d": ("b", dk.MLP([16])), "e": answer}, outputs="e"
     )
@@ -24,7 +24,7 @@ def vqa():
     nodes = {
         "seen": ("image", [dk.ConvStack(4), dk.ConvStack(8), layers.GlobalAveragePooling2D()]),
         "asked": ("question", asked),
-        "answer": (["seen", "asked"], [dk.Fuse("multiply", units=256), dk.MLP([256]), dk.Classifier(28)]),
+        "answer": (["seen", "asked"], [dk.Merge("multiply", units=256), dk.MLP([256]), dk.Classifier(28)]),
     }
     inputs = {"image": dk.Input((16, 16, 3)), "question": dk.Input((None,), dtype="int32")}
     return dk.Functional(inputs=inputs, nodes=nodes, outputs="answer")
@@ -42,16 +42,16 @@ def unet():
         "pool2": ("down2", layers.MaxPooling2D()),
         "bottom": ("pool2", double(8, layers.Dropout(0.5))),
         "larger2": ("bottom", layers.Conv2DTranspose(4, 2, strides=2)),
-        "up2": (["down2", "larger2"], double(4, dk.Fuse(), layers.Dropout(0.5))),
+        "up2": (["down2", "larger2"], double(4, dk.Merge(), layers.Dropout(0.5))),
         "larger1": ("up2", layers.Conv2DTranspose(2, 2, strides=2)),
-        "up1": (["down1", "larger1"], double(2, dk.Fuse())),
+        "up1": (["down1", "larger1"], double(2, dk.Merge())),
     }
     return dk.Functional(name="unet", inputs={"image": dk.Input((8, 8, 1))}, nodes=nodes, outputs="up1")
 
 
 def siamese(units=None):
     tower = dk.Shared(dk.MLP([12, 6]), name="tower")
-    same = (["a", "b"], [dk.Fuse("subtract", units=units), dk.Classifier(1)])
+    same = (["a", "b"], [dk.Merge("subtract", units=units), dk.Classifier(1)])
     return dk.Functional(
         name="siamese",
         inputs={"left": dk.Input((8,)), "right": dk.Input((8,))},
@@ -70,9 +70,9 @@ def crossed():
         "x": ("a", dk.MLP([8])),
         "y": ("b", dk.MLP([16])),
         "z": ("c", dk.MLP([7])),
-        "s": (["z", "x", "y"], dk.Fuse("add", units=5)),
-        "t": (["x", "z"], dk.Fuse("multiply", units=3)),
-        "u": (["s", "t"], [dk.Fuse(), dk.Classifier(3)]),
+        "s": (["z", "x", "y"], dk.Merge("add", units=5)),
+        "t": (["x", "z"], dk.Merge("multiply", units=3)),
+        "u": (["s", "t"], [dk.Merge(), dk.Classifier(3)]),
     }
     return dk.Functional(name="crossed", inputs={key: dk.Input((4,)) for key in "abc"}, nodes=nodes, outputs="u")
 
@@ -134,7 +134,7 @@ def test_the_places_where_lines_enter_a_block_count_as_an_order():
     ports = Node(40.0, ins={1: 30.0, 2: 10.0})
     order = Order({"a": Node(9.0), "b": Node(9.0), "block": ports}, [Edge("a", "block", 1), Edge("b", "block", 2)])
     assert order.rows == [["b", "a"], ["block"]]
-    assert order.entering("block") == [2, 1]
+    assert order.make_input("block") == [2, 1]
 
 
 def test_rails_that_overlap_have_heights_without_crossings():

@@ -49,11 +49,13 @@ def test_the_worst_mistakes_come_first():
     found = worst(model, (x, y), count=10)
     assert [(m.label, m.guess) for m in found] == [(1, 0), (2, 1), (2, 0)]
     assert found[0].surprise >= found[1].surprise > found[2].surprise
-    assert [a.get_title().split("\n")[0] for a in dk.visualize.mistakes(model, (x, y), count=1).axes] == ["1, named 0"]
+    assert [a.get_title().split("\n")[0] for a in dk.visualize.misclassified(model, (x, y), count=1).axes] == [
+        "1, named 0"
+    ]
 
 
 def test_no_mistakes_are_said_so():
-    figure = dk.visualize.mistakes(picker(), (IMAGES[:3], LABELS[:3]))
+    figure = dk.visualize.misclassified(picker(), (IMAGES[:3], LABELS[:3]))
     assert figure.axes[0].get_title() == "no mistakes"
 
 
@@ -61,7 +63,7 @@ def test_labels_that_are_no_classes_are_refused():
     with pytest.raises(ValueError, match=r"expected one class in \[0, 3\) an example"):
         dk.visualize.confusion(picker(), (IMAGES, LABELS + 1))
     with pytest.raises(ValueError, match="expected images"):
-        dk.visualize.mistakes(dk.Classifier(2).build((3,)), (np.zeros((2, 3)), np.array([0, 1])))
+        dk.visualize.misclassified(dk.Classifier(2).build((3,)), (np.zeros((2, 3)), np.array([0, 1])))
 
 
 def test_curves_have_a_panel_a_metric_and_the_loss_first():
@@ -81,7 +83,7 @@ def test_curves_take_what_keras_returns():
 
 
 def test_filters_of_a_convolution_are_its_kernel():
-    model = dk.ConvStack(5, convs=2).build((8, 8, 3))
+    model = dk.ConvStack(5, num_convs=2).build((8, 8, 3))
     pictures = filter_images(model)
     assert pictures.shape == (5, 3, 3, 3)
     np.testing.assert_array_equal(pictures[2], np.asarray(model.layers[1].kernel)[..., 2])
@@ -96,7 +98,7 @@ def test_filters_of_a_dense_layer_on_an_image_are_images():
 
 
 def test_filters_of_a_tied_dense_layer_on_an_image_are_images():
-    model = dk.Autoencoder(dk.MLP([3]), tied=True).build((4, 5, 1))
+    model = dk.Autoencoder(dk.MLP([3]), tied_weights=True).build((4, 5, 1))
     kernel = np.asarray(model.get_layer("encoder.mlp.dense").kernel)
     np.testing.assert_array_equal(filter_images(model), kernel.T.reshape(3, 4, 5, 1))
 

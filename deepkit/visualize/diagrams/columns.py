@@ -19,24 +19,24 @@ class Wiring:
     Args:
         parts: What lies side by side.
         links: From call to call.
-        entering: The nets that come from other places in the order in which they come, from the left; as in
+        make_input: The nets that come from other places in the order in which they come, from the left; as in
             the model where none is given.
     """
 
-    def __init__(self, parts: Sequence[Part], links: Iterable[Link], entering: Sequence[int] = ()) -> None:
+    def __init__(self, parts: Sequence[Part], links: Iterable[Link], make_input: Sequence[int] = ()) -> None:
         owner = {use: i for i, part in enumerate(parts) for use in part.uses}
         near = [(owner.get(a), owner.get(b), a) for a, b in links if a in owner or b in owner]
         self.inner = sorted({Edge(a, b, net) for a, b, net in near if a is not None and b is not None and a != b})
-        at = {net: i for i, net in enumerate(entering)}
+        at = {net: i for i, net in enumerate(make_input)}
         ins = {(net, b) for a, b, net in near if a is None and b is not None}
         self.ins = sorted(ins, key=lambda end: (at.get(end[0], len(at)), end))
         self.outs = sorted({(net, a) for a, b, net in near if b is None and a is not None})
 
     def edges(self) -> list[Edge]:
         """Return all lines, with the places where they enter and leave as nodes of their own."""
-        entering = [Edge(("in", net), target, net) for net, target in self.ins]
+        make_input = [Edge(("in", net), target, net) for net, target in self.ins]
         leaving = [Edge(source, ("out", net), net) for net, source in self.outs]
-        return [*entering, *self.inner, *leaving]
+        return [*make_input, *self.inner, *leaving]
 
 
 def in_columns(wiring: Wiring, sizes: Sequence[float], tallest: float) -> list[list[int]]:

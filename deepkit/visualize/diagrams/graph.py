@@ -101,8 +101,8 @@ def _no_graph(model: Any) -> str:
             f"diagram: expected a Functional or Sequential model, {received}, whose layers are known to its code alone"
             "\n  try the models in it, or keras.Model(x, model.call(x)) with x = keras.Input(shape)"
         )
-    mend = "definition.build(input_shape)" if hasattr(model, "build") else "keras.Model(inputs, outputs)"
-    return f"diagram: expected a keras.Model, received {type(model).__name__}\n  try {mend}"
+    hint = "definition.build(input_shape)" if hasattr(model, "build") else "keras.Model(inputs, outputs)"
+    return f"diagram: expected a keras.Model, received {type(model).__name__}\n  try {hint}"
 
 
 def _nodes(model: Any) -> Iterator[Any]:

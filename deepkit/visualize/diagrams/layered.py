@@ -105,13 +105,13 @@ class Rows(Order):
         return [self.nodes[key].width + self.gap for key in row[:-1]]
 
     @staticmethod
-    def _pull(piece: Edge, leaving: int, entering: int) -> float:
+    def _pull(piece: Edge, leaving: int, make_input: int) -> float:
         """Return how much a line wants to be straight: most along a lane and where nothing forks or joins."""
         if isinstance(piece.source, Lane) and isinstance(piece.target, Lane):
             return 8.0
         if isinstance(piece.source, Lane) or (isinstance(piece.target, Lane) and leaving > 1):
             return 0.02
-        return 4.0 if leaving == entering == 1 else 0.25
+        return 4.0 if leaving == make_input == 1 else 0.25
 
 
 def spread(wishes: Sequence[float], weights: Sequence[float], steps: Sequence[float]) -> list[float]:

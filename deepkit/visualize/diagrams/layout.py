@@ -80,16 +80,16 @@ class Area:
         return own + [line for area, dx, dy in self.inner for line in area.drawn(x + dx, y + dy)]
 
 
-def arrange(part: Part, links: Iterable[Link], tallest: float, entering: Sequence[int] = ()) -> Area:
+def arrange(part: Part, links: Iterable[Link], tallest: float, make_input: Sequence[int] = ()) -> Area:
     """Lay out a part and all that lies in it.
 
     Args:
         part: A box, or a block.
         links: From call to call, in the whole model.
         tallest: Height in points above which what stands in a row is wrapped into columns.
-        entering: The calls whose outputs enter it, in the order in which these come from the left.
+        make_input: The calls whose outputs enter it, in the order in which these come from the left.
     """
-    area = _inside(part, links, tallest, entering)
+    area = _inside(part, links, tallest, make_input)
     return area if area.is_box else _framed(part, area)
 
 
@@ -99,29 +99,29 @@ def arrange_page(part: Part, links: Iterable[Link], tallest: float) -> Area:
     return Area(None, area.width, area.height + 2 * area.above, inner=[(area, 0.0, area.above)])
 
 
-def _inside(part: Part, links: Iterable[Link], tallest: float, entering: Sequence[int] = ()) -> Area:
+def _inside(part: Part, links: Iterable[Link], tallest: float, make_input: Sequence[int] = ()) -> Area:
     if not part.parts:
         lines = box_lines(part)
         return Area(part, max(line.width for line in lines), len(lines) * LINE)
     uses = set(part.uses)
     links = sorted(link for link in links if link[0] in uses or link[1] in uses)
-    areas = _arranged(part.parts, links, tallest, entering)
+    areas = _arranged(part.parts, links, tallest, make_input)
     columns = in_columns(Wiring(part.parts, links), [area.height for area in areas], tallest)
     if len(columns) == 1:
-        return _stacked(part.parts, areas, links, entering)
+        return _stacked(part.parts, areas, links, make_input)
     sides = []
     for column in columns:
-        sides.append(_stacked([part.parts[i] for i in column], [areas[i] for i in column], links, entering))
+        sides.append(_stacked([part.parts[i] for i in column], [areas[i] for i in column], links, make_input))
     return _side_by_side(sides)
 
 
-def _arranged(parts: Sequence[Part], links: Sequence[Link], tallest: float, entering: Sequence[int]) -> list[Area]:
+def _arranged(parts: Sequence[Part], links: Sequence[Link], tallest: float, make_input: Sequence[int]) -> list[Area]:
     """Lay out what lies in a block, each part for the order in which lines will come to it from the left."""
     if not any(part.parts for part in parts):
         return [arrange(part, links, tallest) for part in parts]
-    wiring = Wiring(parts, links, entering)
+    wiring = Wiring(parts, links, make_input)
     order = Order(_nodes(parts, [Area(part, 0.0, 0.0) for part in parts], wiring), wiring.edges())
-    return [arrange(part, links, tallest, order.entering(i)) for i, part in enumerate(parts)]
+    return [arrange(part, links, tallest, order.make_input(i)) for i, part in enumerate(parts)]
 
 
 # --- from top to bottom ---
@@ -136,8 +136,8 @@ def _nodes(parts: Sequence[Part], areas: Sequence[Area], wiring: Wiring) -> dict
     return nodes | {("out", net): Node(0.0, last=True) for net, _ in wiring.outs}
 
 
-def _stacked(parts: Sequence[Part], areas: Sequence[Area], links: Iterable[Link], entering: Sequence[int]) -> Area:
-    wiring = Wiring(parts, links, entering)
+def _stacked(parts: Sequence[Part], areas: Sequence[Area], links: Iterable[Link], make_input: Sequence[int]) -> Area:
+    wiring = Wiring(parts, links, make_input)
     rows = Rows(_nodes(parts, areas, wiring), wiring.edges(), _BESIDE)
     ends = _ends(rows, areas)
     tops, lines, height = _lines(rows, areas, ends)
@@ -253,6 +253,6 @@ def _framed(part: Part, area: Area) -> Area:
     height = top + area.height + MARGIN
     ins = {net: left + x for net, x in area.ins.items()}
     outs = {net: left + x for net, x in area.outs.items()}
-    entering = [Line(net, ((x, 0.0), (x, top)), False) for net, x in ins.items()]
+    make_input = [Line(net, ((x, 0.0), (x, top)), False) for net, x in ins.items()]
     leaving = [Line(net, ((x, height - MARGIN), (x, height)), False) for net, x in outs.items()]
-    return Area(part, width, height, ins, outs, [(area, left, top)], [*entering, *leaving])
+    return Area(part, width, height, ins, outs, [(area, left, top)], [*make_input, *leaving])

@@ -74,7 +74,7 @@ class Order:
             self.rows[row[key]].append(key)
         self._order()
 
-    def entering(self, key: Key) -> list[int]:
+    def make_input(self, key: Key) -> list[int]:
         """Return the nets of the lines into a node, from the left of the row above."""
         at = {key: i for row in self.rows for i, key in enumerate(row)}
         pieces = [piece for piece in self.pieces if piece.target == key]
