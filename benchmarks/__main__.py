@@ -73,7 +73,7 @@ def _check(root: Path, benchmarks: Sequence[Benchmark]) -> int:
     if path.exists() and path.read_text(encoding="utf-8") == wanted:
         print(f"{PAGE}: up to date")
         return 0
-    print(f"{PAGE} is not what {RESULTS} gives\n  try python -m benchmarks --page", file=sys.stderr)
+    print(f"{PAGE} is not what {RESULTS} gives\n  hint: python -m benchmarks --page", file=sys.stderr)
     return 1
 
 

@@ -270,5 +270,5 @@ def named(names: Sequence[str], benchmarks: Sequence[Benchmark] = BENCHMARKS) ->
     known = [benchmark.name for benchmark in benchmarks]
     for name in names:
         if name not in known:
-            raise UnknownBenchmark(f"no benchmark is called {name!r}\n  try one of {', '.join(known)}")
+            raise UnknownBenchmark(f"no benchmark is called {name!r}\n  hint: one of {', '.join(known)}")
     return [benchmark for benchmark in benchmarks if not names or benchmark.name in names]

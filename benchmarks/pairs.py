@@ -62,7 +62,7 @@ class Summary:
             ValueError: A figure is not above zero.
         """
         if any(figure <= 0 for pair in pairs for figure in pair):
-            raise ValueError(f"a figure must be above zero, received {min(map(min, pairs))}\n  try measuring longer")
+            raise ValueError(f"a figure must be above zero, received {min(map(min, pairs))}\n  hint: measuring longer")
         left, right = np.median(np.array(pairs), axis=0)
         return cls(Spread.of([a / b for a, b in pairs]), float(left), float(right), len(pairs))
 

@@ -73,12 +73,12 @@ def load(path: Path) -> dict[str, Row]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != FORMAT:
-            raise RecordsError(f"{path} has format {content['format']!r}, expected {FORMAT}\n  try recording it anew")
+            raise RecordsError(f"{path} has format {content['format']!r}, expected {FORMAT}\n  hint: recording it anew")
         return {row["name"]: _row(row) for row in content["rows"]}
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise RecordsError(
             f"{path} is not a results file ({type(error).__name__}: {error}); it is left as it is\n"
-            "  try restoring it from version control"
+            "  hint: restoring it from version control"
         ) from error
 
 

@@ -92,7 +92,7 @@ def test_a_summary_is_of_the_ratios_of_the_pairs():
 
 
 def test_a_figure_of_nothing_is_an_error():
-    with pytest.raises(ValueError, match=r"^a figure must be above zero, received 0\.0\n  try measuring longer$"):
+    with pytest.raises(ValueError, match=r"^a figure must be above zero, received 0\.0\n  hint: measuring longer$"):
         Summary.of([(1.0, 0.0)])
 
 
@@ -162,7 +162,7 @@ def test_benchmarks_by_name_come_in_the_order_of_the_page():
 def test_an_unknown_name_is_told_the_known_ones():
     with pytest.raises(UnknownBenchmark) as caught:
         named(["b"], [_benchmark(name="a")])
-    assert str(caught.value) == "no benchmark is called 'b'\n  try one of a"
+    assert str(caught.value) == "no benchmark is called 'b'\n  hint: one of a"
 
 
 # the results file
@@ -193,7 +193,7 @@ def test_a_file_that_is_no_results_file_is_left_as_it_is(tmp_path):
     path.write_text("{}")
     with pytest.raises(RecordsError) as caught:
         records.merge(path, _row(_benchmark(), pairs=((1.0, 1.0),)))
-    expected = f"{path} is not a results file (KeyError: 'format'); it is left as it is\n  try restoring it from "
+    expected = f"{path} is not a results file (KeyError: 'format'); it is left as it is\n  hint: restoring it from "
     assert str(caught.value) == expected + "version control"
     assert path.read_text() == "{}"
 
@@ -203,7 +203,7 @@ def test_a_file_of_another_format_is_refused(tmp_path):
     path.write_text('{"format": 9, "rows": []}')
     with pytest.raises(RecordsError) as caught:
         records.load(path)
-    assert str(caught.value) == f"{path} has format 9, expected 1\n  try recording it anew"
+    assert str(caught.value) == f"{path} has format 9, expected 1\n  hint: recording it anew"
 
 
 def test_messages_are_kept_without_paths_of_the_machine():
@@ -267,7 +267,7 @@ def test_two_processes_are_measured_recorded_and_put_on_the_page(tmp_path, capsy
     assert command.main(["--check"], root=tmp_path, benchmarks=[benchmark]) == 0
     (tmp_path / command.PAGE).write_text("typed")
     assert command.main(["--check"], root=tmp_path, benchmarks=[benchmark]) == 1
-    said = "docs/benchmarks.md is not what benchmarks/results.json gives\n  try python -m benchmarks --page\n"
+    said = "docs/benchmarks.md is not what benchmarks/results.json gives\n  hint: python -m benchmarks --page\n"
     assert capsys.readouterr().err == said
     assert command.main(["--page"], root=tmp_path, benchmarks=[benchmark]) == 0
     assert command.main(["--check"], root=tmp_path, benchmarks=[benchmark]) == 0
@@ -311,7 +311,7 @@ def test_an_interruption_says_how_to_go_on(tmp_path, capsys, monkeypatch):
 
 def test_an_unknown_name_on_the_command_line(tmp_path, capsys):
     assert command.main(["b"], root=tmp_path, benchmarks=[_benchmark()]) == 2
-    assert capsys.readouterr().err == "no benchmark is called 'b'\n  try one of a\n"
+    assert capsys.readouterr().err == "no benchmark is called 'b'\n  hint: one of a\n"
 
 
 def test_epochs_are_let_pass_one_at_a_time():

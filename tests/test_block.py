@@ -98,7 +98,7 @@ def test_a_model_with_weights_inside_a_wrapper_is_seen():
     ("element", "text"),
     [
         ("relu", r"layers\[1\] must be a block, a Keras layer or a list of them, received str 'relu'"),
-        (layers.Flatten, r"received the class Flatten\n  try Flatten\(...\), an instance"),
+        (layers.Flatten, r"received the class Flatten\n  hint: Flatten\(...\), an instance"),
         (3, "received int 3"),
     ],
 )
@@ -108,7 +108,7 @@ def test_what_is_no_element(element, text):
 
 
 def test_a_keras_input_is_answered_with_dk_input():
-    with pytest.raises(TypeError, match=r"try dk.Input\(shape\) as the first element"):
+    with pytest.raises(TypeError, match=r"hint: dk.Input\(shape\) as the first element"):
         dk.Sequential([keras.Input((3,))])
     with pytest.raises(dk.DefinitionError, match="as the first element"):
         dk.Sequential([layers.Flatten(), dk.Input((3,))])
@@ -229,7 +229,7 @@ def test_input_shapes_are_checked(shape):
 
 
 def test_build_without_a_shape_says_what_to_write():
-    with pytest.raises(dk.DefinitionError, match=r"try .build\(\(28, 28, 1\)\)"):
+    with pytest.raises(dk.DefinitionError, match=r"hint: .build\(\(28, 28, 1\)\)"):
         dk.MLP([3]).build()
 
 
@@ -264,7 +264,7 @@ def test_the_message_of_the_design():
     assert str(caught.value) == (
         'stage2.residual.conv_block2: padding="valid" with kernel_size=5 needs at least 5x5, received 3x3x8\n'
         '  in  dk.ConvBlock(128, kernel_size=5, conv={"padding": "valid"})\n'
-        '  try padding="same", a smaller kernel, a larger input, or one pooling step less before it'
+        '  hint: padding="same", a smaller kernel, a larger input, or one pooling step less before it'
     )
     assert caught.value.place == "stage2.residual.conv_block2"
 
@@ -324,7 +324,7 @@ def test_definitions_cannot_be_changed():
         ),
         (
             lambda: dk.Sequential(dk.MLP([8]), dk.MLP([8])),
-            "Sequential takes layers by position, received 2 values\n  try a list, or names for the others",
+            "Sequential takes layers by position, received 2 values\n  hint: a list, or names for the others",
         ),
         (lambda: dk.Repeat(dk.MLP([8]), 3), "Repeat takes body by position, received 2 values"),
         (lambda: dk.ConvBlock(8, conv={"use_bias": "no"}), "ConvBlock(conv=...): use_bias must be True or False"),

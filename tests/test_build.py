@@ -68,7 +68,7 @@ def test_an_export_goes_beside_the_file(file, tmp_path):
             [],
             "DefinitionError: nothing in the definition fixes the shape of its input\n"
             "  in  dk.Sequential([dk.MLP([3])])\n"
-            "  try --input-shape 28 28 1, the shape of one example without the batch axis\n",
+            "  hint: --input-shape 28 28 1, the shape of one example without the batch axis\n",
         ),
         (
             "[{block: MLP, units: [99999, 99999999]}]",
@@ -77,7 +77,11 @@ def test_an_export_goes_beside_the_file(file, tmp_path):
         ),
         ("[{block: MPL}]", [], "DefinitionError: net.yaml: [0].block: there is no block 'MPL'; did you mean MLP?\n"),
         ("[]", ["--save", "x.h5"], "ValueError: --save: expected a file that ends in .keras, received x.h5\n"),
-        ("[]", ["--output", "x"], "ValueError: --output is where an export goes\n  try --export saved_model, onnx or"),
+        (
+            "[]",
+            ["--output", "x"],
+            "ValueError: --output is where an export goes\n  hint: --export saved_model, onnx or",
+        ),
         (
             "[{block: MLP, units: [3]}]",
             ["--input-shape", "3", "--diagram", "x.bmp"],

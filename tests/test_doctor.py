@@ -171,4 +171,4 @@ def test_the_exit_code_says_whether_something_failed(monkeypatch, capsys, state,
     assert doctor.examine(doctor.Options()) == code
     shown = capsys.readouterr().out
     assert "found [it]" in shown
-    assert "try mend [it]" in shown
+    assert "hint: mend [it]" in shown

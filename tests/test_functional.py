@@ -151,7 +151,7 @@ def graph(**changes):
         (lambda: graph(inputs={}), "Functional: inputs must be a mapping of names to dk.Input, received {}"),
         (
             lambda: graph(inputs={"x": (4,)}),
-            "Functional: inputs['x'] must be a dk.Input, received (4,)\n  try {\"x\": dk.Input((28, 28, 1))}",
+            "Functional: inputs['x'] must be a dk.Input, received (4,)\n  hint: {\"x\": dk.Input((28, 28, 1))}",
         ),
         (
             lambda: graph(inputs={"x": dk.Input((4,), name="z")}),
@@ -168,7 +168,7 @@ def graph(**changes):
         ),
         (
             lambda: graph(nodes={"y": ("z", dk.MLP([2])), "z": ("x", [])}),
-            "Functional: nodes['y'] is behind 'z', which comes later\n  try 'z' before 'y'",
+            "Functional: nodes['y'] is behind 'z', which comes later\n  hint: 'z' before 'y'",
         ),
         (
             lambda: graph(inputs={"image": dk.Input((4,))}, nodes={"y": ("imgae", [])}),
@@ -182,7 +182,7 @@ def graph(**changes):
         (
             lambda: graph(nodes={"y": ("x", []), "idle": ("x", [])}),
             "Functional: 'idle' leads nowhere: no node is behind it, and it is no output\n"
-            "  try a node that uses it, or leaving it out",
+            "  hint: a node that uses it, or leaving it out",
         ),
         (lambda: graph(nodes={"y": ("x", 3)}), "Functional: nodes['y'][0] must be a block, a Keras layer or a list"),
         (

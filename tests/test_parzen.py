@@ -76,7 +76,7 @@ def test_images_are_taken_as_rows(normal):
         (0.0, "sigma: expected a positive number or several, received 0.0"),
         ([0.1, float("nan")], "sigma: expected a positive number or several"),
         ([], "sigma: expected a positive number or several"),
-        ([0.1, 0.2], "sigma: 2 candidates, and nothing to choose among them on\n  try validation="),
+        ([0.1, 0.2], "sigma: 2 candidates, and nothing to choose among them on\n  hint: validation="),
     ],
 )
 def test_a_width_that_makes_no_sense_is_refused(normal, sigma, text):

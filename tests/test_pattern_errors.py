@@ -140,7 +140,9 @@ def test_an_error_points_at_the_column(text, arguments, column, problem, hint):
     with pytest.raises(dk.DefinitionError) as error:
         from_pattern(text, **arguments)
     caret = " " * (column - 1) + "^"
-    assert str(error.value) == f"from_pattern: column {column}: {problem}\n  in  {text}\n      {caret}\n  try {hint}"
+    assert (
+        str(error.value) == f"from_pattern: column {column}: {problem}\n  in    {text}\n      {caret}\n  hint: {hint}"
+    )
 
 
 def test_of_several_lines_the_one_is_shown():
@@ -150,7 +152,7 @@ def test_of_several_lines_the_one_is_shown():
         "from_pattern: line 2, column 2: unknown kind of layer 'POOOL'; did you mean POOL?\n"
         "  in   POOOL-FC8\n"
         "       ^\n"
-        "  try POOL"
+        "  hint: POOL"
     )
 
 
@@ -161,7 +163,7 @@ def test_of_a_long_line_the_part_around_the_column_is_shown():
         "from_pattern: column 151: unknown kind of layer 'COMV'; did you mean CONV?\n"
         "  in  ...LU-RELU-RELU-RELU-RELU-RELU-RELU-COMV8-RELU-RELU-RELU-RELU-RELU-RE...\n"
         "                                          ^\n"
-        "  try CONV"
+        "  hint: CONV"
     )
     with pytest.raises(dk.DefinitionError) as error:
         from_pattern("RELU-" * 30)
@@ -169,7 +171,7 @@ def test_of_a_long_line_the_part_around_the_column_is_shown():
         "from_pattern: column 151: expected a layer or a bracket, found the end\n"
         "  in  ...ELU-RELU-RELU-RELU-RELU-RELU-RELU-RELU-RELU-RELU-RELU-RELU-RELU-RELU-\n"
         "                                                                              ^\n"
-        "  try a layer such as CONV64 or POOL"
+        "  hint: a layer such as CONV64 or POOL"
     )
 
 
@@ -210,8 +212,8 @@ WHOLE = [
 def test_an_error_of_the_whole(text, arguments, problem, hint):
     with pytest.raises(dk.DefinitionError) as error:
         from_pattern(text, **arguments)
-    shown = f"\n  in  {text}" if "given" in problem or "left" in problem else ""
-    assert str(error.value) == f"from_pattern: {problem}{shown}\n  try {hint}"
+    shown = f"\n  in    {text}" if "given" in problem or "left" in problem else ""
+    assert str(error.value) == f"from_pattern: {problem}{shown}\n  hint: {hint}"
 
 
 NO_NEAR = (
@@ -231,7 +233,7 @@ NO_NEAR = (
 def test_an_unknown_argument(name, hint):
     with pytest.raises(dk.DefinitionError) as error:
         from_pattern("RELU", **{name: 2})
-    assert str(error.value) == f"from_pattern takes no argument {name!r}\n  try {hint}"
+    assert str(error.value) == f"from_pattern takes no argument {name!r}\n  hint: {hint}"
 
 
 @pytest.mark.parametrize(("value", "shown"), [(3, "int 3"), (None, "NoneType None"), (["CONV8"], "list ['CONV8']")])
@@ -239,7 +241,7 @@ def test_a_pattern_is_a_text(value, shown):
     with pytest.raises(dk.DefinitionError) as error:
         from_pattern(value)
     assert str(error.value) == (
-        f'from_pattern takes a text, received {shown}\n  try dk.from_pattern("CONV32-RELU-POOL-SOFTMAX10")'
+        f'from_pattern takes a text, received {shown}\n  hint: dk.from_pattern("CONV32-RELU-POOL-SOFTMAX10")'
     )
 
 
@@ -256,14 +258,14 @@ BUILD = [
         (4, 4, 1),
         'pool3: padding="valid" with pool_size=2 needs at least 2x2, received 1x1x8\n'
         '  in  layers.MaxPooling2D(name="pool3")\n'
-        '  try padding="same", a smaller kernel, a larger input, or one pooling step less before it',
+        '  hint: padding="same", a smaller kernel, a larger input, or one pooling step less before it',
     ),
     (
         "[(CONV8-RELU)*1-POOL3]*2",
         (4, 4, 1),
         'stage2.pool: padding="valid" with pool_size=3 needs at least 3x3, received 1x1x8\n'
         '  in  layers.MaxPooling2D(pool_size=3, strides=3, name="pool")\n'
-        '  try padding="same", a smaller kernel, a larger input, or one pooling step less before it',
+        '  hint: padding="same", a smaller kernel, a larger input, or one pooling step less before it',
     ),
     (
         "POOL-FC8",
@@ -277,7 +279,7 @@ BUILD = [
         (None, None, 1),
         "fc: cannot flatten (None, None, 8): a size is unknown\n"
         '  in  dk.Classifier(8, name="fc")\n'
-        '  try a fixed input_shape, or pool="avg"',
+        '  hint: a fixed input_shape, or pool="avg"',
     ),
 ]
 

@@ -154,10 +154,10 @@ def test_written_whole_or_not_at_all(tmp_path):
         (
             lambda: dk.Sequential([keras.Sequential([keras.Input((3,)), layers.Dense(2)], name="base")]),
             "<Sequential 'base' with its state> cannot be said in plain data: it has weights or other state "
-            "of its own\n  try saving the built model: model.save('model.keras')",
+            "of its own\n  hint: saving the built model: model.save('model.keras')",
         ),
         (lambda: dk.Sequential([Mine()]), "a file cannot name Mine: it is neither Keras's nor deepkit's"),
-        (lambda: 3, "to_dict takes a definition, received int\n  try dk.Sequential([...]), before .build()"),
+        (lambda: 3, "to_dict takes a definition, received int\n  hint: dk.Sequential([...]), before .build()"),
     ],
 )
 def test_what_cannot_be_said(definition, text):
@@ -212,7 +212,7 @@ CONV = "{block: ConvBlock, filters: 8}"
         ("{blok: Sequential}", "among the keys, received blok; did you mean `block:` or `layer:` by 'blok'?"),
         (
             "{layer: Conv2D, filters: 8, kernel_size: 3, use_bias: no}",
-            "model.yaml: use_bias: Conv2D: use_bias must be True or False, received 'no'\n  try false",
+            "model.yaml: use_bias: Conv2D: use_bias must be True or False, received 'no'\n  hint: false",
         ),
         (
             "{block: MLP, units: [3], flatten: off}",
@@ -221,7 +221,7 @@ CONV = "{block: ConvBlock, filters: 8}"
         ("{block: MLP, units: [3], dense: {use_bias: yes}}", "dense: MLP(dense=...): use_bias must be True or False"),
         (
             "{block: ConvBlock, filters: 8, norm: None}",
-            "model.yaml: norm: ConvBlock: norm must be one of 'batch', 'layer', None, received 'None'\n  try null",
+            "model.yaml: norm: ConvBlock: norm must be one of 'batch', 'layer', None, received 'None'\n  hint: null",
         ),
         (
             "{block: ConvBlock, filters: 8, padding: valid}",
@@ -233,7 +233,7 @@ CONV = "{block: ConvBlock, filters: 8}"
         ("{block: Parallel, branches: [3]}", "model.yaml: branches: expected a mapping of names, received [3]"),
         (
             "{block: Parallel, branches: {1: []}}",
-            'model.yaml: branches: a name must be text, received 1\n  try "1" in quotes',
+            'model.yaml: branches: a name must be text, received 1\n  hint: "1" in quotes',
         ),
         ("{block: ConvBlock, filters: 8, conv: 3}", "model.yaml: conv: expected a mapping of arguments, received 3"),
         (
@@ -284,7 +284,7 @@ CONV = "{block: ConvBlock, filters: 8}"
         ("{layer: IntegerLookup, num_oov_indices: 2.5}", "model.yaml: IntegerLookup: "),
         (
             "{layer: Embedding, input_dim: 9, output_dim: 2, weights: [[0]]}",
-            "model.yaml: weights: a file cannot hold weights\n  try model.save('model.keras')",
+            "model.yaml: weights: a file cannot hold weights\n  hint: model.save('model.keras')",
         ),
         (
             "{layer: StringLookup, vocabulary: [a], num_oov_indices: 30000000}",

@@ -112,7 +112,7 @@ class GAN(Block):
         if not isinstance(shape, list | tuple) or not shape or not all(type(n) is int and n > 0 for n in shape):
             raise DefinitionError(
                 f"GAN.build needs the shape of an example, every size known, received {shape!r}",
-                code=repr(self),
+                code=self,
                 hint=".build((28, 28, 1)), the shape of one example without the batch axis",
             )
         return tuple(shape)
@@ -134,8 +134,8 @@ class GAN(Block):
         received = "a probability, and the losses contain the sigmoid" if probability else "what is not any number"
         raise DefinitionError(
             f"expected a logit, received {received}: the discriminator ends in {activation}",
-            place=f"discriminator.{last.name}",
-            code=repr(self),
+            path=f"discriminator.{last.name}",
+            code=self,
             hint="activation=None in the last layer, or dk.Regressor(1) as the last element in place of it",
         )
 
@@ -147,7 +147,7 @@ class GAN(Block):
         reshape = f"layers.Reshape({shape}) as its last element"
         raise DefinitionError(
             f"the generator makes {made or 'several tensors'}, and the data has {shape}",
-            place="generator",
-            code=repr(self),
+            path="generator",
+            code=self,
             hint=reshape if size == math.prod(shape) else f"dk.Regressor({math.prod(shape)}), {reshape}",
         )

@@ -53,7 +53,7 @@ def run(options: Options) -> int:
     if options.input_shape is None and definition.input_spec() is None:
         raise DefinitionError(
             "nothing in the definition fixes the shape of its input",
-            code=repr(definition),
+            code=definition,
             hint="--input-shape 28 28 1, the shape of one example without the batch axis",
         )
     check_size(definition, options.input_shape)
@@ -77,7 +77,7 @@ def _check(options: Options) -> None:
 
         file_format(options.diagram)
     if options.output is not None and options.export is None:
-        raise ValueError("--output is where an export goes\n  try --export saved_model, onnx or litert with it")
+        raise ValueError("--output is where an export goes\n  hint: --export saved_model, onnx or litert with it")
 
 
 def check_size(definition: Block, input_shape: tuple[int | None, ...] | None) -> None:
@@ -99,7 +99,7 @@ def check_size(definition: Block, input_shape: tuple[int | None, ...] | None) ->
         free = memory.words(memory.available())
         raise ValueError(
             f"the model has {memory.words(needed)} of weights, and {free} of memory are free\n"
-            "  try narrower layers, or a pooling before the first dense layer"
+            "  hint: narrower layers, or a pooling before the first dense layer"
         )
 
 

@@ -83,7 +83,7 @@ def show(check: Check) -> None:
     """Print one check."""
     console().print(f"{MARKS[check.state]} [bold]{check.name}[/]: {escape(check.finding)}")
     if check.hint:
-        console().print(f"     try {escape(check.hint)}")
+        console().print(f"     hint: {escape(check.hint)}")
 
 
 def python(version: tuple[int, ...] = sys.version_info[:3]) -> Check:

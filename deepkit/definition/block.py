@@ -124,7 +124,7 @@ class Block(metaclass=_Checked):
         else:
             raise DefinitionError(
                 f"{type(self).__name__}.build needs an input_shape: nothing in the definition fixes it",
-                code=repr(self),
+                code=self,
                 hint=".build((28, 28, 1)), the shape of one example without the batch axis",
             )
         builder = Builder(definition=self, state=BuildState())
@@ -145,7 +145,7 @@ class Block(metaclass=_Checked):
         if not all(isinstance(leaf, keras.KerasTensor) for leaf in keras.tree.flatten(inputs)):
             raise DefinitionError(
                 f"a definition was called on data ({type(inputs).__name__}); it holds no weights, they would be lost",
-                code=repr(self),
+                code=self,
                 hint="model = definition.build(input_shape), then model(x)",
             )
         name = self.name or f"{self.default_name}{keras.backend.get_uid(f'deepkit.{self.default_name}')}"

@@ -150,7 +150,7 @@ class Builder:
 
     def error(self, problem: str, *, hint: str = "") -> DefinitionError:
         """Return (not raise) an error that carries this place."""
-        return DefinitionError(problem, place=self.path, code=repr(self.definition), hint=hint)
+        return DefinitionError(problem, path=self.path, code=self.definition, hint=hint)
 
     def sibling_names(self, elements: Sequence[Block], reserved: Iterable[str] = ()) -> list[str]:
         """Return the name of each sibling: given, or its kind, numbered from 1 where it is not alone."""

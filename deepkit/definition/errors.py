@@ -9,25 +9,20 @@ from typing import Any
 
 import keras
 
+from deepkit.utils.errors import StructuredError
+
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
-class DefinitionError(ValueError):
+class DefinitionError(StructuredError, ValueError):
     """A definition that cannot become a model.
 
     Args:
         problem: What was received and what was expected.
-        place: Dotted name of the block concerned, such as `"stage2.residual1.conv_block2"`; empty at the top.
-        code: The code that makes the block.
-        hint: What to try instead.
+        path: Dotted name of the block concerned, such as `"stage2.residual1.conv_block2"`; empty at the top.
+        code: The block, or the code that makes it.
+        hint: What to do instead.
     """
-
-    def __init__(self, problem: str, *, place: str = "", code: str = "", hint: str = "") -> None:
-        self.problem, self.place, self.code, self.hint = problem, place, code, hint
-        lines = [f"{place}: {problem}" if place else problem]
-        lines += [f"  in  {_shortened(code)}"] if code else []
-        lines += [f"  try {hint}"] if hint else []
-        super().__init__("\n".join(lines))
 
 
 @contextmanager
@@ -36,8 +31,8 @@ def inside(role: str) -> Iterator[None]:
     try:
         yield
     except DefinitionError as error:
-        place = ".".join(part for part in (role, error.place) if part)
-        raise DefinitionError(error.problem, place=place, code=error.code, hint=error.hint) from error
+        path = ".".join(part for part in (role, error.path) if part)
+        raise DefinitionError(error.problem, path=path, code=error.code, hint=error.hint) from error
 
 
 def shape_text(x: Any) -> str:
@@ -54,12 +49,6 @@ def check_name(name: str | None, owner: str) -> None:
         raise DefinitionError(
             f"{owner}: name must be letters, digits, '_' or '-', received {name!r}", hint=f"name={better!r}"
         )
-
-
-def _shortened(text: str, most: int = 8) -> str:
-    lines = text.split("\n")
-    kept = lines if len(lines) <= most else [*lines[: most - 1], "..."]
-    return "\n      ".join(kept)
 
 
 def first_line(error: Exception) -> str:

@@ -28,7 +28,7 @@ class InputSpec:
         if tuple(shape) != self.shape:
             raise DefinitionError(
                 f"build received input_shape={tuple(shape)}, but the definition fixes {self.shape}",
-                code=repr(owner),
+                code=owner,
                 hint="leaving input_shape out",
             )
         return self
@@ -51,7 +51,7 @@ class InputSpecs:
         if given != fixed:
             raise DefinitionError(
                 f"build received input_shape={given!r}, but the definition fixes {fixed}",
-                code=repr(owner),
+                code=owner,
                 hint="leaving input_shape out",
             )
         return self
@@ -68,7 +68,7 @@ def make_input(shape: Any, owner: Block) -> keras.KerasTensor:
     ):
         raise DefinitionError(
             f"build: input_shape must be a tuple of positive integers or None, received {shape!r}",
-            code=repr(owner),
+            code=owner,
             hint=".build((28, 28, 1)), the shape of one example without the batch axis",
         )
     return keras.Input(tuple(shape))

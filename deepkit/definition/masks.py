@@ -41,5 +41,5 @@ def _check(model: keras.Model, inputs: Any, mask: Any) -> None:
             raise ValueError(
                 f"{(behind or [model.name])[0]}: expected a mask of shape {wanted} for an input of shape {sizes}, "
                 f"received one of shape {received}\n"
-                "  try a mask with a value for each step of each example, or layers.Masking() in the model"
+                "  hint: a mask with a value for each step of each example, or layers.Masking() in the model"
             )

@@ -83,7 +83,7 @@ def logits_for(name: str | None, argument: str, why: str, instead: str = "") -> 
     public = f"keras.losses.{name}" if hasattr(keras.losses, str(name)) else name
     return (
         f"{argument}: {name} is of probabilities unless it says from_logits=True, and the model gives logits: {why}\n"
-        f"  try {instead}{public}(from_logits=True)"
+        f"  hint: {instead}{public}(from_logits=True)"
     )
 
 

@@ -46,7 +46,7 @@ class Sequential(Block):
         super().__post_init__()
         if not isinstance(self.layers, list | tuple):
             raise TypeError(
-                f"Sequential takes a list, received {type(self.layers).__name__}\n  try dk.Sequential([...])"
+                f"Sequential takes a list, received {type(self.layers).__name__}\n  hint: dk.Sequential([...])"
             )
         object.__setattr__(self, "layers", as_body(self.layers, "Sequential: layers"))
         for i, element in enumerate(self.layers[1:], start=1):
@@ -216,7 +216,7 @@ def as_element(value: Any, owner: str) -> Block:
     )
     if isinstance(value, keras.KerasTensor):
         hint = "dk.Input(shape) as the first element"
-    raise TypeError(f"{owner} must be a block, a Keras layer or a list of them, received {what}\n  try {hint}")
+    raise TypeError(f"{owner} must be a block, a Keras layer or a list of them, received {what}\n  hint: {hint}")
 
 
 def as_body(value: Any, owner: str) -> tuple[Block, ...]:
@@ -240,11 +240,11 @@ def _template(layer: keras.layers.Layer, owner: str) -> Block:
     if isinstance(layer, keras.layers.Lambda):
         return LayerInstance(layer)  # Keras makes no second Lambda from a config, and it has no weights to share
     if isinstance(layer, keras.layers.InputLayer):
-        raise TypeError(f"{owner} is a Keras InputLayer\n  try dk.Input(shape) as the first element")
+        raise TypeError(f"{owner} is a Keras InputLayer\n  hint: dk.Input(shape) as the first element")
     try:
         return LayerTemplate(type(layer), code.to_json(config), name=given)
     except TypeError as error:
         raise TypeError(
             f"{owner}: the config of {type(layer).__name__} cannot be kept: {error}\n"
-            "  try get_config() with plain values, or register the objects with keras.saving"
+            "  hint: get_config() with plain values, or register the objects with keras.saving"
         ) from error

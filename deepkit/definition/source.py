@@ -40,7 +40,7 @@ class Arguments(Mapping[str, Any]):
             if key == "data_format":
                 raise ValueError(
                     f"{owner}: the order of the axes is one for the whole model\n"
-                    '  try keras.config.set_image_data_format("channels_first")'
+                    '  hint: keras.config.set_image_data_format("channels_first")'
                 )
             if key in taken:
                 raise ValueError(f"{owner}: {key!r} is an argument of the block itself; say {key}= there")

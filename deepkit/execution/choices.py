@@ -22,7 +22,7 @@ def check_backend() -> None:
     if backend != "tensorflow":
         raise ValueError(
             f"deepkit runs Keras on TensorFlow, but Keras was started with the backend {backend!r}\n"
-            "  try KERAS_BACKEND=tensorflow in the environment, before Keras is imported"
+            "  hint: KERAS_BACKEND=tensorflow in the environment, before Keras is imported"
         )
 
 
@@ -31,7 +31,7 @@ def precision(wanted: str, capability: tuple[int, int] | None, on_gpu: bool) -> 
     if wanted != "auto":
         if wanted not in _POLICIES:
             raise ValueError(
-                f"precision={wanted!r}: expected 'auto' or one of {', '.join(_POLICIES)}\n  try precision='auto'"
+                f"precision={wanted!r}: expected 'auto' or one of {', '.join(_POLICIES)}\n  hint: precision='auto'"
             )
         return wanted, "asked for" + _slow_halves(wanted, on_gpu)
     in_force = keras.config.dtype_policy().name
@@ -60,7 +60,7 @@ def determinism(wanted: bool | Auto, devices: tuple[str, ...], jit_compile: bool
     if wanted is True and jit_compile is True:
         raise ValueError(
             "jit_compile=True with deterministic=True: Keras does not compile with XLA where the bits must repeat\n"
-            "  try one of them without the other"
+            "  hint: one of them without the other"
         )
     if wanted is True:
         return True, f"asked for; {everywhere}"
@@ -88,7 +88,7 @@ def xla(wanted: bool | Auto, devices: tuple[str, ...], deterministic: bool) -> t
         if wanted is True:
             raise ValueError(
                 f"jit_compile=True with {len(devices)} devices: XLA cannot compile the exchange between them\n"
-                "  try jit_compile='auto', or one device"
+                "  hint: jit_compile='auto', or one device"
             )
         return False, "XLA cannot compile the exchange between devices"
     if wanted != "auto":
@@ -105,13 +105,13 @@ def steps(wanted: int | Auto, devices: tuple[str, ...]) -> tuple[int, str]:
     if wanted != "auto" and (not isinstance(wanted, int) or isinstance(wanted, bool) or wanted < 1):
         raise ValueError(
             f"steps_per_execution={wanted!r}: expected 'auto' or a whole number from 1\n"
-            "  try steps_per_execution='auto'"
+            "  hint: steps_per_execution='auto'"
         )
     if len(devices) > 1:
         if wanted not in ("auto", 1):
             raise ValueError(
                 f"steps_per_execution={wanted} with {len(devices)} devices: Keras takes one step at a time over "
-                "several devices\n  try steps_per_execution=1, or one device"
+                "several devices\n  hint: steps_per_execution=1, or one device"
             )
         return 1, "over several devices Keras takes one step at a time"
     if wanted != "auto":
@@ -126,7 +126,7 @@ def seed(wanted: Any) -> tuple[int | None, str]:
     if wanted is None:
         return None, "asked for; every run differs"
     if not isinstance(wanted, int) or isinstance(wanted, bool) or not 0 <= wanted < 2**32:
-        raise ValueError(f"seed={wanted!r}: expected a whole number from 0 to 2**32 - 1, or None\n  try seed=0")
+        raise ValueError(f"seed={wanted!r}: expected a whole number from 0 to 2**32 - 1, or None\n  hint: seed=0")
     return wanted, "Python, NumPy, Keras and TensorFlow start from it at each entering"
 
 
@@ -139,7 +139,7 @@ def undecided(wanted: Mapping[str, Any]) -> tuple[str, ...]:
 def measuring(wanted: Any, left: tuple[str, ...], devices: tuple[str, ...], deterministic: bool) -> tuple[bool, str]:
     """Return whether `dk.fit` is to measure, and what of it is open."""
     if not isinstance(wanted, bool):
-        raise ValueError(f"measure={wanted!r}: expected True or False\n  try measure=True")
+        raise ValueError(f"measure={wanted!r}: expected True or False\n  hint: measure=True")
     if not wanted:
         return False, "the choices above hold as they are"
     why_not = {name: forbidden(name, devices, deterministic) for name in left}
@@ -167,4 +167,4 @@ def _listed(names: list[str]) -> str:
 
 def _check_switch(name: str, wanted: Any) -> None:
     if wanted != "auto" and not isinstance(wanted, bool):
-        raise ValueError(f"{name}={wanted!r}: expected 'auto', True or False\n  try {name}='auto'")
+        raise ValueError(f"{name}={wanted!r}: expected 'auto', True or False\n  hint: {name}='auto'")

@@ -48,7 +48,7 @@ def _first(count: int, pool: tuple[str, ...], names: tuple[str, ...]) -> tuple[s
         kind = pool[0].partition(":")[0]
         raise ValueError(
             f"devices={count}: expected a number from 1 to {len(pool)}, the {kind}s that TensorFlow offers "
-            f"({', '.join(names)})\n  try devices='auto'"
+            f"({', '.join(names)})\n  hint: devices='auto'"
         )
     return pool[:count]
 
@@ -57,14 +57,14 @@ def _named(wanted: object, names: tuple[str, ...]) -> tuple[str, ...]:
     items = [wanted] if isinstance(wanted, str) else wanted
     if not isinstance(items, list | tuple) or not items or not all(isinstance(item, str) for item in items):
         raise ValueError(
-            f"devices={wanted!r}: expected 'auto', a number, or a list of names\n  try devices=['{names[-1]}']"
+            f"devices={wanted!r}: expected 'auto', a number, or a list of names\n  hint: devices=['{names[-1]}']"
         )
     chosen = tuple(_known(item, names) for item in items)
     if len(set(chosen)) < len(chosen):
         twice = ", ".join(name for name, count in Counter(chosen).items() if count > 1)
-        raise ValueError(f"devices={wanted!r}: {twice} is named more than once\n  try naming each device once")
+        raise ValueError(f"devices={wanted!r}: {twice} is named more than once\n  hint: naming each device once")
     if len({name.partition(":")[0] for name in chosen}) > 1:
-        raise ValueError(f"devices={wanted!r}: CPUs and GPUs cannot train one model together\n  try only the GPUs")
+        raise ValueError(f"devices={wanted!r}: CPUs and GPUs cannot train one model together\n  hint: only the GPUs")
     return chosen
 
 
@@ -78,7 +78,7 @@ def _known(item: str, names: tuple[str, ...]) -> str:
         hint = "tf.config.set_logical_device_configuration before anything else, to split the CPU"
     elif name.startswith("GPU") and not any(n.startswith("GPU") for n in names):
         hint = "deepkit doctor, which says why no GPU is found; or devices='auto'"
-    raise ValueError(f"devices: there is no {item!r} here, TensorFlow offers {', '.join(names)}\n  try {hint}")
+    raise ValueError(f"devices: there is no {item!r} here, TensorFlow offers {', '.join(names)}\n  hint: {hint}")
 
 
 def default() -> str:

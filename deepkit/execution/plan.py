@@ -210,7 +210,7 @@ def _refuse_crossed_strategies(wanted: Plan) -> None:
         return
     raise ValueError(
         f"a plan over {', '.join(wanted.devices)} cannot be entered inside another distribution strategy\n"
-        "  try leaving that scope first, or dk.plan(devices=[...]) with the same devices"
+        "  hint: leaving that scope first, or dk.plan(devices=[...]) with the same devices"
     )
 
 
@@ -219,7 +219,7 @@ def _refuse_late_xla(wanted: Plan) -> None:
     if wanted.jit_compile and _devices.repeats_bits():
         raise ValueError(
             "jit_compile: an earlier plan made this process deterministic, where Keras does not compile with XLA\n"
-            "  try a new process, or deterministic=False in every plan before this one"
+            "  hint: a new process, or deterministic=False in every plan before this one"
         )
 
 

@@ -31,7 +31,7 @@ def check_synchronised(model: keras.Model) -> None:
         raise ValueError(
             f"{apart[0]}: batch normalisation over several devices needs synchronized=True; without it each device "
             "keeps statistics of its own, and only one of them is saved\n"
-            "  try layers.BatchNormalization(synchronized=True), or give dk.fit the definition, which sees to it"
+            "  hint: layers.BatchNormalization(synchronized=True), or give dk.fit the definition, which sees to it"
         )
 
 
@@ -53,13 +53,13 @@ def check_optimizer(optimizer: keras.optimizers.Optimizer, devices: tuple[str, .
     if optimizer.use_ema:
         raise ValueError(
             f"use_ema=True {over}: Keras cannot average weights that are held on several devices\n"
-            "  try one device, or use_ema=False"
+            "  hint: one device, or use_ema=False"
         )
     for name in ("clipnorm", "global_clipnorm", "clipvalue"):
         if getattr(optimizer, name) is not None:
             raise ValueError(
                 f"{name}={getattr(optimizer, name)} {over}: Keras clips each device's gradient before they are "
-                f"summed, so the step would differ from one device\n  try one device, or {name}=None"
+                f"summed, so the step would differ from one device\n  hint: one device, or {name}=None"
             )
 
 
@@ -69,7 +69,7 @@ def check_batch(batch_size: int, devices: tuple[str, ...]) -> None:
     if batch_size % count:
         raise ValueError(
             f"batch_size={batch_size} does not split evenly over {count} devices, and uneven shares weigh wrongly\n"
-            f"  try batch_size={max(1, batch_size // count) * count}"
+            f"  hint: batch_size={max(1, batch_size // count) * count}"
         )
 
 
@@ -78,5 +78,5 @@ def check_strings(spec: Any, devices: tuple[str, ...]) -> None:
     if any(getattr(part, "dtype", None) == tf.string for part in keras.tree.flatten(spec)):
         raise ValueError(
             f"data: it has strings, which Keras cannot share out over {len(devices)} devices\n"
-            "  try one device, or token numbers made beforehand: what layers.TextVectorization returns"
+            "  hint: one device, or token numbers made beforehand: what layers.TextVectorization returns"
         )

@@ -28,7 +28,7 @@ def the_format(name: str) -> Format:
         return FORMATS[name]
     near = difflib.get_close_matches(str(name).lower(), [*FORMATS, *_ALSO_CALLED], n=1, cutoff=0.5)
     meant = [_ALSO_CALLED.get(n, n) for n in near] or list(FORMATS)
-    raise ValueError(f"format={name!r}: expected {_either(FORMATS)}\n  try format={_either(meant)}")
+    raise ValueError(f"format={name!r}: expected {_either(FORMATS)}\n  hint: format={_either(meant)}")
 
 
 def _either(names: Any) -> str:
@@ -63,11 +63,11 @@ def _no_model(given: Any) -> str:
     if isinstance(given, Block):
         return (
             f"{expected}, a definition, which holds no weights\n"
-            "  try model = definition.build(input_shape), or dk.fit(definition, data).model"
+            "  hint: model = definition.build(input_shape), or dk.fit(definition, data).model"
         )
     if isinstance(getattr(given, "model", None), keras.Model):
-        return f"{expected}, which has one\n  try dk.export(run.model, ...)"
-    return f"{expected}\n  try what definition.build(input_shape) returns"
+        return f"{expected}, which has one\n  hint: dk.export(run.model, ...)"
+    return f"{expected}\n  hint: what definition.build(input_shape) returns"
 
 
 def check_tolerance(tolerance: Any) -> None:
@@ -75,9 +75,9 @@ def check_tolerance(tolerance: Any) -> None:
     if tolerance is None:
         return
     if isinstance(tolerance, bool) or not isinstance(tolerance, int | float):
-        raise TypeError(f"tolerance: expected a number, received {type(tolerance).__name__}\n  try tolerance=1e-4")
+        raise TypeError(f"tolerance: expected a number, received {type(tolerance).__name__}\n  hint: tolerance=1e-4")
     if not tolerance >= 0:
-        raise ValueError(f"tolerance={tolerance}: expected a number from 0\n  try tolerance=1e-4")
+        raise ValueError(f"tolerance={tolerance}: expected a number from 0\n  hint: tolerance=1e-4")
 
 
 def precision(model: keras.Model) -> str:
@@ -110,9 +110,9 @@ def _check_ending(there: Path, form: Format) -> None:
     hint = str(there.with_suffix(form.suffix) if known else Path(f"{there}{form.suffix}"))
     instead = f', or format="{others[there.suffix]}"' if there.suffix in others else ""
     if form.suffix:
-        raise ValueError(f'path={str(there)!r}: format="{form.name}" ends in {form.suffix}\n  try {hint!r}{instead}')
+        raise ValueError(f'path={str(there)!r}: format="{form.name}" ends in {form.suffix}\n  hint: {hint!r}{instead}')
     if known:
-        raise ValueError(f"path={str(there)!r}: a SavedModel is a folder\n  try {hint!r}{instead}")
+        raise ValueError(f"path={str(there)!r}: a SavedModel is a folder\n  hint: {hint!r}{instead}")
 
 
 def _check_replaceable(there: Path) -> None:

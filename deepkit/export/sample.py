@@ -107,7 +107,7 @@ def _fitting(given: Any, inputs: Any, specs: list[Any]) -> list[np.ndarray]:
         received = keras.tree.map_structure(lambda x: type(x).__name__, given)
         raise ValueError(
             f"sample: expected a batch for each input, as in {wanted}, received {received}\n"
-            "  try the structure that model(...) takes"
+            "  hint: the structure that model(...) takes"
         ) from error
     batch = [np.asarray(x) for x in keras.tree.flatten(given)]
     for spec, x in zip(specs, batch, strict=True):
@@ -117,7 +117,7 @@ def _fitting(given: Any, inputs: Any, specs: list[Any]) -> list[np.ndarray]:
             expected = ", ".join(["batch", *("any" if n is None else str(n) for n in shape)])
             raise ValueError(
                 f"sample: the input {spec.name!r} takes the shape ({expected}), received {x.shape}\n"
-                "  try a few examples, such as x[:4]"
+                "  hint: a few examples, such as x[:4]"
             )
     return [_cast(x, spec.dtype) for spec, x in zip(specs, batch, strict=True)]
 

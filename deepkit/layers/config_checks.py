@@ -19,7 +19,7 @@ def positive_integer(value: Any, argument: str, hint: str) -> int:
         ValueError: It is no integer of at least 1.
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{argument} must be a positive integer, received {value!r}\n  try {hint}")
+        raise ValueError(f"{argument} must be a positive integer, received {value!r}\n  hint: {hint}")
     return value
 
 
@@ -30,7 +30,7 @@ def data_format(value: Any, layer: str) -> str:
     if value not in ("channels_last", "channels_first"):
         raise ValueError(
             f'{layer}: data_format must be "channels_last", "channels_first" or None, received {value!r}\n'
-            '  try data_format="channels_last"'
+            '  hint: data_format="channels_last"'
         )
     return value
 
@@ -46,6 +46,6 @@ def known_size(input_shape: tuple[int | None, ...], axis: int, layer: str) -> in
     if size is None:
         raise ValueError(
             f"{layer}: axis {axis} of the input must have a known size, received the shape {tuple(input_shape)}\n"
-            "  try keras.Input or build with a number on that axis"
+            "  hint: keras.Input or build with a number on that axis"
         )
     return size

@@ -104,5 +104,5 @@ def _pair(inputs: Any) -> tuple[Any, Any]:
         return inputs[0], inputs[1]
     raise ValueError(
         f"GaussianSampling: expected the mean and the log variance, received {inputs!r}\n"
-        '  try dk.GaussianHead(units) before it, or {"mean": ..., "log_variance": ...}'
+        '  hint: dk.GaussianHead(units) before it, or {"mean": ..., "log_variance": ...}'
     )

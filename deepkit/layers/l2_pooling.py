@@ -58,7 +58,7 @@ class L2Pooling(keras.layers.Layer):
         self.strides = self.pool_size if strides is None else _sizes(strides, "strides")
         if padding not in ("valid", "same"):
             raise ValueError(
-                f'L2Pooling: padding must be "valid" or "same", received {padding!r}\n  try padding="same"'
+                f'L2Pooling: padding must be "valid" or "same", received {padding!r}\n  hint: padding="same"'
             )
         self.padding = padding
         self.data_format = _checks.data_format(data_format, "L2Pooling")
@@ -123,6 +123,6 @@ def _for_each_axis(value: int | tuple[int, ...], argument: str, rank: int) -> tu
     if len(sizes) != rank - 2:
         raise ValueError(
             f"L2Pooling: {argument}={value} has {len(sizes)} numbers, the input has {rank - 2} spatial axes\n"
-            f"  try {argument}={sizes[0] if sizes else 2}, for all of them"
+            f"  hint: {argument}={sizes[0] if sizes else 2}, for all of them"
         )
     return sizes

@@ -59,16 +59,16 @@ class LocalResponseNormalization(keras.layers.Layer):
         if isinstance(depth_radius, bool) or not isinstance(depth_radius, int) or depth_radius < 0:
             raise ValueError(
                 f"LocalResponseNormalization: depth_radius must be an integer of at least 0, received {depth_radius!r}"
-                "\n  try depth_radius=2, for five channels"
+                "\n  hint: depth_radius=2, for five channels"
             )
         if not bias > 0:
             raise ValueError(
                 f"LocalResponseNormalization: bias must be above 0, received {bias!r}: channels that are all zero "
-                "would be divided by zero\n  try bias=2.0"
+                "would be divided by zero\n  hint: bias=2.0"
             )
         if not alpha >= 0:
             raise ValueError(
-                f"LocalResponseNormalization: alpha must be at least 0, received {alpha!r}\n  try alpha=1e-4"
+                f"LocalResponseNormalization: alpha must be at least 0, received {alpha!r}\n  hint: alpha=1e-4"
             )
         self.depth_radius = depth_radius
         self.bias = bias

@@ -174,7 +174,7 @@ class ChannelMax(keras.layers.Layer):
         if channels % self.num_pieces:
             raise ValueError(
                 f"ChannelMax: the number of channels must be a multiple of num_pieces={self.num_pieces}, "
-                f"received {channels} channels\n  try filters={self.num_pieces} * units in the layer before"
+                f"received {channels} channels\n  hint: filters={self.num_pieces} * units in the layer before"
             )
         shape = list(input_shape)
         shape[axis] = channels // self.num_pieces

@@ -16,7 +16,7 @@ class _Destruction(keras.layers.Layer):
         owner = type(self).__name__
         if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
             raise ValueError(
-                f"{owner}: rate must be a number from 0 to below 1, received {rate!r}\n  try {owner}(0.25)"
+                f"{owner}: rate must be a number from 0 to below 1, received {rate!r}\n  hint: {owner}(0.25)"
             )
         self.rate = rate
         self.seed = seed
@@ -118,7 +118,7 @@ class SaltAndPepperNoise(_Destruction):
         if not all(isinstance(end, int | float) and not isinstance(end, bool) for end in (low, high)) or not low < high:
             raise ValueError(
                 f"SaltAndPepperNoise: low must be a number below high, received low={low!r}, high={high!r}\n"
-                "  try low=0, high=1, the smallest and the largest value of the data"
+                "  hint: low=0, high=1, the smallest and the largest value of the data"
             )
         self.low, self.high = low, high
 

@@ -47,7 +47,7 @@ class StochasticDepth(keras.layers.Layer):
         if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
             raise ValueError(
                 f"StochasticDepth: rate must be a number from 0 to below 1, received {rate!r}\n"
-                "  try StochasticDepth(0.2)"
+                "  hint: StochasticDepth(0.2)"
             )
         self.rate = rate
         self.seed = seed

@@ -74,7 +74,7 @@ class TableConv2D(keras.layers.Layer):
         if any(size is not None and size < self.kernel_size for size in (rows, columns)):
             raise ValueError(
                 f"TableConv2D: kernel_size={self.kernel_size} needs at least that many rows and columns, received "
-                f"{rows}x{columns}\n  try a larger image, or a smaller kernel"
+                f"{rows}x{columns}\n  hint: a larger image, or a smaller kernel"
             )
         connections = sum(len(row) for row in self.table)
         self.kernel = self.add_weight(

@@ -70,7 +70,7 @@ class TiedConv(keras.layers.Wrapper):
         if type(layer) not in _CONVOLUTIONS:  # a subclass may do something else with its kernel
             raise ValueError(
                 f"TiedConv: layer must be a Keras Conv1D, Conv2D or Conv3D, received {layer!r}\n"
-                "  try TiedConv(keras.layers.Conv2D(8, 3))"
+                "  hint: TiedConv(keras.layers.Conv2D(8, 3))"
             )
         given = kwargs.pop("dtype", None)
         super().__init__(layer, dtype=layer.dtype_policy if given is None else given, **kwargs)
@@ -213,16 +213,16 @@ class TiedConv(keras.layers.Wrapper):
                 raise ValueError(
                     f"TiedConv {self.name!r}: axis {axis} has a stride, and its size was unknown at the first call, "
                     f"which received the shape {self._features}, so it cannot come back\n"
-                    "  try keras.Input with a number on that axis, or strides=1"
+                    "  hint: keras.Input with a number on that axis, or strides=1"
                 )
             if shape[axis] not in (None, self._code[axis]) or (axis == self._channels and shape[axis] is None):
                 raise ValueError(
                     f"TiedConv {self.name!r}: in reverse it takes a code of the shape {self._code}, "
-                    f"received {tuple(shape)}\n  try its own output as the code"
+                    f"received {tuple(shape)}\n  hint: its own output as the code"
                 )
 
     def _not_built(self) -> ValueError:
         return ValueError(
             f"TiedConv {self.name!r}: called in reverse before it was called forward, which fixes channels and sizes\n"
-            "  try code = layer(x), then layer(code, reverse=True)"
+            "  hint: code = layer(x), then layer(code, reverse=True)"
         )

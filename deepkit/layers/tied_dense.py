@@ -129,7 +129,7 @@ class TiedDense(keras.layers.Layer):
             way = "in reverse it takes a code" if reverse else "its kernel was made for an input"
             raise ValueError(
                 f"TiedDense {self.name!r}: {way} of {expected} features, received the shape {tuple(input_shape)}\n"
-                f"  try {'its own output as the code' if reverse else 'another TiedDense for this input'}"
+                f"  hint: {'its own output as the code' if reverse else 'another TiedDense for this input'}"
             )
         return (*input_shape[:-1], self._features if reverse else self.units)
 
@@ -166,5 +166,5 @@ class TiedDense(keras.layers.Layer):
     def _not_built(self) -> ValueError:
         return ValueError(
             f"TiedDense {self.name!r}: called in reverse before it was called forward, which fixes the number of "
-            "features\n  try code = layer(x), then layer(code, reverse=True)"
+            "features\n  hint: code = layer(x), then layer(code, reverse=True)"
         )

@@ -55,7 +55,7 @@ class TokenIds(keras.layers.TextVectorization):
             if kwargs.get(key, only) != only:
                 raise ValueError(
                     f"TokenIds: {key} must be {only!r}, received {kwargs[key]!r}: token ids come out\n"
-                    "  try keras.layers.TextVectorization"
+                    "  hint: keras.layers.TextVectorization"
                 )
         self.standardization = kwargs.pop("standardize", "lower_and_strip_punctuation")
         own = self.standardization == SPLIT_PUNCTUATION
@@ -123,7 +123,7 @@ class TokenIds(keras.layers.TextVectorization):
         if not self.has_vocabulary:
             raise ValueError(
                 f"the text layer {self.name!r} is {what} before it has a vocabulary\n"
-                "  try dk.fit, which learns it from the training data, dk.adapt(model, dataset), "
+                "  hint: dk.fit, which learns it from the training data, dk.adapt(model, dataset), "
                 "or dk.Text(..., vocabulary=...)"
             )
 

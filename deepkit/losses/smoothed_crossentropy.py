@@ -35,7 +35,7 @@ class SmoothedCrossentropy(keras.losses.Loss):
         if isinstance(smoothing, bool) or not isinstance(smoothing, int | float) or not 0 <= smoothing < 1:
             raise ValueError(
                 f"SmoothedCrossentropy: smoothing must be a number from 0 to below 1, received {smoothing!r}\n"
-                "  try SmoothedCrossentropy(0.1)"
+                "  hint: SmoothedCrossentropy(0.1)"
             )
         self.smoothing = smoothing
 

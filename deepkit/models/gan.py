@@ -127,12 +127,12 @@ class GenerativeAdversarialNetwork(keras.Model):
             given = "loss" if loss is not None else "metrics"
             raise ValueError(
                 f"{given}: a GAN brings its own, received {loss if loss is not None else metrics!r}\n"
-                f"  try compile without {given}; dk.GAN(loss='minimax') chooses the generator's loss"
+                f"  hint: compile without {given}; dk.GAN(loss='minimax') chooses the generator's loss"
             )
         if self.discriminator_steps > 1 and self.distribute_strategy.num_replicas_in_sync > 1:
             raise ValueError(
                 f"discriminator_steps={self.discriminator_steps} over several devices: TensorFlow cannot sum gradients "
-                "across them in a step that is taken only sometimes\n  try one device, or discriminator_steps=1"
+                "across them in a step that is taken only sometimes\n  hint: one device, or discriminator_steps=1"
             )
         optimizer = keras.optimizers.get(optimizer)
         if discriminator_optimizer is None:
@@ -143,7 +143,7 @@ class GenerativeAdversarialNetwork(keras.Model):
         if other is optimizer:
             raise ValueError(
                 "discriminator_optimizer: one optimiser cannot keep the state of two networks\n"
-                "  try leaving it out for a copy of the generator's"
+                "  hint: leaving it out for a copy of the generator's"
             )
         super().compile(optimizer=optimizer, **kwargs)
         if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer) and type(other) is not type(self.optimizer):
@@ -291,7 +291,7 @@ def _examples(data: Any) -> Any:
     """Return the examples of a batch without its labels."""
     x, _, weights = keras.utils.unpack_x_y_sample_weight(data)
     if weights is not None:
-        raise ValueError("sample_weight: a GAN's examples all count alike\n  try leaving the weights out")
+        raise ValueError("sample_weight: a GAN's examples all count alike\n  hint: leaving the weights out")
     return x
 
 

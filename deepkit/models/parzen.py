@@ -44,11 +44,11 @@ class ParzenWindow:
         self._samples = _rows(samples, "samples")
         candidates = np.atleast_1d(np.asarray(sigma, "float64"))
         if candidates.ndim != 1 or not len(candidates) or not np.all(np.isfinite(candidates) & (candidates > 0)):
-            raise ValueError(f"sigma: expected a positive number or several, received {sigma!r}\n  try sigma=0.2")
+            raise ValueError(f"sigma: expected a positive number or several, received {sigma!r}\n  hint: sigma=0.2")
         if len(candidates) > 1 and validation is None:
             raise ValueError(
                 f"sigma: {len(candidates)} candidates, and nothing to choose among them on\n"
-                "  try validation=..., examples that are neither trained on nor tested on"
+                "  hint: validation=..., examples that are neither trained on nor tested on"
             )
         self.sigma = float(candidates[0])
         if len(candidates) > 1:

@@ -123,7 +123,7 @@ class SequenceToSequence(keras.Model):
         if devices > 1:
             raise ValueError(
                 f"{self.name} over {devices} devices: the loss is a mean over the tokens of a batch, which is not the "
-                "mean of the devices' means, as texts differ in length\n  try one device"
+                "mean of the devices' means, as texts differ in length\n  hint: one device"
             )
         name = loss_of_probabilities(loss)
         if name:
@@ -140,7 +140,7 @@ class SequenceToSequence(keras.Model):
         if not isinstance(inputs, list | tuple) or len(inputs) != 2:
             raise ValueError(
                 f"{self.name}: called on one text; expected a pair, sources and targets\n"
-                "  try model.translate(sources), or model((sources, targets))"
+                "  hint: model.translate(sources), or model((sources, targets))"
             )
         source, target = self._source_ids(inputs[0]), self._target_ids(inputs[1])
         read, _ = self._forced(source, target, training)
@@ -197,7 +197,7 @@ class SequenceToSequence(keras.Model):
             layer.adapt(dataset.map(lambda *batch, place=place: self._pair(batch)[place]))
             if not layer.get_vocabulary(include_special_tokens=False):
                 raise ValueError(
-                    f"{self.name}: no word in the {('sources', 'targets')[place]}\n  try texts that are not empty"
+                    f"{self.name}: no word in the {('sources', 'targets')[place]}\n  hint: texts that are not empty"
                 )
 
     def translate(
@@ -258,7 +258,7 @@ class SequenceToSequence(keras.Model):
             ValueError: The model has no attention, or there are not as many targets as sources.
         """
         if self.reader is None:
-            raise ValueError(f'{self.name} has no attention\n  try dk.Seq2Seq(..., attention="additive")')
+            raise ValueError(f'{self.name} has no attention\n  hint: dk.Seq2Seq(..., attention="additive")')
         words = [np.array(self._words(layer)) for layer in (self.source_text, self.target_text)]
         maps = []
         for source, target in self._paired(sources, targets, batch_size):
@@ -312,7 +312,7 @@ class SequenceToSequence(keras.Model):
         if y is None or not all(hasattr(part, "dtype") for part in (x, y)):
             raise ValueError(
                 f"{self.name}: expected pairs of texts, received {'sources only' if y is None else type(x).__name__}\n"
-                "  try (sources, targets), two arrays of strings"
+                "  hint: (sources, targets), two arrays of strings"
             )
         return x, y
 
@@ -390,7 +390,7 @@ class SequenceToSequence(keras.Model):
         words = layer.get_vocabulary()
         if len(words) <= _UNKNOWN + 1:
             raise ValueError(
-                f"{self.name} has no vocabulary yet\n  try dk.fit, which learns it from the training data, or "
+                f"{self.name} has no vocabulary yet\n  hint: dk.fit, which learns it from the training data, or "
                 "model.adapt(pairs)"
             )
         return words

@@ -52,11 +52,11 @@ def weights_of(target: Any, sample_weight: Any) -> Any:
 def checked_texts(value: Any, name: str) -> list[str]:
     """Return a list of texts, or raise a TypeError that names the argument."""
     if isinstance(value, str | bytes):
-        raise TypeError(f"{name}: expected a list of texts, received one\n  try [{value!r}]")
+        raise TypeError(f"{name}: expected a list of texts, received one\n  hint: [{value!r}]")
     found = list(value) if isinstance(value, list | tuple | np.ndarray) else None
     if found is None or not all(isinstance(text, str) for text in found):
         odd = value if found is None else next(text for text in found if not isinstance(text, str))
-        raise TypeError(f'{name}: expected a list of texts, received {type(odd).__name__} {odd!r}\n  try ["a text"]')
+        raise TypeError(f'{name}: expected a list of texts, received {type(odd).__name__} {odd!r}\n  hint: ["a text"]')
     return [str(text) for text in found]
 
 

@@ -75,7 +75,7 @@ class VariationalAutoencoder(keras.Model):
             known = ", ".join(map(repr, LIKELIHOODS))
             raise ValueError(
                 f"VariationalAutoencoder: likelihood must be one of {known}, received {likelihood!r}\n"
-                '  try likelihood="gaussian"'
+                '  hint: likelihood="gaussian"'
             )
         positive_integer(
             num_importance_samples, "VariationalAutoencoder: num_importance_samples", "num_importance_samples=1"
@@ -116,7 +116,7 @@ class VariationalAutoencoder(keras.Model):
     def _check_beta(self, value: Any) -> None:
         wrong = beta_problem(np.asarray(value).item(), self.num_importance_samples)
         if wrong:
-            raise ValueError(f"{self.name}: {wrong[0]}\n  try {wrong[1]}")
+            raise ValueError(f"{self.name}: {wrong[0]}\n  hint: {wrong[1]}")
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -133,7 +133,7 @@ class VariationalAutoencoder(keras.Model):
         if loss is not None:
             raise ValueError(
                 f"loss: a VAE brings its own, the bound on log p(x), received {loss!r}\n"
-                "  try leaving loss out; dk.VAE(likelihood=..., beta=...) says what the bound is of"
+                "  hint: leaving loss out; dk.VAE(likelihood=..., beta=...) says what the bound is of"
             )
         super().compile(optimizer=optimizer, **kwargs)
 
@@ -155,7 +155,7 @@ class VariationalAutoencoder(keras.Model):
     ) -> Any:
         """Return the negative bound; of an evaluation too, where the call has decoded no draw."""
         if sample_weight is not None:
-            raise ValueError("sample_weight: a VAE's examples all count alike\n  try leaving the weights out")
+            raise ValueError("sample_weight: a VAE's examples all count alike\n  hint: leaving the weights out")
         if not training:
             self._add_bound(x, self.evaluation_seed, training=False)
         return super().compute_loss(x, y, y_pred, sample_weight, training=training)
@@ -320,7 +320,7 @@ class VariationalAutoencoder(keras.Model):
         if not any(one.is_compatible_with(other) for one, other in pairs):
             raise ValueError(
                 f"{self.name}: expected examples of the shape {tuple(wanted)}, received {tuple(given)}\n"
-                f"  try data of that shape, or .build({tuple(given)})"
+                f"  hint: data of that shape, or .build({tuple(given)})"
             )
         return ops.reshape(ops.cast(x, "float32"), (-1, *wanted))
 
@@ -357,7 +357,7 @@ class VariationalAutoencoder(keras.Model):
         raise ValueError(
             f"{self.name}.decoder: a Bernoulli likelihood is of the values 0 and 1, received values from "
             f"{values.min():.4g} to {values.max():.4g}\n"
-            '  try likelihood="gaussian" for grey values, or black and white ones: (x > 0.5).astype("float32")'
+            '  hint: likelihood="gaussian" for grey values, or black and white ones: (x > 0.5).astype("float32")'
         )
 
 
@@ -382,5 +382,5 @@ def _check_outputs(model: keras.Model, names: tuple[str, ...], role: str) -> Non
     if received != sorted(names):
         raise ValueError(
             f"VariationalAutoencoder: the {role} must have the outputs {', '.join(names)}, received {received}\n"
-            "  try dk.VAE(encoder, latent_dim=..., decoder=...).build(input_shape), which adds them"
+            "  hint: dk.VAE(encoder, latent_dim=..., decoder=...).build(input_shape), which adds them"
         )

@@ -54,7 +54,7 @@ class Entry:
         except Exception as error:  # a third party's module may raise anything
             raise BrokenRecipe(
                 f"recipe {self.name!r}: importing {self.module} failed: {type(error).__name__}: {error}\n"
-                f"  try python -c 'import {self.module}' to see where"
+                f"  hint: python -c 'import {self.module}' to see where"
             ) from error
         recipe = getattr(module, "RECIPE", None)
         if recipe is None:

@@ -49,7 +49,7 @@ def load(path: Path) -> dict[str, Record]:
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise ResultsError(
             f"{path} is not a results file ({type(error).__name__}: {error}); it is left as it is.\n"
-            "  try restoring it from version control, or another file"
+            "  hint: restoring it from version control, or another file"
         ) from error
 
 

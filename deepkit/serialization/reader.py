@@ -259,4 +259,4 @@ def _dot(path: str, key: str) -> str:
 
 
 def _error(problem: str, path: str, hint: str = "") -> DefinitionError:
-    return DefinitionError(problem, place=path, hint=hint)
+    return DefinitionError(problem, path=path, hint=hint)

@@ -57,8 +57,8 @@ def find(name: Any, kind: str, path: str) -> type:
     if isinstance(name, str) and name in known:
         return known[name]
     if kind == "layer" and isinstance(name, str) and name in REFUSED:
-        raise DefinitionError(f"{name} cannot be named in a file: {REFUSED[name]}", place=path)
-    raise DefinitionError(f"there is no {kind} {name!r}{_hint(str(name), kind, known)}", place=path)
+        raise DefinitionError(f"{name} cannot be named in a file: {REFUSED[name]}", path=path)
+    raise DefinitionError(f"there is no {kind} {name!r}{_hint(str(name), kind, known)}", path=path)
 
 
 @functools.cache

@@ -45,7 +45,7 @@ def to_dict(definition: Block) -> dict[str, Any]:
     """
     if not isinstance(definition, Block):
         what = type(definition).__name__
-        raise TypeError(f"to_dict takes a definition, received {what}\n  try dk.Sequential([...]), before .build()")
+        raise TypeError(f"to_dict takes a definition, received {what}\n  hint: dk.Sequential([...]), before .build()")
     return {"deepkit": VERSION, **_element(definition)}
 
 
@@ -135,10 +135,10 @@ def load(path: str | os.PathLike[str]) -> Block:
             raise DefinitionError(f"a definition has {_yaml.MOST_BYTES:,} bytes at most, this is larger")
         return from_dict(_yaml.parse(raw.decode()))
     except DefinitionError as error:
-        place = f"{source.name}: {error.place}" if error.place else source.name
-        raise DefinitionError(error.problem, place=place, code=error.code, hint=error.hint) from error
+        place = f"{source.name}: {error.path}" if error.path else source.name
+        raise DefinitionError(error.problem, path=place, code=error.code, hint=error.hint) from error
     except (UnicodeDecodeError, _yaml.YamlError) as error:
-        raise DefinitionError(f"no YAML: {error}", place=source.name) from error
+        raise DefinitionError(f"no YAML: {error}", path=source.name) from error
 
 
 def _element(element: Block) -> dict[str, Any]:

@@ -77,7 +77,9 @@ def load(folder: RunDir) -> tuple[Measurement, ...]:
     try:
         rows = [Measurement(**row) for row in json.loads(path.read_text(encoding="utf-8"))]
     except (ValueError, TypeError) as error:
-        raise RunDirError(f"run_dir: {path} is damaged ({error})\n  try moving it away; the report shows it") from error
+        raise RunDirError(
+            f"run_dir: {path} is damaged ({error})\n  hint: moving it away; the report shows it"
+        ) from error
     return tuple(replace(row, spread=(row.spread[0], row.spread[1]) if row.spread else None) for row in rows)
 
 

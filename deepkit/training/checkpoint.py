@@ -52,7 +52,7 @@ def load(folder: Path) -> State | None:
     try:
         return read(newest)
     except CheckpointError as error:
-        raise CheckpointError(f"{error}\n  try {_mend(newest, previous)}") from error
+        raise CheckpointError(f"{error}\n  hint: {_mend(newest, previous)}") from error
 
 
 def read(path: Path) -> State:

@@ -64,7 +64,7 @@ def assemble(
     if not hasattr(net, "build") or isinstance(net, type | keras.layers.Layer):
         what = f"the class {net.__name__}" if isinstance(net, type) else type(net).__name__
         raise TypeError(
-            f"net: expected a definition or a compiled keras.Model, received {what}\n  try dk.Sequential([...])"
+            f"net: expected a definition or a compiled keras.Model, received {what}\n  hint: dk.Sequential([...])"
         )
     model = _built(net, feed)
     if plan.strategy == "mirrored":
@@ -102,7 +102,7 @@ def _built(net: Any, feed: Feed) -> keras.Model:
     if inputs.shape.rank is None:
         raise ValueError(
             "data: the dataset does not say the shape of its batches, which the definition needs\n"
-            "  try dk.Input(shape) as its first element, or dataset.map(... tf.ensure_shape ...)"
+            "  hint: dk.Input(shape) as its first element, or dataset.map(... tf.ensure_shape ...)"
         )
     return net.build(tuple(inputs.shape[1:]))
 
@@ -128,7 +128,7 @@ def _check_values(net: Any, model: keras.Model, feed: Feed) -> None:
         raise ValueError(
             "data: the model gives back values from 0 to 1, as it ends in a sigmoid, and its inputs are "
             f"from {values.min():.4g} to {values.max():.4g}\n"
-            f"  try {'x / 255' if values.min() >= 0 else 'values from 0 to 1'}, or activation=None"
+            f"  hint: {'x / 255' if values.min() >= 0 else 'values from 0 to 1'}, or activation=None"
         )
 
 
@@ -138,7 +138,7 @@ def _check_names(model: keras.Model, inputs: Any) -> None:
         received = ", ".join(inputs) if isinstance(inputs, dict) else "no names"
         raise ValueError(
             f"data: the definition's inputs are {', '.join(expected)}, the data has {received}\n"
-            f"  try ({{{', '.join(f'{name!r}: ...' for name in expected)}}}, labels)"
+            f"  hint: ({{{', '.join(f'{name!r}: ...' for name in expected)}}}, labels)"
         )
 
 
@@ -149,7 +149,7 @@ def _check_input(model: keras.Model, inputs: Any) -> None:
     if not inputs.shape.is_compatible_with(expected):
         raise ValueError(
             f"data: examples have the shape {tuple(inputs.shape[1:])}, the definition fixes {expected[1:]}\n"
-            "  try leaving the input shape out of the definition, or other data"
+            "  hint: leaving the input shape out of the definition, or other data"
         )
 
 
@@ -163,7 +163,7 @@ def _objective(net: Any, model: keras.Model, feed: Feed, loss: Any, metrics: Any
     if loss is None and offered is None and not _brings_its_own(model):
         raise ValueError(
             f"loss: nothing in the definition says what to train it for: {_short(repr(net))}\n"
-            "  try loss='mse', or a head such as dk.Classifier(10) as its last element"
+            "  hint: loss='mse', or a head such as dk.Classifier(10) as its last element"
         )
     if loss is None and offered is not None:
         loss = offered.loss
@@ -198,13 +198,13 @@ def _loss_weights(model: keras.Model, given: Any) -> dict[str, float]:
     if not names:
         raise ValueError(
             f"loss_weights: {model.name} has no outputs with names, whose losses could be weighed against each other\n"
-            "  try a dk.Functional with outputs=[...]"
+            "  hint: a dk.Functional with outputs=[...]"
         )
     known = isinstance(given, dict) and not set(given) - set(names)
     if not known or not all(isinstance(weight, int | float) and 0 <= weight < math.inf for weight in given.values()):
         raise ValueError(
             f"loss_weights: expected numbers from 0 by the names of outputs ({', '.join(names)}), received {given!r}\n"
-            f"  try loss_weights={{{names[-1]!r}: 0.3}}"
+            f"  hint: loss_weights={{{names[-1]!r}: 0.3}}"
         )
     return {name: float(given.get(name, 1.0)) for name in names}
 
@@ -253,12 +253,12 @@ def _taken(model: keras.Model, plan: Plan, given: dict[str, Any]) -> Assembled:
         if value is not None:
             raise ValueError(
                 f"{name}: the model came with its own, as a compiled model is used as it is\n"
-                f"  try model.compile({name}=...), or give dk.fit the definition"
+                f"  hint: model.compile({name}=...), or give dk.fit the definition"
             )
     if not model.compiled:
         raise ValueError(
             f"net: the model {model.name!r} is not compiled, so nothing says how to train it\n"
-            "  try model.compile('adam', loss=...), or give dk.fit the definition rather than definition.build(...)"
+            "  hint: model.compile('adam', loss=...), or give dk.fit the definition rather than definition.build(...)"
         )
     _check_home(model, plan)
     if plan.strategy == "mirrored":
@@ -284,7 +284,7 @@ def _check_home(model: keras.Model, plan: Plan) -> None:
         there = f"over {home.num_replicas_in_sync} devices of another strategy" if home else "outside any strategy"
         raise ValueError(
             f"net: the model was built {there}, and the plan runs on {', '.join(plan.devices)}\n"
-            "  try building and compiling it inside `with plan:`, or give dk.fit the definition"
+            "  hint: building and compiling it inside `with plan:`, or give dk.fit the definition"
         )
 
 

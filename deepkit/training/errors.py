@@ -37,7 +37,7 @@ class DivergedError(ValueError):
         reason: str = "",
     ) -> None:
         self.epoch, self.step, self.loss, self.kept, self.weight = epoch, step, loss, kept, weight
-        hint = "  try a smaller learning rate, clipnorm=1.0 on the optimizer, or look for NaN in the data"
+        hint = "  hint: a smaller learning rate, clipnorm=1.0 on the optimizer, or look for NaN in the data"
         what = f"the weight {weight} became NaN or infinite" if weight else f"the loss became {loss}"
         super().__init__(
             f"{what} in epoch {epoch}, step {step}; {_back(epoch, kept)}\n{reason or hint}"
@@ -63,7 +63,7 @@ class TokenIdError(ValueError):
             hint = f"input_dim={token_id + 1} or more in that layer, or smaller ids in the data"
         super().__init__(
             f"the embedding {layer!r} was given the token id {token_id}, and its {rows} rows are for the ids 0 to "
-            f"{rows - 1}; in epoch {epoch}, {_back(epoch, kept)}\n  try {hint}"
+            f"{rows - 1}; in epoch {epoch}, {_back(epoch, kept)}\n  hint: {hint}"
             + ("; a changed setting needs a new run_dir" if kept else "")
         )
 
@@ -84,4 +84,4 @@ class ExportError(ValueError):
 
     def __init__(self, problem: str, hint: str = "") -> None:
         self.problem, self.hint = problem, hint
-        super().__init__(f"{problem}\n  try {hint}" if hint else problem)
+        super().__init__(f"{problem}\n  hint: {hint}" if hint else problem)

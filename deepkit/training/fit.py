@@ -189,7 +189,7 @@ def _with_rate(net: Any, optimizer: Any, rate: Any, steps: int | None, epochs: i
     if isinstance(net, keras.Model):
         raise ValueError(
             "learning_rate: the model came with its optimiser, as a compiled model is used as it is\n"
-            "  try model.optimizer.learning_rate = ..., or give dk.fit the definition"
+            "  hint: model.optimizer.learning_rate = ..., or give dk.fit the definition"
         )
     return with_rate(optimizer, rate, steps, epochs)
 
@@ -222,7 +222,7 @@ def _saved_run(parts: Assembled, feed: Feed, folder: RunDir, result: dict[str, A
         parts.model.load_weights(folder.model)
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(
-            f"{folder.model} cannot be read: {error}\n  try moving it away: it is made again from the checkpoint"
+            f"{folder.model} cannot be read: {error}\n  hint: moving it away: it is made again from the checkpoint"
         ) from error
     why = "a callback ended it there" if result["stopped"] else "ask for more to go on"
     echo(f"{folder.path} holds a finished run of {result['epochs']} epochs, which is returned as it is; {why}")
@@ -305,14 +305,14 @@ def verbosity() -> int:
 
 def _check(epochs: Any, plan: Any, callbacks: Any) -> None:
     if not isinstance(epochs, int) or isinstance(epochs, bool) or epochs < 1:
-        raise ValueError(f"epochs={epochs!r}: expected a whole number from 1\n  try epochs=10")
+        raise ValueError(f"epochs={epochs!r}: expected a whole number from 1\n  hint: epochs=10")
     if plan is not None and not isinstance(plan, Plan):
-        raise TypeError(f"plan: expected a Plan, received {type(plan).__name__}\n  try plan=dk.plan(...)")
+        raise TypeError(f"plan: expected a Plan, received {type(plan).__name__}\n  hint: plan=dk.plan(...)")
     if not isinstance(callbacks, list | tuple):
-        raise TypeError(f"callbacks: expected a list, received {type(callbacks).__name__}\n  try callbacks=[...]")
+        raise TypeError(f"callbacks: expected a list, received {type(callbacks).__name__}\n  hint: callbacks=[...]")
     for callback in callbacks:
         if not isinstance(callback, keras.callbacks.Callback):
             raise TypeError(
                 f"callbacks: expected Keras callbacks, received {type(callback).__name__}\n"
-                "  try an instance of keras.callbacks.Callback"
+                "  hint: an instance of keras.callbacks.Callback"
             )

@@ -263,7 +263,7 @@ def _result(rates: np.ndarray, rise: _Rise) -> LearningRateTest:
     if not done:
         raise ValueError(
             f"find_learning_rate: {rise.stopped or 'there was no step'}, the smallest rate\n"
-            "  try a smaller one, or look for NaN in the data"
+            "  hint: a smaller one, or look for NaN in the data"
         )
     losses = np.array(rise.losses)
     smoothed = smooth(losses, len(rates))
@@ -274,9 +274,9 @@ def _check(smallest: Any, largest: Any, steps: Any, plan: Any) -> None:
     if not 0 < smallest < largest < math.inf:
         raise ValueError(
             f"find_learning_rate: expected 0 < smallest < largest, received {smallest!r} and {largest!r}\n"
-            "  try smallest=1e-6, largest=10.0"
+            "  hint: smallest=1e-6, largest=10.0"
         )
     if not isinstance(steps, int) or isinstance(steps, bool) or steps < 2 * _WINDOW:
-        raise ValueError(f"steps={steps!r}: expected a whole number from {2 * _WINDOW}\n  try steps=100")
+        raise ValueError(f"steps={steps!r}: expected a whole number from {2 * _WINDOW}\n  hint: steps=100")
     if plan is not None and not isinstance(plan, Plan):
-        raise TypeError(f"plan: expected a Plan, received {type(plan).__name__}\n  try plan=dk.plan(...)")
+        raise TypeError(f"plan: expected a Plan, received {type(plan).__name__}\n  hint: plan=dk.plan(...)")

@@ -105,10 +105,10 @@ def pretrain(
 def _check(units: Any, fitting: dict[str, Any]) -> None:
     if not isinstance(units, list | tuple) or not units:
         hint = f"[{units!r}]" if isinstance(units, int) else "[1000, 1000]"
-        raise TypeError(f"pretrain: units must be a list of layers or widths, received {units!r}\n  try {hint}")
+        raise TypeError(f"pretrain: units must be a list of layers or widths, received {units!r}\n  hint: {hint}")
     if "metrics" in fitting or "loss" in fitting or "validation_data" in fitting:
         name = next(name for name in ("loss", "metrics", "validation_data") if name in fitting)
-        raise TypeError(f"pretrain: {name} follows from each layer's own autoencoder\n  try dk.fit for one of them")
+        raise TypeError(f"pretrain: {name} follows from each layer's own autoencoder\n  hint: dk.fit for one of them")
 
 
 def _inputs(data: Any) -> np.ndarray:
@@ -121,17 +121,19 @@ def _inputs(data: Any) -> np.ndarray:
         data = from_arrays(data[0] if isinstance(data, tuple | list) else data).train
     x = data.arrays()[0]
     if not isinstance(x, np.ndarray):
-        raise TypeError(f"pretrain: expected one input, received a {type(x).__name__} of them\n  try one of its arrays")
+        raise TypeError(
+            f"pretrain: expected one input, received a {type(x).__name__} of them\n  hint: one of its arrays"
+        )
     return x
 
 
 def _joined(dataset: tf.data.Dataset) -> Any:
     """Return the inputs of all batches as one array, or as a structure of arrays."""
     if int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY:
-        raise ValueError("pretrain: the dataset has no end\n  try dataset.take(steps)")
+        raise ValueError("pretrain: the dataset has no end\n  hint: dataset.take(steps)")
     batches = [batch[0] if isinstance(batch, tuple) else batch for batch in dataset.as_numpy_iterator()]
     if not batches:
-        raise ValueError("pretrain: the dataset is empty\n  try a dataset with batches")
+        raise ValueError("pretrain: the dataset is empty\n  hint: a dataset with batches")
     return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *batches)
 
 

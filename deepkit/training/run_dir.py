@@ -67,7 +67,7 @@ class RunDir:
     def _unusable(self, error: OSError) -> RunDirError:
         return RunDirError(
             f"run_dir: {self.path} cannot be written: {error.strerror or error}; nothing was trained\n"
-            "  try another folder, or mend its permissions or free space on its disk"
+            "  hint: another folder, or mend its permissions or free space on its disk"
         )
 
     def _lock(self, lock: Any) -> None:
@@ -79,7 +79,7 @@ class RunDir:
                 lock.seek(0)
                 raise RunDirError(
                     f"run_dir: {self.path} is in use by process {lock.read().strip() or '?'}, which trains there\n"
-                    "  try waiting for it, ending it, or another run_dir"
+                    "  hint: waiting for it, ending it, or another run_dir"
                 ) from error
         lock.truncate(0)
         lock.write(str(os.getpid()))
@@ -102,7 +102,7 @@ class RunDir:
             epochs = "; dk.OneCycle and its kind depend on epochs" if "optimizer" in changed else ""
             raise RunDirError(
                 f"run_dir: {self.path} holds a run of another config, which is left as it is:\n{shown}\n"
-                f"  try another run_dir, or the settings of the run that is there{epochs}"
+                f"  hint: another run_dir, or the settings of the run that is there{epochs}"
             )
 
     def config(self) -> dict[str, Any]:
@@ -150,7 +150,7 @@ class RunDir:
         except OSError as error:
             raise RunDirError(
                 f"run_dir: writing to {self.path} failed: {error.strerror or error}; {said}\n"
-                "  try freeing space, then the same call again: it goes on from there"
+                "  hint: freeing space, then the same call again: it goes on from there"
             ) from error
 
     def _json(self, path: Path) -> dict[str, Any]:
@@ -158,7 +158,7 @@ class RunDir:
             return json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise RunDirError(
-                f"run_dir: {path} is damaged ({error})\n  try moving it away, or another run_dir"
+                f"run_dir: {path} is damaged ({error})\n  hint: moving it away, or another run_dir"
             ) from error
 
 

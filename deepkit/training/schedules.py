@@ -92,7 +92,7 @@ class StepDecay:
         ):
             raise ValueError(
                 f"StepDecay: milestones must be shares of the training that ascend between 0 and 1, received {self.milestones}\n"
-                "  try milestones=(0.5, 0.75)"
+                "  hint: milestones=(0.5, 0.75)"
             )
 
     def build(self, steps: int, steps_per_epoch: int = 1) -> keras.optimizers.schedules.LearningRateSchedule:
@@ -175,12 +175,12 @@ def with_rate(optimizer: Any, rate: Any, steps_per_epoch: int | None, epochs: in
     if not is_rate(rate):
         raise TypeError(
             f"learning_rate: expected a number or a schedule, received {type(rate).__name__}\n"
-            "  try learning_rate=1e-3, or learning_rate=dk.OneCycle(0.4)"
+            "  hint: learning_rate=1e-3, or learning_rate=dk.OneCycle(0.4)"
         )
     if steps_per_epoch is None and isinstance(rate, OneCycle | StepDecay | WarmUp):
         raise ValueError(
             f"learning_rate={rate}: the data does not say how many batches an epoch has\n"
-            "  try dataset.apply(tf.data.experimental.assert_cardinality(steps)), or a Keras schedule of steps"
+            "  hint: dataset.apply(tf.data.experimental.assert_cardinality(steps)), or a Keras schedule of steps"
         )
     made = keras.optimizers.get("adam" if optimizer is None else optimizer)
     steps = steps_per_epoch or 1

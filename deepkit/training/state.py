@@ -121,7 +121,7 @@ def _check_fit(variables: list[Any], kept: list[tuple[str, np.ndarray]], name: s
     else:
         i = next(i for i, (a, b) in enumerate(zip(here, there, strict=True)) if a != b)
         found = f"shape {there[i]} for {variables[i].path}, which has {here[i]}"
-    raise CheckpointError(f"{source} does not belong to this model: it holds {found}\n  try another run_dir")
+    raise CheckpointError(f"{source} does not belong to this model: it holds {found}\n  hint: another run_dir")
 
 
 def finite(value: np.ndarray) -> bool:

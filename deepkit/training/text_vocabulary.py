@@ -55,7 +55,7 @@ def adapt(model: keras.Model, dataset: tf.data.Dataset) -> list[str]:
     """
     pending = unadapted(model)
     if pending and dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
-        raise ValueError("adapt: the data never ends\n  try dataset.take(steps), one pass over the training data")
+        raise ValueError("adapt: the data never ends\n  hint: dataset.take(steps), one pass over the training data")
     if pending and hasattr(model, "adapt"):  # it knows which texts of a batch go to which layer
         model.adapt(dataset)
         return [layer.name for layer in pending]
@@ -63,7 +63,7 @@ def adapt(model: keras.Model, dataset: tf.data.Dataset) -> list[str]:
         layer.adapt(dataset.map(functools.partial(_arriving, keras.Model(model.inputs, _entering(model, layer)))))
         if not layer.get_vocabulary(include_special_tokens=False):
             raise ValueError(
-                f"adapt: no word reached the layer {layer.name!r}\n  try training data with texts that are not empty"
+                f"adapt: no word reached the layer {layer.name!r}\n  hint: training data with texts that are not empty"
             )
     return [layer.name for layer in pending]
 
@@ -79,7 +79,7 @@ def _entering(model: keras.Model, layer: keras.layers.Layer) -> list[keras.Keras
     if layer not in model.layers:
         raise ValueError(
             f"adapt: the text layer {layer.name!r} lies in a model nested inside {model.name!r}\n"
-            "  try dk.adapt on the inner model first"
+            "  hint: dk.adapt on the inner model first"
         )
     return [tensor for node in layer._inbound_nodes for tensor in node.input_tensors]
 

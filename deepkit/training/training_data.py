@@ -132,10 +132,10 @@ def _dataset(data: Any, name: str, batch_size: int | None) -> Any:
         return _rebatch(data, batch_size)
     if batch_size is not None:
         raise ValueError(
-            f"batch_size={batch_size}: a tf.data.Dataset has its batches already\n  try dataset.rebatch({batch_size})"
+            f"batch_size={batch_size}: a tf.data.Dataset has its batches already\n  hint: dataset.rebatch({batch_size})"
         )
     if int(data.cardinality()) == tf.data.INFINITE_CARDINALITY:
-        raise ValueError(f"{name}: the dataset has no end, so an epoch would have none\n  try dataset.take(steps)")
+        raise ValueError(f"{name}: the dataset has no end, so an epoch would have none\n  hint: dataset.take(steps)")
     return data
 
 
@@ -161,7 +161,7 @@ def _arrays(data: Any, name: str) -> tuple[Any, ...]:
     what = f"a {type(data).__name__} of {len(data)}" if isinstance(data, Sequence) else f"{type(data).__name__}"
     raise TypeError(
         f"{name}: expected a dk.data Data, a tf.data.Dataset or a pair of arrays (x, y), received {what}\n"
-        "  try dk.data.load('mnist'), (x_train, y_train), or batches of (x, y, sample_weight) in a tf.data.Dataset"
+        "  hint: dk.data.load('mnist'), (x_train, y_train), or batches of (x, y, sample_weight) in a tf.data.Dataset"
     )
 
 
@@ -177,7 +177,7 @@ def _even(train: Any, devices: tuple[str, ...]) -> Any:
     if size is None:
         raise ValueError(
             f"data: over {len(devices)} devices every batch of a tf.data.Dataset must have the same known size\n"
-            "  try dataset.batch(batch_size, drop_remainder=True)"
+            "  hint: dataset.batch(batch_size, drop_remainder=True)"
         )
     strategy.check_batch(size, devices)
     return train

@@ -61,7 +61,7 @@ def feature_maps(model: keras.Model, images: Any, layer: str) -> np.ndarray:
     if not calls:
         raise ValueError(
             f"feature_maps: the layer {found.path!r} of {model.name} takes no part when the model runs\n"
-            "  try a layer that the output comes from"
+            "  hint: a layer that the output comes from"
         )
     outputs = keras.tree.flatten(calls[-1].output)
     if len(outputs) != 1:
@@ -157,7 +157,7 @@ def _parted(batch: Any) -> tuple[Any, Any]:
     if hasattr(batch, "element_spec") or hasattr(batch, "train"):
         raise TypeError(
             f"statistics: expected a batch x or (x, y), received a {type(batch).__name__}\n"
-            "  try next(iter(data)), the first batch of a dataset"
+            "  hint: next(iter(data)), the first batch of a dataset"
         )
     if isinstance(batch, tuple):
         return (batch[0], batch[1]) if len(batch) > 1 else (batch[0], None)
@@ -169,10 +169,10 @@ def _check_loss(model: keras.Model, y: Any, loss: Any) -> None:
     if loss is None and y is not None and not own and (not model.compiled or model.loss is None):
         raise ValueError(
             f"statistics: {model.name} has no loss to take gradients of\n"
-            "  try loss='mse' or another, model.compile(...), or the inputs without labels for activations alone"
+            "  hint: loss='mse' or another, model.compile(...), or the inputs without labels for activations alone"
         )
     if loss is not None and y is None:
-        raise ValueError("statistics: a loss needs labels\n  try (x, y) as the batch")
+        raise ValueError("statistics: a loss needs labels\n  hint: (x, y) as the batch")
 
 
 @contextlib.contextmanager

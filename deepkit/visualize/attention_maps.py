@@ -118,7 +118,7 @@ def _in_a_row(array: np.ndarray, image: tuple[int, ...], grid: tuple[int, int] |
         if _misfit((rows, columns), ratio) <= _misfit(best, ratio):
             raise ValueError(
                 f"attention: {rows} by {columns} may be queries by places, or the rows and columns of the places\n"
-                f"  try grid=({rows}, {columns}) for rows and columns, or grid={best} for {rows} queries"
+                f"  hint: grid=({rows}, {columns}) for rows and columns, or grid={best} for {rows} queries"
             )
     return array
 
@@ -129,17 +129,17 @@ def _first(shape: tuple[int, ...], image: Any, grid: tuple[int, int] | None) -> 
         return ""
     first = "weights[0], those of the first example"
     if image is None and len(shape) == 4:
-        return f"\n  try {first}, or image= and grid={shape[-2:]} for places in rows and columns"
+        return f"\n  hint: {first}, or image= and grid={shape[-2:]} for places in rows and columns"
     flat = len(shape) == 4 and grid is None
-    return f"\n  try grid={shape[-2:]} for places in rows and columns, or {first}" if flat else f"\n  try {first}"
+    return f"\n  hint: grid={shape[-2:]} for places in rows and columns, or {first}" if flat else f"\n  hint: {first}"
 
 
 def _check_tokens(name: str, tokens: Sequence[str], count: int, what: str) -> None:
     if isinstance(tokens, str):
-        raise ValueError(f"attention: {name} is one text\n  try {name}={tokens!r}.split()")
+        raise ValueError(f"attention: {name} is one text\n  hint: {name}={tokens!r}.split()")
     if len(tokens) not in (0, count):
         cut = f"weights[..., :{len(tokens)}]" if name == "source" else f"weights[..., :{len(tokens)}, :]"
-        hint = f"\n  try {cut}, where the rest is padding" if len(tokens) < count else ""
+        hint = f"\n  hint: {cut}, where the rest is padding" if len(tokens) < count else ""
         raise ValueError(f"attention: {name} has {len(tokens)} tokens, and the weights have {count} {what}{hint}")
 
 

@@ -99,7 +99,7 @@ def _slope(model: keras.Model, batch: np.ndarray, class_index: Any) -> tuple[np.
         inputs = getattr(model, "inputs", None) or []
         kinds = [tensor.dtype for tensor in inputs if "float" not in tensor.dtype]
         cause = f"its input is {kinds[0]}" if kinds else "a layer has no gradient"
-        raise ValueError(f"saliency: no gradient of {model.name} reaches its input: {cause}\n  try grad_cam")
+        raise ValueError(f"saliency: no gradient of {model.name} reaches its input: {cause}\n  hint: grad_cam")
     return np.asarray(gradient) / SCALE, classes
 
 
@@ -122,19 +122,19 @@ def _maps(model: keras.Model, calls: Sequence[Call], wanted: Found | None) -> An
         if not spatial:
             raise ValueError(
                 f"grad_cam: no layer of {model.name} gives maps (batch, rows, columns, channels)\n"
-                "  try saliency, which needs none"
+                "  hint: saliency, which needs none"
             )
         return spatial[-1]
     outputs = [call.output for call in calls if call.path == wanted.path]
     if not outputs:
         raise ValueError(
             f"grad_cam: the layer {wanted.path!r} of {model.name} takes no part when the model runs\n"
-            "  try another layer, or leave it out for the last one with rows and columns"
+            "  hint: another layer, or leave it out for the last one with rows and columns"
         )
     if not _is_spatial(outputs[-1]):
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in keras.tree.flatten(outputs[-1]))
         others = list(dict.fromkeys(call.path for call in calls if _is_spatial(call.output)))
-        hint = f"\n  try {others[-1]!r}" if others else ""
+        hint = f"\n  hint: {others[-1]!r}" if others else ""
         raise ValueError(f"grad_cam: the layer {wanted.path!r} gives {shapes}, which has no rows and columns{hint}")
     return outputs[-1]
 

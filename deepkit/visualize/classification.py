@@ -133,7 +133,7 @@ def worst(model: keras.Model, data: Any, count: int = 16) -> list[Misclassified]
         images = _images(x)
         if labels.ndim != 1:
             raise ValueError(
-                f"misclassified: {model.name} names {labels[0].size} classes an image, and a mistake is one\n  try confusion"
+                f"misclassified: {model.name} names {labels[0].size} classes an image, and a mistake is one\n  hint: confusion"
             )
         guesses = outputs.argmax(-1)
         for i in np.flatnonzero(guesses != labels):
@@ -154,7 +154,7 @@ def _images(x: Any) -> np.ndarray:
     kind = "texts of shape" if any(array.dtype.kind in "SUO" for array in arrays) else "inputs of shape"
     raise ValueError(
         f"misclassified: expected images (batch, rows, columns, channels), received {kind} {shapes}\n"
-        "  try confusion, or dk.visualize.arrays.confusion, for what is no image"
+        "  hint: confusion, or dk.visualize.arrays.confusion, for what is no image"
     )
 
 
@@ -182,12 +182,12 @@ def _class_numbers(labels: np.ndarray, outputs: np.ndarray, who: str) -> np.ndar
     """Return a class number for each row of probabilities."""
     given, classes = labels.shape, outputs.shape[-1]
     problem = f"{who}: expected one class in [0, {classes}) an example, received labels of shape {given}"
-    hint = "\n  try the data the model was trained with"
+    hint = "\n  hint: the data the model was trained with"
     if labels.dtype.kind in "SUO":
         raise ValueError(f"{problem}, which are texts{hint}")
     if labels.shape == outputs.shape and outputs.ndim >= 2 and np.isin(labels, (0, 1)).all():
         if (labels.sum(-1) != 1).any():
-            raise ValueError(f"{problem} with several classes an example, or none\n  try one class of them at a time")
+            raise ValueError(f"{problem} with several classes an example, or none\n  hint: one class of them at a time")
         labels = labels.argmax(-1)
     if labels.shape == (*outputs.shape[:-1], 1):
         labels = labels[..., 0]
@@ -205,7 +205,7 @@ def _only(value: Any, who: str, what: str) -> Any:
         return value
     if len(parts) != 1:
         names = f": {', '.join(map(str, value))}" if isinstance(value, dict) else ""
-        raise ValueError(f"{who}: expected one {what} an example, received {len(parts)}{names}\n  try one at a time")
+        raise ValueError(f"{who}: expected one {what} an example, received {len(parts)}{names}\n  hint: one at a time")
     return parts[0]
 
 

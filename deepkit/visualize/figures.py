@@ -44,7 +44,7 @@ def file_format(path: str | os.PathLike[str]) -> str:
     if ending not in _FORMATS:
         raise ValueError(
             f"expected a path that ends in {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}, received {os.fspath(path)!r}"
-            f"\n  try {str(Path(path).with_suffix('.svg'))!r}"
+            f"\n  hint: {str(Path(path).with_suffix('.svg'))!r}"
         )
     return ending[1:]
 

@@ -114,7 +114,7 @@ def _pictures(values: np.ndarray) -> list[list[np.ndarray]]:
     if values.ndim != 4:
         raise ValueError(
             f"feature_maps: an output of shape {values.shape} is no row of pictures\n"
-            "  try dk.visualize.arrays.feature_maps for the numbers"
+            "  hint: dk.visualize.arrays.feature_maps for the numbers"
         )
     if len(values) > 1:
         return [[example[..., i] for i in range(min(_COLUMNS, example.shape[-1]))] for example in values[:_IMAGES]]

@@ -45,7 +45,7 @@ def find(model: keras.Model, name: str, who: str) -> Found:
         return fitting[0]
     if fitting:
         paths = ", ".join(repr(found.path) for found in fitting)
-        raise ValueError(f"{who}: {model.name} has {len(fitting)} layers named {name!r}\n  try one of {paths}")
+        raise ValueError(f"{who}: {model.name} has {len(fitting)} layers named {name!r}\n  hint: one of {paths}")
     raise ValueError(f"{who}: {unknown(model, name, [found.path for found in layers])}")
 
 

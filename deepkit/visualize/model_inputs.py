@@ -13,12 +13,12 @@ import numpy as np
 def check_built(model: Any, who: str) -> None:
     """Raise where a model has no weights yet, or is no model."""
     if not isinstance(model, keras.Model):
-        hint = "\n  try definition.build(input_shape)" if hasattr(model, "build") else ""
+        hint = "\n  hint: definition.build(input_shape)" if hasattr(model, "build") else ""
         raise TypeError(f"{who}: expected a keras.Model, received {type(model).__name__}{hint}")
     if not model.built:
         raise ValueError(
             f"{who}: the model {model.name!r} is not built, so its layers have no weights\n"
-            "  try calling it on a batch, or keras.Input(shape) as its first layer"
+            "  hint: calling it on a batch, or keras.Input(shape) as its first layer"
         )
 
 
@@ -77,7 +77,7 @@ def batch_of(model: keras.Model, x: Any, who: str) -> Any:
     given = tuple(array.shape)
     if len(given) != len(shape) or any(a not in (None, b) for a, b in zip(shape[1:], given[1:], strict=True)):
         expected = ", ".join(["batch", *("any" if n is None else str(n) for n in shape[1:])])
-        hint = "\n  try x[None], a batch of one" if len(given) == len(shape) - 1 else ""
+        hint = "\n  hint: x[None], a batch of one" if len(given) == len(shape) - 1 else ""
         raise ValueError(f"{who}: {model.name} takes a batch of shape ({expected}), received {given}{hint}")
     return array
 
@@ -90,9 +90,9 @@ def batches(data: Any, who: str) -> Iterator[tuple[Any, Any]]:
         ValueError: It has no end.
     """
     if hasattr(data, "train") and hasattr(data, "test"):
-        raise TypeError(f"{who}: received a data set of several parts\n  try data.test or data.validation")
+        raise TypeError(f"{who}: received a data set of several parts\n  hint: data.test or data.validation")
     if hasattr(data, "cardinality") and int(data.cardinality()) == -1:
-        raise ValueError(f"{who}: the dataset has no end\n  try dataset.take(steps)")
+        raise ValueError(f"{who}: the dataset has no end\n  hint: dataset.take(steps)")
     for batch in _slices(*data) if isinstance(data, tuple) and len(data) == 2 else data:
         if not isinstance(batch, tuple | list) or len(batch) < 2:
             raise TypeError(f"{who}: expected batches (x, y), received a {type(batch).__name__} without labels")
@@ -137,7 +137,7 @@ def shown(image: np.ndarray) -> np.ndarray:
 
 def _hint(array: np.ndarray, wanted: tuple[Any, ...]) -> str:
     if array.ndim == 2 and wanted[-1] in (1, "channels"):
-        return "\n  try image[..., None], which has one channel"
+        return "\n  hint: image[..., None], which has one channel"
     if array.ndim == 3 and wanted[-1] == 1 and array.shape[-1] != 1:
-        return "\n  try images[..., None], which have one channel"
+        return "\n  hint: images[..., None], which have one channel"
     return ""

@@ -32,7 +32,7 @@ def curves(history: Mapping[str, Sequence[float]] | Any) -> Figure:
     values = getattr(history, "history", history)
     names = [name for name in values if not name.startswith("val_") and len(values[name])]
     if not names:
-        raise ValueError("curves: the history has no epoch\n  try it after a training, with run.history")
+        raise ValueError("curves: the history has no epoch\n  hint: it after a training, with run.history")
     names.sort(key=lambda name: name != "loss")
     figure, axes = panels(1, len(names), 5.0, 3.4)
     for ax, name in zip(axes[0], names, strict=True):

@@ -146,7 +146,7 @@ class Config(Settings):
         for name in ("noise", "tuning_noise"):
             share = getattr(self, name)
             if not 0 <= share < 1:
-                raise ValueError(f"{name} must be a share of at least 0 and below 1, received {share!r}\n  try 0.25")
+                raise ValueError(f"{name} must be a share of at least 0 and below 1, received {share!r}\n  hint: 0.25")
 
     def own(self) -> Mapping[str, Any]:
         """Return the task's own settings."""

@@ -157,7 +157,7 @@ def lines(folder: Path, name: str) -> list[str]:
             return text.decode("utf-8").removesuffix("\n").split("\n")
     raise FileNotFoundError(
         f"{folder} holds neither {name} nor {name}.gz\n"
-        "  try the folder data/task1/raw of https://github.com/multi30k/dataset"
+        "  hint: the folder data/task1/raw of https://github.com/multi30k/dataset"
     )
 
 

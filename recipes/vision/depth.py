@@ -124,7 +124,7 @@ class Config(Settings):
         super().__post_init__()
         if not self.depths or min(self.depths) < 2:
             raise ValueError(
-                f"depths must be whole numbers of at least 2, received {self.depths}\n  try --depths 10 50"
+                f"depths must be whole numbers of at least 2, received {self.depths}\n  hint: --depths 10 50"
             )
 
 

@@ -99,7 +99,7 @@ def without_heads(model: keras.Model) -> keras.Model:
     if not isinstance(outputs, dict) or "classifier" not in outputs:
         raise ValueError(
             f"{model.name} has no auxiliary classifiers to take off: expected the outputs {', '.join(LOSS_WEIGHTS)}\n"
-            "  try a model built from googlenet_with_heads()"
+            "  hint: a model built from googlenet_with_heads()"
         )
     return keras.Model(model.input, outputs["classifier"], name=model.name.removesuffix("_with_heads"))
 

@@ -91,7 +91,7 @@ def pretrained(
     network = _network(name)
     trained = str(weights) == "imagenet"
     if not trained and not (isinstance(weights, str | Path) and Path(weights).is_file()):
-        raise ValueError(f'there is no file {weights}\n  try weights="imagenet", or the path of a file of weights')
+        raise ValueError(f'there is no file {weights}\n  hint: weights="imagenet", or the path of a file of weights')
     definition = network.definition(include_top=include_top, num_classes=num_classes)
     usual = network.definition(include_top=include_top, num_classes=1000 if trained else num_classes)
     needed = _shapes(definition, input_shape)
@@ -99,7 +99,7 @@ def pretrained(
     misfit = "" if same else _difference(needed, _shapes(usual, SHAPE))
     if trained and misfit:
         raise ValueError(
-            f"{name} was trained on {_words(SHAPE)} and 1,000 classes: {misfit}\n  try {_mend(input_shape)}"
+            f"{name} was trained on {_words(SHAPE)} and 1,000 classes: {misfit}\n  hint: {_mend(input_shape)}"
         )
     if not trained:
         _check_file(Path(weights), name, needed)
@@ -148,7 +148,7 @@ def _network(name: str) -> Network:
         return NETWORKS[name]
     if str(name) in ("resnet18", "resnet34"):
         raise ValueError(
-            f"Keras has no weights of {name}\n  try 'resnet50', or recipes.vision.resnet.{name}() to train it"
+            f"Keras has no weights of {name}\n  hint: 'resnet50', or recipes.vision.resnet.{name}() to train it"
         )
     close = difflib.get_close_matches(str(name), NETWORKS, n=1)
     there = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(NETWORKS)}"
@@ -205,7 +205,7 @@ def _texts(group: h5py.Group, attribute: str) -> list[str]:
 def _misfit(path: str | Path, name: str, problem: str) -> ValueError:
     return ValueError(
         f"{path} does not hold the weights of {name} as asked for: {problem}\n"
-        "  try include_top=, num_classes= and input_shape= as the file has them, or the network that it is of"
+        "  hint: include_top=, num_classes= and input_shape= as the file has them, or the network that it is of"
     )
 
 
@@ -215,7 +215,7 @@ def _not_had(name: str, error: Exception) -> str:
     file = address[0].rsplit("/", 1)[-1] if address else "the file of weights"
     return (
         f"the weights of {name} are not in {cache} and cannot be downloaded: {_short(error)}\n"
-        f"  try again with a network, {file} put into {cache}, or weights= with the path of such a file"
+        f"  hint: again with a network, {file} put into {cache}, or weights= with the path of such a file"
     )
 
 

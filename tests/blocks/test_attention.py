@@ -177,7 +177,7 @@ REFUSED = [
     (lambda: dk.Attention("bahdanau"), "Attention: score must be one of 'dot', 'multiplicative', 'additive'"),
     (
         lambda: dk.Attention("dot", units=3),
-        'units does nothing for the score "dot"\n  try dk.Attention\\("additive"\\)',
+        'units does nothing for the score "dot"\n  hint: dk.Attention\\("additive"\\)',
     ),
     (lambda: dk.Attention("additive", scaled=True), 'scaled does nothing for the score "additive"'),
     (lambda: dk.Attention("dot", dense={"use_bias": True}), 'dense does nothing for the score "dot"'),

@@ -372,14 +372,14 @@ ERRORS = {
     ),
     "another shape": (
         lambda: dk.Autoencoder(mlp(3), decoder=layers.Dense(4)).build((5,)),
-        'the decoder returns 4, and the input is 5\n  in  dk.Autoencoder(dk.MLP([3], activation="sigmoid"), '
-        "decoder=layers.Dense(4))\n  try layers.Dense(5) as its last element",
+        'the decoder returns 4, and the input is 5\n  in    dk.Autoencoder(dk.MLP([3], activation="sigmoid"), '
+        "decoder=layers.Dense(4))\n  hint: layers.Dense(5) as its last element",
     ),
     "an activation under another": (
         lambda: dk.Autoencoder(mlp(9), decoder=dk.MLP([5, 12]), activation="sigmoid").build((12,)),
         "decoder: the decoder ends in relu (decoder.mlp.activation2), and activation='sigmoid' would come behind it\n"
         '  in  dk.Autoencoder(dk.MLP([9], activation="sigmoid"), decoder=dk.MLP([5, 12]), activation="sigmoid")\n'
-        "  try activation=None in the decoder's last layer, or in the Autoencoder",
+        "  hint: activation=None in the decoder's last layer, or in the Autoencoder",
     ),
     "a sigmoid under another": (
         lambda: dk.Autoencoder(mlp(9), decoder=layers.Dense(12, "sigmoid"), activation="sigmoid").build((12,)),
@@ -389,7 +389,7 @@ ERRORS = {
         lambda: dk.Autoencoder(mlp(3), activation=layers.PReLU()),
         "activation must be a name, a registered function or None",
     ),
-    "empty": (lambda: dk.Autoencoder([]), "encoder is empty\n  try dk.Autoencoder(dk.MLP([500]))"),
+    "empty": (lambda: dk.Autoencoder([]), "encoder is empty\n  hint: dk.Autoencoder(dk.MLP([500]))"),
     "a number": (lambda: dk.Autoencoder(500), "must be a block, a Keras layer or a list of them, received int 500"),
 }
 
@@ -407,9 +407,9 @@ def test_errors(what):
     [
         (
             np.full((40, 6), 200, "uint8") - np.eye(40, 6, dtype="uint8"),
-            "from 199 to 200\n  try x / 255, or activation=None",
+            "from 199 to 200\n  hint: x / 255, or activation=None",
         ),
-        (np.linspace(-1, 1, 240, dtype="float32").reshape(40, 6), "from -1 to 1\n  try values from 0 to 1, or"),
+        (np.linspace(-1, 1, 240, dtype="float32").reshape(40, 6), "from -1 to 1\n  hint: values from 0 to 1, or"),
     ],
 )
 def test_values_that_a_sigmoid_does_not_reach_are_refused(x, text):

@@ -64,7 +64,7 @@ def test_separable_is_mobilenets_unit():
         ),
         (
             lambda: dk.SqueezeExcitation().build((5, 5, None)),
-            "the number of channels is unknown in (5, 5, None)\n  in  dk.SqueezeExcitation()\n  try a fixed number",
+            "the number of channels is unknown in (5, 5, None)\n  in    dk.SqueezeExcitation()\n  hint: a fixed number",
         ),
         (
             lambda: dk.SeparableConvBlock(4).build((4, 4, 4, 2)),

@@ -148,7 +148,7 @@ def test_a_highway_begins_near_the_identity():
             lambda: dk.Highway(dk.MLP([3])).build((4,)),
             "the transform turns 4 into 3, and a highway keeps its shape\n"
             "  in  dk.Highway(dk.MLP([3]))\n"
-            "  try a layer before the highway that changes the width",
+            "  hint: a layer before the highway that changes the width",
         ),
         (lambda: dk.Highway(transform_bias="low"), "Highway: transform_bias must be a number, received 'low'"),
         (lambda: dk.Highway(gate={"use_bias": False}), "'use_bias' is an argument of the block itself"),
@@ -156,20 +156,20 @@ def test_a_highway_begins_near_the_identity():
         (
             lambda: dk.ConvBlock(4, conv={"data_format": "channels_first"}),
             "ConvBlock(conv=...): the order of the axes is one for the whole model\n"
-            '  try keras.config.set_image_data_format("channels_first")',
+            '  hint: keras.config.set_image_data_format("channels_first")',
         ),
         (lambda: dk.Transition(compression=0), "Transition: compression must be a fraction in (0, 1], received 0"),
         (lambda: dk.Transition(compression=0.1).build((8, 8, 5)), "compression=0.1 leaves none of 5 channels"),
         (
             lambda: dk.Transition(pool="sum"),
             "Transition: pool must be one of 'max', 'avg', 'l2', None, received 'sum'\n"
-            "  try a layer such as layers.MaxPooling2D(3, 2) for any other",
+            "  hint: a layer such as layers.MaxPooling2D(3, 2) for any other",
         ),
         (
             lambda: dk.DenselyConnected(dk.ConvBlock(2, strides=2), num_repeats=2).build((8, 8, 3)),
             "expected tensors of one size but for the channels, received [8x8x3, 4x4x2]\n"
             "  in  dk.DenselyConnected(dk.ConvBlock(2, strides=2), num_repeats=2)\n"
-            '  try padding="same" and the same strides everywhere',
+            '  hint: padding="same" and the same strides everywhere',
         ),
         (
             lambda: dk.DenselyConnected(dk.ConvBlock(2), num_repeats=10**9),

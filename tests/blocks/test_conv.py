@@ -97,7 +97,7 @@ def test_a_mapping_must_be_a_mapping():
 
 
 def test_a_vector_is_no_image():
-    with pytest.raises(dk.DefinitionError, match=r"Conv needs a sequence(.|\n)*try layers.Reshape"):
+    with pytest.raises(dk.DefinitionError, match=r"Conv needs a sequence(.|\n)*hint: layers.Reshape"):
         dk.ConvBlock(3).build((784,))
 
 

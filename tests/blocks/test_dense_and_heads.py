@@ -31,7 +31,7 @@ def test_an_unknown_size_cannot_be_flattened():
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda: dk.MLP(300), r"units must be a list of widths, received 300\n  try dk.MLP([300])"),
+        (lambda: dk.MLP(300), r"units must be a list of widths, received 300\n  hint: dk.MLP([300])"),
         (lambda: dk.MLP([300, 0]), "units[1] must be a positive integer, received 0"),
         (lambda: dk.MLP([3], dropout=1.0), "dropout must be a fraction in [0, 1), received 1.0"),
         (lambda: dk.Classifier(0), "classes must be a positive integer, received 0"),

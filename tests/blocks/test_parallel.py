@@ -114,18 +114,18 @@ def test_fuse_concatenates_without_weights():
         (
             lambda: dk.Parallel([dk.MLP([2])]),
             "Parallel: branches must be a mapping of names to bodies, received [dk.MLP([2])]\n"
-            '  try dk.Parallel({"left": dk.ConvBlock(8), "right": []})',
+            '  hint: dk.Parallel({"left": dk.ConvBlock(8), "right": []})',
         ),
         (lambda: dk.Parallel({}), "Parallel: branches must be a mapping of names to bodies, received {}"),
         (
             lambda: dk.Parallel({"a.b": []}),
-            "Parallel: branches: name must be letters, digits, '_' or '-', received 'a.b'\n  try name='a_b'",
+            "Parallel: branches: name must be letters, digits, '_' or '-', received 'a.b'\n  hint: name='a_b'",
         ),
         (lambda: dk.Parallel({"a": 3}), "Parallel: branches['a'][0] must be a block, a Keras layer or a list of them"),
         (
             lambda: dk.Parallel({"a": []}, merge="sum"),
             "Parallel: merge must be one of 'concat', 'add', 'multiply', 'average', 'maximum', 'minimum', 'subtract', "
-            "None, received 'sum'\n  try a merging layer such as layers.Dot(axes=1) for any other",
+            "None, received 'sum'\n  hint: a merging layer such as layers.Dot(axes=1) for any other",
         ),
         (
             lambda: dk.Parallel({"a": [], "b": dk.ConvBlock(2, strides=2)}).build((8, 8, 3)),
@@ -139,7 +139,7 @@ def test_fuse_concatenates_without_weights():
             lambda: dk.Merge("add")([keras.Input((4, 4, 3)), keras.Input((7,))]),
             "expected tensors with as many axes, received [4x4x3, 7]\n"
             '  in  dk.Merge("add")\n'
-            "  try layers.GlobalAveragePooling2D() or layers.Flatten() behind the larger one",
+            "  hint: layers.GlobalAveragePooling2D() or layers.Flatten() behind the larger one",
         ),
         (
             lambda: dk.Merge("add")([keras.Input((31, 31, 3)), keras.Input((30, 30, 7))]),
@@ -154,13 +154,13 @@ def test_fuse_concatenates_without_weights():
             lambda: dk.Merge().build((4,)),
             "expected several tensors to merge, received one: 4\n"
             "  in  dk.Merge()\n"
-            '  try nodes={"answer": (["seen", "asked"], [dk.Merge(), ...])} in a dk.Functional',
+            '  hint: nodes={"answer": (["seen", "asked"], [dk.Merge(), ...])} in a dk.Functional',
         ),
         (
             lambda: dk.Sequential([dk.Parallel({"a": [], "b": []}, merge=None), dk.ConvBlock(2)]).build((4, 4, 3)),
             "conv_block: expected one tensor, received 2: [4x4x3, 4x4x3]\n"
             "  in  dk.ConvBlock(2)\n"
-            "  try dk.Merge() behind them",
+            "  hint: dk.Merge() behind them",
         ),
         (
             lambda: dk.Residual(dk.Parallel({"a": [], "b": []}, merge=None)).build((4, 3)),
@@ -174,7 +174,7 @@ def test_fuse_concatenates_without_weights():
         (
             lambda: dk.Merge(activation="tanh"),
             "Merge: activation and dense are for the dense layers before the merge, and 'concat' needs none\n"
-            "  try units=, the width to bring all to",
+            "  hint: units=, the width to bring all to",
         ),
         (lambda: dk.Merge("add", units=0), "Merge: units must be a positive integer, received 0"),
     ],

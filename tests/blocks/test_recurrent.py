@@ -277,12 +277,12 @@ def wrong(make, shape=(4, 2), dtype=None):
         (
             lambda: dk.BiLSTM(3, rnn={"use_cudnn": True}),
             'BiLSTM: use_cudnn must be "auto" or False, received True, which Keras does not save\n'
-            '  try "auto", which uses cuDNN wherever it can',
+            '  hint: "auto", which uses cuDNN wherever it can',
         ),
         (
             lambda: dk.Recurrent("gru", 3, rnn={"go_backwards": True}),
             "Recurrent: rnn takes no 'go_backwards': Keras returns the steps reversed and the mask as it was\n"
-            "  try bidirectional=True, or both sequences reversed in the data",
+            "  hint: bidirectional=True, or both sequences reversed in the data",
         ),
         (
             lambda: dk.Recurrent("lstm", 3, dropout=0.1),
@@ -298,12 +298,12 @@ def test_what_is_no_sequence():
     assert wrong(lambda: dk.Recurrent("gru", 3), (28, 28, 1)) == (
         "recurrent: expected (time, features), received 28x28x1\n"
         '  in  dk.Recurrent("gru", 3)\n'
-        "  try layers.Reshape((steps, features)) before it"
+        "  hint: layers.Reshape((steps, features)) before it"
     )
     assert wrong(lambda: dk.BiLSTM(3), (None,), "int32") == (
         "bilstm: expected (time, features), received token ids of shape (None,)\n"
         "  in  dk.BiLSTM(3)\n"
-        "  try layers.Embedding(tokens, width, mask_zero=True) before it, which makes vectors of token ids"
+        "  hint: layers.Embedding(tokens, width, mask_zero=True) before it, which makes vectors of token ids"
     )
 
 
@@ -323,7 +323,7 @@ def test_a_mask_of_the_wrong_shape():
     assert str(caught.value) == (
         "reader: expected a mask of shape (batch, 4), received one of shape (None, 4, 2)\n"
         '  in  dk.BiLSTM(3, name="reader")\n'
-        "  try layers.Masking() right before it, or mask_zero=True in the Embedding"
+        "  hint: layers.Masking() right before it, or mask_zero=True in the Embedding"
     )
 
 
@@ -334,7 +334,7 @@ MASKS = {
         (2, 4),
         "bilstm: expected a mask of shape (2, 5) for an input of shape (2, 5, 4), received",
     ),
-    "too many steps": (*ONE, (2, 7), "try a mask with a value for each step of each"),
+    "too many steps": (*ONE, (2, 7), "hint: a mask with a value for each step of each"),
     "another batch": (*ONE, (3, 5), "received one of shape (3, 5)"),
     "features": (*ONE, (2, 5, 4), "expected a mask of shape (2, 5) for an input of shape (2, 5, 4), received"),
     "one number": (*ONE, (), "received one of shape ()"),
@@ -419,6 +419,6 @@ def test_orthogonal_weights_in_bfloat16_are_refused_in_words(net):
     keras.config.set_dtype_policy("bfloat16")
     with pytest.raises(dk.DefinitionError, match="TensorFlow has no orthogonal initial weights in bfloat16") as error:
         net.build((5, 4))
-    assert 'try keras.config.set_dtype_policy("mixed_bfloat16")' in str(error.value)
+    assert 'hint: keras.config.set_dtype_policy("mixed_bfloat16")' in str(error.value)
     keras.config.set_dtype_policy("mixed_bfloat16")
     assert {w.dtype for w in net.build((5, 4)).weights} == {"float32"}

@@ -137,7 +137,7 @@ def test_a_text_layer_of_a_nested_model_is_named():
 
 def test_adapt_refuses_what_never_ends_and_what_has_no_words():
     model = net().build()
-    with pytest.raises(ValueError, match=r"adapt: the data never ends\n  try dataset.take"):
+    with pytest.raises(ValueError, match=r"adapt: the data never ends\n  hint: dataset.take"):
         text.adapt(model, batches().repeat())
     with pytest.raises(ValueError, match=r"adapt: no word reached the layer 'text.ids'"):
         text.adapt(model, batches(["", "!"]))
@@ -206,9 +206,9 @@ def test_letters_beyond_ascii_are_lowered_when_read_and_when_learnt(standardize,
 def test_without_a_vocabulary_it_neither_runs_nor_saves(tmp_path):
     model = net().build()
     hint = "dk.fit, which learns it from the training data, dk.adapt"
-    with pytest.raises(ValueError, match=rf"the text layer 'text.ids' is called before .*\n  try {hint}"):
+    with pytest.raises(ValueError, match=rf"the text layer 'text.ids' is called before .*\n  hint: {hint}"):
         model(tf.constant(TEXTS))
-    with pytest.raises(ValueError, match=rf"the text layer 'text.ids' is saved before .*\n  try {hint}"):
+    with pytest.raises(ValueError, match=rf"the text layer 'text.ids' is saved before .*\n  hint: {hint}"):
         model.save(tmp_path / "m.keras")
 
 
@@ -231,11 +231,11 @@ def test_xla_is_left_out():
          "'strip_punctuation', None, received 'lowr'; did you mean 'lower'?"),
         ({"truncating": "front"}, "Text: truncating must be one of 'post', 'pre', received 'front'"),
         ({"vocabulary": "the dog"}, "Text: vocabulary must be a tuple of words, received 'the dog'\n"
-         '  try ("the", "dog")'),
+         '  hint: ("the", "dog")'),
         ({"vocabulary": ("a", "b", "a")}, "Text: vocabulary must hold different words, received 'a' twice\n"
-         '  try ("the", "dog")'),
+         '  hint: ("the", "dog")'),
         ({"vocabulary": tuple("abcdefghi")}, "Text: a vocabulary of 9 words needs max_tokens of at least 11, with "
-         "the ids of padding and of the unknown word, received 10\n  try dk.Text(11, ...)"),
+         "the ids of padding and of the unknown word, received 10\n  hint: dk.Text(11, ...)"),
     ],
 )  # fmt: skip
 def test_arguments(given, message):
@@ -250,7 +250,7 @@ def test_what_comes_in_must_be_text():
     assert str(caught.value) == (
         "text: expected one string an example, received float32 of shape 4\n"
         "  in  dk.Text(10)\n"
-        '  try dk.Input((), dtype="string")'
+        '  hint: dk.Input((), dtype="string")'
     )
 
 
@@ -266,7 +266,7 @@ def test_an_embedding_of_fewer_rows_than_ids_is_refused(text, ids):
     with pytest.raises(dk.DefinitionError) as caught:
         dk.Sequential([dk.Input((), dtype="string"), text, layers.Embedding(3, 2, name="words")]).build()
     assert f"words: an embedding of 3 rows behind a text layer of up to {ids} token ids\n" in str(caught.value)
-    assert f"\n  try layers.Embedding({ids}, 2), or max_tokens=3 in the text" in str(caught.value)
+    assert f"\n  hint: layers.Embedding({ids}, 2), or max_tokens=3 in the text" in str(caught.value)
 
 
 def test_an_embedding_needs_rows_for_the_known_words_only():

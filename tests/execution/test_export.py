@@ -164,7 +164,7 @@ def test_half_precision_is_allowed_more_and_named_where_it_cannot_run(tmp_path):
     assert export(model, tmp_path / "m").tolerance == 5e-3
     assert export(brain, tmp_path / "m").tolerance == 4e-2
     twin = (
-        '\n  try a twin in float32: with dk.plan(precision="float32"): twin = definition.build(input_shape); '
+        '\n  hint: a twin in float32: with dk.plan(precision="float32"): twin = definition.build(input_shape); '
         "twin.set_weights(model.get_weights())"
     )
     assert refused(model, tmp_path / "m.tflite", format="litert") == (
@@ -215,7 +215,7 @@ def test_another_result_is_refused_and_the_old_export_kept(tmp_path, monkeypatch
     assert text == (
         "the saved_model export does not compute what the model computes: they differ by 0.5, inf of the largest "
         "output, where 1e-05 is allowed; the model gives 0, the export 0.5\n"
-        '  try format="onnx", or a larger tolerance if the difference does not matter'
+        '  hint: format="onnx", or a larger tolerance if the difference does not matter'
     )
     assert [p.name for p in tmp_path.iterdir()] == ["m"]
     x = np.ones((1, 4), "float32")
@@ -256,7 +256,7 @@ def test_a_model_that_is_random_when_not_training(tmp_path):
     text = refused(keras.Sequential([keras.Input((4,)), Sampling()]), tmp_path / "m")
     assert text.startswith("the saved_model export does not compute what the model computes: they differ by ")
     assert text.endswith(
-        ". The model itself gives something else at each call\n  try layers that are not random when training=False"
+        ". The model itself gives something else at each call\n  hint: layers that are not random when training=False"
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -273,7 +273,7 @@ def test_operations_that_litert_lacks(tmp_path):
     model = dk.Sequential([layers.SimpleRNN(2, name="memory")], name="net").build((2, 2))
     assert refused(model, tmp_path / "m.tflite", format="litert") == (
         "the layer 'memory' uses TensorListReserve, which LiteRT does not have\n"
-        "  try unroll=True in the recurrent layer, and a known number of steps"
+        "  hint: unroll=True in the recurrent layer, and a known number of steps"
     )
     unrolled = dk.Sequential([layers.SimpleRNN(2, unroll=True)]).build((2, 2))
     assert export(unrolled, tmp_path / "m.tflite", format="litert").difference < 1e-6
@@ -284,7 +284,7 @@ def test_operations_that_onnx_lacks(tmp_path):
     model = keras.Sequential([keras.Input((2, 2)), Cholesky(name="factor_1")])
     assert refused(model, tmp_path / "m.onnx", format="onnx") == (
         "the layer 'factor_1' uses Cholesky, which ONNX does not have\n"
-        '  try format="saved_model", or a layer of other operations'
+        '  hint: format="saved_model", or a layer of other operations'
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -296,7 +296,7 @@ def test_python_inside_a_model(tmp_path):
     model = keras.Sequential([keras.Input((4,)), layers.Lambda(double, output_shape=(4,), name="twice")])
     assert refused(model, tmp_path / "m") == (
         "the layer 'twice' uses EagerPyFunc, which a SavedModel does not have\n"
-        "  try keras.ops or TensorFlow operations in its place"
+        "  hint: keras.ops or TensorFlow operations in its place"
     )
 
 
@@ -305,7 +305,7 @@ def test_nested_outputs(tmp_path):
     model = keras.Model(x, {"a": x, "b": [layers.Dense(1)(x), layers.Dense(2)(x)]})
     assert refused(model, tmp_path / "m") == (
         "the outputs are nested; an export has one, a list or a dict of them\n"
-        "  try keras.Model(model.input, keras.tree.flatten(model.output))"
+        "  hint: keras.Model(model.input, keras.tree.flatten(model.output))"
     )
 
 
@@ -318,7 +318,7 @@ def test_what_else_a_converter_or_a_runtime_says(tmp_path, monkeypatch):
     monkeypatch.setitem(FORMATS, "saved_model", replace(form, write=fail))
     assert refused(model, tmp_path / "m") == (
         "saved_model cannot hold this model, because of its layer 'dense_7': node sequential/dense_7_1/MatMul is odd\n"
-        "  try model.save(path), a file for Keras"
+        "  hint: model.save(path), a file for Keras"
     )
     monkeypatch.setitem(FORMATS, "saved_model", replace(form, runner=fail))
     assert refused(model, tmp_path / "m").startswith(
@@ -333,17 +333,17 @@ def test_no_model(tmp_path):
     definition = dk.Sequential([dk.Classifier(2)])
     assert refused(definition, tmp_path / "m") == (
         "export: expected a keras.Model, received Sequential, a definition, which holds no weights\n"
-        "  try model = definition.build(input_shape), or dk.fit(definition, data).model"
+        "  hint: model = definition.build(input_shape), or dk.fit(definition, data).model"
     )
     run = dk.Run(dense(), {}, dk.plan(), None, None, "exact", 0.0, 1)
     assert refused(run, tmp_path / "m") == (
-        "export: expected a keras.Model, received Run, which has one\n  try dk.export(run.model, ...)"
+        "export: expected a keras.Model, received Run, which has one\n  hint: dk.export(run.model, ...)"
     )
     assert refused("model.keras", tmp_path / "m") == (
-        "export: expected a keras.Model, received str\n  try what definition.build(input_shape) returns"
+        "export: expected a keras.Model, received str\n  hint: what definition.build(input_shape) returns"
     )
     assert refused(keras.Sequential([layers.Dense(2)], name="net"), tmp_path / "m") == (
-        "the model 'net' has not been built: it has no weights to export\n  try model(x) or model.fit(x, y) first"
+        "the model 'net' has not been built: it has no weights to export\n  hint: model(x) or model.fit(x, y) first"
     )
 
 
@@ -358,19 +358,19 @@ def test_no_model(tmp_path):
 )
 def test_unknown_formats(format, hint, tmp_path):
     assert refused(dense(), tmp_path / "m", format=format) == (
-        f'format={format!r}: expected "saved_model" or "onnx" or "litert"\n  try format={hint}'
+        f'format={format!r}: expected "saved_model" or "onnx" or "litert"\n  hint: format={hint}'
     )
 
 
 @pytest.mark.parametrize(
     ("format", "path", "text"),
     [
-        ("saved_model", "m.onnx", "a SavedModel is a folder\n  try 'm', or format=\"onnx\""),
-        ("saved_model", "m.keras", "a SavedModel is a folder\n  try 'm'"),
-        ("litert", "m", "format=\"litert\" ends in .tflite\n  try 'm.tflite'"),
-        ("litert", "m.litert", "format=\"litert\" ends in .tflite\n  try 'm.tflite'"),
-        ("litert", "v1.2", "format=\"litert\" ends in .tflite\n  try 'v1.2.tflite'"),
-        ("litert", "m.onnx", 'format="litert" ends in .tflite\n  try \'m.tflite\', or format="onnx"'),
+        ("saved_model", "m.onnx", "a SavedModel is a folder\n  hint: 'm', or format=\"onnx\""),
+        ("saved_model", "m.keras", "a SavedModel is a folder\n  hint: 'm'"),
+        ("litert", "m", "format=\"litert\" ends in .tflite\n  hint: 'm.tflite'"),
+        ("litert", "m.litert", "format=\"litert\" ends in .tflite\n  hint: 'm.tflite'"),
+        ("litert", "v1.2", "format=\"litert\" ends in .tflite\n  hint: 'v1.2.tflite'"),
+        ("litert", "m.onnx", 'format="litert" ends in .tflite\n  hint: \'m.tflite\', or format="onnx"'),
     ],
 )
 def test_endings(format, path, text):
@@ -380,14 +380,14 @@ def test_endings(format, path, text):
 def test_what_is_there_is_not_lost(tmp_path):
     (tmp_path / "file").write_text("mine")
     assert refused(dense(), tmp_path / "file") == (
-        f"{tmp_path}/file is a file, a SavedModel is a folder\n  try another path"
+        f"{tmp_path}/file is a file, a SavedModel is a folder\n  hint: another path"
     )
     assert refused(dense(), tmp_path) == (
-        f"{tmp_path} holds more than a SavedModel (file), which would be lost\n  try '{tmp_path}/saved_model'"
+        f"{tmp_path} holds more than a SavedModel (file), which would be lost\n  hint: '{tmp_path}/saved_model'"
     )
     (tmp_path / "folder.tflite").mkdir()
     assert refused(dense(), tmp_path / "folder.tflite", format="litert") == (
-        f"{tmp_path}/folder.tflite is a folder, an export to litert is a file\n  try another path"
+        f"{tmp_path}/folder.tflite is a folder, an export to litert is a file\n  hint: another path"
     )
     assert (tmp_path / "file").read_text() == "mine"
 
@@ -396,7 +396,7 @@ def test_a_missing_extra(monkeypatch, tmp_path):
     found = artefacts.importlib.util.find_spec
     monkeypatch.setattr(artefacts.importlib.util, "find_spec", lambda name: None if "onnx" in name else found(name))
     assert refused(dense(), tmp_path / "m.onnx", format="onnx") == (
-        'format="onnx" needs onnx and onnxruntime and tf2onnx\n  try pip install "deepkit-keras[onnx]"'
+        'format="onnx" needs onnx and onnxruntime and tf2onnx\n  hint: pip install "deepkit-keras[onnx]"'
     )
 
 
@@ -408,30 +408,30 @@ def test_samples_that_do_not_fit(tmp_path):
     own = Own()
     own(np.ones((1, 2)))
     assert refused(own, tmp_path / "m") == (
-        "Own is a class of its own, which does not say what goes into it\n  try sample=x, a batch"
+        "Own is a class of its own, which does not say what goes into it\n  hint: sample=x, a batch"
     )
     model = keras.Sequential([keras.Input((4, None), name="x"), layers.ReLU()])
     assert refused(model, tmp_path / "m", sample=np.ones((3, 3))) == (
-        "sample: the input 'x' takes the shape (batch, 4, any), received (3, 3)\n  try a few examples, such as x[:4]"
+        "sample: the input 'x' takes the shape (batch, 4, any), received (3, 3)\n  hint: a few examples, such as x[:4]"
     )
     assert refused(model, tmp_path / "m", sample={"x": np.ones((1, 4, 3))}) == (
         "sample: expected a batch for each input, as in x, received {'x': 'ndarray'}\n"
-        "  try the structure that model(...) takes"
+        "  hint: the structure that model(...) takes"
     )
     narrow = keras.Sequential([keras.Input((None, 1)), layers.Conv1D(1, 200)])
     assert re.fullmatch(
-        r"the model does not take a drawn batch of 3x128x1: .+\n  try sample=x, a batch of real data",
+        r"the model does not take a drawn batch of 3x128x1: .+\n  hint: sample=x, a batch of real data",
         refused(narrow, tmp_path / "m"),
     )
 
 
 def test_tolerances_that_are_none(tmp_path):
     assert refused(dense(), tmp_path / "m", tolerance=-1) == (
-        "tolerance=-1: expected a number from 0\n  try tolerance=1e-4"
+        "tolerance=-1: expected a number from 0\n  hint: tolerance=1e-4"
     )
     assert refused(dense(), tmp_path / "m", tolerance=math.nan).startswith("tolerance=nan: expected")
     assert refused(dense(), tmp_path / "m", tolerance="small") == (
-        "tolerance: expected a number, received str\n  try tolerance=1e-4"
+        "tolerance: expected a number, received str\n  hint: tolerance=1e-4"
     )
 
 

@@ -47,7 +47,7 @@ def test_what_is_given_is_taken():
 SPARSE = (
     "loss: SparseCategoricalCrossentropy is of probabilities unless it says from_logits=True, and the model gives "
     "logits: classifier.dense is linear\n"
-    "  try leaving loss out, or keras.losses.SparseCategoricalCrossentropy(from_logits=True)"
+    "  hint: leaving loss out, or keras.losses.SparseCategoricalCrossentropy(from_logits=True)"
 )
 
 
@@ -69,7 +69,7 @@ def test_logits_are_not_taken_for_probabilities(loss):
 
 
 def test_logits_of_a_keras_layer_and_of_one_output_of_several_are_told_too():
-    with pytest.raises(ValueError, match=r"dense is linear\n  try keras\.losses\.BinaryCrossentropy") as caught:
+    with pytest.raises(ValueError, match=r"dense is linear\n  hint: keras\.losses\.BinaryCrossentropy") as caught:
         fit(dk.Sequential([layers.Dense(1)]), loss="binary_crossentropy")
     assert "leaving" not in str(caught.value)  # nothing would be in its place
     x, y = vectors()
@@ -191,7 +191,7 @@ def test_weights_of_examples_come_in_a_dataset():
     weights = (np.arange(len(x)) < 16).astype("float32")
     plan = dk.plan(seed=0)
     with pytest.raises(
-        TypeError, match=r"received a tuple of 3\n  try .* or batches of \(x, y, sample_weight\) in a tf"
+        TypeError, match=r"received a tuple of 3\n  hint: .* or batches of \(x, y, sample_weight\) in a tf"
     ):
         fit(data=(x, y, weights))
     whole = fit(data=tf.data.Dataset.from_tensors((x, y, weights)), plan=plan)

@@ -76,7 +76,7 @@ def test_it_stops_at_a_loss_that_is_no_number_and_leaves_it_out():
     assert 0 < len(found.losses) < 20
     np.testing.assert_allclose(found.losses, expected, rtol=1e-4)
     assert found.stopped.startswith("the loss is nan at ")
-    with pytest.raises(ValueError, match=r"the loss is nan at 0\.001, the smallest rate\n  try a smaller one"):
+    with pytest.raises(ValueError, match=r"the loss is nan at 0\.001, the smallest rate\n  hint: a smaller one"):
         search(net, (ONES[0], np.full((8, 1), 9.0)), smallest=1e-3, optimizer="sgd", loss=Breaks(over=-1.0))
 
 
@@ -264,7 +264,7 @@ def test_the_plot_has_the_losses_and_marks_the_suggestion():
 def test_what_makes_no_sense_is_refused():
     with pytest.raises(ValueError, match=r"expected 0 < smallest < largest, received 1\.0 and 0\.1"):
         search(line(), smallest=1.0, largest=0.1)
-    with pytest.raises(ValueError, match=r"steps=3: expected a whole number from 10\n  try steps=100"):
+    with pytest.raises(ValueError, match=r"steps=3: expected a whole number from 10\n  hint: steps=100"):
         search(line(), steps=3)
     with pytest.raises(TypeError, match="plan: expected a Plan, received str"):
         search(line(), plan="fast")

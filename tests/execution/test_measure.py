@@ -290,7 +290,7 @@ def test_a_damaged_table_is_named(tmp_path, damage):
     assert measure.load(folder) == ()
     folder.write(measure.FILE, damage)
     with pytest.raises(
-        RunDirError, match=r"measurements.json is damaged .*\n  try moving it away; the report shows it"
+        RunDirError, match=r"measurements.json is damaged .*\n  hint: moving it away; the report shows it"
     ):
         measure.load(folder)
 

@@ -163,8 +163,8 @@ def test_stopped_in_the_second_layer_it_goes_on_to_the_same_weights(whole, tmp_p
 @pytest.mark.parametrize(
     ("units", "data", "extra", "text"),
     [
-        (500, images(), {}, "units must be a list of layers or widths, received 500\n  try [500]"),
-        ([], images(), {}, "units must be a list of layers or widths, received []\n  try [1000, 1000]"),
+        (500, images(), {}, "units must be a list of layers or widths, received 500\n  hint: [500]"),
+        ([], images(), {}, "units must be a list of layers or widths, received []\n  hint: [1000, 1000]"),
         ([3], images(), {"loss": "mse"}, "loss follows from each layer's own autoencoder"),
         ([3], {"a": images()}, {}, "expected one input, received a dict of them"),
         ([dk.Residual(dk.MLP([12]))], images().reshape(48, 12), {}, "the encoder is no chain of layers"),
@@ -197,7 +197,7 @@ def test_a_dataset_is_taken_as_its_arrays_are():
     batches = tf.data.Dataset.from_tensor_slices((x, np.arange(48) % 3)).batch(20)
     stacks = [dk.pretrain([5], data, batch_size=16, epochs=1, **QUIET) for data in (x, batches)]
     same(*stacks)
-    with pytest.raises(ValueError, match=r"pretrain: the dataset has no end\n  try dataset.take"):
+    with pytest.raises(ValueError, match=r"pretrain: the dataset has no end\n  hint: dataset.take"):
         dk.pretrain([5], batches.repeat(), **QUIET)
     with pytest.raises(ValueError, match="pretrain: the dataset is empty"):
         dk.pretrain([5], batches.take(0), **QUIET)

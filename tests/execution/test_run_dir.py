@@ -164,7 +164,7 @@ def diverging(tmp_path, activation):
 def test_a_loss_that_is_no_number(tmp_path):
     text = diverging(tmp_path, "tanh")
     assert "the loss became nan in epoch 1, step" in text
-    assert "try a smaller learning rate" in text
+    assert "hint: a smaller learning rate" in text
 
 
 def test_weights_that_are_no_numbers_behind_a_finite_loss(tmp_path):

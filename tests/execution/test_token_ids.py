@@ -32,7 +32,7 @@ def test_an_id_beyond_the_rows_is_named_with_layer_rows_and_mend(tmp_path):
     assert str(caught.value) == (
         "the embedding 'words' was given the token id 12, and its 10 rows are for the ids 0 to 9; "
         f"in epoch 1, the model is back at the start of training, kept in {tmp_path / checkpoint.NAME}\n"
-        "  try input_dim=13 or more in that layer, or smaller ids in the data; a changed setting needs a new run_dir"
+        "  hint: input_dim=13 or more in that layer, or smaller ids in the data; a changed setting needs a new run_dir"
     )
     assert checkpoint.load(tmp_path).epoch == 0
     assert fit(NET, (ids(), Y), batch_size=8, run_dir=tmp_path / "new").epochs == 1
@@ -46,7 +46,7 @@ def batches(x):
 def test_ids_are_looked_through_in_datasets_and_below_zero_too(wrong):
     with pytest.raises(TokenIdError, match=rf"'words' was given the token id {wrong}, and its 10 rows") as caught:
         fit(NET, batches(ids(wrong)))
-    hint = "try ids from 0 on in the data" if wrong < 0 else f"try input_dim={wrong + 1} or more"
+    hint = "hint: ids from 0 on in the data" if wrong < 0 else f"hint: input_dim={wrong + 1} or more"
     assert hint in str(caught.value)
 
 
@@ -58,7 +58,7 @@ def test_validation_data_are_looked_through():
 def test_a_learning_rate_range_test_looks_through_them_too():
     with pytest.raises(TokenIdError, match="'words' was given the token id 12") as caught:
         dk.find_learning_rate(NET, (ids(12), Y), steps=10, batch_size=8, verbose=0)
-    assert "try input_dim=13 or more" in str(caught.value)
+    assert "hint: input_dim=13 or more" in str(caught.value)
 
 
 def test_inputs_by_name_and_numbers_that_are_floats():

@@ -45,7 +45,7 @@ def refused(what, text):
     with pytest.raises(ValueError) as caught:  # noqa: PT011  the text is checked below
         what()
     assert text in str(caught.value), caught.value
-    assert "\n  try " in str(caught.value)
+    assert "\n  hint: " in str(caught.value)
 
 
 def write_pairs(devices):

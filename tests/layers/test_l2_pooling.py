@@ -137,27 +137,27 @@ def test_is_saved_cloned_and_runs_in_half_precision(tmp_path):
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda: L2Pooling(0), "L2Pooling: pool_size must be a positive integer, received 0\n  try L2Pooling(2)"),
+        (lambda: L2Pooling(0), "L2Pooling: pool_size must be a positive integer, received 0\n  hint: L2Pooling(2)"),
         (
             lambda: L2Pooling((2, 2.5)),
-            "L2Pooling: pool_size must be a positive integer, received 2.5\n  try L2Pooling(2)",
+            "L2Pooling: pool_size must be a positive integer, received 2.5\n  hint: L2Pooling(2)",
         ),
         (
             lambda: L2Pooling(2, strides=-1),
-            "L2Pooling: strides must be a positive integer, received -1\n  try L2Pooling(2)",
+            "L2Pooling: strides must be a positive integer, received -1\n  hint: L2Pooling(2)",
         ),
         (
             lambda: L2Pooling(2, padding="full"),
-            'L2Pooling: padding must be "valid" or "same", received \'full\'\n  try padding="same"',
+            'L2Pooling: padding must be "valid" or "same", received \'full\'\n  hint: padding="same"',
         ),
         (
             lambda: L2Pooling((2, 3))(np.zeros((1, 4, 1), "float32")),
             "L2Pooling: pool_size=(2, 3) has 2 numbers, the input has 1 spatial axes\n"
-            "  try pool_size=2, for all of them",
+            "  hint: pool_size=2, for all of them",
         ),
         (
             lambda: L2Pooling(2, strides=(1, 3))(keras.Input((4, 4, 4, 1))),
-            "L2Pooling: strides=(1, 3) has 2 numbers, the input has 3 spatial axes\n  try strides=1, for all of them",
+            "L2Pooling: strides=(1, 3) has 2 numbers, the input has 3 spatial axes\n  hint: strides=1, for all of them",
         ),
     ],
 )

@@ -87,26 +87,26 @@ def test_masks_config_and_files(tmp_path):
         (
             lambda: LocalResponseNormalization(-1),
             "LocalResponseNormalization: depth_radius must be an integer of at least 0, received -1\n"
-            "  try depth_radius=2, for five channels",
+            "  hint: depth_radius=2, for five channels",
         ),
         (
             lambda: LocalResponseNormalization(bias=0),
             "LocalResponseNormalization: bias must be above 0, received 0: channels that are all zero would be "
-            "divided by zero\n  try bias=2.0",
+            "divided by zero\n  hint: bias=2.0",
         ),
         (
             lambda: LocalResponseNormalization(alpha=-1e-4),
-            "LocalResponseNormalization: alpha must be at least 0, received -0.0001\n  try alpha=1e-4",
+            "LocalResponseNormalization: alpha must be at least 0, received -0.0001\n  hint: alpha=1e-4",
         ),
         (
             lambda: LocalResponseNormalization(data_format="NHWC"),
             'LocalResponseNormalization: data_format must be "channels_last", "channels_first" or None, '
-            "received 'NHWC'\n  try data_format=\"channels_last\"",
+            "received 'NHWC'\n  hint: data_format=\"channels_last\"",
         ),
         (
             lambda: LocalResponseNormalization().build((None, 4, None)),
             "LocalResponseNormalization: axis -1 of the input must have a known size, received the shape "
-            "(None, 4, None)\n  try keras.Input or build with a number on that axis",
+            "(None, 4, None)\n  hint: keras.Input or build with a number on that axis",
         ),
     ],
 )

@@ -156,30 +156,30 @@ def test_dense_maxout_is_a_linear_layer_and_a_channel_max():
     [
         (
             lambda: Maxout(0),
-            "Maxout: units must be a positive integer, received 0\n  try Maxout(240, num_pieces=5)",
+            "Maxout: units must be a positive integer, received 0\n  hint: Maxout(240, num_pieces=5)",
         ),
         (
             lambda: Maxout(4, num_pieces=True),
-            "Maxout: num_pieces must be a positive integer, received True\n  try Maxout(240, num_pieces=5)",
+            "Maxout: num_pieces must be a positive integer, received True\n  hint: Maxout(240, num_pieces=5)",
         ),
         (
             lambda: Maxout(4).build((None, None)),
             "Maxout: axis -1 of the input must have a known size, received the shape (None, None)\n"
-            "  try keras.Input or build with a number on that axis",
+            "  hint: keras.Input or build with a number on that axis",
         ),
         (
             lambda: ChannelMax(2.0),
-            "ChannelMax: num_pieces must be a positive integer, received 2.0\n  try ChannelMax(2)",
+            "ChannelMax: num_pieces must be a positive integer, received 2.0\n  hint: ChannelMax(2)",
         ),
         (
             lambda: ChannelMax(2)(np.zeros((1, 4, 4, 5), "float32")),
             "ChannelMax: the number of channels must be a multiple of num_pieces=2, received 5 channels\n"
-            "  try filters=2 * units in the layer before",
+            "  hint: filters=2 * units in the layer before",
         ),
         (
             lambda: ChannelMax(2, data_format="last"),
             'ChannelMax: data_format must be "channels_last", "channels_first" or None, received \'last\'\n'
-            '  try data_format="channels_last"',
+            '  hint: data_format="channels_last"',
         ),
     ],
 )

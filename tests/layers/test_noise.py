@@ -121,7 +121,7 @@ def test_bad_rates(noise, rate):
     with pytest.raises(ValueError) as caught:  # noqa: PT011  the text is checked below
         noise(rate)
     assert str(caught.value) == (
-        f"{noise.__name__}: rate must be a number from 0 to below 1, received {rate!r}\n  try {noise.__name__}(0.25)"
+        f"{noise.__name__}: rate must be a number from 0 to below 1, received {rate!r}\n  hint: {noise.__name__}(0.25)"
     )
 
 

@@ -77,7 +77,7 @@ def test_the_config_makes_the_layer_again():
 def test_a_number_of_samples_that_is_none(samples):
     with pytest.raises(ValueError, match="samples must be a positive integer, received") as error:
         dk.layers.GaussianSampling(samples)
-    assert "try GaussianSampling()" in str(error.value)
+    assert "hint: GaussianSampling()" in str(error.value)
 
 
 def test_a_single_tensor_is_no_gaussian():

@@ -121,5 +121,5 @@ def test_bad_rates(rate):
     with pytest.raises(ValueError) as caught:  # noqa: PT011  the text is checked below
         StochasticDepth(rate)
     assert str(caught.value) == (
-        f"StochasticDepth: rate must be a number from 0 to below 1, received {rate!r}\n  try StochasticDepth(0.2)"
+        f"StochasticDepth: rate must be a number from 0 to below 1, received {rate!r}\n  hint: StochasticDepth(0.2)"
     )

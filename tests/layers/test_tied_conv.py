@@ -231,13 +231,13 @@ def first_call_at(*shape):
             lambda: TiedConv(layers.SeparableConv2D(3, 3, name="sep")),
             "TiedConv: layer must be a Keras Conv1D, Conv2D or Conv3D, "
             "received <SeparableConv2D name=sep, built=False>\n"
-            "  try TiedConv(keras.layers.Conv2D(8, 3))",
+            "  hint: TiedConv(keras.layers.Conv2D(8, 3))",
         ),
         (lambda: TiedConv(8), "TiedConv: layer must be a Keras Conv1D, Conv2D or Conv3D, received 8\n"),
         (
             lambda: TiedConv(layers.Conv1D(3, 3), name="tied")(keras.Input((5, 3)), reverse=True),
             "TiedConv 'tied': called in reverse before it was called forward, which fixes channels and sizes\n"
-            "  try code = layer(x), then layer(code, reverse=True)",
+            "  hint: code = layer(x), then layer(code, reverse=True)",
         ),
         (
             lambda: TiedConv(layers.Conv1D(3, 3), name="tied").compute_output_shape((None, 5, 3), True),
@@ -247,12 +247,12 @@ def first_call_at(*shape):
             lambda: first_call_at(8, None, 2)(np.zeros((1, 4, 4, 3), "float32"), reverse=True),
             "TiedConv 'tied': axis 2 has a stride, and its size was unknown at the first call, which received the "
             "shape (None, 8, None, 2), so it cannot come back\n"
-            "  try keras.Input with a number on that axis, or strides=1",
+            "  hint: keras.Input with a number on that axis, or strides=1",
         ),
         (
             lambda: first_call_at(8, 7, 2)(keras.Input((4, 5, 3)), reverse=True),
             "TiedConv 'tied': in reverse it takes a code of the shape (None, 4, 4, 3), received (None, 4, 5, 3)\n"
-            "  try its own output as the code",
+            "  hint: its own output as the code",
         ),
         (
             lambda: first_call_at(8, 7, 2)(np.zeros((1, 4, 4, 2), "float32"), reverse=True),

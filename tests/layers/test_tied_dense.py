@@ -159,22 +159,22 @@ def test_as_an_element_of_a_definition():
     [
         (
             lambda: TiedDense(2.5),
-            'TiedDense: units must be a positive integer, received 2.5\n  try TiedDense(32, activation="relu")',
+            'TiedDense: units must be a positive integer, received 2.5\n  hint: TiedDense(32, activation="relu")',
         ),
         (
             lambda: TiedDense(3, name="tied")(keras.Input((3,)), reverse=True),
             "TiedDense 'tied': called in reverse before it was called forward, which fixes the number of features\n"
-            "  try code = layer(x), then layer(code, reverse=True)",
+            "  hint: code = layer(x), then layer(code, reverse=True)",
         ),
         (
             lambda: TiedDense(3, name="tied").compute_output_shape((None, 3), True),
             "TiedDense 'tied': called in reverse before it was called forward, which fixes the number of features\n"
-            "  try code = layer(x), then layer(code, reverse=True)",
+            "  hint: code = layer(x), then layer(code, reverse=True)",
         ),
         (
             lambda: TiedDense(3)(keras.Input((None,))),
             "TiedDense: axis -1 of the input must have a known size, received the shape (None, None)\n"
-            "  try keras.Input or build with a number on that axis",
+            "  hint: keras.Input or build with a number on that axis",
         ),
     ],
 )
@@ -191,8 +191,8 @@ def test_an_input_of_another_width(make):
     with pytest.raises(ValueError) as caught:  # noqa: PT011  Keras adds lines of its own
         layer(make(4))
     assert "TiedDense 'tied': its kernel was made for an input of 5 features, received the shape (" in str(caught.value)
-    assert "\n  try another TiedDense for this input" in str(caught.value)
+    assert "\n  hint: another TiedDense for this input" in str(caught.value)
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         layer(make(5), reverse=True)
     assert "TiedDense 'tied': in reverse it takes a code of 3 features, received the shape (" in str(caught.value)
-    assert "\n  try its own output as the code" in str(caught.value)
+    assert "\n  hint: its own output as the code" in str(caught.value)

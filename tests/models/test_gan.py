@@ -250,7 +250,7 @@ def test_the_optimisers_are_two_and_have_their_variables_before_the_first_step()
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"loss": "mse"}, "loss: a GAN brings its own, received 'mse'\n  try compile without loss"),
+        ({"loss": "mse"}, "loss: a GAN brings its own, received 'mse'\n  hint: compile without loss"),
         ({"metrics": ["mae"]}, "metrics: a GAN brings its own, received ['mae']"),
     ],
 )
@@ -351,9 +351,9 @@ def test_a_body_that_does_not_end_in_a_logit_gets_a_head():
             (4, 4, 1),
             "generator: the generator makes (16,), and the data has (4, 4, 1)\n"
             "  in  dk.GAN(dk.MLP([16]), dk.MLP([4]), latent_dim=3)\n"
-            "  try layers.Reshape((4, 4, 1)) as its last element",
+            "  hint: layers.Reshape((4, 4, 1)) as its last element",
         ),
-        (dk.GAN(dk.MLP([3]), dk.MLP([4])), (2,), "try dk.Regressor(2), layers.Reshape((2,)) as its last element"),
+        (dk.GAN(dk.MLP([3]), dk.MLP([4])), (2,), "hint: dk.Regressor(2), layers.Reshape((2,)) as its last element"),
         (
             dk.GAN(dk.Regressor(2), dk.Classifier(1, activation="sigmoid")),
             (2,),
@@ -373,7 +373,7 @@ def test_a_body_that_does_not_end_in_a_logit_gets_a_head():
             dk.GAN(dk.Regressor(2), dk.MLP([8, 1], dropout=0.5)),
             (2,),
             "discriminator.mlp.activation2: expected a logit, received what is not any number: the discriminator ends "
-            "in relu\n  in  dk.GAN(dk.Regressor(2), dk.MLP([8, 1], dropout=0.5))\n  try activation=None in the last",
+            "in relu\n  in    dk.GAN(dk.Regressor(2), dk.MLP([8, 1], dropout=0.5))\n  hint: activation=None in the last",
         ),
         (dk.GAN(dk.Regressor(2), layers.Conv2D(2, 3)), (2,), "discriminator.conv2d: "),
         (toy(), (None, 2), "GAN.build needs the shape of an example, every size known, received (None, 2)"),
@@ -404,7 +404,7 @@ def test_arguments_that_make_no_sense_are_refused(arguments, text):
 def test_it_cannot_be_a_part():
     with pytest.raises(dk.DefinitionError, match="gan: a GAN is trained as a whole, and cannot be a part") as caught:
         dk.Sequential([toy(), dk.Classifier(2)]).build((2,))
-    assert "try model = definition.build(input_shape)" in str(caught.value)
+    assert "hint: model = definition.build(input_shape)" in str(caught.value)
 
 
 @pytest.mark.slow

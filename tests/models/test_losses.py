@@ -21,5 +21,7 @@ def test_one_class_a_position_is_one_hot_labels_smoothed(labels, smoothing):
 
 @pytest.mark.parametrize("smoothing", [2, 1.0, -0.1, True, "a tenth"])
 def test_a_share_that_is_none_is_refused(smoothing):
-    with pytest.raises(ValueError, match=r"smoothing must be a number from 0 to below 1, received .*\n  try Smoothed"):
+    with pytest.raises(
+        ValueError, match=r"smoothing must be a number from 0 to below 1, received .*\n  hint: Smoothed"
+    ):
         SmoothedCrossentropy(smoothing)

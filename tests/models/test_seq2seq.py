@@ -110,7 +110,9 @@ def test_weights_of_examples_and_metrics_of_ones_own_are_token_by_token():
 
 def test_a_loss_of_probabilities_is_refused_and_one_of_logits_taken():
     model = built()
-    with pytest.raises(ValueError, match=r"gives logits: a word has no softmax yet\n  try leaving loss out, or keras"):
+    with pytest.raises(
+        ValueError, match=r"gives logits: a word has no softmax yet\n  hint: leaving loss out, or keras"
+    ):
         model.compile("sgd", "sparse_categorical_crossentropy")
     pairs = np.array(SOURCES), np.array(["b a", "a", "d d c b a", "c"])
     results = []
@@ -332,14 +334,14 @@ def test_definitions_that_make_no_sense_are_refused(make, text):
 
 
 CALLS = [
-    (lambda model: model.translate("a b"), TypeError, r"expected a list of texts, received one\n  try \['a b'\]"),
+    (lambda model: model.translate("a b"), TypeError, r"expected a list of texts, received one\n  hint: \['a b'\]"),
     (lambda model: model.translate([1]), TypeError, "expected a list of texts, received int 1"),
     (lambda model: model.translate(3), TypeError, "expected a list of texts, received int 3"),
     (lambda model: model.translate(["a"], num_beams=0), ValueError, "num_beams must be a positive integer, received 0"),
     (lambda model: model.translate(["a"], max_length=0), ValueError, "max_length must be a positive integer"),
     (lambda model: model.translate(["a"], length_penalty=-1), ValueError, "length_penalty must be a number from 0"),
     (lambda model: model.log_likelihood(["a"], ["a"], batch_size=-1), ValueError, "batch_size must be a positive int"),
-    (lambda model: model.attention_maps(["a"], ["a"], batch_size=0), ValueError, "received 0\n  try batch_size=64"),
+    (lambda model: model.attention_maps(["a"], ["a"], batch_size=0), ValueError, "received 0\n  hint: batch_size=64"),
     (lambda model: model.log_likelihood(["a"], []), ValueError, "expected a target for each source, received 1 and 0"),
     (lambda model: model(tf.constant(["a"])), ValueError, "called on one text; expected a pair"),
     (lambda model: model.train_step((tf.constant(["a"]),)), ValueError, "received sources only"),
@@ -353,10 +355,10 @@ def test_calls_that_make_no_sense_are_refused(call, kind, text):
 
 
 def test_there_is_no_attention_to_draw_and_no_vocabulary_to_write_with():
-    with pytest.raises(ValueError, match=r"has no attention\n  try dk.Seq2Seq"):
+    with pytest.raises(ValueError, match=r"has no attention\n  hint: dk.Seq2Seq"):
         built(None).attention_maps(["a"], ["a"])
     fresh = dk.Seq2Seq(dk.Text(9), encoder=dk.BiLSTM(4), decoder=dk.Recurrent("gru", 8)).build()
-    with pytest.raises(ValueError, match=r"has no vocabulary yet\n  try dk.fit"):
+    with pytest.raises(ValueError, match=r"has no vocabulary yet\n  hint: dk.fit"):
         fresh.translate(["a"])
     with pytest.raises(ValueError, match="no word in the targets"):
         fresh.adapt(tf.data.Dataset.from_tensors((tf.constant(["a"]), tf.constant([""]))))
@@ -365,7 +367,7 @@ def test_there_is_no_attention_to_draw_and_no_vocabulary_to_write_with():
 def test_adapt_by_hand_is_the_models_own():
     fresh = dk.Seq2Seq(dk.Text(9), encoder=dk.BiLSTM(4), decoder=dk.Recurrent("gru", 8)).build()
     pairs = tf.data.Dataset.from_tensors((tf.constant(["a b"]), tf.constant(["c"])))
-    with pytest.raises(ValueError, match=r"before it has a vocabulary\n  try dk.fit.*, dk.adapt\(model, dataset\)"):
+    with pytest.raises(ValueError, match=r"before it has a vocabulary\n  hint: dk.fit.*, dk.adapt\(model, dataset\)"):
         fresh((tf.constant(["a"]), tf.constant(["c"])))
     assert len(text.adapt(fresh, pairs)) == 2
     assert sorted(fresh.source_text.get_vocabulary()[2:]) == ["a", "b"]

@@ -252,7 +252,7 @@ def test_samples_are_cut_in_chunks_and_batches_without_a_trace():
         ),
         (
             lambda model: model.sample(0),
-            r"sample: num_samples must be a positive integer, received 0\n  try sample\(16",
+            r"sample: num_samples must be a positive integer, received 0\n  hint: sample\(16",
         ),
         (lambda model: model.sample(2.5), r"num_samples must be a positive integer, received 2\.5"),
     ],
@@ -307,7 +307,7 @@ def test_a_penalty_and_a_metric_of_the_users():
 
 
 def test_another_loss_would_be_added_to_the_bound():
-    expected = r"loss: a VAE brings its own, the bound on log p\(x\), received 'mse'\n  try leaving loss out"
+    expected = r"loss: a VAE brings its own, the bound on log p\(x\), received 'mse'\n  hint: leaving loss out"
     with pytest.raises(ValueError, match=expected):
         small().build((5,)).compile("adam", "mse")
     with pytest.raises(ValueError, match=expected):
@@ -426,7 +426,7 @@ def test_grey_values_are_refused_with_the_mend(low, high, received):
         assert f"vae.decoder: a Bernoulli likelihood is of the values 0 and 1, received values {received}\n" in str(
             error.value
         )
-        assert '  try likelihood="gaussian"' in str(error.value)
+        assert '  hint: likelihood="gaussian"' in str(error.value)
     with pytest.raises(ValueError, match="Bernoulli likelihood"):
         model.evaluate(dataset, verbose=0)
 
@@ -458,7 +458,7 @@ def test_data_without_noise_does_not_make_the_density_infinite():
         ({"num_importance_samples": 0}, "VAE: num_importance_samples must be a positive integer, received 0"),
         (
             {"beta": 2.0, "num_importance_samples": 5},
-            "the bound of several draws does not have\n  try num_importance_samples=1",
+            "the bound of several draws does not have\n  hint: num_importance_samples=1",
         ),
     ],
 )
@@ -472,7 +472,7 @@ def test_an_unknown_size_is_refused_where_it_matters():
     net = dk.VAE([dk.ConvBlock(2), layers.GlobalAveragePooling2D()], latent_dim=2, decoder=dk.MLP([3]))
     with pytest.raises(dk.DefinitionError, match=r"^decoder.data: .* an unknown size: \(None, None, 1\)") as error:
         net.build((None, None, 1))
-    assert "try an input_shape without None" in str(error.value)
+    assert "hint: an input_shape without None" in str(error.value)
 
 
 def test_an_error_in_a_part_says_which_part():
@@ -498,9 +498,9 @@ def test_parts_without_the_outputs_of_one_are_refused():
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"likelihood": "x"}, r"likelihood must be one of 'bernoulli', .*, received 'x'\n  try likelihood="),
+        ({"likelihood": "x"}, r"likelihood must be one of 'bernoulli', .*, received 'x'\n  hint: likelihood="),
         ({"num_importance_samples": 0}, "num_importance_samples must be a positive integer, received 0"),
-        ({"beta": -1}, "beta must be a number of at least 0, received -1\n  try beta"),
+        ({"beta": -1}, "beta must be a number of at least 0, received -1\n  hint: beta"),
     ],
 )
 def test_arguments_of_the_model_that_make_no_sense(arguments, text):
@@ -520,7 +520,7 @@ def test_a_beta_that_makes_no_sense_is_refused_later_too():
     with pytest.raises(ValueError, match="vae: beta must be a number of at least 0, received -1"):
         small().build((5,)).beta = -1
     several = small(num_importance_samples=2).build((5,))
-    with pytest.raises(ValueError, match=r"the bound of several draws does not have\n  try num_importance_samples=1"):
+    with pytest.raises(ValueError, match=r"the bound of several draws does not have\n  hint: num_importance_samples=1"):
         several.beta = 2.0
 
 
@@ -529,7 +529,7 @@ def test_examples_of_another_shape_have_no_likelihood(given, fixed):
     model = small().build(fixed)
     with pytest.raises(ValueError, match="vae: expected examples of the shape") as error:
         model.log_likelihood(binary(24).reshape(-1, *given), num_samples=2)
-    assert f"{fixed}, received {given}\n  try data of that shape, or .build({given})" in str(error.value)
+    assert f"{fixed}, received {given}\n  hint: data of that shape, or .build({given})" in str(error.value)
 
 
 @pytest.mark.parametrize("given", [(3, 2), (3, 2, 1)])
@@ -544,7 +544,7 @@ def test_an_axis_of_one_channel_may_be_missing_or_too_many(given, fixed):
 
 @pytest.mark.parametrize("method", ["fit", "evaluate"])
 def test_weights_of_examples_are_refused(method):
-    with pytest.raises(ValueError, match="sample_weight: a VAE's examples all count alike\n  try leaving"):
+    with pytest.raises(ValueError, match="sample_weight: a VAE's examples all count alike\n  hint: leaving"):
         getattr(compiled(small()), method)(binary(), binary(), sample_weight=np.zeros(40), verbose=0)
 
 
@@ -575,7 +575,7 @@ def test_grey_values_behind_the_first_batch_are_why_the_loss_is_infinite():
     with pytest.raises(DivergedError, match="the loss became inf in epoch 1, step 4; the model is back") as error:
         dk.fit(small(), mostly_binary(), plan=dk.plan(devices="cpu", steps_per_execution=1), verbose=0)
     assert "a Bernoulli likelihood is of the values 0 and 1, received values from 0 to 1\n" in str(error.value)
-    assert '  try likelihood="gaussian"' in str(error.value)
+    assert '  hint: likelihood="gaussian"' in str(error.value)
     assert "learning rate" not in str(error.value)
     assert error.value.epoch == 1
 

@@ -81,5 +81,5 @@ def test_definitions_print_as_the_code_that_makes_them():
 
 
 def test_an_image_too_small():
-    with pytest.raises(dk.DefinitionError, match=r"pool5: .* at least 3x3, received 2x2x256\n(.*\n)*  try "):
+    with pytest.raises(dk.DefinitionError, match=r"pool5: .* at least 3x3, received 2x2x256\n(.*\n)*  hint: "):
         symbolic(alexnet.alexnet(), (59, 59, 3))

@@ -45,7 +45,7 @@ def test_settings_follow_the_task_unless_given():
     ("given", "text"),
     [
         ({"task": "filter"}, "task must be one of .*, received 'filter'; did you mean 'filters'"),
-        ({"noise": -1}, r"noise must be a share of at least 0 and below 1, received -1\n  try 0\.25"),
+        ({"noise": -1}, r"noise must be a share of at least 0 and below 1, received -1\n  hint: 0\.25"),
         ({"tuning_noise": 30}, "tuning_noise must be a share of at least 0 and below 1, received 30"),
     ],
 )

@@ -132,16 +132,16 @@ def test_a_net_is_a_value():
     [
         (
             lambda: densenet(120),
-            "densenet: depth must be one of 121, 161, 169, 201, 264, received 120\n  try densenet(121)",
+            "densenet: depth must be one of 121, 161, 169, 201, 264, received 120\n  hint: densenet(121)",
         ),
-        (lambda: densenet("B"), "received 'B'\n  try densenet(121)"),
+        (lambda: densenet("B"), "received 'B'\n  hint: densenet(121)"),
         (
             lambda: cifar_densenet(41, 12),
             "cifar_densenet: depth must be 4 more than a multiple of 3 (three blocks of layers, and a stem, two "
-            "transitions, a head), received 41\n  try cifar_densenet(40, 12)",
+            "transitions, a head), received 41\n  hint: cifar_densenet(40, 12)",
         ),
-        (lambda: cifar_densenet(1, 12), "received 1\n  try cifar_densenet(7, 12)"),
-        (lambda: cifar_densenet(102, 12, bc=True), "try cifar_densenet(100, 12, bc=True)"),
+        (lambda: cifar_densenet(1, 12), "received 1\n  hint: cifar_densenet(7, 12)"),
+        (lambda: cifar_densenet(102, 12, bc=True), "hint: cifar_densenet(100, 12, bc=True)"),
         (
             lambda: symbolic(cifar_densenet(10, 4), 3, 3, 3),
             'transition2: padding="valid" with pool_size=2 needs at least 2x2, received 1x1x32\n',

@@ -75,7 +75,7 @@ def test_every_net_has_a_step_size():
 
 @pytest.mark.parametrize("depths", [(), (1, 10)])
 def test_depths_that_make_no_sense_are_refused(depths):
-    with pytest.raises(ValueError, match=r"depths must be whole numbers of at least 2, received .*\n  try --depths"):
+    with pytest.raises(ValueError, match=r"depths must be whole numbers of at least 2, received .*\n  hint: --depths"):
         depth.Config(depths=depths)
 
 

@@ -77,7 +77,7 @@ def test_without_its_heads_a_trained_net_is_the_one_that_is_used(trained, tmp_pa
 
 
 def test_a_net_without_heads_has_none_to_take_off():
-    with pytest.raises(ValueError, match=r"expected the outputs classifier, auxiliary1, auxiliary2\n  try a model"):
+    with pytest.raises(ValueError, match=r"expected the outputs classifier, auxiliary1, auxiliary2\n  hint: a model"):
         googlenet.without_heads(symbolic(googlenet.googlenet(num_classes=2), (32, 32, 3)))
 
 

@@ -77,17 +77,17 @@ def test_nets_are_values():
     [
         (
             lambda: highway(1),
-            "highway: depth must be a whole number of at least 2, received 1\n  try highway(10)",
+            "highway: depth must be a whole number of at least 2, received 1\n  hint: highway(10)",
         ),
-        (lambda: plain("10"), "plain: depth must be a whole number of at least 1, received '10'\n  try plain(10)"),
+        (lambda: plain("10"), "plain: depth must be a whole number of at least 1, received '10'\n  hint: plain(10)"),
         (
             lambda: cifar_highway(12),
-            "cifar_highway: depth must be 11 or 19, received 12\n  try cifar_highway(19)",
+            "cifar_highway: depth must be 11 or 19, received 12\n  hint: cifar_highway(19)",
         ),
         (
             lambda: cifar_highway(11).build((3, 3, 3)),
             'pool2: padding="valid" with pool_size=2 needs at least 2x2, received 1x1x32\n'
-            '  in  layers.MaxPooling2D(name="pool2")\n  try ',
+            '  in  layers.MaxPooling2D(name="pool2")\n  hint: ',
         ),
     ],
 )

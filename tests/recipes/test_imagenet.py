@@ -121,7 +121,7 @@ def test_without_a_network_the_error_says_where_a_file_may_be_put(small, tmp_pat
     assert str(error.value) == (
         f"the weights of narrow are not in {tmp_path}/models and cannot be downloaded: "
         f"URL fetch failure on {URL}: None -- [Errno -2] Name or service not known\n"
-        "  try again with a network, vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5 put into "
+        "  hint: again with a network, vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5 put into "
         f"{tmp_path}/models, or weights= with the path of such a file"
     )
 
@@ -147,11 +147,11 @@ def test_a_file_of_another_network_says_which_layer(small, tmp_path, ending, fil
         imagenet.pretrained("narrow", weights=path, include_top=False)
     assert str(error.value).startswith(f"{path} does not hold the weights of narrow as asked for: ")
     assert "Target variable" not in str(error.value)
-    assert "try include_top=, num_classes= and input_shape= as the file has them" in str(error.value)
+    assert "hint: include_top=, num_classes= and input_shape= as the file has them" in str(error.value)
 
 
 def test_a_file_that_is_none_or_damaged(small, tmp_path):
-    with pytest.raises(ValueError, match=r"there is no file .*gone.h5\n  try weights="):
+    with pytest.raises(ValueError, match=r"there is no file .*gone.h5\n  hint: weights="):
         imagenet.pretrained("narrow", weights=tmp_path / "gone.h5")
     path = tmp_path / "damaged.h5"
     path.write_text("not HDF5")
@@ -164,8 +164,8 @@ def test_a_file_that_is_none_or_damaged(small, tmp_path):
     [
         ({"input_shape": (64, 64, 3)}, "fc.dense has weights of 4096x6 and 6 here, and 50176x6 and 6 there\n"),
         ({"num_classes": 10}, "classifier.dense has weights of 6x10 and 10 here, and 6x1000 and 1000 there\n"),
-        ({"num_classes": 10}, "try include_top=False, and a dk.Classifier of your own behind it"),
-        ({"input_shape": (64, 64, 1), "include_top": False}, "3x3x1x4 .*\n  try images of three channels"),
+        ({"num_classes": 10}, "hint: include_top=False, and a dk.Classifier of your own behind it"),
+        ({"input_shape": (64, 64, 1), "include_top": False}, "3x3x1x4 .*\n  hint: images of three channels"),
     ],
 )
 def test_what_imagenet_was_not_like_is_refused_before_a_download(small, arguments, text):
@@ -174,7 +174,7 @@ def test_what_imagenet_was_not_like_is_refused_before_a_download(small, argument
 
 
 def test_an_image_too_small_is_told_its_place():
-    with pytest.raises(dk.DefinitionError, match=r"stage5.pool: .* at least 2x2, received 1x1x512\n(.*\n)*  try .*"):
+    with pytest.raises(dk.DefinitionError, match=r"stage5.pool: .* at least 2x2, received 1x1x512\n(.*\n)*  hint: .*"):
         imagenet.pretrained("vgg16", include_top=False, input_shape=(16, 16, 3))
 
 
@@ -187,13 +187,13 @@ def test_an_unknown_name_is_told_its_neighbour():
 
 def test_depths_without_weights_are_said_to_have_none():
     with pytest.raises(
-        ValueError, match=r"Keras has no weights of resnet18\n  try .resnet50., or recipes.*resnet18\(\)"
+        ValueError, match=r"Keras has no weights of resnet18\n  hint: .resnet50., or recipes.*resnet18\(\)"
     ):
         imagenet.pretrained("resnet18")
 
 
 def test_no_weights_are_told_the_alternatives():
-    with pytest.raises(ValueError, match='there is no file None\\n  try weights="imagenet"'):
+    with pytest.raises(ValueError, match='there is no file None\\n  hint: weights="imagenet"'):
         imagenet.pretrained("vgg16", weights=None)
 
 

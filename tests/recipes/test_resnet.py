@@ -107,12 +107,12 @@ def test_the_layouts_of_keras_have_its_counts(make, total):
     ("make", "expected"),
     [
         (lambda: resnet.resnet(51), "resnet: depth must be one of 18, 34, 50, 101, 152, received 51"),
-        (lambda: resnet.cifar_resnet(22), r"has 6n\+2 layers here, received 22\n  try cifar_resnet\(20\)"),
-        (lambda: resnet.preactivated(163), r"has 9n\+2 layers here, received 163\n  try preactivated\(164\)"),
-        (lambda: resnet.cifar_plain(2), r"has 6n\+2 layers here, received 2\n  try cifar_plain\(8\)"),
-        (lambda: resnet.Config(depth=21), r"has 6n\+2 layers here, received 21\n  try --depth 20"),
-        (lambda: resnet.cifar_resnet("20"), r"has 6n\+2 layers here, received '20'\n  try cifar_resnet\(20\)"),
-        (lambda: resnet.preactivated(164.0), r"has 9n\+2 layers here, received 164\.0\n  try preactivated\(29\)"),
+        (lambda: resnet.cifar_resnet(22), r"has 6n\+2 layers here, received 22\n  hint: cifar_resnet\(20\)"),
+        (lambda: resnet.preactivated(163), r"has 9n\+2 layers here, received 163\n  hint: preactivated\(164\)"),
+        (lambda: resnet.cifar_plain(2), r"has 6n\+2 layers here, received 2\n  hint: cifar_plain\(8\)"),
+        (lambda: resnet.Config(depth=21), r"has 6n\+2 layers here, received 21\n  hint: --depth 20"),
+        (lambda: resnet.cifar_resnet("20"), r"has 6n\+2 layers here, received '20'\n  hint: cifar_resnet\(20\)"),
+        (lambda: resnet.preactivated(164.0), r"has 9n\+2 layers here, received 164\.0\n  hint: preactivated\(29\)"),
         (lambda: resnet_in_keras.version1(18), "keras.applications has no ResNet of 18 layers"),
     ],
 )

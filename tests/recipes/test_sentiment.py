@@ -47,7 +47,7 @@ def test_what_is_no_choice_is_refused():
         sentiment.Config(variant="lstm")
     with pytest.raises(ValueError, match="data must be one of 'imdb', 'sst2', received 'amazon'"):
         sentiment.Config(data="amazon")
-    with pytest.raises(dk.DefinitionError, match="one of bilstm, pooled, forward, received 'lstm'\\n  try sentiment"):
+    with pytest.raises(dk.DefinitionError, match="one of bilstm, pooled, forward, received 'lstm'\\n  hint: sentiment"):
         sentiment.sentiment("lstm")
 
 

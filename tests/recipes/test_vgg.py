@@ -69,7 +69,7 @@ def test_definitions_print_as_the_code_that_makes_them_and_fit_a_file(tmp_path):
 def test_a_configuration_that_is_not_in_the_table():
     with pytest.raises(dk.DefinitionError) as error:
         vgg.vgg(12)
-    assert str(error.value) == "vgg: depth must be one of 11, 13, '16_1x1', 16, 19, received 12\n  try vgg(16)"
+    assert str(error.value) == "vgg: depth must be one of 11, 13, '16_1x1', 16, 19, received 12\n  hint: vgg(16)"
 
 
 def test_an_image_too_small():

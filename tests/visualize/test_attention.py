@@ -77,36 +77,36 @@ def test_tensors_are_taken_too():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"weights": WEIGHTS[None]}, r"received \(1, 2, 3, 4\)\n  try weights\[0\], those of the first example, or"),
+        ({"weights": WEIGHTS[None]}, r"received \(1, 2, 3, 4\)\n  hint: weights\[0\], those of the first example, or"),
         (
             {"weights": np.ones(3)},
             r"expected weights \(queries, places\) or \(heads, queries, places\), received \(3,\)",
         ),
         (
             {"source": SOURCE[:2]},
-            r"source has 2 tokens, and the weights have 4 places\n  try weights\[\.\.\., :2\], where",
+            r"source has 2 tokens, and the weights have 4 places\n  hint: weights\[\.\.\., :2\], where",
         ),
         (
             {"target": TARGET[:2]},
-            r"target has 2 tokens, and the weights have 3 queries\n  try weights\[\.\.\., :2, :\]",
+            r"target has 2 tokens, and the weights have 3 queries\n  hint: weights\[\.\.\., :2, :\]",
         ),
         ({"source": [*SOURCE, "!"]}, "source has 5 tokens, and the weights have 4 places$"),
-        ({"source": "the big cat ."}, r"source is one text\n  try source='the big cat \.'\.split\(\)"),
+        ({"source": "the big cat ."}, r"source is one text\n  hint: source='the big cat \.'\.split\(\)"),
         ({"image": np.ones((4, 4))}, r"expected an image \(rows, columns, channels\), received shape \(4, 4\)"),
         ({"image": np.ones((4, 4, 1)), "grid": (3, 2)}, "a grid of 3 by 2 has 6 places, not 4"),
         (
             {"weights": np.ones((7, 7)), "image": np.ones((28, 28, 1))},
             r"7 by 7 may be queries by places, or the rows and columns of the places\n"
-            r"  try grid=\(7, 7\) for rows and columns, or grid=\((1, 7|7, 1)\) for 7 queries",
+            r"  hint: grid=\(7, 7\) for rows and columns, or grid=\((1, 7|7, 1)\) for 7 queries",
         ),
         ({"weights": np.ones((3, 4, 4)), "image": np.ones((28, 28, 1))}, r"or grid=\(2, 2\) for 4 queries"),
         (
             {"weights": np.ones((2, 3, 4, 4)), "image": np.ones((28, 28, 1))},
-            r"received \(2, 3, 4, 4\)\n  try grid=\(4, 4\) for places in rows and columns, or weights\[0\], those of",
+            r"received \(2, 3, 4, 4\)\n  hint: grid=\(4, 4\) for places in rows and columns, or weights\[0\], those of",
         ),
         (
             {"weights": np.ones((1, 2, 3, 4, 4)), "image": np.ones((28, 28, 1)), "grid": (4, 4)},
-            r"received \(1, 2, 3, 4, 4\)\n  try weights\[0\], those of the first example$",
+            r"received \(1, 2, 3, 4, 4\)\n  hint: weights\[0\], those of the first example$",
         ),
     ],
 )

@@ -437,7 +437,9 @@ def test_the_same_model_gives_the_same_file(tmp_path):
 
 def test_an_unknown_ending_is_refused_before_anything_is_written(tmp_path):
     path = tmp_path / "new" / "model.jpg"
-    expected = f"expected a path that ends in .pdf, .png or .svg, received '{path}'\n  try '{path.with_suffix('.svg')}'"
+    expected = (
+        f"expected a path that ends in .pdf, .png or .svg, received '{path}'\n  hint: '{path.with_suffix('.svg')}'"
+    )
     with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
         dk.visualize.diagram(mlp(), path)
     assert not path.parent.exists()
@@ -471,18 +473,18 @@ class Subclassed(keras.Model):
         (
             Subclassed(name="mine"),
             "diagram: expected a Functional or Sequential model, received Subclassed 'mine', whose layers are known to "
-            "its code alone\n  try the models in it, or keras.Model(x, model.call(x)) with x = keras.Input(shape)",
+            "its code alone\n  hint: the models in it, or keras.Model(x, model.call(x)) with x = keras.Input(shape)",
         ),
         (
             keras.Sequential([layers.Dense(2)], name="new"),
             "diagram: expected a built model, received Sequential 'new' without an input shape"
-            "\n  try a keras.Input as its first layer, or model.build((None, 28, 28, 1))",
+            "\n  hint: a keras.Input as its first layer, or model.build((None, 28, 28, 1))",
         ),
         (
             dk.MLP([3]),
-            "diagram: expected a keras.Model, received MLP\n  try definition.build(input_shape)",
+            "diagram: expected a keras.Model, received MLP\n  hint: definition.build(input_shape)",
         ),
-        ("model.keras", "diagram: expected a keras.Model, received str\n  try keras.Model(inputs, outputs)"),
+        ("model.keras", "diagram: expected a keras.Model, received str\n  hint: keras.Model(inputs, outputs)"),
     ],
     ids=["subclassed", "unbuilt", "definition", "text"],
 )
@@ -501,7 +503,7 @@ def test_a_subclassed_model_inside_another_is_one_box():
 def test_a_depth_is_a_whole_number(depth):
     expected = (
         f"diagram: expected a depth of 0 or more, received {depth}"
-        "\n  try depth=0 for the outermost blocks, or leave it out"
+        "\n  hint: depth=0 for the outermost blocks, or leave it out"
     )
     with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
         dk.visualize.diagram(mlp(), depth=depth)

@@ -139,7 +139,7 @@ class Subclassed(keras.Model):
 
 def test_a_subclassed_model_works_once_it_is_built():
     model = Subclassed()
-    with pytest.raises(ValueError, match=r"is not built, so its layers have no weights\n  try calling it on a batch"):
+    with pytest.raises(ValueError, match=r"is not built, so its layers have no weights\n  hint: calling it on a batch"):
         dk.visualize.grad_cam(model, IMAGE)
     model(IMAGE[None])
     np.testing.assert_allclose(arrays.grad_cam(model, IMAGE, class_index=1), class_map(model, IMAGE, 1), atol=1e-7)
@@ -238,11 +238,11 @@ def test_the_figures_show_image_and_map():
     ("make", "arguments", "words"),
     [
         (pooled, {"layer": "cnv"}, r"does not have the layer 'cnv'; it has conv, .*head\n  did you mean 'conv'\?"),
-        (pooled, {"layer": "head"}, r"the layer 'head' gives \(1, 4\), which has no rows and columns\n  try 'conv'"),
+        (pooled, {"layer": "head"}, r"the layer 'head' gives \(1, 4\), which has no rows and columns\n  hint: 'conv'"),
         (pooled, {"class_index": -1}, r"expected class_index in \[0, 4\), received -1"),
         (pooled, {"class_index": [7]}, r"expected class_index in \[0, 4\) for each of 1 images, received \[7\]"),
         (pooled, {"class_index": [1, 2]}, r"expected class_index in \[0, 4\) for each of 1 images, received \[1, 2\]"),
-        (lambda: dk.MLP([3]).build((6, 8, 3)), {}, r"no layer of mlp gives maps .*\n  try saliency"),
+        (lambda: dk.MLP([3]).build((6, 8, 3)), {}, r"no layer of mlp gives maps .*\n  hint: saliency"),
         (lambda: dk.MLP([3]).build((4,)), {}, r"mlp takes inputs of shape \(4,\), which are no images"),
         (lambda: dk.ConvBlock(3).build((6, 8, 3)), {}, r"expected a model with one output \(batch, classes\)"),
         (lambda: keras.Sequential([layers.Dense(3)]), {}, "is not built"),
@@ -256,7 +256,7 @@ def test_what_cannot_be_drawn_is_said(make, arguments, words):
 def test_a_name_that_two_models_have_needs_a_path():
     inner = [keras.Sequential([keras.Input((6, 8, 3)), layers.Conv2D(3, 1, name="conv")], name=n) for n in "ab"]
     model = keras.Sequential([keras.Input((6, 8, 3)), *inner, dk_head()], name="both")
-    with pytest.raises(ValueError, match=r"both has 2 layers named 'conv'\n  try one of 'a/conv', 'b/conv'"):
+    with pytest.raises(ValueError, match=r"both has 2 layers named 'conv'\n  hint: one of 'a/conv', 'b/conv'"):
         arrays.grad_cam(model, IMAGE, layer="conv")
     assert arrays.grad_cam(model, IMAGE, layer="a/conv").shape == (6, 8)
 
@@ -268,11 +268,11 @@ def dk_head():
 def test_images_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"expected an image \(6, 8, 3\), .* received float64 of shape \(8, 8, 3\)"):
         dk.visualize.grad_cam(pooled(), np.zeros((8, 8, 3)))
-    with pytest.raises(ValueError, match=r"of shape \(8, 8\)\n  try image\[\.\.\., None\], which has one channel"):
+    with pytest.raises(ValueError, match=r"of shape \(8, 8\)\n  hint: image\[\.\.\., None\], which has one channel"):
         dk.visualize.saliency(dk.Classifier(2).build((8, 8, 1)), np.zeros((8, 8)))
     with pytest.raises(ValueError, match="received a mapping of image"):
         dk.visualize.saliency(pooled(), {"image": IMAGE})
-    with pytest.raises(TypeError, match=r"expected a keras.Model, received ConvBlock\n  try definition.build"):
+    with pytest.raises(TypeError, match=r"expected a keras.Model, received ConvBlock\n  hint: definition.build"):
         dk.visualize.saliency(dk.ConvBlock(3), IMAGE)
     with pytest.raises(ValueError, match=r"expected samples >= 0 and noise >= 0, received -1 and 0\.15"):
         dk.visualize.saliency(pooled(), IMAGE, samples=-1)
@@ -281,7 +281,9 @@ def test_images_that_do_not_fit_are_refused():
 def test_an_input_of_whole_numbers_has_no_slope():
     inputs = keras.Input((2, 2, 1), dtype="uint8")
     model = keras.Model(inputs, layers.Dense(2)(layers.Flatten()(layers.Rescaling(1 / 255)(inputs))), name="bytes")
-    with pytest.raises(ValueError, match=r"no gradient of bytes reaches its input: its input is uint8\n  try grad_cam"):
+    with pytest.raises(
+        ValueError, match=r"no gradient of bytes reaches its input: its input is uint8\n  hint: grad_cam"
+    ):
         dk.visualize.saliency(model, np.zeros((2, 2, 1), "uint8"))
 
 

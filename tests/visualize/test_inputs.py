@@ -139,7 +139,7 @@ def texts():
 def test_texts_are_counted_and_are_no_images():
     model, data = texts()
     assert arrays.confusion(model, data).tolist() == [[1, 0], [1, 1]]
-    with pytest.raises(ValueError, match=r"expected images .* received texts of shape \(3,\)\n  try confusion"):
+    with pytest.raises(ValueError, match=r"expected images .* received texts of shape \(3,\)\n  hint: confusion"):
         dk.visualize.misclassified(model, data)
     with pytest.raises(ValueError, match=r"texts takes inputs of shape \(\), which are no images"):
         dk.visualize.grad_cam(model, data[0])
@@ -154,7 +154,7 @@ def test_texts_are_counted_and_are_no_images():
         ((IMAGES, np.array(list("abcde"))), "which are texts"),
         ((IMAGES, {"a": LABELS, "b": LABELS}), "expected one label an example, received 2: a, b"),
         ([], "the data has no batch"),
-        (tf.data.Dataset.from_tensors((IMAGES, LABELS)).repeat(), r"the dataset has no end\n  try dataset.take"),
+        (tf.data.Dataset.from_tensors((IMAGES, LABELS)).repeat(), r"the dataset has no end\n  hint: dataset.take"),
     ],
 )
 def test_labels_that_are_no_classes_are_refused(data, words):
@@ -163,7 +163,7 @@ def test_labels_that_are_no_classes_are_refused(data, words):
 
 
 def test_data_of_another_kind_is_refused():
-    with pytest.raises(TypeError, match=r"received a data set of several parts\n  try data.test or data.validation"):
+    with pytest.raises(TypeError, match=r"received a data set of several parts\n  hint: data.test or data.validation"):
         dk.visualize.confusion(picker(), dk.data.from_arrays(IMAGES, LABELS, batch_size=2))
     with pytest.raises(TypeError, match=r"expected batches \(x, y\), received a .* without labels"):
         dk.visualize.confusion(picker(), IMAGES)
@@ -220,7 +220,7 @@ def test_filters_of_models_within_models_have_paths():
     )
     assert arrays.filters(model).shape == (2, 3, 3, 1)
     assert arrays.filters(model, "part2/conv").shape == (2, 3, 3, 2)
-    with pytest.raises(ValueError, match=r"net has 2 layers named 'conv'\n  try one of 'part1/conv', 'part2/conv'"):
+    with pytest.raises(ValueError, match=r"net has 2 layers named 'conv'\n  hint: one of 'part1/conv', 'part2/conv'"):
         dk.visualize.filters(model, "conv")
     with pytest.raises(ValueError, match=r"does not have the layer 'part2/cnv'; .*\n  did you mean 'part2/conv'\?"):
         dk.visualize.filters(model, "part2/cnv")

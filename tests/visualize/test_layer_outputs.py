@@ -66,7 +66,7 @@ def test_what_feature_maps_cannot_do_is_said():
     ):
         dk.visualize.feature_maps(named(two_layers()), X, "tow")
     with pytest.raises(
-        ValueError, match=r"two_layers takes a batch of shape \(batch, 2\), received \(2,\)\n  try x\[None\]"
+        ValueError, match=r"two_layers takes a batch of shape \(batch, 2\), received \(2,\)\n  hint: x\[None\]"
     ):
         dk.visualize.feature_maps(named(two_layers()), X[0], "one")
     with pytest.raises(ValueError, match="is not built"):
@@ -180,9 +180,9 @@ def test_the_figure_has_a_row_a_layer():
 
 
 def test_what_statistics_cannot_do_is_said():
-    with pytest.raises(ValueError, match=r"two_layers has no loss to take gradients of\n  try loss='mse'"):
+    with pytest.raises(ValueError, match=r"two_layers has no loss to take gradients of\n  hint: loss='mse'"):
         dk.visualize.statistics(named(two_layers()), (X, X))
-    with pytest.raises(ValueError, match=r"a loss needs labels\n  try \(x, y\) as the batch"):
+    with pytest.raises(ValueError, match=r"a loss needs labels\n  hint: \(x, y\) as the batch"):
         dk.visualize.statistics(two_layers(), X, loss="mse")
-    with pytest.raises(TypeError, match=r"expected a batch x or \(x, y\), received a .*Dataset\n  try next\(iter"):
+    with pytest.raises(TypeError, match=r"expected a batch x or \(x, y\), received a .*Dataset\n  hint: next\(iter"):
         dk.visualize.statistics(two_layers(), tf.data.Dataset.from_tensors((X, X)))

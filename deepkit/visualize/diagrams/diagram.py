@@ -124,7 +124,7 @@ def layout(model: keras.Model, *, depth: int | None = None) -> Page:
     if depth is not None and (not isinstance(depth, int) or depth < 0):
         raise ValueError(
             f"diagram: expected a depth of 0 or more, received {depth!r}"
-            "\n  try depth=0 for the outermost blocks, or leave it out"
+            "\n  hint: depth=0 for the outermost blocks, or leave it out"
         )
     uses = read(model)
     nest = Nest(model.name, uses)

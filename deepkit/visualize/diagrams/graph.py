@@ -94,15 +94,15 @@ def _no_graph(model: Any) -> str:
     if isinstance(model, keras.Sequential):
         return (
             f"diagram: expected a built model, {received} without an input shape"
-            "\n  try a keras.Input as its first layer, or model.build((None, 28, 28, 1))"
+            "\n  hint: a keras.Input as its first layer, or model.build((None, 28, 28, 1))"
         )
     if isinstance(model, keras.Model):
         return (
             f"diagram: expected a Functional or Sequential model, {received}, whose layers are known to its code alone"
-            "\n  try the models in it, or keras.Model(x, model.call(x)) with x = keras.Input(shape)"
+            "\n  hint: the models in it, or keras.Model(x, model.call(x)) with x = keras.Input(shape)"
         )
     hint = "definition.build(input_shape)" if hasattr(model, "build") else "keras.Model(inputs, outputs)"
-    return f"diagram: expected a keras.Model, received {type(model).__name__}\n  try {hint}"
+    return f"diagram: expected a keras.Model, received {type(model).__name__}\n  hint: {hint}"
 
 
 def _nodes(model: Any) -> Iterator[Any]:
