@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from deepkit._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from deepkit import data, errors, execution, layers, models, recipe, visualize
+    from deepkit import data, errors, execution, layers, models, recipe, testing, visualize
+    from deepkit.definition import fields
     from deepkit.blocks.attention import Attention, MultiHeadAttention
     from deepkit.blocks.autoencoder import Autoencoder
     from deepkit.blocks.channels import SeparableConvBlock, SqueezeExcitation
@@ -32,12 +33,15 @@ if TYPE_CHECKING:
     from deepkit.blocks.text import Text
     from deepkit.blocks.vae import VAE
     from deepkit.definition.functional import Functional
-    from deepkit.definition.sequential import Block, DefinitionError, Input, Sequential, Shared
+    from deepkit.definition.block import Block
+    from deepkit.definition.errors import DefinitionError
+    from deepkit.definition.sequential import Input, Sequential, Shared
     from deepkit.execution.plan import Plan, plan
     from deepkit.export.exporter import export
     from deepkit.layers.noise import MaskingNoise, SaltAndPepperNoise
     from deepkit.models.parzen import ParzenWindow
     from deepkit.pattern.from_pattern import Pattern, from_pattern
+    from deepkit.serialization.registry import register_block
     from deepkit.serialization.serialize import dump, from_dict, load, to_dict
     from deepkit.training.fit import Run, fit
     from deepkit.training.learning_rate import find_learning_rate
@@ -47,8 +51,8 @@ if TYPE_CHECKING:
 
 
 _HOMES = {
-    "Block": "deepkit.definition.sequential",
-    "DefinitionError": "deepkit.definition.sequential",
+    "Block": "deepkit.definition.block",
+    "DefinitionError": "deepkit.definition.errors",
     "Input": "deepkit.definition.sequential",
     "Sequential": "deepkit.definition.sequential",
     "Shared": "deepkit.definition.sequential",
@@ -78,6 +82,7 @@ _HOMES = {
     "Text": "deepkit.blocks.text",
     "Pattern": "deepkit.pattern.from_pattern",
     "from_pattern": "deepkit.pattern.from_pattern",
+    "register_block": "deepkit.serialization.registry",
     "dump": "deepkit.serialization.serialize",
     "from_dict": "deepkit.serialization.serialize",
     "load": "deepkit.serialization.serialize",
@@ -99,7 +104,17 @@ _HOMES = {
     "StepDecay": "deepkit.training.schedules",
     "WarmUp": "deepkit.training.schedules",
 }
-_MODULES = ("data", "errors", "execution", "layers", "models", "recipe", "visualize")
+_MODULES = {
+    "data": "deepkit.data",
+    "errors": "deepkit.errors",
+    "execution": "deepkit.execution",
+    "fields": "deepkit.definition.fields",
+    "layers": "deepkit.layers",
+    "models": "deepkit.models",
+    "recipe": "deepkit.recipe",
+    "testing": "deepkit.testing",
+    "visualize": "deepkit.visualize",
+}
 
 __all__ = [
     "Block", "Sequential", "Functional", "Input", "Shared", "DefinitionError",
@@ -111,11 +126,11 @@ __all__ = [
     "GaussianHead", "VAE",
     "GAN", "ParzenWindow",
     "Autoencoder", "MaskingNoise", "SaltAndPepperNoise", "pretrain", "adapt",
-    "from_pattern", "Pattern", "dump", "load", "to_dict", "from_dict",
+    "from_pattern", "Pattern", "register_block", "dump", "load", "to_dict", "from_dict",
     "plan", "Plan", "fit", "Run", "export",
     "OneCycle", "StepDecay", "WarmUp",
     "find_learning_rate",
-    "data", "errors", "execution", "layers", "models", "recipe", "visualize",
+    "data", "errors", "execution", "fields", "layers", "models", "recipe", "testing", "visualize",
 ]  # fmt: skip
 
 
@@ -134,7 +149,7 @@ def __getattr__(name: str) -> object:
     if name in _HOMES:
         value = getattr(importlib.import_module(_HOMES[name]), name)
     elif name in _MODULES:
-        value = importlib.import_module(f"deepkit.{name}")
+        value = importlib.import_module(_MODULES[name])
     else:
         raise AttributeError(f"module 'deepkit' has no attribute {name!r}")
     globals()[name] = value

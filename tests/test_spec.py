@@ -10,7 +10,7 @@ import yaml
 from keras import layers
 
 import deepkit as dk
-from deepkit.definition import source as code
+from deepkit.definition import keras_config
 from deepkit.serialization.registry import classes
 from tests.conformance.cases import CASES
 
@@ -110,7 +110,7 @@ OWN = {
 @pytest.mark.parametrize("name", sorted(classes("layer")))
 def test_every_layer_that_a_file_can_name_comes_back(name):
     cls = classes("layer")[name]
-    needed = [key for key, p in code.parameters(cls).items() if p.default is p.empty]
+    needed = [key for key, p in keras_config.parameters(cls).items() if p.default is p.empty]
     made = OWN[name](cls) if name in OWN else cls(**{key: GIVEN[key] for key in needed})
     definition = dk.Sequential([made])
     assert dk.from_dict(dk.to_dict(definition)) == definition

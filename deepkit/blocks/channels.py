@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import KW_ONLY
+from typing import TYPE_CHECKING, Any
 
 from keras import layers
 
-from deepkit.blocks import common as parts
+from deepkit.blocks import common
+from deepkit.blocks.conv import CONV_ARGUMENTS
+from deepkit.definition import fields
 from deepkit.definition.block import Block
 from deepkit.definition.builder import Builder
-from deepkit.definition.source import Arguments
+
+if TYPE_CHECKING:
+    from deepkit.utils.types import KerasTensor
 
 
-@dataclass(frozen=True, repr=False)
 class SqueezeExcitation(Block):
-    """Each channel scaled by a gate that sees the average of all channels.
+    """Scale each channel by a gate computed from the averages of all channels.
 
     Source: Hu, Shen & Sun 2018, "Squeeze-and-Excitation Networks", section 3. It comes last in the body of a
     residual: `dk.Residual([..., dk.SqueezeExcitation()])`.
 
     Args:
-        ratio: By how much the inner layer is narrower than the input; it has one unit at least.
+        ratio: By how much the inner layer is narrower than the input; it has at least one unit.
         activation: Of the inner layer.
         dense: Further arguments of both dense layers.
 
@@ -30,7 +32,7 @@ class SqueezeExcitation(Block):
         `(batch, steps, channels)`, `(batch, rows, columns, channels)` or a volume; sizes may be unknown.
 
     Output shape:
-        That of the input. A mask is used in the average and ends here.
+        That of the input. The average uses a mask; the output has none.
 
     Raises:
         DefinitionError: `ratio` is not a positive integer, or the input has no positions to average.
@@ -41,40 +43,29 @@ class SqueezeExcitation(Block):
         580
     """
 
-    ratio: int = field(default=16, kw_only=True)
-    activation: Any = field(default="relu", kw_only=True)
-    dense: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    _: KW_ONLY
+    ratio: int = fields.integer(default=16)
+    activation: fields.Activation = fields.activation(default="relu")
+    dense: fields.KerasArguments = fields.keras_arguments(layers.Dense, excluding=("units", "activation"))
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        parts.positive("SqueezeExcitation", "ratio", self.ratio)
-        owner = "SqueezeExcitation"
-        dense = Arguments(self.dense, layers.Dense, owner=f"{owner}(dense=...)", taken=("units", "activation"))
-        object.__setattr__(self, "activation", parts.activation_value(owner, self.activation))
-        object.__setattr__(self, "dense", dense)
-
-    def add(self, x: Any, builder: Builder) -> Any:
+    def add(self, x: KerasTensor, builder: Builder) -> KerasTensor:
         """Add the average, the two dense layers and the product."""
-        width = parts.channels(x, builder)
-        y = builder.add_layer(x, "pool", parts.by_rank("GlobalAveragePooling", x, builder))
-        y = builder.add_layer(y, "squeeze", layers.Dense, max(1, width // self.ratio), **self._given())
-        y = parts.add_activation(y, self.activation, builder)
-        y = builder.add_layer(y, "excite", layers.Dense, width, activation="sigmoid", **self._given())
+        width = common.num_channels(x, builder)
+        y = builder.add_layer(x, "pool", common.layer_for_rank("GlobalAveragePooling", x, builder))
+        y = builder.add_layer(y, "squeeze", layers.Dense, max(1, width // self.ratio), **self.dense.new())
+        y = common.add_activation(y, self.activation, builder)
+        y = builder.add_layer(y, "excite", layers.Dense, width, activation="sigmoid", **self.dense.new())
         shape = [1] * (len(x.shape) - 1)
-        shape[parts.channel_axis(x) - 1] = width
+        shape[common.channel_axis(x) - 1] = width
         gates = builder.add_layer(y, "reshape", layers.Reshape, tuple(shape))
         return builder.add_layer([x, gates], "multiply", layers.Multiply)
 
-    def _given(self) -> dict[str, Any]:
-        return self.dense.fresh()  # type: ignore[attr-defined]
 
-
-@dataclass(frozen=True, repr=False)
 class SeparableConvBlock(Block):
-    """A convolution in two steps: each channel by itself, then 1x1 across channels, each normalised and activated.
+    """A convolution in two steps: per channel, then 1x1 across channels, each with normalization and activation.
 
-    Source: Howard et al. 2017, "MobileNets", section 3.1 and figure 3. The form without anything between the two
-    steps (Chollet 2017, "Xception") is `layers.SeparableConv2D`, an element like any other.
+    Source: Howard et al. 2017, "MobileNets", section 3.1 and figure 3. The version with nothing between the two
+    steps (Chollet 2017, "Xception") is `layers.SeparableConv2D`.
 
     Args:
         filters: Number of output channels.
@@ -100,48 +91,28 @@ class SeparableConvBlock(Block):
         (None, 28, 28, 64)
     """
 
-    filters: int
-    kernel_size: int | tuple[int, ...] = field(default=3, kw_only=True)
-    strides: int | tuple[int, ...] = field(default=1, kw_only=True)
-    activation: Any = field(default="relu", kw_only=True)
-    norm: Any = field(default="batch", kw_only=True)
-    depthwise: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
-    pointwise: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    filters: int = fields.integer()
+    _: KW_ONLY
+    kernel_size: fields.Size = fields.size(default=3)
+    strides: fields.Size = fields.size(default=1)
+    activation: fields.Activation = fields.activation(default="relu")
+    norm: fields.NameOrLayer = fields.norm(default="batch")
+    depthwise: fields.KerasArguments = fields.keras_arguments(layers.DepthwiseConv2D, excluding=CONV_ARGUMENTS)
+    pointwise: fields.KerasArguments = fields.keras_arguments(layers.Conv2D, excluding=CONV_ARGUMENTS)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        owner, taken = "SeparableConvBlock", ("filters", "kernel_size", "strides", "activation")
-        parts.positive(owner, "filters", self.filters)
-        values = {
-            "kernel_size": parts.sizes(owner, "kernel_size", self.kernel_size),
-            "strides": parts.sizes(owner, "strides", self.strides),
-            "activation": parts.activation_value(owner, self.activation),
-            "norm": parts.norm_value(owner, self.norm),
-            "depthwise": Arguments(
-                self.depthwise, layers.DepthwiseConv2D, owner=f"{owner}(depthwise=...)", taken=taken
-            ),
-            "pointwise": Arguments(self.pointwise, layers.Conv2D, owner=f"{owner}(pointwise=...)", taken=taken),
-        }
-        for key, value in values.items():
-            object.__setattr__(self, key, value)
-
-    def add(self, x: Any, builder: Builder) -> Any:
+    def add(self, x: KerasTensor, builder: Builder) -> KerasTensor:
         """Add the two steps."""
         if len(x.shape) not in (3, 4):
             raise builder.error(f"expected a sequence or an image, received {tuple(x.shape[1:])}")
-        usual = {"padding": "same", "use_bias": self.norm is None}
-        x = builder.add_layer(
-            x,
-            "depthwise",
-            parts.by_rank("DepthwiseConv", x, builder),
-            self.kernel_size,
-            self.strides,
-            **(usual | self.depthwise.fresh()),  # type: ignore[attr-defined]
-        )
-        x = self._finished(x, "1", builder)
-        make, given = parts.by_rank("Conv", x, builder), usual | self.pointwise.fresh()  # type: ignore[attr-defined]
-        return self._finished(builder.add_layer(x, "pointwise", make, self.filters, 1, **given), "2", builder)
+        defaults: dict[str, Any] = {"padding": "same", "use_bias": self.norm is None}
+        make = common.layer_for_rank("DepthwiseConv", x, builder)
+        kwargs = defaults | self.depthwise.new()
+        x = builder.add_layer(x, "depthwise", make, self.kernel_size, self.strides, **kwargs)
+        x = self._normalize_and_activate(x, "1", builder)
+        make = common.layer_for_rank("Conv", x, builder)
+        x = builder.add_layer(x, "pointwise", make, self.filters, 1, **(defaults | self.pointwise.new()))
+        return self._normalize_and_activate(x, "2", builder)
 
-    def _finished(self, x: Any, number: str, builder: Builder) -> Any:
-        x = parts.add_norm(x, self.norm, builder, f"norm{number}")
-        return parts.add_activation(x, self.activation, builder, f"activation{number}")
+    def _normalize_and_activate(self, x: KerasTensor, number: str, builder: Builder) -> Any:
+        x = common.add_norm(x, self.norm, builder, f"norm{number}")
+        return common.add_activation(x, self.activation, builder, f"activation{number}")

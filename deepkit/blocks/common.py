@@ -1,248 +1,169 @@
-"""What the blocks have in common: checked arguments, and layers chosen by the rank of their input."""
+"""What blocks share: layers chosen by the rank of their input, and checks of shapes."""
 
 from __future__ import annotations
 
-import difflib
-import inspect
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import layers
 
-from deepkit.definition.block import Block
 from deepkit.definition.builder import Builder
-from deepkit.definition.errors import DefinitionError, shape_text
-from deepkit.definition.sequential import as_element
+from deepkit.definition.errors import shape_text
+from deepkit.definition.fields import activation_function
+from deepkit.definition.layer_checks import check_window, register_input_check
+from deepkit.layers import L2Pooling
 
-NORMS = ("batch", "layer")
-POOLS = {"max": "MaxPooling", "avg": "AveragePooling", "l2": "L2Pooling"}
-SEVERAL = "the body must return one tensor, and returns"
-MOST = 10_000  # repetitions in one block: beyond it a slip, or a file that means harm
+if TYPE_CHECKING:
+    from deepkit.definition.fields import Size
+    from deepkit.definition.protocol import Definition
+    from deepkit.utils.types import KerasTensor, Shape
 
+POOLING_LAYERS = {"max": "MaxPooling", "avg": "AveragePooling"}
+MAX_REPEATS = 10_000  # repetitions in one block; more is a mistake
 
-def positive(owner: str, argument: str, value: Any, *, least: int = 1, most: int | None = None) -> None:
-    """Raise unless `value` is a whole number of at least `least`, and at most `most` where that is given."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        kind = "a positive integer" if least == 1 else f"an integer of at least {least}"
-        raise DefinitionError(f"{owner}: {argument} must be {kind}, received {value!r}")
-    if most is not None and value > most:
-        raise DefinitionError(f"{owner}: {argument} must be at most {most:,}, received {value:,}")
+register_input_check(L2Pooling)(check_window)
 
 
-def sizes(owner: str, argument: str, value: Any) -> int | tuple[int, ...]:
-    """Return a size per axis (one integer, or a tuple of them), checked."""
-    items = value if isinstance(value, list | tuple) else (value,)
-    if not items:
-        raise DefinitionError(f"{owner}: {argument} must be a positive integer or a tuple of them, received {value!r}")
-    for item in items:
-        positive(owner, argument, item)
-    return tuple(items) if isinstance(value, list | tuple) else value
-
-
-def choice(owner: str, argument: str, value: Any, known: tuple[Any, ...], hint: str = "") -> None:
-    """Raise unless `value` is one of `known`."""
-    if value not in known:
-        expected = ", ".join(repr(item) for item in known)
-        near = difflib.get_close_matches(str(value), [item for item in known if item], n=1)
-        meant = f"; did you mean {near[0]!r}?" if near else ""
-        raise DefinitionError(f"{owner}: {argument} must be one of {expected}, received {value!r}{meant}", hint=hint)
-
-
-def flag(owner: str, argument: str, value: Any) -> None:
-    """Raise unless `value` is True or False."""
-    if not isinstance(value, bool):
-        raise DefinitionError(f"{owner}: {argument} must be True or False, received {value!r}")
-
-
-def rate(owner: str, argument: str, value: Any) -> None:
-    """Raise unless `value` is a fraction of units to drop, at least 0 and below 1."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1:
-        raise DefinitionError(f"{owner}: {argument} must be a fraction in [0, 1), received {value!r}")
-
-
-def activation_value(owner: str, value: Any) -> str | Block | None:
-    """Return an activation as a value: Keras's name, `package>name` of a registered function, or a layer."""
-    if isinstance(value, keras.layers.Layer | Block):
-        return as_element(value, f"{owner}: activation")
-    found = _name_of(value) if callable(value) else value
-    if found is not None and not isinstance(found, str):
-        raise DefinitionError(
-            f"{owner}: activation {value!r} has no name that a saved model could find it by",
-            hint='a name such as "relu", or @keras.saving.register_keras_serializable(package=...) on the function',
-        )
-    if found is not None:
-        activation_function(found, owner)
-    return found
-
-
-def activation_function(name: str, owner: str = "activation") -> Callable[..., Any]:
-    """Return the function of an activation's name.
-
-    Raises:
-        DefinitionError: Neither Keras nor the registry of custom objects knows it.
-    """
-    if name.startswith("deepkit>"):
-        import deepkit.layers  # noqa: F401  registers deepkit's own
-    function = keras.saving.get_registered_object(name)
-    if inspect.isfunction(function):
-        return function
-    try:
-        return keras.activations.get(name)
-    except ValueError as error:
-        raise DefinitionError(
-            f"{owner}: activation {name!r} is neither Keras's nor registered",
-            hint='"relu", "tanh", "gelu" or a layer',
-        ) from error
-
-
-def norm_value(owner: str, value: Any) -> str | Block | None:
-    """Return a normalisation as a value: "batch", "layer", a Keras layer as definition, or None."""
-    if isinstance(value, keras.layers.Layer | Block):
-        return as_element(value, f"{owner}: norm")
-    choice(owner, "norm", value, (*NORMS, None), "a layer such as layers.GroupNormalization(8) for any other")
-    return value
-
-
-def pool_value(owner: str, value: Any) -> str | Block | None:
-    """Return a pooling as a value: "max", "avg", "l2", a Keras layer as definition, or None."""
-    if isinstance(value, keras.layers.Layer | Block):
-        return as_element(value, f"{owner}: pool")
-    choice(owner, "pool", value, (*POOLS, None), "a layer such as layers.MaxPooling2D(3, 2) for any other")
-    return value
-
-
-def add_norm(x: Any, norm: str | Block | None, builder: Builder, name: str = "norm") -> Any:
-    """Add a normalisation over the channels."""
+def add_norm(x: KerasTensor, norm: str | Definition | None, builder: Builder, name: str = "norm") -> Any:
+    """Add a normalization over the channels."""
     if norm is None:
         return x
-    if isinstance(norm, Block):
+    if not isinstance(norm, str):
         return norm.add(x, builder.child(norm.name or name, norm))
     make = layers.BatchNormalization if norm == "batch" else layers.LayerNormalization
-    return builder.add_layer(x, name, make, **({} if channel_axis(x) in (-1, len(x.shape) - 1) else {"axis": 1}))
+    is_last = channel_axis(x) == len(x.shape) - 1
+    kwargs: dict[str, Any] = {} if is_last else {"axis": 1}
+    return builder.add_layer(x, name, make, **kwargs)
 
 
-def add_activation(x: Any, activation: str | Block | None, builder: Builder, name: str = "activation") -> Any:
+def add_activation(
+    x: KerasTensor, activation: str | Definition | None, builder: Builder, name: str = "activation"
+) -> Any:
     """Add an activation."""
     if activation is None:
         return x
-    if isinstance(activation, Block):
+    if not isinstance(activation, str):
         return activation.add(x, builder.child(activation.name or name, activation))
-    return builder.add_layer(x, name, layers.Activation, for_layer(activation))
+    return builder.add_layer(x, name, layers.Activation, activation_argument(activation))
 
 
-def add_pool(x: Any, pool: str | Block | None, builder: Builder, name: str = "pool") -> Any:
-    """Add a pooling: of windows of 2 with strides of 2, where it is given by name."""
+def add_pool(x: KerasTensor, pool: str | Definition | None, builder: Builder, name: str = "pool") -> Any:
+    """Add a pooling; one given by name has windows of 2 with strides of 2."""
     if pool is None:
         return x
-    if isinstance(pool, Block):
+    if not isinstance(pool, str):
         return pool.add(x, builder.child(pool.name or name, pool))
     if pool == "l2":
-        from deepkit.layers import L2Pooling
-
         return builder.add_layer(x, name, L2Pooling, 2)
-    return builder.add_layer(x, name, by_rank(POOLS[pool], x, builder), 2)
+    return builder.add_layer(x, name, layer_for_rank(POOLING_LAYERS[pool], x, builder), 2)
 
 
 def add_projection(
-    x: Any, name: str, width: int, builder: Builder, *, kernel_size: Any = 1, strides: Any = 1, **given: Any
+    x: KerasTensor,
+    name: str,
+    width: int,
+    builder: Builder,
+    *,
+    kernel_size: Size = 1,
+    strides: Size = 1,
+    **kwargs: Any,
 ) -> Any:
-    """Add a linear layer to another width: dense for vectors, a convolution where there are positions.
+    """Add a linear layer to another width: a dense layer for vectors, a convolution otherwise.
 
-    A convolution of single steps of a sequence is a dense layer too, which lets a mask pass.
+    A convolution over single steps of a sequence is a dense layer too, which passes a mask.
     """
-    single = len(x.shape) == 3 and channel_axis(x) == 2 and {kernel_size, strides} == {1}
-    if len(x.shape) == 2 or single:
-        return builder.add_layer(x, name, layers.Dense, width, **given)
-    make = by_rank("Conv", x, builder)
-    return builder.add_layer(x, name, make, width, kernel_size, strides, padding="same", **given)
+    is_stepwise = len(x.shape) == 3 and channel_axis(x) == 2 and {kernel_size, strides} == {1}
+    if len(x.shape) == 2 or is_stepwise:
+        return builder.add_layer(x, name, layers.Dense, width, **kwargs)
+    make = layer_for_rank("Conv", x, builder)
+    return builder.add_layer(x, name, make, width, kernel_size, strides, padding="same", **kwargs)
 
 
-def channel_axis(x: Any) -> int:
-    """Return the axis of the channels: the last, or 1 under Keras's `channels_first` image format."""
-    first = len(x.shape) > 2 and keras.config.image_data_format() == "channels_first"
-    return 1 if first else len(x.shape) - 1
+def channel_axis(x: KerasTensor) -> int:
+    """Return the axis of the channels: the last, or 1 under Keras's `channels_first` image data format."""
+    is_first = len(x.shape) > 2 and keras.config.image_data_format() == "channels_first"
+    return 1 if is_first else len(x.shape) - 1
 
 
-def channels(x: Any, builder: Builder) -> int:
+def num_channels(x: KerasTensor, builder: Builder) -> int:
     """Return the number of channels, which must be known."""
     count = x.shape[channel_axis(x)]
     if count is None:
-        raise builder.error(f"the number of channels is unknown in {tuple(x.shape[1:])}", hint="a fixed number")
+        raise builder.error(
+            f"the number of channels is unknown in {tuple(x.shape[1:])}", hint="use an input shape with fixed channels"
+        )
     return count
 
 
-def check_alike(tensors: list[Any], builder: Builder, *, but_channels: bool = False) -> None:
-    """Raise unless the tensors have the same sizes, or the same but for the channels."""
+def spatial_axes(x: KerasTensor) -> range:
+    """Return the axes between batch and channels (or after the channels under `channels_first`)."""
+    is_first = channel_axis(x) == 1 and len(x.shape) > 2
+    return range(2, len(x.shape)) if is_first else range(1, len(x.shape) - 1)
+
+
+def check_same_shape(tensors: Sequence[KerasTensor], builder: Builder, *, except_channels: bool = False) -> None:
+    """Raise unless the tensors have the same sizes, or the same except for the channels."""
     first = tensors[0]
-    skipped = {0, channel_axis(first)} if but_channels else {0}
+    skipped = {0, channel_axis(first)} if except_channels else {0}
     for other in tensors[1:]:
-        alike = len(other.shape) == len(first.shape) and all(
+        is_same = len(other.shape) == len(first.shape) and all(
             axis in skipped or a is None or b is None or a == b
             for axis, (a, b) in enumerate(zip(first.shape, other.shape, strict=True))
         )
-        if not alike:
-            wanted = "of one size but for the channels" if but_channels else "of one shape"
+        if not is_same:
+            expected = "of the same sizes except for the channels" if except_channels else "of the same shape"
             raise builder.error(
-                f"expected tensors {wanted}, received {shape_text(tensors)}",
-                hint='padding="same" and the same strides everywhere; after pooling, sizes that divide evenly',
+                f"expected tensors {expected}, received {shape_text(tensors)}",
+                hint='use padding="same" and the same strides everywhere, and sizes that the pooling divides evenly',
             )
 
 
 def numbered(name: str, count: int) -> list[str]:
-    """Return the names of `count` layers of a kind: numbered from 1, without a number for a single one."""
+    """Return the names of `count` layers of a kind: numbered from 1, without a number if there is one."""
     return [name] if count == 1 else [f"{name}{i}" for i in range(1, count + 1)]
 
 
-def spatial_axes(x: Any) -> range:
-    """Return the axes between batch and channels (or after the channels under `channels_first`)."""
-    return range(2, len(x.shape)) if channel_axis(x) == 1 and len(x.shape) > 2 else range(1, len(x.shape) - 1)
-
-
-def by_rank(kind: str, x: Any, builder: Builder) -> type[layers.Layer]:
-    """Return the 1-D, 2-D or 3-D form of a layer that fits the rank of `x`.
+def layer_for_rank(kind: str, x: KerasTensor, builder: Builder) -> type[layers.Layer]:
+    """Return the 1-D, 2-D or 3-D version of a layer that fits the rank of `x`.
 
     Args:
         kind: The name without its dimensions: "Conv", "MaxPooling".
         x: A sequence (batch, steps, channels), image (batch, rows, columns, channels) or volume.
-        builder: The place, for the error.
+        builder: The builder of the block, for the message.
     """
-    dimensions = len(x.shape) - 2
-    if dimensions not in (1, 2, 3):
+    rank = len(x.shape) - 2
+    if rank not in (1, 2, 3):
         raise builder.error(
             f"{kind} needs a sequence (steps, channels), an image (rows, columns, channels) or a volume, "
             f"received {tuple(x.shape[1:])}",
-            hint="layers.Reshape(...) before it, or a dense block instead",
+            hint="add layers.Reshape(...) before it, or use a dense block",
         )
-    return getattr(layers, f"{kind}{dimensions}D")
+    return getattr(layers, f"{kind}{rank}D")
 
 
-def flat(x: Any, builder: Builder) -> Any:
-    """Flatten each example to a vector, where it is not one already."""
+def flatten(x: KerasTensor, builder: Builder) -> Any:
+    """Flatten each example to a vector, unless it is one."""
     if len(x.shape) == 2:
         return x
     if any(n is None for n in x.shape[1:]):
         raise builder.error(
             f"cannot flatten {tuple(x.shape[1:])}: a size is unknown",
-            hint='a fixed input_shape, or pool="avg"',
+            hint='use a fixed input_shape, or pool="avg"',
         )
     return builder.add_layer(x, "flatten", layers.Flatten)
 
 
 def float32_if_mixed() -> str | None:
-    """Return float32 where the policy computes in 16 bits: a softmax over few bits loses small probabilities."""
+    """Return "float32" if the policy computes in 16 bits: a softmax in few bits loses small probabilities."""
     return "float32" if keras.config.dtype_policy().compute_dtype in ("float16", "bfloat16") else None
 
 
-def for_layer(activation: str) -> Any:
-    """Return what a Keras layer takes as `activation`: a registered function itself, else the name."""
+def activation_argument(activation: str) -> str | Callable[..., Any]:
+    """Return the `activation` argument of a Keras layer: a registered function itself, else the name."""
     return activation_function(activation) if ">" in activation else activation
 
 
-def _name_of(function: Callable[..., Any]) -> Any:
-    """Return the name Keras finds a function by, or the function itself where there is none."""
-    registered = keras.saving.get_registered_name(function)
-    if keras.saving.get_registered_object(registered) is function:
-        return registered
-    name = getattr(function, "__name__", "")
-    return name if getattr(keras.activations, name, None) is function else function
+def without_axis(shape: Shape, axis: int) -> Shape:
+    """Return a shape without one axis."""
+    return (*shape[:axis], *shape[axis + 1 :])

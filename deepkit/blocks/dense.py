@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import KW_ONLY
+from typing import TYPE_CHECKING, Any
 
 from keras import layers
 
-from deepkit.blocks import common as parts
+from deepkit.blocks import common
+from deepkit.definition import fields
 from deepkit.definition.block import Block
 from deepkit.definition.builder import Builder
-from deepkit.definition.errors import DefinitionError
-from deepkit.definition.source import Arguments
+
+if TYPE_CHECKING:
+    from deepkit.utils.types import KerasTensor
 
 
-@dataclass(frozen=True, repr=False)
 class MLP(Block):
     """Dense layers, each with its activation: a multilayer perceptron without its output layer.
 
@@ -26,8 +26,8 @@ class MLP(Block):
         activation: Keras's name, a registered function, a layer, or None.
         norm: Between a layer and its activation: `"batch"`, `"layer"`, a layer, or None.
         dropout: Fraction of units dropped after each activation in training.
-        flatten: Whether an image or sequence becomes one vector first; with False the layers work on the last
-            axis, at each position alike, as `keras.layers.Dense` does.
+        flatten: Whether an image or sequence becomes one vector first; with False the layers are applied to
+            the last axis, as `keras.layers.Dense` is.
         dense: Further arguments of the Keras layers: `{"kernel_initializer": "he_normal"}`.
 
     Input shape:
@@ -37,7 +37,7 @@ class MLP(Block):
         `(batch, units[-1])`; the last axis replaced when `flatten=False`.
 
     Raises:
-        DefinitionError: A width is not a positive integer, dropout lies outside [0, 1), or a size is unknown where
+        DefinitionError: A width is not a positive integer, dropout lies outside [0, 1), or a size is unknown and
             the input must be flattened.
 
     Examples:
@@ -46,46 +46,28 @@ class MLP(Block):
         265600
     """
 
-    units: Sequence[int] = field(metadata={"body": "many"})
-    activation: Any = field(default="relu", kw_only=True)
-    norm: Any = field(default=None, kw_only=True)
-    dropout: float = field(default=0.0, kw_only=True)
-    flatten: bool = field(default=True, kw_only=True)
-    dense: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    units: fields.Integers = fields.integers()
+    _: KW_ONLY
+    activation: fields.Activation = fields.activation(default="relu")
+    norm: fields.NameOrLayer = fields.norm(default=None)
+    dropout: float = fields.fraction(default=0.0)
+    flatten: bool = fields.flag(default=True)
+    dense: fields.KerasArguments = fields.keras_arguments(layers.Dense, excluding=("units", "activation"))
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not isinstance(self.units, list | tuple):
-            raise DefinitionError(
-                f"MLP: units must be a list of widths, received {self.units!r}",
-                hint=f"dk.MLP([{self.units!r}])" if isinstance(self.units, int) else "dk.MLP([300, 100])",
-            )
-        for i, width in enumerate(self.units):
-            parts.positive("MLP", f"units[{i}]", width)
-        parts.rate("MLP", "dropout", self.dropout)
-        parts.flag("MLP", "flatten", self.flatten)
-        values = {
-            "units": tuple(self.units),
-            "activation": parts.activation_value("MLP", self.activation),
-            "norm": parts.norm_value("MLP", self.norm),
-            "dense": Arguments(self.dense, layers.Dense, owner="MLP(dense=...)", taken=("units", "activation")),
-        }
-        for key, value in values.items():
-            object.__setattr__(self, key, value)
-
-    def add(self, x: Any, builder: Builder) -> Any:
+    def add(self, x: KerasTensor, builder: Builder) -> KerasTensor:
         """Add the layers in order."""
-        x = parts.flat(x, builder) if self.flatten else x
-        for i, width in enumerate(self.units, start=1):
+        if self.flatten:
+            x = common.flatten(x, builder)
+        for i, units in enumerate(self.units, start=1):
             number = str(i) if len(self.units) > 1 else ""
-            x = self._layer(x, width, number, builder)
+            x = self._add_layer(x, units, number, builder)
         return x
 
-    def _layer(self, x: Any, width: int, number: str, builder: Builder) -> Any:
-        x = builder.add_layer(x, f"dense{number}", layers.Dense, width, **self._arguments())
-        x = parts.add_norm(x, self.norm, builder, f"norm{number}")
-        x = parts.add_activation(x, self.activation, builder, f"activation{number}")
-        return builder.add_layer(x, f"dropout{number}", layers.Dropout, self.dropout) if self.dropout else x
-
-    def _arguments(self) -> dict[str, Any]:
-        return {"use_bias": self.norm is None} | self.dense.fresh()  # type: ignore[attr-defined]
+    def _add_layer(self, x: KerasTensor, units: int, number: str, builder: Builder) -> Any:
+        kwargs = {"use_bias": self.norm is None} | self.dense.new()
+        x = builder.add_layer(x, f"dense{number}", layers.Dense, units, **kwargs)
+        x = common.add_norm(x, self.norm, builder, f"norm{number}")
+        x = common.add_activation(x, self.activation, builder, f"activation{number}")
+        if self.dropout:
+            x = builder.add_layer(x, f"dropout{number}", layers.Dropout, self.dropout)
+        return x

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import KW_ONLY
+from typing import TYPE_CHECKING, Any
 
 from keras import layers
 
-from deepkit.blocks import common as parts
+from deepkit.blocks import common
+from deepkit.definition import fields
 from deepkit.definition.block import Block
 from deepkit.definition.builder import Builder
-from deepkit.definition.source import Arguments
+
+if TYPE_CHECKING:
+    from deepkit.utils.types import KerasTensor
 
 
-@dataclass(frozen=True, repr=False)
 class GaussianHead(Block):
-    """Two dense layers behind the same features: the mean of a Gaussian, and the logarithm of its variance.
+    """Two dense layers on the same features: the mean of a Gaussian and the logarithm of its variance.
 
-    The covariance is diagonal. Both layers are linear and in float32 also where the rest has 16 bits, as variances
+    The covariance is diagonal. Both layers are linear and in float32 even if the rest computes in 16 bits, as variances
     are exponentials. Source: Kingma & Welling 2014, appendix C.2.
 
     Args:
-        units: How many numbers the Gaussian is over.
+        units: Dimensions of the Gaussian.
         dense: Further arguments of the two `keras.layers.Dense`.
 
     Input shape:
@@ -32,7 +33,7 @@ class GaussianHead(Block):
         `{"mean": (batch, units), "log_variance": (batch, units)}`.
 
     Raises:
-        DefinitionError: `units` is no positive integer, or a size is unknown where the input must be flattened.
+        DefinitionError: `units` is not a positive integer, or a size is unknown and the input must be flattened.
 
     Examples:
         >>> import deepkit as dk
@@ -41,22 +42,16 @@ class GaussianHead(Block):
         {'mean': (None, 20), 'log_variance': (None, 20)}
     """
 
-    units: int
-    dense: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    units: int = fields.integer()
+    _: KW_ONLY
+    dense: fields.KerasArguments = fields.keras_arguments(layers.Dense, excluding=("units", "activation", "dtype"))
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        parts.positive("GaussianHead", "units", self.units)
-        taken = ("units", "activation", "dtype")
-        given = Arguments(self.dense, layers.Dense, owner="GaussianHead(dense=...)", taken=taken)
-        object.__setattr__(self, "dense", given)
-
-    def add(self, x: Any, builder: Builder) -> dict[str, Any]:
+    def add(self, x: KerasTensor, builder: Builder) -> dict[str, KerasTensor]:
         """Add the two layers."""
-        x = parts.flat(x, builder)
+        x = common.flatten(x, builder)
 
         def dense(name: str) -> Any:
-            given = {"dtype": parts.float32_if_mixed()} | self.dense.fresh()  # type: ignore[attr-defined]
-            return builder.add_layer(x, name, layers.Dense, self.units, **given)
+            kwargs = {"dtype": common.float32_if_mixed()} | self.dense.new()
+            return builder.add_layer(x, name, layers.Dense, self.units, **kwargs)
 
         return {"mean": dense("mean"), "log_variance": dense("log_variance")}

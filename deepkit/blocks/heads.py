@@ -1,34 +1,40 @@
-"""Heads: the last block of a network, which also says what to train it with."""
+"""Heads: the last block of a network, which also determines its loss and metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import KW_ONLY
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import layers
 
-from deepkit.blocks import common as parts
-from deepkit.definition.block import Block, Objective
+from deepkit.blocks import common
+from deepkit.definition import fields
+from deepkit.definition.block import Block
 from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError
-from deepkit.definition.source import Arguments
+from deepkit.definition.layer_arguments import LayerArguments
+from deepkit.definition.objective import Objective
+from deepkit.layers import MaskedPooling1D
+
+if TYPE_CHECKING:
+    from deepkit.utils.types import KerasTensor
 
 _POOLS = ("flatten", "avg", "max", None)
 _ACTIVATIONS = (None, "softmax", "sigmoid")
+_HEAD_ARGUMENTS = ("units", "activation", "dtype")
 
 
-@dataclass(frozen=True, repr=False)
 class Classifier(Block):
-    """A dense layer with one output a class, in float32 also where the rest has 16 bits.
+    """A dense layer with one output per class, in float32 even if the rest computes in 16 bits.
 
     Args:
-        num_classes: Number of classes; 1 for yes or no.
-        pool: What makes a vector of an image or sequence: `"flatten"`, `"avg"` or `"max"` over all positions, or
-            None to classify every position alike.
+        num_classes: Number of classes; 1 for a binary classifier.
+        pool: How an image or sequence becomes a vector: `"flatten"`, `"avg"` or `"max"` over all positions, or
+            None to classify each position.
         activation: None for logits, `"softmax"` for the probability of each class, `"sigmoid"` for classes that
-            do not exclude each other.
+            do not exclude each other (multi-label).
         dropout: Fraction of features dropped before the layer in training.
         dense: Further arguments of `keras.layers.Dense`.
 
@@ -39,7 +45,7 @@ class Classifier(Block):
         `(batch, num_classes)`; the last axis replaced when `pool=None`.
 
     Raises:
-        DefinitionError: An argument is out of range, or a size is unknown where the input must be flattened.
+        DefinitionError: An argument is out of range, or a size is unknown and the input must be flattened.
 
     Examples:
         >>> import deepkit as dk
@@ -47,46 +53,48 @@ class Classifier(Block):
         (None, 10)
     """
 
-    num_classes: int
-    pool: str | None = field(default="flatten", kw_only=True)
-    activation: str | None = field(default=None, kw_only=True)
-    dropout: float = field(default=0.0, kw_only=True)
-    dense: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    num_classes: int = fields.integer()
+    _: KW_ONLY
+    pool: str | None = fields.choice(_POOLS, default="flatten")
+    activation: str | None = fields.choice(_ACTIVATIONS, default=None)
+    dropout: float = fields.fraction(default=0.0)
+    dense: fields.KerasArguments = fields.keras_arguments(layers.Dense, excluding=_HEAD_ARGUMENTS)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        parts.positive("Classifier", "num_classes", self.num_classes)
-        parts.choice("Classifier", "activation", self.activation, _ACTIVATIONS)
+    def check(self) -> None:
+        """Refuse a softmax over one class."""
         if self.num_classes == 1 and self.activation == "softmax":
-            raise DefinitionError("Classifier: a softmax over one class is always 1", hint='activation="sigmoid"')
-        _set_head_fields(self)
+            raise DefinitionError(
+                "Classifier: a softmax over one class is always 1", hint='use activation="sigmoid", or None for logits'
+            )
 
-    def add(self, x: Any, builder: Builder) -> Any:
+    def add(self, x: KerasTensor, builder: Builder) -> KerasTensor:
         """Add the pooling, the dropout and the dense layer."""
-        return _add_head(self, x, self.num_classes, builder)
+        x = _add_pool_and_dropout(x, self.pool, self.dropout, builder)
+        return _add_dense(x, self.num_classes, self.activation, self.dense, builder)
 
-    def objective(self, outputs: Any, labels: Any) -> Objective:
-        """Return cross-entropy and accuracy: binary, one-hot or of class numbers, as the labels are."""
-        logits = self.activation is None
+    def objective(self, output_shape: Any, label_shape: Any) -> Objective:
+        """Return cross-entropy and accuracy: binary, one-hot or for class indices, as the labels are."""
+        from_logits = self.activation is None
+        loss: keras.losses.Loss
         if self.num_classes == 1 or self.activation == "sigmoid":
-            accuracy = keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0 if logits else 0.5)
-            return Objective(keras.losses.BinaryCrossentropy(from_logits=logits), (accuracy,))
-        if len(labels) == len(outputs) and labels[-1] == self.num_classes:
-            loss = keras.losses.CategoricalCrossentropy(from_logits=logits)
+            threshold = 0.0 if from_logits else 0.5
+            loss = keras.losses.BinaryCrossentropy(from_logits=from_logits)
+            return Objective(loss, (keras.metrics.BinaryAccuracy(name="accuracy", threshold=threshold),))
+        if len(label_shape) == len(output_shape) and label_shape[-1] == self.num_classes:
+            loss = keras.losses.CategoricalCrossentropy(from_logits=from_logits)
             return Objective(loss, (keras.metrics.CategoricalAccuracy(name="accuracy"),))
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
         return Objective(loss, (keras.metrics.SparseCategoricalAccuracy(name="accuracy"),))
 
 
-@dataclass(frozen=True, repr=False)
 class Regressor(Block):
-    """A dense layer with one output a predicted number, in float32 also where the rest has 16 bits.
+    """A dense layer with one output per predicted number, in float32 even if the rest computes in 16 bits.
 
     Args:
-        units: How many numbers are predicted.
-        pool: What makes a vector of an image or sequence: `"flatten"`, `"avg"` or `"max"` over all positions, or
-            None to predict at every position alike.
-        activation: None for any number; `"softplus"` or `"relu"` where there are no negative ones, `"sigmoid"` or
+        units: Number of predicted numbers.
+        pool: How an image or sequence becomes a vector: `"flatten"`, `"avg"` or `"max"` over all positions, or
+            None to predict at each position.
+        activation: None for any number; `"softplus"` or `"relu"` for non-negative numbers, `"sigmoid"` or
             `"tanh"` for a range.
         dropout: Fraction of features dropped before the layer in training.
         dense: Further arguments of `keras.layers.Dense`.
@@ -98,7 +106,7 @@ class Regressor(Block):
         `(batch, units)`; the last axis replaced when `pool=None`.
 
     Raises:
-        DefinitionError: An argument is out of range, or a size is unknown where the input must be flattened.
+        DefinitionError: An argument is out of range, or a size is unknown and the input must be flattened.
 
     Examples:
         >>> import deepkit as dk
@@ -106,61 +114,40 @@ class Regressor(Block):
         (None, 1)
     """
 
-    units: int = 1
-    pool: str | None = field(default="flatten", kw_only=True)
-    activation: Any = field(default=None, kw_only=True)
-    dropout: float = field(default=0.0, kw_only=True)
-    dense: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    units: int = fields.integer(default=1)
+    _: KW_ONLY
+    pool: str | None = fields.choice(_POOLS, default="flatten")
+    activation: fields.ActivationName = fields.activation(default=None, allow_layers=False)
+    dropout: float = fields.fraction(default=0.0)
+    dense: fields.KerasArguments = fields.keras_arguments(layers.Dense, excluding=_HEAD_ARGUMENTS)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        parts.positive("Regressor", "units", self.units)
-        activation = parts.activation_value("Regressor", self.activation)
-        if isinstance(activation, Block):
-            raise DefinitionError(
-                f"Regressor: activation must be a name, a registered function or None, received {activation!r}",
-                hint='a name such as "softplus"',
-            )
-        object.__setattr__(self, "activation", activation)
-        _set_head_fields(self)
-
-    def add(self, x: Any, builder: Builder) -> Any:
+    def add(self, x: KerasTensor, builder: Builder) -> KerasTensor:
         """Add the pooling, the dropout and the dense layer."""
-        return _add_head(self, x, self.units, builder)
+        x = _add_pool_and_dropout(x, self.pool, self.dropout, builder)
+        return _add_dense(x, self.units, self.activation, self.dense, builder)
 
-    def objective(self, outputs: Any, labels: Any) -> Objective:
+    def objective(self, output_shape: Sequence[int | None], label_shape: Sequence[int | None]) -> Objective:
         """Return the mean squared error, and the mean absolute error as metric."""
         return Objective(keras.losses.MeanSquaredError(), (keras.metrics.MeanAbsoluteError(name="mae"),))
 
 
-def _set_head_fields(head: Any) -> None:
-    """Check and keep as values the arguments that every head has."""
-    owner = type(head).__name__
-    parts.choice(owner, "pool", head.pool, _POOLS)
-    parts.rate(owner, "dropout", head.dropout)
-    taken = ("units", "activation", "dtype")
-    object.__setattr__(head, "dense", Arguments(head.dense, layers.Dense, owner=f"{owner}(dense=...)", taken=taken))
+def _add_pool_and_dropout(x: KerasTensor, pool: str | None, dropout: float, builder: Builder) -> Any:
+    if pool == "flatten":
+        x = common.flatten(x, builder)
+    elif pool is not None and len(x.shape) > 2:
+        x = _add_global_pool(x, pool, builder)
+    return builder.add_layer(x, "dropout", layers.Dropout, dropout) if dropout else x
 
 
-def _add_head(head: Any, x: Any, units: int, builder: Builder) -> Any:
-    """Add the pooling, the dropout and the dense layer of a head."""
-    if head.pool == "flatten":
-        x = parts.flat(x, builder)
-    elif head.pool and len(x.shape) > 2:
-        x = _add_pool(x, head.pool, builder)
-    if head.dropout:
-        x = builder.add_layer(x, "dropout", layers.Dropout, head.dropout)
-    activation = head.activation and parts.for_layer(head.activation)
-    given = {"activation": activation, "dtype": parts.float32_if_mixed()} | head.dense.fresh()
-    return builder.add_layer(x, "dense", layers.Dense, units, **given)
-
-
-def _add_pool(x: Any, pool: str, builder: Builder) -> Any:
-    """Pool over all positions; of a sequence with a mask, over the steps that count."""
+def _add_global_pool(x: KerasTensor, pool: str, builder: Builder) -> Any:
+    """Pool over all positions; of a masked sequence, over the steps that the mask keeps."""
     if len(x.shape) == 3 and getattr(x, "_keras_mask", None) is not None:
-        from deepkit.layers import MaskedPooling1D
-
         return builder.add_layer(x, "pool", MaskedPooling1D, pool)
-    return builder.add_layer(
-        x, "pool", parts.by_rank("GlobalAveragePooling" if pool == "avg" else "GlobalMaxPooling", x, builder)
-    )
+    kind = "GlobalAveragePooling" if pool == "avg" else "GlobalMaxPooling"
+    return builder.add_layer(x, "pool", common.layer_for_rank(kind, x, builder))
+
+
+def _add_dense(x: KerasTensor, units: int, activation: str | None, arguments: LayerArguments, builder: Builder) -> Any:
+    kwargs: dict[str, Any] = {"activation": activation and common.activation_argument(activation)}
+    kwargs |= {"dtype": common.float32_if_mixed()} | arguments.new()
+    return builder.add_layer(x, "dense", layers.Dense, units, **kwargs)

@@ -1,38 +1,39 @@
-"""Highway layers: a gate decides, unit by unit, between a transform and the input."""
+"""Highway layers: a gate chooses, unit by unit, between a transform and the input."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import KW_ONLY
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import layers
 
-from deepkit.blocks import common as parts
+from deepkit.blocks import common
+from deepkit.definition import fields
 from deepkit.definition.block import Block
 from deepkit.definition.builder import Builder
-from deepkit.definition.errors import DefinitionError, shape_text
-from deepkit.definition.sequential import as_body
-from deepkit.definition.source import Arguments
+from deepkit.definition.errors import shape_text
+
+if TYPE_CHECKING:
+    from deepkit.utils.types import KerasTensor
+
+_GATE_ARGUMENTS = ("units", "activation", "bias_initializer", "use_bias")
 
 
-@dataclass(frozen=True, repr=False)
 class Highway(Block):
     """A transform H and its gate T: y = T(x) H(x) + (1 - T(x)) x.
 
     For vectors both are dense layers, for sequences, images and volumes convolutions, as wide as the input.
     Source: Srivastava, Greff & Schmidhuber 2015, "Highway Networks", section 2, equation 3; section 2.1 has the
-    convolutional form and section 2.2 the negative bias, which lets a deep stack begin as the identity.
+    convolutional form and section 2.2 the negative bias, with which a deep stack begins as the identity.
 
     Args:
         body: The transform: a block, a Keras layer or a list of them that keeps the shape; None for one layer
             with `activation`.
-        kernel_size: Window of the convolutions, in pixels or steps; 1 treats each position alone, and lets the mask
-            of a sequence pass, which a convolution ends.
-        activation: Of the transform, where `body` is None.
-        transform_bias: What the gate's bias begins with: the more negative, the more of the input is carried.
+        kernel_size: Window of the convolutions, in pixels or steps; 1 treats each position separately and passes
+            the mask of a sequence, which a convolution does not.
+        activation: Of the transform if `body` is None.
+        transform_bias: Initial value of the gate's bias: the more negative, the more of the input is carried.
         gate: Further arguments of the gate's Keras layer: `{"kernel_initializer": "he_normal"}`.
 
     Input shape:
@@ -51,45 +52,34 @@ class Highway(Block):
         85660
     """
 
-    body: Any = field(default=None, metadata={"body": "one or many"})
-    kernel_size: int | tuple[int, ...] = field(default=3, kw_only=True)
-    activation: Any = field(default="relu", kw_only=True)
-    transform_bias: float = field(default=-2.0, kw_only=True)
-    gate: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    body: fields.OptionalBody = fields.body(default=None)
+    _: KW_ONLY
+    kernel_size: fields.Size = fields.size(default=3)
+    activation: fields.Activation = fields.activation(default="relu")
+    transform_bias: float = fields.number(default=-2.0)
+    gate: fields.KerasArguments = fields.keras_arguments(layers.Dense, excluding=_GATE_ARGUMENTS)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        bias = self.transform_bias
-        if not isinstance(bias, int | float) or isinstance(bias, bool) or not math.isfinite(bias):
-            raise DefinitionError(f"Highway: transform_bias must be a number, received {bias!r}")
-        taken = ("units", "activation", "bias_initializer", "use_bias")
-        values = {
-            "body": None if self.body is None else as_body(self.body, "Highway: body"),
-            "kernel_size": parts.sizes("Highway", "kernel_size", self.kernel_size),
-            "activation": parts.activation_value("Highway", self.activation),
-            "gate": Arguments(self.gate, layers.Dense, owner="Highway(gate=...)", taken=taken),
-        }
-        for key, value in values.items():
-            object.__setattr__(self, key, value)
-
-    def add(self, x: Any, builder: Builder) -> Any:
-        """Add transform and gate, and mix: x + T (H - x) needs one product less than the equation."""
-        y = builder.require_single(self._transform(x, builder), parts.SEVERAL)
+    def add(self, x: KerasTensor, builder: Builder) -> KerasTensor:
+        """Add transform and gate, and mix them: x + T (H - x) needs one product less than the equation."""
+        y = self._transform(x, builder)
         if tuple(y.shape[1:]) != tuple(x.shape[1:]):
             raise builder.error(
-                f"the transform turns {shape_text(x)} into {shape_text(y)}, and a highway keeps its shape",
-                hint="a layer before the highway that changes the width",
+                f"the transform maps {shape_text(x)} to {shape_text(y)}, but a highway keeps the shape",
+                hint="add a layer before the highway that changes the width",
             )
         bias = keras.initializers.Constant(self.transform_bias)
-        given = {"activation": "sigmoid", "bias_initializer": bias} | self.gate.fresh()  # type: ignore[attr-defined]
-        gate = parts.add_projection(
-            x, "gate", parts.channels(x, builder), builder, kernel_size=self.kernel_size, **given
+        kwargs: dict[str, Any] = {"activation": "sigmoid", "bias_initializer": bias} | self.gate.new()
+        gate = common.add_projection(
+            x, "gate", common.num_channels(x, builder), builder, kernel_size=self.kernel_size, **kwargs
         )
         change = builder.add_layer([y, x], "subtract", layers.Subtract)
-        return builder.add_layer([x, builder.add_layer([gate, change], "multiply", layers.Multiply)], "add", layers.Add)
+        gated = builder.add_layer([gate, change], "multiply", layers.Multiply)
+        return builder.add_layer([x, gated], "add", layers.Add)
 
-    def _transform(self, x: Any, builder: Builder) -> Any:
+    def _transform(self, x: KerasTensor, builder: Builder) -> Any:
         if self.body is not None:
-            return builder.add_all(x, self.body, reserved=("gate", "subtract", "multiply", "add"))
-        y = parts.add_projection(x, "transform", parts.channels(x, builder), builder, kernel_size=self.kernel_size)
-        return parts.add_activation(y, self.activation, builder)
+            y = builder.add_all(x, self.body, reserved=("gate", "subtract", "multiply", "add"))
+            return builder.require_single(y, "the body must return one tensor, but returns")
+        width = common.num_channels(x, builder)
+        y = common.add_projection(x, "transform", width, builder, kernel_size=self.kernel_size)
+        return common.add_activation(y, self.activation, builder)

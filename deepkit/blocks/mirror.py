@@ -1,148 +1,164 @@
-"""The mirror of an encoder: a decoder that undoes it layer by layer, in the opposite order."""
+"""The mirror of an encoder: a decoder that inverts it layer by layer, in the opposite order."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import layers
 
-from deepkit.blocks import common as parts
-from deepkit.definition.block import Block
+from deepkit.blocks import common
 from deepkit.definition.builder import Builder, BuildState
 from deepkit.definition.errors import shape_text
 from deepkit.layers import L2Pooling, MaskingNoise, SaltAndPepperNoise
 
+if TYPE_CHECKING:
+    from deepkit.definition.protocol import Definition
+    from deepkit.utils.types import KerasTensor
+
+WEIGHT_ARGUMENTS = tuple(
+    f"{weight}_{kind}" for weight in ("kernel", "bias") for kind in ("initializer", "regularizer", "constraint")
+)
 _NORMS = (layers.BatchNormalization, layers.GroupNormalization, layers.LayerNormalization)
 _ACTIVATIONS = (layers.Activation, layers.ELU, layers.LeakyReLU, layers.PReLU, layers.ReLU)
 _TRAINING_ONLY = (
-    layers.Dropout,
-    layers.GaussianDropout,
-    layers.GaussianNoise,
-    layers.Identity,
-    MaskingNoise,
-    SaltAndPepperNoise,
-)
+    layers.Dropout, layers.GaussianDropout, layers.GaussianNoise, layers.Identity, MaskingNoise, SaltAndPepperNoise,
+)  # fmt: skip
 _CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
 _POOLS = (
-    *(getattr(layers, f"{kind}Pooling{n}D") for kind in ("Average", "Max") for n in (1, 2, 3)),
+    layers.AveragePooling1D, layers.AveragePooling2D, layers.AveragePooling3D,
+    layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D,
     L2Pooling,
-)
+)  # fmt: skip
 _PADDINGS = (layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D)
-_COPIED = tuple(f"{w}_{what}" for w in ("kernel", "bias") for what in ("initializer", "regularizer", "constraint"))
-_MEND = "decoder=[...], one of your own"
+_OWN_DECODER = "pass decoder=[...], a decoder of your own"
 
 
 @dataclass(frozen=True)
-class Part:
-    """One layer of a decoder, to be made.
+class LayerSpec:
+    """One layer of a decoder that is to be made.
 
     Args:
         kind: What its name begins with.
-        make: Makes it.
-        given: Its arguments.
-        tied: The name of the encoder's layer that is called in reverse instead; empty where a layer is made.
+        make: The layer class, or a function that makes the layer.
+        kwargs: Its arguments.
+        tied_to: Name of the encoder's layer that is called in reverse instead; empty for a new layer.
     """
 
     kind: str
-    make: Callable[..., Any] | None = None
-    given: Mapping[str, Any] = field(default_factory=dict)
-    tied: str = ""
+    make: Callable[..., keras.layers.Layer] | None = None
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    tied_to: str = ""
 
 
 @dataclass(frozen=True)
-class Link:
-    """One layer of an encoder, and what comes in and out of it there.
+class TracedLayer:
+    """One layer of an encoder with its input and output there.
 
     Args:
         layer: The layer.
         input: Its symbolic input in this encoder; the layer may be used elsewhere too.
         output: Its symbolic output.
-        kept: Whether it has weights and is used as it is; else it is a copy that holds none.
+        is_instance: Whether the layer has weights and is used as it is, not as a copy without weights.
     """
 
     layer: Any
     input: Any
     output: Any
-    kept: bool
+    is_instance: bool
 
 
-def chain(x: Any, body: Sequence[Block], builder: Builder) -> list[Link]:
+def trace_chain(x: KerasTensor, body: Sequence[Definition], builder: Builder) -> list[TracedLayer]:
     """Return the layers of an encoder in order.
 
     Raises:
-        DefinitionError: They are no chain, in which each takes the output of the one before.
+        DefinitionError: The encoder is not a chain, in which each layer takes the output of the one before.
     """
     probe = keras.Input(tuple(x.shape[1:]), dtype=x.dtype)
-    state = BuildState(uses=builder.state.uses.copy())
+    state = BuildState(copies=builder.state.copies.copy())
     with keras.StatelessScope(initialize_variables=False):
-        place = Builder(builder.path, definition=builder.definition, state=state)
-        code = place.require_single(place.add_all(probe, body), "the encoder must return one tensor, and returns")
-        found = [layer for layer in keras.Model(probe, code).layers if not isinstance(layer, layers.InputLayer)]
-    before = probe
-    links: list[Link] = []
-    for layer in found:
-        node = layer._inbound_nodes[-1]  # that of this encoder; a layer with weights may be in other models
-        if len(node.input_tensors) != 1 or node.input_tensors[0] is not before:
-            raise builder.error(f"the encoder is no chain of layers at {layer.name!r}, so it has no mirror", hint=_MEND)
-        links += _opened(Link(layer, before, node.outputs[0], id(layer) in state.fixed))
-        before = node.outputs[0]
-    return links
+        probe_builder = Builder(builder.path, definition=builder.definition, state=state)
+        output = probe_builder.add_all(probe, body)
+        code = probe_builder.require_single(output, "the encoder must return one tensor, but returns")
+        model_layers = keras.Model(probe, code).layers
+    traced: list[TracedLayer] = []
+    previous = probe
+    for layer in model_layers:
+        if isinstance(layer, layers.InputLayer):
+            continue
+        node = layer._inbound_nodes[-1]  # that of this encoder; a layer with weights may be in other models too
+        if len(node.input_tensors) != 1 or node.input_tensors[0] is not previous:
+            raise builder.error(
+                f"the encoder is not a chain of layers at {layer.name!r}, so it cannot be mirrored", hint=_OWN_DECODER
+            )
+        traced += _flatten_sequential(
+            TracedLayer(layer, previous, node.outputs[0], is_instance=id(layer) in state.instances)
+        )
+        previous = node.outputs[0]
+    return traced
 
 
-def _opened(link: Link) -> Iterator[Link]:
-    """Yield the layers of a Keras Sequential, which are a chain too, or the link itself."""
-    if not isinstance(link.layer, keras.Sequential):
-        yield link
+def _flatten_sequential(traced: TracedLayer) -> Iterator[TracedLayer]:
+    """Yield the layers of a Keras Sequential, or any other layer itself."""
+    if not isinstance(traced.layer, keras.Sequential):
+        yield traced
         return
-    x = link.input
-    for layer in link.layer.layers:
+    x = traced.input
+    for layer in traced.layer.layers:
         y = layer(x)
-        yield from _opened(Link(layer, x, y, True))
+        yield from _flatten_sequential(TracedLayer(layer, x, y, is_instance=True))
         x = y
 
 
-def mirror(found: Sequence[Link], builder: Builder, tied: bool) -> list[Part]:
-    """Return the parts of the decoder that undoes a chain of layers.
+def mirror(traced: Sequence[TracedLayer], builder: Builder, tied: bool) -> list[LayerSpec]:
+    """Return the layers of the decoder that inverts a chain of layers.
 
-    The image of a layer with a kernel brings back what came into that layer, so it is followed by the activation
-    and the normalisation that had made it: those behind the kernel before.
+    The inverse of a layer with a kernel reconstructs the input of that layer, so it is followed by the normalization
+    and the activation that computed this input: those after the kernel before.
 
     Raises:
-        DefinitionError: A layer has no mirror image; the message names it.
+        DefinitionError: A layer cannot be mirrored; the message names it.
     """
-    steps: list[list[Part]] = []
-    behind: list[Part] = []  # activations and normalisations behind the last kernel
-    first = True
-    for link in found:
-        layer = link.layer
+    steps: list[list[LayerSpec]] = []
+    following: list[LayerSpec] = []  # normalizations and activations after the latest kernel
+    is_first = True
+    for step in traced:
+        layer = step.layer
         if isinstance(layer, _TRAINING_ONLY):
             continue
         if isinstance(layer, (*_NORMS, *_ACTIVATIONS)):
-            behind.append(_again(layer))
+            following.append(_clone(layer))
         elif isinstance(layer, (layers.Dense, *_CONVOLUTIONS)):
-            behind = [] if first else behind  # the output has an activation of its own
-            bias = all(part.kind != "norm" for part in behind)
-            steps.append([*_undone(link, bias, builder, tied), *behind])
-            behind, first = _activation(layer), False
+            if is_first:  # the output has an activation of its own
+                following = []
+            use_bias = all(spec.kind != "norm" for spec in following)
+            steps.append([*_invert(step, use_bias, builder, tied), *following])
+            following, is_first = _own_activation(layer), False
         else:
-            steps.append(_unshaped(link, builder))
-    return [part for step in reversed(steps) for part in step]
+            steps.append(_invert_shape(step, builder))
+    return [spec for step_specs in reversed(steps) for spec in step_specs]
 
 
-def add(x: Any, decoder: Sequence[Part], builder: Builder, tied: Mapping[str, Any]) -> Any:
-    """Add the parts of a decoder; `tied` has the encoder's layers that run both ways, by name."""
-    counts = Counter(part.kind for part in decoder if not part.tied)
-    names = {kind: iter(parts.numbered(kind, count)) for kind, count in counts.items()}
-    for part in decoder:
-        if part.tied:
-            x = builder.call_layer(_reverse(tied[part.tied]), x)
+def add_decoder(x: Any, specs: Sequence[LayerSpec], builder: Builder, tied_layers: Mapping[str, Any]) -> Any:
+    """Add the layers of a decoder.
+
+    Args:
+        x: The code.
+        specs: The layers.
+        builder: The builder of the decoder.
+        tied_layers: The encoder's layers that run in both directions, by name.
+    """
+    counts = Counter(spec.kind for spec in specs if not spec.tied_to)
+    names = {kind: iter(common.numbered(kind, count)) for kind, count in counts.items()}
+    for spec in specs:
+        if spec.tied_to:
+            x = builder.call_layer(_reverse(tied_layers[spec.tied_to]), x)
         else:
-            assert part.make is not None
-            x = builder.add_layer(x, next(names[part.kind]), part.make, **part.given)
+            assert spec.make is not None
+            x = builder.add_layer(x, next(names[spec.kind]), spec.make, **spec.kwargs)
     return x
 
 
@@ -150,117 +166,125 @@ def _reverse(layer: Any) -> Callable[[Any], Any]:
     return lambda code: layer(code, reverse=True)
 
 
-def _again(layer: keras.layers.Layer) -> Part:
-    """Return a new layer of the same config."""
+def _clone(layer: keras.layers.Layer) -> LayerSpec:
+    """Return a new layer with the config of a normalization or activation."""
     config = {key: value for key, value in layer.get_config().items() if key != "name"}
     kind = "norm" if isinstance(layer, _NORMS) else "activation"
-    return Part(kind, lambda name: type(layer).from_config({**config, "name": name}))
+    return LayerSpec(kind, lambda name: type(layer).from_config({**config, "name": name}))
 
 
-def _activation(layer: keras.layers.Layer) -> list[Part]:
-    """Return the activation that a layer with a kernel brings itself."""
+def _own_activation(layer: Any) -> list[LayerSpec]:
+    """Return the activation that is part of a layer with a kernel."""
     if layer.activation is keras.activations.linear:
         return []
-    return [Part("activation", layers.Activation, {"activation": layer.activation})]
+    return [LayerSpec("activation", layers.Activation, {"activation": layer.activation})]
 
 
-def _undone(link: Link, bias: bool, builder: Builder, tied: bool) -> list[Part]:
-    """Return what brings back the input of a layer with a kernel."""
-    layer = link.layer
+def _invert(step: TracedLayer, use_bias: bool, builder: Builder, tied: bool) -> list[LayerSpec]:
+    """Return the layers that reconstruct the input of a layer with a kernel."""
+    layer = step.layer
     if tied:
-        return [_tied(link, bias, builder)]
+        return [_invert_tied(step, use_bias, builder)]
     config = layer.get_config()
-    given = {key: config[key] for key in _COPIED} | {"use_bias": bias}
+    kwargs = {key: config[key] for key in WEIGHT_ARGUMENTS} | {"use_bias": use_bias}
     if isinstance(layer, layers.Dense):
-        return [Part("dense", layers.Dense, {"units": link.input.shape[-1], **given})]
-    return _transposed(link, given, builder)
+        return [LayerSpec("dense", layers.Dense, {"units": step.input.shape[-1], **kwargs})]
+    return _transpose(step, kwargs, builder)
 
 
-def _tied(link: Link, bias: bool, builder: Builder) -> Part:
+def _invert_tied(step: TracedLayer, use_bias: bool, builder: Builder) -> LayerSpec:
     """Return the layer itself, called in reverse."""
-    layer = link.layer
+    layer = step.layer
     if isinstance(layer, layers.Dense):
-        return Part("dense", given={"use_reverse_bias": bias}, tied=layer.name)
+        return LayerSpec("dense", kwargs={"use_reverse_bias": use_bias}, tied_to=layer.name)
     if type(layer) not in _CONVOLUTIONS:
         raise builder.error(
-            f"tied_weights=True ties dense layers and Keras's own convolutions, and {layer.name!r} is a {type(layer).__name__}",
-            hint="tied_weights=False",
+            f"tied_weights=True ties dense layers and Keras's convolutions, but {layer.name!r} is a "
+            f"{type(layer).__name__}",
+            hint="use tied_weights=False",
         )
-    _sizes(link, builder)
-    return Part("conv", given={"use_reverse_bias": bias}, tied=layer.name)
+    _check_sizes_known(step, builder)
+    return LayerSpec("conv", kwargs={"use_reverse_bias": use_bias}, tied_to=layer.name)
 
 
-def _transposed(link: Link, given: dict[str, Any], builder: Builder) -> list[Part]:
-    """Return the transposed convolution that brings back the size of a convolution's input."""
-    layer = link.layer
-    odd = [name for name in ("groups", "dilation_rate") if set(_each(getattr(layer, name))) != {1}]
-    if odd or layer.padding == "causal":
-        what = f"{odd[0]}={getattr(layer, odd[0])}" if odd else 'padding="causal"'
-        raise builder.error(f"{layer.name!r} has {what}, which no transposed convolution undoes here", hint=_MEND)
-    size, strides = _sizes(link, builder), layer.strides
-    made = {"filters": link.input.shape[parts.channel_axis(link.input)], "kernel_size": layer.kernel_size}
-    made |= {"strides": strides, "padding": layer.padding}
-    extra: list[Part] = []
+def _transpose(step: TracedLayer, weight_kwargs: dict[str, Any], builder: Builder) -> list[LayerSpec]:
+    """Return the transposed convolution that restores the size of a convolution's input."""
+    layer = step.layer
+    unsupported = [name for name in ("groups", "dilation_rate") if set(_as_tuple(getattr(layer, name))) != {1}]
+    if unsupported or layer.padding == "causal":
+        argument = f"{unsupported[0]}={getattr(layer, unsupported[0])}" if unsupported else 'padding="causal"'
+        raise builder.error(f"{layer.name!r} has {argument}, which cannot be mirrored", hint=_OWN_DECODER)
+    sizes, strides = _check_sizes_known(step, builder), layer.strides
+    filters = step.input.shape[common.channel_axis(step.input)]
+    kwargs = {"filters": filters, "kernel_size": layer.kernel_size, "strides": strides, "padding": layer.padding}
+    resizing: list[LayerSpec] = []
     if set(strides) != {1} and layer.padding == "valid":
-        steps = zip(size, layer.kernel_size, strides, strict=True)
-        made["output_padding"] = tuple((before - kernel) % stride for before, kernel, stride in steps)
+        triples = zip(sizes, layer.kernel_size, strides, strict=True)
+        kwargs["output_padding"] = tuple((size - kernel) % stride for size, kernel, stride in triples)
     elif set(strides) != {1}:
-        extra = _fitted(link, [n * s for n, s in zip(_after(link), strides, strict=True)], builder)
+        resizing = _resize(step, [n * s for n, s in zip(_output_sizes(step), strides, strict=True)], builder)
     make = getattr(layers, f"{type(layer).__name__}Transpose")
-    return [Part("conv", make, made | given), *extra]
+    return [LayerSpec("conv", make, kwargs | weight_kwargs), *resizing]
 
 
-def _unshaped(link: Link, builder: Builder) -> list[Part]:
-    """Return what undoes a layer that changes the shape and has no kernel."""
-    layer = link.layer
+def _invert_shape(step: TracedLayer, builder: Builder) -> list[LayerSpec]:
+    """Return the inverse of a layer that changes the shape and has no kernel."""
+    layer = step.layer
     if isinstance(layer, layers.Flatten | layers.Reshape):
-        shape = tuple(link.input.shape[1:])
+        shape = tuple(step.input.shape[1:])
         if None in shape:
-            raise builder.error(f"{layer.name!r} cannot be undone: a size of {shape} is unknown", hint="a fixed shape")
-        return [Part("reshape", layers.Reshape, {"target_shape": shape})]
+            raise builder.error(
+                f"{layer.name!r} cannot be mirrored: a size of {shape} is unknown", hint="use a fixed input_shape"
+            )
+        return [LayerSpec("reshape", layers.Reshape, {"target_shape": shape})]
     if isinstance(layer, _PADDINGS):
-        return [Part("crop", parts.by_rank("Cropping", link.input, builder), {"cropping": layer.padding})]
+        make = common.layer_for_rank("Cropping", step.input, builder)
+        return [LayerSpec("crop", make, {"cropping": layer.padding})]
     if isinstance(layer, _POOLS):
-        strides = _each(layer.strides)
-        upsampled = [] if set(strides) == {1} else [_upsampling(link, strides, builder)]
-        _sizes(link, builder)
-        return upsampled + _fitted(link, [n * s for n, s in zip(_after(link), strides, strict=True)], builder)
-    raise builder.error(f"{layer.name!r}, a {type(layer).__name__}, has no mirror image", hint=_MEND)
+        strides = _as_tuple(layer.strides)
+        upsampling = [] if set(strides) == {1} else [_upsampling(step, strides, builder)]
+        _check_sizes_known(step, builder)
+        upsampled = [n * s for n, s in zip(_output_sizes(step), strides, strict=True)]
+        return upsampling + _resize(step, upsampled, builder)
+    raise builder.error(f"{layer.name!r}, a {type(layer).__name__}, cannot be mirrored", hint=_OWN_DECODER)
 
 
-def _upsampling(link: Link, strides: tuple[int, ...], builder: Builder) -> Part:
+def _upsampling(step: TracedLayer, strides: tuple[int, ...], builder: Builder) -> LayerSpec:
     size = strides[0] if len(strides) == 1 else strides
-    return Part("up", parts.by_rank("UpSampling", link.input, builder), {"size": size})
+    return LayerSpec("up", common.layer_for_rank("UpSampling", step.input, builder), {"size": size})
 
 
-def _fitted(link: Link, received: Sequence[int], builder: Builder) -> list[Part]:
-    """Return the zeros or the cut that bring sizes to those of a layer's input."""
-    missing = [before - now for before, now in zip(_sizes(link, builder), received, strict=True)]
-    around = [(abs(n) // 2, abs(n) - abs(n) // 2) for n in missing]
-    made = []
-    for kind, name, argument, sign in (("pad", "ZeroPadding", "padding", 1), ("crop", "Cropping", "cropping", -1)):
-        ends = tuple(pair if n * sign > 0 else (0, 0) for n, pair in zip(missing, around, strict=True))
-        if any(map(any, ends)):
-            given = {argument: ends[0] if len(ends) == 1 else ends}
-            made.append(Part(kind, parts.by_rank(name, link.input, builder), given))
-    return made
+def _resize(step: TracedLayer, received: Sequence[int], builder: Builder) -> list[LayerSpec]:
+    """Return the zero padding or the cropping that restores the sizes of a layer's input."""
+    missing = [size - now for size, now in zip(_check_sizes_known(step, builder), received, strict=True)]
+    ends = [(abs(n) // 2, abs(n) - abs(n) // 2) for n in missing]
+    specs = []
+    for kind, layer_kind, argument, sign in (
+        ("pad", "ZeroPadding", "padding", 1),
+        ("crop", "Cropping", "cropping", -1),
+    ):
+        amounts = tuple(pair if n * sign > 0 else (0, 0) for n, pair in zip(missing, ends, strict=True))
+        if any(map(any, amounts)):
+            kwargs = {argument: amounts[0] if len(amounts) == 1 else amounts}
+            specs.append(LayerSpec(kind, common.layer_for_rank(layer_kind, step.input, builder), kwargs))
+    return specs
 
 
-def _sizes(link: Link, builder: Builder) -> tuple[int, ...]:
+def _check_sizes_known(step: TracedLayer, builder: Builder) -> tuple[int, ...]:
     """Return the spatial sizes of a layer's input, which must be known unless the layer keeps them."""
-    sizes = tuple(link.input.shape[axis] for axis in parts.spatial_axes(link.input))
-    if None in sizes and set(_each(link.layer.strides)) != {1}:
+    sizes = tuple(step.input.shape[axis] for axis in common.spatial_axes(step.input))
+    if None in sizes and set(_as_tuple(step.layer.strides)) != {1}:
         raise builder.error(
-            f"{link.layer.name!r} has strides, and its input {shape_text(link.input)} has a size that is not known, "
-            "so its mirror image cannot bring it back",
-            hint="a fixed input_shape",
+            f"{step.layer.name!r} has strides, and its input {shape_text(step.input)} has an unknown size, "
+            "so it cannot be mirrored",
+            hint="use a fixed input_shape",
         )
     return sizes
 
 
-def _after(link: Link) -> tuple[int, ...]:
-    return tuple(link.output.shape[axis] for axis in parts.spatial_axes(link.output))
+def _output_sizes(step: TracedLayer) -> tuple[int, ...]:
+    return tuple(step.output.shape[axis] for axis in common.spatial_axes(step.output))
 
 
-def _each(value: Any) -> tuple[int, ...]:
-    return tuple(value) if isinstance(value, tuple | list) else (value,)
+def _as_tuple(value: int | Sequence[int]) -> tuple[int, ...]:
+    return (value,) if isinstance(value, int) else tuple(value)

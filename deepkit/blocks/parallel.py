@@ -1,23 +1,26 @@
-"""Branches side by side, and several tensors made one."""
+"""Parallel branches, and the merging of several tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import layers
 
-from deepkit.blocks import common as parts
-from deepkit.definition.block import Block, body_code
+from deepkit.blocks import common
+from deepkit.definition import fields
+from deepkit.definition.block import Block
 from deepkit.definition.builder import Builder
-from deepkit.definition.errors import DefinitionError, check_name, shape_text
-from deepkit.definition.frozen_dict import FrozenDict
-from deepkit.definition.sequential import as_body, as_element
-from deepkit.definition.source import Arguments
+from deepkit.definition.errors import DefinitionError, shape_text
+from deepkit.definition.sequential import single
 
-MERGES = {
+if TYPE_CHECKING:
+    from deepkit.definition.protocol import Definition
+    from deepkit.utils.types import KerasTensor, Tensors
+
+MERGE_LAYERS = {
     "concat": layers.Concatenate,
     "add": layers.Add,
     "multiply": layers.Multiply,
@@ -26,29 +29,29 @@ MERGES = {
     "minimum": layers.Minimum,
     "subtract": layers.Subtract,
 }
+_HINT = "use a merging layer such as layers.Dot(axes=1) for any other"
 
 
-@dataclass(frozen=True, repr=False)
 class Parallel(Block):
-    """Branches that see the same input, and a merge of their outputs.
+    """Branches with the same input, and a merge of their outputs.
 
     The Inception module is four of them, concatenated (Szegedy et al. 2015, "Going Deeper with Convolutions",
     section 4 and figure 2).
 
     Args:
         branches: Name of each branch, and its body: a block, a Keras layer or a list of them; an empty list is
-            the input itself. The order is that of the concatenation.
+            the input itself. The outputs are concatenated in this order.
         merge: `"concat"` over the channels, `"add"`, `"multiply"`, `"average"`, `"maximum"`, `"minimum"`,
             `"subtract"`, a merging layer such as `layers.Dot(1)`, or None for a list of the outputs.
 
     Input shape:
-        What every branch takes.
+        Input of every branch.
 
     Output shape:
         That of the branches; with `"concat"` their channels together.
 
     Raises:
-        DefinitionError: A name is not one, or the branches' outputs do not fit together.
+        DefinitionError: A name is invalid, or the outputs of the branches do not fit together.
 
     Examples:
         >>> import deepkit as dk
@@ -62,54 +65,40 @@ class Parallel(Block):
         (None, 28, 28, 224)
     """
 
-    branches: Mapping[str, Any] = field(metadata={"body": "named"})
-    merge: Any = field(default="concat", kw_only=True)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not isinstance(self.branches, Mapping) or not self.branches:
-            raise DefinitionError(
-                f"Parallel: branches must be a mapping of names to bodies, received {self.branches!r}",
-                hint='dk.Parallel({"left": dk.ConvBlock(8), "right": []})',
-            )
-        bodies = {}
-        for name, body in self.branches.items():
-            check_name(name, "Parallel: branches")
-            bodies[name] = as_body(body, f"Parallel: branches[{name!r}]")
-        object.__setattr__(self, "branches", FrozenDict(bodies, body_code))
-        object.__setattr__(self, "merge", merge_value("Parallel", self.merge, allow_none=True))
+    branches: fields.NamedBodies = fields.named_bodies()
+    _: KW_ONLY
+    merge: fields.NameOrLayer = fields.name_or_layer((*MERGE_LAYERS, None), default="concat", hint=_HINT)
 
     @property
     def accepts_multiple_inputs(self) -> bool:
-        """Several tensors go to every branch."""
+        """True: every branch receives them."""
         return True
 
-    def add(self, x: Any, builder: Builder) -> Any:
+    def add(self, x: Tensors, builder: Builder) -> Tensors:
         """Add the branches in order, then the merge."""
         if isinstance(self.merge, str) and self.merge in self.branches:
-            raise builder.error(f"a branch has the name of the merge, {self.merge!r}", hint="another name for it")
-        outputs = [self._branch(x, name, body, builder) for name, body in self.branches.items()]
-        return outputs if self.merge is None else add_merge(outputs, self.merge, builder)
+            raise builder.error(f"a branch has the name of the merge, {self.merge!r}", hint="rename the branch")
+        outputs: list[Any] = []
+        for name, body in self.branches.items():
+            y = builder.add_block(name, single(body), x)
+            if self.merge is not None:
+                y = builder.require_single(y, f"branch {name!r} must return one tensor, but returns")
+            outputs.append(y)
+        return outputs if self.merge is None else _add_merge(outputs, self.merge, builder)
 
-    def _branch(self, x: Any, name: str, body: tuple[Block, ...], builder: Builder) -> Any:
-        place = as_element(list(body), "Parallel") if len(body) != 1 else body[0]
-        y = builder.add_block(name, place, x)
-        return y if self.merge is None else builder.require_single(y, f"branch {name!r} returns several tensors,")
 
-
-@dataclass(frozen=True, repr=False)
 class Merge(Block):
-    """Several tensors made one: the meeting of two inputs, or of the branches of a graph.
+    """Merge several tensors into one: two inputs, or the branches of a graph.
 
-    All but `"concat"` and a layer of your own work element by element, on tensors of one width. Tensors of
-    another width are first brought to it by a dense layer (a 1x1 convolution under `channels_first`), linear unless
-    `activation` says otherwise. `dk.Merge("multiply", units=1024, activation="tanh")` is how image and question meet in
-    Antol et al. 2015, "VQA: Visual Question Answering".
+    All merges by name except `"concat"` are elementwise, on tensors of one width. Tensors of another width are first
+    projected to it by a dense layer (a 1x1 convolution under `channels_first`), linear unless `activation` is given.
+    `dk.Merge("multiply", units=1024, activation="tanh")` merges image and question in Antol et al. 2015, "VQA: Visual
+    Question Answering".
 
     Args:
         merge: As in `Parallel`.
-        units: The common width, to which every tensor is brought, those that have it already too; None for that
-            of the widest tensor.
+        units: The common width, to which every tensor is projected; None for that of the widest tensor, where
+            tensors of this width are not projected.
         activation: After each of those dense layers.
         dense: Further arguments of those dense layers.
 
@@ -117,10 +106,10 @@ class Merge(Block):
         A list (or a mapping) of tensors.
 
     Output shape:
-        That of one tensor, of the common width; with `"concat"` the widths together.
+        That of one tensor, of the common width; with `"concat"` the sum of the widths.
 
     Raises:
-        DefinitionError: There is one tensor only, or sizes other than the widths differ.
+        DefinitionError: There is only one tensor, or sizes other than the widths differ.
 
     Examples:
         >>> import deepkit as dk
@@ -130,93 +119,74 @@ class Merge(Block):
         (None, 256)
     """
 
-    merge: Any = "concat"
-    units: int | None = field(default=None, kw_only=True)
-    activation: Any = field(default=None, kw_only=True)
-    dense: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    merge: fields.NameOrLayer = fields.name_or_layer(tuple(MERGE_LAYERS), default="concat", hint=_HINT)
+    _: KW_ONLY
+    units: int | None = fields.integer(default=None)
+    activation: fields.Activation = fields.activation(default=None)
+    dense: fields.KerasArguments = fields.keras_arguments(layers.Dense, excluding=("units", "activation"))
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.units is not None:
-            parts.positive("Merge", "units", self.units)
-        values = {
-            "merge": merge_value("Merge", self.merge),
-            "activation": parts.activation_value("Merge", self.activation),
-            "dense": Arguments(self.dense, layers.Dense, owner="Merge(dense=...)", taken=("units", "activation")),
-        }
-        for key, value in values.items():
-            object.__setattr__(self, key, value)
-        idle = self.units is None and not _is_elementwise(self.merge)
-        if idle and (self.activation is not None or len(self.dense)):
-            raise DefinitionError(
-                f"Merge: activation and dense are for the dense layers before the merge, and {self.merge!r} needs none",
-                hint="units=, the width to bring all to",
-            )
+    def check(self) -> None:
+        """Refuse arguments of projections that the merge does not need."""
+        if self._needs_projections() or (self.activation is None and not len(self.dense)):
+            return
+        raise DefinitionError(
+            f"Merge: activation and dense are for the projections before the merge, which {self.merge!r} does not need",
+            hint="pass units=, the common width",
+        )
 
     @property
     def accepts_multiple_inputs(self) -> bool:
-        """It makes one of several tensors."""
+        """True: it merges them."""
         return True
 
-    def add(self, x: Any, builder: Builder) -> Any:
-        """Bring the tensors to one width where the merge needs it, and merge them."""
-        tensors = list(x.values()) if isinstance(x, Mapping) else keras.tree.flatten(x)
+    def add(self, x: Tensors, builder: Builder) -> KerasTensor:
+        """Project the tensors to one width if the merge needs it, and merge them."""
+        tensors: list[Any] = list(x.values()) if isinstance(x, Mapping) else keras.tree.flatten(x)
         if len(tensors) < 2:
             raise builder.error(
                 f"expected several tensors to merge, received one: {shape_text(x)}",
-                hint='nodes={"answer": (["seen", "asked"], [dk.Merge(), ...])} in a dk.Functional',
+                hint='use nodes={"answer": (["image", "question"], [dk.Merge(), ...])} in a dk.Functional',
             )
         if isinstance(self.merge, str):
-            _check_fit(tensors, builder)
-        return add_merge(self._widened(tensors, builder), self.merge, builder)
+            _check_sizes(tensors, builder)
+        if self._needs_projections():
+            width = self.units or max(common.num_channels(tensor, builder) for tensor in tensors)
+            names = common.numbered("project", len(tensors))
+            pairs = zip(tensors, names, strict=True)
+            tensors = [self._project(tensor, name, width, builder) for tensor, name in pairs]
+        assert self.merge is not None
+        return _add_merge(tensors, self.merge, builder)
 
-    def _widened(self, tensors: list[Any], builder: Builder) -> list[Any]:
-        if self.units is None and not _is_elementwise(self.merge):
-            return tensors
-        widest = self.units or max(parts.channels(tensor, builder) for tensor in tensors)
-        names = parts.numbered("project", len(tensors))
-        return [self._project(*pair, widest, builder) for pair in zip(tensors, names, strict=True)]
+    def _needs_projections(self) -> bool:
+        is_elementwise = isinstance(self.merge, str) and self.merge != "concat"
+        return self.units is not None or is_elementwise
 
-    def _project(self, x: Any, name: str, width: int, builder: Builder) -> Any:
-        if self.units is None and parts.channels(x, builder) == width:
+    def _project(self, x: KerasTensor, name: str, width: int, builder: Builder) -> Any:
+        if self.units is None and common.num_channels(x, builder) == width:
             return x
-        given = self.dense.fresh()  # type: ignore[attr-defined]
-        if parts.channel_axis(x) == len(x.shape) - 1:
-            x = builder.add_layer(x, name, layers.Dense, width, **given)
+        if common.channel_axis(x) == len(x.shape) - 1:
+            x = builder.add_layer(x, name, layers.Dense, width, **self.dense.new())
         else:
-            x = parts.add_projection(x, name, width, builder, **given)
-        return parts.add_activation(x, self.activation, builder, f"{name}_activation")
+            x = common.add_projection(x, name, width, builder, **self.dense.new())
+        return common.add_activation(x, self.activation, builder, f"{name}_activation")
 
 
-def _check_fit(tensors: list[Any], builder: Builder) -> None:
-    """Raise unless the tensors have as many axes, of the same sizes but for the channels."""
+def _check_sizes(tensors: Sequence[KerasTensor], builder: Builder) -> None:
+    """Raise unless the tensors have the same number of axes, and the same sizes except for the channels."""
     if len({len(tensor.shape) for tensor in tensors}) > 1:
         raise builder.error(
-            f"expected tensors with as many axes, received {shape_text(tensors)}",
-            hint="layers.GlobalAveragePooling2D() or layers.Flatten() behind the larger one",
+            f"expected tensors with the same number of axes, received {shape_text(tensors)}",
+            hint="add layers.GlobalAveragePooling2D() or layers.Flatten() after the larger one",
         )
-    parts.check_alike(tensors, builder, but_channels=True)
+    common.check_same_shape(tensors, builder, except_channels=True)
 
 
-def _is_elementwise(merge: str | Block | None) -> bool:
-    return isinstance(merge, str) and merge != "concat"
-
-
-def merge_value(owner: str, value: Any, *, allow_none: bool = False) -> str | Block | None:
-    """Return a merge as a value: its name, or a Keras layer that takes a list, as definition."""
-    if isinstance(value, keras.layers.Layer | Block):
-        return as_element(value, f"{owner}: merge")
-    known = (*MERGES, None) if allow_none else tuple(MERGES)
-    parts.choice(owner, "merge", value, known, "a merging layer such as layers.Dot(axes=1) for any other")
-    return value
-
-
-def add_merge(tensors: list[Any], merge: str | Block, builder: Builder) -> Any:
-    """Add one merging layer behind several tensors; a single one passes."""
-    if isinstance(merge, Block):
+def _add_merge(tensors: list[Any], merge: str | Definition, builder: Builder) -> Any:
+    """Merge several tensors; a single one is returned as it is."""
+    if not isinstance(merge, str):
         return merge.add(tensors, builder.child(merge.name or "merge", merge))
     if len(tensors) == 1:
         return tensors[0]
-    parts.check_alike(tensors, builder, but_channels=merge == "concat")
-    given = {"axis": parts.channel_axis(tensors[0])} if merge == "concat" else {}
-    return builder.add_layer(tensors, merge, MERGES[merge], **given)
+    common.check_same_shape(tensors, builder, except_channels=merge == "concat")
+    kwargs: dict[str, Any] = {"axis": common.channel_axis(tensors[0])} if merge == "concat" else {}
+    return builder.add_layer(tensors, merge, MERGE_LAYERS[merge], **kwargs)

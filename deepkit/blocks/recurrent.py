@@ -1,62 +1,100 @@
-"""Recurrent networks: one direction or both, one layer or a stack, with masks that count as truncation."""
+"""Recurrent networks: one direction or both, one layer or a stack, where a mask equals truncation."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import KW_ONLY
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import layers
 
-from deepkit.blocks import common as parts
+from deepkit.blocks import common
+from deepkit.definition import fields
 from deepkit.definition.block import Block
 from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError, shape_text
-from deepkit.definition.source import Arguments
+from deepkit.definition.layer_arguments import LayerArguments
+from deepkit.layers import UnrolledBidirectional
 
-# the layer with its own loop, the cell that `keras.layers.RNN` loops over, and how many states there are
-_CELLS: dict[str, tuple[type[layers.RNN], type[layers.Layer], int]] = {
+if TYPE_CHECKING:
+    from deepkit.utils.types import KerasTensor, Tensors
+
+# the layer with its own loop, the cell that `keras.layers.RNN` loops over, and the number of states
+_CELLS: dict[str, tuple[Any, Any, int]] = {
     "simple": (layers.SimpleRNN, layers.SimpleRNNCell, 1),
     "gru": (layers.GRU, layers.GRUCell, 1),
     "lstm": (layers.LSTM, layers.LSTMCell, 2),
 }
 _MERGES = ("concat", "sum", "mul", "ave", None)
-_TAKEN = ("units", "return_sequences", "return_state")
-_LOOP = ("stateful", "unroll", "zero_output_for_mask", "activity_regularizer")  # of the loop, not of the cell
-_MOST_LAYERS = 1_000
+_BLOCK_ARGUMENTS = ("units", "return_sequences", "return_state")
+_LOOP_ARGUMENTS = (  # of the loop, not of the cell
+    "stateful", "unroll", "zero_output_for_mask", "activity_regularizer", "return_sequences", "return_state",
+)  # fmt: skip
+_MAX_LAYERS = 1_000
 
 
-@dataclass(frozen=True, repr=False)
+class _BidirectionalField(fields.Field["bool | str | None", "bool | str | None"]):
+    """False for one direction, else Keras's merge mode; True is "concat"."""
+
+    def validate(self, value: object, name: str) -> bool | str | None:
+        merge = fields.check_choice(value, name, (False, True, *_MERGES), error=DefinitionError)
+        return "concat" if merge is True else merge
+
+
+class _RnnArgumentsField(fields.KerasArgumentsField):
+    """Keyword arguments of a recurrent Keras layer, which may not reverse the sequence."""
+
+    def __init__(self) -> None:
+        super().__init__(layers.LSTM, _BLOCK_ARGUMENTS)
+
+    def validate_for(self, instance: Any, value: Any, name: str) -> LayerArguments:
+        """Check the arguments against the layer of the block's cell."""
+        if isinstance(value, Mapping) and "go_backwards" in value:
+            raise DefinitionError(
+                f"{name} takes no 'go_backwards': Keras reverses the steps of the output, but not its mask",
+                hint="use bidirectional=True, or reverse the sequences in the data",
+            )
+        layer = _CELLS[getattr(instance, "cell", "lstm")][0]
+        arguments = LayerArguments(value, layer, name=f"{type(instance).__name__}(rnn=...)", excluding=_BLOCK_ARGUMENTS)
+        use_cudnn = arguments.get("use_cudnn", "auto")
+        if use_cudnn not in ("auto", False):
+            raise DefinitionError(
+                f'{name}: use_cudnn must be "auto" or False, received {use_cudnn!r}, which Keras does not save',
+                hint='use "auto", which uses cuDNN wherever it can',
+            )
+        return arguments
+
+
 class Recurrent(Block):
     """A recurrent layer or a stack of them: Keras's `SimpleRNN`, `GRU` or `LSTM`, in one direction or both.
 
-    Steps that a mask leaves out change nothing: what comes out is what the sequence alone would give, whether it is
-    padded behind or in front. A stack passes whole sequences from layer to layer and its last layer returns what is
-    asked for. Sources: Elman 1990 (`"simple"`), Cho et al. 2014 (`"gru"`), Hochreiter & Schmidhuber 1997 (`"lstm"`),
-    Schuster & Paliwal 1997 (both directions).
+    Masked steps change nothing: the output is that of the sequence without padding, whether the padding is at its end
+    or its beginning. A stack passes whole sequences from layer to layer; `return_sequences` is for the last layer.
+    Sources: Elman 1990 (`"simple"`), Cho et al. 2014 (`"gru"`), Hochreiter & Schmidhuber 1997 (`"lstm"`), Schuster &
+    Paliwal 1997 (both directions).
 
     Args:
         cell: `"simple"`, `"gru"` or `"lstm"`.
         units: Width of the state, in each direction.
-        num_layers: How many layers are stacked.
+        num_layers: Number of stacked layers.
         bidirectional: False for one direction; else how Keras merges the two, `"concat"` (also as True), `"sum"`,
             `"mul"` or `"ave"`, or None for two outputs. Inside a stack None merges like `"concat"`.
-        return_sequences: Whether every step comes out, or only the last one.
-        return_state: Whether the final states come out too, as a list behind the output: those of the first layer,
+        return_sequences: Whether to return the output of every step, or of the last one.
+        return_state: Whether to return the final states too, as a list after the output: those of the first layer,
             then of the next; of the forward direction, then of the backward one; of an LSTM h, then c.
         rnn: Further arguments of the Keras layer: `{"dropout": 0.2, "recurrent_dropout": 0.2}`. `{"unroll": True}`
-            writes the loop out for a known number of steps, `{"use_cudnn": False}` never uses NVIDIA's own kernels,
-            which take no sequence padded in front and no empty one.
+            unrolls the loop for a known number of steps, `{"use_cudnn": False}` never uses NVIDIA's kernels,
+            which accept no sequence padded at its beginning and no empty one.
 
     Input shape:
-        `(batch, steps, features)`; or a list of it and the states to begin with, in the order of `return_state`.
+        `(batch, steps, features)`; or a list of it and the initial states, in the order of `return_state`.
 
     Output shape:
         `(batch, units)`, or `(batch, steps, units)` with `return_sequences`; twice the units with `"concat"`.
 
     Raises:
-        DefinitionError: An argument is none of these, or the input is no sequence.
+        DefinitionError: An argument is invalid, or the input is not a sequence.
 
     Examples:
         >>> import deepkit as dk
@@ -66,102 +104,108 @@ class Recurrent(Block):
         1920
     """
 
-    cell: str
-    units: int
-    num_layers: int = field(default=1, kw_only=True)
-    bidirectional: bool | str | None = field(default=False, kw_only=True)
-    return_sequences: bool = field(default=False, kw_only=True)
-    return_state: bool = field(default=False, kw_only=True)
-    rnn: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        parts.choice("Recurrent", "cell", self.cell, tuple(_CELLS))
-        object.__setattr__(self, "bidirectional", _merge_value("Recurrent", "bidirectional", self.bidirectional))
-        _set_fields(self, self.cell)
+    cell: str = fields.choice(tuple(_CELLS))
+    units: int = fields.integer()
+    _: KW_ONLY
+    num_layers: int = fields.integer(default=1, maximum=_MAX_LAYERS)
+    bidirectional: fields.Field[bool | str | None, bool | str | None] = _BidirectionalField(default=False)
+    return_sequences: bool = fields.flag(default=False)
+    return_state: bool = fields.flag(default=False)
+    rnn: fields.KerasArguments = _RnnArgumentsField()
 
     @property
     def num_states(self) -> int:
-        """How many states one direction of one layer has: 2 for an LSTM, else 1."""
+        """Number of states of one direction of one layer: 2 for an LSTM, else 1."""
         return _CELLS[self.cell][2]
 
     @property
     def accepts_multiple_inputs(self) -> bool:
-        """The states to begin with may come in behind the sequence."""
+        """True: initial states may follow the sequence."""
         return True
 
-    def add(self, x: Any, builder: Builder) -> Any:
-        """Add the layers; each of a stack but the last returns sequences."""
-        x, given = _split(x, builder)
-        each = self.num_states * (1 if self.bidirectional is False else 2)
-        if given and len(given) != each * self.num_layers:
+    def add(self, x: Tensors, builder: Builder) -> Tensors:
+        """Add the layers; all but the last return sequences."""
+        sequence, initial_states = _split_states(x, builder)
+        states_per_layer = self.num_states * (1 if self.bidirectional is False else 2)
+        num_states = states_per_layer * self.num_layers
+        if initial_states and len(initial_states) != num_states:
             raise builder.error(
-                f"expected {each * self.num_layers} states to begin with behind the sequence, received {len(given)}",
-                hint="what the same block gives with return_state=True",
+                f"expected {num_states} initial states after the sequence, received {len(initial_states)}",
+                hint="pass the states that the same block returns with return_state=True",
             )
-        _check_sequence(x, builder)
-        copies = builder.state.uses[self]
-        builder.state.uses[self] += 1
+        _check_sequence(sequence, builder)
+        num_copies = builder.state.copies[self]
+        builder.state.copies[self] += 1
         name = self.cell if self.bidirectional is False else f"bi{self.cell}"
-        states: list[Any] = []
-        for i, full in enumerate(parts.numbered(name, self.num_layers)):
-            last = i == self.num_layers - 1
-            initial = given[i * each : (i + 1) * each]
-            call_kwargs = {"initial_state": initial} if initial else None
-            shift = 2 * (copies * self.num_layers + i)
-            masked = getattr(x, "_keras_mask", None) is not None
-            y = builder.add_layer(x, full, self._layer, last=last, shift=shift, masked=masked, call_kwargs=call_kwargs)
-            outputs = list(y) if isinstance(y, list | tuple) else [y]
-            count = 2 if last and self.bidirectional is None else 1
-            states += outputs[count:]
-            x = outputs[0]
-        found = [*outputs[:count], *states]
-        return found if len(found) > 1 else found[0]
+        outputs: list[Any] = [sequence]
+        final_states: list[Any] = []
+        for i, layer_name in enumerate(common.numbered(name, self.num_layers)):
+            is_last = i == self.num_layers - 1
+            layer_states = initial_states[i * states_per_layer : (i + 1) * states_per_layer]
+            result = builder.add_layer(
+                outputs[0],
+                layer_name,
+                self._make_layer,
+                is_last=is_last,
+                seed_shift=2 * (num_copies * self.num_layers + i),
+                has_mask=getattr(outputs[0], "_keras_mask", None) is not None,
+                call_kwargs={"initial_state": layer_states} if layer_states else None,
+            )
+            results = list(result) if isinstance(result, list | tuple) else [result]
+            num_outputs = 2 if is_last and self.bidirectional is None else 1
+            outputs, states = results[:num_outputs], results[num_outputs:]
+            final_states += states
+        everything = [*outputs, *final_states]
+        return everything if len(everything) > 1 else everything[0]
 
-    def _layer(self, *, name: str, last: bool, shift: int, masked: bool) -> keras.layers.Layer:
+    def _make_layer(self, *, name: str, is_last: bool, seed_shift: int, has_mask: bool) -> keras.layers.Layer:
         """Return one layer of the stack; each direction has a seed of its own."""
-        given = {
-            "return_sequences": self.return_sequences or not last,
+        kwargs = {
+            "return_sequences": self.return_sequences or not is_last,
             "return_state": self.return_state,
-            **self.rnn.fresh(),  # type: ignore[attr-defined]
+            **self.rnn.new(),
         }
         if self.bidirectional is False:
-            return _one_direction(self.cell, self.units, given, name=name, shift=shift)
-        merge = "concat" if self.bidirectional is None and not last else self.bidirectional
-        forward = _one_direction(self.cell, self.units, given, name=self.cell, shift=shift)
-        # made here, as Keras would make it with the seed of the forward one: both would drop the same units
-        backward = _one_direction(
-            self.cell, self.units, given, name=f"backward_{self.cell}", shift=shift + 1, backwards=True
+            return _make_direction(self.cell, self.units, kwargs, name=name, seed_shift=seed_shift)
+        merge = "concat" if self.bidirectional is None and not is_last else self.bidirectional
+        forward = _make_direction(self.cell, self.units, kwargs, name=self.cell, seed_shift=seed_shift)
+        # Keras would make the backward layer with the seed of the forward one: both would drop the same units
+        backward = _make_direction(
+            self.cell,
+            self.units,
+            kwargs,
+            name=f"backward_{self.cell}",
+            seed_shift=seed_shift + 1,
+            go_backwards=True,
         )
-        both = layers.Bidirectional
-        if masked and given.get("unroll") and given["return_sequences"]:
-            from deepkit.layers import UnrolledBidirectional as both
-        return both(forward, merge_mode=merge, backward_layer=backward, name=name)
+        # Keras reverses the mask of an unrolled backward layer wrongly
+        needs_own_layer = has_mask and kwargs.get("unroll") and kwargs["return_sequences"]
+        make: Any = UnrolledBidirectional if needs_own_layer else layers.Bidirectional
+        return make(forward, merge_mode=merge, backward_layer=backward, name=name)
 
 
-@dataclass(frozen=True, repr=False)
 class BiLSTM(Block):
-    """LSTMs that read a sequence from both ends: `dk.Recurrent("lstm", units, bidirectional=merge)`.
+    """Bidirectional LSTMs: short for `dk.Recurrent("lstm", units, bidirectional=merge)`.
 
-    Every step knows what comes after it too. Sources: Schuster & Paliwal 1997, "Bidirectional Recurrent Neural
-    Networks"; Graves & Schmidhuber 2005 with LSTMs.
+    The output of a step depends on the steps before and after it. Sources: Schuster & Paliwal 1997, "Bidirectional
+    Recurrent Neural Networks"; Graves & Schmidhuber 2005 with LSTMs.
 
     Args:
         units: Width of the state, in each direction.
-        num_layers: How many layers are stacked.
+        num_layers: Number of stacked layers.
         merge: How the directions are merged: `"concat"`, `"sum"`, `"mul"`, `"ave"`, or None for two outputs.
-        return_sequences: Whether every step comes out, or only the last one of each direction.
-        return_state: Whether the final states come out too, in the order of `dk.Recurrent`.
+        return_sequences: Whether to return the output of every step, or of the last one of each direction.
+        return_state: Whether to return the final states too, in the order of `dk.Recurrent`.
         rnn: Further arguments of `keras.layers.LSTM`.
 
     Input shape:
-        `(batch, steps, features)`; or a list of it and the states to begin with.
+        `(batch, steps, features)`; or a list of it and the initial states.
 
     Output shape:
-        `(batch, 2 * units)`, or `(batch, steps, 2 * units)` with `return_sequences`; `units` unless concatenated.
+        `(batch, 2 * units)`, or `(batch, steps, 2 * units)` with `return_sequences`; `units` for other merges.
 
     Raises:
-        DefinitionError: An argument is none of these, or the input is no sequence.
+        DefinitionError: An argument is invalid, or the input is not a sequence.
 
     Examples:
         >>> import deepkit as dk
@@ -171,17 +215,13 @@ class BiLSTM(Block):
         dk.Recurrent("lstm", 4, bidirectional="concat")
     """
 
-    units: int
-    num_layers: int = field(default=1, kw_only=True)
-    merge: str | None = field(default="concat", kw_only=True)
-    return_sequences: bool = field(default=False, kw_only=True)
-    return_state: bool = field(default=False, kw_only=True)
-    rnn: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        parts.choice("BiLSTM", "merge", self.merge, _MERGES)
-        _set_fields(self, "lstm")
+    units: int = fields.integer()
+    _: KW_ONLY
+    num_layers: int = fields.integer(default=1, maximum=_MAX_LAYERS)
+    merge: str | None = fields.choice(_MERGES, default="concat")
+    return_sequences: bool = fields.flag(default=False)
+    return_state: bool = fields.flag(default=False)
+    rnn: fields.KerasArguments = _RnnArgumentsField()
 
     @property
     def recurrent(self) -> Recurrent:
@@ -199,97 +239,71 @@ class BiLSTM(Block):
 
     @property
     def default_name(self) -> str:
-        """The name in one word."""
+        """The name as one word."""
         return "bilstm"
 
     @property
     def accepts_multiple_inputs(self) -> bool:
-        """The states to begin with may come in behind the sequence."""
+        """True: initial states may follow the sequence."""
         return True
 
-    def add(self, x: Any, builder: Builder) -> Any:
-        """Add what it is short for."""
+    def add(self, x: Tensors, builder: Builder) -> Tensors:
+        """Add the block that this one is short for."""
         return self.recurrent.add(x, builder)
 
 
-def _set_fields(block: Any, cell: str) -> None:
-    """Check and keep as values the arguments that both blocks have."""
-    owner = type(block).__name__
-    parts.positive(owner, "units", block.units)
-    parts.positive(owner, "num_layers", block.num_layers, most=_MOST_LAYERS)
-    parts.flag(owner, "return_sequences", block.return_sequences)
-    parts.flag(owner, "return_state", block.return_state)
-    if "go_backwards" in (block.rnn or {}):
-        raise DefinitionError(
-            f"{owner}: rnn takes no 'go_backwards': Keras returns the steps reversed and the mask as it was",
-            hint="bidirectional=True, or both sequences reversed in the data",
-        )
-    given = Arguments(block.rnn, _CELLS[cell][0], owner=f"{owner}(rnn=...)", taken=_TAKEN)
-    if given.get("use_cudnn", "auto") not in ("auto", False):
-        raise DefinitionError(
-            f'{owner}: use_cudnn must be "auto" or False, received {given["use_cudnn"]!r}, which Keras does not save',
-            hint='"auto", which uses cuDNN wherever it can',
-        )
-    object.__setattr__(block, "rnn", given)
-
-
-def _merge_value(owner: str, argument: str, value: Any) -> Any:
-    """Return False for one direction, else Keras's merge mode."""
-    if isinstance(value, bool):
-        return "concat" if value else False
-    parts.choice(owner, argument, value, (False, True, *_MERGES))
-    return value
-
-
-def _one_direction(
-    cell: str, units: int, given: Mapping[str, Any], *, name: str, shift: int, backwards: bool = False
+def _make_direction(
+    cell: str, units: int, kwargs: Mapping[str, Any], *, name: str, seed_shift: int, go_backwards: bool = False
 ) -> layers.RNN:
     """Return a Keras layer for one direction.
 
-    Without cuDNN it is Keras's general loop over the same cell: a stock layer too, which says so in its config.
-    Keras's own flag is lost when a model is saved.
+    Without cuDNN it is Keras's general loop over the same cell, a stock layer too: the flag `use_cudnn` of the
+    specialized layer is lost when a model is saved.
     """
-    whole, single, _ = _CELLS[cell]
-    given = dict(given)
-    if isinstance(given.get("seed"), int):
-        given["seed"] += shift
-    if given.pop("use_cudnn", "auto") is not False or cell == "simple":
-        return whole(units, go_backwards=backwards, name=name, **given)
-    loop = {key: given.pop(key) for key in (*_LOOP, *_TAKEN[1:]) if key in given}
-    dtype = given.get("dtype")
-    return layers.RNN(
-        single(units, name=f"{cell}_cell", **given), go_backwards=backwards, dtype=dtype, name=name, **loop
-    )
+    make_layer, make_cell, _ = _CELLS[cell]
+    kwargs = dict(kwargs)
+    if isinstance(kwargs.get("seed"), int):
+        kwargs["seed"] += seed_shift
+    if kwargs.pop("use_cudnn", "auto") is not False or cell == "simple":
+        return make_layer(units, go_backwards=go_backwards, name=name, **kwargs)
+    loop = {key: kwargs.pop(key) for key in _LOOP_ARGUMENTS if key in kwargs}
+    dtype = kwargs.get("dtype")
+    cell_layer = make_cell(units, name=f"{cell}_cell", **kwargs)
+    return layers.RNN(cell_layer, go_backwards=go_backwards, dtype=dtype, name=name, **loop)
 
 
-def _split(x: Any, builder: Builder) -> tuple[Any, list[Any]]:
-    """Return the sequence, and the states to begin with."""
-    if isinstance(x, dict) or (isinstance(x, list | tuple) and not x):
+def _split_states(x: Tensors, builder: Builder) -> tuple[Any, list[Any]]:
+    """Return the sequence and the initial states."""
+    if isinstance(x, Mapping) or (isinstance(x, list | tuple) and not x):
         raise builder.error(
-            f"expected a sequence, or a list of it and states to begin with, received {type(x).__name__}",
-            hint="[sequence, *states]",
+            f"expected a sequence, or a list of it and initial states, received {type(x).__name__}",
+            hint="pass [sequence, *states]",
         )
     return (x[0], list(x[1:])) if isinstance(x, list | tuple) else (x, [])
 
 
-def _check_sequence(x: Any, builder: Builder) -> None:
-    """Raise unless `x` is a sequence and its mask, if it has one, says which steps count."""
+def _check_sequence(x: KerasTensor, builder: Builder) -> None:
+    """Raise unless `x` is a sequence whose mask, if it has one, has a value for each step."""
     if len(x.shape) == 2 and "int" in keras.backend.standardize_dtype(x.dtype):
-        hint = "layers.Embedding(tokens, width, mask_zero=True) before it, which makes vectors of token ids"
-        raise builder.error(f"expected (time, features), received token ids of shape {tuple(x.shape[1:])}", hint=hint)
+        raise builder.error(
+            f"expected (time, features), received token ids of shape {tuple(x.shape[1:])}",
+            hint="add layers.Embedding(num_tokens, embedding_dim, mask_zero=True) before it",
+        )
     if len(x.shape) != 3:
         raise builder.error(
             f"expected (time, features), received {shape_text(x)}",
-            hint="layers.Reshape((steps, features)) before it",
+            hint="add layers.Reshape((steps, features)) before it",
         )
     if x.shape[2] is None:
-        raise builder.error(f"the number of features is unknown in {tuple(x.shape[1:])}", hint="a fixed number")
+        raise builder.error(
+            f"the number of features is unknown in {tuple(x.shape[1:])}", hint="use an input shape with fixed features"
+        )
     mask = getattr(x, "_keras_mask", None)
     if mask is None:
         return
     steps = (x.shape[1], *mask.shape[1:2])
     if len(mask.shape) != 2 or (None not in steps and len(set(steps)) > 1):
         raise builder.error(
-            f"expected a mask of shape (batch, {x.shape[1] or 'time'}), received one of shape {tuple(mask.shape)}",
-            hint="layers.Masking() right before it, or mask_zero=True in the Embedding",
+            f"expected a mask of shape (batch, {x.shape[1] or 'time'}), received a mask of shape {tuple(mask.shape)}",
+            hint="add layers.Masking() right before it, or use mask_zero=True in the Embedding",
         )

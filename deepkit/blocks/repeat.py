@@ -1,33 +1,36 @@
-"""Repetition: the same definition several times in a row."""
+"""Repetition: a definition several times in a row."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import KW_ONLY
+from typing import TYPE_CHECKING, Any
 
-from deepkit.blocks import common as parts
-from deepkit.definition.block import Block, Objective
+from deepkit.blocks import common
+from deepkit.definition import fields
+from deepkit.definition.block import Block
 from deepkit.definition.builder import Builder
 from deepkit.definition.inputs import InputSpec, InputSpecs
-from deepkit.definition.sequential import as_body
+from deepkit.definition.objective import Objective
+
+if TYPE_CHECKING:
+    from deepkit.utils.types import Tensors
 
 
-@dataclass(frozen=True, repr=False)
 class Repeat(Block):
-    """A body several times in a row, each time with weights of its own.
+    """A body several times in a row, with separate weights each time.
 
     Args:
         body: A block, a Keras layer or a list of them.
-        num_repeats: How often.
+        num_repeats: Number of repetitions.
 
     Input shape:
-        What the body takes.
+        Input of the body.
 
     Output shape:
-        What the body returns the last time.
+        Output of the last repetition.
 
     Raises:
-        DefinitionError: `num_repeats` is not a positive integer, or larger than 10,000.
+        DefinitionError: `num_repeats` is not an integer from 1 to 10,000.
 
     Examples:
         >>> import deepkit as dk
@@ -36,27 +39,23 @@ class Repeat(Block):
         (None, 28, 28, 8)
     """
 
-    body: Any = field(metadata={"body": "one or many"})
-    num_repeats: int = field(kw_only=True)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        parts.positive("Repeat", "num_repeats", self.num_repeats, most=parts.MOST)
-        object.__setattr__(self, "body", as_body(self.body, "Repeat: body"))
+    body: fields.Body = fields.body()
+    _: KW_ONLY
+    num_repeats: int = fields.integer(maximum=common.MAX_REPEATS)
 
     @property
     def accepts_multiple_inputs(self) -> bool:
-        """Several tensors go to the first element."""
+        """True: the first element receives them."""
         return True
 
-    def add(self, x: Any, builder: Builder) -> Any:
-        """Add the body again and again; siblings are numbered through."""
+    def add(self, x: Tensors, builder: Builder) -> Tensors:
+        """Add the repetitions; their elements are numbered consecutively."""
         return builder.add_all(x, self.body * self.num_repeats)
 
     def input_spec(self) -> InputSpec | InputSpecs | None:
-        """Return what the first element fixes."""
+        """Return the input that the first element fixes."""
         return self.body[0].input_spec() if self.body else None
 
-    def objective(self, outputs: Any, labels: Any) -> Objective | None:
-        """Ask the last element."""
-        return self.body[-1].objective(outputs, labels) if self.body else None
+    def objective(self, output_shape: Any, label_shape: Any) -> Objective | None:
+        """Return the objective of the last element."""
+        return self.body[-1].objective(output_shape, label_shape) if self.body else None

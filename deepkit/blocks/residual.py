@@ -3,40 +3,42 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import KW_ONLY
+from typing import TYPE_CHECKING, Any
 
-import keras
 from keras import layers
 
-from deepkit.blocks import common as parts
-from deepkit.blocks.conv import ORDERS, ConvBlock, set_convolution_fields
+from deepkit.blocks import common
+from deepkit.blocks.conv import CONV_ARGUMENTS, ORDERS, ConvBlock
+from deepkit.definition import fields
 from deepkit.definition.block import Block
-from deepkit.definition.builder import Builder, BuildState
+from deepkit.definition.builder import Builder
 from deepkit.definition.errors import shape_text
-from deepkit.definition.sequential import as_body
+
+if TYPE_CHECKING:
+    from deepkit.definition.fields import BodyLike
+    from deepkit.utils.types import KerasTensor
 
 SHORTCUTS = ("auto", "identity", "projection", "pad")
 _MIDDLE_ONLY = ("groups", "dilation_rate")
-_PROBE = 5040  # steps or pixels: large, and divisible by all small strides
 
 
-@dataclass(frozen=True, repr=False)
 class Residual(Block):
-    """A body with a shortcut around it, added up (He et al. 2016, "Deep Residual Learning", sections 3.2 and 4.1).
+    """A body and a shortcut around it, added (He et al. 2016, "Deep Residual Learning", sections 3.2 and 4.1).
 
-    A projection of a sequence is a dense layer where the stride is 1, so that a mask passes; with a stride, or padded
+    A projection of a sequence with stride 1 is a dense layer, which passes a mask; with a larger stride, or padded
     channels, a mask ends here.
 
     Args:
         body: A block, a Keras layer or a list of them. End it with `activation=None`: the activation comes
             after the addition.
+        strides: By how much the body shrinks each spatial axis: one integer, or one per axis. None reads it from the
+            sizes of the body's input and output; it is needed if a size is unknown.
         shortcut: `"identity"`; `"projection"`, a 1x1 convolution (a dense layer for vectors) without bias, then
             `norm`: option B of the paper; `"pad"`, every n-th pixel and zeros for the new channels, without
             weights: option A; `"auto"`, the identity where the shapes are equal, else a projection.
         activation: After the addition; None for pre-activation bodies.
-        norm: Normalisation of a projection: `"batch"`, `"layer"`, a layer, or None.
+        norm: Normalization of a projection: `"batch"`, `"layer"`, a layer, or None.
         conv: Further arguments of a projection: `{"kernel_initializer": "he_normal"}`.
 
     Input shape:
@@ -46,7 +48,7 @@ class Residual(Block):
         What the body returns.
 
     Raises:
-        DefinitionError: The shortcut cannot be brought to the body's output shape.
+        DefinitionError: The shortcut cannot have the body's output shape, or a size is unknown and `strides` not given.
 
     Examples:
         >>> import deepkit as dk
@@ -55,59 +57,83 @@ class Residual(Block):
         (None, 28, 28, 8)
     """
 
-    body: Any = field(metadata={"body": "one or many"})
-    shortcut: str = field(default="auto", kw_only=True)
-    activation: Any = field(default="relu", kw_only=True)
-    norm: Any = field(default="batch", kw_only=True)
-    conv: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    body: fields.Body = fields.body()
+    _: KW_ONLY
+    strides: fields.Size | None = fields.size(default=None)
+    shortcut: str = fields.choice(SHORTCUTS, default="auto")
+    activation: fields.Activation = fields.activation(default="relu")
+    norm: fields.NameOrLayer = fields.norm(default="batch")
+    conv: fields.KerasArguments = fields.keras_arguments(layers.Conv2D, excluding=CONV_ARGUMENTS)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        parts.choice("Residual", "shortcut", self.shortcut, SHORTCUTS)
-        object.__setattr__(self, "body", as_body(self.body, "Residual: body"))
-        set_convolution_fields(self, ("filters", "kernel_size", "strides", "activation"))
-
-    def add(self, x: Any, builder: Builder) -> Any:
+    def add(self, x: KerasTensor, builder: Builder) -> KerasTensor:
         """Add the body, the shortcut, their sum and the activation."""
-        y = builder.add_all(x, self.body, reserved=("shortcut", "add", "activation"))
-        builder.require_single(y, parts.SEVERAL)
-        short = self._shortcut(x, y, builder.child("shortcut", self))
-        # the shortcut first: Keras then walks the graph of a deep net along the short way
-        y = builder.add_layer([short, y], "add", layers.Add)
-        return parts.add_activation(y, self.activation, builder)
+        y = builder.require_single(
+            builder.add_all(x, self.body, reserved=("shortcut", "add", "activation")),
+            "the body must return one tensor, but returns",
+        )
+        shortcut = self._shortcut(x, y, builder.child("shortcut", self))
+        # the shortcut comes first: Keras then recurses through a deep network along the short path
+        y = builder.add_layer([shortcut, y], "add", layers.Add)
+        return common.add_activation(y, self.activation, builder)
 
-    def _shortcut(self, x: Any, y: Any, builder: Builder) -> Any:
+    def _shortcut(self, x: KerasTensor, y: KerasTensor, builder: Builder) -> Any:
         if len(x.shape) != len(y.shape):
-            raise builder.error(f"the body turns {shape_text(x)} into {shape_text(y)}: the axes differ in number")
-        strides = _strides(x, y, builder, self.body)
-        channels = y.shape[parts.channel_axis(y)]
-        same = set(strides) <= {1} and x.shape[parts.channel_axis(x)] == channels
-        if self.shortcut == "identity" and not same:
+            raise builder.error(f"the body maps {shape_text(x)} to {shape_text(y)}, which has another number of axes")
+        strides = self._strides(x, y, builder)
+        channels = y.shape[common.channel_axis(y)]
+        is_same = set(strides) <= {1} and x.shape[common.channel_axis(x)] == channels
+        if self.shortcut == "identity" and not is_same:
             raise builder.error(
-                f'shortcut="identity" cannot turn {shape_text(x)} into {shape_text(y)}',
-                hint='shortcut="projection" or "pad", or a body that keeps the shape',
+                f'shortcut="identity" cannot map {shape_text(x)} to {shape_text(y)}',
+                hint='use shortcut="projection" or "pad", or a body that keeps the shape',
             )
-        if self.shortcut == "identity" or (self.shortcut in ("auto", "pad") and same):
+        if is_same and self.shortcut != "projection":
             return x
         if self.shortcut == "pad":
-            return _pad(_subsample(x, strides, builder), channels, builder)
+            return _pad_channels(_subsample(x, strides, builder), channels, builder)
         return self._project(x, strides, channels, builder)
 
-    def _project(self, x: Any, strides: tuple[int, ...], channels: int, builder: Builder) -> Any:
-        given = {"use_bias": False} | self.conv.fresh()  # type: ignore[attr-defined]
-        if not strides or (len(x.shape) == 3 and set(strides) == {1} and parts.channel_axis(x) == 2):
-            short = builder.add_layer(x, "dense", layers.Dense, channels, **given)
+    def _project(self, x: KerasTensor, strides: tuple[int, ...], channels: int, builder: Builder) -> Any:
+        kwargs = {"use_bias": False} | self.conv.new()
+        is_stepwise = len(x.shape) == 3 and set(strides) == {1} and common.channel_axis(x) == 2
+        if not strides or is_stepwise:
+            projected = builder.add_layer(x, "dense", layers.Dense, channels, **kwargs)
         else:
-            short = builder.add_layer(x, "conv", parts.by_rank("Conv", x, builder), channels, 1, strides, **given)
-        return parts.add_norm(short, self.norm, builder)
+            make = common.layer_for_rank("Conv", x, builder)
+            projected = builder.add_layer(x, "conv", make, channels, 1, strides, **kwargs)
+        return common.add_norm(projected, self.norm, builder)
+
+    def _strides(self, x: KerasTensor, y: KerasTensor, builder: Builder) -> tuple[int, ...]:
+        """Return by how much the body shrinks each spatial axis."""
+        axes = common.spatial_axes(x)
+        pairs = [(x.shape[axis], y.shape[axis]) for axis in axes]
+        if self.strides is None:
+            if any(None in pair for pair in pairs):
+                raise builder.error(
+                    f"the strides of the body are unknown: it maps {shape_text(x)} to {shape_text(y)}",
+                    hint="pass strides= to dk.Residual: 1 for a body that keeps the sizes",
+                )
+            strides = tuple(math.ceil(before / after) for before, after in pairs)  # the smallest that fit
+        elif isinstance(self.strides, tuple):
+            strides = self.strides
+        else:
+            strides = (self.strides,) * len(pairs)
+        if len(strides) != len(pairs):
+            raise builder.error(f"strides={strides} has another number of axes than the input {shape_text(x)}")
+        for (before, after), stride in zip(pairs, strides, strict=True):
+            if before is not None and after is not None and math.ceil(before / stride) != after:
+                raise builder.error(
+                    f"the body maps {shape_text(x)} to {shape_text(y)}, which strides of {strides} do not",
+                    hint='use padding="same" in the body',
+                )
+        return strides
 
 
-@dataclass(frozen=True, repr=False)
 class Bottleneck(Block):
     """A residual unit of three convolutions: 1x1 to `filters`, 3x3, and 1x1 to `expansion` times as many.
 
     Source: He et al. 2016, "Deep Residual Learning", section 4.1 and figure 5. The stride lies in the 3x3
-    convolution, where most implementations have it; the authors' own models have it in the first. With
+    convolution, as in most implementations; the authors' models have it in the first. With
     `conv={"groups": 32}` it is ResNeXt's (Xie et al. 2017, section 3.3).
 
     Args:
@@ -117,10 +143,10 @@ class Bottleneck(Block):
         activation: Keras's name, a registered function, a layer, or None.
         norm: `"batch"`, `"layer"`, a layer, or None; of the projection too.
         order: Of each convolution, as in `ConvBlock`. With the activation before the convolution the unit is
-            pre-activated (He et al. 2016b, figure 4): nothing comes after the addition, and a projection takes what
-            the first activation gives, as the first convolution does, without a normalisation of its own.
+            pre-activated (He et al. 2016b, figure 4): nothing follows the addition, and a projection receives the
+            output of the first activation, as the first convolution does, without a normalization.
         conv: Further arguments of the three convolutions; `groups` and `dilation_rate` go to the 3x3 one alone. A
-            projection gets those of its kernel, such as `kernel_initializer`.
+            projection receives those of its kernel, such as `kernel_initializer`.
 
     Input shape:
         As `ConvBlock`.
@@ -139,99 +165,77 @@ class Bottleneck(Block):
         (None, 56, 56, 256)
     """
 
-    filters: int
-    strides: int | tuple[int, ...] = field(default=1, kw_only=True)
-    expansion: int = field(default=4, kw_only=True)
-    activation: Any = field(default="relu", kw_only=True)
-    norm: Any = field(default="batch", kw_only=True)
-    order: str = field(default="conv-norm-activation", kw_only=True)
-    conv: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    filters: int = fields.integer()
+    _: KW_ONLY
+    strides: fields.Size = fields.size(default=1)
+    expansion: int = fields.integer(default=4)
+    activation: fields.Activation = fields.activation(default="relu")
+    norm: fields.NameOrLayer = fields.norm(default="batch")
+    order: str = fields.choice(ORDERS, default="conv-norm-activation")
+    conv: fields.KerasArguments = fields.keras_arguments(layers.Conv2D, excluding=CONV_ARGUMENTS)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        parts.positive("Bottleneck", "filters", self.filters)
-        parts.positive("Bottleneck", "expansion", self.expansion)
-        parts.choice("Bottleneck", "order", self.order, ORDERS)
-        set_convolution_fields(self, ("filters", "kernel_size", "strides", "activation"))
-
-    def add(self, x: Any, builder: Builder) -> Any:
-        """Add the residual unit that this is short for."""
-        parts.by_rank("Conv", x, builder)  # refuses what is no sequence or image
+    def add(self, x: KerasTensor, builder: Builder) -> KerasTensor:
+        """Add the residual unit."""
+        common.layer_for_rank("Conv", x, builder)  # refuses an input that is not a sequence, an image or a volume
         before, after = self.order.split("conv")
         if "activation" not in before:
-            return self._unit(self.order, self.norm, {"activation": self.activation, "norm": self.norm}).add(x, builder)
-        bare = {"activation": None, "norm": None}
+            return self._unit(self.order, self.norm, None, activation=self.activation, norm=self.norm).add(x, builder)
         if self._keeps_shape(x):
-            return self._unit(self.order, self.norm, bare, last=self.activation).add(x, builder)
-        for part in before.split("-")[:-1]:  # common to the body and the projection
-            add = parts.add_norm if part == "norm" else parts.add_activation
-            x = add(x, self.norm if part == "norm" else self.activation, builder)
-        turned = "-".join(filter(None, ["conv", after.strip("-"), before.strip("-")]))
-        return self._unit(turned, self.norm if "norm" in after else None, bare).add(x, builder)
+            return self._unit(self.order, self.norm, self.activation, activation=None, norm=None).add(x, builder)
+        for step in before.split("-")[:-1]:  # common to the body and the projection
+            if step == "norm":
+                x = common.add_norm(x, self.norm, builder)
+            else:
+                x = common.add_activation(x, self.activation, builder)
+        rotated = "-".join(filter(None, ["conv", after.strip("-"), before.strip("-")]))
+        last_norm = self.norm if "norm" in after else None
+        return self._unit(rotated, last_norm, None, activation=None, norm=None).add(x, builder)
 
-    def _keeps_shape(self, x: Any) -> bool:
+    def _keeps_shape(self, x: KerasTensor) -> bool:
         strides = self.strides if isinstance(self.strides, tuple) else (self.strides,)
-        return set(strides) == {1} and x.shape[parts.channel_axis(x)] == self.expansion * self.filters
+        return set(strides) == {1} and x.shape[common.channel_axis(x)] == self.expansion * self.filters
 
-    def _unit(self, order: str, norm: Any, rest: Mapping[str, Any], last: Any = None) -> Residual:
-        """Return the unit; `norm` and `last` are the normalisation and activation of the last convolution."""
-        common: dict[str, Any] = {"order": order, "activation": self.activation, "norm": self.norm}
-        thin = {key: value for key, value in self.conv.items() if key not in _MIDDLE_ONLY}
-        narrow = ConvBlock(self.filters, kernel_size=1, conv=thin, **common)
-        middle = ConvBlock(self.filters, strides=self.strides, conv=self.conv, **common)
-        thin = {"use_bias": self.norm is None} | thin
-        common |= {"activation": last, "norm": norm}
-        wide = ConvBlock(self.expansion * self.filters, kernel_size=1, conv=thin, **common)
-        kernel = {key: value for key, value in self.conv.items() if key.startswith("kernel_")}
-        return Residual([narrow, middle, wide], conv=kernel, **rest)
+    def _unit(self, order: str, last_norm: Any, last_activation: Any, *, activation: Any, norm: Any) -> Residual:
+        """Return the residual unit.
 
-
-def _strides(x: Any, y: Any, builder: Builder, body: tuple[Block, ...]) -> tuple[int, ...]:
-    """Return by how much the body shrinks each spatial axis."""
-    axes = parts.spatial_axes(x)
-    if all(x.shape[axis] is not None and x.shape[axis] == y.shape[axis] for axis in axes):
-        return (1,) * len(axes)
-    after = _probed(x, y, builder, body)
-    strides = tuple(math.ceil(_PROBE / after[axis]) for axis in axes)
-    pairs = [(_PROBE, after[axis], s) for axis, s in zip(axes, strides, strict=True)]
-    pairs += [(x.shape[axis], y.shape[axis], s) for axis, s in zip(axes, strides, strict=True)]
-    if any(n is not None and m is not None and math.ceil(n / s) != m for n, m, s in pairs):
-        raise builder.error(
-            f"the body turns {shape_text(x)} into {shape_text(y)}, which no stride of a shortcut does",
-            hint='padding="same" in the body',
+        Args:
+            order: Of each convolution.
+            last_norm: Normalization of the last convolution.
+            last_activation: Activation of the last convolution.
+            activation: After the addition.
+            norm: Of the projection.
+        """
+        common_kwargs: dict[str, Any] = {"order": order, "activation": self.activation, "norm": self.norm}
+        conv = {key: value for key, value in self.conv.items() if key not in _MIDDLE_ONLY}
+        first = ConvBlock(self.filters, kernel_size=1, conv=conv, **common_kwargs)
+        middle = ConvBlock(self.filters, strides=self.strides, conv=self.conv, **common_kwargs)
+        last = ConvBlock(
+            self.expansion * self.filters,
+            kernel_size=1,
+            order=order,
+            activation=last_activation,
+            norm=last_norm,
+            conv={"use_bias": self.norm is None} | conv,
         )
-    return strides
+        kernel = {key: value for key, value in self.conv.items() if key.startswith("kernel_")}
+        body: BodyLike = [first, middle, last]
+        return Residual(body, strides=self.strides, activation=activation, norm=norm, conv=kernel)
 
 
-def _probed(x: Any, y: Any, builder: Builder, body: tuple[Block, ...]) -> tuple[int, ...]:
-    """Return the shape that the body makes of `_PROBE` steps or pixels: small sizes do not tell the stride."""
-    shape = [_PROBE if axis in parts.spatial_axes(x) else size for axis, size in enumerate(x.shape)]
-    try:
-        return keras.Function(x, y).compute_output_spec(keras.KerasTensor((1, *shape[1:]), x.dtype)).shape
-    except Exception:  # a mask comes from before x, or the body takes one size only
-        inputs = keras.Input(tuple(shape[1:]), dtype=x.dtype)
-    with keras.StatelessScope(initialize_variables=False):  # no weight is made
-        try:
-            return Builder(definition=builder.definition, state=BuildState()).add_all(inputs, body).shape
-        except ValueError:
-            pairs = zip(x.shape, y.shape, strict=True)
-            return tuple(_PROBE if n is None or m is None else _PROBE // math.ceil(n / m) for n, m in pairs)
-
-
-def _subsample(x: Any, strides: tuple[int, ...], builder: Builder) -> Any:
+def _subsample(x: KerasTensor, strides: tuple[int, ...], builder: Builder) -> Any:
     if set(strides) <= {1}:
         return x
-    return builder.add_layer(x, "pool", parts.by_rank("MaxPooling", x, builder), 1, strides)
+    return builder.add_layer(x, "pool", common.layer_for_rank("MaxPooling", x, builder), 1, strides)
 
 
-def _pad(x: Any, channels: int, builder: Builder) -> Any:
-    """Append zero channels with stock layers, so that the file opens without deepkit."""
-    axis = parts.channel_axis(x)
+def _pad_channels(x: KerasTensor, channels: int, builder: Builder) -> Any:
+    """Append channels of zeros with stock layers, so that the file loads without deepkit."""
+    axis = common.channel_axis(x)
     extra = channels - x.shape[axis]
     if extra < 0:
         raise builder.error(
-            f'shortcut="pad" cannot take {x.shape[axis]} channels down to {channels}',
-            hint='shortcut="projection"',
+            f'shortcut="pad" cannot reduce {x.shape[axis]} channels to {channels}',
+            hint='use shortcut="projection"',
         )
     if extra == 0:
         return x
@@ -239,9 +243,10 @@ def _pad(x: Any, channels: int, builder: Builder) -> Any:
         x = builder.add_layer(x, "expand", layers.Reshape, (-1, 1))
         x = builder.add_layer(x, "pad", layers.ZeroPadding1D, (0, extra), data_format="channels_last")
         return builder.add_layer(x, "squeeze", layers.Flatten)
-    # Keras pads the axes that the format calls spatial; under the other format the channels are one of them
-    other = "channels_last" if axis == 1 else "channels_first"
+    # Keras pads the axes that are spatial in a data format; in the other format the channels are one of them
+    other_format = "channels_last" if axis == 1 else "channels_first"
     padding = [(0, 0)] * (len(x.shape) - 2)
     padding[0 if axis == 1 else -1] = (0, extra)
-    given = padding[0] if len(padding) == 1 else tuple(padding)
-    return builder.add_layer(x, "pad", parts.by_rank("ZeroPadding", x, builder), given, data_format=other)
+    argument = padding[0] if len(padding) == 1 else tuple(padding)
+    make = common.layer_for_rank("ZeroPadding", x, builder)
+    return builder.add_layer(x, "pad", make, argument, data_format=other_format)

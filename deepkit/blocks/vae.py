@@ -3,42 +3,47 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import KW_ONLY
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import layers
 
-from deepkit.blocks import common as parts
+from deepkit.blocks import common
 from deepkit.blocks.gaussian import GaussianHead
+from deepkit.definition import fields
 from deepkit.definition.block import Block
 from deepkit.definition.builder import Builder
-from deepkit.definition.errors import DefinitionError, inside, shape_text
+from deepkit.definition.errors import DefinitionError, error_path, shape_text
 from deepkit.definition.inputs import InputSpec, InputSpecs
-from deepkit.definition.sequential import Sequential, as_body
+from deepkit.definition.sequential import Sequential
+from deepkit.layers import GaussianSampling
 from deepkit.losses.likelihoods import LIKELIHOODS
 from deepkit.models.vae import VariationalAutoencoder, beta_problem
 
+if TYPE_CHECKING:
+    from deepkit.utils.types import KerasTensor, Shape, Tensors
 
-@dataclass(frozen=True, repr=False)
+
 class VAE(Block):
-    """A variational autoencoder: it learns a code of Gaussian noise and the data that each code stands for.
+    """A variational autoencoder: a generative model with a Gaussian code.
 
-    The encoder gets two dense layers for mean and variance of the code z, the decoder a layer of the data's shape:
-    a convolution where its output has the data's rows and columns, else a dense layer. The model needs no loss and
-    no labels; it is a `deepkit.models.VariationalAutoencoder`, which samples, encodes, decodes and estimates
+    `build` adds two dense layers for mean and variance of the code z to the encoder, and a layer of the data's shape to
+    the decoder: a convolution if its output has the data's rows and columns, else a dense layer. The model needs no
+    loss and no labels; it is a `deepkit.models.VariationalAutoencoder`, which samples, encodes, decodes and estimates
     log-likelihoods. Source: Kingma & Welling 2014, "Auto-Encoding Variational Bayes"; Rezende et al. 2014.
 
-    Inside another definition it is its reconstruction, without the bound it is trained on.
+    Inside another definition it is the reconstruction, without the bound that it is trained on.
 
     Args:
         encoder: A block, a Keras layer or a list of them.
-        latent_dim: Numbers in the code.
-        decoder: A block, a Keras layer or a list of them, from the code on.
+        latent_dim: Dimensions of the code.
+        decoder: A block, a Keras layer or a list of them, whose input is the code.
         likelihood: Of the data given the code. `"bernoulli"` for values 0 and 1; `"gaussian"` for any numbers, with
-            a variance that is learned for each (at least 1e-6); `"unit_gaussian"` with variance 1, half the squared
-            error and a constant.
-        beta: Weight of the divergence of the code from its prior (Higgins et al. 2017, "beta-VAE").
+            a learned variance for each (at least 1e-6); `"unit_gaussian"` with variance 1: half the squared error plus
+            a constant.
+        beta: Weight of the KL divergence of the code from its prior (Higgins et al. 2017, "beta-VAE").
         num_importance_samples: Draws of the code for each example in the importance-weighted bound (Burda et al. 2016,
             equation 8); 1 for the bound of the VAE.
 
@@ -53,45 +58,41 @@ class VAE(Block):
         (815824, 412540)
     """
 
-    encoder: Any = field(metadata={"body": "one or many"})
-    latent_dim: int = field(kw_only=True)
-    decoder: Any = field(kw_only=True, metadata={"body": "one or many"})
-    likelihood: str = field(default="bernoulli", kw_only=True)
-    beta: float = field(default=1.0, kw_only=True)
-    num_importance_samples: int = field(default=1, kw_only=True)
+    encoder: fields.Body = fields.body()
+    _: KW_ONLY
+    latent_dim: int = fields.integer()
+    decoder: fields.Body = fields.body()
+    likelihood: str = fields.choice(tuple(LIKELIHOODS), default="bernoulli")
+    beta: float = fields.number(default=1.0)
+    num_importance_samples: int = fields.integer(default=1, maximum=common.MAX_REPEATS)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("encoder", "decoder"):
-            object.__setattr__(self, name, as_body(getattr(self, name), f"VAE: {name}"))
-        parts.positive("VAE", "latent_dim", self.latent_dim)
-        parts.choice("VAE", "likelihood", self.likelihood, tuple(LIKELIHOODS))
-        parts.positive("VAE", "importance_samples", self.num_importance_samples, most=parts.MOST)
-        wrong = beta_problem(self.beta, self.num_importance_samples)
-        if wrong:
-            raise DefinitionError(f"VAE: {wrong[0]}", hint=wrong[1])
+    def check(self) -> None:
+        """Refuse a beta that the bound does not have."""
+        problem = beta_problem(self.beta, self.num_importance_samples)
+        if problem is not None:
+            raise DefinitionError(f"VAE: {problem[0]}", hint=problem[1])
 
     @property
     def accepts_multiple_inputs(self) -> bool:
-        """Several tensors go to the encoder's first element."""
+        """True: the first element of the encoder receives them."""
         return True
 
     @property
     def training_target(self) -> str:
-        """The model's loss is of its inputs alone."""
+        """None: the loss depends on the inputs only."""
         return "none"
 
     def input_spec(self) -> InputSpec | InputSpecs | None:
-        """Return what the encoder's first element fixes."""
+        """Return the input that the first element of the encoder fixes."""
         return self.encoder[0].input_spec() if self.encoder else None
 
-    def build(self, input_shape: Any = None) -> VariationalAutoencoder:
-        """Make a model with weights of its own; see `Block.build`."""
+    def build(self, input_shape: Shape | Mapping[str, Shape] | None = None) -> VariationalAutoencoder:
+        """Return a model with weights of its own; see `Block.build`."""
         if input_shape is None and self.input_spec() is None:
-            return super().build()  # which says what is missing
-        with inside("encoder"):
+            self._make_input(None)  # raises
+        with error_path("encoder"):
             encoder = self._encoder().build(input_shape)
-        with inside("decoder"):
+        with error_path("decoder"):
             decoder = self._decoder(encoder.input_shape[1:]).build((self.latent_dim,))
         return VariationalAutoencoder(
             encoder,
@@ -102,58 +103,51 @@ class VAE(Block):
             name=self.name or self.default_name,
         )
 
-    def add(self, x: Any, builder: Builder) -> Any:
-        """Add the layers of the reconstruction; the code is drawn in training."""
-        from deepkit.layers import GaussianSampling
-
+    def add(self, x: Tensors, builder: Builder) -> KerasTensor:
+        """Add the layers of the reconstruction; the code is sampled in training."""
         shape = builder.require_single(x, "expected one tensor, received").shape[1:]
         code = builder.add_block("encoder", self._encoder(), x)
         z = builder.add_layer(code, "sampling", GaussianSampling, dtype="float32")
-        outputs = builder.add_block("decoder", self._decoder(shape), z)
-        known = LIKELIHOODS[self.likelihood]
-        return builder.add_layer(
-            outputs[known.outputs[0]], "mean", layers.Activation, known.activation, dtype="float32"
-        )
+        outputs: Any = builder.add_block("decoder", self._decoder(shape), z)
+        likelihood = LIKELIHOODS[self.likelihood]
+        mean = outputs[likelihood.outputs[0]]
+        return builder.add_layer(mean, "mean", layers.Activation, likelihood.activation, dtype="float32")
 
     def _encoder(self) -> Sequential:
         return Sequential([*self.encoder, GaussianHead(self.latent_dim, name="code")], name="encoder")
 
-    def _decoder(self, shape: tuple[int | None, ...]) -> Sequential:
-        return Sequential([*self.decoder, _Data(shape, self.likelihood, name="data")], name="decoder")
+    def _decoder(self, shape: Shape) -> Sequential:
+        return Sequential([*self.decoder, _DataHead(shape, self.likelihood, name="data")], name="decoder")
 
 
-@dataclass(frozen=True, repr=False)
-class _Data(Block):
-    """The decoder's last layers: for each number of the data what its distribution needs."""
+class _DataHead(Block):
+    """The last layers of the decoder: the parameters of the likelihood of each number of the data."""
 
-    shape: tuple[int | None, ...]
-    likelihood: str
+    shape: Shape = fields.unchecked()
+    likelihood: str = fields.unchecked()
 
-    def add(self, x: Any, builder: Builder) -> dict[str, Any]:
+    def add(self, x: KerasTensor, builder: Builder) -> dict[str, KerasTensor]:
         """Add a layer for each parameter of the likelihood."""
         if None in self.shape:
             raise builder.error(
-                f"the decoder gives back data of one shape, and the input has an unknown size: {self.shape}",
-                hint="an input_shape without None",
+                f"the decoder reconstructs data of one shape, but the input has an unknown size: {self.shape}",
+                hint="use an input_shape without None",
             )
-        return {name: self._layer(x, name, builder) for name in LIKELIHOODS[self.likelihood].outputs}
+        return {name: self._add_layer(x, name, builder) for name in LIKELIHOODS[self.likelihood].outputs}
 
-    def _layer(self, x: Any, name: str, builder: Builder) -> Any:
-        """Add a convolution where there are the data's positions already, else a dense layer."""
-        given = {"dtype": parts.float32_if_mixed()}
-        axis = parts.channel_axis(x) - 1
-        if len(self.shape) > 1 and _without(x.shape[1:], axis) == _without(self.shape, axis):
-            return parts.add_projection(x, name, self.shape[axis], builder, kernel_size=3, **given)  # type: ignore[arg-type]
-        flat = parts.flat(x, builder)
-        units = math.prod(self.shape)  # type: ignore[arg-type]
-        if len(self.shape) == 1:
-            return builder.add_layer(flat, name, layers.Dense, units, **given)
-        dense = builder.add_layer(flat, f"{name}_dense", layers.Dense, units, **given)
-        return builder.add_layer(dense, name, layers.Reshape, self.shape, **given)
+    def _add_layer(self, x: KerasTensor, name: str, builder: Builder) -> Any:
+        """Add a convolution if the input has the data's positions, else a dense layer."""
+        dtype = common.float32_if_mixed()
+        axis = common.channel_axis(x) - 1
+        sizes = [size for size in self.shape if size is not None]
+        has_positions = common.without_axis(x.shape[1:], axis) == common.without_axis(self.shape, axis)
+        if len(sizes) > 1 and has_positions:
+            return common.add_projection(x, name, sizes[axis], builder, kernel_size=3, dtype=dtype)
+        flat, units = common.flatten(x, builder), math.prod(sizes)
+        if len(sizes) == 1:
+            return builder.add_layer(flat, name, layers.Dense, units, dtype=dtype)
+        dense = builder.add_layer(flat, f"{name}_dense", layers.Dense, units, dtype=dtype)
+        return builder.add_layer(dense, name, layers.Reshape, self.shape, dtype=dtype)
 
     def __repr__(self) -> str:
         return f"<layer of the data {shape_text(keras.KerasTensor((None, *self.shape)))}, {self.likelihood}>"
-
-
-def _without(shape: tuple[int | None, ...], axis: int) -> tuple[int | None, ...]:
-    return (*shape[:axis], *shape[axis + 1 :])

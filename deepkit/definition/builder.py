@@ -1,4 +1,4 @@
-"""Where in a model a definition is being added: dotted names, sharing, and errors that carry the place."""
+"""The builder: adds the layers of a definition to a model under dotted names, and raises errors with the path."""
 
 from __future__ import annotations
 
@@ -10,212 +10,191 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from deepkit.definition.errors import DefinitionError, first_line, shape_text
+from deepkit.definition.layer_checks import error_problem, input_problem
+from deepkit.definition.protocol import Definition
 
 if TYPE_CHECKING:
-    from deepkit.definition.block import Block
+    from deepkit.utils.types import KerasTensor, Tensors
 
-MOST_PARTS = 100_000  # some minutes of building; beyond it a slip
+MAX_BLOCKS = 100_000  # minutes of building; more is a mistake
 
 
 @dataclass
 class BuildState:
-    """What every scope of one build has in common."""
+    """State that all builders of one build share."""
 
-    uses: Counter[Block] = field(default_factory=Counter)  # how often each layer template was copied
-    shared: dict[Block, Builder] = field(default_factory=dict)  # where each `Shared` put its layers
-    fixed: dict[int, keras.layers.Layer] = field(default_factory=dict)  # layers and models used as they are
+    copies: Counter[Definition] = field(default_factory=Counter)  # how often each layer template was copied
+    shared: dict[Definition, Builder] = field(default_factory=dict)  # the builder of the first use of each `Shared`
+    instances: dict[int, keras.layers.Layer] = field(default_factory=dict)  # layers and models used as they are
     names: set[str] = field(default_factory=set)
-    layers: int = 0
-    parts: int = 0  # definitions added so far, those without layers too
-    keeps_shared: bool = True  # False for a block called by hand, which sees one use only
+    num_layers: int = 0
+    num_blocks: int = 0
+    allows_shared: bool = True  # False for a block called on a tensor, where each call would make new weights
 
 
 class Builder:
-    """One place in a model that is being built.
+    """Adds one block to a model that is being built.
 
     Args:
-        path: Dotted name of the place; empty at the top of a model.
-        definition: The block that is being added here, for error texts.
-        state: What the whole build has in common.
-        cache: Layers by name, where this place lies inside a `Shared`.
-        reuse: Whether those layers are to be used again instead of made.
+        path: Dotted name of the block; empty at the top of a model.
+        definition: The block, for messages.
+        state: State of the whole build.
+        cache: Layers by name, inside a `Shared`.
+        reuse: Whether to call the layers of the cache instead of making new ones.
     """
 
     def __init__(
         self,
         path: str = "",
         *,
-        definition: Block,
+        definition: Definition,
         state: BuildState,
         cache: dict[str, keras.layers.Layer] | None = None,
         reuse: bool = False,
     ) -> None:
         self.path, self.definition, self.state, self.cache, self.reuse = path, definition, state, cache, reuse
-        self.kept: dict[str, keras.layers.Layer] = {}  # what a `Shared` at this place has made
+        self.shared_layers: dict[str, keras.layers.Layer] = {}  # made by a `Shared` with this path
 
     def qualified_name(self, name: str) -> str:
-        """Return the full name of a part of this place; of the place itself where `name` is empty."""
+        """Return the dotted name of a part; the path itself for an empty name."""
         return ".".join(part for part in (self.path, name) if part)
 
-    def child(self, name: str, definition: Block) -> Builder:
-        """Return the place of a part that is itself a definition."""
-        return Builder(
-            self.qualified_name(name), definition=definition, state=self.state, cache=self.cache, reuse=self.reuse
-        )
+    def child(self, name: str, definition: Definition) -> Builder:
+        """Return the builder of a block inside this one."""
+        path = self.qualified_name(name)
+        return Builder(path, definition=definition, state=self.state, cache=self.cache, reuse=self.reuse)
 
-    def shared(self, definition: Block) -> Builder:
-        """Return the place where `definition` keeps its layers: that of its first use."""
+    def shared(self, definition: Definition) -> Builder:
+        """Return the builder of a `Shared`: under the path of its first use, with the layers made there."""
         first = self.state.shared.setdefault(definition, self)
         return Builder(
             first.path,
             definition=definition,
             state=self.state,
-            cache=first.kept,
+            cache=first.shared_layers,
             reuse=first is not self,
         )
 
-    def add_all(self, x: Any, elements: Sequence[Block], *, reserved: Iterable[str] = ()) -> Any:
-        """Add a list of definitions one after the other and return the last output."""
-        for name, element in zip(self.sibling_names(elements, reserved), elements, strict=True):
-            x = self.add_block(name, element, x)
-        return x
-
-    def add_block(self, name: str, element: Block, x: Any) -> Any:
-        """Add one definition under `name` and return its output."""
-        self.state.parts += 1
-        if self.state.parts > MOST_PARTS:
-            raise self.error(f"the model has more than {MOST_PARTS:,} parts", hint="fewer repetitions")
-        return self.child(name, element).build_block(x)
-
-    def build_block(self, x: Any) -> Any:
-        """Add the definition of this place behind `x`, one tensor unless it takes several."""
+    def build_block(self, x: Tensors) -> Tensors:
+        """Add this builder's block after `x`; a block that takes one tensor refuses several."""
         if not self.definition.accepts_multiple_inputs:
             self.require_single(x, "expected one tensor, received")
         return self.definition.add(x, self)
 
-    def require_single(self, x: Any, problem: str) -> Any:
-        """Return `x`, which must be one tensor."""
-        if isinstance(x, list | tuple | dict):
-            raise self.error(f"{problem} {len(x)}: {shape_text(x)}", hint="dk.Merge() behind them")
+    def add_block(self, name: str, definition: Definition, x: Tensors) -> Tensors:
+        """Add a block under `name` after `x` and return its output."""
+        self.state.num_blocks += 1
+        if self.state.num_blocks > MAX_BLOCKS:
+            raise self.error(f"the model has more than {MAX_BLOCKS:,} blocks", hint="use fewer repetitions")
+        return self.child(name, definition).build_block(x)
+
+    def add_all(self, x: Tensors, definitions: Sequence[Definition], *, reserved: Iterable[str] = ()) -> Tensors:
+        """Add blocks one after the other and return the last output.
+
+        Args:
+            x: The input of the first block.
+            definitions: The blocks.
+            reserved: Names of siblings that are added separately.
+        """
+        for name, definition in zip(self.sibling_names(definitions, reserved), definitions, strict=True):
+            x = self.add_block(name, definition, x)
         return x
+
+    def require_single(self, x: Tensors, problem: str) -> KerasTensor:
+        """Return `x` if it is one tensor, else raise: `problem` is followed by the number of tensors."""
+        if isinstance(x, keras.KerasTensor):
+            return x
+        raise self.error(f"{problem} {len(x)}: {shape_text(x)}", hint="add dk.Merge() after them")
 
     def add_layer(
         self,
-        x: Any,
+        x: Tensors,
         name: str,
         make: Callable[..., keras.layers.Layer],
         *args: Any,
-        call_kwargs: Any = None,
+        call_kwargs: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Make one stock layer under the dotted `name`, call it on `x` and return its output.
+        """Make a stock layer under a dotted name, call it on `x` and return its output.
 
-        `call_kwargs` is what the call takes besides `x`: `{"initial_state": [h, c]}`.
+        Args:
+            x: One symbolic tensor, or several.
+            name: Name of the layer within the block.
+            make: The layer class, or a function that returns a layer and takes `name=`.
+            args: Positional arguments of the layer.
+            call_kwargs: Further arguments of the call, such as `{"initial_state": [h, c]}`.
+            kwargs: Keyword arguments of the layer.
+
+        Raises:
+            DefinitionError: The name is taken, or Keras refuses the arguments or the input.
         """
-        full = self.qualified_name(name)
+        full_name = self.qualified_name(name)
         if self.reuse:
-            return self.call_layer(self._kept(full), x, call_kwargs)
-        if full in self.state.names:
-            raise self.error(f"the name {full!r} is taken by another layer of this model", hint="another name=")
+            return self.call_layer(self._cached(full_name), x, call_kwargs)
+        if full_name in self.state.names:
+            raise self.error(f"another layer of this model has the name {full_name!r}", hint="pass another name=")
         try:
-            layer = make(*args, name=full, **kwargs)
-        except (ValueError, TypeError) as error:
+            layer = make(*args, name=full_name, **kwargs)
+        except Exception as error:  # Keras raises many kinds; all mean that an argument is wrong
             raise self.error(first_line(error)) from error
-        self.state.names.add(full)
-        self.state.layers += 1
+        self.state.names.add(full_name)
+        self.state.num_layers += 1
         if self.cache is not None:
-            self.cache[full] = layer
+            self.cache[full_name] = layer
         return self.call_layer(layer, x, call_kwargs)
 
-    def call_layer(self, layer: keras.layers.Layer, x: Any, call_kwargs: Mapping[str, Any] | None = None) -> Any:
-        """Call a layer on `x`; what Keras refuses is reported with this place."""
-        problem = window_too_large(layer, x)
-        if problem:
-            raise self.error(problem, hint=_SMALLER)
-        ids = most_ids(layer, x)
-        if ids:
-            raise self.error(
-                f"an embedding of {layer.input_dim} rows behind a text layer of up to {ids} token ids",
-                hint=f"layers.Embedding({ids}, {layer.output_dim}), or max_tokens={layer.input_dim} in the text",
-            )
+    def call_layer(self, layer: Callable[..., Any], x: Tensors, call_kwargs: Mapping[str, Any] | None = None) -> Any:
+        """Call a layer on `x`; an error of Keras is raised with this builder's path."""
+        if isinstance(layer, keras.layers.Layer):
+            problem = input_problem(layer, x)
+            if problem is not None:
+                raise self.error(problem.text, hint=problem.hint)
         try:
             return layer(x, **(call_kwargs or {}))
         except DefinitionError:
             raise
-        except Exception as error:  # Keras raises many kinds here; all mean that the layer does not fit
-            if "Op:Qr" in str(error):
-                dtype = layer.variable_dtype
-                raise self.error(f"TensorFlow has no orthogonal initial weights in {dtype}", hint=_WIDER) from error
+        except Exception as error:  # Keras raises many kinds; all mean that the layer does not fit
+            if isinstance(layer, keras.layers.Layer):
+                problem = error_problem(layer, error)
+                if problem is not None:
+                    raise self.error(problem.text, hint=problem.hint) from error
             raise self.error(f"{first_line(error)} (received {shape_text(x)})") from error
 
     def error(self, problem: str, *, hint: str = "") -> DefinitionError:
-        """Return (not raise) an error that carries this place."""
+        """Return (not raise) an error with this builder's path and code."""
         return DefinitionError(problem, path=self.path, code=self.definition, hint=hint)
 
-    def sibling_names(self, elements: Sequence[Block], reserved: Iterable[str] = ()) -> list[str]:
-        """Return the name of each sibling: given, or its kind, numbered from 1 where it is not alone."""
-        again = [e.is_shared and e in elements[:i] for i, e in enumerate(elements)]
-        places = [e for e, is_again in zip(elements, again, strict=True) if not is_again]
-        taken = Counter([*(e.name for e in places if e.name), *reserved])
-        twice = [name for name, count in taken.items() if count > 1]
-        if twice:
-            raise self.error(f"the name {twice[0]!r} is given to two siblings", hint="another name= for one")
-        kinds = Counter(e.default_name for e in places if not e.name)
+    def sibling_names(self, definitions: Sequence[Definition], reserved: Iterable[str] = ()) -> list[str]:
+        """Return the name of each sibling: its own, or its default one, numbered from 1 unless it is alone.
+
+        Equal `Shared` blocks have one name: that of the first.
+        """
+        first_use = [definitions.index(d) if d.is_shared else i for i, d in enumerate(definitions)]
+        distinct = [d for i, d in enumerate(definitions) if first_use[i] == i]
+        taken = Counter([*(d.name for d in distinct if d.name), *reserved])
+        for name, count in taken.items():
+            if count > 1:
+                raise self.error(f"two siblings have the name {name!r}", hint="pass another name= to one of them")
+        counts = Counter(d.default_name for d in distinct if not d.name)
         numbers: Counter[str] = Counter()
         names: list[str] = []
-        for i, element in enumerate(elements):
-            if again[i]:
-                names.append(names[elements.index(element)])
+        for i, definition in enumerate(definitions):
+            if first_use[i] < i:
+                names.append(names[first_use[i]])
                 continue
-            kind = element.default_name
-            name = element.name or kind
-            while not element.name and (name in taken or (kinds[kind] > 1 and name == kind)):
-                numbers[kind] += 1
-                name = f"{kind}{numbers[kind]}"
+            default = definition.default_name
+            name = definition.name or default
+            while not definition.name and (name in taken or (counts[default] > 1 and name == default)):
+                numbers[default] += 1
+                name = f"{default}{numbers[default]}"
             taken[name] += 1
             names.append(name)
         return names
 
-    def _kept(self, full: str) -> keras.layers.Layer:
-        if self.cache is None or full not in self.cache:
+    def _cached(self, full_name: str) -> keras.layers.Layer:
+        if self.cache is None or full_name not in self.cache:
             raise self.error(
-                f"the first use of this Shared made no layer {full!r}, this one needs it",
-                hint="inputs of one shape for every use of a Shared",
+                f"the first use of this Shared made no layer {full_name!r}, which this use needs",
+                hint="use inputs of one shape for every use of a Shared",
             )
-        return self.cache[full]
-
-
-_WIDER = 'keras.config.set_dtype_policy("mixed_bfloat16"), which keeps weights in float32, or another initializer'
-_SMALLER = 'padding="same", a smaller kernel, a larger input, or one pooling step less before it'
-
-
-def window_too_large(layer: keras.layers.Layer, x: Any) -> str:
-    """Say what is wrong when an unpadded kernel or pooling window is larger than its input, else nothing."""
-    window = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
-    shape = getattr(x, "shape", None)
-    if getattr(layer, "padding", None) != "valid" or not isinstance(window, tuple) or shape is None:
-        return ""
-    if "Transpose" in type(layer).__name__ or len(shape) != len(window) + 2:
-        return ""
-    first = 2 if getattr(layer, "data_format", "") == "channels_first" else 1
-    sizes = shape[first : first + len(window)]
-    dilation = getattr(layer, "dilation_rate", None) or (1,) * len(window)
-    reach = [d * (k - 1) + 1 for k, d in zip(window, dilation, strict=True)]
-    if all(size is None or size >= need for size, need in zip(sizes, reach, strict=True)):
-        return ""
-    argument = "kernel_size" if hasattr(layer, "kernel_size") else "pool_size"
-    size_text = str(window[0]) if len(set(window)) == 1 else str(window)
-    return (
-        f'padding="valid" with {argument}={size_text} needs at least {"x".join(map(str, reach))}, '
-        f"received {shape_text(x)}"
-    )
-
-
-def most_ids(layer: keras.layers.Layer, x: Any) -> int:
-    """Return how many token ids a text layer right before an embedding gives, where these are more than its rows."""
-    text = getattr(getattr(x, "_keras_history", None), "operation", None)
-    if not isinstance(layer, keras.layers.Embedding) or not isinstance(text, keras.layers.TextVectorization):
-        return 0
-    known = int(text.vocabulary_size())
-    ids = known if known > 2 else text.get_config()["max_tokens"] or 0  # 2: padding and the unknown word alone
-    return ids if ids > layer.input_dim else 0
+        return self.cache[full_name]

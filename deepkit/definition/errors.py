@@ -1,15 +1,18 @@
-"""What is wrong with a definition, where, and what to try instead."""
+"""Errors of definitions, and the texts that they share."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 import keras
 
-from deepkit.utils.errors import StructuredError
+from deepkit.utils.errors import StructuredError, format_value
+
+if TYPE_CHECKING:
+    from deepkit.utils.types import Tensors
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -26,33 +29,35 @@ class DefinitionError(StructuredError, ValueError):
 
 
 @contextmanager
-def inside(role: str) -> Iterator[None]:
-    """Say of an error in a part that is built by itself that it lies there."""
+def error_path(name: str) -> Iterator[None]:
+    """Prefix the path of a `DefinitionError` raised inside with the name of the part that is being built."""
     try:
         yield
     except DefinitionError as error:
-        path = ".".join(part for part in (role, error.path) if part)
+        path = f"{name}.{error.path}" if error.path else name
         raise DefinitionError(error.problem, path=path, code=error.code, hint=error.hint) from error
 
 
-def shape_text(x: Any) -> str:
-    """Return shapes without the batch axis, as people write them: `28x28x1`; `?` for an unknown size."""
+def shape_text(x: Tensors) -> str:
+    """Return shapes without the batch axis: `28x28x1`, with `?` for an unknown size."""
     leaves = keras.tree.flatten(x)
     texts = ["x".join("?" if n is None else str(n) for n in leaf.shape[1:]) or "()" for leaf in leaves]
     return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
 
 
-def check_name(name: str | None, owner: str) -> None:
+def check_name(name: object, argument: str) -> None:
     """Raise unless `name` may be part of a layer's name."""
-    if name is not None and not (isinstance(name, str) and _NAME.fullmatch(name)):
-        better = re.sub(r"[^A-Za-z0-9_-]+", "_", str(name)).strip("_") or "block"
-        raise DefinitionError(
-            f"{owner}: name must be letters, digits, '_' or '-', received {name!r}", hint=f"name={better!r}"
-        )
+    if isinstance(name, str) and _NAME.fullmatch(name):
+        return
+    better = re.sub(r"[^A-Za-z0-9_-]+", "_", str(name)[:40]).strip("_") or "block"
+    raise DefinitionError(
+        f"{argument} must consist of letters, digits, '_' or '-', received {format_value(name)}",
+        hint=f"use {better!r}",
+    )
 
 
 def first_line(error: Exception) -> str:
-    """Return what an error of Keras says, in one line."""
+    """Return the message of an error of Keras in one line."""
     text = str(error).strip()
     text = re.sub(r"^Exception encountered when calling \S+\.\s*", "", text)
     text = re.sub(r"\x1b\[[0-9;]*m", "", text)

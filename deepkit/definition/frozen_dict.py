@@ -1,25 +1,25 @@
-"""A mapping as a value: what blocks keep their named parts in."""
+"""A mapping as a value."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from deepkit.definition import source as code
+from deepkit.definition import source
 
 
 class FrozenDict(Mapping[str, Any]):
-    """Named parts in their order, as a value: frozen, hashable, and printed as a dict.
+    """An ordered, immutable, hashable mapping, printed as a dictionary.
 
-    Two are equal when their names, their parts and their order are: the order is that of a concatenation.
+    Two are equal if their names, values and order are equal: the order is that of a concatenation.
 
     Args:
-        items: The parts by name.
-        show: Returns the code that makes a part.
+        items: The values by name.
+        to_source: Returns the code of a value.
     """
 
-    def __init__(self, items: Mapping[str, Any], show: Callable[[Any], str] = repr) -> None:
-        self._items, self._show = dict(items), show
+    def __init__(self, items: Mapping[str, Any], to_source: Callable[[Any], str] = repr) -> None:
+        self._items, self._to_source = dict(items), to_source
 
     def __getitem__(self, key: str) -> Any:
         return self._items[key]
@@ -37,4 +37,4 @@ class FrozenDict(Mapping[str, Any]):
         return hash(tuple(self._items.items()))
 
     def __repr__(self) -> str:
-        return code.mapping({code.quoted(name): self._show(part) for name, part in self._items.items()})
+        return source.mapping({source.quoted(name): self._to_source(value) for name, value in self._items.items()})

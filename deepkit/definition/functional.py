@@ -1,43 +1,127 @@
-"""The named graph: definitions with several inputs, several outputs, or a path that is no chain."""
+"""The named graph: definitions with several inputs, several outputs, or branches."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import KW_ONLY
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import keras
 
-from deepkit.definition import source as code
-from deepkit.definition.block import Block, Objective, body_code
+from deepkit.definition import fields, source
+from deepkit.definition.block import Block
 from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError, check_name
 from deepkit.definition.frozen_dict import FrozenDict
 from deepkit.definition.inputs import InputSpec, InputSpecs
-from deepkit.definition.sequential import Input, Sequential, as_body
+from deepkit.definition.objective import Objective
+from deepkit.definition.sequential import Input, as_body, single
+from deepkit.utils.errors import did_you_mean_or_list, format_value
 
-_EXAMPLE = 'nodes={"features": ("image", [dk.ConvStack(32)]), ...}'
+if TYPE_CHECKING:
+    from deepkit.definition.protocol import Definition
+    from deepkit.utils.types import Tensors
+
+Node: TypeAlias = "tuple[str | tuple[str, ...], tuple[Definition, ...]]"
+"""A source or several, and a body."""
+
+_EXAMPLE = 'use nodes={"features": ("image", [dk.ConvStack(32)]), ...}'
 
 
-@dataclass(frozen=True, repr=False)
+class _InputsField(fields.Field[Mapping[str, Input], Mapping[str, Input]]):
+    def validate(self, value: object, name: str) -> FrozenDict:
+        if not isinstance(value, Mapping) or not value:
+            raise DefinitionError(
+                f"{name} must be a mapping of names to dk.Input, received {format_value(value)}",
+                hint='use inputs={"image": dk.Input((28, 28, 1))}',
+            )
+        for key, block in value.items():
+            check_name(key, name)
+            if not isinstance(block, Input):
+                raise DefinitionError(
+                    f"{name}[{key!r}] must be a dk.Input, received {format_value(block)}",
+                    hint=f'use {{"{key}": dk.Input((28, 28, 1))}}',
+                )
+            if block.name not in (None, key):
+                raise DefinitionError(
+                    f"{name}[{key!r}] has a second name, {block.name!r}", hint="use dk.Input(shape) without name="
+                )
+        return FrozenDict(value)
+
+    def to_source(self, value: FrozenDict) -> str:
+        return repr(value)
+
+    def to_data(self, value: FrozenDict, writer: fields.DataWriter) -> object:
+        data = {name: writer.element(block) for name, block in value.items()}
+        return {name: {key: item for key, item in block.items() if key != "block"} for name, block in data.items()}
+
+    def from_data(self, value: object, path: str, reader: fields.DataReader) -> object:
+        return reader.named(value, path, reader.input)
+
+
+class _NodesField(fields.Field[Mapping[str, Any], Mapping[str, Node]]):
+    def validate(self, value: object, name: str) -> FrozenDict:
+        if not isinstance(value, Mapping) or not value:
+            problem = f"{name} must be a mapping of names to (source, body), received {format_value(value)}"
+            raise DefinitionError(problem, hint=_EXAMPLE)
+        nodes: dict[str, Node] = {}
+        for key, node in value.items():
+            check_name(key, name)
+            if not isinstance(node, list | tuple) or len(node) != 2:
+                problem = f"{name}[{key!r}] must be (source, body), received {format_value(node)}"
+                raise DefinitionError(problem, hint=_EXAMPLE)
+            if isinstance(node[0], Block | keras.layers.Layer):
+                problem = f"{name}[{key!r}] must be (source, body), received the body first"
+                raise DefinitionError(problem, hint=_EXAMPLE)
+            sources = tuple(node[0]) if isinstance(node[0], list | tuple) else node[0]
+            if sources == ():
+                raise DefinitionError(f"{name}[{key!r}] has no source", hint=_EXAMPLE)
+            nodes[key] = (sources, as_body(node[1], f"{name}[{key!r}]"))
+        return FrozenDict(nodes, _node_source)
+
+    def to_source(self, value: FrozenDict) -> str:
+        return repr(value)
+
+    def to_data(self, value: FrozenDict, writer: fields.DataWriter) -> object:
+        return {
+            name: {"from": writer.value(sources), "body": writer.body(body)} for name, (sources, body) in value.items()
+        }
+
+    def from_data(self, value: object, path: str, reader: fields.DataReader) -> object:
+        return reader.named(value, path, reader.node)
+
+
+class _OutputsField(fields.Field["str | Sequence[str]", "str | tuple[str, ...]"]):
+    def validate(self, value: Any, name: str) -> str | tuple[str, ...]:
+        outputs = tuple(value) if isinstance(value, list | tuple) else (value,)
+        is_valid = outputs and all(isinstance(output, str) for output in outputs)
+        if not is_valid or len(set(outputs)) < len(outputs):
+            problem = f"{name} must be node names, each once, received {format_value(value)}"
+            raise DefinitionError(problem, hint='use outputs="answer", or a list of names')
+        return outputs if isinstance(value, list | tuple) else value
+
+    def to_source(self, value: str | tuple[str, ...]) -> str:
+        if isinstance(value, str):
+            return source.quoted(value)
+        return source.sequence([source.quoted(name) for name in value])
+
+
 class Functional(Block):
-    """A graph of named parts: each node is a body behind an input, another node, or several of them.
+    """A graph of named nodes: each is a body applied to an input, to another node, or to several of them.
 
-    Nodes are written in order, each after those that it uses, as Keras's functional API has them. A model with
-    one input takes a tensor, one with several a mapping by name; outputs likewise. Used inside another
-    definition, it takes the tensor, or the tensors in the order of `inputs`.
+    Nodes are written in order, each after those that it uses, as in Keras's functional API. A model with one input
+    takes a tensor, one with several a mapping by name; the same holds for outputs. Inside another definition it takes
+    the tensor, or the tensors in the order of `inputs`.
 
     Args:
         inputs: Each input by name: `{"image": dk.Input((64, 64, 3))}`.
         nodes: Each node by name: its source, or a list of sources, and its body, which is a block, a Keras layer
-            or a list of them. A body behind several sources begins with something that takes a list, such as
-            `dk.Merge()`. A `dk.Shared` in two nodes is one tower with one set of weights.
-        outputs: Name of the node that is the output, or a list of names. A head's loss and metrics go by them.
+            or a list of them. The body of a node with several sources begins with an element that takes several
+            tensors, such as `dk.Merge()`. A `dk.Shared` in two nodes is one tower with one set of weights.
+        outputs: Name of the output node, or a list of names. The losses and metrics of the heads have these names.
 
     Raises:
-        DefinitionError: A name is not one or is given twice, a source comes later or does not exist, or a node
-            leads nowhere.
+        DefinitionError: A name is invalid or used twice, a source comes later or does not exist, or a node is unused.
 
     Examples:
         >>> import deepkit as dk
@@ -55,156 +139,109 @@ class Functional(Block):
         108801
     """
 
-    inputs: Mapping[str, Input] = field(kw_only=True, metadata={"body": "inputs"})
-    nodes: Mapping[str, tuple[str | Sequence[str], Any]] = field(kw_only=True, metadata={"body": "nodes"})
-    outputs: str | Sequence[str] = field(kw_only=True, metadata={"body": "many"})
+    _: KW_ONLY
+    inputs: fields.Field[Mapping[str, Input], Mapping[str, Input]] = _InputsField()
+    nodes: fields.Field[Mapping[str, Any], Mapping[str, Node]] = _NodesField()
+    outputs: fields.Field[str | Sequence[str], str | tuple[str, ...]] = _OutputsField()
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        inputs = _checked_inputs(self.inputs)
-        nodes = _checked_nodes(self.nodes, inputs)
-        several = isinstance(self.outputs, list | tuple)
-        outputs = tuple(self.outputs) if several else self.outputs
-        _check_outputs(outputs if several else (outputs,), inputs, nodes)
-        object.__setattr__(self, "inputs", FrozenDict(inputs))
-        object.__setattr__(self, "nodes", FrozenDict(nodes, _node_code))
-        object.__setattr__(self, "outputs", outputs)
+    def check(self) -> None:
+        """Refuse sources and outputs that do not exist or come later, and unused nodes."""
+        available = list(self.inputs)
+        for name, (sources, _) in self.nodes.items():
+            if name in self.inputs:
+                raise DefinitionError(f"Functional: {name!r} is the name of an input and a node", hint="rename one")
+            for node_source in _as_tuple(sources):
+                self._check_source(name, node_source, available)
+            available.append(name)
+        for name in _as_tuple(self.outputs):
+            if name not in self.nodes:
+                suggestion = did_you_mean_or_list(name, self.nodes, "the nodes are")
+                raise DefinitionError(f"Functional: outputs contains {name!r}, which is not a node{suggestion}")
+        used = {*_as_tuple(self.outputs)}.union(*(_as_tuple(sources) for sources, _ in self.nodes.values()))
+        for name in (*self.inputs, *self.nodes):
+            if name not in used:
+                raise DefinitionError(
+                    f"Functional: {name!r} is unused: it is neither an output nor the source of a node",
+                    hint="use it in a node, or leave it out",
+                )
+
+    def _check_source(self, node: str, node_source: str, available: Sequence[str]) -> None:
+        if node_source in available:
+            return
+        problem = f"Functional: the source {format_value(node_source)} of node {node!r}"
+        if node_source in self.nodes:
+            raise DefinitionError(f"{problem} comes later", hint=f"write {node_source!r} before {node!r}")
+        suggestion = did_you_mean_or_list(node_source, available, "the inputs and earlier nodes are")
+        raise DefinitionError(f"{problem} does not exist{suggestion}")
 
     @property
     def accepts_multiple_inputs(self) -> bool:
-        """It takes one tensor an input."""
+        """True: it takes a tensor for each input."""
         return True
 
-    def add(self, x: Any, builder: Builder) -> Any:
-        """Add the nodes in order; a node that is a named `Shared` keeps that name."""
-        made = self._entered(x, builder)
-        for name, (source, body) in self.nodes.items():
-            element = _element(body)
-            place = element.name if element.is_shared and element.name else name
-            taken = made[source] if isinstance(source, str) else [made[one] for one in source]
-            made[name] = builder.add_block(place, element, taken)
-        return made[self.outputs] if isinstance(self.outputs, str) else {name: made[name] for name in self.outputs}
+    def add(self, x: Tensors, builder: Builder) -> Tensors:
+        """Add the nodes in order; a node that is a named `Shared` keeps the name of the tower."""
+        tensors = self._input_tensors(x, builder)
+        for name, (sources, body) in self.nodes.items():
+            element = single(body)
+            path = element.name if element.is_shared and element.name else name
+            node_input = tensors[sources] if isinstance(sources, str) else [tensors[key] for key in sources]
+            tensors[name] = builder.add_block(path, element, node_input)
+        if isinstance(self.outputs, str):
+            return tensors[self.outputs]
+        return {name: tensors[name] for name in self.outputs}
 
-    def _entered(self, x: Any, builder: Builder) -> dict[str, Any]:
-        """Return the tensors that enter, by name."""
-        given = dict(x) if isinstance(x, Mapping) else x
-        if not isinstance(given, dict):
-            tensors = given if isinstance(given, list | tuple) else [given]
-            given = dict(zip(self.inputs, tensors, strict=False)) if len(tensors) == len(self.inputs) else tensors
-        if not isinstance(given, dict) or set(given) != set(self.inputs):
-            received = f"{len(given)} without names" if not isinstance(given, dict) else ", ".join(given)
+    def _input_tensors(self, x: Tensors, builder: Builder) -> dict[str, Any]:
+        """Return the input tensors by name."""
+        if isinstance(x, Mapping):
+            named = dict(x)
+            received = ", ".join(map(str, named))
+        else:
+            tensors: list[Any] = list(x) if isinstance(x, list | tuple) else [x]
+            named = dict(zip(self.inputs, tensors, strict=False)) if len(tensors) == len(self.inputs) else {}
+            received = f"{len(tensors)} without names"
+        if set(named) != set(self.inputs):
             raise builder.error(f"expected the inputs {', '.join(self.inputs)}, received {received}")
-        return {name: entry.add(given[name], builder.child(name, entry)) for name, entry in self.inputs.items()}
+        return {name: block.add(named[name], builder.child(name, block)) for name, block in self.inputs.items()}
 
     def input_spec(self) -> InputSpec | InputSpecs:
-        """Return what the inputs fix."""
-        entries = {name: given.input_spec() for name, given in self.inputs.items()}
-        named = tuple((name, InputSpec(e.shape, e.dtype, e.batch_size, name)) for name, e in entries.items())
-        return named[0][1] if len(named) == 1 else InputSpecs(named)
+        """Return the inputs."""
+        specs = []
+        for name, block in self.inputs.items():
+            spec = block.input_spec()
+            specs.append((name, InputSpec(spec.shape, spec.dtype, spec.batch_size, name)))
+        return specs[0][1] if len(specs) == 1 else InputSpecs(tuple(specs))
 
-    def objective(self, outputs: Any, labels: Any) -> Objective | None:
-        """Ask the last element of each output; by name where there are several."""
+    def objective(self, output_shape: Any, label_shape: Any) -> Objective | None:
+        """Return the objective of the last element of each output, by name if there are several."""
         if isinstance(self.outputs, str):
-            return self._head(self.outputs, outputs, labels)
-        if not isinstance(outputs, Mapping) or not isinstance(labels, Mapping) or set(outputs) != set(labels):
+            return self._head_objective(self.outputs, output_shape, label_shape)
+        if not isinstance(output_shape, Mapping) or not isinstance(label_shape, Mapping):
             return None
-        heads = {name: self._head(name, outputs[name], labels[name]) for name in self.outputs}
-        known = {name: head for name, head in heads.items() if head is not None}
-        if len(known) < len(heads):
+        if set(output_shape) != set(label_shape):
             return None
-        return Objective(
-            {name: head.loss for name, head in known.items()},
-            {name: list(head.metrics) for name, head in known.items()},
-        )
+        losses: dict[str, Any] = {}
+        metrics: dict[str, Any] = {}
+        for name in self.outputs:
+            head = self._head_objective(name, output_shape[name], label_shape[name])
+            if head is None:
+                return None
+            losses[name], metrics[name] = head.loss, head.metrics
+        return Objective(losses, metrics)
 
-    def _head(self, name: str, outputs: Any, labels: Any) -> Objective | None:
+    def _head_objective(self, name: str, output_shape: Any, label_shape: Any) -> Objective | None:
         body = self.nodes[name][1]
-        return body[-1].objective(outputs, labels) if body else None
+        return body[-1].objective(output_shape, label_shape) if body else None
 
 
-def _element(body: tuple[Block, ...]) -> Block:
-    return body[0] if len(body) == 1 else Sequential(list(body))
+def _as_tuple(names: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else names
 
 
-def _node_code(node: tuple[str | tuple[str, ...], tuple[Block, ...]]) -> str:
-    source, body = node
-    names = code.quoted(source) if isinstance(source, str) else code.sequence([code.quoted(name) for name in source])
-    return f"({names}, {body_code(body)})"
-
-
-def _checked_inputs(given: Any) -> dict[str, Input]:
-    if not isinstance(given, Mapping) or not given:
-        raise DefinitionError(
-            f"Functional: inputs must be a mapping of names to dk.Input, received {given!r}",
-            hint='inputs={"image": dk.Input((28, 28, 1))}',
-        )
-    for name, entry in given.items():
-        check_name(name, "Functional: inputs")
-        if not isinstance(entry, Input):
-            raise DefinitionError(
-                f"Functional: inputs[{name!r}] must be a dk.Input, received {entry!r}",
-                hint=f'{{"{name}": dk.Input((28, 28, 1))}}',
-            )
-        if entry.name not in (None, name):
-            raise DefinitionError(
-                f"Functional: inputs[{name!r}] has a second name, {entry.name!r}", hint="dk.Input(shape) without name="
-            )
-    return dict(given)
-
-
-def _checked_nodes(given: Any, inputs: Mapping[str, Input]) -> dict[str, tuple[Any, tuple[Block, ...]]]:
-    if not isinstance(given, Mapping) or not given:
-        raise DefinitionError(
-            f"Functional: nodes must be a mapping of names to (source, body), received {given!r}", hint=_EXAMPLE
-        )
-    nodes: dict[str, tuple[Any, tuple[Block, ...]]] = {}
-    for name, node in given.items():
-        check_name(name, "Functional: nodes")
-        if name in inputs:
-            raise DefinitionError(f"Functional: {name!r} names an input and a node", hint="another name for one")
-        if not isinstance(node, list | tuple) or len(node) != 2:
-            raise DefinitionError(
-                f"Functional: nodes[{name!r}] must be (source, body), received {node!r}", hint=_EXAMPLE
-            )
-        if isinstance(node[0], Block | keras.layers.Layer):
-            raise DefinitionError(
-                f"Functional: nodes[{name!r}] must be (source, body), and received the body first", hint=_EXAMPLE
-            )
-        source = _checked_source(name, node[0], [*inputs, *nodes], list(given))
-        nodes[name] = (source, as_body(node[1], f"Functional: nodes[{name!r}]"))
-    return nodes
-
-
-def _checked_source(node: str, source: Any, known: list[str], later: list[str]) -> str | tuple[str, ...]:
-    several = isinstance(source, list | tuple)
-    for name in source if several else [source]:
-        if name in known:
-            continue
-        where = f"Functional: nodes[{node!r}] is behind {name!r}"
-        if name in later:
-            raise DefinitionError(f"{where}, which comes later", hint=f"{name!r} before {node!r}")
-        close = difflib.get_close_matches(str(name), known, n=1)
-        there = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known)}"
-        raise DefinitionError(f"{where}, and there is no such input or node; {there}")
-    if several and not source:
-        raise DefinitionError(f"Functional: nodes[{node!r}] has no source", hint=_EXAMPLE)
-    return tuple(source) if several else source
-
-
-def _check_outputs(outputs: Sequence[Any], inputs: Mapping[str, Any], nodes: Mapping[str, Any]) -> None:
-    if not outputs or len(set(map(str, outputs))) < len(outputs):
-        raise DefinitionError(f"Functional: outputs must be node names, each once, received {list(outputs)!r}")
-    for name in outputs:
-        if name not in nodes:
-            close = difflib.get_close_matches(str(name), nodes, n=1)
-            there = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(nodes)}"
-            raise DefinitionError(f"Functional: outputs has {name!r}, which is no node; {there}")
-    used = set(outputs)
-    for source, _ in nodes.values():
-        used |= {source} if isinstance(source, str) else set(source)
-    idle = [name for name in (*inputs, *nodes) if name not in used]
-    if idle:
-        raise DefinitionError(
-            f"Functional: {idle[0]!r} leads nowhere: no node is behind it, and it is no output",
-            hint="a node that uses it, or leaving it out",
-        )
+def _node_source(node: Node) -> str:
+    sources, body = node
+    if isinstance(sources, str):
+        text = source.quoted(sources)
+    else:
+        text = source.sequence([source.quoted(name) for name in sources])
+    return f"({text}, {source.body(body)})"

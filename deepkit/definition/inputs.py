@@ -1,74 +1,86 @@
-"""What enters a model: the inputs that a definition fixes, or the shape that `build` was given."""
+"""Inputs of a model: those that a definition fixes, or the shape passed to `build`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeGuard
 
 import keras
 
 from deepkit.definition.errors import DefinitionError
+from deepkit.utils.errors import format_value
+from deepkit.utils.validation import is_integer
 
 if TYPE_CHECKING:
-    from deepkit.definition.block import Block
+    from deepkit.utils.types import KerasTensor, Shape
 
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What enters a model: a `keras.Input` to be made, or the input that a model already fixes."""
+    """The input that a definition fixes.
 
-    shape: tuple[int | None, ...]
+    Args:
+        shape: Shape of one example, without the batch axis.
+        dtype: Type of the values; Keras's default float type if None.
+        batch_size: Fixed batch size, or None.
+        name: Name of the input.
+    """
+
+    shape: Shape
     dtype: str | None = None
     batch_size: int | None = None
     name: str | None = None
 
-    def with_shape(self, shape: Any, owner: Block) -> InputSpec:
-        """Return this entry, checked against a shape given to `build`."""
-        if tuple(shape) != self.shape:
+    def check_shape(self, shape: object, definition: object) -> None:
+        """Raise if a shape passed to `build` differs."""
+        if not isinstance(shape, list | tuple) or tuple(shape) != self.shape:
             raise DefinitionError(
-                f"build received input_shape={tuple(shape)}, but the definition fixes {self.shape}",
-                code=owner,
-                hint="leaving input_shape out",
+                f"build received input_shape={format_value(shape)}, but the definition fixes {self.shape}",
+                code=definition,
+                hint="leave input_shape out",
             )
-        return self
 
-    def tensor(self) -> keras.KerasTensor:
+    def make_input(self) -> KerasTensor:
         """Return a new symbolic input."""
         return keras.Input(self.shape, batch_size=self.batch_size, dtype=self.dtype, name=self.name)
 
 
 @dataclass(frozen=True)
 class InputSpecs:
-    """What enters a model with several inputs, by name."""
+    """Several inputs by name."""
 
-    parts: tuple[tuple[str, InputSpec], ...]
+    specs: tuple[tuple[str, InputSpec], ...]
 
-    def with_shape(self, shape: Any, owner: Block) -> InputSpecs:
-        """Return these entries, checked against a mapping of shapes given to `build`."""
-        fixed = {name: entry.shape for name, entry in self.parts}
-        given = {name: tuple(one) for name, one in shape.items()} if isinstance(shape, Mapping) else shape
-        if given != fixed:
+    def check_shape(self, shape: object, definition: object) -> None:
+        """Raise if a mapping of shapes passed to `build` differs."""
+        expected = {name: spec.shape for name, spec in self.specs}
+        received = shape
+        if isinstance(shape, Mapping):
+            received = {name: tuple(size) if isinstance(size, list) else size for name, size in shape.items()}
+        if received != expected:
             raise DefinitionError(
-                f"build received input_shape={given!r}, but the definition fixes {fixed}",
-                code=owner,
-                hint="leaving input_shape out",
+                f"build received input_shape={format_value(received)}, but the definition fixes {expected}",
+                code=definition,
+                hint="leave input_shape out",
             )
-        return self
 
-    def tensor(self) -> dict[str, keras.KerasTensor]:
+    def make_input(self) -> dict[str, KerasTensor]:
         """Return new symbolic inputs by name."""
-        return {name: entry.tensor() for name, entry in self.parts}
+        return {name: spec.make_input() for name, spec in self.specs}
 
 
-def make_input(shape: Any, owner: Block) -> keras.KerasTensor:
-    """Return a new symbolic input of a shape given to `build`."""
-    if not isinstance(shape, list | tuple) or not all(
-        n is None or (isinstance(n, int) and not isinstance(n, bool) and n > 0) for n in shape
-    ):
+def is_shape(shape: object) -> TypeGuard[list[int | None] | tuple[int | None, ...]]:
+    """Return whether a value is a list or tuple of positive integers and None."""
+    return isinstance(shape, list | tuple) and all(n is None or (is_integer(n) and n > 0) for n in shape)
+
+
+def make_input(shape: object, definition: object) -> KerasTensor:
+    """Return a new symbolic input of a shape passed to `build`."""
+    if not is_shape(shape):
         raise DefinitionError(
-            f"build: input_shape must be a tuple of positive integers or None, received {shape!r}",
-            code=owner,
-            hint=".build((28, 28, 1)), the shape of one example without the batch axis",
+            f"build: input_shape must be a tuple of positive integers or None, received {format_value(shape)}",
+            code=definition,
+            hint="use .build((28, 28, 1)), the shape of one example without the batch axis",
         )
-    return keras.Input(tuple(shape))
+    return keras.Input(tuple(None if n is None else int(n) for n in shape))

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from deepkit.definition.outputs import logits_for, loss_of_probabilities
+from deepkit.definition.outputs import logits_message, probability_loss_name
 from deepkit.layers.config_checks import positive_integer
 from deepkit.layers.token_ids import SPLIT_PUNCTUATION, TokenIds
 from deepkit.models.beam_search import END, beam_search
@@ -125,9 +125,9 @@ class SequenceToSequence(keras.Model):
                 f"{self.name} over {devices} devices: the loss is a mean over the tokens of a batch, which is not the "
                 "mean of the devices' means, as texts differ in length\n  hint: one device"
             )
-        name = loss_of_probabilities(loss)
+        name = probability_loss_name(loss)
         if name:
-            raise ValueError(logits_for(name, "loss", "a word has no softmax yet", "leaving loss out, or "))
+            raise ValueError(logits_message(name, "loss", "the classifier is linear", "the default loss, or "))
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:

@@ -1,92 +1,167 @@
-"""What a file may name: the blocks of deepkit, and the layers and other objects of Keras that do no harm."""
+"""Names in files: the blocks of deepkit and of users, and the layers and other objects of Keras that are allowed."""
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any, TypeVar
 
 import keras
 
 import deepkit
-from deepkit import layers as own
 from deepkit.definition.block import Block
 from deepkit.definition.errors import DefinitionError
+from deepkit.utils.errors import did_you_mean, format_value, message
 
-OBJECTS: dict[str, tuple[Any, type]] = {
+BlockClass = TypeVar("BlockClass", bound=type[Block])
+
+KINDS: dict[str, tuple[ModuleType, type]] = {
     "layer": (keras.layers, keras.layers.Layer),
     "initializer": (keras.initializers, keras.initializers.Initializer),
     "regularizer": (keras.regularizers, keras.regularizers.Regularizer),
     "constraint": (keras.constraints, keras.constraints.Constraint),
 }
 REFUSED = {
-    "Lambda": "it runs code, which a file may not",
+    "Lambda": "it runs code, which a file may not do",
     "TFSMLayer": "it reads a folder, which a file may not name",
-    "JaxLayer": "it runs code, which a file may not",
-    "FlaxLayer": "it runs code, which a file may not",
-    "TorchModuleWrapper": "it runs code, which a file may not",
-    "InputLayer": "block: Input says what enters",
-    "Layer": "it is the base of all layers and does nothing",
-    "Wrapper": "it is the base of wrappers and does nothing",
+    "JaxLayer": "it runs code, which a file may not do",
+    "FlaxLayer": "it runs code, which a file may not do",
+    "TorchModuleWrapper": "it runs code, which a file may not do",
+    "InputLayer": "use `block: Input`",
+    "Layer": "it is the base class of layers",
+    "Wrapper": "it is the base class of wrappers",
 }
 _PREFIX = "deepkit."
+_user_blocks: dict[str, type[Block]] = {}
 
 
-def file_name(cls: type, kind: str) -> str:
-    """Return the name by which a file says a class: Keras's own, or `deepkit.RBF`.
+def register_block(package: str, name: str | None = None) -> Callable[[BlockClass], BlockClass]:
+    """Register a block class, so that `to_dict`, `from_dict`, `dump` and `load` know it by name.
+
+    A file names it `package.name`; whoever loads the file imports the module of the class first.
+
+    Args:
+        package: Name of your package or project.
+        name: Name of the class in files; by default that of the class.
 
     Raises:
-        DefinitionError: A file cannot name it.
+        TypeError: The class is not a block.
+        ValueError: Another class has this name already, or the package is `deepkit`.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> @dk.register_block("mine")
+        ... class Halve(dk.Block):
+        ...     def add(self, x, builder):
+        ...         return builder.add_layer(x, "rescaling", keras.layers.Rescaling, 0.5)
+        >>> dk.to_dict(Halve())
+        {'deepkit': 1, 'block': 'mine.Halve'}
     """
-    aliases = [name for name, found in classes(kind).items() if found is cls]
+    if package == "deepkit":
+        raise ValueError("register_block: the package deepkit is reserved")
+
+    def register(cls: BlockClass) -> BlockClass:
+        if not (inspect.isclass(cls) and issubclass(cls, Block)):
+            problem = f"register_block takes a subclass of dk.Block, received {format_value(cls)}"
+            raise TypeError(message(problem, hint='use @dk.register_block("package") above a class'))
+        key = f"{package}.{name or cls.__name__}"
+        other = _user_blocks.get(key)
+        is_same_class = other is None or (other.__module__, other.__qualname__) == (cls.__module__, cls.__qualname__)
+        if not is_same_class:  # a cell of a notebook that runs again registers the same class anew
+            raise ValueError(message(f"register_block: {key!r} is the name of {other}", hint="pass another name="))
+        _user_blocks[key] = cls
+        return cls
+
+    return register
+
+
+def block_key(cls: type[Block]) -> str:
+    """Return the name of a block class in a file.
+
+    Raises:
+        DefinitionError: The class is neither deepkit's nor registered.
+    """
+    if builtin_blocks().get(cls.__name__) is cls:
+        return cls.__name__
+    for key, registered in _user_blocks.items():
+        if registered is cls:
+            return key
+    raise DefinitionError(
+        f"the block {cls.__module__}.{cls.__qualname__} is not registered, so a file cannot name it",
+        hint='put @dk.register_block("your_package") above the class',
+    )
+
+
+def class_key(cls: type, kind: str) -> str:
+    """Return the name of a Keras or deepkit class in a file: Keras's own, or `deepkit.RBF`.
+
+    Raises:
+        DefinitionError: A file may not name it.
+    """
+    aliases = [name for name, candidate in classes(kind).items() if candidate is cls]
+    for alias in aliases:
+        if alias.endswith(cls.__name__):
+            return alias
     if aliases:
-        return next((name for name in aliases if name.endswith(cls.__name__)), aliases[0])
+        return aliases[0]
     reason = REFUSED.get(cls.__name__, "it is neither Keras's nor deepkit's")
     raise DefinitionError(f"a file cannot name {cls.__name__}: {reason}")
 
 
-def find(name: Any, kind: str, path: str) -> type:
+def find_class(name: object, kind: str, path: str) -> Any:
     """Return the class that a file names at `path`.
 
     Raises:
-        DefinitionError: There is none of that name, or a file may not name it.
+        DefinitionError: No class has this name, or a file may not name it.
     """
-    known = blocks() if kind == "block" else classes(kind)
+    known: Mapping[str, type] = blocks() if kind == "block" else classes(kind)
     if isinstance(name, str) and name in known:
         return known[name]
     if kind == "layer" and isinstance(name, str) and name in REFUSED:
         raise DefinitionError(f"{name} cannot be named in a file: {REFUSED[name]}", path=path)
-    raise DefinitionError(f"there is no {kind} {name!r}{_hint(str(name), kind, known)}", path=path)
+    raise DefinitionError(f"there is no {kind} {format_value(name)}{_suggestion(name, kind, known)}", path=path)
 
 
 @functools.cache
+def builtin_blocks() -> Mapping[str, type[Block]]:
+    """Return deepkit's blocks by name."""
+    members = {name: getattr(deepkit, name) for name in deepkit.__all__}
+    return {
+        name: cls
+        for name, cls in members.items()
+        if inspect.isclass(cls) and issubclass(cls, Block) and cls is not Block
+    }
+
+
 def blocks() -> Mapping[str, type[Block]]:
-    """Return the blocks that a file can name."""
-    found = {name: getattr(deepkit, name) for name in deepkit.__all__}
-    return {n: c for n, c in found.items() if inspect.isclass(c) and issubclass(c, Block) and c is not Block}
+    """Return all blocks that a file can name."""
+    return {**builtin_blocks(), **_user_blocks}
 
 
 @functools.cache
 def classes(kind: str) -> Mapping[str, type]:
     """Return the Keras and deepkit classes of a kind that a file can name."""
-    home, base = OBJECTS[kind]
-    found = {name: getattr(home, name) for name in dir(home)}
-    found |= {_PREFIX + name: getattr(own, name) for name in own.__all__}
+    module, base = KINDS[kind]
+    members = {name: getattr(module, name) for name in dir(module)}
+    members |= {_PREFIX + name: getattr(deepkit.layers, name) for name in deepkit.layers.__all__}
     return {
         name: cls
-        for name, cls in found.items()
+        for name, cls in members.items()
         if inspect.isclass(cls) and issubclass(cls, base) and cls is not base and name not in REFUSED
     }
 
 
-def _hint(name: str, kind: str, known: Mapping[str, type]) -> str:
+def _suggestion(name: object, kind: str, known: Mapping[str, type]) -> str:
     other = "layer" if kind == "block" else "block"
-    elsewhere = classes("layer") if kind == "block" else blocks()
-    if name in elsewhere:
-        return f"; it is a {other}: say {other}: {name}"
+    others: Mapping[str, type] = classes("layer") if kind == "block" else blocks()
+    if not isinstance(name, str):
+        return ""
+    if name in others:
+        return f"; it is a {other}: write {other}: {name}"
     if _PREFIX + name in known:
-        return f"; did you mean {_PREFIX}{name}?"
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+        return f"; did you mean {_PREFIX + name!r}?"
+    if "." in name and kind == "block":
+        return "; import the module that registers it first"
+    return did_you_mean(name, known)

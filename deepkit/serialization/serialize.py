@@ -1,42 +1,46 @@
-"""Definitions as plain data, and as YAML: exact both ways, and nothing in a file can run code or read a path."""
+"""Definitions as plain data and as YAML: exact in both directions, and a file can neither run code nor read a path."""
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import fields as dataclass_fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import deepkit
-from deepkit.definition import source as code
+from deepkit.definition import keras_config
 from deepkit.definition.block import Block
+from deepkit.definition.block_type import field_of
 from deepkit.definition.errors import DefinitionError
 from deepkit.definition.frozen_dict import FrozenDict
 from deepkit.definition.keras_layer import LayerInstance, LayerTemplate
-from deepkit.definition.source import Arguments
-from deepkit.serialization import yaml_format as _yaml
+from deepkit.definition.layer_arguments import LayerArguments
+from deepkit.serialization import yaml_format
 from deepkit.serialization.reader import Reader
-from deepkit.serialization.registry import OBJECTS, file_name
+from deepkit.serialization.registry import KINDS, block_key, class_key
 from deepkit.utils import files as _files
+from deepkit.utils.errors import format_value, message
+
+if TYPE_CHECKING:
+    from deepkit.definition.protocol import Definition
+    from deepkit.utils.types import PathLike
 
 VERSION = 1
 
 
 def to_dict(definition: Block) -> dict[str, Any]:
-    """Return a definition as plain data: dicts, lists, strings, numbers, booleans and None.
+    """Return a definition as plain data: dictionaries, lists, strings, numbers, booleans and None.
 
-    A block is `{"block": "ConvBlock", "filters": 16}`, a Keras layer `{"layer": "MaxPooling2D", "pool_size": 3}`, and
-    only what differs from the defaults is said. `from_dict` gives an equal definition back.
+    A block is `{"block": "ConvBlock", "filters": 16}`, a Keras layer `{"layer": "MaxPooling2D", "pool_size": 3}`;
+    arguments at their default are left out. `from_dict` returns an equal definition.
 
     Args:
         definition: Any block.
 
     Raises:
-        DefinitionError: A part cannot be said in plain data: a layer or model with weights, a class that is neither
-            Keras's nor deepkit's.
-        TypeError: It is no definition.
+        DefinitionError: A part has no plain form: a layer or model with weights, or a class that is neither Keras's,
+            deepkit's nor registered.
+        TypeError: It is not a definition.
 
     Examples:
         >>> import deepkit as dk
@@ -44,23 +48,23 @@ def to_dict(definition: Block) -> dict[str, Any]:
         {'deepkit': 1, 'block': 'ConvBlock', 'filters': 16, 'kernel_size': 5}
     """
     if not isinstance(definition, Block):
-        what = type(definition).__name__
-        raise TypeError(f"to_dict takes a definition, received {what}\n  hint: dk.Sequential([...]), before .build()")
-    return {"deepkit": VERSION, **_element(definition)}
+        problem = f"to_dict takes a definition, received {format_value(definition)}"
+        raise TypeError(message(problem, hint="pass dk.Sequential([...]), before .build()"))
+    return {"deepkit": VERSION, **Writer().element(definition)}
 
 
 def from_dict(data: Mapping[str, Any] | list[Any]) -> Block:
     """Return the definition that plain data describe.
 
-    Only blocks of deepkit and layers of Keras and deepkit can be named. Layers that run code or read files cannot
-    (`Lambda`, a vocabulary given as a path).
+    Only deepkit's and registered blocks, and layers of Keras and deepkit can be named. Layers that run code or read
+    files cannot (`Lambda`, a vocabulary given as a path).
 
     Args:
         data: What `to_dict` returns; a list stands for a `Sequential`.
 
     Raises:
-        DefinitionError: A key or name is unknown, or a value is not what it should be; the message begins with the
-            path of it: `layers[3].body[1].filters`.
+        DefinitionError: A key or name is unknown, or a value is invalid; the message contains its path:
+            `layers[3].body[1].filters`.
 
     Examples:
         >>> import deepkit as dk
@@ -69,28 +73,28 @@ def from_dict(data: Mapping[str, Any] | list[Any]) -> Block:
     """
     if isinstance(data, Mapping) and "deepkit" in data:
         version = data["deepkit"]
-        if version != VERSION or isinstance(version, bool):
+        if type(version) is not int or version != VERSION:
             raise DefinitionError(
-                f"deepkit: the format has the version {VERSION}, received {version!r}",
-                hint="the release of deepkit that wrote it, or a later one",
+                f"deepkit: the format has version {VERSION}, received {format_value(version)}",
+                hint="use the release of deepkit that wrote it, or a later one",
             )
         data = {key: value for key, value in data.items() if key != "deepkit"}
     return Reader().element(data, "")
 
 
-def dump(definition: Block, path: str | os.PathLike[str] | None = None) -> str:
-    """Return a definition as YAML, and write it to a file where a path is given.
+def dump(definition: Block, path: PathLike | None = None) -> str:
+    """Return a definition as YAML, and write it to a file if a path is given.
 
     Args:
         definition: Any block.
-        path: The file, which is written whole or not at all.
+        path: The file, which is written completely or not at all.
 
     Returns:
         The text.
 
     Raises:
         DefinitionError: As `to_dict`.
-        OSError: The file cannot be written; what was there before still is.
+        OSError: The file cannot be written; an earlier file is unchanged.
 
     Examples:
         >>> import deepkit as dk
@@ -102,21 +106,21 @@ def dump(definition: Block, path: str | os.PathLike[str] | None = None) -> str:
         - {block: Classifier, num_classes: 10}
         <BLANKLINE>
     """
-    text = _yaml.text(to_dict(definition))
+    text = yaml_format.text(to_dict(definition))
     if path is not None:
         _files.write(Path(path), text.encode())
     return text
 
 
-def load(path: str | os.PathLike[str]) -> Block:
+def load(path: PathLike) -> Block:
     """Return the definition that a YAML file describes; see `from_dict`.
 
     Args:
-        path: The file, of 4 MB at most.
+        path: The file, of at most 4 MB.
 
     Raises:
-        DefinitionError: The file is no YAML or describes no definition; the message says where in it.
-        OSError: It cannot be read.
+        DefinitionError: The file is not YAML or describes no definition; the message contains the path in it.
+        OSError: The file cannot be read.
 
     Examples:
         >>> import deepkit as dk
@@ -125,88 +129,78 @@ def load(path: str | os.PathLike[str]) -> Block:
         >>> dk.load("model.yaml") == net
         True
     """
-    source = Path(path)
     if "\n" in str(path):
         raise DefinitionError("load takes the path of a file, received a text of several lines")
+    source = Path(path)
     with source.open("rb") as file:
-        raw = file.read(_yaml.MOST_BYTES + 1)
+        raw = file.read(yaml_format.MAX_BYTES + 1)
     try:
-        if len(raw) > _yaml.MOST_BYTES:
-            raise DefinitionError(f"a definition has {_yaml.MOST_BYTES:,} bytes at most, this is larger")
-        return from_dict(_yaml.parse(raw.decode()))
+        if len(raw) > yaml_format.MAX_BYTES:
+            raise DefinitionError(f"a definition has at most {yaml_format.MAX_BYTES:,} bytes, received a larger file")
+        return from_dict(yaml_format.parse(raw.decode()))
     except DefinitionError as error:
-        place = f"{source.name}: {error.path}" if error.path else source.name
-        raise DefinitionError(error.problem, path=place, code=error.code, hint=error.hint) from error
-    except (UnicodeDecodeError, _yaml.YamlError) as error:
-        raise DefinitionError(f"no YAML: {error}", path=source.name) from error
+        location = f"{source.name}: {error.path}" if error.path else source.name
+        raise DefinitionError(error.problem, path=location, code=error.code, hint=error.hint) from error
+    except (UnicodeDecodeError, yaml_format.YamlError) as error:
+        raise DefinitionError(f"expected YAML: {error}", path=source.name) from error
 
 
-def _element(element: Block) -> dict[str, Any]:
-    if isinstance(element, LayerInstance):
-        raise DefinitionError(
-            f"{element!r} cannot be said in plain data: it has weights or other state of its own",
-            hint="saving the built model: model.save('model.keras')",
-        )
-    return _layer(element) if isinstance(element, LayerTemplate) else _block(element)
+class Writer:
+    """Writes definitions as plain data."""
 
+    def element(self, block: Definition) -> dict[str, Any]:
+        """Return a block or layer as plain data."""
+        if isinstance(block, LayerInstance):
+            raise DefinitionError(
+                f"{block!r} cannot be written to a file: it has weights or other state",
+                hint="save the built model: model.save('model.keras')",
+            )
+        return self._layer(block) if isinstance(block, LayerTemplate) else self._block(block)
 
-def _block(block: Block) -> dict[str, Any]:
-    name = type(block).__name__
-    if getattr(deepkit, name, None) is not type(block):
-        raise DefinitionError(f"{name} is no block of deepkit's, and a file can name no other")
-    found: dict[str, Any] = {"block": name}
-    for item in fields(block):
-        value = getattr(block, item.name)
-        default = item.default if item.default_factory is MISSING else item.default_factory()
-        if value != default:
-            found[item.name] = _field(value, item.metadata.get("body"))
-    return found
+    def _block(self, block: Any) -> dict[str, Any]:
+        data: dict[str, Any] = {"block": block_key(type(block))}
+        for item in dataclass_fields(block):
+            field, value = field_of(type(block), item.name), getattr(block, item.name)
+            if not field.is_default(value):
+                data[item.name] = field.to_data(value, self)
+        return data
 
+    def body(self, body: Sequence[Definition]) -> Any:
+        """Return a body: a single element as it is, several as a list."""
+        return self.element(body[0]) if len(body) == 1 else [self.element(item) for item in body]
 
-def _field(value: Any, body: str | None) -> Any:
-    if body == "one or many" and isinstance(value, tuple):
-        return _body(value)
-    if body == "arguments":
-        return {name: _plain(part) for name, part in value}
-    if body == "named":
-        return {name: _body(part) for name, part in value.items()}
-    if body == "inputs":
-        return {name: {k: v for k, v in _block(part).items() if k != "block"} for name, part in value.items()}
-    if body == "nodes":
-        return {name: {"from": _plain(source), "body": _body(part)} for name, (source, part) in value.items()}
-    return _plain(value)
+    def arguments(self, arguments: LayerArguments) -> dict[str, Any]:
+        """Return keyword arguments of a Keras layer."""
+        return {key: _config(item) for key, item in json.loads(arguments.json).items()}
 
+    def value(self, value: object) -> Any:
+        """Return a plain value, or a block as plain data."""
+        if isinstance(value, Block):
+            return self.element(value)
+        if isinstance(value, list | tuple):
+            return [self.value(item) for item in value]
+        if isinstance(value, Mapping) and not isinstance(value, FrozenDict):
+            return {key: self.value(item) for key, item in value.items()}
+        return value
 
-def _body(body: tuple[Block, ...]) -> Any:
-    return _element(body[0]) if len(body) == 1 else [_element(item) for item in body]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Block):
-        return _element(value)
-    if isinstance(value, Arguments):
-        return {key: _config(item) for key, item in json.loads(value.json).items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, Mapping) and not isinstance(value, FrozenDict):
-        return {key: _plain(item) for key, item in value.items()}
-    return value
-
-
-def _layer(template: LayerTemplate) -> dict[str, Any]:
-    named = {} if template.name is None else {"name": template.name}
-    return {"layer": file_name(template.cls, "layer")} | named | _arguments(template.cls, template.config)
+    def _layer(self, template: LayerTemplate) -> dict[str, Any]:
+        data = {"layer": class_key(template.cls, "layer")}
+        if template.name is not None:
+            data["name"] = template.name
+        return data | _arguments(template.cls, template.config)
 
 
 def _arguments(cls: type, config: str) -> dict[str, Any]:
-    """Return the arguments that make an object of this config; a wrapper's `layer` is written `wrapped`."""
+    """Return the arguments that make an object of this config; the `layer` of a wrapper is written `wrapped`."""
     values = json.loads(config)
-    said = {key: _config(code.per_axis(cls, key, values[key])) for key in code.needed(cls, config)}
-    return {"wrapped" if key == "layer" else key: value for key, value in said.items()}
+    arguments = {}
+    for key in keras_config.required_arguments(cls, config):
+        arguments["wrapped" if key == "layer" else key] = _config(keras_config.per_axis(cls, key, values[key]))
+    return arguments
 
 
 def _config(value: Any) -> Any:
-    """Return a config value, of JSON, with serialised Keras objects as a file names them."""
+    """Return a config value of JSON, with serialized Keras objects in the form of the file."""
     if isinstance(value, list):
         return [_config(item) for item in value]
     if not isinstance(value, dict):
@@ -217,11 +211,13 @@ def _config(value: Any) -> Any:
         return value["config"]["name"]
     if "class_name" not in value:
         return {key: _config(item) for key, item in value.items()}
-    cls = code.class_of(value)
-    for key, (_, base) in OBJECTS.items():
+    cls = keras_config.class_of(value)
+    for kind, (_, base) in KINDS.items():
         if issubclass(cls, base):
             config = dict(value["config"])
             name = config.pop("name", None)
-            given = {} if name is None or code.is_auto_name(name, cls) else {"name": name}
-            return {key: file_name(cls, key)} | given | _arguments(cls, code.to_json(config))
-    raise DefinitionError(f"{cls.__name__} cannot be said in plain data", hint="layers of Keras and blocks of deepkit")
+            data = {kind: class_key(cls, kind)}
+            if name is not None and not keras_config.is_automatic_name(name, cls):
+                data["name"] = name
+            return data | _arguments(cls, keras_config.to_json(config))
+    raise DefinitionError(f"{cls.__name__} cannot be written to a file", hint="use layers of Keras and blocks")

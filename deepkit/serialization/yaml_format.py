@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-MOST_BYTES = 4_000_000
+MAX_BYTES = 4_000_000
 
 # YAML 1.2's core schema. PyYAML's own is 1.1, where 1e-4 is a string, `no` is False and 3:30 is 210.
 _RESOLVERS = (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
-from deepkit.definition import source as code
+from deepkit.definition import keras_config
 from deepkit.definition.outputs import check_loss
 from deepkit.execution import strategy
 from deepkit.execution.plan import Plan
@@ -168,7 +168,7 @@ def _objective(net: Any, model: keras.Model, feed: Feed, loss: Any, metrics: Any
     if loss is None and offered is not None:
         loss = offered.loss
     elif loss is not None:
-        _check_loss(model, loss, "leaving loss out, or " if offered else "")
+        _check_loss(model, loss, "the default loss, or " if offered else "")
     if metrics is None:
         metrics = offered.metrics if offered else []
         metrics = list(metrics) if isinstance(metrics, tuple) else metrics
@@ -305,6 +305,6 @@ def _architecture(model: keras.Model) -> str:
     architecture.pop("compile_config", None)  # is said apart, and numbers its objects anew at each compile
     said = json.dumps(architecture)
     for number, part in enumerate([model, *model.layers]):
-        if code.is_auto_name(part.name, type(part)):  # counted through a process, so another at each build
+        if keras_config.is_automatic_name(part.name, type(part)):  # counted through a process, so another at each build
             said = said.replace(f'"{part.name}"', f'"{type(part).__name__} {number}"')
     return said

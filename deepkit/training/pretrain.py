@@ -15,7 +15,7 @@ from keras import layers
 from deepkit.blocks.autoencoder import Autoencoder
 from deepkit.data import Data, Pipeline, from_arrays
 from deepkit.definition.sequential import Sequential
-from deepkit.definition.source import parameters
+from deepkit.definition.keras_config import parameters
 from deepkit.execution.plan import Plan, current
 from deepkit.execution.plan import plan as make_plan
 from deepkit.layers import TiedConv, TiedDense

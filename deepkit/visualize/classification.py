@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
-from deepkit.definition.outputs import gives_logits
+from deepkit.definition.outputs import outputs_logits
 from deepkit.visualize.figures import panels, plain
 from deepkit.visualize.model_inputs import batches, check_built, shown, tensors
 
@@ -165,7 +165,7 @@ def _classified(model: keras.Model, data: Any, who: str) -> Iterator[tuple[Any, 
         (x, y, np.asarray(_only(model.predict_on_batch(tensors(x)), who, "output"), "float32"))
         for x, y in batches(data, who)
     )
-    logits = gives_logits(model)
+    logits = outputs_logits(model)
     if logits is None:  # then all outputs must be seen: one batch of logits may look like probabilities
         found = list(found)
         logits = not all(_may_be_probabilities(outputs) for _, _, outputs in found)

@@ -1,0 +1,113 @@
+"""The class of block classes: makes each a frozen dataclass, and explains a misspelled argument."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABCMeta
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass
+from dataclasses import Field as DataclassField
+from dataclasses import fields as dataclass_fields
+from typing import Any, dataclass_transform
+
+from deepkit.definition import fields, source
+from deepkit.definition.errors import DefinitionError
+from deepkit.definition.fields import Field
+from deepkit.definition.keras_config import parameters
+from deepkit.utils.errors import did_you_mean_or_list
+
+
+@dataclass_transform(
+    frozen_default=True,
+    field_specifiers=(
+        fields.integer, fields.integers, fields.size, fields.number, fields.fraction, fields.flag, fields.choice,
+        fields.name_or_layer, fields.plain, fields.unchecked, fields.body, fields.named_bodies, fields.activation,
+        fields.norm, fields.pool,
+    ),
+)  # fmt: skip
+class BlockType(ABCMeta):
+    """The class of block classes: makes each a frozen dataclass, and explains a misspelled argument."""
+
+    def __new__(
+        cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], *, eq: bool = True, **kwargs: Any
+    ) -> BlockType:
+        """Create the class; annotations without a field get the field of a plain value."""
+        for argument, annotation in namespace.get("__annotations__", {}).items():
+            if _is_plain(annotation, namespace.get(argument, MISSING)):
+                namespace[argument] = fields.plain(default=namespace.get(argument, MISSING))
+        created = super().__new__(cls, name, bases, namespace, **kwargs)
+        make_dataclass: Any = dataclass(frozen=True, repr=False, eq=eq)
+        return make_dataclass(created)
+
+    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(name, bases, namespace)
+
+    def __call__(cls, /, *args: Any, **kwargs: Any) -> Any:
+        """Check the names of the arguments, and create the block."""
+        check_arguments(cls, args, kwargs)
+        return super().__call__(*args, **kwargs)
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """The arguments, as `inspect.signature` and Jupyter show them."""
+        arguments = []
+        for item in dataclass_fields(cls):  # type: ignore[arg-type]
+            kind = inspect.Parameter.KEYWORD_ONLY if item.kw_only else inspect.Parameter.POSITIONAL_OR_KEYWORD
+            default = inspect.Parameter.empty if item.default is MISSING else item.default
+            arguments.append(inspect.Parameter(item.name, kind, default=default, annotation=item.type))
+        return inspect.Signature(sorted(arguments, key=lambda argument: (argument.kind, argument.name == "name")))
+
+
+def block_name(cls: type) -> str:
+    """Return the name by which code refers to a block class: `dk.ConvBlock`, `mine.Scale`, `Scale` of a script."""
+    if cls.__module__.startswith("deepkit."):
+        return f"dk.{cls.__name__}"
+    return cls.__qualname__ if cls.__module__ == "__main__" else f"{cls.__module__}.{cls.__qualname__}"
+
+
+def field_of(cls: type, name: str) -> Field[Any, Any]:
+    """Return the field of a block's argument."""
+    for base in cls.__mro__:
+        if isinstance(base.__dict__.get(name), Field):
+            return base.__dict__[name]
+    return fields.plain()
+
+
+def field_items(cls: Any) -> dict[str, DataclassField[Any]]:
+    """Return the arguments of a block class by name."""
+    return {item.name: item for item in dataclass_fields(cls)}
+
+
+def check_arguments(cls: type, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
+    """Raise if a block class does not take these arguments.
+
+    Raises:
+        DefinitionError: An argument is misspelled, belongs to the Keras layer, or is passed by position.
+    """
+    items = {item.name: item for item in dataclass_fields(cls)}
+    for key in kwargs:
+        if key not in items:
+            raise DefinitionError(f"{cls.__name__} takes no {key!r}{_suggestion(cls, key, list(items))}")
+    positional = [name for name, item in items.items() if not item.kw_only]
+    if len(args) > len(positional):
+        accepted = ", ".join(positional) or "no arguments"
+        raise DefinitionError(
+            f"{cls.__name__} takes {accepted} by position, received {len(args)} values",
+            hint="pass a list, or the other arguments by name",
+        )
+
+
+def _suggestion(cls: type, key: str, names: list[str]) -> str:
+    """Return which field of Keras arguments takes a key, or which argument may be meant."""
+    for name in names:
+        layer = field_of(cls, name).keras_layer()
+        if layer is not None and key in parameters(layer):
+            return f", which is an argument of the Keras layer; pass {name}={{{source.quoted(key)}: ...}}"
+    return did_you_mean_or_list(key, sorted(names))
+
+
+def _is_plain(annotation: object, default: object) -> bool:
+    """Return whether an annotation of a class body declares an argument without a field."""
+    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+    is_argument = "ClassVar" not in text and "KW_ONLY" not in text
+    return is_argument and not isinstance(default, Field | DataclassField)

@@ -1,0 +1,209 @@
+"""The conformance checks of blocks, which deepkit's own blocks pass too."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import keras
+import numpy as np
+
+from deepkit.definition.block import Block
+from deepkit.serialization.serialize import dump, from_dict, load, to_dict
+from deepkit.utils.errors import message
+
+if TYPE_CHECKING:
+    from deepkit.utils.types import Shape
+
+BATCH_SIZE = 3
+UNKNOWN_SIZE = 5  # of an axis whose size the input shape leaves open
+
+Inputs: TypeAlias = Any
+Check: TypeAlias = Callable[[Block, "Shape", keras.Model, Inputs], None]
+
+
+def check_block(block: Block, input_shape: Shape) -> None:
+    """Run the conformance checks on a block, as deepkit does on its own.
+
+    The block is printed, compared, written and read as plain data and as YAML; built twice; run on batches of several
+    sizes and under mixed precision; saved, loaded and cloned; and every trainable weight must have a finite gradient.
+
+    Args:
+        block: A block. To be written to a file, its class must be registered with `dk.register_block`.
+        input_shape: Shape of one example, without the batch axis; None for an unknown size.
+
+    Raises:
+        AssertionError: A check fails; the message names it.
+        DefinitionError: The block cannot be built or written.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> dk.testing.check_block(dk.ConvBlock(4), (8, 8, 3))
+    """
+    if not isinstance(block, Block):
+        problem = f"check_block takes a block, received {type(block).__name__}"
+        raise TypeError(message(problem, hint="pass an instance of your block: check_block(Scale(4), (8,))"))
+    model = block.build(input_shape)
+    inputs = make_batch(input_shape)
+    for name, check in CHECKS.items():
+        try:
+            check(block, input_shape, model, inputs)
+        except AssertionError as error:
+            raise AssertionError(f"{type(block).__name__} fails the check {name!r}: {error}") from error
+
+
+def make_batch(shape: Shape, size: int = BATCH_SIZE, seed: int = 0) -> Inputs:
+    """Return a random batch of inputs; strings for the shape ()."""
+    rng = np.random.default_rng(seed)
+    if shape == ():
+        return keras.ops.convert_to_tensor(rng.choice(["The dog runs.", "A cat", "", "Runs, runs!"], size))
+    sizes = [UNKNOWN_SIZE + i if n is None else n for i, n in enumerate(shape)]
+    return rng.normal(size=(size, *sizes)).astype("float32")
+
+
+def check_repr(block: Block, input_shape: Shape, model: keras.Model, inputs: Inputs) -> None:
+    """The `repr` is code that makes an equal block."""
+    again = eval(repr(block), _namespace(block))
+    assert again == block, f"{again!r} is not equal to the block that it is the repr of"
+    assert hash(again) == hash(block), "equal blocks have different hashes"
+    assert repr(again) == repr(block), "equal blocks have different reprs"
+
+
+def check_serialization(block: Block, input_shape: Shape, model: keras.Model, inputs: Inputs) -> None:
+    """Plain data and YAML describe an equal block."""
+    assert from_dict(json.loads(json.dumps(to_dict(block)))) == block, "from_dict(to_dict(block)) is another block"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "block.yaml")
+        text = dump(block, path)
+        again = load(path)
+    assert again == block, "load(dump(block)) is another block"
+    assert dump(again) == text, "the YAML of equal blocks differs"
+
+
+def check_output_shape(block: Block, input_shape: Shape, model: keras.Model, inputs: Inputs) -> None:
+    """The shape of an output equals the symbolic one for any batch size."""
+    for size in (1, 4):
+        outputs = keras.tree.flatten(model(make_batch(input_shape, size)))
+        for output, symbolic in zip(outputs, keras.tree.flatten(model.output), strict=True):
+            expected = (size, *symbolic.shape[1:])
+            fits = all(b is None or a == b for a, b in zip(output.shape, expected, strict=True))
+            assert fits, f"received {tuple(output.shape)}, expected {expected}"
+
+
+def check_precision(block: Block, input_shape: Shape, model: keras.Model, inputs: Inputs) -> None:
+    """Under mixed precision the weights are float32 and the outputs finite."""
+    before = keras.config.dtype_policy()
+    for policy in ("mixed_bfloat16", "mixed_float16"):
+        keras.config.set_dtype_policy(policy)
+        try:
+            mixed = block.build(input_shape)
+            for weight in mixed.trainable_weights:
+                assert weight.dtype == "float32", f"{weight.path} is {weight.dtype} under {policy}"
+            for output in keras.tree.flatten(mixed(inputs)):
+                assert _all_finite(output), f"an output is not finite under {policy}"
+        finally:
+            keras.config.set_dtype_policy(before)
+
+
+def check_saving(block: Block, input_shape: Shape, model: keras.Model, inputs: Inputs) -> None:
+    """A saved and loaded model has the same outputs and names of layers."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.keras")
+        model.save(path)
+        again = keras.models.load_model(path)
+    _assert_equal(again(inputs), model(inputs), "the loaded model has other outputs")
+    assert [layer.name for layer in again.layers] == [layer.name for layer in model.layers]
+
+
+def check_gradients(block: Block, input_shape: Shape, model: keras.Model, inputs: Inputs) -> None:
+    """Every trainable weight has a finite gradient."""
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        outputs = keras.tree.flatten(model(inputs, training=True))
+        weighted = []
+        for i, output in enumerate(outputs):
+            weights = np.random.default_rng(i + 1).normal(size=output.shape).astype("float32")
+            weighted.append(keras.ops.mean(keras.ops.cast(output, "float32") * weights))
+        loss = sum(weighted)
+    gradients = tape.gradient(loss, [weight.value for weight in model.trainable_weights])
+    for weight, gradient in zip(model.trainable_weights, gradients, strict=True):
+        assert gradient is not None, f"{weight.path} has no gradient"
+        assert _all_finite(tf.convert_to_tensor(gradient)), f"the gradient of {weight.path} is not finite"
+
+
+def check_clone(block: Block, input_shape: Shape, model: keras.Model, inputs: Inputs) -> None:
+    """`keras.models.clone_model` returns an equal model."""
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    _assert_equal(clone(inputs), model(inputs), "the clone has other outputs")
+
+
+def check_separate_weights(block: Block, input_shape: Shape, model: keras.Model, inputs: Inputs) -> None:
+    """Building twice makes two sets of weights with the same paths."""
+    other = block.build(input_shape)
+    shared = {id(weight) for weight in other.weights} & {id(weight) for weight in model.weights}
+    assert not shared, "two builds share weights"
+    assert [weight.path for weight in other.weights] == [weight.path for weight in model.weights]
+
+
+def check_layer_names(block: Block, input_shape: Shape, model: keras.Model, inputs: Inputs) -> None:
+    """Names of layers are distinct, and consist of letters, digits, '.', '_' and '-'."""
+    names = [layer.name for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+    assert len(set(names)) == len(names), f"a name appears twice in {names}"
+    for name in names:
+        assert name.replace(".", "").replace("_", "").replace("-", "").isalnum(), f"invalid name {name!r}"
+
+
+def check_call(block: Block, input_shape: Shape, model: keras.Model, inputs: Inputs) -> None:
+    """A call on a symbolic tensor adds the layers that `build` adds."""
+    x = keras.Input(input_shape, dtype="string" if input_shape == () else None)
+    called = keras.Model(x, block(x))
+    called.set_weights(model.get_weights())
+    pairs = zip(keras.tree.flatten(called(inputs)), keras.tree.flatten(model(inputs)), strict=True)
+    for output, expected in pairs:
+        np.testing.assert_allclose(_numpy(output), _numpy(expected), rtol=1e-6, atol=1e-6)
+
+
+CHECKS: Mapping[str, Check] = {
+    "repr": check_repr,
+    "serialization": check_serialization,
+    "output shape": check_output_shape,
+    "precision": check_precision,
+    "saving": check_saving,
+    "gradients": check_gradients,
+    "clone": check_clone,
+    "separate weights": check_separate_weights,
+    "layer names": check_layer_names,
+    "call": check_call,
+}
+
+
+def _namespace(block: Block) -> dict[str, Any]:
+    """Return the names that the `repr` of a block uses: its module, `dk`, `keras` and `layers`."""
+    module = type(block).__module__
+    namespace: dict[str, Any] = {"keras": keras, "layers": keras.layers, "dk": importlib.import_module("deepkit")}
+    namespace[module.partition(".")[0]] = importlib.import_module(module.partition(".")[0])
+    return namespace | (vars(sys.modules[module]) if module == "__main__" else {})
+
+
+def _all_finite(values: Any) -> bool:
+    return bool(np.all(np.isfinite(_numpy(values))))
+
+
+def _numpy(values: Any) -> np.ndarray:
+    return np.asarray(keras.ops.convert_to_numpy(values)).astype("float32") if _is_float(values) else np.asarray(values)
+
+
+def _is_float(values: Any) -> bool:
+    return "float" in keras.backend.standardize_dtype(values.dtype)
+
+
+def _assert_equal(outputs: Any, expected: Any, problem: str) -> None:
+    for output, other in zip(keras.tree.flatten(outputs), keras.tree.flatten(expected), strict=True):
+        np.testing.assert_array_equal(np.asarray(output), np.asarray(other), err_msg=problem)
