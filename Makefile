@@ -1,36 +1,41 @@
-# Every target makes the environment it needs, from nothing but Python and a package registry.
+# Every target creates the environment it needs; only Python and a package registry are required.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test slow check format docs bench results clean
+.PHONY: demo test slow thorough check format docs bench results clean
 
 demo: $(VENV)/.runtime  ## train, evaluate and report LeNet-5
 	$(BIN)/deepkit run lenet --run-dir runs/lenet
 
 test: $(VENV)/.dev  ## the fast tests
-	$(BIN)/python -m pytest -n auto -m "not slow"
+	$(BIN)/python -m pytest -n auto -m "not slow and not thorough"
 
 slow: $(VENV)/.dev  ## the tests that train on real data
 	$(BIN)/python -m pytest -n auto --dist loadfile -m slow
 
-check: $(VENV)/.dev  ## format, lint, types
+thorough: $(VENV)/.dev  ## the tests that are too long for CI
+	$(BIN)/python -m pytest -n auto --dist loadfile -m thorough
+
+check: $(VENV)/.dev  ## format, lint, types, spelling and vocabulary
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python .ci/any_share.py deepkit recipes --limit 10
+	$(BIN)/codespell --builtin clear,rare,en-GB_to_en-US --dictionary=- --dictionary=.ci/vocabulary.txt
 
-format: $(VENV)/.dev  ## put the code into shape
+format: $(VENV)/.dev  ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 docs: $(VENV)/.docs  ## the documentation, into site/
 	$(BIN)/mkdocs build --strict
 
-results: $(VENV)/.runtime  ## recorded results in the recipes' present words, and their table in the README
+results: $(VENV)/.runtime  ## update the texts of recorded results, and their table in the README
 	$(BIN)/deepkit results --refresh recipes/results.json
 	$(BIN)/deepkit results --write README.md
 
-bench: $(VENV)/.bench  ## the ratios of docs/benchmarks.md, a quarter of an hour; BENCH="NAME --pairs 3" for less
+bench: $(VENV)/.bench  ## measure the ratios of docs/benchmarks.md, a quarter of an hour; BENCH="NAME --pairs 3" for less
 	$(BIN)/python -m benchmarks $(BENCH)
 
 clean:
@@ -52,7 +57,7 @@ $(VENV)/.docs: $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[docs]"
 	touch $@
 
-# PyTorch, to measure against; its row says so where it cannot be had
+# PyTorch, for comparison; its row states if it cannot be installed
 $(VENV)/.bench: $(VENV)/.runtime
 	-$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[bench]"
 	touch $@
