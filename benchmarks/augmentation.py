@@ -16,7 +16,9 @@ import tensorflow as tf
 
 import deepkit as dk
 from benchmarks.worker import Side
-from deepkit.data import Affine, Elastic, Flip, PadCrop, Shift, augment, random
+from deepkit.data import Affine, Elastic, Flip, PadCrop, Shift
+from deepkit.data.augmentation import augment_images
+from deepkit.data.stateless_random import example_keys
 from recipes.vision.lenet import DISTORTIONS
 
 BATCH, SIDE = 128, 28
@@ -44,7 +46,7 @@ CHAINS: dict[str, tuple[Sequence[Any], Callable[[], Sequence[Any]]]] = {
 def ours(name: str) -> Side:
     """Return the rate of a chain of deepkit's augmentations."""
     chain = tuple(CHAINS[name][0])
-    return Side(rate(_mapped(lambda images, index: augment.apply(chain, images, random.keys(0, 0, index)))))
+    return Side(rate(_mapped(lambda images, index: augment_images(chain, images, example_keys(0, 0, index)))))
 
 
 def theirs(name: str) -> Side:

@@ -95,10 +95,10 @@ def check_size(definition: Block, input_shape: tuple[int | None, ...] | None) ->
 
     with keras.StatelessScope(initialize_variables=False):
         needed = sum(4 * math.prod(weight.shape) for weight in definition.build(input_shape).weights)
-    if needed > memory.available() // 2:
-        free = memory.words(memory.available())
+    if needed > memory.available_bytes() // 2:
+        free = memory.format_bytes(memory.available_bytes())
         raise ValueError(
-            f"the model has {memory.words(needed)} of weights, and {free} of memory are free\n"
+            f"the model has {memory.format_bytes(needed)} of weights, and {free} of memory are free\n"
             "  hint: narrower layers, or a pooling before the first dense layer"
         )
 

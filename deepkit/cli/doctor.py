@@ -289,6 +289,6 @@ def _first(error: Exception) -> str:
 
 
 def _reachable() -> bool:
-    from deepkit.data.download import answering  # here: it needs TensorFlow, which may be what is broken
+    from deepkit.data.download import is_reachable  # here: it needs TensorFlow, which may be what is broken
 
-    return answering([DATA_SERVER])
+    return is_reachable([DATA_SERVER])

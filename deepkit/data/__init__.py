@@ -1,13 +1,12 @@
-"""Named data sets and arrays as fast, reproducible `tf.data` pipelines.
+"""Named datasets and arrays as fast, reproducible `tf.data` pipelines.
 
 Example:
     >>> data = load("digits", verbose=False)
     >>> data.train.num_examples, data.input_shape, data.num_classes
     (1350, (8, 8, 1), 10)
-
 """
 
-from deepkit.data.augment import Affine, Augmentation, Elastic, Flip, PadCrop, Shift
+from deepkit.data.augmentation import Affine, Augmentation, Elastic, Flip, PadCrop, Shift
 from deepkit.data.dataset import Data
 from deepkit.data.errors import DataError
 from deepkit.data.load import load

@@ -1,35 +1,38 @@
-"""Data sets that come with scikit-learn: real, small, and there without a network."""
+"""Datasets that come with scikit-learn: real, small, and available without a network."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 
-from deepkit.data.dataset import Found
-from deepkit.data.read import resized
+from deepkit.data.dataset import RawData
+from deepkit.data.images import image_scales, resize_images
 from deepkit.data.sources import MemorySource
-from deepkit.data.user_arrays import scales, split
+from deepkit.data.splits import split_validation
+from deepkit.utils.errors import message
+
+if TYPE_CHECKING:
+    from deepkit.data.elements import Arrays
 
 NAMES = ("digits", "iris", "wine", "breast_cancer")
-_TESTED = {"digits": 297}  # the last writers of the file; the tabular sets give a fifth
+_NUM_TEST_EXAMPLES = {"digits": 297}  # the last writers of the file; the tables use a fifth
 
 
-def find(name: str, validation: Any, image_size: tuple[int, int] | None) -> Found:
-    """Read one of the bundled data sets.
+def read_bundled(name: str, validation: object, image_size: tuple[int, int] | None) -> RawData:
+    """Read a bundled dataset.
 
     Args:
-        name: one of `NAMES`.
-        validation: examples or a fraction for validation; None for a tenth.
-        image_size: (height, width) to resize images to; None leaves them.
+        name: One of `NAMES`.
+        validation: Number or fraction of examples for validation; None for a tenth.
+        image_size: (height, width) to resize images to; None keeps their size.
 
     Returns:
-        What was found, split into train, validation and test.
+        The dataset, split into train, validation and test.
 
     Raises:
-        ValueError: if `image_size` is given for a data set without images, or `validation` does not fit.
-
+        ValueError: `image_size` is given for a dataset without images, or `validation` does not fit.
     """
     import sklearn
     from sklearn import datasets
@@ -37,22 +40,33 @@ def find(name: str, validation: Any, image_size: tuple[int, int] | None) -> Foun
     bunch = getattr(datasets, f"load_{name}")()
     labels = bunch.target.astype("int32")
     if name == "digits":
-        x = _images(bunch.images, image_size)
+        x = _as_images(bunch.images, image_size)
     elif image_size is not None:
-        raise ValueError(f"image_size is for images, and {name} is a table of {bunch.data.shape[1]} numbers a row")
+        problem = f"image_size={image_size} needs images, and {name} is a table with {bunch.data.shape[1]} columns"
+        raise ValueError(message(problem, hint="remove image_size="))
     else:
         order = np.random.RandomState(0).permutation(len(labels))  # the files are sorted by class
         x, labels = bunch.data[order].astype("float32"), labels[order]
-    kept = len(labels) - _TESTED.get(name, len(labels) // 5)
-    parts = split((x[:kept], labels[:kept]), 0.1 if validation is None else validation)
-    parts["test"] = (x[kept:], labels[kept:])
-    names = tuple(str(label) for label in bunch.target_names)
-    sources = {part: MemorySource(arrays) for part, arrays in parts.items()}
-    version = f"scikit-learn {sklearn.__version__}"
-    return Found(name, "", "bundled", f"bundled with {version}", sources, scales((x,)), len(names), names)
+    num_training = len(labels) - _NUM_TEST_EXAMPLES.get(name, len(labels) // 5)
+    training: Arrays = (x[:num_training], labels[:num_training])
+    splits = split_validation(training, 0.1 if validation is None else validation)
+    splits["test"] = (x[num_training:], labels[num_training:])
+    class_names = tuple(str(label) for label in bunch.target_names)
+    return RawData(
+        name=name,
+        version="",
+        source="bundled",
+        origin=f"bundled with scikit-learn {sklearn.__version__}",
+        sources={split: MemorySource(arrays) for split, arrays in splits.items()},
+        scales=image_scales((x,)),
+        num_classes=len(class_names),
+        class_names=class_names,
+    )
 
 
-def _images(images: np.ndarray, image_size: tuple[int, int] | None) -> np.ndarray:
-    """From 0..16 to uint8 (n, height, width, 1) from 0 to 255, as other image sets are."""
+def _as_images(images: np.ndarray, image_size: tuple[int, int] | None) -> np.ndarray:
+    """Convert images from 0..16 to uint8 (n, height, width, 1) from 0 to 255, as other datasets store them."""
     scaled = np.rint(images * (255 / 16)).astype("uint8")[..., None]
-    return scaled if image_size is None else resized(tf.constant(scaled), image_size).numpy()
+    if image_size is None:
+        return scaled
+    return np.asarray(resize_images(tf.constant(scaled), image_size))

@@ -1,4 +1,4 @@
-"""Which data set a name means: TFDS's catalogue and what is bundled. Nothing here needs a network."""
+"""Resolve the name of a dataset to an entry of TFDS's catalog, without a network."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ import difflib
 import os
 import pathlib
 import re
-from typing import Any
+from typing import TYPE_CHECKING
 
 from deepkit.data import bundled
 from deepkit.data.errors import DataError
-from deepkit.data.read import quiet
+from deepkit.data.tfds_reader import quiet_tfds
+from deepkit.utils.errors import did_you_mean, format_value, message
 
-# A newer TFDS may bring a newer version of a data set, with other examples or in another order.
-PINNED = {
+if TYPE_CHECKING:
+    from deepkit.data.tfds_types import Builder, BuilderClass
+    from deepkit.utils.types import PathLike
+
+# A newer TFDS may bring a newer version of a dataset, with other examples or in another order.
+PINNED_VERSIONS = {
     "bccd": "1.0.0",
     "binarized_mnist": "1.0.0",
     "cifar10": "3.0.2",
@@ -31,117 +36,137 @@ PINNED = {
     "tiny_shakespeare": "1.0.0",
 }
 _NAME = re.compile(r"(?P<base>\w+)(/(?P<config>[\w.\-]+))?(:(?P<version>\d+\.\d+\.\d+))?")
-_NOWHERE = pathlib.Path(os.sep, "nonexistent", "deepkit")  # TFDS looks for a copy as it makes a builder
+_NO_FOLDER = pathlib.Path(os.sep, "nonexistent", "deepkit")  # TFDS looks for a copy when it makes a builder
 
 
 @dataclasses.dataclass(frozen=True)
-class Entry:
-    """A data set of TFDS's catalogue, or one whose prepared folder was found.
+class CatalogEntry:
+    """A version of a dataset in TFDS's catalog, or in a prepared folder that was found.
 
     Args:
-        name: with its configuration, as in "glue/sst2".
-        version: as in "2.0.0".
-        builder: TFDS's class that can prepare it; None where there is only the folder.
-
+        name: Name with the configuration, such as "glue/sst2".
+        version: Version, such as "2.0.0".
+        builder_class: TFDS's class that prepares the dataset; None if only the prepared folder is known.
     """
 
     name: str
     version: str
-    builder: Any = None
+    builder_class: BuilderClass | None = None
 
-    def folder(self, root: pathlib.Path) -> pathlib.Path:
-        """Return where the prepared files lie under a data folder."""
-        return root.joinpath(*self.name.split("/"), self.version)
+    @property
+    def title(self) -> str:
+        """Name and version."""
+        return f"{self.name} {self.version}"
 
-    def make(self, root: pathlib.Path) -> Any:
-        """Make TFDS's builder for a data folder."""
-        return _builder(self.builder, self.name.partition("/")[2], self.version, root)
+    def folder(self, data_dir: pathlib.Path) -> pathlib.Path:
+        """Return the folder of the prepared files in a data folder."""
+        return data_dir.joinpath(*self.name.split("/"), self.version)
+
+    def require_builder_class(self) -> BuilderClass:
+        """Return the builder class, or raise a DataError if there is none."""
+        if self.builder_class is None:
+            raise DataError("TFDS has no code to prepare it")
+        return self.builder_class
 
 
-def roots(data_dir: str | os.PathLike[str] | None) -> list[pathlib.Path]:
-    """List the folders to look in: the one given, or else `TFDS_DATA_DIR` and TFDS's default.
+def data_folders(data_dir: PathLike | None) -> list[pathlib.Path]:
+    """List the folders in which to look for prepared datasets.
 
     Args:
-        data_dir: a data folder, or None.
+        data_dir: A data folder; None for the folder in `TFDS_DATA_DIR` and TFDS's default folder.
 
     Returns:
-        At least one folder; the first is where a download would go.
+        At least one folder; downloads go to the first one.
 
     Raises:
-        DataError: if the folder given is a file.
-
+        DataError: The given folder is a file.
     """
-    named = data_dir if data_dir is not None else os.environ.get("TFDS_DATA_DIR")
-    found = [pathlib.Path(named).expanduser()] if named else []
-    if found and found[0].exists() and not found[0].is_dir():
-        raise DataError(f"the data folder {found[0]} is a file; give the folder that holds the prepared data sets")
-    return found if data_dir is not None else [*found, pathlib.Path.home() / "tensorflow_datasets"]
+    first = data_dir if data_dir is not None else os.environ.get("TFDS_DATA_DIR")
+    folders = [pathlib.Path(first).expanduser()] if first else []
+    if folders and folders[0].exists() and not folders[0].is_dir():
+        raise DataError(
+            f"the data folder {folders[0]} is a file", hint="pass the folder that contains the prepared datasets"
+        )
+    if data_dir is None:
+        folders.append(pathlib.Path.home() / "tensorflow_datasets")
+    return folders
 
 
-def resolve(name: str, where: list[pathlib.Path]) -> Entry:
-    """Find out which data set, configuration and version a name means.
+def resolve(name: str, folders: list[pathlib.Path]) -> CatalogEntry:
+    """Find the dataset, the configuration and the version that a name means.
 
     Args:
         name: "mnist", "glue/sst2", "mnist:3.0.1", "glue/sst2:2.0.0".
-        where: the data folders, for data sets that TFDS has no code for.
+        folders: Data folders, which may contain datasets that TFDS has no code for.
 
     Returns:
-        The entry; nothing has been read yet.
+        The entry; no file of the dataset has been read yet.
 
     Raises:
-        ValueError: if there is no such data set, configuration or version; with the nearest that there are.
-
+        ValueError: There is no such dataset, configuration or version.
     """
     import tensorflow_datasets as tfds
 
     match = _NAME.fullmatch(name)
     if not match:
         raise ValueError(
-            f"{name!r} is no name of a data set; expected forms like 'mnist', 'glue/sst2' or 'mnist:3.0.1'"
+            f"name must have a form like 'mnist', 'glue/sst2' or 'mnist:3.0.1', received {format_value(name)}"
         )
     base, config, version = match["base"], match["config"], match["version"]
-    known = tfds.list_builders(with_community_datasets=False)
-    if base in known:
-        return _from_code(tfds.builder_cls(base), base, config, version, where)
-    if entry := _from_folder("/".join(filter(None, (base, config))), version, where):
+    names = tfds.list_builders(with_community_datasets=False)
+    if base in names:
+        return _entry_from_code(tfds.builder_cls(base), base, config, version, folders)
+    if entry := _entry_from_folder(_full_name(base, config), version, folders):
         return entry
-    near = difflib.get_close_matches(base, [*known, *bundled.NAMES], n=3)
-    suggestion = (
-        f"did you mean {' or '.join(map(repr, near))}?" if near else "see tensorflow.org/datasets/catalog for all names"
-    )
-    raise ValueError(f"no data set is called {name!r}; {suggestion} Bundled: {', '.join(bundled.NAMES)}")
+    suggestion = did_you_mean(base, [*names, *bundled.NAMES])
+    hint = f"use a name from tensorflow.org/datasets/catalog, or a bundled dataset: {', '.join(bundled.NAMES)}"
+    raise ValueError(message(f"there is no dataset {name!r}{suggestion}", hint=hint))
 
 
-def _from_code(cls: Any, base: str, config: str | None, version: str | None, where: list[pathlib.Path]) -> Entry:
-    configs = list(dict.fromkeys(config.name for config in cls.BUILDER_CONFIGS))
-    if config is not None and configs and config not in configs:
-        near = difflib.get_close_matches(config, configs, n=3) or configs[:5]
-        raise ValueError(f"{base} has no configuration {config!r}; nearest of {len(configs)}: {', '.join(near)}")
-    if config is not None and not configs:
-        raise ValueError(f"{base} has no configurations, so not {config!r} either; load {base!r}")
-    wanted = version or PINNED.get(base)
+def make_builder(
+    builder_class: BuilderClass, config: str | None, version: str | None, data_dir: pathlib.Path
+) -> Builder:
+    """Make TFDS's builder for a data folder."""
+    with quiet_tfds():
+        return builder_class(data_dir=data_dir, config=config or None, version=version)
+
+
+def _entry_from_code(
+    builder_class: BuilderClass, base: str, config: str | None, version: str | None, folders: list[pathlib.Path]
+) -> CatalogEntry:
+    configs = list(dict.fromkeys(config.name for config in builder_class.BUILDER_CONFIGS))
+    _check_config(base, config, configs)
+    version = version or PINNED_VERSIONS.get(base)
     try:
-        builder = _builder(cls, config, wanted, _NOWHERE)
-    except (AssertionError, ValueError) as error:  # this TFDS cannot make that version, but a copy may be there
-        default = config or (configs[0] if configs else None)
-        full = "/".join(filter(None, (base, default)))
-        if entry := _from_folder(full, wanted, where):
+        builder = make_builder(builder_class, config, version, _NO_FOLDER)
+    except (AssertionError, ValueError) as error:  # this TFDS cannot make that version, but a copy may exist
+        name = _full_name(base, config or (configs[0] if configs else None))
+        if entry := _entry_from_folder(name, version, folders):
             return entry
-        raise ValueError(f"{full} has no version {wanted} in the installed tensorflow_datasets: {error}") from error
-    full = "/".join(filter(None, (base, builder.builder_config and builder.builder_config.name)))
-    return Entry(full, str(builder.version), cls)
+        raise ValueError(f"{name} has no version {version} in the installed tensorflow_datasets: {error}") from error
+    name = _full_name(base, builder.builder_config.name if builder.builder_config else None)
+    return CatalogEntry(name, str(builder.version), builder_class)
 
 
-def _builder(cls: Any, config: str | None, version: str | None, root: pathlib.Path) -> Any:
-    with quiet():
-        return cls(data_dir=root, config=config or None, version=version)
+def _check_config(base: str, config: str | None, configs: list[str]) -> None:
+    if config is None or config in configs:
+        return
+    if not configs:
+        raise ValueError(message(f"{base} has no configurations, received {config!r}", hint=f"load {base!r}"))
+    examples = difflib.get_close_matches(config, configs, n=3) or configs[:5]
+    hint = f"use one of its {len(configs)} configurations, such as {', '.join(examples)}"
+    raise ValueError(message(f"{base} has no configuration {config!r}", hint=hint))
 
 
-def _from_folder(name: str, version: str | None, where: list[pathlib.Path]) -> Entry | None:
-    for root in where:
-        folder = root.joinpath(*name.split("/"))
+def _entry_from_folder(name: str, version: str | None, folders: list[pathlib.Path]) -> CatalogEntry | None:
+    for data_dir in folders:
+        folder = data_dir.joinpath(*name.split("/"))
         versions = [path.name for path in folder.glob("*.*.*") if re.fullmatch(r"\d+\.\d+\.\d+", path.name)]
         if versions and version in (None, *versions):
             newest = max(versions, key=lambda text: tuple(map(int, text.split("."))))
-            return Entry(name, version or newest)
+            return CatalogEntry(name, version or newest)
     return None
+
+
+def _full_name(base: str, config: str | None) -> str:
+    return f"{base}/{config}" if config else base

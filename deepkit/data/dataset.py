@@ -1,45 +1,47 @@
-"""`Data`: a data set split in three, and what is known about it."""
+"""`Data`: the training, validation and test pipelines of a dataset, and its metadata."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from deepkit.data.augment import Augmentation
+from deepkit.data.augmentation import Augmentation
+from deepkit.data.elements import inputs_of
 from deepkit.data.pipeline import Pipeline
-from deepkit.data.settings import Settings
+from deepkit.data.pipeline_settings import PipelineSettings
 from deepkit.data.sources import Source
+
+if TYPE_CHECKING:
+    from deepkit.data.elements import Scales, Shapes
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Data:
-    """Training, validation and test pipelines that never overlap, and where they came from.
+    """Training, validation and test pipelines that do not overlap, with the metadata of the dataset.
 
-    Made by `deepkit.data.load` and `deepkit.data.from_arrays`.
+    `deepkit.data.load` and `deepkit.data.from_arrays` return it.
 
     Args:
-        name: of the data set, with its configuration where it has one ("glue/sst2").
-        version: of the data set; empty where it has none.
+        name: Name of the dataset, with its configuration if it has one ("glue/sst2").
+        version: Version of the dataset; empty if it has none.
         source: "prepared", "downloaded", "bundled" or "arrays".
-        origin: in words, where it lies.
-        train: shuffled anew in each epoch, augmented.
-        validation: in order, not augmented; None where there is none.
-        test: in order, not augmented; None where there is none.
-        input_shape: shape of one x, without the batch axis; a structure of shapes where x is a structure.
-        num_classes: how many classes the labels have, None where they are no classes.
-        class_names: in order of the labels; empty where unknown.
-        stand_in_for: the name that was asked for where this data set took its place, else None. Results on a
-            stand-in cannot be compared with results on the other.
+        origin: Description of the location of the data.
+        train: Training pipeline, shuffled anew in each epoch and augmented.
+        validation: Validation pipeline, in order and not augmented; None if there is none.
+        test: Test pipeline, in order and not augmented; None if there is none.
+        input_shape: Shape of one x, without the batch axis; a structure of shapes if x is a structure.
+        num_classes: Number of classes of the labels; None if the labels are not classes.
+        class_names: Names in the order of the labels; empty if unknown.
+        stand_in_for: Name of the requested dataset if this one replaces it, else None. Results on a stand-in are
+            not comparable with results on the requested dataset.
 
     Examples:
         >>> import deepkit as dk
         >>> dk.data.from_arrays([[1.0], [2.0]], [0, 1]).describe()
         'arrays: 2 train; in memory'
-
     """
 
     name: str
@@ -49,46 +51,52 @@ class Data:
     train: Pipeline
     validation: Pipeline | None
     test: Pipeline | None
-    input_shape: Any
+    input_shape: Shapes
     num_classes: int | None = None
     class_names: tuple[str, ...] = ()
     stand_in_for: str | None = None
 
-    def head(self, count: int) -> Data:
-        """Return the same data with at most `count` examples in each part, the first ones: to try something out.
+    def head(self, num_examples: int) -> Data:
+        """Return the first examples of each split, to try something out.
+
+        Args:
+            num_examples: Largest number of examples in each split.
 
         Raises:
-            ValueError: if `count` is below 1.
+            ValueError: `num_examples` is not a positive integer.
 
         Examples:
             >>> import deepkit as dk
             >>> dk.data.load("digits", verbose=False).head(200).summary()
             'digits: 200 train, 150 validation, 200 test'
-
         """
-        parts = {"train": self.train, "validation": self.validation, "test": self.test}
-        shorter = {name: part and part.head(count) for name, part in parts.items()}
-        return dataclasses.replace(self, **shorter)  # type: ignore[arg-type]
+        return dataclasses.replace(
+            self,
+            train=self.train.head(num_examples),
+            validation=None if self.validation is None else self.validation.head(num_examples),
+            test=None if self.test is None else self.test.head(num_examples),
+        )
 
     def summary(self) -> str:
-        """Say what this is and how much of it there is, in words that hold on any machine."""
-        parts = {"train": self.train, "validation": self.validation, "test": self.test}
-        counts = ", ".join(f"{part.num_examples:,} {name}" for name, part in parts.items() if part is not None)
-        return f"{' '.join(filter(None, (self.name, self.version)))}: {counts}"
+        """Return name, version and the number of examples in each split: a text that is equal on all machines."""
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        counts = [f"{split.num_examples:,} {name}" for name, split in splits.items() if split is not None]
+        title = f"{self.name} {self.version}" if self.version else self.name
+        return f"{title}: {', '.join(counts)}"
 
     def describe(self) -> str:
-        """Say in one line what this is, how much of it there is and where it came from."""
+        """Return one line with the summary and the origin of the data."""
         return f"{self.summary()}; {self.origin}"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Found:
-    """A data set before pipelines are made of it; the fields are those of `Data`.
+class RawData:
+    """A dataset before pipelines are made of it; the fields are those of `Data`.
 
     Args:
-        sources: by "train", "validation" and "test", where the examples come from.
-        scales: like x: what brings an image to [0, 1], None for what is no image.
-
+        sources: The source of the examples of each split: "train", "validation" and "test".
+        scales: In the structure of x: the factor that brings an image to [0, 1], or None for a tensor that is not
+            an image.
     """
 
     name: str
@@ -96,65 +104,41 @@ class Found:
     source: str
     origin: str
     sources: Mapping[str, Source]
-    scales: Any = None
+    scales: Scales = None
     num_classes: int | None = None
     class_names: tuple[str, ...] = ()
 
 
-def assemble(
-    found: Found,
-    settings: Settings,
+def build_data(
+    raw: RawData,
+    settings: PipelineSettings,
     augmentations: tuple[Augmentation, ...] = (),
     shuffle: bool = True,
     stand_in_for: str | None = None,
 ) -> Data:
-    """Make the pipelines: the training one shuffled and augmented, the others in order and as they are."""
-    pipelines: dict[str, Pipeline | None] = dict.fromkeys(("train", "validation", "test"))
-    for part, source in found.sources.items():
-        own = {"identity": (found.name, found.version, part), "scales": found.scales}
-        if part == "train":
-            own |= {"shuffled": shuffle, "augmentations": augmentations}
-        pipelines[part] = Pipeline(source, dataclasses.replace(settings, **own))
-    facts = {
-        name: getattr(found, name) for name in ("name", "version", "source", "origin", "num_classes", "class_names")
-    }
-    shape = _shape(pipelines["train"])
-    return Data(**facts, **pipelines, input_shape=shape, stand_in_for=stand_in_for)  # type: ignore[arg-type]
+    """Build the pipelines: the training pipeline is shuffled and augmented, the others are not."""
+    pipelines: dict[str, Pipeline] = {}
+    for split, source in raw.sources.items():
+        identity = (raw.name, raw.version, split)
+        split_settings = dataclasses.replace(settings, identity=identity, scales=raw.scales)
+        if split == "train":
+            split_settings = dataclasses.replace(split_settings, shuffle=shuffle, augmentations=augmentations)
+        pipelines[split] = Pipeline(source, split_settings)
+    return Data(
+        name=raw.name,
+        version=raw.version,
+        source=raw.source,
+        origin=raw.origin,
+        train=pipelines["train"],
+        validation=pipelines.get("validation"),
+        test=pipelines.get("test"),
+        input_shape=_input_shape(pipelines["train"]),
+        num_classes=raw.num_classes,
+        class_names=raw.class_names,
+        stand_in_for=stand_in_for,
+    )
 
 
-def held_out(validation: Any, available: int) -> int:
-    """Return how many examples a `validation` argument takes from the end of the training data.
-
-    Args:
-        validation: a number of examples (int) or a fraction of them (float).
-        available: how many there are.
-
-    Returns:
-        From 0 up to `available` - 1.
-
-    Raises:
-        TypeError: if it is no number.
-        ValueError: if it is negative, or leaves nothing to train on.
-
-    """
-    if isinstance(validation, bool) or not isinstance(validation, int | float):
-        raise TypeError(f"validation must be a number of examples or a fraction below 1, received {validation!r}")
-    if isinstance(validation, float) and not (math.isfinite(validation) and 0 <= validation < 1):
-        raise ValueError(f"validation={validation!r} as a fraction must be from 0 up to, but not including, 1; "
-                         "for a number of examples give an int")  # fmt: skip
-    count = round(available * validation) if isinstance(validation, float) else validation
-    if not 0 <= count < available:
-        raise ValueError(
-            f"validation={validation!r} does not fit: it must leave something to train on, and there are "
-            f"{available:,} training examples; take at most {available - 1:,}, or a fraction such as 0.1"
-        )
-    if validation and not count:
-        raise ValueError(f"validation={validation!r} of {available:,} training examples is not even one example")
-    return count
-
-
-def _shape(train: Any) -> Any:
+def _input_shape(train: Pipeline) -> Shapes:
     """Return the shape of one x of a pipeline, without the batch axis."""
-    spec = train.element_spec
-    x = spec[0] if isinstance(spec, tuple) else spec
-    return tf.nest.map_structure(lambda leaf: tuple(leaf.shape[1:]), x)
+    return tf.nest.map_structure(lambda spec: tuple(spec.shape[1:]), inputs_of(train.element_spec))

@@ -1,4 +1,4 @@
-"""Getting a data set that is not prepared yet: asked first whether the network answers, whole or not at all."""
+"""Download and prepare a dataset: probe the network first, and leave a complete folder or none."""
 
 from __future__ import annotations
 
@@ -13,116 +13,117 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from deepkit.data.catalog import Entry
-from deepkit.data.errors import DataError
-from deepkit.data.read import quiet
+from deepkit.data.catalog import CatalogEntry, make_builder
+from deepkit.data.errors import DataError, summarize_error
+from deepkit.data.tfds_reader import quiet_tfds
 
-_PATIENCE = 3.0  # seconds; left alone, TFDS tries for more than three minutes
-_DEFAULT = "https://storage.googleapis.com/"
+if TYPE_CHECKING:
+    from deepkit.data.tfds_types import BuilderClass
+
+_TIMEOUT = 3.0  # seconds; TFDS itself retries for more than three minutes
+_DEFAULT_URL = "https://storage.googleapis.com/"
+_MAX_HOSTS = 3
 
 
-def answering(urls: Iterable[str]) -> bool:
-    """Say within seconds whether a download has a chance, honouring the usual proxy variables.
+def is_reachable(urls: Iterable[str]) -> bool:
+    """Return within seconds whether a download can succeed, respecting the usual proxy variables.
 
     Args:
-        urls: what would be downloaded; up to three different hosts are asked, at the same time.
+        urls: URLs to download; up to three different hosts are probed at the same time.
 
     Returns:
-        Whether any of them answers with anything but a proxy's or gateway's failure.
-
+        Whether any host answers with anything but the failure of a proxy or a gateway.
     """
-    hosts = {urllib.parse.urlsplit(url).netloc: url for url in urls if url.startswith("http")} or {"": _DEFAULT}
-    heard = threading.Event()
-    threads = [threading.Thread(target=_ask, args=(url, heard), daemon=True) for url in list(hosts.values())[:3]]
+    hosts = {urllib.parse.urlsplit(url).netloc: url for url in urls if url.startswith("http")} or {"": _DEFAULT_URL}
+    reached = threading.Event()
+    probed = list(hosts.values())[:_MAX_HOSTS]
+    threads = [threading.Thread(target=_probe, args=(url, reached), daemon=True) for url in probed]
     for thread in threads:
         thread.start()
-    for thread in threads:  # looking a name up has no timeout of its own, hence threads that may be left behind
-        thread.join(0 if heard.is_set() else _PATIENCE + 1)
-    return heard.is_set()
+    for thread in threads:  # a name lookup has no timeout, so a thread may outlive this call
+        thread.join(0 if reached.is_set() else _TIMEOUT + 1)
+    return reached.is_set()
 
 
-def prepare(entry: Entry, root: pathlib.Path) -> pathlib.Path:
-    """Download and prepare a data set in a folder aside, and move it into place when it is whole.
+def prepare(entry: CatalogEntry, data_dir: pathlib.Path) -> pathlib.Path:
+    """Download and prepare a dataset in a temporary folder, and rename the folder when it is complete.
 
     Args:
-        entry: which data set.
-        root: the data folder it goes to.
+        entry: The dataset; it has a builder class.
+        data_dir: Data folder to put it into.
 
     Returns:
         The prepared folder.
 
     Raises:
-        DataError: if it cannot be downloaded, prepared or written. Nothing of it is left behind then.
-
+        DataError: The dataset cannot be downloaded, prepared or written. No file of it remains in that case.
     """
-    made = _missing_parents(root)
-    aside = None
+    new_folders = _missing_folders(data_dir)
+    temporary = None
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        aside = pathlib.Path(tempfile.mkdtemp(prefix=".deepkit-download-", dir=root))
-        _into(entry, aside, root)
-        return _move(entry, aside, root)
-    except Exception as error:  # TFDS, requests, extractors and parsers fail in as many ways as there are
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise DataError(f"downloading {entry.name} {entry.version} to {root} failed: {reason}") from error
+        data_dir.mkdir(parents=True, exist_ok=True)
+        temporary = pathlib.Path(tempfile.mkdtemp(prefix=".deepkit-download-", dir=data_dir))
+        _download_and_prepare(entry, temporary, data_dir)
+        return _move_into_place(entry, temporary, data_dir)
+    except Exception as error:  # TFDS, requests, extractors and parsers raise many kinds of errors
+        raise DataError(f"downloading {entry.title} to {data_dir} failed: {summarize_error(error)}") from error
     finally:
-        if aside is not None:
-            shutil.rmtree(aside, ignore_errors=True)
-        for folder in made:  # innermost first; only what is still empty
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+        for folder in new_folders:  # innermost first; only folders that are still empty
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
 
 
-def manual_instructions(entry: Entry, root: pathlib.Path) -> str | None:
-    """Return what a person has to download by hand first, or None where that is done or there is nothing."""
-    instructions = entry.builder.MANUAL_DOWNLOAD_INSTRUCTIONS
-    folder = _manual(root)
+def manual_instructions(builder_class: BuilderClass, data_dir: pathlib.Path) -> str | None:
+    """Return how to download a dataset manually, or None if TFDS downloads it or the files exist."""
+    instructions = builder_class.MANUAL_DOWNLOAD_INSTRUCTIONS
+    folder = _manual_folder(data_dir)
     if not instructions or (folder.is_dir() and any(folder.iterdir())):
         return None
-    return f"it has to be downloaded by hand into {folder}: {' '.join(instructions.split())}"
+    return f"download the files manually into {folder}: {' '.join(instructions.split())}"
 
 
-def urls(entry: Entry) -> list[str]:
-    """List what TFDS would download."""
-    return list(entry.builder.url_infos or {})
-
-
-def _ask(url: str, heard: threading.Event) -> None:
+def _probe(url: str, reached: threading.Event) -> None:
     request = urllib.request.Request(url, method="HEAD")
     opener = urllib.request.build_opener()  # urlopen would keep the proxies of its first call
     try:
-        opener.open(request, timeout=_PATIENCE).close()
-        heard.set()
+        opener.open(request, timeout=_TIMEOUT).close()
+        reached.set()
     except urllib.error.HTTPError as error:
-        if error.code < 500 and error.code != 407:  # it answers, if only to say no to HEAD
-            heard.set()
+        if error.code < 500 and error.code != 407:  # the host answers, even if it refuses HEAD
+            reached.set()
     except (OSError, ValueError):
         pass
 
 
-def _into(entry: Entry, aside: pathlib.Path, root: pathlib.Path) -> None:
+def _download_and_prepare(entry: CatalogEntry, temporary: pathlib.Path, data_dir: pathlib.Path) -> None:
     import tensorflow_datasets as tfds
 
-    config = tfds.download.DownloadConfig(manual_dir=_manual(root) if _manual(root).is_dir() else None)
-    with quiet(), contextlib.redirect_stdout(io.StringIO()):  # TFDS names the folder aside; its progress bars stay
-        entry.make(aside).download_and_prepare(download_dir=aside / "downloads", download_config=config)
+    manual = _manual_folder(data_dir)
+    download_config = tfds.download.DownloadConfig(manual_dir=manual if manual.is_dir() else None)
+    config_name = entry.name.partition("/")[2]
+    builder = make_builder(entry.require_builder_class(), config_name, entry.version, temporary)
+    with quiet_tfds(), contextlib.redirect_stdout(io.StringIO()):  # TFDS prints the temporary folder's name
+        builder.download_and_prepare(download_dir=temporary / "downloads", download_config=download_config)
 
 
-def _move(entry: Entry, aside: pathlib.Path, root: pathlib.Path) -> pathlib.Path:
-    target = entry.folder(root)
+def _move_into_place(entry: CatalogEntry, temporary: pathlib.Path, data_dir: pathlib.Path) -> pathlib.Path:
+    target = entry.folder(data_dir)
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        os.replace(entry.folder(aside), target)
+        os.replace(entry.folder(temporary), target)
     except OSError:
-        if not (target / "dataset_info.json").is_file():  # else another process was faster, and its copy is as good
+        if not (target / "dataset_info.json").is_file():  # otherwise another process prepared an equal copy first
             raise
     return target
 
 
-def _manual(root: pathlib.Path) -> pathlib.Path:
-    return root / "downloads" / "manual"
+def _manual_folder(data_dir: pathlib.Path) -> pathlib.Path:
+    return data_dir / "downloads" / "manual"
 
 
-def _missing_parents(root: pathlib.Path) -> list[pathlib.Path]:
-    return [folder for folder in (root, *root.parents) if not folder.exists()]
+def _missing_folders(data_dir: pathlib.Path) -> list[pathlib.Path]:
+    return [folder for folder in (data_dir, *data_dir.parents) if not folder.exists()]

@@ -1,15 +1,25 @@
-"""The one error of its own that the data part has."""
+"""The error of the data package."""
 
 from __future__ import annotations
 
+from deepkit.utils.errors import StructuredError
 
-class DataError(OSError):
-    """A data set cannot be had: not there, not reachable, or damaged. The text says where and how to mend it.
 
-    Wrong arguments are `ValueError` and `TypeError`, as everywhere; this is about files and networks.
+class DataError(StructuredError, OSError):
+    """A dataset that is not available: not prepared and not downloadable, or damaged.
+
+    Wrong arguments raise `ValueError` or `TypeError`; this error concerns files and networks.
+
+    Args:
+        problem: Which dataset is not available, and why.
+        hint: What to do about it.
 
     Examples:
         >>> issubclass(DataError, OSError)
         True
-
     """
+
+
+def summarize_error(error: BaseException) -> str:
+    """Return the first line of an error's message, or the name of its class if the message is empty."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -1,56 +1,57 @@
-"""How much memory there is, and how much some examples take."""
+"""Sizes in memory: the free memory of the machine and the size of examples."""
 
 from __future__ import annotations
 
 import pathlib
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 
-_UNKNOWN = 4 * 2**30  # assumed where the system does not say
+if TYPE_CHECKING:
+    from deepkit.utils.types import Nested, Tensor
+
+_DEFAULT_BYTES = 4 * 2**30  # assumed if the system does not report its free memory
+_STRING_HEADER = 24  # bytes that TensorFlow needs for a string besides its text
 
 
-def available() -> int:
-    """Return how many bytes this process can still use, as far as the system says.
+def available_bytes() -> int:
+    """Return how many bytes this process can still allocate, as far as the system reports it.
 
     Examples:
-        >>> available() >= 0
+        >>> available_bytes() >= 0
         True
-
     """
-    found = [*_system(), *_container()]
-    return max(0, min(found)) if found else _UNKNOWN
+    limits = [*_system_limit(), *_container_limit()]
+    return max(0, min(limits)) if limits else _DEFAULT_BYTES
 
 
-def words(count: float) -> str:
-    """Write a number of bytes for a person.
+def format_bytes(num_bytes: float) -> str:
+    """Format a number of bytes with a binary unit.
 
     Examples:
-        >>> words(3 * 2**20)
+        >>> format_bytes(3 * 2**20)
         '3.0 MiB'
-
     """
     for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:,.1f} TiB"
+        if num_bytes < 1024:
+            return f"{num_bytes:.1f} {unit}"
+        num_bytes /= 1024
+    return f"{num_bytes:,.1f} TiB"
 
 
-def size(element: Any) -> int:
-    """Return how many bytes a structure of tensors holds, text and ragged rows included."""
-    return sum(_leaf(leaf) for leaf in tf.nest.flatten(element, expand_composites=True))
+def size_in_bytes(element: Nested) -> int:
+    """Return the size of a structure of tensors, including strings and ragged rows."""
+    return sum(_tensor_size(tensor) for tensor in tf.nest.flatten(element, expand_composites=True))
 
 
-def _leaf(leaf: Any) -> int:
-    array = leaf.numpy()
-    if leaf.dtype != tf.string:
-        return int(np.asarray(array).nbytes)
-    return sum(24 + len(text) for text in np.asarray(array, dtype=object).flat)  # 24: TensorFlow's string header
+def _tensor_size(tensor: Tensor) -> int:
+    if tensor.dtype != tf.string:
+        return int(np.asarray(tensor).nbytes)
+    return sum(_STRING_HEADER + len(text) for text in np.asarray(tensor, dtype=object).flat)
 
 
-def _system() -> list[int]:
+def _system_limit() -> list[int]:
     try:
         lines = pathlib.Path("/proc/meminfo").read_text().splitlines()
     except OSError:
@@ -58,9 +59,9 @@ def _system() -> list[int]:
     return [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
 
 
-def _container() -> list[int]:
+def _container_limit() -> list[int]:
     folder = pathlib.Path("/sys/fs/cgroup")
     try:
         return [int((folder / "memory.max").read_text()) - int((folder / "memory.current").read_text())]
     except (OSError, ValueError):
-        return []  # no such group, or its limit is "max"
+        return []  # no control group, or its limit is "max"

@@ -1,56 +1,63 @@
-"""`from_arrays`: the user's own arrays, checked, as training, validation and test pipelines."""
+"""`from_arrays`: validate the user's arrays and make pipelines of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 
-from deepkit.data import augment as augmentation
-from deepkit.data.dataset import Data, Found, assemble, held_out
-from deepkit.data.settings import Settings, check_batch_size, check_seed
+from deepkit.data.augmentation import Augmentation, check_augmentations
+from deepkit.data.dataset import Data, RawData, build_data
+from deepkit.data.images import image_scales
+from deepkit.data.pipeline_settings import PipelineSettings, check_batch_size, check_seed
 from deepkit.data.sources import MemorySource
+from deepkit.data.splits import split_validation
+from deepkit.utils.errors import format_value, message
+
+if TYPE_CHECKING:
+    from deepkit.data.elements import Arrays
 
 
 def from_arrays(
-    x: Any,
-    y: Any = None,
+    x: Arrays,
+    y: Arrays | None = None,
     *,
     batch_size: int = 128,
-    validation: Any = 0.0,
-    test: Any = None,
+    validation: Arrays = 0.0,
+    test: Arrays | None = None,
     map: Callable[[Any], Any] | None = None,
-    augment: Iterable[augmentation.Augmentation] = (),
+    augment: Iterable[Augmentation] = (),
     seed: int = 0,
     shuffle: bool = True,
     name: str = "arrays",
 ) -> Data:
-    """Make pipelines of arrays that are in memory.
+    """Make pipelines of arrays in memory.
 
-    uint8 images come out as float32 in [0, 1]; other numbers keep their scale (float64 becomes float32, small
-    integers of labels become int32).
+    The pipelines yield uint8 images as float32 in [0, 1]. They do not scale other numbers: float64 becomes float32,
+    and small integers of labels become int32.
 
     Args:
-        x: an array with the examples along the first axis, or a dict or tuple of such arrays.
-        y: labels, likewise; None for data without.
-        batch_size: examples in a batch.
-        validation: a number of examples (int) or a fraction (float), taken from the end of the arrays as
-            Keras's `validation_split` does: shuffle them first if they are sorted. Or a pair (x, y) of its own.
-        test: a pair (x, y), or x alone where there are no labels.
-        map: from a whole batch of x to what the model gets; images come to it as float32 from 0 to 255.
-        augment: augmentations of the training images, in their own scale (0 to 255 for uint8).
-        seed: of the order and the augmentations.
-        shuffle: False keeps the training examples in their order.
-        name: to call the data by.
+        x: An array with the examples along the first axis, or a dictionary or tuple of such arrays.
+        y: Labels, in the same form; None for data without labels.
+        batch_size: Number of examples in a batch.
+        validation: Number (int) or fraction (float) of examples to take from the end of the arrays, as Keras's
+            `validation_split` does: shuffle the arrays first if they are sorted. Or separate data (x, y).
+        test: Separate data (x, y), or x alone if there are no labels.
+        map: Function that receives a batch of x and returns the input of the model; it receives images as float32
+            from 0 to 255.
+        augment: Augmentations of the training images, in their own scale (0 to 255 for uint8).
+        seed: Seed of the order and of the augmentations.
+        shuffle: Whether to shuffle the training examples anew in each epoch.
+        name: Name of the data.
 
     Returns:
         A `Data`.
 
     Raises:
-        TypeError: if an array holds objects, or an augmentation is none.
-        ValueError: if lengths differ, there are no examples, labels are NaN, or a number makes no sense.
+        TypeError: An array holds Python objects, or an element of `augment` is not an augmentation.
+        ValueError: Lengths differ, there are no examples, labels are NaN, or an argument is out of range.
 
     Examples:
         >>> import deepkit as dk
@@ -58,106 +65,109 @@ def from_arrays(
         >>> data = dk.data.from_arrays(np.zeros((100, 28, 28), "uint8"), np.zeros(100), validation=0.2)
         >>> data.train.num_examples, data.validation.num_examples, data.input_shape
         (80, 20, (28, 28))
-
     """
-    settings = Settings(check_batch_size(batch_size), check_seed(seed), map=map)
-    whole = _element(x, y, "")
-    parts = split(whole, validation) if _is_number(validation) else {"train": whole}
-    if not _is_number(validation):
-        parts["validation"] = _own(validation, y, "validation ")
-    if test is not None:
-        parts["test"] = _own(test, y, "test ")
-    sources = {part: MemorySource(element) for part, element in parts.items()}
-    num_classes = _classes(whole[1]) if y is not None else None
-    found = Found(name, "", "arrays", "in memory", sources, scales(whole), num_classes)
-    return assemble(found, settings, augmentation.check(augment), shuffle)
-
-
-def split(element: Any, validation: Any) -> dict[str, Any]:
-    """Split a structure of arrays into "train" and, if `validation` asks for any, "validation" from the end."""
-    total = len(tf.nest.flatten(element)[0])
-    kept = total - held_out(validation, total)
-    parts = {"train": tf.nest.map_structure(lambda array: array[:kept], element)}
-    if kept < total:
-        parts["validation"] = tf.nest.map_structure(lambda array: array[kept:], element)
-    return parts
-
-
-def scales(element: Any) -> Any:
-    """Say, in the structure of x, what brings uint8 images to [0, 1]; None for what is no image."""
-    x = element[0] if isinstance(element, tuple) else element
-    return tf.nest.map_structure(lambda leaf: 1 / 255 if leaf.dtype == np.uint8 and leaf.ndim >= 3 else None, x)
-
-
-def _own(pair: Any, y: Any, place: str) -> Any:
-    """Check the arrays of a part that was given by itself."""
-    if y is None:
-        return _element(pair, None, place)
-    if not isinstance(pair, tuple | list) or len(pair) != 2:
-        raise ValueError(
-            f"{place.strip()} must be a pair (x, y) as the training data is, received {type(pair).__name__}"
-        )
-    own_x, own_y = pair
-    return _element(own_x, own_y, place)
-
-
-def _element(x: Any, y: Any, place: str) -> Any:
-    """Return (x, y), (x,) or x as checked NumPy arrays; a tuple x alone is wrapped, or Keras would split it."""
-    x = _structure(x, f"{place}x")
-    if y is None:
-        element = (x,) if isinstance(x, tuple) else x
+    settings = PipelineSettings(check_batch_size(batch_size), check_seed(seed), map=map)
+    element = _check_element(x, y)
+    if isinstance(validation, tuple | list | dict | np.ndarray):
+        splits = {"train": element, "validation": _check_separate(validation, y, "validation")}
     else:
-        labels = tf.nest.map_structure(lambda leaf: _label(leaf, f"{place}y"), _structure(y, f"{place}y"))
-        element = (x, labels)
-    lengths = [len(leaf) for leaf in tf.nest.flatten(element)]
+        splits = split_validation(element, validation)
+    if test is not None:
+        splits["test"] = _check_separate(test, y, "test")
+    raw = RawData(
+        name=name,
+        version="",
+        source="arrays",
+        origin="in memory",
+        sources={split: MemorySource(arrays) for split, arrays in splits.items()},
+        scales=image_scales(element),
+        num_classes=None if y is None else _count_classes(element[1]),
+    )
+    return build_data(raw, settings, check_augmentations(augment), shuffle)
+
+
+def _check_separate(data: object, y: object, name: str) -> Any:
+    """Return separate validation or test data as arrays; they have labels if the training data has."""
+    if y is None:
+        return _check_element(data, None, f"{name} ")
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise ValueError(f"{name} must be a pair (x, y), as the training data is, received {format_value(data)}")
+    separate_x, separate_y = data
+    return _check_element(separate_x, separate_y, f"{name} ")
+
+
+def _check_element(x: object, y: object, prefix: str = "") -> Any:
+    """Return (x, y), (x,) or x as validated NumPy arrays; a tuple x is wrapped, or Keras would split it.
+
+    Args:
+        x: An array, or a dictionary or tuple of arrays.
+        y: Labels, or None.
+        prefix: Text before the names in error messages: "test " for separate test data.
+    """
+    element: Any
+    inputs = _check_arrays(x, f"{prefix}x")
+    if y is None:
+        element = (inputs,) if isinstance(inputs, tuple) else inputs
+    else:
+        labels = _check_arrays(y, f"{prefix}y")
+        element = (inputs, tf.nest.map_structure(lambda array: _check_labels(array, f"{prefix}y"), labels))
+    lengths = [len(array) for array in tf.nest.flatten(element)]
     if len(set(lengths)) > 1:
-        raise ValueError(f"{place}x and y must have the same number of examples, received {lengths}")
+        raise ValueError(f"{prefix}x and y must have the same number of examples, received {lengths}")
     if not lengths[0]:
-        raise ValueError(f"{place}x has no examples: its shape is {tf.nest.flatten(x)[0].shape}")
+        raise ValueError(f"{prefix}x has no examples: its shape is {tf.nest.flatten(inputs)[0].shape}")
     return element
 
 
-def _structure(value: Any, place: str) -> Any:
+def _check_arrays(value: object, name: str) -> Arrays:
     if isinstance(value, dict):
-        return {key: _structure(leaf, f"{place}[{key!r}]") for key, leaf in value.items()}
+        return {key: _check_arrays(item, f"{name}[{key!r}]") for key, item in value.items()}
     if isinstance(value, tuple):
-        return tuple(_structure(leaf, f"{place}[{i}]") for i, leaf in enumerate(value))
-    return _array(value, place)
+        return tuple(_check_arrays(item, f"{name}[{position}]") for position, item in enumerate(value))
+    return _check_array(value, name)
 
 
-def _array(value: Any, place: str) -> np.ndarray:
+def _check_array(value: object, name: str) -> np.ndarray:
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise ValueError(f"{place}: the examples differ in shape ({error}); pad or crop them to one shape") from error
+        problem = f"{name} must be an array, received examples of different shapes ({error})"
+        raise ValueError(message(problem, hint="pad or crop the examples to one shape")) from error
     if array.dtype == object:
-        if not all(isinstance(leaf, str | bytes) for leaf in array.flat):
-            raise TypeError(f"{place}: expected numbers or text, received an array of Python objects such as "
-                            f"{array.flat[0]!r}")  # fmt: skip
-        array = array.astype("U") if isinstance(array.flat[0], str) else array.astype("S")
+        array = _as_strings(array, name)
     if array.ndim == 0:
-        raise ValueError(f"{place}: expected an array with the examples along its first axis, received {value!r}")
+        raise ValueError(
+            f"{name} must be an array with the examples along its first axis, received {format_value(value)}"
+        )
     return array.astype("float32") if array.dtype == np.float64 else array
 
 
-def _label(array: np.ndarray, place: str) -> np.ndarray:
+def _as_strings(array: np.ndarray, name: str) -> np.ndarray:
+    """Convert an array of Python strings to an array of a string dtype."""
+    if not all(isinstance(item, str | bytes) for item in array.flat):
+        raise TypeError(
+            f"{name} must hold numbers or strings, received an array of Python objects such as "
+            f"{format_value(array.flat[0])}"
+        )
+    return array.astype("U") if isinstance(array.flat[0], str) else array.astype("S")
+
+
+def _check_labels(array: np.ndarray, name: str) -> np.ndarray:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         rows = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(1))
-        raise ValueError(f"{place}: {len(rows):,} labels are NaN or infinite, the first at index {rows[0]}; "
-                         "remove those examples or mend their labels")  # fmt: skip
+        problem = f"{name} has {len(rows):,} labels that are NaN or infinite, the first at index {rows[0]}"
+        raise ValueError(message(problem, hint="remove those examples or correct their labels"))
     return array.astype("int32") if array.dtype.kind in "iu" and array.dtype.itemsize < 4 else array
 
 
-def _classes(labels: Any) -> int | None:
-    """How many classes integer labels (n,) or (n, 1), or one-hot rows (n, classes), stand for."""
+def _count_classes(labels: object) -> int | None:
+    """Return the number of classes of integer labels (n,) or (n, 1) or one-hot rows (n, classes), else None."""
     if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iuf":
         return None
-    columns = labels.reshape(len(labels), -1).shape[1]
-    if labels.dtype.kind in "iu" and columns == 1:
+    num_columns = labels.reshape(len(labels), -1).shape[1]
+    if labels.dtype.kind in "iu" and num_columns == 1:
         return int(labels.max()) + 1 if labels.min() >= 0 else None
-    one_hot = labels.ndim == 2 and columns > 1 and ((labels == 0) | (labels == 1)).all() and (labels.sum(1) == 1).all()
-    return columns if one_hot else None
-
-
-def _is_number(value: Any) -> bool:
-    return not isinstance(value, tuple | list | dict | np.ndarray)
+    if labels.ndim != 2 or num_columns < 2:
+        return None
+    is_one_hot = ((labels == 0) | (labels == 1)).all() and (labels.sum(1) == 1).all()
+    return num_columns if is_one_hot else None

@@ -17,7 +17,7 @@ from typing import Any
 import keras
 
 from deepkit._version import __version__
-from deepkit.data.settings import TARGETS
+from deepkit.data.targets import TARGETS
 from deepkit.execution.plan import Measurement, Plan, current
 from deepkit.execution.plan import plan as make_plan
 from deepkit.training import autotune as measure

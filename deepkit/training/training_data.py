@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from deepkit.data import Data, Pipeline, from_arrays
-from deepkit.data.settings import aim, check_target
+from deepkit.data.targets import check_target, with_target
 from deepkit.execution import strategy
 from deepkit.execution.plan import Plan
 
@@ -57,7 +57,7 @@ class Feed:
     def inexact(self) -> str | None:
         """Return why the order of the batches would not be the same after a restart, or None."""
         if isinstance(self.train, Pipeline):
-            return None if self.train.exact else "the data pipeline is not a function of seed and epoch"
+            return None if self.train.is_reproducible else "the data pipeline is not a function of seed and epoch"
         return "deepkit cannot know the order of a tf.data.Dataset; dk.data pipelines and arrays can go on exactly"
 
     @property
@@ -68,14 +68,14 @@ class Feed:
         return f"{keras.tree.map_structure(repr, self.train.element_spec)} x {self.steps}"
 
     def towards(self, target: str) -> Feed:
-        """Return the feed with what a model is to answer in place of the labels: see `Pipeline.towards`."""
+        """Return the feed with what a model is to answer in place of the labels: see `Pipeline.with_target`."""
         if target == "labels":
             return self
         return replace(self, train=_towards(self.train, target), validation=_towards(self.validation, target))
 
     def once(self) -> Any:
         """Return the batches of one epoch, without moving on to the next."""
-        return self.train.epochs().take(self.steps) if isinstance(self.train, Pipeline) else self.train
+        return self.train.epochs().take(self.train.steps) if isinstance(self.train, Pipeline) else self.train
 
     def one_input(self) -> Any:
         """Return the input of one batch."""
@@ -143,8 +143,9 @@ def _towards(batches: Any, target: str) -> Any:
     if batches is None:
         return None
     if isinstance(batches, Pipeline):
-        return batches.towards(target)
-    return batches.map(lambda *parts: aim(check_target(target), parts if len(parts) > 1 else parts[0]))
+        return batches.with_target(target)
+    check_target(target)
+    return batches.map(lambda *parts: with_target(parts if len(parts) > 1 else parts[0], target))
 
 
 def _rebatch(pipeline: Any, batch_size: int | None) -> Any:

@@ -233,7 +233,7 @@ def train_filters(config: Config) -> Result:
             metrics=[keras.metrics.MeanSquaredError(name="mse")],
         )
         runs.append(run)
-        mse = run.model.evaluate(test.towards("inputs"), verbose=0, return_dict=True)["mse"]
+        mse = run.model.evaluate(test.with_target("inputs"), verbose=0, return_dict=True)["mse"]
         measured[f"filter structure, {noise} % noise"] = structure(kernels(run.model))
         measured[f"reconstruction, {noise} % noise"] = 28 * 28 * mse
     every = dk.Parallel({run.model.name: run.model for run in runs}, merge=None).build((28, 28, 1))

@@ -118,7 +118,7 @@ def load_data(config: Config, verbose: bool = True) -> dk.data.Data:
     except dk.data.DataError as error:
         data = dataclasses.replace(made_up(config), stand_in_for=name)
         if verbose:
-            print(f"{data.describe()}, standing in for {name} ({error}): not comparable with {name}")
+            print(f"{data.describe()}, standing in for {name} ({error.problem}): not comparable with {name}")
     return data.head(config.num_examples) if config.num_examples else data
 
 

@@ -1,4 +1,4 @@
-"""Prepared data made once, and the decisions that tests steer."""
+"""Fixtures: prepared datasets, no network, little memory."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.data.tiny import TinyPhotos, TinyShapes
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory):
-    """A data folder that holds the tiny data sets."""
+    """A data folder with the tiny datasets."""
     root = tmp_path_factory.mktemp("prepared")
     for builder in (TinyShapes, TinyPhotos):
         builder(data_dir=root).download_and_prepare()
@@ -17,11 +17,11 @@ def prepared(tmp_path_factory):
 
 @pytest.fixture
 def offline(monkeypatch):
-    """No network: the probe says so without asking."""
-    monkeypatch.setattr(download, "answering", lambda urls: False)
+    """No network: the probe fails without sending a request."""
+    monkeypatch.setattr(download, "is_reachable", lambda urls: False)
 
 
 @pytest.fixture
 def little_memory(monkeypatch):
-    """Too little memory to hold anything."""
-    monkeypatch.setattr(memory, "available", lambda: 1000)
+    """Too little memory for any dataset."""
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1000)

@@ -8,7 +8,7 @@ from deepkit.data import download
 
 @pytest.fixture
 def server(monkeypatch):
-    """A server of this machine that answers with the status that stands in the path."""
+    """A local server that answers with the status in the path."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_HEAD(self):
@@ -28,18 +28,20 @@ def server(monkeypatch):
         thread.join()
 
 
-@pytest.mark.parametrize(("status", "answers"), [(200, True), (404, True), (405, True), (407, False), (503, False)])
-def test_any_answer_but_a_gateways_failure_is_one(server, status, answers):
-    assert download.answering([f"{server}/{status}"]) is answers
+@pytest.mark.parametrize(
+    ("status", "is_reachable"), [(200, True), (404, True), (405, True), (407, False), (503, False)]
+)
+def test_every_answer_counts_except_the_failure_of_a_gateway(server, status, is_reachable):
+    assert download.is_reachable([f"{server}/{status}"]) is is_reachable
 
 
-def test_a_closed_port_does_not_answer(server):
+def test_a_closed_port_is_not_reachable(server):
     host, port = server.rsplit(":", 1)
-    assert not download.answering([f"{host}:1/200"])
-    assert download.answering([f"{host}:1/200", f"{host}:{port}/200"])
+    assert not download.is_reachable([f"{host}:1/200"])
+    assert download.is_reachable([f"{host}:1/200", f"{host}:{port}/200"])
 
 
-def test_the_usual_proxy_variables_are_honoured(server, monkeypatch):
+def test_proxy_variables_are_respected(server, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.setenv("no_proxy", "")
-    assert not download.answering([f"{server}/200"])
+    assert not download.is_reachable([f"{server}/200"])

@@ -25,9 +25,9 @@ def same(left, right):
 
 @pytest.fixture(params=["memory", "stream"])
 def tiny(request, prepared, monkeypatch):
-    """Training data with augmentation, through either path."""
+    """Training data with augmentation, from memory and from a stream."""
     if request.param == "stream":
-        monkeypatch.setattr("deepkit.data.memory.available", lambda: 1000)
+        monkeypatch.setattr("deepkit.data.memory.available_bytes", lambda: 1000)
 
     def make(**options):
         options = {
@@ -42,29 +42,29 @@ def tiny(request, prepared, monkeypatch):
     return make
 
 
-def test_it_is_a_dataset_and_says_what_it_is():
+def test_a_pipeline_is_a_dataset_with_properties_and_a_repr():
     train = arrays().train
     assert isinstance(train, tf.data.Dataset)
     assert (train.num_examples, train.batch_size, train.steps, len(train)) == (20, 8, 3, 3)
-    assert (train.seed, train.shuffled, train.exact) == (0, True, True)
+    assert (train.seed, train.is_shuffled, train.is_reproducible) == (0, True, True)
     assert repr(train) == "<Pipeline arrays train: 20 examples in 3 batches of 8>"
     assert train.element_spec[0].shape.as_list() == [None, 6, 6, 1]
 
 
-def test_each_epoch_has_every_example_once_in_an_order_of_its_own(tiny):
+def test_each_epoch_has_every_example_once_in_a_new_order(tiny):
     train = tiny(augment=()).train
     orders = [numbers(train) for _ in range(3)]
     assert all(sorted(order) == list(range(40)) for order in orders)
     assert len({tuple(order) for order in orders}) == 3
 
 
-def test_epochs_from_k_begin_with_the_kth_plain_epoch(tiny):
+def test_epochs_from_k_start_with_the_kth_iteration(tiny):
     train = tiny().train
-    plain = [epoch(train) for _ in range(3)]
+    iterations = [epoch(train) for _ in range(3)]
     for start in range(3):
-        assert same(epoch(train.epochs(start).take(train.steps)), plain[start])
+        assert same(epoch(train.epochs(start).take(train.steps)), iterations[start])
     endless = epoch(train.epochs().take(3 * train.steps))
-    assert same(endless, [batch for batches in plain for batch in batches])
+    assert same(endless, [batch for batches in iterations for batch in batches])
 
 
 def test_epochs_end_with_their_own_last_batch():
@@ -73,50 +73,50 @@ def test_epochs_end_with_their_own_last_batch():
     assert tf.data.experimental.cardinality(train.epochs()).numpy() == tf.data.INFINITE_CARDINALITY
 
 
-def test_global_seeds_change_nothing(tiny):
+def test_global_seeds_have_no_effect(tiny):
     first = epoch(tiny().train)
     tf.random.set_seed(99)
     assert same(epoch(tiny().train), first)
 
 
-def test_seeds_differ(tiny):
+def test_seeds_change_the_batches(tiny):
     train = tiny().train
     assert not same(epoch(train.reseed(1)), epoch(train.reseed(2)))
     assert same(epoch(train.reseed(5)), epoch(tiny(seed=5).train))
 
 
-def test_evaluation_is_in_order_plain_and_the_same_each_time(tiny):
+def test_the_test_pipeline_yields_the_same_batches_each_time(tiny):
     test = tiny().test
-    assert not test.shuffled
+    assert not test.is_shuffled
     assert same(epoch(test), epoch(test))
     assert same(epoch(test), epoch(test.epochs(3).take(test.steps)))
 
 
-def test_memory_and_stream_give_the_same_examples(prepared, monkeypatch):
+def test_memory_and_stream_yield_the_same_examples(prepared, monkeypatch):
     def make():
         return dk_data.load(
             "tiny_shapes", data_dir=prepared, augment=[Affine(20), Shift(1)], batch_size=8, verbose=False
         )
 
-    def by_number(train):
+    def augmented(train):
         unaugmented = train.arrays()
         assert len(unaugmented[0]) == train.num_examples
         batches = epoch(train.epochs(2).take(train.steps))
         return unaugmented, sorted(image.tobytes() for x, _ in batches for image in x)
 
-    held = make()
-    monkeypatch.setattr("deepkit.data.memory.available", lambda: 1000)
+    in_memory = make()
+    monkeypatch.setattr("deepkit.data.memory.available_bytes", lambda: 1000)
     streamed = make()
-    assert "read anew in each epoch" in streamed.describe()
-    assert "read anew" not in held.describe()
-    for part in ("train", "validation", "test"):
-        assert same(getattr(held, part).arrays(), getattr(streamed, part).arrays())
-    (plain, pixels), (streamed_plain, streamed_pixels) = by_number(held.train), by_number(streamed.train)
-    assert same(plain, streamed_plain)
-    assert pixels == streamed_pixels  # the same augmentation of each example, in another order
+    assert "read again in each epoch" in streamed.describe()
+    assert "read again" not in in_memory.describe()
+    for split in ("train", "validation", "test"):
+        assert same(getattr(in_memory, split).arrays(), getattr(streamed, split).arrays())
+    (examples, pixels), (streamed_examples, streamed_pixels) = augmented(in_memory.train), augmented(streamed.train)
+    assert same(examples, streamed_examples)
+    assert pixels == streamed_pixels  # the augmentations are equal, the orders differ
 
 
-def test_the_head_has_the_first_examples_from_memory_and_from_a_stream(prepared, monkeypatch):
+def test_head_returns_the_first_examples_from_memory_and_from_a_stream(prepared, monkeypatch):
     def make():
         return dk_data.load("tiny_shapes", data_dir=prepared, batch_size=8, verbose=False)
 
@@ -127,7 +127,7 @@ def test_the_head_has_the_first_examples_from_memory_and_from_a_stream(prepared,
     labels = np.concatenate([y for _, y in epoch(short.train)])
     assert sorted(labels) == sorted(whole.train.arrays(10)[1])
     assert short.train.fingerprint != whole.train.fingerprint
-    monkeypatch.setattr("deepkit.data.memory.available", lambda: 1000)
+    monkeypatch.setattr("deepkit.data.memory.available_bytes", lambda: 1000)
     streamed = make().head(10)
     assert same(streamed.train.arrays(), short.train.arrays())
     assert [len(y) for _, y in epoch(streamed.train)] == [8, 2]
@@ -153,19 +153,19 @@ def test_rebatch_keeps_the_order():
     assert isinstance(train.rebatch(5), dk_data.Pipeline)
 
 
-def test_rebatch_as_tf_distribute_calls_it():
+def test_rebatch_with_a_tensor_splits_batches_as_tf_distribute_requires():
     halves = arrays().train.rebatch(tf.constant([4, 4], tf.int64))
     assert [len(y) for _, y in epoch(halves)] == [4, 4, 4, 4, 4]
 
 
-def test_augment_adds_to_the_chain_and_leaves_the_original():
+def test_augment_appends_and_does_not_change_the_original():
     data = arrays(augment=[Shift(1)])
-    more = data.train.augment(Affine(10))
-    assert same(epoch(more), epoch(arrays(augment=[Shift(1), Affine(10)]).train))
-    assert not same(epoch(data.train.epochs().take(3)), epoch(more.epochs().take(3)))
+    extended = data.train.augment(Affine(10))
+    assert same(epoch(extended), epoch(arrays(augment=[Shift(1), Affine(10)]).train))
+    assert not same(epoch(data.train.epochs().take(3)), epoch(extended.epochs().take(3)))
 
 
-def test_arrays_are_plain_and_in_order():
+def test_arrays_are_not_augmented_and_in_order():
     x, y = arrays(augment=[Shift(2)]).train.arrays(5)
     assert (x[:, 0, 0, 0] * 255).round().tolist() == [0, 1, 2, 3, 4]
     assert y.tolist() == [0, 1, 2, 3, 0]
@@ -174,7 +174,7 @@ def test_arrays_are_plain_and_in_order():
     assert len(dk_data.from_arrays(np.zeros((5, 2))).train.arrays(99)) == 1
 
 
-def test_fingerprint_changes_with_whatever_changes_the_batches():
+def test_the_fingerprint_changes_with_everything_that_changes_the_batches():
     base = arrays()
     images = np.zeros((20, 6, 6, 1), "uint8")
     others = [
@@ -184,8 +184,8 @@ def test_fingerprint_changes_with_whatever_changes_the_batches():
         arrays(map=lambda x: x / 254).train, arrays(shuffle=False).train, arrays(name="other").train,
         dk_data.from_arrays(images, np.arange(20) % 4, batch_size=8).train,
     ]  # fmt: skip
-    prints = [base.train.fingerprint, *(other.fingerprint for other in others)]
-    assert len(set(prints)) == len(prints)
+    fingerprints = [base.train.fingerprint, *(other.fingerprint for other in others)]
+    assert len(set(fingerprints)) == len(fingerprints)
     assert arrays().train.fingerprint == base.train.fingerprint
 
 
@@ -196,8 +196,8 @@ from deepkit import data as dk_data
 from deepkit.data import Affine, Elastic, memory
 
 scale = 255.0
-for available in (2**40, 1000):
-    memory.available = lambda: available
+for num_bytes in (2**40, 1000):
+    memory.available_bytes = lambda: num_bytes
     train = dk_data.load("tiny_shapes", data_dir=sys.argv[1], batch_size=8, augment=[Affine(20), Elastic(8, 2)], seed=3,
                          map=lambda x: x / scale if "a" in {"a", "b", "c"} else x, verbose=False).train
     text = b"".join(x.numpy().tobytes() + y.numpy().tobytes() for x, y in train.epochs(2).take(2 * train.steps))
@@ -205,35 +205,38 @@ for available in (2**40, 1000):
 """
 
 
-def test_a_fresh_process_gives_the_same_batches_and_fingerprint(prepared, monkeypatch, capsys):
-    """Another process, another hash seed, no code for the data set there; through both paths."""
-    there = subprocess.run(
+def test_a_new_process_yields_the_same_batches_and_fingerprint(prepared, monkeypatch, capsys):
+    """The process has another hash seed and no code for the dataset; both from memory and from a stream."""
+    expected = subprocess.run(
         [sys.executable, "-c", PROCESS, str(prepared)],
         capture_output=True,
         text=True,
         check=True,
         env={"PATH": "", "PYTHONHASHSEED": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "HOME": str(prepared)},
     ).stdout
-    monkeypatch.setattr("deepkit.data.memory.available", None)  # puts it back afterwards
+    monkeypatch.setattr("deepkit.data.memory.available_bytes", None)  # restored after the test
     monkeypatch.setattr(sys, "argv", ["-c", str(prepared)])
     exec(PROCESS, {"__name__": "__main__"})
-    assert capsys.readouterr().out == there
-    assert len(set(there.split())) == 4
+    assert capsys.readouterr().out == expected
+    assert len(set(expected.split())) == 4
 
 
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda train: train.epochs(-1), "start must be 0 or more, received -1"),
-        (lambda train: train.rebatch(0), "batch_size must be a whole number above 0, received 0"),
-        (lambda train: train.rebatch(2.5), "batch_size must be a whole number above 0, received 2.5"),
-        (lambda train: train.rebatch(32, drop_remainder=True), "leaves no batch: there are only 20 examples"),
-        (lambda train: train.reseed(-3), "seed must be a whole number from 0"),
-        (lambda train: train.head(0), "count must be at least 1, received 0"),
-        (lambda train: train.arrays(0), "limit must be at least 1, received 0"),
+        (lambda train: train.epochs(-1), "Pipeline.epochs: start must be an integer of at least 0, received -1"),
+        (lambda train: train.rebatch(0), "batch_size must be a positive integer, received 0"),
+        (lambda train: train.rebatch(2.5), "batch_size must be a positive integer, received 2.5"),
+        (
+            lambda train: train.rebatch(32, drop_remainder=True),
+            r"leaves no batch of 20 examples\n  hint: use a batch_size of at most 20",
+        ),
+        (lambda train: train.reseed(-3), "seed must be an integer of at least 0, received -3"),
+        (lambda train: train.head(0), "Pipeline.head: num_examples must be a positive integer, received 0"),
+        (lambda train: train.arrays(0), "Pipeline.arrays: num_examples must be a positive integer, received 0"),
     ],
 )
-def test_wrong_arguments_are_named(make, text):
+def test_wrong_arguments_raise(make, text):
     with pytest.raises(ValueError, match=text):
         make(arrays().train)
 
@@ -244,7 +247,7 @@ def classifier(shape=(6, 6, 1)):
     return model
 
 
-def test_keras_trains_evaluates_and_predicts_on_it(tiny):
+def test_keras_fits_evaluates_and_predicts(tiny):
     data = tiny(validation=8)
     model = classifier()
     history = model.fit(data.train, validation_data=data.validation, epochs=2, verbose=0, shuffle=False).history
@@ -253,13 +256,13 @@ def test_keras_trains_evaluates_and_predicts_on_it(tiny):
     assert np.isfinite(model.evaluate(data.test, verbose=0)).all()
 
 
-def test_keras_sees_epoch_0_1_2():
+def test_keras_receives_epochs_0_1_2():
     data = arrays(augment=[Shift(2)])
-    plain, stateless = classifier(), classifier()
-    stateless.set_weights(plain.get_weights())
-    plain.fit(data.train, epochs=3, verbose=0, shuffle=False)
+    stateful, stateless = classifier(), classifier()
+    stateless.set_weights(stateful.get_weights())
+    stateful.fit(data.train, epochs=3, verbose=0, shuffle=False)
     stateless.fit(data.train.epochs(), steps_per_epoch=data.train.steps, epochs=3, verbose=0, shuffle=False)
-    for left, right in zip(plain.get_weights(), stateless.get_weights(), strict=True):
+    for left, right in zip(stateful.get_weights(), stateless.get_weights(), strict=True):
         np.testing.assert_array_equal(left, right)
 
 
@@ -285,30 +288,30 @@ def make():
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     return data, model
 
-for available in (2**40, 1000):
-    memory.available = lambda: available
-    found = []
+for num_bytes in (2**40, 1000):
+    memory.available_bytes = lambda: num_bytes
+    weights = []
     for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
         with strategy.scope():
             data, model = make()
             train = data.train.rebatch(drop_remainder=True)
             model.fit(train.epochs(), steps_per_epoch=train.steps, epochs=2, verbose=0, shuffle=False)
-            found.append(np.concatenate([w.ravel() for w in model.get_weights()]))
+            weights.append(np.concatenate([w.ravel() for w in model.get_weights()]))
             model.fit(train, validation_data=data.validation, verbose=0, shuffle=False)
-    np.testing.assert_allclose(*found, atol=1e-5)
+    np.testing.assert_allclose(*weights, atol=1e-5)
     batches = strategy.experimental_distribute_dataset(train)
-    sizes = [[part.shape[0] for part in strategy.experimental_local_results(x)] for x, _ in batches]
+    sizes = [[local.shape[0] for local in strategy.experimental_local_results(x)] for x, _ in batches]
     assert sizes == [[4, 4]] * train.steps, sizes
 print("equal")
 """
 
 
 @pytest.mark.slow
-def test_two_devices_train_as_one(prepared):
-    done = subprocess.run([sys.executable, "-c", STRATEGY, str(prepared)], capture_output=True, text=True)
-    assert done.stdout.strip() == "equal", done.stderr[-2000:]
+def test_two_devices_train_like_one(prepared):
+    process = subprocess.run([sys.executable, "-c", STRATEGY, str(prepared)], capture_output=True, text=True)
+    assert process.stdout.strip() == "equal", process.stderr[-2000:]
 
 
-def test_the_order_is_what_it_was():
+def test_the_order_has_not_changed():
     # a change of this order changes every recorded result
     assert numbers(arrays().train.reseed(7).epochs(3).take(1)) == [0, 16, 3, 7, 12, 5, 2, 9]

@@ -1,4 +1,4 @@
-"""Tiny TFDS data sets, and a look at a pipeline's batches."""
+"""Tiny TFDS datasets, and functions that read the batches of a pipeline."""
 
 import numpy as np
 import tensorflow as tf
@@ -8,7 +8,7 @@ IMAGES, CLASSES = 40, 4
 
 
 class TinyShapes(tfds.core.GeneratorBasedBuilder):
-    """Grey 6x6 images whose top left pixel is their number."""
+    """Gray 6x6 images whose top left pixel is their number."""
 
     VERSION = tfds.core.Version("1.0.0")
 
@@ -35,7 +35,7 @@ class TinyShapes(tfds.core.GeneratorBasedBuilder):
 
 
 class TinyPhotos(tfds.core.GeneratorBasedBuilder):
-    """Colour images of two sizes, with a name and no supervised keys."""
+    """Color images of two sizes with a name; no supervised keys."""
 
     VERSION = tfds.core.Version("1.0.0")
 
@@ -55,7 +55,7 @@ class TinyPhotos(tfds.core.GeneratorBasedBuilder):
 
 
 class TinyLines(tfds.core.GeneratorBasedBuilder):
-    """Sentences with a class and a number, no supervised keys, and test labels kept back, as in GLUE."""
+    """Sentences with a class and a number; no supervised keys, and hidden test labels, as in GLUE."""
 
     VERSION = tfds.core.Version("1.0.0")
 
@@ -83,6 +83,6 @@ def epoch(pipeline):
     return [tf.nest.map_structure(lambda leaf: leaf.numpy(), batch) for batch in pipeline]
 
 
-def numbers(pipeline, times=255):
-    """Return the number that each image of an iteration carries in its corner."""
-    return [round(float(image[0, 0, 0]) * times) for x, _ in epoch(pipeline) for image in x]
+def numbers(pipeline):
+    """Return the number in the corner of each image of one iteration."""
+    return [round(float(image[0, 0, 0]) * 255) for x, _ in epoch(pipeline) for image in x]

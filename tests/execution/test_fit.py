@@ -157,7 +157,7 @@ def test_a_tf_dataset_and_regression():
             "loss: nothing in the definition says what to train",
         ),
         (lambda: fit(keras.Sequential([keras.Input((4,)), layers.Dense(2)])), ValueError, "compile"),
-        (lambda: fit(batch_size=0), ValueError, "batch_size must be a whole number above 0, received 0"),
+        (lambda: fit(batch_size=0), ValueError, "batch_size must be a positive integer, received 0"),
     ],
 )
 def test_bad_arguments(call, error, text):

@@ -69,20 +69,20 @@ def parts(element):
 @pytest.mark.parametrize("labelled", [True, False])
 def test_a_pipeline_gives_the_inputs_as_they_come_out_in_place_of_the_labels(labelled):
     data = dk.data.from_arrays(X, Y if labelled else None, map=lambda x: 2 * x)
-    x, y = parts(next(iter(data.train.towards("inputs"))))
+    x, y = parts(next(iter(data.train.with_target("inputs"))))
     np.testing.assert_array_equal(x, y)
     assert sorted(x[:, 0]) == sorted(2 * X[:, 0])
-    (alone,) = parts(next(iter(data.train.towards("none"))))
+    (alone,) = parts(next(iter(data.train.with_target("none"))))
     np.testing.assert_array_equal(alone, x)
 
 
 def test_another_target_is_another_run():
     train = dk.data.from_arrays(X, Y).train
-    prints = {train.towards(target).fingerprint for target in ("labels", "inputs", "none")}
+    prints = {train.with_target(target).fingerprint for target in ("labels", "inputs", "none")}
     assert len(prints) == 3
     assert train.fingerprint in prints
-    with pytest.raises(ValueError, match="target must be one of labels, inputs, none, received 'itself'"):
-        train.towards("itself")
+    with pytest.raises(ValueError, match="target must be one of 'labels', 'inputs', 'none', received 'itself'"):
+        train.with_target("itself")
 
 
 def test_fit_gives_back_the_inputs_where_the_definition_asks_for_them():

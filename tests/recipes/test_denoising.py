@@ -11,7 +11,7 @@ from recipes.generative import denoising
 
 def offline(monkeypatch, tmp_path):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "nothing"))
-    monkeypatch.setattr("deepkit.data.download.answering", lambda *a, **k: False)
+    monkeypatch.setattr("deepkit.data.download.is_reachable", lambda *a, **k: False)
 
 
 def test_sdae_3_has_the_weights_of_the_paper():

@@ -100,7 +100,7 @@ def test_the_figure_has_a_line_a_kind_and_the_mean_of_the_repeats():
 @pytest.mark.slow
 def test_a_smoke_run_on_the_bundled_digits_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "nothing"))
-    monkeypatch.setattr("deepkit.data.download.answering", lambda *a, **k: False)
+    monkeypatch.setattr("deepkit.data.download.is_reachable", lambda *a, **k: False)
     monkeypatch.setattr(depth, "KINDS", {kind: depth.KINDS[kind] for kind in ("plain", "highway")})
     monkeypatch.setattr(depth, "COLOURS", {kind: depth.COLOURS[kind] for kind in ("plain", "highway")})
     config = depth.Config.smoke(depths=(2,), data_dir=tmp_path / "nothing", run_dir=tmp_path / "run")

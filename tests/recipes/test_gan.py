@@ -93,7 +93,7 @@ def test_samples_are_kept_by_epoch_and_found_again(tmp_path):
 @pytest.mark.slow
 def test_a_smoke_run_on_the_bundled_digits(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "nothing"))
-    monkeypatch.setattr("deepkit.data.download.answering", lambda *a, **k: False)
+    monkeypatch.setattr("deepkit.data.download.is_reachable", lambda *a, **k: False)
     config = gan.Config.smoke(data_dir=tmp_path / "nothing", run_dir=tmp_path / "run", devices="cpu")
     report = dk.recipe.run(gan.RECIPE, config)
     assert not report.comparable

@@ -92,7 +92,7 @@ def test_definitions_print_as_the_code_that_makes_them():
 
 def test_a_smoke_run_on_the_bundled_digits(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "nothing"))
-    monkeypatch.setattr("deepkit.data.download.answering", lambda *a, **k: False)
+    monkeypatch.setattr("deepkit.data.download.is_reachable", lambda *a, **k: False)
     config = lenet.Config.smoke(variant="original", data_dir=tmp_path / "nothing")
     report = dk.recipe.run(lenet.RECIPE, config)
     assert not report.comparable

@@ -76,7 +76,7 @@ def test_definitions_print_as_the_code_that_makes_them():
 @pytest.mark.slow
 def test_a_smoke_run_on_made_up_reviews(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "nothing"))
-    monkeypatch.setattr("deepkit.data.download.answering", lambda *a, **k: False)
+    monkeypatch.setattr("deepkit.data.download.is_reachable", lambda *a, **k: False)
     config = sentiment.Config.smoke(variant="pooled", length=12, data_dir=tmp_path / "nothing")
     report = dk.recipe.run(sentiment.RECIPE, config)
     assert not report.comparable

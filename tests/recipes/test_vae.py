@@ -48,7 +48,7 @@ def test_the_plane_goes_up_and_to_the_right():
 
 @pytest.mark.slow
 def test_a_smoke_run_on_the_bundled_digits(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("deepkit.data.download.answering", lambda *a, **k: False)
+    monkeypatch.setattr("deepkit.data.download.is_reachable", lambda *a, **k: False)
     config = vae.Config.smoke(data_dir=tmp_path / "nothing")
     report = dk.recipe.run(vae.RECIPE, config)
     assert not report.comparable

@@ -1,0 +1,112 @@
+"""Images of a batch: their scales, their sizes, and the check that x is a batch of images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from deepkit.data.elements import inputs_of
+from deepkit.utils.errors import message
+
+if TYPE_CHECKING:
+    from deepkit.data.elements import Scales
+    from deepkit.utils.types import Dataset, Nested, Tensor
+
+SAMPLE_SIZE = 64  # number of examples to inspect for their size
+DIFFERENT_SIZES = "images differ in size"
+IMAGE_SIZE_HINT = "pass image_size=, for example image_size=224, to resize them"
+
+
+def image_scales(element: Nested) -> Scales:
+    """Return, in the structure of x, the factor that brings uint8 images to [0, 1], or None for other arrays."""
+    return tf.nest.map_structure(
+        lambda array: 1 / 255 if array.dtype == np.uint8 and array.ndim >= 3 else None, inputs_of(element)
+    )
+
+
+def cast_images(x: Nested, scales: Scales) -> Nested:
+    """Cast the images of x to float32 in the scale in which they are stored."""
+    if scales is None:
+        return x
+    return tf.nest.map_structure(lambda leaf, scale: leaf if scale is None else tf.cast(leaf, tf.float32), x, scales)
+
+
+def scale_images(x: Nested, scales: Scales) -> Nested:
+    """Scale the images of x to [0, 1]."""
+    if scales is None:
+        return x
+    return tf.nest.map_structure(lambda leaf, scale: leaf if scale is None else leaf * scale, x, scales)
+
+
+def check_images(x: Any) -> Tensor:
+    """Return x, or raise a ValueError unless it is a batch of images of one size that can be augmented."""
+    if tf.is_tensor(x) and x.dtype == tf.float32 and x.shape.rank == 4 and None not in x.shape[1:]:
+        return x
+    received = tf.nest.map_structure(lambda leaf: f"{leaf.dtype.name} {tuple(leaf.shape)}", x)
+    problem = (
+        f"augment: augmentations need images, float32 (batch, height, width, channels) of one size, received {received}"
+    )
+    raise ValueError(message(problem, hint="remove augment=, or add a missing channel axis with x[..., None]"))
+
+
+def resize_images(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize images (..., height, width, channels) with antialiasing; images of the right size stay unchanged.
+
+    Args:
+        images: Images of any integer or float dtype, which they keep.
+        size: (height, width).
+    """
+    if tuple(images.shape[-3:-1]) == size:
+        return images
+    resized = tf.image.resize(images, size, antialias=True)
+    return tf.cast(resized if images.dtype.is_floating else tf.round(resized), images.dtype)
+
+
+def fix_image_sizes(dataset: Dataset, scales: Scales, name: str) -> Dataset:
+    """Set the static shape of images whose size TFDS does not know to that of the first images.
+
+    Args:
+        dataset: Single examples.
+        scales: In the structure of an example: None for a tensor that is not an image.
+        name: Name of the dataset for the error message.
+
+    Raises:
+        ValueError: The first images differ in size. A later image of another size raises an error of TensorFlow
+            with the text `DIFFERENT_SIZES`.
+    """
+    specs = tf.nest.flatten(dataset.element_spec)
+    unknown = [
+        position
+        for position, scale in enumerate(tf.nest.flatten(scales))
+        if scale is not None and None in tuple(specs[position].shape)
+    ]
+    if not unknown:
+        return dataset
+    sample = [tf.nest.flatten(element) for element in dataset.take(SAMPLE_SIZE)]
+    shapes = {
+        position: _common_shape([tuple(leaves[position].shape) for leaves in sample], name) for position in unknown
+    }
+
+    def set_shapes(*arguments: Nested) -> Nested:
+        element = arguments if len(arguments) > 1 else arguments[0]
+        leaves = [_set_shape(leaf, shapes.get(position)) for position, leaf in enumerate(tf.nest.flatten(element))]
+        return tf.nest.pack_sequence_as(element, leaves)
+
+    return dataset.map(set_shapes)
+
+
+def _set_shape(leaf: Tensor, shape: tuple[int, ...] | None) -> Tensor:
+    if shape is None:
+        return leaf
+    assertion = tf.debugging.assert_equal(tf.shape(leaf), shape, message=DIFFERENT_SIZES)
+    with tf.control_dependencies([assertion]):
+        return tf.ensure_shape(tf.identity(leaf), shape)
+
+
+def _common_shape(shapes: list[tuple[int, ...]], name: str) -> tuple[int, ...]:
+    if len(set(shapes)) > 1:
+        examples = " and ".join(f"{height}x{width}" for height, width, *_ in sorted(set(shapes))[:2])
+        raise ValueError(message(f"{name}: {DIFFERENT_SIZES}, for example {examples}", hint=IMAGE_SIZE_HINT))
+    return shapes[0]

@@ -1,0 +1,52 @@
+"""The settings of a pipeline, and the checks of the batch size and the seed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from deepkit.data.augmentation import Augmentation
+from deepkit.utils.validation import check_integer
+
+if TYPE_CHECKING:
+    from deepkit.data.elements import Scales
+
+
+@dataclasses.dataclass(frozen=True)
+class PipelineSettings:
+    """Everything that a pipeline does with its source.
+
+    Args:
+        batch_size: Number of examples in a batch.
+        seed: Seed of the order and of the augmentations.
+        shuffle: Whether to shuffle the examples anew in each epoch.
+        drop_remainder: Whether to drop a smaller last batch.
+        augmentations: Augmentations of x, applied in the scale in which the images are stored.
+        map: Function that receives a batch of x and returns the input of the model. It replaces the scaling of
+            images to [0, 1].
+        scales: In the structure of x: the factor that brings an image to [0, 1], or None for a tensor that is not
+            an image.
+        identity: Name, version and split of the dataset.
+        target: What the model learns: "labels", "inputs" (x itself) or "none" (batches of x alone).
+    """
+
+    batch_size: int = 128
+    seed: int = 0
+    shuffle: bool = False
+    drop_remainder: bool = False
+    augmentations: tuple[Augmentation, ...] = ()
+    map: Callable[[Any], Any] | None = None
+    scales: Scales = None
+    identity: tuple[str, ...] = ()
+    target: str = "labels"
+
+
+def check_batch_size(batch_size: object) -> int:
+    """Return a batch size as an int, or raise a ValueError."""
+    return check_integer(batch_size, "batch_size")
+
+
+def check_seed(seed: object) -> int:
+    """Return a seed as an int, or raise a ValueError."""
+    return check_integer(seed, "seed", minimum=0, maximum=2**63 - 1)
