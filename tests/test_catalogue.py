@@ -29,6 +29,23 @@ def test_year_may_be_positional():
     assert entry.summary.startswith("XOR by two layers")
 
 
+def test_year_is_read_from_a_module_of_papers_without_importing_it(tmp_path, monkeypatch):
+    papers = 'raise RuntimeError("imported")\nLOVELACE_1843 = Paper(title="T", year=1843)\n'
+    recipe = "from mine import papers as library\nPAPER = library.{}\n"
+    unknown = "from elsewhere import papers\nPAPER = papers.LOVELACE_1843\n"
+    install(
+        monkeypatch,
+        tmp_path,
+        papers=papers,
+        good=recipe.format("LOVELACE_1843"),
+        missing=recipe.format("TURING_1936"),
+        unknown=unknown,
+    )
+    years = {entry.name: entry.year for entry in catalogue.entries()}
+    assert years == {"good": 1843, "missing": None, "papers": None, "unknown": None}
+    assert "mine" not in sys.modules
+
+
 def test_an_unknown_name_suggests_close_ones(tmp_path, monkeypatch):
     install(monkeypatch, tmp_path, lenet=GOOD, xor=GOOD)
     with pytest.raises(catalogue.UnknownRecipe, match=r"no recipe is called 'lenett'; did you mean lenet\?"):

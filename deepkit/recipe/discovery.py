@@ -132,13 +132,37 @@ def home(module: str) -> Path:
 
 
 def _year(tree: ast.Module) -> int | None:
+    """Return the year of `PAPER = Paper(...)`, or of `PAPER = papers.HE_2016` after `from recipes import papers`."""
+    paper = _assigned(tree, "PAPER")
+    if isinstance(paper, ast.Attribute) and isinstance(paper.value, ast.Name):
+        module = _imported(tree, paper.value.id)
+        paper = _assigned(module, paper.attr) if module else None
+    if not isinstance(paper, ast.Call):
+        return None
+    for value in [k.value for k in paper.keywords if k.arg == "year"] or paper.args[2:3]:
+        if isinstance(value, ast.Constant) and isinstance(value.value, int):
+            return value.value
+    return None
+
+
+def _assigned(tree: ast.Module, name: str) -> ast.expr | None:
+    """Return the expression that a module assigns to a name."""
     for node in tree.body:
-        if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)):
+        if not isinstance(node, ast.Assign):
             continue
-        if not any(isinstance(target, ast.Name) and target.id == "PAPER" for target in node.targets):
-            continue
-        given = [k.value for k in node.value.keywords if k.arg == "year"] or node.value.args[2:3]
-        for value in given:
-            if isinstance(value, ast.Constant) and isinstance(value.value, int):
-                return value.value
+        if any(isinstance(target, ast.Name) and target.id == name for target in node.targets):
+            return node.value
+    return None
+
+
+def _imported(tree: ast.Module, name: str) -> ast.Module | None:
+    """Parse the module that `from package import name` binds to a name, without importing it."""
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            for alias in node.names:
+                if name == (alias.asname or alias.name):
+                    try:
+                        return ast.parse(source(f"{node.module}.{alias.name}").read_text(encoding="utf-8"))
+                    except (OSError, SyntaxError, ValueError):
+                        return None
     return None
