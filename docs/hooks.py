@@ -4,8 +4,7 @@ from pathlib import Path
 
 from mkdocs.structure.files import File
 
-from deepkit.recipe import discovery as catalogue
-from deepkit.recipe import pages as results_pages
+from deepkit.recipe import discovery, pages
 
 INTRODUCTION = (
     "Each recipe reproduces one paper with one command, `deepkit run NAME`, in one module that is written to be read. "
@@ -17,13 +16,13 @@ INTRODUCTION = (
 
 
 def on_files(files, config):
-    """Add the page of every recipe, the table of all, and their pictures."""
-    index = f"# Recipes\n\n{INTRODUCTION}\n\n{results_pages.table_of()}\n"
+    """Add the page of every recipe, the table of all recipes, and their figures."""
+    index = f"# Recipes\n\n{INTRODUCTION}\n\n{pages.recipe_table()}\n"
     files.append(File.generated(config, "recipes/index.md", content=index))
-    for entry in catalogue.entries():
+    for entry in discovery.entries():
         if entry.module.startswith("recipes."):
-            page = results_pages.render_page(entry.name)
+            page = pages.render_page(entry.name)
             files.append(File.generated(config, f"recipes/{entry.name}.md", content=page))
-    for picture in sorted((Path(config.config_file_path).parent / "recipes" / "pictures").glob("*.png")):
-        files.append(File.generated(config, f"recipes/pictures/{picture.name}", content=picture.read_bytes()))
+    for figure in sorted((Path(config.config_file_path).parent / "recipes" / "figures").glob("*.png")):
+        files.append(File.generated(config, f"recipes/figures/{figure.name}", content=figure.read_bytes()))
     return files

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from matplotlib.figure import Figure
 
-from deepkit.recipe import OWN, Claim, Deviation, Own, Paper, Recipe, Result, Settings
+from deepkit.recipe import Claim, Deviation, Paper, Recipe, Result, Settings
 
 PAPER = Paper("A Title", ("Ada Lovelace", "Charles Babbage", "Mary Somerville"), 1843, "A Journal, 1(2), 3-4")
 
@@ -29,17 +29,17 @@ class Config(Settings):
     rate: float = 0.1
     """Step size."""
     epochs: int = 20
-    """Passes."""
-    width: Own[int] = OWN
-    """Units; the variant's own where not given."""
+    """Epochs."""
+    width: int | None = None
+    """Units; by variant if not given."""
 
-    def own(self) -> Mapping[str, Any]:
+    def resolve_defaults(self) -> Mapping[str, Any]:
         return {"width": {"old": 3, "new": 7}[self.variant]}
 
 
 @dataclass
 class Trainer:
-    """Returns errors seed by seed, and keeps the configs it was called with."""
+    """A training function that returns an error per seed, and keeps the configs it was called with."""
 
     errors: tuple[float, ...] = (0.80, 0.84, 0.85)
     comparable: bool = True
@@ -52,12 +52,12 @@ class Trainer:
         return Result(measured={"error": error, "loss": 1.5}, data=data, comparable=self.comparable, seconds=2.0)
 
 
-def draw(config: Config, outcomes: Any) -> dict[str, Figure]:
-    return {"An empty picture": Figure(figsize=(1, 1))}
+def draw(config: Config, results: Sequence[Result]) -> dict[str, Figure]:
+    return {"An empty figure": Figure(figsize=(1, 1))}
 
 
-def fake(train: Any = None, **given: Any) -> Recipe:
-    usual: dict[str, Any] = {
+def fake(train: Trainer | None = None, **declarations: Any) -> Recipe:
+    defaults: dict[str, Any] = {
         "name": "fake",
         "paper": PAPER,
         "config": Config,
@@ -74,25 +74,25 @@ def fake(train: Any = None, **given: Any) -> Recipe:
         "deviations": ("Adam, not SGD (p. 2).", Deviation("ReLU, not tanh (p. 3).", {"variant": "new"}), "No more."),
         "draw": draw,
     }  # fmt: skip
-    return Recipe(**{**usual, **given})
+    return Recipe(**{**defaults, **declarations})
 
 
-class Point:
+class EntryPoint:
     def __init__(self, name: str, value: str) -> None:
         self.name, self.value = name, value
 
 
 def install(monkeypatch: Any, tmp_path: Path, **sources: str) -> Path:
-    """Make modules of a package `mine` findable as recipes, and return the package's folder."""
-    for name in [name for name in sys.modules if name.partition(".")[0] == "mine"]:  # an earlier test's
+    """Declare modules of a package `mine` as recipes, and return the folder of the package."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mine"]:  # of an earlier test
         del sys.modules[name]
     package = tmp_path / "mine"
     package.mkdir()
-    (package / "__init__.py").write_text("raise RuntimeError('a package above was imported')\n")
+    (package / "__init__.py").write_text("raise RuntimeError('the package was imported')\n")
     for name, source in sources.items():
         (package / f"{name}.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
-    points = [Point(name, f"mine.{name}") for name in sources]
+    points = [EntryPoint(name, f"mine.{name}") for name in sources]
     monkeypatch.setattr("deepkit.recipe.discovery.metadata", types.SimpleNamespace(entry_points=lambda group: points))
-    monkeypatch.setattr("deepkit.recipe.discovery.home", lambda module: package)
+    monkeypatch.setattr("deepkit.recipe.discovery.package_folder", lambda module: package)
     return package

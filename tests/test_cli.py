@@ -10,8 +10,7 @@ import pytest
 import deepkit
 from deepkit import recipe
 from deepkit.cli import main as cli
-from deepkit.recipe import Claim, command
-from deepkit.recipe import discovery as catalogue
+from deepkit.recipe import Claim, command, discovery
 from tests.recipe_fakes import Config, Trainer, fake
 
 LOADED = "import sys; from deepkit.cli.main import main; code = main(sys.argv[1:]); "
@@ -30,8 +29,8 @@ def trainer(monkeypatch):
     """The one recipe that there is, without TensorFlow."""
     trainer = Trainer()
     recipe = fake(trainer)
-    monkeypatch.setattr(catalogue.Entry, "load", lambda self: recipe)
-    monkeypatch.setattr(catalogue, "entries", lambda: [catalogue.Entry("fake", "mine.fake", "A fake.", 1843)])
+    monkeypatch.setattr(discovery.RecipeEntry, "load", lambda self: recipe)
+    monkeypatch.setattr(discovery, "entries", lambda: [discovery.RecipeEntry("fake", "mine.fake", "A fake.", 1843)])
     monkeypatch.setattr(cli, "quiet_tensorflow", lambda **_: None)
     monkeypatch.delenv("DEEPKIT_TRACEBACK", raising=False)
     return trainer
@@ -54,8 +53,11 @@ def test_help_and_version_say_what_there_is(capsys):
 
 
 def test_the_list_shows_broken_entries_too(monkeypatch, capsys):
-    every = [catalogue.Entry("bad", "x", problem="no [source]"), catalogue.Entry("good", "y", "It [shows].", 1998)]
-    monkeypatch.setattr(catalogue, "entries", lambda: every)
+    every = [
+        discovery.RecipeEntry("bad", "x", problem="no [source]"),
+        discovery.RecipeEntry("good", "y", "It [shows].", 1998),
+    ]
+    monkeypatch.setattr(discovery, "entries", lambda: every)
     assert cli.main(["list"]) == 0
     shown = capsys.readouterr().out
     assert "cannot be used: no [source]" in shown
@@ -104,8 +106,8 @@ def test_quick_leaves_a_setting_that_follows_from_another_to_follow(trainer):
     [
         (["rnu"], "no command is called 'rnu'; did you mean run?"),
         (["run"], "usage: deepkit run NAME [flags], NAME being one of: fake"),
-        (["run", "fakee"], "no recipe is called 'fakee'; did you mean fake?"),
-        (["summary", "zzz"], "no recipe is called 'zzz'; there are: fake"),
+        (["run", "fakee"], "there is no recipe 'fakee'; did you mean fake?"),
+        (["summary", "zzz"], "there is no recipe 'zzz'; the recipes are: fake"),
         (["run", "fake", "--varian", "old"], "--variant {old,new}"),
         (["run", "fake", "--epochs", "many"], "--epochs"),
         (["run", "fake", "--variant", "newest"], "--variant"),
@@ -134,7 +136,7 @@ def fails_with(error):
 
 @pytest.mark.parametrize("error", [ValueError("loss is NaN [at 3]"), OSError("disk full")])
 def test_what_may_go_wrong_is_a_short_message(trainer, monkeypatch, capsys, error):
-    monkeypatch.setattr(catalogue.Entry, "load", lambda self: fails_with(error))
+    monkeypatch.setattr(discovery.RecipeEntry, "load", lambda self: fails_with(error))
     assert cli.main(["run", "fake"]) == 1
     assert capsys.readouterr().err == f"{type(error).__name__}: {error}\n"
 
@@ -142,7 +144,7 @@ def test_what_may_go_wrong_is_a_short_message(trainer, monkeypatch, capsys, erro
 @pytest.mark.parametrize("how", ["flag", "variable", "bug"])
 def test_a_traceback_on_request_and_for_bugs(trainer, monkeypatch, capsys, how):
     monkeypatch.setattr(
-        catalogue.Entry, "load", lambda self: fails_with(KeyError("x") if how == "bug" else ValueError("x"))
+        discovery.RecipeEntry, "load", lambda self: fails_with(KeyError("x") if how == "bug" else ValueError("x"))
     )
     if how == "variable":
         monkeypatch.setenv("DEEPKIT_TRACEBACK", "1")
@@ -153,12 +155,12 @@ def test_a_traceback_on_request_and_for_bugs(trainer, monkeypatch, capsys, how):
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["--run-dir", "runs/a b"], "To go on where it stopped, the same command: "),
-        ([], "With --run-dir FOLDER a run goes on where it stopped: "),
+        (["--run-dir", "runs/a b"], "To resume, run the same command: "),
+        ([], "With --run-dir FOLDER a run can be resumed: "),
     ],
 )
 def test_ctrl_c_says_how_to_go_on(trainer, monkeypatch, capsys, words, text):
-    monkeypatch.setattr(catalogue.Entry, "load", lambda self: fails_with(KeyboardInterrupt()))
+    monkeypatch.setattr(discovery.RecipeEntry, "load", lambda self: fails_with(KeyboardInterrupt()))
     assert cli.main(["run", "fake", *words]) == 130
     shown = capsys.readouterr().err
     assert text in shown
@@ -172,7 +174,7 @@ def test_ctrl_c_in_a_command_without_a_run_folder_offers_none(monkeypatch, capsy
 
     monkeypatch.setitem(cli.COMMANDS, "doctor", interrupted)
     assert cli.main(["doctor"]) == 130
-    assert capsys.readouterr().err.strip() == "Interrupted. To do it again: deepkit doctor"
+    assert capsys.readouterr().err.strip() == "Interrupted. To run it again: deepkit doctor"
 
 
 def test_ctrl_c_names_the_module_that_was_run(capsys):
@@ -184,11 +186,11 @@ def test_negative_seeds_are_refused(trainer, capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main(["run", "fake", "--seeds", "0"])
     assert stop.value.code == 2
-    assert "seeds must be a whole number of at least 1, received 0" in " ".join(capsys.readouterr().err.split())
+    assert "seeds must be a positive integer, received 0" in " ".join(capsys.readouterr().err.split())
 
 
 def test_results_shows_writes_and_checks(trainer, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(catalogue, "home", lambda module: tmp_path)
+    monkeypatch.setattr(discovery, "package_folder", lambda module: tmp_path)
     readme = tmp_path / "README.md"
     readme.write_text("<!-- results:begin -->\n<!-- results:end -->\n")
     assert cli.main(["results", "--package", "mine"]) == 0
@@ -242,7 +244,7 @@ def test_recorded_words_follow_the_recipe_and_numbers_stay(trainer, tmp_path, ca
     assert "0 results have new words" in capsys.readouterr().out
     claim = Claim(metric="error", value=0.7, unit="points", where="p. 9", setting="now", when={"distort": True})
     monkeypatch.setattr(
-        catalogue.Entry, "load", lambda self: fake(trainer, claims=(claim,), deviations=("A new one.",))
+        discovery.RecipeEntry, "load", lambda self: fake(trainer, claims=(claim,), deviations=("A new one.",))
     )
     assert cli.main(["results", "--refresh", str(path)]) == 0
     assert "deepkit run fake --seeds 2 --distort" in capsys.readouterr().out

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deepkit.cli import doctor
-from deepkit.recipe import discovery as catalogue
+from deepkit.recipe import discovery
 from deepkit.utils import machine
 
 BUILD = {"is_cuda_build": True, "cuda_version": "12.5.1", "cudnn_version": "9"}
@@ -154,7 +154,7 @@ def test_network():
 
 
 def test_recipes():
-    good, bad = catalogue.Entry("a", "a"), catalogue.Entry("b", "b", problem="gone")
+    good, bad = discovery.RecipeEntry("a", "a"), discovery.RecipeEntry("b", "b", problem="gone")
     assert doctor.recipes([good]).finding == "a"
     assert doctor.recipes([good, bad]).finding == "cannot be used: b (gone)"
     assert doctor.recipes([]).state == "fail"

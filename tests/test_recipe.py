@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from deepkit.recipe import Claim, Deviation, Paper, parameters, results, run
-from deepkit.recipe.report import Measured, command, duration, key
+import deepkit as dk
+from deepkit.recipe import Claim, Deviation, Paper, Settings, parameters, results, run
+from deepkit.recipe.report import Measured, command_line, experiment_key, format_duration, plain_config
 from tests.recipe_fakes import PAPER, Config, Trainer, fake
 
 DAY = datetime.date(2020, 1, 2)
@@ -48,25 +49,44 @@ def test_claims_and_deviations_follow_the_config():
 
 
 @pytest.mark.parametrize(
-    ("given", "text"),
+    ("declarations", "text"),
     [
-        ({"deviations": (Deviation("x", {"variat": "new"}),)}, r"Deviation.*\['variat'\].*Config has only"),
-        ({"claims": (Claim(metric="errr", value=1, where="p. 1", setting="s"),)}, r"say what \['errr'\] mean"),
+        (
+            {"deviations": (Deviation("x", {"variat": "new"}),)},
+            r"recipe fake: Deviation\(when=...\) names unknown settings \['variat'\]\n"
+            r"  hint: use fields of Config: .*, seeds, variant, width",
+        ),
+        (
+            {"claims": (Claim(metric="error", value=1, where="p. 1", setting="s", when={"rat": 1}),)},
+            r"recipe fake: Claim\(when=...\) names unknown settings \['rat'\]",
+        ),
+        (
+            {"claims": (Claim(metric="errr", value=1, where="p. 1", setting="s"),)},
+            r"recipe fake: the claim about 'errr' has no explanation in metrics=\n  hint: add 'errr' and its meaning",
+        ),
     ],
 )
-def test_a_contract_that_does_not_add_up_is_refused(given, text):
+def test_inconsistent_declarations_are_refused(declarations, text):
     with pytest.raises(ValueError, match=text):
-        fake(**given)
+        fake(**declarations)
 
 
-@pytest.mark.parametrize(("name", "value"), [("seeds", 0), ("epochs", 0), ("seed", -1)])
-def test_settings_refuse_nonsense(name, value):
-    with pytest.raises(ValueError, match=f"{name} must be a whole number of at least .*, received {value}"):
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("seeds", 0, "a positive integer"),
+        ("epochs", 0, "a positive integer"),
+        ("epochs", 2.0, "a positive integer"),
+        ("seed", -1, "an integer of at least 0"),
+    ],
+)
+def test_settings_refuse_counts_out_of_range(name, value, expected):
+    with pytest.raises(ValueError, match=f"{name} must be {expected}, received {value}"):
         Config(**{name: value})
 
 
 @pytest.mark.parametrize(
-    ("given", "text"),
+    ("settings", "text"),
     [
         ({"variant": "oldd"}, "variant must be one of 'old', 'new', received 'oldd'; did you mean 'old'?"),
         ({"variant": None}, "variant must be one of 'old', 'new', received None"),
@@ -77,23 +97,23 @@ def test_settings_refuse_nonsense(name, value):
         ),
     ],
 )
-def test_settings_refuse_what_is_no_choice(given, text):
+def test_settings_refuse_unknown_choices(settings, text):
     with pytest.raises(ValueError, match=re.escape(text)):
-        Config(**given)
+        Config(**settings)
 
 
-def test_a_setting_of_the_variants_own_is_there_unless_given():
+def test_a_default_that_follows_from_another_setting_is_resolved():
     assert (Config().width, Config(variant="old").width, Config(variant="old", width=9).width) == (7, 3, 9)
     assert Config(width=0).width == 0
     assert dataclasses.replace(Config(variant="old"), seed=1).width == 3
 
 
-def test_parameters_are_the_trainable_weights():
+def test_parameters_counts_the_trainable_weights():
     weights = [types.SimpleNamespace(shape=shape) for shape in ((3, 4), (4,), ())]
     assert parameters(types.SimpleNamespace(trainable_weights=weights)) == 17.0
 
 
-def test_smoke_shrinks_what_is_not_given():
+def test_smoke_replaces_the_settings_that_are_not_given():
     assert Config.smoke() == Config(quick=True, seeds=1, epochs=1, rate=0.5)
     assert Config.smoke(epochs=3).epochs == 3
 
@@ -106,9 +126,54 @@ def test_each_repeat_has_its_own_seed_and_folder(tmp_path):
     assert all(c.seeds == 1 for c in trainer.calls)
 
 
-def test_the_plan_of_a_config_carries_its_overrides():
+def test_the_plan_of_a_config_has_its_settings():
     plan = Config(seed=9, precision="float32", devices="cpu", jit_compile=False).plan()
     assert (plan.seed, plan.precision, plan.jit_compile) == (9, "float32", False)
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Calls of `dk.fit` and `dk.autotune`, which do nothing: name, network, data and keyword arguments."""
+    calls = []
+
+    def recorder(name):
+        def call(net, data, **kwargs):
+            calls.append((name, net, data, kwargs))
+            return f"the result of {name}"
+
+        return call
+
+    for name in ("fit", "autotune"):
+        monkeypatch.setattr(dk, name, recorder(name), raising=False)
+    return calls
+
+
+def test_fit_passes_epochs_run_dir_and_plan(calls, tmp_path):
+    config = Config(epochs=3, run_dir=tmp_path, seed=5)
+    assert config.fit("net", "data", metrics=["accuracy"]) == "the result of fit"
+    ((name, net, data, kwargs),) = calls
+    assert (name, net, data) == ("fit", "net", "data")
+    plan = kwargs.pop("plan")
+    assert plan.choices() == config.plan().choices()
+    assert kwargs == {"epochs": 3, "run_dir": tmp_path, "metrics": ["accuracy"]}
+
+
+def test_arguments_of_fit_replace_settings(calls, tmp_path):
+    config = Config(epochs=3, run_dir=tmp_path, autotune=True)
+    config.fit("net", "data", epochs=7, run_dir=None, plan="a plan")
+    ((name, _, _, kwargs),) = calls  # a plan that is given is not tuned
+    assert (name, kwargs) == ("fit", {"epochs": 7, "run_dir": None, "plan": "a plan"})
+
+
+def test_fit_tunes_the_plan_if_autotune_is_set(calls, tmp_path):
+    config = Config(run_dir=tmp_path, autotune=True)
+    config.fit("net", "data", loss="mse", batch_size=8, callbacks=[], run_dir=tmp_path / "first")
+    (tuning, net, data, tuning_kwargs), (training, _, _, training_kwargs) = calls
+    assert (tuning, net, data, training) == ("autotune", "net", "data", "fit")
+    assert tuning_kwargs.pop("plan").choices() == config.plan().choices()
+    assert tuning_kwargs == {"run_dir": tmp_path / "first", "loss": "mse", "batch_size": 8}
+    assert training_kwargs["plan"] == "the result of autotune"
+    assert (training_kwargs["callbacks"], training_kwargs["run_dir"]) == ([], tmp_path / "first")
 
 
 @pytest.mark.parametrize(
@@ -123,15 +188,15 @@ def test_the_plan_of_a_config_carries_its_overrides():
         ((61706.0,), "", "61,706"),
     ],
 )
-def test_measured_shows_the_digits_that_mean_something(values, unit, text):
+def test_measured_values_are_shown_with_their_significant_digits(values, unit, text):
     assert Measured(values).text(unit) == text
 
 
-def test_duration():
-    assert [duration(s) for s in (0.04, 75, 3700)] == ["0.0 s", "1 min 15 s", "1 h 1 min"]
+def test_durations_are_formatted():
+    assert [format_duration(s) for s in (0.04, 75, 3700)] == ["0.0 s", "1 min 15 s", "1 h 1 min"]
 
 
-def test_the_table_sets_measured_beside_claimed(capsys):
+def test_the_table_shows_measured_beside_claimed_values(capsys):
     run(fake(), Config(seeds=3))
     shown = capsys.readouterr().out
     for text in ("fake: Lovelace et al. 1843", "0.95 %", "Table 1, p. 5", "0.830 ± 0.026 %", "0.12 better"):
@@ -145,7 +210,7 @@ def test_the_table_sets_measured_beside_claimed(capsys):
     assert "NOT" not in shown
 
 
-def test_a_smoke_run_and_a_stand_in_are_said_aloud(capsys):
+def test_smoke_runs_and_stand_in_data_are_marked(capsys):
     run(fake(Trainer(comparable=False)), Config.smoke())
     shown = " ".join(capsys.readouterr().out.split())
     assert "SMOKE RUN, NOT A RESULT" in shown
@@ -154,7 +219,7 @@ def test_a_smoke_run_and_a_stand_in_are_said_aloud(capsys):
     assert "worse" not in shown
 
 
-def test_a_claim_in_words_is_shown_and_not_compared(capsys):
+def test_a_quoted_claim_is_shown_without_a_difference(capsys):
     claim = Claim(metric="error", value="nearly [all] runs", where="p. 1", setting="s", note="why")
     run(fake(claims=(claim,)), Config())
     shown = capsys.readouterr().out
@@ -163,22 +228,24 @@ def test_a_claim_in_words_is_shown_and_not_compared(capsys):
     assert "better" not in shown
 
 
-def test_command_leaves_out_defaults_and_this_machines_paths():
-    assert command("fake", Config(run_dir=Path("/x"), record=Path("y"))) == "deepkit run fake"
-    assert command("fake", Config(distort=True, rate=0.2)) == "deepkit run fake --distort --rate 0.2"
-    assert command("fake", Config.smoke(seed=2)) == "deepkit run fake --quick --seed 2"
-    assert command("fake", Config(variant="old")) == "deepkit run fake --variant old"  # its width follows from it
-    assert command("fake", Config(variant="old", width=7)) == "deepkit run fake --variant old --width 7"
-    assert command("fake", Config(jit_compile=False)) == "deepkit run fake --jit-compile False"
+def test_the_command_line_leaves_out_defaults_and_paths():
+    assert command_line("fake", Config(run_dir=Path("/x"), record=Path("y"))) == "deepkit run fake"
+    assert command_line("fake", Config(distort=True, rate=0.2)) == "deepkit run fake --distort --rate 0.2"
+    assert command_line("fake", Config.smoke(seed=2)) == "deepkit run fake --quick --seed 2"
+    assert command_line("fake", Config(variant="old")) == "deepkit run fake --variant old"  # its width follows from it
+    assert command_line("fake", Config(variant="old", width=7)) == "deepkit run fake --variant old --width 7"
+    assert command_line("fake", Config(jit_compile=False)) == "deepkit run fake --jit-compile False"
 
 
-def test_key_tells_experiments_apart_and_not_how_they_were_run():
-    assert key("fake", Config()) == key("fake", Config(seed=3, seeds=4, devices="cpu", run_dir=Path("x")))
-    assert len({key("fake", c) for c in (Config(), Config(rate=0.2), Config(precision="float32"))}) == 3
-    assert key("fake", Config()) != key("fake", Config(), "stand-in")
+def test_the_key_identifies_an_experiment_whatever_its_seeds_devices_and_paths():
+    assert experiment_key("fake", Config()) == experiment_key(
+        "fake", Config(seed=3, seeds=4, devices="cpu", run_dir=Path("x"))
+    )
+    assert len({experiment_key("fake", c) for c in (Config(), Config(rate=0.2), Config(precision="float32"))}) == 3
+    assert experiment_key("fake", Config()) != experiment_key("fake", Config(), "stand-in")
 
 
-def test_a_record_holds_what_is_needed_to_judge_it(tmp_path):
+def test_a_record_has_measurements_claims_and_provenance(tmp_path):
     (record,) = recorded(tmp_path / "results.json", Config(seeds=3)).values()
     assert record["command"] == "deepkit run fake --seeds 3"
     assert record["seeds"] == [0, 1, 2]
@@ -194,72 +261,69 @@ def test_a_record_holds_what_is_needed_to_judge_it(tmp_path):
     assert record["deviations"]["2"] == "ReLU, not tanh (p. 3)."
 
 
-def test_records_merge_by_experiment(tmp_path):
+def test_records_are_merged_by_experiment(tmp_path):
     path = tmp_path / "results.json"
     recorded(path, Config(seeds=2))
     recorded(path, Config(distort=True))
-    every = recorded(path, Config(seeds=3))
-    assert [len(r["seeds"]) for r in every.values()] == [3, 1]
-    assert len(recorded(path, Config(), Trainer(comparable=False))) == 3  # a stand-in replaces nothing real
+    records = recorded(path, Config(seeds=3))
+    assert [len(record["seeds"]) for record in records.values()] == [3, 1]
+    assert len(recorded(path, Config(), Trainer(comparable=False))) == 3  # stand-in data has its own record
 
 
-def test_the_record_option_records_with_pictures(tmp_path, capsys):
+def test_the_record_option_records_results_and_figures(tmp_path, capsys):
     path = tmp_path / "results.json"
     run(fake(), Config(record=path))
     (record,) = results.load(path).values()
-    (picture,) = record["pictures"].values()
-    assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
+    (figure,) = record["figures"].values()
+    assert (tmp_path / figure).read_bytes().startswith(b"\x89PNG")
     assert f"recorded in {path}" in capsys.readouterr().out
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["pictures", "results.json"]  # nothing left aside
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["figures", "results.json"]  # no temporary files
 
 
-def test_pictures_are_kept_in_the_run_folder(tmp_path):
+def test_figures_are_written_to_the_run_directory(tmp_path):
     run(fake(), Config(run_dir=tmp_path))
-    assert (tmp_path / "picture1.png").exists()
+    assert (tmp_path / "figure1.png").exists()
 
 
-def test_a_smoke_run_is_not_recorded_and_not_even_trained(tmp_path):
+def test_a_smoke_run_with_record_is_refused_before_training(tmp_path):
     trainer = Trainer()
-    with pytest.raises(ValueError, match="smoke run, not a result, and is not recorded"):
+    with pytest.raises(ValueError, match=r"smoke run, not a result, and is not recorded\n  hint: leave out --quick or"):
         run(fake(trainer), Config.smoke(record=tmp_path / "results.json"))
     assert not trainer.calls
 
 
 @pytest.mark.parametrize("content", ["{", '{"format": 1}', "[]", '{"format": 7, "results": {}}', "\x00"])
-def test_a_file_that_is_no_results_file_is_left_alone(tmp_path, content):
+def test_a_file_that_is_not_a_results_file_is_left_unchanged(tmp_path, content):
     path = tmp_path / "results.json"
     path.write_text(content)
     trainer = Trainer()
-    with pytest.raises(results.ResultsError, match=r"not a results file|has format 7"):
+    with pytest.raises(results.ResultsError, match=r"not a results file|has format 7, expected format 1"):
         run(fake(trainer), Config(record=path))
     assert path.read_text() == content
     assert not trainer.calls
 
 
-def test_numbers_of_one_metric_are_on_one_line(tmp_path):
+def test_the_values_of_a_metric_are_on_one_line(tmp_path):
     path = tmp_path / "results.json"
     recorded(path, Config(seeds=3))
     assert '"values": [0.8, 0.84, 0.85]' in path.read_text()
     assert json.loads(path.read_text())["format"] == 1
 
 
-def test_a_config_of_a_recipe_stays_frozen():
+def test_a_config_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Config().seed = 3
 
 
-def test_a_folder_of_the_users_is_told_apart_and_never_named(tmp_path):
-    from dataclasses import dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FolderConfig(Settings):
+    folder: Path | None = None
 
-    from deepkit.recipe import Settings
-    from deepkit.recipe.report import command, key, plain
 
-    @dataclass(frozen=True, kw_only=True)
-    class Reading(Settings):
-        folder: Path | None = None
-
-    here, nowhere = Reading(folder=tmp_path, epochs=3), Reading()
-    assert command("reading", here) == "deepkit run reading --epochs 3 --folder FOLDER"
-    assert command("reading", nowhere) == "deepkit run reading"
-    assert key("reading", here) != key("reading", nowhere)
-    assert str(tmp_path) not in key("reading", here) + str(plain(here))
+def test_a_folder_of_the_user_identifies_an_experiment_without_its_path(tmp_path):
+    with_folder, without_folder = FolderConfig(folder=tmp_path, epochs=3), FolderConfig()
+    assert command_line("reading", with_folder) == "deepkit run reading --epochs 3 --folder FOLDER"
+    assert command_line("reading", without_folder) == "deepkit run reading"
+    key = experiment_key("reading", with_folder)
+    assert key != experiment_key("reading", without_folder)
+    assert str(tmp_path) not in key + str(plain_config(with_folder))

@@ -5,15 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from deepkit.recipe import discovery as catalogue
-from deepkit.recipe import pages as results_pages
-from deepkit.recipe import results, run
-from deepkit.recipe.command import config_from
+from deepkit.recipe import pages, results, run
+from deepkit.recipe.command import parse_config
+from deepkit.recipe.discovery import RecipeEntry
 from deepkit.recipe.pages import BEGIN, END
 from tests.recipe_fakes import Config, Trainer, fake, install
 
 ROOT = Path(__file__).parents[1]
-ENTRY = catalogue.Entry("fake", "mine.fake", "A fake.", 1843)
+ENTRY = RecipeEntry("fake", "mine.fake", "A fake.", 1843)
 README = f"# Title\n\n{BEGIN}\nold\n{END}\n\nrest\n"
 
 
@@ -22,9 +21,9 @@ def record(path: Path, config: Config, trainer: Trainer | None = None) -> dict[s
     return results.load(path)
 
 
-def test_the_table_has_a_row_a_claim_and_a_row_for_the_unrecorded(tmp_path):
-    every = record(tmp_path / "results.json", Config(seeds=3))
-    table = results_pages.render_table(every, [ENTRY, catalogue.Entry("other", "mine.other", "Another | one.", 1990)])
+def test_the_table_has_a_row_per_claim_and_per_recipe_without_records(tmp_path):
+    records = record(tmp_path / "results.json", Config(seeds=3))
+    table = pages.render_table(records, [ENTRY, RecipeEntry("other", "mine.other", "Another | one.", 1990)])
     row, other = table.splitlines()[2:]
     assert row == (
         "| `fake` | Lovelace et al. 1843 | error, plain | 0.95 % (Table 1, p. 5) "
@@ -33,15 +32,15 @@ def test_the_table_has_a_row_a_claim_and_a_row_for_the_unrecorded(tmp_path):
     assert other == "| `other` | 1990 | Another \\| one. |  | not recorded yet |  | `deepkit run other` |"
 
 
-def test_a_record_that_no_paper_speaks_of_has_a_row_of_its_own(tmp_path):
+def test_a_record_without_claims_has_a_row(tmp_path):
     results.record(tmp_path / "r.json", run(fake(claims=()), Config()))
-    table = results_pages.render_table(results.load(tmp_path / "r.json"), [ENTRY])
+    table = pages.render_table(results.load(tmp_path / "r.json"), [ENTRY])
     (row,) = table.splitlines()[2:]
     assert row == "| `fake` | Lovelace et al. 1843 | error, MNIST |  | 0.8 (1 seed) | 2.0 s | `deepkit run fake` |"
 
 
-def test_a_stand_in_is_marked_in_the_table(tmp_path):
-    table = results_pages.render_table(record(tmp_path / "r.json", Config(), Trainer(comparable=False)), [ENTRY])
+def test_stand_in_data_is_marked_in_the_table(tmp_path):
+    table = pages.render_table(record(tmp_path / "r.json", Config(), Trainer(comparable=False)), [ENTRY])
     assert "0.8 % (1 seed) (not comparable with the paper: bundled digits, in place of mnist)" in table
 
 
@@ -49,32 +48,34 @@ def test_write_and_check_a_readme(tmp_path, monkeypatch):
     package = install(monkeypatch, tmp_path, fake='"""A fake."""\n')
     readme = tmp_path / "README.md"
     readme.write_text(README)
-    with pytest.raises(results.ResultsError, match="out of date; try `deepkit results --write"):
-        results_pages.check(readme, package="mine")
-    assert results_pages.write(readme, package="mine")
-    results_pages.check(readme, package="mine")
-    assert not results_pages.write(readme, package="mine")
+    with pytest.raises(results.ResultsError, match=r"README.md is out of date\n  hint: run `deepkit results --write"):
+        pages.check(readme, package="mine")
+    assert pages.write(readme, package="mine")
+    pages.check(readme, package="mine")
+    assert not pages.write(readme, package="mine")
     assert readme.read_text().startswith("# Title\n")
     assert readme.read_text().endswith("\n\nrest\n")
     record(package / "results.json", Config())
     with pytest.raises(results.ResultsError, match="out of date"):
-        results_pages.check(readme, package="mine")
+        pages.check(readme, package="mine")
 
 
 @pytest.mark.parametrize("text", ["", BEGIN, END + BEGIN, README + END])
 def test_a_readme_without_its_markers_is_refused(text):
-    with pytest.raises(results.ResultsError, match="needs one <!-- results:begin -->"):
-        results_pages.put(text, "table")
+    with pytest.raises(
+        results.ResultsError, match=r"no place for the table of results\n  hint: add one line <!-- results:begin -->"
+    ):
+        pages.replace_table(text, "table")
 
 
-def test_a_page_tells_all_of_a_recipe(tmp_path, monkeypatch):
+def test_a_page_shows_claims_measurements_and_figures(tmp_path, monkeypatch):
     package = install(monkeypatch, tmp_path, fake='"""A fake."""\n')
     (package / "__init__.py").write_text("")
     (package / "fake.py").write_text('"""A fake."""\nfrom tests.recipe_fakes import fake\nRECIPE = fake()\n')
-    bare = results_pages.render_page("fake")
-    assert "Nothing is recorded yet." in bare
+    page = pages.render_page("fake")
+    assert "Nothing is recorded yet." in page
     run(fake(), Config(seeds=3, record=package / "results.json"))
-    page = results_pages.render_page("fake")
+    page = pages.render_page("fake")
     assert "| loss |  | 1.5 ± 0 (3 seeds)" in page
     for text in (
         "# fake\n\nA fake.\n",
@@ -86,19 +87,19 @@ def test_a_page_tells_all_of_a_recipe(tmp_path, monkeypatch):
         "- seeds: 0, 1, 2",
         "- deviations that apply: 1, 2, 3",
         "2. ReLU, not tanh (p. 3).",
-        "![An empty picture](pictures/fake-",
+        "![An empty figure](figures/fake-",
     ):
         assert text in page
 
 
-def test_the_projects_results_are_in_the_recipes_words(tmp_path):
+def test_the_recorded_declarations_equal_those_of_the_recipes(tmp_path):
     copy = tmp_path / "results.json"
     copy.write_bytes((ROOT / "recipes" / "results.json").read_bytes())
-    assert results.refresh(copy, lambda recipe, flags: config_from(recipe, flags, prog="")) == []
+    assert results.refresh(copy, lambda recipe, flags: parse_config(recipe, flags, prog="")) == []
 
 
-def test_the_projects_readme_is_up_to_date():
+def test_the_readme_is_up_to_date():
     readme = ROOT / "README.md"
     if BEGIN not in readme.read_text(encoding="utf-8"):
         pytest.skip("README.md has no recipe table yet")
-    results_pages.check(readme)
+    pages.check(readme)

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from rich.markup import escape
 
-from deepkit.recipe import discovery as catalogue
+from deepkit.recipe import discovery
 from deepkit.utils import machine
 from deepkit.utils.console import console
 
@@ -243,9 +243,9 @@ def network(reach: Callable[[], bool] | None = None) -> Check:
                  "a proxy (HTTPS_PROXY), or a prepared folder (TFDS_DATA_DIR)")  # fmt: skip
 
 
-def recipes(entries: Sequence[catalogue.Entry] | None = None) -> Check:
+def recipes(entries: Sequence[discovery.RecipeEntry] | None = None) -> Check:
     """Check that recipes are installed and can be read."""
-    every = catalogue.entries() if entries is None else entries
+    every = discovery.entries() if entries is None else entries
     broken = [f"{entry.name} ({entry.problem})" for entry in every if entry.problem]
     if broken:
         return Check(

@@ -16,8 +16,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from deepkit._version import __version__
-from deepkit.recipe import discovery as catalogue
-from deepkit.recipe.command import UsageError, _parse, config_from, guarded, quiet_tensorflow, run_recipe
+from deepkit.recipe import discovery
+from deepkit.recipe.command import (
+    UsageError,
+    parse_config,
+    parse_options,
+    quiet_tensorflow,
+    run_cli,
+    run_recipe,
+)
 from deepkit.recipe.contract import Recipe
 from deepkit.utils.console import console, echo
 
@@ -40,8 +47,7 @@ HELP = """\
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code: 0 done, 1 failed, 2 misused, 130 interrupted."""
-    words = list(sys.argv[1:] if args is None else args)
-    return guarded(lambda: _dispatch([word for word in words if word != "--traceback"]), "deepkit", words)
+    return run_cli(_dispatch, sys.argv[1:] if args is None else args, prog="deepkit")
 
 
 def _dispatch(words: Sequence[str]) -> int:
@@ -64,11 +70,11 @@ def _list(args: Sequence[str]) -> int:
     class List:
         """Show the recipes that are installed, their papers' year and what they show."""
 
-    _parse(List, args, "deepkit list")
+    parse_options(List, args, "deepkit list")
     table = Table(box=None, pad_edge=False)
     for heading in ("recipe", "year", "what it shows"):
         table.add_column(heading, no_wrap=heading != "what it shows")
-    for entry in catalogue.entries():
+    for entry in discovery.entries():
         text = f"[red]cannot be used: {escape(entry.problem)}[/]" if entry.problem else escape(entry.summary)
         table.add_row(entry.name, str(entry.year or ""), text)
     console().print(table, soft_wrap=False)
@@ -84,7 +90,7 @@ def _summary(args: Sequence[str]) -> int:
     from deepkit.cli.build import summarise
 
     recipe, rest = _named(args, "summary")
-    config = config_from(recipe, rest, prog=f"deepkit summary {recipe.name}")
+    config = parse_config(recipe, rest, prog=f"deepkit summary {recipe.name}")
     with config.plan():
         model = recipe.build(config)
     summarise(recipe.definition(config), model)
@@ -94,12 +100,12 @@ def _summary(args: Sequence[str]) -> int:
 def _named(args: Sequence[str], command: str) -> tuple[Recipe, list[str]]:
     name, *rest = args or [""]
     if not name or name.startswith("-"):
-        known = ", ".join(entry.name for entry in catalogue.entries())
+        known = ", ".join(entry.name for entry in discovery.entries())
         if name in ("-h", "--help"):
             echo(f"usage: deepkit {command} NAME [flags]\n\nNAME is one of: {known}")
             raise SystemExit(0)
         raise UsageError(f"usage: deepkit {command} NAME [flags], NAME being one of: {known}")
-    entry = catalogue.entry(name)
+    entry = discovery.entry(name)
     quiet_tensorflow()
     return entry.load(), rest
 
@@ -107,7 +113,7 @@ def _named(args: Sequence[str], command: str) -> tuple[Recipe, list[str]]:
 def _build(args: Sequence[str]) -> int:
     from deepkit.cli import build
 
-    options = _parse(build.Options, args, "deepkit build")
+    options = parse_options(build.Options, args, "deepkit build")
     quiet_tensorflow()
     return build.run(options)
 
@@ -115,7 +121,7 @@ def _build(args: Sequence[str]) -> int:
 def _doctor(args: Sequence[str]) -> int:
     from deepkit.cli.doctor import Options, examine
 
-    options = _parse(Options, args, "deepkit doctor")
+    options = parse_options(Options, args, "deepkit doctor")
     quiet_tensorflow(missing_ok=True)
     return examine(options)
 
@@ -137,26 +143,27 @@ class Results:
 
 
 def _results(args: Sequence[str]) -> int:
-    from deepkit.recipe import pages as results_pages
-    from deepkit.recipe import results
+    from deepkit.recipe import pages, results
 
-    options = _parse(Results, args, "deepkit results")
+    options = parse_options(Results, args, "deepkit results")
     if options.refresh:
         quiet_tensorflow()
-        changed = results.refresh(options.refresh, lambda recipe, flags: config_from(recipe, flags, prog="deepkit run"))
+        changed = results.refresh(
+            options.refresh, lambda recipe, flags: parse_config(recipe, flags, prog="deepkit run")
+        )
         echo("\n".join([f"{options.refresh}: {len(changed)} results have new words", *changed]))
     elif options.page:
-        catalogue.entry(options.page)
+        discovery.entry(options.page)
         quiet_tensorflow()
-        echo(results_pages.render_page(options.page))
+        echo(pages.render_page(options.page))
     elif options.write:
-        written = results_pages.write(options.write, package=options.package)
+        written = pages.write(options.write, package=options.package)
         echo(f"{options.write}: {'written' if written else 'was up to date'}")
     elif options.check:
-        results_pages.check(options.check, package=options.package)
+        pages.check(options.check, package=options.package)
         echo(f"{options.check}: up to date")
     else:
-        echo(results_pages.table_of(options.package))
+        echo(pages.recipe_table(options.package))
     return 0
 
 

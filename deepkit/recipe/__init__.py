@@ -6,22 +6,11 @@ Importing this package imports neither TensorFlow nor Keras.
 from __future__ import annotations
 
 from deepkit.recipe.command import main
-from deepkit.recipe.contract import (
-    OWN,
-    Claim,
-    Deviation,
-    Own,
-    Paper,
-    Recipe,
-    Result,
-    Settings,
-    applies,
-    error,
-    parameters,
-)
+from deepkit.recipe.contract import Claim, Deviation, Paper, Recipe, Result, applies, error, parameters
 from deepkit.recipe.run import run
+from deepkit.recipe.settings import Settings
 
 __all__ = [
-    "Paper", "Claim", "Deviation", "Settings", "Result", "Recipe", "Own", "OWN",
+    "Paper", "Claim", "Deviation", "Settings", "Result", "Recipe",
     "run", "main", "error", "parameters", "applies",
 ]  # fmt: skip

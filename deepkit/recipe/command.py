@@ -1,4 +1,4 @@
-"""A recipe as a command: its settings are the flags, and what goes wrong is said in a few words."""
+"""Recipes on the command line: settings as flags, short error messages, and exit codes."""
 
 from __future__ import annotations
 
@@ -11,121 +11,155 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from rich.console import Console
 from rich.markup import escape
 
-from deepkit.recipe import discovery as catalogue
-from deepkit.recipe.contract import Recipe, Settings
+from deepkit.recipe.contract import Recipe
+from deepkit.recipe.discovery import UnknownRecipe
 from deepkit.recipe.report import flags
 from deepkit.recipe.run import run
-from deepkit.utils import stderr as _stderr
+from deepkit.recipe.settings import Settings
+from deepkit.utils import stderr
 
 USAGE, FAILED, INTERRUPTED = 2, 1, 130
 
+Options = TypeVar("Options")
+
 
 class UsageError(ValueError):
-    """A command line that means nothing; exit code 2."""
+    """An invalid command line; exit code 2."""
 
 
-def guarded(work: Callable[[], int], prog: str, words: Sequence[str]) -> int:
-    """Do the `work` of a command line; print what is expected to go wrong in a few words, and return an exit code."""
+def run_cli(main: Callable[[Sequence[str]], int], argv: Sequence[str], *, prog: str) -> int:
+    """Call `main` with the arguments of a command line, and return an exit code.
+
+    An expected error is printed as one message. `--traceback`, which `main` does not receive, or
+    DEEPKIT_TRACEBACK=1 adds the traceback.
+
+    Args:
+        main: Function that runs the command and returns its exit code.
+        argv: Arguments of the command line, without the name of the program.
+        prog: Name of the program, for the command that resumes an interrupted run.
+    """
     try:
-        return work()
+        return main([argument for argument in argv if argument != "--traceback"])
     except KeyboardInterrupt:
-        _complain(f"\nInterrupted. {_how_to_go_on(prog, words)}")
+        _print_error(f"\nInterrupted. {_resume_instruction(prog, argv)}")
         return INTERRUPTED
-    except (UsageError, catalogue.UnknownRecipe) as error:
-        _complain(str(error))
+    except (UsageError, UnknownRecipe) as error:
+        _print_error(str(error))
         return USAGE
     except Exception as error:
-        if not _expected(error) or "--traceback" in words or os.environ.get("DEEPKIT_TRACEBACK") == "1":
+        is_expected = isinstance(error, ValueError | OSError)
+        if not is_expected or "--traceback" in argv or os.environ.get("DEEPKIT_TRACEBACK") == "1":
             traceback.print_exc()
-        _complain(f"{type(error).__name__}: {error}")
+        _print_error(f"{type(error).__name__}: {error}")
         return FAILED
 
 
-def _expected(error: Exception) -> bool:
-    return isinstance(error, ValueError | OSError)
+def _resume_instruction(prog: str, argv: Sequence[str]) -> str:
+    command = f"{prog} {shlex.join(argv)}".rstrip()
+    if prog == "deepkit" and argv[:1] != ["run"]:
+        return f"To run it again: {command}"
+    if any(argument.split("=")[0] in ("--run-dir", "--run_dir") for argument in argv):
+        return f"To resume, run the same command: {command}"
+    return f"No checkpoint was saved. With --run-dir FOLDER a run can be resumed: {command} --run-dir runs/1"
 
 
-def _how_to_go_on(prog: str, words: Sequence[str]) -> str:
-    same = f"{prog} {shlex.join(words)}".rstrip()
-    if prog == "deepkit" and words[:1] != ["run"]:
-        return f"To do it again: {same}"
-    if any(word.split("=")[0] in ("--run-dir", "--run_dir") for word in words):
-        return f"To go on where it stopped, the same command: {same}"
-    return f"Nothing was kept. With --run-dir FOLDER a run goes on where it stopped: {same} --run-dir runs/1"
+def _print_error(text: str) -> None:
+    Console(stderr=True, soft_wrap=True, highlight=False).print(escape(text), style="red")
 
 
-def _complain(message: str) -> None:
-    Console(stderr=True, soft_wrap=True, highlight=False).print(escape(message), style="red")
-
-
-def run_recipe(recipe: Recipe, words: Sequence[str], *, prog: str) -> int:
-    """Run a recipe under the config that the words of a command line say, and return the exit code."""
-    run(recipe, config_from(recipe, [word for word in words if word != "--traceback"], prog=prog))
+def run_recipe(recipe: Recipe, argv: Sequence[str], *, prog: str) -> int:
+    """Run a recipe under the config of a command line, and return the exit code."""
+    run(recipe, parse_config(recipe, argv, prog=prog))
     return 0
 
 
-def config_from(recipe: Recipe, args: Sequence[str], *, prog: str) -> Settings:
-    """Return the config that flags say; `--quick` shrinks every setting that no flag gives."""
-    config = _parse_settings(recipe, args, prog)
+def parse_config(recipe: Recipe, argv: Sequence[str], *, prog: str) -> Settings:
+    """Return the config of a recipe from flags; `--quick` sets the values of `QUICK` for all other flags."""
+    config = _parse_settings(recipe, argv, prog)
     if not config.quick:
         return config
-    usual = flags(recipe.config, recipe.config.QUICK)  # the last of a flag counts
-    return _parse_settings(recipe, [*usual, *args], prog)
+    quick_flags = flags(recipe.config, recipe.config.QUICK)  # flags of the user come later, and win
+    return _parse_settings(recipe, [*quick_flags, *argv], prog)
 
 
-def _parse_settings(recipe: Recipe, args: Sequence[str], prog: str) -> Settings:
-    """Parse flags; the help begins with what the recipe shows, and lists its own settings before those of all."""
-    kind = recipe.config
-    own = {name for cls in kind.__mro__ if cls not in Settings.__mro__ for name in vars(cls).get("__annotations__", ())}
-    fields = sorted(kind.__dataclass_fields__.items(), key=lambda item: item[0] not in own)  # keeps the order otherwise
-    names = {"__doc__": kind.__doc__, "__module__": kind.__module__, "__dataclass_fields__": dict(fields)}
-    said = _parse(type(kind.__name__, (kind,), names), args, prog, about=f"{recipe.summary}\n\n{recipe.paper.cite()}")
-    return kind(**{field.name: getattr(said, field.name) for field in dataclasses.fields(kind)})
+def _parse_settings(recipe: Recipe, argv: Sequence[str], prog: str) -> Settings:
+    """Parse flags; the help starts with the recipe's summary and paper."""
+    description = f"{recipe.summary}\n\n{recipe.paper.cite()}"
+    options = parse_options(_own_settings_first(recipe.config), argv, prog, description=description)
+    values = {setting.name: getattr(options, setting.name) for setting in dataclasses.fields(recipe.config)}
+    return recipe.config(**values)
 
 
-def _parse(kind: type[Any], args: Sequence[str], prog: str, *, about: str | None = None) -> Any:
-    import tyro  # here, not above: `deepkit --help` answers at once
+def _own_settings_first(config: type[Settings]) -> type[Settings]:
+    """Return a subclass whose help lists the settings of the recipe before those that all recipes share.
+
+    tyro lists the fields in the order of the dataclass, which starts with those of the base class.
+    """
+    own_names: set[str] = set()
+    for cls in config.__mro__:
+        if cls not in Settings.__mro__:
+            own_names.update(vars(cls).get("__annotations__", ()))
+    fields = config.__dataclass_fields__
+    own = {name: field for name, field in fields.items() if name in own_names}
+    namespace = {
+        "__doc__": config.__doc__,
+        "__module__": config.__module__,
+        "__dataclass_fields__": {**own, **{name: field for name, field in fields.items() if name not in own}},
+    }
+    return type(config.__name__, (config,), namespace)
+
+
+def parse_options(options: type[Options], argv: Sequence[str], prog: str, *, description: str | None = None) -> Options:
+    """Return an instance of a dataclass from flags; exit with a message if they are invalid."""
+    import tyro  # a slow import, which `deepkit --help` does not need
 
     try:
-        return tyro.cli(kind, prog=prog, description=about, args=list(args))
+        return tyro.cli(options, prog=prog, description=description, args=list(argv))
     except SystemExit as stop:
         if stop.code:
-            _complain(f"`{prog} --help` shows what there is.")
+            _print_error(f"Run `{prog} --help` for all flags.")
         raise
 
 
 def quiet_tensorflow(*, missing_ok: bool = False) -> None:
-    """Import TensorFlow without its start-up lines, unless the user has set TF_CPP_MIN_LOG_LEVEL.
+    """Import TensorFlow without its startup messages, unless the user has set TF_CPP_MIN_LOG_LEVEL.
 
-    The first lines come while its libraries are loaded, before any of its settings apply; so the import runs with
-    standard error put aside, and all but those lines is printed afterwards.
+    TensorFlow prints the first messages while it loads its libraries, before any of its settings apply. So standard
+    error is captured during the import, and everything but those messages is printed afterwards.
+
+    Args:
+        missing_ok: Whether to do nothing if TensorFlow is not installed.
     """
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ or "tensorflow" in sys.modules:
         return
-    # Without an NVIDIA card the missing driver is reported as an error (level 2), which it is not.
+    # Without an NVIDIA GPU the missing driver is logged as an error (level 2), which it is not.
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2" if Path("/dev/nvidia0").exists() else "3"
-    with _standard_error_filtered(), contextlib.suppress(ImportError) if missing_ok else contextlib.nullcontext():
-        importlib.import_module("tensorflow")
+    with _standard_error_filtered():
+        try:
+            importlib.import_module("tensorflow")
+        except ImportError:
+            if not missing_ok:
+                raise
 
 
 @contextlib.contextmanager
 def _standard_error_filtered() -> Iterator[None]:
-    said: list[bytes] = []
+    lines: list[bytes] = []
     try:
-        with _stderr.aside() as said:
+        with stderr.aside() as lines:
             yield
     finally:
-        os.write(2, b"".join(said))
+        os.write(2, b"".join(lines))
 
 
 def main(recipe: Recipe, args: Sequence[str] | None = None) -> int:
-    """Run a recipe as `python -m its.module`, with the flags of `deepkit run`; return the exit code."""
+    """Run a recipe as `python -m package.module`, with the flags of `deepkit run`; return the exit code."""
     spec = getattr(sys.modules[recipe.train.__module__], "__spec__", None)  # run by -m, the module is __main__
     module = spec.name if spec else recipe.train.__module__
-    prog, words = f"python -m {module}", sys.argv[1:] if args is None else args
-    return guarded(lambda: run_recipe(recipe, words, prog=prog), prog, words)
+    prog = f"python -m {module}"
+    return run_cli(lambda argv: run_recipe(recipe, argv, prog=prog), sys.argv[1:] if args is None else args, prog=prog)

@@ -1,4 +1,4 @@
-"""Which recipes there are: found by entry point, described without importing them."""
+"""Find the installed recipes by entry point, and describe them without importing their modules."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deepkit.utils.errors import message
+
 if TYPE_CHECKING:
     from deepkit.recipe.contract import Recipe
 
@@ -18,23 +20,23 @@ GROUP = "deepkit.recipes"
 
 
 class UnknownRecipe(ValueError):
-    """A name that no installed package gives to a recipe."""
+    """No installed package has a recipe of this name."""
 
 
 class BrokenRecipe(ValueError):
-    """An entry point whose module cannot be found, read or imported, or declares no `RECIPE`."""
+    """The module of a recipe cannot be found, read or imported, or declares no `RECIPE`."""
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One recipe as the list shows it.
+class RecipeEntry:
+    """A recipe as `deepkit list` shows it.
 
     Args:
-        name: What `deepkit run` calls it.
-        module: Where it is declared.
-        summary: First line of the module's docstring; empty when it cannot be read.
-        year: Of the paper; None when it cannot be read.
-        problem: Why it cannot be used; empty when it can.
+        name: Name of the recipe for `deepkit run`.
+        module: Module that declares the recipe.
+        summary: First line of the module's docstring; empty if it cannot be read.
+        year: Year of the paper; None if it cannot be read.
+        problem: Reason why the recipe cannot be used; empty if it can.
     """
 
     name: str
@@ -47,76 +49,80 @@ class Entry:
         """Import the module and return its `RECIPE`.
 
         Raises:
-            BrokenRecipe: If the module cannot be imported or declares none.
+            BrokenRecipe: The module cannot be imported, or declares no `RECIPE`.
         """
         try:
             module = importlib.import_module(self.module)
         except Exception as error:  # a third party's module may raise anything
-            raise BrokenRecipe(
-                f"recipe {self.name!r}: importing {self.module} failed: {type(error).__name__}: {error}\n"
-                f"  hint: python -c 'import {self.module}' to see where"
-            ) from error
+            problem = f"recipe {self.name!r}: importing {self.module} failed: {type(error).__name__}: {error}"
+            hint = f"run `python -c 'import {self.module}'` for the traceback"
+            raise BrokenRecipe(message(problem, hint=hint)) from error
         recipe = getattr(module, "RECIPE", None)
         if recipe is None:
-            raise BrokenRecipe(f"recipe {self.name!r}: {self.module} declares no RECIPE (a deepkit.recipe.Recipe)")
+            problem = f"recipe {self.name!r}: {self.module} declares no RECIPE"
+            raise BrokenRecipe(message(problem, hint="assign a deepkit.recipe.Recipe to RECIPE in the module"))
         return recipe
 
 
-def entries() -> list[Entry]:
-    """Return every recipe that an installed package declares, by name; a broken one with its problem."""
+def entries() -> list[RecipeEntry]:
+    """Return the recipes of all installed packages, sorted by name; a broken one with its problem."""
     modules = {point.name: point.value for point in metadata.entry_points(group=GROUP)}
     return [describe(name, modules[name]) for name in sorted(modules)]
 
 
-def entry(name: str) -> Entry:
+def entry(name: str) -> RecipeEntry:
     """Return one recipe by name.
 
     Raises:
-        UnknownRecipe: If there is none; close names are suggested.
+        UnknownRecipe: There is no recipe of this name; the message suggests close names.
     """
-    every = {entry.name: entry for entry in entries()}
-    if name in every:
-        return every[name]
-    close = difflib.get_close_matches(name, every, n=3, cutoff=0.5)
-    known = f"did you mean {' or '.join(close)}?" if close else f"there are: {', '.join(every) or 'none'}"
-    raise UnknownRecipe(f"no recipe is called {name!r}; {known} `deepkit list` shows them all.")
+    entries_by_name = {recipe.name: recipe for recipe in entries()}
+    if name in entries_by_name:
+        return entries_by_name[name]
+    close = difflib.get_close_matches(name, entries_by_name, n=3, cutoff=0.5)
+    if close:
+        suggestion = f"did you mean {' or '.join(close)}?"
+    else:
+        suggestion = f"the recipes are: {', '.join(entries_by_name) or 'none'}"
+    problem = f"there is no recipe {name!r}; {suggestion}"
+    raise UnknownRecipe(message(problem, hint="run `deepkit list` for all recipes"))
 
 
 def load(name: str) -> Recipe:
     """Import and return one recipe by name.
 
     Raises:
-        UnknownRecipe: If there is none of that name.
-        BrokenRecipe: If its module cannot be imported.
+        UnknownRecipe: There is no recipe of this name.
+        BrokenRecipe: The module of the recipe cannot be imported.
     """
     return entry(name).load()
 
 
-def describe(name: str, module: str) -> Entry:
-    """Return a recipe's entry from its source, which is read and not run."""
+def describe(name: str, module: str) -> RecipeEntry:
+    """Return the entry of a recipe from the source of its module, without importing it."""
     try:
-        tree = ast.parse(source(module).read_text(encoding="utf-8"))
+        tree = ast.parse(source_file(module).read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError) as error:
-        return Entry(name, module, problem=str(error) or type(error).__name__)
-    first = (ast.get_docstring(tree) or "").partition("\n")[0]
-    return Entry(name, module, summary=first, year=_year(tree))
+        return RecipeEntry(name, module, problem=str(error) or type(error).__name__)
+    summary = (ast.get_docstring(tree) or "").partition("\n")[0]
+    return RecipeEntry(name, module, summary=summary, year=_paper_year(tree))
 
 
-def source(module: str) -> Path:
-    """Return the file of a module without importing it or the packages above it.
+def source_file(module: str) -> Path:
+    """Return the file of a module without importing the module or its packages.
 
     Raises:
-        FileNotFoundError: If there is no such source file.
+        FileNotFoundError: The module has no source file.
     """
     top, *rest = module.partition(":")[0].split(".")
     try:
-        spec = util.find_spec(top)  # a top-level name is found without being imported
+        spec = util.find_spec(top)  # finds a top-level name without importing it
     except ValueError:
         spec = None
-    folders = spec.submodule_search_locations if spec else None
-    if not rest and spec and spec.origin and Path(spec.origin).suffix == ".py":
+    if spec and not rest and spec.origin and Path(spec.origin).suffix == ".py":
         return Path(spec.origin)
-    for folder in folders or ():
+    folders = (spec.submodule_search_locations if spec else None) or ()
+    for folder in folders:
         path = Path(folder, *rest)
         for file in (path.with_suffix(".py"), path / "__init__.py"):
             if file.is_file():
@@ -125,27 +131,28 @@ def source(module: str) -> Path:
 
 
 @functools.cache
-def home(module: str) -> Path:
-    """Return the folder of the top-level package that a recipe belongs to: its results lie there."""
-    steps = module.count(".")
-    return source(module).parents[max(steps - 1, 0)]
+def package_folder(module: str) -> Path:
+    """Return the folder of a recipe's top-level package, which holds its results file."""
+    depth = module.count(".")
+    return source_file(module).parents[max(depth - 1, 0)]
 
 
-def _year(tree: ast.Module) -> int | None:
+def _paper_year(tree: ast.Module) -> int | None:
     """Return the year of `PAPER = Paper(...)`, or of `PAPER = papers.HE_2016` after `from recipes import papers`."""
-    paper = _assigned(tree, "PAPER")
+    paper = _assigned_value(tree, "PAPER")
     if isinstance(paper, ast.Attribute) and isinstance(paper.value, ast.Name):
-        module = _imported(tree, paper.value.id)
-        paper = _assigned(module, paper.attr) if module else None
+        module = _parse_imported_module(tree, paper.value.id)
+        paper = _assigned_value(module, paper.attr) if module else None
     if not isinstance(paper, ast.Call):
         return None
-    for value in [k.value for k in paper.keywords if k.arg == "year"] or paper.args[2:3]:
+    by_name = [keyword.value for keyword in paper.keywords if keyword.arg == "year"]
+    for value in by_name or paper.args[2:3]:
         if isinstance(value, ast.Constant) and isinstance(value.value, int):
             return value.value
     return None
 
 
-def _assigned(tree: ast.Module, name: str) -> ast.expr | None:
+def _assigned_value(tree: ast.Module, name: str) -> ast.expr | None:
     """Return the expression that a module assigns to a name."""
     for node in tree.body:
         if not isinstance(node, ast.Assign):
@@ -155,14 +162,19 @@ def _assigned(tree: ast.Module, name: str) -> ast.expr | None:
     return None
 
 
-def _imported(tree: ast.Module, name: str) -> ast.Module | None:
+def _parse_imported_module(tree: ast.Module, name: str) -> ast.Module | None:
     """Parse the module that `from package import name` binds to a name, without importing it."""
     for node in tree.body:
-        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            for alias in node.names:
-                if name == (alias.asname or alias.name):
-                    try:
-                        return ast.parse(source(f"{node.module}.{alias.name}").read_text(encoding="utf-8"))
-                    except (OSError, SyntaxError, ValueError):
-                        return None
+        if not isinstance(node, ast.ImportFrom) or not node.module or node.level:
+            continue
+        for alias in node.names:
+            if name == (alias.asname or alias.name):
+                return _parse_module(f"{node.module}.{alias.name}")
     return None
+
+
+def _parse_module(module: str) -> ast.Module | None:
+    try:
+        return ast.parse(source_file(module).read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return None

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepkit.recipe import discovery as catalogue
-from deepkit.recipe import results
-from deepkit.recipe.report import STAND_IN, Measured, duration, figure
-from deepkit.recipe.results import Record
-from deepkit.utils import files as _files
+from deepkit.recipe import discovery, results
+from deepkit.recipe.discovery import RecipeEntry
+from deepkit.recipe.report import STAND_IN, Measured, format_claimed, format_duration, format_number
+from deepkit.recipe.results import Record, ResultsError
+from deepkit.utils import files
+from deepkit.utils.errors import message
 
 if TYPE_CHECKING:
     from deepkit.recipe.contract import Recipe
@@ -19,13 +20,13 @@ BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 PACKAGE = "recipes"
 
 
-def render_table(recorded: Mapping[str, Record], entries: Sequence[catalogue.Entry]) -> str:
-    """Return the recipe table of a README: a row for each recorded metric that has a claim, and one at least.
+def render_table(records: Mapping[str, Record], entries: Sequence[RecipeEntry]) -> str:
+    """Return the recipe table of a README, with a row for each recorded metric that has a claim.
 
-    A record without any claim shows its first metric; a recipe without any record says so.
+    A record without claims gets a row for its first metric, a recipe without records a row that says so.
 
     Args:
-        recorded: Recorded results by key.
+        records: Recorded results by key.
         entries: The recipes to list, with or without results.
     """
     lines = [
@@ -33,155 +34,167 @@ def render_table(recorded: Mapping[str, Record], entries: Sequence[catalogue.Ent
         "|---|---|---|---:|---:|---:|---|",
     ]
     for entry in entries:
-        own = [r for r in recorded.values() if r["recipe"] == entry.name]
-        lines += [row for r in own for row in _rows(r)] or [_unrecorded(entry)]
+        rows: list[str] = []
+        for record in records.values():
+            if record["recipe"] == entry.name:
+                rows += _record_rows(record)
+        lines += rows or [_unrecorded_row(entry)]
     return "\n".join(lines)
 
 
-def _unrecorded(entry: catalogue.Entry) -> str:
-    return _row(f"`{entry.name}`", entry.year, entry.summary, "", "not recorded yet", "", _code(entry.name))
+def _unrecorded_row(entry: RecipeEntry) -> str:
+    command = f"`deepkit run {entry.name}`"
+    return _table_row(f"`{entry.name}`", entry.year, entry.summary, "", "not recorded yet", "", command)
 
 
-def _rows(r: Record) -> list[str]:
-    claimed = [(name, claim) for name in r["metrics"] for claim in r["claims"] if claim["metric"] == name]
-    return [_recorded(r, name, claim) for name, claim in claimed] or [_recorded(r, next(iter(r["metrics"])))]
+def _record_rows(record: Record) -> list[str]:
+    rows = []
+    for metric in record["metrics"]:
+        rows += [_metric_row(record, metric, claim) for claim in record["claims"] if claim["metric"] == metric]
+    return rows or [_metric_row(record, next(iter(record["metrics"])))]
 
 
-def _recorded(r: Record, name: str, claim: Mapping[str, Any] | None = None) -> str:
-    """Return the row of one metric of a record, beside a claim if there is one."""
-    setting = claim["setting"] if claim else r["data"].partition(":")[0]
-    shown = _measured(r, name) + ("" if r["comparable"] else f" ({STAND_IN}: {r['data']})")
-    says = f"{_says(claim)} ({claim['where']})" if claim else ""
-    cells = (f"{name}, {setting}", says, shown, duration(sum(r["seconds"])), f"`{r['command']}`")
-    return _row(f"`{r['recipe']}`", r["paper"], *cells)
+def _metric_row(record: Record, metric: str, claim: Mapping[str, Any] | None = None) -> str:
+    """Return the row of one metric of a record, with a claim if there is one."""
+    setting, claimed = record["data"].partition(":")[0], ""
+    if claim:
+        setting, claimed = claim["setting"], f"{_claimed_value(claim)} ({claim['where']})"
+    measured = _measured_text(record, metric)
+    if not record["comparable"]:
+        measured += f" ({STAND_IN}: {record['data']})"
+    time, command = format_duration(sum(record["seconds"])), f"`{record['command']}`"
+    recipe = f"`{record['recipe']}`"
+    return _table_row(recipe, record["paper"], f"{metric}, {setting}", claimed, measured, time, command)
 
 
-def _row(*cells: object) -> str:
+def _table_row(*cells: object) -> str:
     texts = ("" if cell is None else str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells)
     return f"| {' | '.join(texts)} |"
 
 
-def _code(name: str) -> str:
-    return f"`deepkit run {name}`"
+def _claimed_value(claim: Mapping[str, Any]) -> str:
+    return format_claimed(claim["value"], claim["unit"])
 
 
-def _says(claim: Mapping[str, Any]) -> str:
-    value = claim["value"]
-    return value if isinstance(value, str) else f"{value:g} {claim['unit']}".rstrip()
+def _measured_text(record: Record, metric: str) -> str:
+    values = tuple(record["metrics"][metric]["values"])
+    text = Measured(values).text(record.get("units", {}).get(metric, ""))
+    if " of " in text:
+        return text
+    return f"{text} ({len(values)} seed{'s' * (len(values) > 1)})"
 
 
-def _measured(r: Record, name: str) -> str:
-    values = tuple(r["metrics"][name]["values"])
-    text = Measured(values).text(r.get("units", {}).get(name, ""))
-    return text if " of " in text else f"{text} ({len(values)} seed{'s' * (len(values) > 1)})"
-
-
-def put(readme: str, table: str) -> str:
-    """Return a README's text with the table between its markers replaced.
+def replace_table(readme: str, table: str) -> str:
+    """Return the text of a README with the table between its markers replaced.
 
     Raises:
-        ResultsError: If the markers are not there, once each and in order.
+        ResultsError: The text does not have each marker once, in order.
     """
     if readme.count(BEGIN) != 1 or readme.count(END) != 1 or readme.index(BEGIN) > readme.index(END):
-        raise results.ResultsError(f"the file needs one {BEGIN} and, after it, one {END}")
+        problem = "the file has no place for the table of results"
+        raise ResultsError(message(problem, hint=f"add one line {BEGIN} and, after it, one line {END}"))
     before, _, rest = readme.partition(BEGIN)
     after = rest.partition(END)[2]
     return f"{before}{BEGIN}\n{table}\n{END}{after}"
 
 
-def table_of(package: str = PACKAGE) -> str:
-    """Return the table of all recipes of one package, from its own results file."""
-    own = [e for e in catalogue.entries() if e.module.partition(".")[0] == package]
-    recorded = results.load(results.file_of(own[0].module)) if own else {}
-    return render_table(recorded, own)
+def recipe_table(package: str = PACKAGE) -> str:
+    """Return the table of all recipes of one package, from its results file."""
+    entries = [entry for entry in discovery.entries() if entry.module.partition(".")[0] == package]
+    records = results.load(results.results_file(entries[0].module)) if entries else {}
+    return render_table(records, entries)
 
 
 def write(readme: Path, *, package: str = PACKAGE) -> bool:
-    """Bring a README's table up to date; return whether anything changed."""
+    """Update the table of a README; return whether the file changed."""
     old = readme.read_text(encoding="utf-8")
-    new = put(old, table_of(package))
+    new = replace_table(old, recipe_table(package))
     if new != old:
-        _files.write(readme, new)
+        files.write(readme, new)
     return new != old
 
 
 def check(readme: Path, *, package: str = PACKAGE) -> None:
-    """Raise if a README's table is not what the recorded results give.
+    """Raise if the table of a README differs from the recorded results.
 
     Raises:
-        ResultsError: If it is out of date.
+        ResultsError: The table is out of date.
     """
-    old = readme.read_text(encoding="utf-8")
-    if put(old, table_of(package)) != old:
-        raise results.ResultsError(f"the table in {readme} is out of date; try `deepkit results --write {readme}`")
+    text = readme.read_text(encoding="utf-8")
+    if replace_table(text, recipe_table(package)) != text:
+        problem = f"the table in {readme} is out of date"
+        raise ResultsError(message(problem, hint=f"run `deepkit results --write {readme}`"))
 
 
 def render_page(name: str) -> str:
     """Return the documentation page of one recipe as Markdown; imports the recipe, writes nothing.
 
-    Pictures are named relative to the results file's folder, as `file_of` gives it.
+    Paths of figures are relative to the folder of the results file.
 
     Raises:
-        UnknownRecipe: If there is no such recipe.
-        BrokenRecipe: If its module cannot be imported.
+        UnknownRecipe: There is no recipe of this name.
+        BrokenRecipe: The module of the recipe cannot be imported.
     """
-    entry = catalogue.entry(name)
+    entry = discovery.entry(name)
     recipe = entry.load()
-    own = [r for r in results.load(results.file_of(entry.module)).values() if r["recipe"] == name]
-    return "\n".join([*_head(entry, recipe), *_results(own), *_deviations(recipe)]) + "\n"
+    records = results.load(results.results_file(entry.module)).values()
+    measured = [record for record in records if record["recipe"] == name]
+    return "\n".join([*_introduction(entry, recipe), *_measurements(measured), *_deviations(recipe)]) + "\n"
 
 
-def _head(entry: catalogue.Entry, recipe: Recipe) -> list[str]:
-    claims = [_row(c.metric, _says(vars(c)), c.where, c.setting, c.note or "") for c in recipe.claims]
+def _introduction(entry: RecipeEntry, recipe: Recipe) -> list[str]:
+    claims = []
+    for claim in recipe.claims:
+        value = format_claimed(claim.value, claim.unit)
+        claims.append(_table_row(claim.metric, value, claim.where, claim.setting, claim.note or ""))
     return [
         f"# {entry.name}",
         f"\n{entry.summary}\n",
         *(f"- {paper.cite()}" for paper in (recipe.paper, *recipe.related)),
-        f"\nAll of it is one module, `{entry.module.replace('.', '/')}.py`.",
+        f"\nThe whole recipe is one module, `{entry.module.replace('.', '/')}.py`.",
         f"\n```console\n$ deepkit run {entry.name}\n$ deepkit run {entry.name} --help\n```",
-        "\n## What the numbers mean\n",
+        "\n## Metrics\n",
         *(f"- **{metric}**: {meaning}" for metric, meaning in recipe.metrics.items()),
-        "\n## What is published\n",
-        "| number | value | where | setting | note |\n|---|---:|---|---|---|",
+        "\n## Published values\n",
+        "| metric | value | where | setting | note |\n|---|---:|---|---|---|",
         *(claims or ["| | none | | | |"]),
     ]
 
 
-def _results(own: Sequence[Record]) -> list[str]:
-    lines = ["\n## Measured"]
-    for r in own:
-        lines += [*_measurement(r), *_pictures(r)]
-    return lines if own else [*lines, "\nNothing is recorded yet."]
+def _measurements(records: Sequence[Record]) -> list[str]:
+    lines = ["\n## Measured values"]
+    for record in records:
+        lines += [*_measurement(record), *_figures(record)]
+    return lines if records else [*lines, "\nNothing is recorded yet."]
 
 
-def _measurement(r: Record) -> list[str]:
-    machine_ = r["hardware"]
-    warning = [] if r["comparable"] else [f"\n**Stand-in data: {STAND_IN}.**"]
+def _measurement(record: Record) -> list[str]:
+    hardware, versions = record["hardware"], record["versions"]
     rows = []
-    for name, metric in r["metrics"].items():
-        claims = [c for c in r["claims"] if c["metric"] == name]
-        values = ", ".join(figure(value) for value in metric["values"])
-        rows.append(_row(name, "; ".join(_says(c) for c in claims), _measured(r, name), values))
+    for metric, measured in record["metrics"].items():
+        claimed = "; ".join(_claimed_value(claim) for claim in record["claims"] if claim["metric"] == metric)
+        values = ", ".join(format_number(value) for value in measured["values"])
+        rows.append(_table_row(metric, claimed, _measured_text(record, metric), values))
     return [
-        f"\n### `{r['command']}`\n",
-        "| number | published | measured (mean ± standard deviation) | per seed |\n|---|---:|---:|---|",
+        f"\n### `{record['command']}`\n",
+        "| metric | published | measured (mean ± standard deviation) | per seed |\n|---|---:|---:|---|",
         *rows,
-        *warning,
-        f"\n- data: {r['data']}",
-        f"- seeds: {', '.join(map(str, r['seeds']))}",
-        f"- time: {duration(sum(r['seconds']))} for all seeds, {r['date']}",
-        f"- hardware: {machine_['cpu']}, {machine_['cores']} cores, {machine_['memory']}, GPU {machine_['gpu']}",
-        f"- versions: {', '.join(f'{k} {v}' for k, v in r['versions'].items())}",
-        f"- deviations that apply: {', '.join(r['deviations']) or 'none'}",
-        *(f"- {note}" for note in r["notes"]),
+        *([] if record["comparable"] else [f"\n**Stand-in data: {STAND_IN}.**"]),
+        f"\n- data: {record['data']}",
+        f"- seeds: {', '.join(map(str, record['seeds']))}",
+        f"- time: {format_duration(sum(record['seconds']))} for all seeds, {record['date']}",
+        f"- hardware: {hardware['cpu']}, {hardware['cores']} cores, {hardware['memory']}, GPU {hardware['gpu']}",
+        f"- versions: {', '.join(f'{name} {version}' for name, version in versions.items())}",
+        f"- deviations that apply: {', '.join(record['deviations']) or 'none'}",
+        *(f"- {note}" for note in record["notes"]),
     ]
 
 
-def _pictures(r: Record) -> list[str]:
-    return [f"\n![{caption}]({path})\n\n*{caption}*" for caption, path in r["pictures"].items()]
+def _figures(record: Record) -> list[str]:
+    return [f"\n![{caption}]({path})\n\n*{caption}*" for caption, path in record["figures"].items()]
 
 
 def _deviations(recipe: Recipe) -> list[str]:
-    texts = [d if isinstance(d, str) else d.text for d in recipe.deviations]
-    numbered = [f"{n}. {text}" for n, text in enumerate(texts, start=1)]
+    texts = [deviation if isinstance(deviation, str) else deviation.text for deviation in recipe.deviations]
+    numbered = [f"{number}. {text}" for number, text in enumerate(texts, start=1)]
     return ["\n## Deviations from the paper\n", *(numbered or ["None."])]

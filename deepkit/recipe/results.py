@@ -1,7 +1,7 @@
-"""Recorded results: one generated JSON file, from which `deepkit.results_pages` renders README and docs.
+"""Recorded results: one generated JSON file, from which `deepkit.recipe.pages` renders the README and the docs.
 
-The file lies in the top folder of the package that the recipes are in (`recipes/results.json`); its pictures in
-`pictures/` beside it. Nobody edits it: `deepkit run NAME --record FILE` merges a result into it.
+The file lies in the top folder of the recipes' package (`recipes/results.json`), and its images beside it in
+`figures/`. Nobody edits it: `deepkit run NAME --record FILE` merges a result into it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepkit.recipe import discovery as catalogue
-from deepkit.recipe.report import QUICK, Measured, Report, key, plain
-from deepkit.utils import files as _files
-from deepkit.utils import machine
+from deepkit.recipe import discovery
+from deepkit.recipe.report import SMOKE_RUN, Measured, Report, experiment_key, plain_config
+from deepkit.utils import files, machine
+from deepkit.utils.errors import format_value, message
 
 if TYPE_CHECKING:
-    from deepkit.recipe.contract import Claim, Recipe, Settings
+    from deepkit.recipe.contract import Claim, Recipe
+    from deepkit.recipe.settings import Settings
 
 FORMAT = 1
 
@@ -30,131 +31,132 @@ Record = dict[str, Any]
 
 
 class ResultsError(ValueError):
-    """A results file that is not one, a result that must not be recorded, or a page that is out of date."""
+    """The results file is damaged, the result must not be recorded, or a page is out of date."""
 
 
 def load(path: Path) -> dict[str, Record]:
-    """Return the recorded results by key; none where there is no such file.
+    """Return the recorded results by key; an empty mapping if the file does not exist.
 
     Raises:
-        ResultsError: If the file is there and is not a results file.
+        ResultsError: The file exists and is not a results file.
     """
     if not path.exists():
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != FORMAT:
-            raise ResultsError(f"{path} has format {content['format']!r}, this deepkit reads format {FORMAT}")
-        return dict(content["results"])
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise ResultsError(
-            f"{path} is not a results file ({type(error).__name__}: {error}); it is left as it is.\n"
-            "  hint: restoring it from version control, or another file"
-        ) from error
+        file_format, records = content["format"], dict(content["results"])
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+        problem = f"{path} is not a results file ({type(error).__name__}: {error}); it is left unchanged"
+        raise ResultsError(message(problem, hint="restore it from version control, or use another file")) from error
+    if file_format != FORMAT:
+        problem = f"{path} has format {format_value(file_format)}, expected format {FORMAT}"
+        raise ResultsError(message(problem, hint="use a deepkit of the version that wrote it, or another file"))
+    return records
 
 
 def check_recordable(path: Path, *, quick: bool) -> None:
-    """Raise now if a result could not be recorded later.
+    """Raise before the training if its result cannot be recorded.
 
     Raises:
-        ResultsError: If the run is a smoke run, or the file is not a results file.
-        OSError: If the file's folder cannot be written.
+        ResultsError: The run is a smoke run, or the file is not a results file.
+        OSError: The folder of the file cannot be written.
     """
     if quick:
-        raise ResultsError(f"--quick is a {QUICK}, and is not recorded; leave out --quick or --record")
+        problem = f"--quick is a {SMOKE_RUN}, and is not recorded"
+        raise ResultsError(message(problem, hint="leave out --quick or --record"))
     load(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
-        raise PermissionError(f"{path} cannot be written, so the result could not be recorded")
+        problem = f"{path} cannot be written, so the result could not be recorded"
+        raise PermissionError(message(problem, hint="make it writable, or pass another file to --record"))
 
 
 def record(path: Path, report: Report, *, today: Callable[[], datetime.date] = datetime.date.today) -> Path:
-    """Merge a report into a results file, in the place of an earlier result of the same experiment.
+    """Merge a report into a results file; it replaces an earlier result of the same experiment.
 
     Returns:
         The file.
 
     Raises:
-        ResultsError: If the run was a smoke run, or the file is not a results file.
+        ResultsError: The run is a smoke run, or the file is not a results file.
     """
     check_recordable(path, quick=report.config.quick)
-    name = key(report.recipe.name, report.config, "" if report.comparable else "stand-in")
-    entry = as_record(report, date=today().isoformat())
-    digest = hashlib.blake2b(name.encode(), digest_size=4).hexdigest()
-    for number, (caption, picture) in enumerate(report.pictures.items(), start=1):
-        relative = f"pictures/{report.recipe.name}-{digest}-{number}.png"
-        _files.write(path.parent / relative, picture)
-        entry["pictures"][caption] = relative
-    every = {**load(path), name: entry}
-    _write(path, every)
+    key = experiment_key(report.recipe.name, report.config, "" if report.comparable else "stand-in")
+    new_record = as_record(report, date=today().isoformat())
+    digest = hashlib.blake2b(key.encode(), digest_size=4).hexdigest()
+    for number, (caption, image) in enumerate(report.figures.items(), start=1):
+        relative_path = f"figures/{report.recipe.name}-{digest}-{number}.png"
+        files.write(path.parent / relative_path, image)
+        new_record["figures"][caption] = relative_path
+    _write(path, {**load(path), key: new_record})
     return path
 
 
-def _write(path: Path, every: Mapping[str, Record]) -> None:
-    _files.write(path, _json({"format": FORMAT, "results": dict(sorted(every.items()))}))
+def _write(path: Path, records: Mapping[str, Record]) -> None:
+    files.write(path, _json({"format": FORMAT, "results": dict(sorted(records.items()))}))
 
 
 def _json(content: Mapping[str, Any]) -> str:
-    """Return JSON with a list of numbers on one line, so that a diff shows one line a metric."""
+    """Return JSON with each list of numbers on one line, so that a diff shows one line per metric."""
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    return re.sub(r"\[\n([^\[\]{}\"]*)\]", lambda found: f"[{' '.join(found[1].split())}]", text)
+    return re.sub(r"\[\n([^\[\]{}\"]*)\]", lambda match: f"[{' '.join(match[1].split())}]", text)
 
 
 def as_record(report: Report, *, date: str) -> Record:
-    """Return what the results file keeps of a report."""
+    """Return the record of a report, without its figures."""
     recipe, config = report.recipe, report.config
     return {
         "recipe": recipe.name,
         "command": report.command,
-        "config": plain(config),
+        "config": plain_config(config),
         "seeds": [repeat.seed for repeat in config.repeats()],
         "metrics": {name: _metric(measured) for name, measured in report.measured.items()},
         "data": report.data,
         "comparable": report.comparable,
-        "notes": list(dict.fromkeys(note for outcome in report.outcomes for note in outcome.notes)),
+        "notes": report.notes,
         "seconds": [round(seconds, 1) for seconds in report.seconds],
         "date": date,
         "hardware": machine.hardware(),
         "versions": machine.versions(),
-        "pictures": {},
-        **_said(recipe, config),
+        "figures": {},
+        **_declarations(recipe, config),
     }
 
 
-def _said(recipe: Recipe, config: Settings) -> Record:
-    """Return what a recipe says about a run under `config`, whatever was measured."""
+def _declarations(recipe: Recipe, config: Settings) -> Record:
+    """Return the part of a record that follows from the recipe and the config, not from the measurement."""
     return {
         "paper": recipe.paper.short(),
         "claims": [_claim(claim) for claim in recipe.claims_for(config)],
-        "deviations": {str(n): text for n, text in recipe.deviations_for(config).items()},
+        "deviations": {str(number): text for number, text in recipe.deviations_for(config).items()},
         "units": recipe.units,
     }
 
 
-def refresh(path: Path, config_of: Callable[[Recipe, Sequence[str]], Settings]) -> list[str]:
-    """Bring what the recipes say of their recorded results up to date; what was measured stays as it is.
+def refresh(path: Path, parse_config: Callable[[Recipe, Sequence[str]], Settings]) -> list[str]:
+    """Update paper, claims, deviations and units in all records from the recipes; measured values stay.
 
     Args:
         path: The results file.
-        config_of: From a recipe and the flags of a recorded command to the config.
+        parse_config: Function that returns the config of a recipe from the flags of a recorded command.
 
     Returns:
-        The commands of the results that had other words.
+        The commands of the records that changed.
 
     Raises:
-        ResultsError: If the file is not a results file.
-        UnknownRecipe: If a recipe is no longer there.
+        ResultsError: The file is not a results file.
+        UnknownRecipe: The recipe of a record does not exist.
     """
-    every, changed = load(path), []
-    for r in every.values():
-        recipe = catalogue.entry(r["recipe"]).load()
-        flags = shlex.split(r["command"])[len(("deepkit", "run", "NAME")) :]
-        said = _said(recipe, config_of(recipe, flags))
-        if r != {**r, **said}:
-            changed.append(r["command"])
-            r.update(said)
+    records, changed = load(path), []
+    for recorded in records.values():
+        recipe = discovery.entry(recorded["recipe"]).load()
+        flags = shlex.split(recorded["command"])[len(("deepkit", "run", "NAME")) :]
+        declarations = _declarations(recipe, parse_config(recipe, flags))
+        if recorded != {**recorded, **declarations}:
+            changed.append(recorded["command"])
+            recorded.update(declarations)
     if changed:
-        _write(path, every)
+        _write(path, records)
     return changed
 
 
@@ -167,6 +169,6 @@ def _claim(claim: Claim) -> Record:
     return {name: getattr(claim, name) for name in names}
 
 
-def file_of(module: str) -> Path:
-    """Return where the results of a recipe's package lie; the file need not be there."""
-    return catalogue.home(module) / "results.json"
+def results_file(module: str) -> Path:
+    """Return the path of the results file of a recipe's package; the file may not exist."""
+    return discovery.package_folder(module) / "results.json"

@@ -128,7 +128,7 @@ def train(runs: Path, names: list[str]) -> None:
         found = {
             "measured": {metric: measured.values for metric, measured in report.measured.items()},
             "comparable": report.comparable,
-            "pictures": {caption: len(picture) for caption, picture in report.pictures.items()},
+            "pictures": {caption: len(picture) for caption, picture in report.figures.items()},
         }
         (runs / name / "report.json").write_text(json.dumps(found))
 

@@ -97,7 +97,7 @@ def test_a_smoke_run_on_the_bundled_digits(tmp_path, monkeypatch, capsys):
     config = gan.Config.smoke(data_dir=tmp_path / "nothing", run_dir=tmp_path / "run", devices="cpu")
     report = dk.recipe.run(gan.RECIPE, config)
     assert not report.comparable
-    assert len(report.pictures) == 2
+    assert len(report.figures) == 2
     printed = capsys.readouterr().out.lower()
     assert "not comparable" in printed
     assert "smoke run" in printed
