@@ -1,4 +1,4 @@
-"""Decoding: `translate`, one compiled loop over batches, beside loops of `predict` that make one token at a time."""
+"""Decoding: `translate`, a compiled loop over batches, compared with loops of `predict` that return one token each."""
 
 from __future__ import annotations
 
@@ -13,70 +13,70 @@ from keras import layers
 import deepkit as dk
 from benchmarks.worker import Side
 
-WORDS, STEPS = 5_000, 20
-SENTENCES = {"translate": 1_000, "one_by_one": 2, "in_batches": 1_000}  # what each decodes in one measurement
+NUM_WORDS, MAX_LENGTH = 5_000, 20
+NUM_SENTENCES = {"translate": 1_000, "one_by_one": 2, "in_batches": 1_000}  # per measurement
 
 
 def model() -> Any:
     """Return a translator with attention and random weights: GRUs of 192 units over 5,000 words."""
     keras.utils.set_random_seed(0)
-    text = dk.Text(WORDS, vocabulary=tuple(f"w{i}" for i in range(WORDS - 2)))
+    text = dk.Text(NUM_WORDS, vocabulary=tuple(f"w{i}" for i in range(NUM_WORDS - 2)))
     encoder = dk.Recurrent("gru", 192, bidirectional=True)
     return dk.Seq2Seq(text, embedding_dim=128, encoder=encoder, decoder=dk.Recurrent("gru", 192)).build()
 
 
 def sentences(count: int) -> list[str]:
     """Return sentences of 12 words."""
-    drawn = np.random.default_rng(0).integers(WORDS - 2, size=(count, 12))
-    return [" ".join(f"w{word}" for word in row) for row in drawn]
+    words = np.random.default_rng(0).integers(NUM_WORDS - 2, size=(count, 12))
+    return [" ".join(f"w{word}" for word in row) for row in words]
 
 
 def _rate(name: str, decode: Any) -> Side:
-    texts = sentences(SENTENCES[name])
+    texts = sentences(NUM_SENTENCES[name])
 
     def measure() -> float:
-        began = time.perf_counter()
+        start = time.perf_counter()
         decode(texts)
-        return len(texts) / (time.perf_counter() - began)
+        return len(texts) / (time.perf_counter() - start)
 
     return Side(measure)
 
 
 def translate() -> Side:
-    """Return the sentences a second of `translate`, the most probable token each time."""
-    decode = functools.partial(model().translate, num_beams=1, max_length=STEPS, batch_size=250)
+    """Return the sentences per second of `translate` with greedy decoding."""
+    decode = functools.partial(model().translate, num_beams=1, max_length=MAX_LENGTH, batch_size=250)
     return _rate("translate", decode)
 
 
 def one_by_one() -> Side:
-    """Return the same for the loop of Keras's examples: one sentence after the other, a `predict` a token."""
-    step = _Stepwise(model())
-    return _rate("one_by_one", lambda texts: [step.decode([text]) for text in texts])
+    """Return the sentences per second of the loop of the Keras examples, with one `predict` per token of a sentence."""
+    decoder = _StepwiseDecoder(model())
+    return _rate("one_by_one", lambda texts: [decoder.decode([text]) for text in texts])
 
 
 def in_batches() -> Side:
-    """Return the same for a loop of `predict` over all sentences at once."""
-    return _rate("in_batches", _Stepwise(model()).decode)
+    """Return the sentences per second of a loop of `predict` over all sentences at once."""
+    return _rate("in_batches", _StepwiseDecoder(model()).decode)
 
 
-class _Stepwise:
-    """Decodes with `predict`: the encoder once, then the decoder once for each token."""
+class _StepwiseDecoder:
+    """Greedy decoding with `predict`: one call of the encoder, then one call of the decoder per token."""
 
-    def __init__(self, whole: Any) -> None:
-        self.text, self.encoder = whole.source_text, whole.encoder
+    def __init__(self, translator: Any) -> None:
+        self.text, self.encoder = translator.source_text, translator.encoder
         ids, memory = keras.Input((1,), dtype="int64"), keras.Input((None, 384))
-        states = [keras.Input(part.shape[1:]) for part in whole.decoder.inputs[1:]]
-        outputs, *after = whole.decoder([ids, *states])
-        read, _ = whole.reader([outputs, memory])
-        chosen = layers.Lambda(lambda logits: keras.ops.argmax(logits, -1))(whole.classifier(read))
-        self.step = keras.Model([ids, memory, *states], [chosen, *after])
+        states = [keras.Input(state.shape[1:]) for state in translator.decoder.inputs[1:]]
+        outputs, *new_states = translator.decoder([ids, *states])
+        attended, _ = translator.reader([outputs, memory])
+        next_ids = layers.Lambda(lambda logits: keras.ops.argmax(logits, -1))(translator.classifier(attended))
+        self.step = keras.Model([ids, memory, *states], [next_ids, *new_states])
 
     def decode(self, texts: list[str]) -> np.ndarray:
-        """Return the ids of the texts, END for END."""
+        """Return the token ids of the translations, of `MAX_LENGTH` tokens each."""
         ids = np.asarray(self.text(np.array(texts, object)))
         memory, *states = self.encoder.predict(ids, verbose=0)
-        token, found = np.zeros((len(texts), 1), "int64"), []
-        for _ in range(STEPS):
+        token, tokens = np.zeros((len(texts), 1), "int64"), []
+        for _ in range(MAX_LENGTH):
             token, *states = self.step.predict([token, memory, *states], verbose=0)
-            found.append(token)
-        return np.concatenate(found, axis=1)
+            tokens.append(token)
+        return np.concatenate(tokens, axis=1)

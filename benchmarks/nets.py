@@ -1,7 +1,7 @@
-"""The nets that are timed, as deepkit definitions and by hand in Keras's functional style.
+"""The nets of the timings, as deepkit definitions and hand-written in Keras's functional style.
 
-Each pair is the same net: `tests/test_benchmarks.py` compares them layer by layer. Hand-written activations are layers
-of their own, as in the definitions, so that the two graphs are the same and not just equal.
+Both are the same net: `tests/test_benchmarks.py` compares them layer by layer. Hand-written activations are separate
+layers, as in the definitions, so that the two graphs have the same layers and not just the same outputs.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ import deepkit as dk
 from recipes.vision.lenet import modern
 from recipes.vision.resnet import cifar_resnet
 
-DEPTH = 450  # residual blocks of the net whose building is timed
+DEPTH = 450  # residual blocks of the net of the build time
 
 
-class Twins(NamedTuple):
-    """A net both ways, and what it takes."""
+class Net(NamedTuple):
+    """A net as a definition and hand-written, its input shape and its number of classes."""
 
     definition: Callable[[], dk.Block]
-    by_hand: Callable[[], keras.Model]
+    handwritten: Callable[[], keras.Model]
     input_shape: tuple[int, ...]
-    classes: int = 10
+    num_classes: int = 10
 
 
 def resnet20() -> dk.Sequential:
-    """Return ResNet-20 for CIFAR (He et al. 2016, section 4.2), its three widths joined by projections."""
+    """Return ResNet-20 for CIFAR (He et al. 2016, section 4.2), with projections between the three widths."""
     stages = [
         dk.Residual([dk.ConvBlock(filters, strides=strides), dk.ConvBlock(filters, activation=None)])
         for filters in (16, 32, 64)
@@ -39,8 +39,8 @@ def resnet20() -> dk.Sequential:
     return dk.Sequential([dk.ConvBlock(16), *stages, dk.Classifier(10, pool="avg")], name="resnet20")
 
 
-def resnet20_by_hand() -> keras.Model:
-    """Return the same in plain Keras."""
+def resnet20_handwritten() -> keras.Model:
+    """Return the same net in plain Keras."""
     inputs = keras.Input((32, 32, 3))
     x = _unit(inputs, 16)
     for filters in (16, 32, 64):
@@ -61,8 +61,8 @@ def mlp() -> dk.Sequential:
     return dk.Sequential([dk.MLP([512, 256, 128], dropout=0.2), dk.Classifier(10)], name="mlp")
 
 
-def mlp_by_hand() -> keras.Model:
-    """Return the same in plain Keras."""
+def mlp_handwritten() -> keras.Model:
+    """Return the same net in plain Keras."""
     inputs = keras.Input((28, 28, 1))
     x = layers.Flatten()(inputs)
     for units in (512, 256, 128):
@@ -73,15 +73,15 @@ def mlp_by_hand() -> keras.Model:
 
 
 def densenet() -> dk.Sequential:
-    """Return a small DenseNet (Huang et al. 2017): three stages of four layers, growth rate 12, halved between."""
+    """Return a small DenseNet (Huang et al. 2017): three stages of four layers, growth rate 12."""
     stage = dk.DenselyConnected(dk.ConvBlock(12, order="norm-activation-conv"), num_repeats=4)
     last = [layers.BatchNormalization(), layers.Activation("relu"), dk.Classifier(10, pool="avg")]
     first = dk.ConvBlock(16, norm=None, activation=None, conv={"use_bias": False})
     return dk.Sequential([first, stage, dk.Transition(), stage, dk.Transition(), stage, *last], name="densenet")
 
 
-def densenet_by_hand() -> keras.Model:
-    """Return the same in plain Keras."""
+def densenet_handwritten() -> keras.Model:
+    """Return the same net in plain Keras."""
     inputs = keras.Input((32, 32, 3))
     x = layers.Conv2D(16, 3, padding="same", use_bias=False)(inputs)
     for stage in range(3):
@@ -98,8 +98,8 @@ def densenet_by_hand() -> keras.Model:
     return keras.Model(inputs, layers.Dense(10)(x))
 
 
-def lenet_by_hand() -> keras.Model:
-    """Return the LeNet-5 of today, which `recipes.vision.lenet.modern` defines, in plain Keras: 61,706 weights."""
+def lenet_handwritten() -> keras.Model:
+    """Return `recipes.vision.lenet.modern` in plain Keras: LeNet-5 with 61,706 weights."""
     he = "he_normal"
     inputs = keras.Input((28, 28, 1))
     x = layers.Conv2D(6, 5, padding="same", kernel_initializer=he)(inputs)
@@ -115,18 +115,18 @@ def lenet_by_hand() -> keras.Model:
     return keras.Model(inputs, layers.Dense(10)(x))
 
 
-def deep(times: int = DEPTH) -> dk.Sequential:
+def deep(num_blocks: int = DEPTH) -> dk.Sequential:
     """Return a residual net of many blocks of two convolutions."""
     block = dk.Residual([dk.ConvBlock(8), dk.ConvBlock(8, activation=None)])
-    return dk.Sequential([dk.ConvBlock(8), dk.Repeat(block, num_repeats=times), dk.Classifier(10, pool="avg")])
+    return dk.Sequential([dk.ConvBlock(8), dk.Repeat(block, num_repeats=num_blocks), dk.Classifier(10, pool="avg")])
 
 
-def deep_by_hand(times: int = DEPTH) -> keras.Model:
-    """Return the same in plain Keras, which needs Python's recursion limit raised for it."""
-    sys.setrecursionlimit(max(sys.getrecursionlimit(), 1000 + 150 * times))
+def deep_handwritten(num_blocks: int = DEPTH) -> keras.Model:
+    """Return the same net in plain Keras, which needs a higher recursion limit of Python."""
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), 1000 + 150 * num_blocks))
     inputs = keras.Input((32, 32, 3))
     x = _unit(inputs, 8)
-    for _ in range(times):
+    for _ in range(num_blocks):
         y = _unit(x, 8)
         y = _unit(y, 8, activation=None)
         x = layers.Activation("relu")(layers.Add()([x, y]))
@@ -139,8 +139,8 @@ def resnet110() -> dk.Sequential:
     return cifar_resnet(110)
 
 
-def resnet110_by_hand() -> keras.Model:
-    """Return the same in plain Keras."""
+def resnet110_handwritten() -> keras.Model:
+    """Return the same net in plain Keras."""
     inputs = keras.Input((32, 32, 3))
     x = _he_unit(inputs, 16)
     for filters in (16, 32, 64):
@@ -168,30 +168,30 @@ def _unit(x: Any, filters: int, strides: int = 1, activation: str | None = "relu
     return layers.Activation(activation)(x) if activation else x
 
 
-TWINS = {
-    "resnet20": Twins(resnet20, resnet20_by_hand, (32, 32, 3)),
-    "mlp": Twins(mlp, mlp_by_hand, (28, 28, 1)),
-    "densenet": Twins(densenet, densenet_by_hand, (32, 32, 3)),
-    "lenet": Twins(modern, lenet_by_hand, (28, 28, 1)),
-    "resnet110": Twins(resnet110, resnet110_by_hand, (32, 32, 3)),
-    "deep": Twins(lambda: deep(5), lambda: deep_by_hand(5), (32, 32, 3)),
+NETS = {
+    "resnet20": Net(resnet20, resnet20_handwritten, (32, 32, 3)),
+    "mlp": Net(mlp, mlp_handwritten, (28, 28, 1)),
+    "densenet": Net(densenet, densenet_handwritten, (32, 32, 3)),
+    "lenet": Net(modern, lenet_handwritten, (28, 28, 1)),
+    "resnet110": Net(resnet110, resnet110_handwritten, (32, 32, 3)),
+    "deep": Net(lambda: deep(5), lambda: deep_handwritten(5), (32, 32, 3)),
 }
 
 
 def graph(model: keras.Model) -> list[tuple[str, dict[str, Any], list[Any]]]:
-    """Return what a functional model is, but for names: class, config and inputs of each layer, in Keras's order.
+    """Return a functional model without its names: class, config and inputs of each layer, in Keras's order.
 
-    An input is the number of the layer it comes from, with the index of its tensor.
+    An input is the index of its layer and the index of the tensor among the outputs of that layer.
     """
-    numbers = {id(layer): number for number, layer in enumerate(model.layers)}
+    layer_indices = {id(layer): index for index, layer in enumerate(model.layers)}
 
     def source(tensor: Any) -> tuple[int, int]:
         layer, _, index = tensor._keras_history
-        return numbers[id(layer)], index
+        return layer_indices[id(layer)], index
 
-    def entry(layer: keras.layers.Layer) -> tuple[str, dict[str, Any], list[Any]]:
+    def describe(layer: keras.layers.Layer) -> tuple[str, dict[str, Any], list[Any]]:
         config = {key: value for key, value in layer.get_config().items() if key != "name"}
-        given = [] if isinstance(layer, layers.InputLayer) else keras.tree.flatten(layer.input)
-        return type(layer).__name__, config, [source(tensor) for tensor in given]
+        inputs = [] if isinstance(layer, layers.InputLayer) else keras.tree.flatten(layer.input)
+        return type(layer).__name__, config, [source(tensor) for tensor in inputs]
 
-    return [entry(layer) for layer in model.layers]
+    return [describe(layer) for layer in model.layers]

@@ -1,4 +1,4 @@
-"""Interleaved pairs: measuring two sides in turn, and what is said about them afterwards."""
+"""Interleaved pairs: measure two sides in turn, summarize the ratios, and compare them with a target."""
 
 from __future__ import annotations
 
@@ -7,25 +7,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
-LEAST = 9  # pairs of a result that is recorded
+from deepkit.utils.errors import message
+
+MIN_PAIRS = 9  # for a result to be recorded
 
 Pair = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Where numbers lie: median, quartiles and the whole range.
+    """Median, quartiles and range of some numbers.
 
     Examples:
         >>> Spread.of([1.0, 2.0, 3.0, 4.0, 9.0])
-        Spread(median=3.0, lower=2.0, upper=4.0, least=1.0, most=9.0)
+        Spread(median=3.0, lower=2.0, upper=4.0, minimum=1.0, maximum=9.0)
     """
 
     median: float
     lower: float
     upper: float
-    least: float
-    most: float
+    minimum: float
+    maximum: float
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
@@ -36,13 +38,13 @@ class Spread:
 
 @dataclass(frozen=True)
 class Summary:
-    """What pairs of figures come to.
+    """Summary of the pairs of a benchmark.
 
     Args:
-        ratio: Spread of left over right, one ratio a pair.
-        left: Median of the left figures.
-        right: Median of the right figures.
-        pairs: How many there are.
+        ratio: Spread of the ratio of left to right, one per pair.
+        left: Median of the left numbers.
+        right: Median of the right numbers.
+        pairs: Number of pairs.
 
     Examples:
         >>> Summary.of([(1.0, 2.0), (3.0, 4.0), (2.0, 2.0)]).ratio.median
@@ -56,25 +58,26 @@ class Summary:
 
     @classmethod
     def of(cls, pairs: Sequence[Pair]) -> Summary:
-        """Summarise at least one pair.
+        """Summarize at least one pair.
 
         Raises:
-            ValueError: A figure is not above zero.
+            ValueError: A number is not positive.
         """
-        if any(figure <= 0 for pair in pairs for figure in pair):
-            raise ValueError(f"a figure must be above zero, received {min(map(min, pairs))}\n  hint: measuring longer")
+        smallest = min(min(pair) for pair in pairs)
+        if smallest <= 0:
+            raise ValueError(message(f"a measured number must be positive, received {smallest}", hint="measure longer"))
         left, right = np.median(np.array(pairs), axis=0)
         return cls(Spread.of([a / b for a, b in pairs]), float(left), float(right), len(pairs))
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where the median ratio should lie.
+    """The range in which the median ratio should lie.
 
     Args:
-        low: At least this.
-        high: At most this.
-        because: What the target follows from, where it is not fixed.
+        low: Minimum, or None.
+        high: Maximum, or None.
+        reason: Reason for a target that depends on the machine.
 
     Examples:
         >>> str(Target(low=0.95, high=1.05)), str(Target(high=0.8))
@@ -83,7 +86,7 @@ class Target:
 
     low: float | None = None
     high: float | None = None
-    because: str = ""
+    reason: str = ""
 
     def __str__(self) -> str:
         low, high = self.low, self.high
@@ -91,15 +94,15 @@ class Target:
             text = f"{(low + high) / 2:.2f} within {(high - low) / 2:.2f}"
         else:
             text = f"at most {high:.2f}" if high is not None else f"at least {low:.2f}"
-        return f"{text}: {self.because}" if self.because else text
+        return f"{text}: {self.reason}" if self.reason else text
 
-    def met(self, ratio: float) -> bool:
-        """Return whether a ratio lies there; rounding cannot help it."""
+    def is_met(self, ratio: float) -> bool:
+        """Return whether an unrounded ratio lies in the range."""
         return (self.low is None or ratio >= self.low) and (self.high is None or ratio <= self.high)
 
 
 def verdict(target: Target | None, summary: Summary) -> str:
-    """Return `"met"`, `"missed"`, or `"recorded"` where there is no target.
+    """Return `"met"`, `"missed"`, or `"recorded"` if there is no target.
 
     Examples:
         >>> verdict(Target(high=0.8), Summary.of([(0.81, 1.0)]))
@@ -107,15 +110,15 @@ def verdict(target: Target | None, summary: Summary) -> str:
     """
     if target is None:
         return "recorded"
-    return "met" if target.met(summary.ratio.median) else "missed"
+    return "met" if target.is_met(summary.ratio.median) else "missed"
 
 
 def interleaved(left: Callable[[], float], right: Callable[[], float], count: int) -> Iterator[Pair]:
-    """Measure both sides once to warm them, then give pairs of figures; the sides take turns in going first.
+    """Measure both sides once as a warm-up, then yield pairs of numbers; the sides take turns in going first.
 
     Args:
-        left: Measures one figure of the left side.
-        right: Measures one of the right side.
+        left: Function that measures the left side once.
+        right: Function that measures the right side once.
         count: Number of pairs.
 
     Examples:

@@ -1,4 +1,4 @@
-"""The recorded results: one generated JSON file, a row a benchmark, from which everything else follows."""
+"""The recorded results: one generated JSON file with a row per benchmark."""
 
 from __future__ import annotations
 
@@ -10,33 +10,34 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.pairs import Pair, Summary, Target, verdict
-from deepkit.utils import files as _files
+from deepkit.utils import files
+from deepkit.utils.errors import format_value, message
 
 FORMAT = 1
 
 
 class RecordsError(ValueError):
-    """A results file that is not one."""
+    """The file is not a results file."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """What one benchmark came to, and on what.
+    """The result of one benchmark, and the machine it was measured on.
 
     Args:
-        name: Of the benchmark.
-        left: What was timed.
-        right: What it was set beside.
-        unit: Of the figures.
-        target: Where the median ratio should lie, or None.
-        pairs: The figures; none where there is a problem.
+        name: Name of the benchmark.
+        left: Description of the left side.
+        right: Description of the right side, the reference.
+        unit: Unit of the numbers.
+        target: Target of the median ratio, or None.
+        pairs: The measured numbers; empty if there is a problem.
         problem: `""`, `"failed"` or `"not measured"`.
-        why: The problem, in words.
-        facts: What the sides said about themselves.
-        command: What measures this row again.
+        reason: Reason of the problem.
+        facts: Facts that the sides reported, such as versions.
+        command: Command that measures this row.
         date: Day it was measured, as `2026-01-31`.
-        hardware: Of the machine.
-        versions: Of the software.
+        hardware: Hardware of the machine.
+        versions: Versions of the software.
     """
 
     name: str
@@ -48,13 +49,13 @@ class Row:
     target: Target | None = None
     pairs: tuple[Pair, ...] = ()
     problem: str = ""
-    why: str = ""
+    reason: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
     hardware: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
 
     def summary(self) -> Summary:
-        """Return what the pairs come to."""
+        """Return the summary of the pairs."""
         return Summary.of(self.pairs)
 
     def verdict(self) -> str:
@@ -63,23 +64,22 @@ class Row:
 
 
 def load(path: Path) -> dict[str, Row]:
-    """Return the recorded rows by name; none where there is no such file.
+    """Return the recorded rows by name; an empty mapping if the file does not exist.
 
     Raises:
-        RecordsError: The file is there and is not a results file.
+        RecordsError: The file exists and is not a results file.
     """
     if not path.exists():
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != FORMAT:
-            raise RecordsError(f"{path} has format {content['format']!r}, expected {FORMAT}\n  hint: recording it anew")
+            problem = f"{path} has format {format_value(content['format'])}, expected {FORMAT}"
+            raise RecordsError(message(problem, hint="delete it and record the results again"))
         return {row["name"]: _row(row) for row in content["rows"]}
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise RecordsError(
-            f"{path} is not a results file ({type(error).__name__}: {error}); it is left as it is\n"
-            "  hint: restoring it from version control"
-        ) from error
+        problem = f"{path} is not a results file ({type(error).__name__}: {error}); it is left unchanged"
+        raise RecordsError(message(problem, hint="restore it from version control")) from error
 
 
 def _row(content: Mapping[str, Any]) -> Row:
@@ -88,30 +88,30 @@ def _row(content: Mapping[str, Any]) -> Row:
 
 
 def merge(path: Path, row: Row) -> None:
-    """Put one row into the file, in the place of an earlier one of its name; all others stay as they are.
+    """Write one row to the file; it replaces an earlier row of the same name.
 
     Raises:
-        RecordsError: The file is there and is not a results file.
-        OSError: It cannot be written.
+        RecordsError: The file exists and is not a results file.
+        OSError: The file cannot be written.
     """
     rows = {**load(path), row.name: row}
     content = {"format": FORMAT, "rows": [_plain(rows[name]) for name in sorted(rows)]}
-    _files.write(path, _text(content))
+    files.write(path, _text(content))
 
 
 def _plain(row: Row) -> dict[str, Any]:
-    rounded = [[float(f"{figure:.5g}") for figure in pair] for pair in row.pairs]
+    rounded = [[float(f"{number:.5g}") for number in pair] for pair in row.pairs]
     return {**asdict(row), "pairs": rounded}
 
 
 def _text(content: Mapping[str, Any]) -> str:
-    """Return JSON with a pair on one line, so that a diff stays short."""
+    """Return JSON with each pair on one line, for short diffs."""
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
     return re.sub(r"\[\s+([-+.\deE]+),\s+([-+.\deE]+)\s+\]", r"[\1, \2]", text)
 
 
 def without_paths(text: str) -> str:
-    """Return one line of a message, its absolute paths cut down to their last part.
+    """Return the first line of a message, with file names instead of absolute paths.
 
     Examples:
         >>> without_paths("OSError: /home/me/nets/x.py is gone")
@@ -121,6 +121,6 @@ def without_paths(text: str) -> str:
     return re.sub(r"(?<![\w.])/(?:[\w.+@-]+/)+", "", line)
 
 
-def command(name: str, pairs: int) -> str:
-    """Return what measures a row again."""
+def command_line(name: str, pairs: int) -> str:
+    """Return the command that measures a row."""
     return f"python -m benchmarks {name} --pairs {pairs}"

@@ -1,8 +1,8 @@
 """Training steps and whole epochs: deepkit, plain Keras, and PyTorch.
 
-Pixels and labels are random numbers from a fixed seed: what a step costs does not depend on their values, and nothing
-is downloaded. All sides have them in memory, in float32, and use as many threads as the machine has cores, which is
-what TensorFlow and PyTorch do when they are left alone.
+Pixels and labels are random numbers with a fixed seed, which need no download: the time of a step does not depend on
+their values. All sides have them in memory, in float32, and use one thread per core, the default of TensorFlow and
+PyTorch.
 """
 
 from __future__ import annotations
@@ -18,172 +18,177 @@ import keras
 import numpy as np
 
 import deepkit as dk
-from benchmarks.nets import TWINS
+from benchmarks.nets import NETS
 from benchmarks.worker import Side, Unavailable
 from deepkit.utils import machine
 
-BATCH = 128
-STEPS = {"resnet20": 4, "mlp": 200, "densenet": 4}  # about a second of each
-EXAMPLES = {"lenet": 60_000, "resnet20": 1_280}  # in an epoch
-BF16 = ("avx512_bf16", "amx_bf16")  # as Linux names the instructions
+BATCH_SIZE = 128
+NUM_STEPS = {"resnet20": 4, "mlp": 200, "densenet": 4}  # per measurement, about a second
+NUM_EXAMPLES = {"lenet": 60_000, "resnet20": 1_280}  # per epoch
+BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")  # CPU flags of Linux
 
 
-def arrays(name: str, examples: int = BATCH) -> tuple[Any, Any]:
+def arrays(name: str, num_examples: int = BATCH_SIZE) -> tuple[Any, Any]:
     """Return images and labels for a net: float32 in [0, 1], and class numbers."""
-    net, numbers = TWINS[name], np.random.default_rng(0)
-    x = numbers.random((examples, *net.input_shape), dtype="float32")
-    return x, numbers.integers(net.classes, size=examples, dtype="int32")
+    net, rng = NETS[name], np.random.default_rng(0)
+    x = rng.random((num_examples, *net.input_shape), dtype="float32")
+    return x, rng.integers(net.num_classes, size=num_examples, dtype="int32")
 
 
 def crossentropy() -> keras.losses.Loss:
-    """Return the loss of every net here."""
+    """Return the loss of all nets."""
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
-def by_definition(name: str) -> Side:
-    """Return training steps of a net that deepkit built."""
-    net = TWINS[name]
-    return steps(name, net.definition().build(net.input_shape))
+def deepkit_step(name: str) -> Side:
+    """Return the time of a training step of a net built by deepkit."""
+    net = NETS[name]
+    return step_time(name, net.definition().build(net.input_shape))
 
 
-def by_hand(name: str) -> Side:
-    """Return training steps of the same net, written by hand."""
-    return steps(name, TWINS[name].by_hand())
+def handwritten_step(name: str) -> Side:
+    """Return the time of a training step of the hand-written net."""
+    return step_time(name, NETS[name].handwritten())
 
 
-def steps(name: str, model: keras.Model) -> Side:
+def step_time(name: str, model: keras.Model) -> Side:
     """Return the time of one training step, in milliseconds, over about a second of steps on one batch."""
     model.compile("adam", crossentropy(), jit_compile=False)
     x, y = arrays(name)
 
     def measure() -> float:
-        began = time.perf_counter()
-        for _ in range(STEPS[name]):
+        start = time.perf_counter()
+        for _ in range(NUM_STEPS[name]):
             model.train_on_batch(x, y)
-        return 1e3 * (time.perf_counter() - began) / STEPS[name]
+        return 1e3 * (time.perf_counter() - start) / NUM_STEPS[name]
 
     return Side(measure)
 
 
-resnet20 = functools.partial(by_definition, "resnet20")
-resnet20_by_hand = functools.partial(by_hand, "resnet20")
-densenet = functools.partial(by_definition, "densenet")
-densenet_by_hand = functools.partial(by_hand, "densenet")
-mlp = functools.partial(by_definition, "mlp")
-mlp_by_hand = functools.partial(by_hand, "mlp")
+resnet20 = functools.partial(deepkit_step, "resnet20")
+resnet20_handwritten = functools.partial(handwritten_step, "resnet20")
+densenet = functools.partial(deepkit_step, "densenet")
+densenet_handwritten = functools.partial(handwritten_step, "densenet")
+mlp = functools.partial(deepkit_step, "mlp")
+mlp_handwritten = functools.partial(handwritten_step, "mlp")
 
 
 def bfloat16() -> Side:
-    """Return training steps of ResNet-20 in mixed precision, and what `dk.plan()` would choose here."""
-    flags = [flag for flag in machine.cpu_flags() if flag in BF16]
+    """Return the time of a training step of ResNet-20 in mixed precision; a fact is the precision of `dk.plan()`."""
+    flags = [flag for flag in machine.cpu_flags() if flag in BFLOAT16_FLAGS]
     if not flags:
-        raise Unavailable(f"this processor has no bfloat16 instructions ({' or '.join(BF16)})")
+        raise Unavailable(f"this CPU has no bfloat16 instructions ({' or '.join(BFLOAT16_FLAGS)})")
     chosen = dk.plan().precision
     keras.config.set_dtype_policy("mixed_bfloat16")
-    side = by_definition("resnet20")
+    side = deepkit_step("resnet20")
     keras.config.set_dtype_policy("float32")
     return Side(side.measure, {"instructions": " ".join(flags), "chosen": chosen})
 
 
 class Epochs:
-    """The epochs of one call of `fit`, which stands still between them until the next one is measured.
+    """A call of `fit` in a thread, which waits before each epoch until it is measured.
 
     Args:
-        fit: Trains for very many epochs with the callback it is given.
+        fit: Function that trains for an unlimited number of epochs with a callback.
     """
 
     def __init__(self, fit: Callable[[keras.callbacks.Callback], object]) -> None:
-        self._go, self._done = threading.Semaphore(0), threading.Semaphore(0)
+        self._start, self._end = threading.Semaphore(0), threading.Semaphore(0)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, args=(fit,), daemon=True)
 
     def measure(self) -> float:
-        """Let one epoch pass and return its seconds: all that happens from one epoch's start to its last callback.
+        """Run one epoch and return its time in seconds, from its start to its last callback.
 
         Raises:
-            RuntimeError: Training ended with an error.
+            RuntimeError: The training raised an error.
         """
-        began = time.perf_counter()
+        start = time.perf_counter()
         if not self._thread.is_alive():
             self._thread.start()
-        self._go.release()
-        self._done.acquire()
+        self._start.release()
+        self._end.acquire()
         if self._error is not None:
             raise RuntimeError(f"training ended with {self._error!r}") from self._error
-        return time.perf_counter() - began
+        return time.perf_counter() - start
 
     def _run(self, fit: Callable[[keras.callbacks.Callback], object]) -> None:
-        turns = keras.callbacks.LambdaCallback(on_epoch_begin=self._wait)
+        wait_callback = keras.callbacks.LambdaCallback(on_epoch_begin=self._wait)
         try:
-            fit(turns)
+            fit(wait_callback)
         except BaseException as error:
             self._error = error
-        self._done.release()
+        self._end.release()
 
     def _wait(self, epoch: int, logs: Any) -> None:
-        if epoch:  # the one before is over, with all its callbacks
-            self._done.release()
-        self._go.acquire()
+        if epoch:  # the previous epoch is over, with all its callbacks
+            self._end.release()
+        self._start.acquire()
 
 
-FOREVER = 1_000_000
+UNLIMITED_EPOCHS = 1_000_000
 
 
 def deepkit_epochs(name: str) -> Epochs:
-    """Return the epochs of `dk.fit` as it comes: definition and arrays."""
-    data = arrays(name, EXAMPLES[name])
-    definition = TWINS[name].definition()
-    return Epochs(lambda turns: dk.fit(definition, data, epochs=FOREVER, callbacks=[turns], verbose=0))
+    """Return the epochs of `dk.fit` with its defaults, for a definition and arrays."""
+    data = arrays(name, NUM_EXAMPLES[name])
+    definition = NETS[name].definition()
+    return Epochs(lambda callback: dk.fit(definition, data, epochs=UNLIMITED_EPOCHS, callbacks=[callback], verbose=0))
 
 
-def keras_epochs(name: str, **compiled: Any) -> Epochs:
-    """Return the epochs of `model.fit` as it comes, but for what `compile` is told."""
-    x, y = arrays(name, EXAMPLES[name])
-    model = TWINS[name].by_hand()
-    model.compile("adam", crossentropy(), metrics=["accuracy"], **compiled)
-    return Epochs(lambda turns: model.fit(x, y, batch_size=BATCH, epochs=FOREVER, callbacks=[turns], verbose=0))
+def keras_epochs(name: str, **compile_arguments: Any) -> Epochs:
+    """Return the epochs of `model.fit` with its defaults and some arguments of `compile`."""
+    x, y = arrays(name, NUM_EXAMPLES[name])
+    model = NETS[name].handwritten()
+    model.compile("adam", crossentropy(), metrics=["accuracy"], **compile_arguments)
+    return Epochs(
+        lambda callback: model.fit(
+            x, y, batch_size=BATCH_SIZE, epochs=UNLIMITED_EPOCHS, callbacks=[callback], verbose=0
+        )
+    )
 
 
 def lenet_deepkit() -> Side:
-    """Return seconds an epoch of `dk.fit`."""
+    """Return the seconds per epoch of `dk.fit`."""
     return Side(deepkit_epochs("lenet").measure)
 
 
 def lenet_keras() -> Side:
-    """Return seconds an epoch of `model.fit` with Keras's defaults; on a CPU these include XLA."""
+    """Return the seconds per epoch of `model.fit` with Keras's defaults; on a CPU these include XLA."""
     return Side(keras_epochs("lenet").measure)
 
 
 def lenet_keras_plain() -> Side:
-    """Return seconds an epoch of `model.fit` without XLA."""
+    """Return the seconds per epoch of `model.fit` without XLA."""
     return Side(keras_epochs("lenet", jit_compile=False).measure)
 
 
 def lenet_torch() -> Side:
-    """Return seconds an epoch of the same net in eager PyTorch: its tensors in memory, a new order each epoch."""
+    """Return the seconds per epoch of eager PyTorch, with tensors in memory and a new order in each epoch."""
     try:
         import torch
     except ImportError as error:
         raise Unavailable("PyTorch is not installed (pip install torch)") from error
-    x, y = arrays("lenet", EXAMPLES["lenet"])
+    x, y = arrays("lenet", NUM_EXAMPLES["lenet"])
     images, labels = torch.from_numpy(x.transpose(0, 3, 1, 2).copy()), torch.from_numpy(y).long()
     net = torch_lenet()
-    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, eps=1e-7)  # Keras's numbers
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, eps=1e-7)  # the defaults of Keras
     loss = torch.nn.CrossEntropyLoss()
 
     def measure() -> float:
-        began = time.perf_counter()
-        total, right = torch.zeros(()), torch.zeros((), dtype=torch.long)  # loss and accuracy, which Keras keeps too
-        for batch in torch.randperm(len(images)).split(BATCH):
+        start = time.perf_counter()
+        total_loss = torch.zeros(())  # loss and accuracy, which Keras computes too
+        num_correct = torch.zeros((), dtype=torch.long)
+        for batch in torch.randperm(len(images)).split(BATCH_SIZE):
             optimizer.zero_grad()
             outputs = net(images[batch])
             value = loss(outputs, labels[batch])
             value.backward()
             optimizer.step()
-            total += value.detach() * len(batch)
-            right += (outputs.argmax(1) == labels[batch]).sum()
-        float(total / len(images)), float(right / len(images))
-        return time.perf_counter() - began
+            total_loss += value.detach() * len(batch)
+            num_correct += (outputs.argmax(1) == labels[batch]).sum()
+        float(total_loss / len(images)), float(num_correct / len(images))
+        return time.perf_counter() - start
 
     return Side(measure, {"PyTorch": f"{torch.__version__}, {torch.get_num_threads()} threads"})
 
@@ -204,11 +209,11 @@ def torch_lenet() -> Any:
     return nn.Sequential(*convolutions, nn.Flatten(), *widths, nn.Linear(84, 10))
 
 
-def consumed(name: str) -> Side:
-    """Return the images that `dk.fit` trains on in a second, without augmentation."""
+def training_throughput(name: str) -> Side:
+    """Return the images per second of training with `dk.fit`, without augmentation."""
     epochs = deepkit_epochs(name)
-    return Side(lambda: EXAMPLES[name] / epochs.measure())
+    return Side(lambda: NUM_EXAMPLES[name] / epochs.measure())
 
 
-lenet_consumed = functools.partial(consumed, "lenet")
-resnet20_consumed = functools.partial(consumed, "resnet20")
+lenet_throughput = functools.partial(training_throughput, "lenet")
+resnet20_throughput = functools.partial(training_throughput, "resnet20")

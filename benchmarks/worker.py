@@ -1,4 +1,4 @@
-"""The sides of a benchmark in processes of their own, so that none sees another's settings, caches or crash."""
+"""Worker processes for the sides of a benchmark, so that none is affected by the settings or a crash of another."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
-PATIENCE = 900.0  # seconds to wait for one answer
+TIMEOUT = 900.0  # seconds to wait for one answer
 
 
 class Unavailable(Exception):
-    """What a benchmark needs is not on this machine: a package, an instruction set."""
+    """The machine lacks a package or an instruction set that the benchmark needs."""
 
 
 class Failed(Exception):
-    """A side raised an error, ended, or did not answer."""
+    """A side raised an error, its process ended, or it did not answer in time."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a benchmark, prepared.
+    """One side of a benchmark, ready to measure.
 
     Args:
-        measure: Does the work once and returns the figure: a time, or a rate.
-        facts: What a reader should know about this side, such as a version.
+        measure: Function that runs the work once and returns a time or a rate.
+        facts: Facts about this side for the page, such as a version.
     """
 
     measure: Callable[[], float]
@@ -38,101 +38,101 @@ class Side:
 
 
 class Worker:
-    """A fresh process that holds some sides and measures them when it is told to.
+    """A new process that prepares some sides and measures them on request.
 
     Args:
-        paths: A `"module:function"` for each side; the function takes nothing and returns a `Side`.
-        patience: Seconds to wait for one answer.
+        paths: A `"module:function"` for each side; the function has no arguments and returns a `Side`.
+        timeout: Seconds to wait for one answer.
 
     Raises:
-        Unavailable: A side needs what is not here.
+        Unavailable: A side needs a package or an instruction set that the machine lacks.
         Failed: A side could not be prepared.
     """
 
-    def __init__(self, paths: Sequence[str], *, patience: float = PATIENCE) -> None:
+    def __init__(self, paths: Sequence[str], *, timeout: float = TIMEOUT) -> None:
         context = multiprocessing.get_context("spawn")
-        self.patience = patience
-        self._here, there = context.Pipe()
-        self._process = context.Process(target=_serve, args=(there, tuple(paths)), daemon=True)
+        self.timeout = timeout
+        self._connection, child_connection = context.Pipe()
+        self._process = context.Process(target=_serve, args=(child_connection, tuple(paths)), daemon=True)
         self._process.start()
-        there.close()
+        child_connection.close()
         try:
-            self.facts: dict[str, str] = self._answer()
+            self.facts: dict[str, str] = self._receive()
         except BaseException:
             self.close()
             raise
 
     def measure(self, index: int) -> float:
-        """Return one figure of one side.
+        """Measure one side once and return the number.
 
         Raises:
             Failed: The side raised an error, the process ended, or there was no answer in time.
         """
         try:
-            self._here.send(index)
+            self._connection.send(index)
         except OSError as error:
-            raise Failed(self._end()) from error
-        return float(self._answer())
+            raise Failed(self._exit_message()) from error
+        return float(self._receive())
 
     def close(self) -> None:
-        """End the process, whatever it does."""
-        self._here.close()
+        """End the process, even if it is busy."""
+        self._connection.close()
         self._process.terminate()
         self._process.join(5)
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
 
-    def _answer(self) -> Any:
+    def _receive(self) -> Any:
         try:
-            if not self._here.poll(self.patience):
-                raise Failed(f"no answer in {self.patience:g} s")
-            kind, content = self._here.recv()
+            if not self._connection.poll(self.timeout):
+                raise Failed(f"no answer in {self.timeout:g} s")
+            kind, content = self._connection.recv()
         except (EOFError, OSError) as error:
-            raise Failed(self._end()) from error
+            raise Failed(self._exit_message()) from error
         if kind == "unavailable":
             raise Unavailable(content)
         if kind == "failed":
             raise Failed(content)
         return content
 
-    def _end(self) -> str:
+    def _exit_message(self) -> str:
         self._process.join(5)
         return f"its process ended with code {self._process.exitcode}"
 
 
-def _serve(answers: Connection, paths: Sequence[str]) -> None:
-    """Prepare the sides and measure on demand, until the other end closes."""
+def _serve(connection: Connection, paths: Sequence[str]) -> None:
+    """Prepare the sides, and measure them on request until the connection is closed."""
     try:
-        with _silent():
-            sides = [function(path)() for path in paths]
+        with _without_stderr():
+            sides = [side_function(path)() for path in paths]
         facts = {name: text for side in sides for name, text in side.facts.items()}
-        answers.send(("ready", facts))
+        connection.send(("ready", facts))
         while True:
-            answers.send(("measured", sides[answers.recv()].measure()))
+            connection.send(("measured", sides[connection.recv()].measure()))
     except EOFError:
         return
     except Unavailable as error:
-        answers.send(("unavailable", str(error)))
+        connection.send(("unavailable", str(error)))
     except Exception as error:
         traceback.print_exc()
-        answers.send(("failed", f"{type(error).__name__}: {error}"))
+        connection.send(("failed", f"{type(error).__name__}: {error}"))
 
 
 @contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """Keep the start-up lines of TensorFlow's libraries from the screen; an error is shown afterwards."""
+def _without_stderr() -> Iterator[None]:
+    """Discard the startup messages of TensorFlow's libraries; an error is printed afterwards."""
     sys.stderr.flush()
-    with open(os.devnull, "wb") as nowhere, os.fdopen(os.dup(2), "wb") as real:
-        os.dup2(nowhere.fileno(), 2)
+    with open(os.devnull, "wb") as null, os.fdopen(os.dup(2), "wb") as original:
+        os.dup2(null.fileno(), 2)
         try:
             yield
         finally:
             sys.stderr.flush()
-            os.dup2(real.fileno(), 2)
+            os.dup2(original.fileno(), 2)
 
 
-def function(path: str) -> Callable[[], Side]:
-    """Return what prepares a side, by its path."""
+def side_function(path: str) -> Callable[[], Side]:
+    """Return the function of a path `"module:function"`, which prepares a side."""
     module, _, name = path.partition(":")
     return getattr(importlib.import_module(module), name)

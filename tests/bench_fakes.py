@@ -1,4 +1,4 @@
-"""Sides of benchmarks for the tests of the harness, found by name in a process of their own."""
+"""Sides of benchmarks for the tests, imported by name in a worker process."""
 
 import os
 

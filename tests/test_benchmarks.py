@@ -1,4 +1,4 @@
-"""The benchmarks: that the nets are the same, the arithmetic, and the page; nothing here reads a clock."""
+"""Benchmarks: equality of the nets, arithmetic, records and page; no test measures time."""
 
 import contextlib
 import json
@@ -9,39 +9,39 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import measuring, page, records, worker
-from benchmarks.catalogue import BENCHMARKS, HEADINGS, Benchmark, UnknownBenchmark, named
+from benchmarks.catalog import BENCHMARKS, HEADINGS, Benchmark, UnknownBenchmark, select
 from benchmarks.pairs import Spread, Summary, Target, interleaved, verdict
 from benchmarks.records import RecordsError, Row
 
 ROOT = Path(__file__).parent.parent
-NETS = ("resnet20", "mlp", "densenet", "lenet", "resnet110", "deep")
+NET_NAMES = ("resnet20", "mlp", "densenet", "lenet", "resnet110", "deep")
 
 
-@pytest.mark.parametrize("name", NETS)
-def test_the_definition_and_the_hand_written_net_are_one_graph(name):
+@pytest.mark.parametrize("name", NET_NAMES)
+def test_definition_and_handwritten_net_have_the_same_graph(name):
     from benchmarks import nets
 
-    net = nets.TWINS[name]
-    assert nets.graph(net.definition().build(net.input_shape)) == nets.graph(net.by_hand())
+    net = nets.NETS[name]
+    assert nets.graph(net.definition().build(net.input_shape)) == nets.graph(net.handwritten())
 
 
 @pytest.mark.parametrize("name", ["vae", "gan", "autoencoder", "bilstm"])
-def test_models_with_steps_of_their_own_have_the_weights_of_the_hand_written_ones(name):
-    from benchmarks import own_steps
+def test_models_with_custom_steps_have_the_weight_shapes_of_the_handwritten_models(name):
+    from benchmarks import custom_steps
 
-    pair = own_steps.PAIRS[name]
+    pair = custom_steps.MODELS[name]
     shapes = [sorted(tuple(weight.shape) for weight in make().trainable_weights) for make in pair[:2]]
     assert shapes[0] == shapes[1]
-    assert set(own_steps.PAIRS) == {"vae", "gan", "autoencoder", "bilstm"}
+    assert set(custom_steps.MODELS) == {"vae", "gan", "autoencoder", "bilstm"}
 
 
-def test_every_net_is_compared():
+def test_every_net_is_tested():
     from benchmarks import nets
 
-    assert tuple(nets.TWINS) == NETS
+    assert tuple(nets.NETS) == NET_NAMES
 
 
-def test_a_graph_tells_a_swapped_connection_and_another_config():
+def test_graphs_differ_in_connections_and_configs():
     import keras
 
     from benchmarks import nets
@@ -56,28 +56,28 @@ def test_a_graph_tells_a_swapped_connection_and_another_config():
     assert model(True, 3) != model(True, 4)
 
 
-def test_the_nets_are_those_of_the_papers():
+def test_the_nets_have_the_parameter_counts_of_the_papers():
     from benchmarks import nets
 
-    counts = {name: nets.TWINS[name].by_hand().count_params() for name in ("resnet20", "lenet")}
+    counts = {name: nets.NETS[name].handwritten().count_params() for name in ("resnet20", "lenet")}
     # He et al. 2016, table 6: 0.27M for ResNet-20 with option A; projections add 2,560 weights and 4 x 96 of norms
     assert counts == {"resnet20": 274_042, "lenet": 61_706}
 
 
-def test_torch_has_the_same_lenet():
+def test_the_torch_lenet_has_the_same_number_of_weights():
     pytest.importorskip("torch")
     from benchmarks import training
 
     assert sum(weight.numel() for weight in training.torch_lenet().parameters()) == 61_706
 
 
-def test_the_sides_take_turns_in_going_first_after_a_round_that_does_not_count():
+def test_the_sides_alternate_after_a_warm_up():
     calls = []
 
-    def side(name, figures):
+    def side(name, numbers):
         def measure():
             calls.append(name)
-            return next(figures)
+            return next(numbers)
 
         return measure
 
@@ -86,18 +86,20 @@ def test_the_sides_take_turns_in_going_first_after_a_round_that_does_not_count()
     assert "".join(calls) == "lr" + "lr" + "rl" + "lr"
 
 
-def test_a_summary_is_of_the_ratios_of_the_pairs():
+def test_a_summary_has_the_spread_of_the_ratios():
     summary = Summary.of([(1.0, 1.0), (2.0, 1.0), (3.0, 1.0), (12.0, 3.0), (10.0, 1.0)])
     assert summary == Summary(Spread(3.0, 2.0, 4.0, 1.0, 10.0), left=3.0, right=1.0, pairs=5)
 
 
-def test_a_figure_of_nothing_is_an_error():
-    with pytest.raises(ValueError, match=r"^a figure must be above zero, received 0\.0\n  hint: measuring longer$"):
+def test_a_measurement_of_zero_is_refused():
+    with pytest.raises(
+        ValueError, match=r"^a measured number must be positive, received 0\.0\n  hint: measure longer$"
+    ):
         Summary.of([(1.0, 0.0)])
 
 
 @pytest.mark.parametrize(
-    ("target", "ratio", "said"),
+    ("target", "ratio", "expected"),
     [
         (Target(low=0.95, high=1.05), 1.05, "met"),
         (Target(low=0.95, high=1.05), 0.94, "missed"),
@@ -108,38 +110,38 @@ def test_a_figure_of_nothing_is_an_error():
         (None, 7.0, "recorded"),
     ],
 )
-def test_the_verdict_is_that_of_the_median(target, ratio, said):
+def test_the_verdict_follows_from_the_median(target, ratio, expected):
     pairs = [(0.01, 1.0), (ratio, 1.0), (100.0, 1.0)]
-    assert verdict(target, Summary.of(pairs)) == said
+    assert verdict(target, Summary.of(pairs)) == expected
 
 
-def test_a_target_in_words():
-    targets = [Target(low=0.95, high=1.05), Target(high=0.8), Target(low=1.0, because="it was chosen")]
+def test_targets_are_described():
+    targets = [Target(low=0.95, high=1.05), Target(high=0.8), Target(low=1.0, reason="it was chosen")]
     assert list(map(str, targets)) == ["1.00 within 0.05", "at most 0.80", "at least 1.00: it was chosen"]
 
 
-def test_where_the_plan_chose_the_target_follows_from_its_choice():
-    benchmark = _benchmark(left="mixed_bfloat16", right="float32", chooses=True)
+def test_the_target_of_a_plan_benchmark_follows_from_the_choice():
+    benchmark = _benchmark(left="mixed_bfloat16", right="float32", tests_plan=True)
     assert str(benchmark.target_for({"chosen": "float32"})) == "at least 1.00: dk.plan() chose float32"
     assert str(benchmark.target_for({"chosen": "mixed_bfloat16"})) == "at most 1.00: dk.plan() chose mixed_bfloat16"
 
 
 @pytest.mark.parametrize(
-    ("chosen", "ratio", "said"),
+    ("chosen", "ratio", "expected"),
     [
-        ("float32", 1.5, "met: chosen float32, faster float32, right"),
-        ("float32", 0.5, "missed: chosen float32, faster mixed_bfloat16, wrong"),
-        ("mixed_bfloat16", 0.5, "met: chosen mixed_bfloat16, faster mixed_bfloat16, right"),
+        ("float32", 1.5, "met: the plan chose float32, float32 was faster"),
+        ("float32", 0.5, "missed: the plan chose float32, mixed_bfloat16 was faster"),
+        ("mixed_bfloat16", 0.5, "met: the plan chose mixed_bfloat16, mixed_bfloat16 was faster"),
     ],
 )
-def test_the_page_says_whether_the_plan_chose_right(chosen, ratio, said):
-    benchmark = _benchmark(left="mixed_bfloat16", right="float32", chooses=True)
+def test_the_page_shows_the_choice_of_the_plan_and_the_faster_side(chosen, ratio, expected):
+    benchmark = _benchmark(left="mixed_bfloat16", right="float32", tests_plan=True)
     facts = {"chosen": chosen}
     row = _row(benchmark, pairs=((ratio, 1.0),), facts=facts, target=benchmark.target_for(facts))
-    assert page.conclusion(row) == said
+    assert page.conclusion(row) == expected
 
 
-# the catalogue
+# the catalog
 
 
 def test_the_first_benchmark_is_the_noise_floor_and_names_are_unique():
@@ -151,32 +153,32 @@ def test_the_first_benchmark_is_the_noise_floor_and_names_are_unique():
 
 def test_every_side_exists():
     paths = {path for benchmark in BENCHMARKS for path in benchmark.sides}
-    assert all(callable(worker.function(path)) for path in paths)
+    assert all(callable(worker.side_function(path)) for path in paths)
 
 
-def test_benchmarks_by_name_come_in_the_order_of_the_page():
-    assert [b.name for b in named(["deep-build", "mlp-step"])] == ["mlp-step", "deep-build"]
-    assert named([]) == list(BENCHMARKS)
+def test_selected_benchmarks_are_in_the_order_of_the_page():
+    assert [b.name for b in select(["deep-build", "mlp-step"])] == ["mlp-step", "deep-build"]
+    assert select([]) == list(BENCHMARKS)
 
 
-def test_an_unknown_name_is_told_the_known_ones():
+def test_an_unknown_name_is_refused_with_the_choices():
     with pytest.raises(UnknownBenchmark) as caught:
-        named(["b"], [_benchmark(name="a")])
-    assert str(caught.value) == "no benchmark is called 'b'\n  hint: one of a"
+        select(["b"], [_benchmark(name="a")])
+    assert str(caught.value) == "there is no benchmark 'b'\n  hint: use one of a"
 
 
 # the results file
 
 
-def test_a_row_comes_back_as_it_was_recorded(tmp_path):
+def test_a_recorded_row_is_loaded_unchanged(tmp_path):
     row = _row(_benchmark(target=Target(high=0.8)), pairs=((1.25, 2.5), (0.5, 4.0)), facts={"PyTorch": "2.13"})
     records.merge(tmp_path / "results.json", row)
     assert records.load(tmp_path / "results.json") == {"a": row}
 
 
-def test_recording_one_row_leaves_the_others(tmp_path):
+def test_recording_a_row_keeps_the_others(tmp_path):
     path = tmp_path / "results.json"
-    first, second, again = (_row(_benchmark(name=name), pairs=((figure, 1.0),)) for name, figure in FIGURES)
+    first, second, again = (_row(_benchmark(name=name), pairs=((number, 1.0),)) for name, number in NUMBERS)
     for row in (first, second, again):
         records.merge(path, row)
     assert records.load(path) == {"a": again, "b": second}
@@ -185,15 +187,15 @@ def test_recording_one_row_leaves_the_others(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["results.json"]
 
 
-FIGURES = [("a", 1.0), ("b", 2.0), ("a", 3.0)]
+NUMBERS = [("a", 1.0), ("b", 2.0), ("a", 3.0)]
 
 
-def test_a_file_that_is_no_results_file_is_left_as_it_is(tmp_path):
+def test_a_file_that_is_not_a_results_file_is_left_unchanged(tmp_path):
     path = tmp_path / "results.json"
     path.write_text("{}")
     with pytest.raises(RecordsError) as caught:
         records.merge(path, _row(_benchmark(), pairs=((1.0, 1.0),)))
-    expected = f"{path} is not a results file (KeyError: 'format'); it is left as it is\n  hint: restoring it from "
+    expected = f"{path} is not a results file (KeyError: 'format'); it is left unchanged\n  hint: restore it from "
     assert str(caught.value) == expected + "version control"
     assert path.read_text() == "{}"
 
@@ -203,10 +205,10 @@ def test_a_file_of_another_format_is_refused(tmp_path):
     path.write_text('{"format": 9, "rows": []}')
     with pytest.raises(RecordsError) as caught:
         records.load(path)
-    assert str(caught.value) == f"{path} has format 9, expected 1\n  hint: recording it anew"
+    assert str(caught.value) == f"{path} has format 9, expected 1\n  hint: delete it and record the results again"
 
 
-def test_messages_are_kept_without_paths_of_the_machine():
+def test_recorded_messages_have_no_absolute_paths():
     text = "ImportError: /usr/lib/python3/x.so: no 1/2 symbol\nmore"
     assert records.without_paths(text) == "ImportError: x.so: no 1/2 symbol"
 
@@ -214,145 +216,147 @@ def test_messages_are_kept_without_paths_of_the_machine():
 # the page
 
 
-def test_the_page_of_a_fixed_file():
-    rows = {row.name: row for row in _rows()}
-    text = page.render(rows, _four())
+def test_the_page_of_fixed_records():
+    rows = {row.name: row for row in _example_rows()}
+    text = page.render(rows, _example_benchmarks())
     assert text.startswith("<!-- Written by `python -m benchmarks` from benchmarks/results.json. Do not edit")
     assert text[text.index("## Training steps") :] == EXPECTED
 
 
-def test_commentary_is_shown_only_where_the_target_is_missed():
-    benchmark = _benchmark(target=Target(high=1.0), reason="Because.")
-    said = "- `a`, **commentary** (the author's, not measured): Because."
-    assert said in page.render({"a": _row(benchmark, pairs=((2.0, 1.0),))}, [benchmark])
+def test_commentary_is_shown_only_if_the_target_is_missed():
+    benchmark = _benchmark(target=Target(high=1.0), commentary="Because.")
+    expected = "- `a`, **commentary** (the author's, not measured): Because."
+    assert expected in page.render({"a": _row(benchmark, pairs=((2.0, 1.0),))}, [benchmark])
     assert "Because." not in page.render({"a": _row(benchmark, pairs=((0.5, 1.0),))}, [benchmark])
     assert "Because." not in page.render({}, [benchmark])
 
 
-def test_the_page_in_the_documentation_is_what_the_recorded_results_give(capsys):
+def test_the_page_in_the_documentation_follows_from_the_recorded_results(capsys):
     assert command.main(["--check"]) == 0
     assert capsys.readouterr().out == "docs/benchmarks.md: up to date\n"
 
 
-def test_recorded_rows_hold_nothing_of_the_machine_but_what_it_is():
+def test_recorded_rows_have_no_paths_of_the_machine():
     text = (ROOT / "benchmarks" / "results.json").read_text()
-    assert not [word for word in ("/root", "/home", "/tmp", "/usr") if word in text]
+    assert not [path for path in ("/root", "/home", "/tmp", "/usr") if path in text]
 
 
 # measuring, in processes
 
 
 @pytest.fixture(autouse=True)
-def own_environment():
-    """Put back what the command sets for the processes it starts."""
+def restored_environment():
+    """Restore the environment variables that the command sets for its worker processes."""
     before = dict(os.environ)
     yield
     os.environ.clear()
     os.environ.update(before)
 
 
-def test_two_processes_are_measured_recorded_and_put_on_the_page(tmp_path, capsys):
+def test_two_processes_are_measured_recorded_and_shown_on_the_page(tmp_path, capsys):
     benchmark = _benchmark(
-        sides=("tests.bench_fakes:one", "tests.bench_fakes:two"), apart=True, target=Target(high=0.8)
+        sides=("tests.bench_fakes:one", "tests.bench_fakes:two"), separate_processes=True, target=Target(high=0.8)
     )
     assert command.main(["--pairs", "9"], root=tmp_path, benchmarks=[benchmark]) == 0
     row = records.load(tmp_path / command.RESULTS)["a"]
     assert (row.pairs, row.verdict(), row.facts) == (((1.0, 2.0),) * 9, "met", {"one": "here"})
     assert row.command == "python -m benchmarks a --pairs 9"
     assert "= 0.500 (0.500 to 0.500), met; 1 and 2 s" in capsys.readouterr().out
-    # nothing is missing now
+    # no benchmark is missing
     assert command.main(["--missing"], root=tmp_path, benchmarks=[benchmark]) == 0
     assert "0 rows in" in capsys.readouterr().out
-    # and the page is checked, and mended
+    # the page is checked and updated
     assert command.main(["--check"], root=tmp_path, benchmarks=[benchmark]) == 0
     (tmp_path / command.PAGE).write_text("typed")
     assert command.main(["--check"], root=tmp_path, benchmarks=[benchmark]) == 1
-    said = "docs/benchmarks.md is not what benchmarks/results.json gives\n  hint: python -m benchmarks --page\n"
-    assert capsys.readouterr().err == said
+    message = "docs/benchmarks.md differs from benchmarks/results.json\n  hint: run `python -m benchmarks --page`\n"
+    assert capsys.readouterr().err == message
     assert command.main(["--page"], root=tmp_path, benchmarks=[benchmark]) == 0
     assert command.main(["--check"], root=tmp_path, benchmarks=[benchmark]) == 0
 
 
-def test_a_row_that_fails_says_why_and_ends_none_of_the_others(tmp_path):
+def test_a_failure_is_recorded_and_does_not_stop_the_other_benchmarks(tmp_path):
     sides = {"a": "broken", "b": "dying", "c": "absent"}
-    several = [_benchmark(name=name, sides=(f"tests.bench_fakes:{side}",) * 2) for name, side in sides.items()]
-    assert command.main(["--pairs", "9"], root=tmp_path, benchmarks=several) == 1
+    benchmarks = [_benchmark(name=name, sides=(f"tests.bench_fakes:{side}",) * 2) for name, side in sides.items()]
+    assert command.main(["--pairs", "9"], root=tmp_path, benchmarks=benchmarks) == 1
     rows = records.load(tmp_path / command.RESULTS)
-    assert {name: (row.verdict(), row.why) for name, row in rows.items()} == {
+    assert {name: (row.verdict(), row.reason) for name, row in rows.items()} == {
         "a": ("failed", "OSError: lib.so is gone"),
         "b": ("failed", "its process ended with code 3"),
         "c": ("not measured", "no PyTorch here"),
     }
 
 
-def test_a_trial_writes_nothing(tmp_path, capsys, monkeypatch):
+def test_a_trial_is_not_recorded(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(measuring, "measure", lambda benchmark, pairs, progress: _row(benchmark, pairs=((1.0, 2.0),)))
     assert command.main(["--pairs", "3"], root=tmp_path, benchmarks=[_benchmark()]) == 0
     assert list(tmp_path.iterdir()) == []
-    assert capsys.readouterr().out.endswith("a trial: 3 pairs are fewer than 9, nothing is written\n")
+    assert capsys.readouterr().out.endswith("a trial: 3 pairs are fewer than 9, nothing is recorded\n")
 
 
-def test_a_side_that_does_not_answer_is_given_up():
+def test_a_side_that_does_not_answer_times_out():
     with contextlib.closing(worker.Worker(["tests.bench_fakes:silent"])) as process:
-        process.patience = 0.01
+        process.timeout = 0.01
         with pytest.raises(worker.Failed, match=r"^no answer in 0\.01 s$"):
             process.measure(0)
 
 
-def test_an_interruption_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+def test_an_interruption_names_the_flag_to_resume(tmp_path, capsys, monkeypatch):
     def interrupted(benchmark, pairs, progress):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(measuring, "measure", interrupted)
     assert command.main([], root=tmp_path, benchmarks=[_benchmark()]) == 130
-    said = "\nstopped; the finished rows are kept, and --missing goes on with the others\n"
-    assert capsys.readouterr().err == said
+    message = "\ninterrupted; finished rows are recorded, and --missing measures the others\n"
+    assert capsys.readouterr().err == message
 
 
-def test_an_unknown_name_on_the_command_line(tmp_path, capsys):
+def test_an_unknown_name_on_the_command_line_is_refused(tmp_path, capsys):
     assert command.main(["b"], root=tmp_path, benchmarks=[_benchmark()]) == 2
-    assert capsys.readouterr().err == "no benchmark is called 'b'\n  hint: one of a\n"
+    assert capsys.readouterr().err == "there is no benchmark 'b'\n  hint: use one of a\n"
 
 
-def test_epochs_are_let_pass_one_at_a_time():
+def test_epochs_run_one_at_a_time():
     from benchmarks import training
 
-    seen = []
+    finished = []
 
-    def fit(turns):
+    def fit(callback):
         for epoch in range(3):
-            turns.on_epoch_begin(epoch, {})
-            seen.append(epoch)
+            callback.on_epoch_begin(epoch, {})
+            finished.append(epoch)
         raise OverflowError("too far")
 
     epochs = training.Epochs(fit)
     epochs.measure()
-    assert seen == [0]
+    assert finished == [0]
     epochs.measure()
-    assert seen == [0, 1]
+    assert finished == [0, 1]
     with pytest.raises(RuntimeError, match=r"^training ended with OverflowError\('too far'\)$"):
         epochs.measure()
 
 
-def test_without_instructions_for_bfloat16_there_is_nothing_to_measure(monkeypatch):
+def test_bfloat16_needs_instructions_of_the_cpu(monkeypatch):
     from benchmarks import training
 
     monkeypatch.setattr(training.machine, "cpu_flags", lambda: ["avx2"])
-    expected = r"^this processor has no bfloat16 instructions \(avx512_bf16 or amx_bf16\)$"
+    expected = r"^this CPU has no bfloat16 instructions \(avx512_bf16 or amx_bf16\)$"
     with pytest.raises(worker.Unavailable, match=expected):
         training.bfloat16()
 
 
-def _benchmark(name="a", left="ours", right="theirs", sides=("m:f", "m:g"), group="Training steps", **others):
-    return Benchmark(name, left, right, sides, "s", group, **others)
+def _benchmark(name="a", left="ours", right="theirs", sides=("m:f", "m:g"), group="Training steps", **fields):
+    return Benchmark(name, left, right, sides, "s", group, **fields)
 
 
-def _row(benchmark, **others):
-    given = {"target": benchmark.target, "command": f"again {benchmark.name}", "date": "2026-01-31", **others}
-    return Row(name=benchmark.name, left=benchmark.left, right=benchmark.right, unit=benchmark.unit, **given)
+def _row(benchmark, **fields):
+    defaults = {"target": benchmark.target, "command": f"again {benchmark.name}", "date": "2026-01-31"}
+    return Row(
+        name=benchmark.name, left=benchmark.left, right=benchmark.right, unit=benchmark.unit, **{**defaults, **fields}
+    )
 
 
-def _four():
+def _example_benchmarks():
     return [
         _benchmark(name="a", target=Target(high=0.8), note="What is timed."),
         _benchmark(name="b"),
@@ -361,20 +365,20 @@ def _four():
     ]
 
 
-def _rows():
-    a, b, c, _ = _four()
-    here = {"hardware": {"cpu": "A chip", "cores": "2", "memory": "8 GiB"}, "versions": {"keras": "3"}}
+def _example_rows():
+    a, b, c, _ = _example_benchmarks()
+    machine = {"hardware": {"cpu": "A chip", "cores": "2", "memory": "8 GiB"}, "versions": {"keras": "3"}}
     return [
-        _row(a, pairs=((1.0, 2.0), (2.0, 2.0), (1500.0, 1000.0)), facts={"PyTorch": "2.13"}, **here),
-        _row(b, pairs=((12.345, 1.0),), **here),
-        _row(c, problem="failed", why="no answer in 900 s", versions={"keras": "3"}),
+        _row(a, pairs=((1.0, 2.0), (2.0, 2.0), (1500.0, 1000.0)), facts={"PyTorch": "2.13"}, **machine),
+        _row(b, pairs=((12.345, 1.0),), **machine),
+        _row(c, problem="failed", reason="no answer in 900 s", versions={"keras": "3"}),
     ]
 
 
 EXPECTED = """\
 ## Training steps
 
-| ours | theirs | target | ratio (quartiles) | range | ours | theirs | verdict |
+| left | right | target | ratio (quartiles) | range | median left | median right | verdict |
 |---|---|---|---:|---:|---:|---:|---|
 | ours | theirs | at most 0.80 | **1.00** (0.75 to 1.25) | 0.50 to 1.50 | 2.00 s | 2.00 s | missed |
 | ours | theirs |  | **12.3** (12.3 to 12.3) | 12.3 to 12.3 | 12.3 s | 1.00 s | recorded |
@@ -383,7 +387,7 @@ EXPECTED = """\
 
 ## Augmentation
 
-| ours | theirs | target | ratio (quartiles) | range | ours | theirs | verdict |
+| left | right | target | ratio (quartiles) | range | median left | median right | verdict |
 |---|---|---|---:|---:|---:|---:|---|
 | ours | theirs | at least 1.00 |  |  |  |  | failed: no answer in 900 s |
 | x/y | theirs |  |  |  |  |  | not recorded yet |
@@ -393,7 +397,7 @@ EXPECTED = """\
 - 2026-01-31, A chip, 2 cores, 8 GiB, keras 3: `a`, `b`
 - 2026-01-31, keras 3: `c`
 
-Each row again:
+Commands of the rows:
 
 ```console
 $ again a

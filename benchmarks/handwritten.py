@@ -1,4 +1,4 @@
-"""Models with a training step of their own, as one would write them in plain Keras: what deepkit's are timed beside."""
+"""Hand-written Keras models with the same training step as deepkit's: the reference of the timings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from keras import layers, ops
 
 
 class VAE(keras.Model):
-    """A variational autoencoder 784-500-20-500-784 with a training step in the style of Keras's examples."""
+    """A variational autoencoder 784-500-20-500-784 with a training step as in the Keras examples."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -25,11 +25,11 @@ class VAE(keras.Model):
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """Means over an epoch."""
+        """Mean losses over an epoch."""
         return self.trackers
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        """Take one step on the negative bound."""
+        """Take one step on the negative lower bound."""
         x = data[0] if isinstance(data, tuple) else data
         with tf.GradientTape() as tape:
             mean, log_variance = self.encoder(x, training=True)
@@ -48,7 +48,7 @@ class VAE(keras.Model):
 
 
 class GAN(keras.Model):
-    """A generator 100-256-256-784 and a discriminator 784-256-256-1, trained in the style of Keras's examples."""
+    """A generator 100-256-256-784 and a discriminator 784-256-256-1, trained as in the Keras examples."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,32 +56,32 @@ class GAN(keras.Model):
         self.discriminator = _mlp(784, 1, None)
         self.seed = keras.random.SeedGenerator(0)
         self.trackers = [keras.metrics.Mean(name) for name in ("discriminator_loss", "generator_loss")]
-        self.right = [keras.metrics.Mean(name) for name in ("real_accuracy", "fake_accuracy")]
+        self.accuracies = [keras.metrics.Mean(name) for name in ("real_accuracy", "fake_accuracy")]
         self.built = True
 
     def compile(self, optimizer: Any, **kwargs: Any) -> None:
-        """Give each network an optimiser."""
+        """Compile with one optimizer for each network."""
         super().compile(optimizer=optimizer, **kwargs)
-        self.other = type(self.optimizer).from_config(self.optimizer.get_config())
+        self.discriminator_optimizer = type(self.optimizer).from_config(self.optimizer.get_config())
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """Means over an epoch."""
-        return [*self.trackers, *self.right]
+        """Mean losses and accuracies over an epoch."""
+        return [*self.trackers, *self.accuracies]
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Take one step of the discriminator and one of the generator."""
         x = data[0] if isinstance(data, tuple) else data
-        count = ops.shape(x)[0]
-        fake = self.generator(keras.random.normal((count, 100), seed=self.seed), training=True)
+        batch_size = ops.shape(x)[0]
+        fake = self.generator(keras.random.normal((batch_size, 100), seed=self.seed), training=True)
         with tf.GradientTape() as tape:
             real_logits, fake_logits = self.discriminator(x, training=True), self.discriminator(fake, training=True)
             loss = ops.mean(ops.softplus(-real_logits)) + ops.mean(ops.softplus(fake_logits))
-        self._apply(tape, loss, self.discriminator, self.other)
+        self._apply(tape, loss, self.discriminator, self.discriminator_optimizer)
         self.trackers[0].update_state(loss)
-        self.right[0].update_state(real_logits > 0)
-        self.right[1].update_state(fake_logits < 0)
-        noise = keras.random.normal((count, 100), seed=self.seed)
+        self.accuracies[0].update_state(real_logits > 0)
+        self.accuracies[1].update_state(fake_logits < 0)
+        noise = keras.random.normal((batch_size, 100), seed=self.seed)
         with tf.GradientTape() as tape:
             logits = self.discriminator(self.generator(noise, training=True), training=True)
             loss = ops.mean(ops.softplus(-logits))
@@ -96,14 +96,14 @@ class GAN(keras.Model):
 
 
 def _mlp(inputs: int, outputs: int, activation: str | None) -> keras.Model:
-    x = entered = keras.Input((inputs,))
+    x = input_tensor = keras.Input((inputs,))
     for units in (256, 256):
         x = layers.Dense(units, activation="relu")(x)
-    return keras.Model(entered, layers.Dense(outputs, activation=activation)(x))
+    return keras.Model(input_tensor, layers.Dense(outputs, activation=activation)(x))
 
 
 class Masking(layers.Layer):
-    """Sets a share of the values to 0 in training."""
+    """A layer that sets a share of the values to 0 in training."""
 
     def __init__(self, rate: float) -> None:
         super().__init__()
@@ -111,11 +111,11 @@ class Masking(layers.Layer):
         self.seed = keras.random.SeedGenerator(0)
 
     def call(self, x: Any, training: bool = False) -> Any:
-        """Return the values, some of them 0."""
+        """Mask the values in training."""
         if not training:
             return x
-        kept = keras.random.uniform(ops.shape(x), seed=self.seed) >= self.rate
-        return x * ops.cast(kept, x.dtype)
+        mask = keras.random.uniform(ops.shape(x), seed=self.seed) >= self.rate
+        return x * ops.cast(mask, x.dtype)
 
 
 def autoencoder() -> keras.Model:
@@ -126,7 +126,7 @@ def autoencoder() -> keras.Model:
 
 
 def bilstm() -> keras.Model:
-    """Return two bidirectional LSTMs over the vectors of 20,000 words, and one logit."""
+    """Return two bidirectional LSTMs over embeddings of 20,000 words, with one logit."""
     ids = keras.Input((None,), dtype="int32")
     x = layers.Embedding(20_000, 128)(ids)
     x = layers.Bidirectional(layers.LSTM(64, return_sequences=True))(x)
