@@ -1,4 +1,4 @@
-"""Pages that are generated while the documentation is built: one per recipe, from its recorded results."""
+"""Hook of MkDocs that generates a page for each recipe from its recorded results."""
 
 from pathlib import Path
 
@@ -7,11 +7,10 @@ from mkdocs.structure.files import File
 from deepkit.recipe import discovery, pages
 
 INTRODUCTION = (
-    "Each recipe reproduces one paper with one command, `deepkit run NAME`, in one module that is written to be read. "
-    "To learn from them, begin with [xor](xor.md) and [lenet](lenet.md), go on to [depth](depth.md) and "
-    "[resnet](resnet.md) for what makes deep networks trainable, to [denoising](denoising.md), [vae](vae.md) and "
-    "[gan](gan.md) for learning without labels, and to [sentiment](sentiment.md) and [translation](translation.md) for "
-    "sequences."
+    "Each recipe reproduces one paper with one command, `deepkit run NAME`, in one readable module. Start with "
+    "[xor](xor.md) and [lenet](lenet.md). Then [depth](depth.md) and [resnet](resnet.md) show what makes deep networks "
+    "trainable, [denoising](denoising.md), [vae](vae.md) and [gan](gan.md) learn without labels, and "
+    "[sentiment](sentiment.md) and [translation](translation.md) process sequences."
 )
 
 

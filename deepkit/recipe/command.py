@@ -90,26 +90,27 @@ def parse_config(recipe: Recipe, argv: Sequence[str], *, prog: str) -> Settings:
 def _parse_settings(recipe: Recipe, argv: Sequence[str], prog: str) -> Settings:
     """Parse flags; the help starts with the recipe's summary and paper."""
     description = f"{recipe.summary}\n\n{recipe.paper.cite()}"
-    options = parse_options(_own_settings_first(recipe.config), argv, prog, description=description)
+    options = parse_options(_recipe_settings_first(recipe.config), argv, prog, description=description)
     values = {setting.name: getattr(options, setting.name) for setting in dataclasses.fields(recipe.config)}
     return recipe.config(**values)
 
 
-def _own_settings_first(config: type[Settings]) -> type[Settings]:
+def _recipe_settings_first(config: type[Settings]) -> type[Settings]:
     """Return a subclass whose help lists the settings of the recipe before those that all recipes share.
 
     tyro lists the fields in the order of the dataclass, which starts with those of the base class.
     """
-    own_names: set[str] = set()
+    recipe_names: set[str] = set()
     for cls in config.__mro__:
         if cls not in Settings.__mro__:
-            own_names.update(vars(cls).get("__annotations__", ()))
+            recipe_names.update(vars(cls).get("__annotations__", ()))
     fields = config.__dataclass_fields__
-    own = {name: field for name, field in fields.items() if name in own_names}
+    recipe_fields = {name: field for name, field in fields.items() if name in recipe_names}
+    shared_fields = {name: field for name, field in fields.items() if name not in recipe_names}
     namespace = {
         "__doc__": config.__doc__,
         "__module__": config.__module__,
-        "__dataclass_fields__": {**own, **{name: field for name, field in fields.items() if name not in own}},
+        "__dataclass_fields__": {**recipe_fields, **shared_fields},
     }
     return type(config.__name__, (config,), namespace)
 

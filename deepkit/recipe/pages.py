@@ -156,7 +156,7 @@ def _introduction(entry: RecipeEntry, recipe: Recipe) -> list[str]:
         "\n## Metrics\n",
         *(f"- **{metric}**: {meaning}" for metric, meaning in recipe.metrics.items()),
         "\n## Published values\n",
-        "| metric | value | where | setting | note |\n|---|---:|---|---|---|",
+        "| metric | value | source | setting | note |\n|---|---:|---|---|---|",
         *(claims or ["| | none | | | |"]),
     ]
 

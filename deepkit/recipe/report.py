@@ -128,7 +128,7 @@ class Report:
     def table(self) -> Table:
         """Return the table of claimed and measured values, with a row for each claim and each other metric."""
         table = Table(title=f"{self.recipe.name}: {self.recipe.paper.short()}", title_justify="left")
-        for heading in ("metric", "claimed", "where", "measured", "difference"):
+        for heading in ("metric", "claimed", "source", "measured", "difference"):
             table.add_column(heading)
         for name, measured in self.measured.items():
             claims: list[Claim | None] = [c for c in self.recipe.claims_for(self.config) if c.metric == name]

@@ -54,7 +54,7 @@ class Settings:
     run_dir: Path | None = None
     """Folder for checkpoints and reports (seed0, seed1, ...); the same command resumes an interrupted run."""
     data_dir: Path | None = None
-    """Folder of prepared TensorFlow data sets; TFDS_DATA_DIR or the default of TFDS if not given."""
+    """Folder of prepared TensorFlow data sets; by default TFDS_DATA_DIR or the folder of TFDS."""
     record: Path | None = None
     """Results file to merge the measured numbers into; nothing is recorded if not given."""
     precision: str = "auto"
@@ -64,8 +64,7 @@ class Settings:
     jit_compile: bool | Literal["auto"] = "auto"
     """Whether XLA compiles the training step."""
     autotune: bool = False
-    """Time precision, XLA and steps per execution on the model and data before training, and keep the fastest that
-    trains the same."""
+    """Time precision, XLA and steps per execution before training, and keep the fastest that trains the same."""
 
     def __post_init__(self) -> None:
         for name, choices in _choices_by_field(type(self)).items():
@@ -102,7 +101,7 @@ class Settings:
 
         return plan(devices=self.devices, precision=self.precision, jit_compile=self.jit_compile, seed=self.seed)
 
-    def fit(self, net: Block | keras.Model, data: object, **arguments: Any) -> Run:
+    def fit(self, net: Block | keras.Model, data: Any, **arguments: Any) -> Run:
         """Train a network with `dk.fit` for the epochs, in the run directory and under the plan of these settings.
 
         With `autotune`, `dk.autotune` first chooses the fastest plan.
@@ -119,7 +118,7 @@ class Settings:
             arguments["plan"] = self._tuned_plan(net, data, arguments) if self.autotune else self.plan()
         return dk.fit(net, data, **arguments)
 
-    def _tuned_plan(self, net: Block | keras.Model, data: object, arguments: Mapping[str, Any]) -> Plan:
+    def _tuned_plan(self, net: Block | keras.Model, data: Any, arguments: Mapping[str, Any]) -> Plan:
         import deepkit as dk
 
         compile_arguments = {name: arguments[name] for name in AUTOTUNE_ARGUMENTS if name in arguments}
