@@ -166,7 +166,7 @@ class Recipe:
     claims: tuple[Claim, ...] = ()
     deviations: tuple[str | Deviation, ...] = ()
     related: tuple[Paper, ...] = ()
-    draw: Callable[[Any, Sequence[Result]], Mapping[str, Figure]] | None = None
+    draw: Callable[[Any, Sequence[Any]], Mapping[str, Figure]] | None = None
 
     def __post_init__(self) -> None:
         for claim in self.claims:
