@@ -54,9 +54,9 @@ class LearningRateTest:
 
     def plot(self) -> Figure:
         """Return a figure of the loss over the learning rate, with the suggestion marked."""
-        from deepkit.visualize.figures import BLUE, ORANGE, panels
+        from deepkit.visualize.figures import BLUE, ORANGE, subplots
 
-        figure, axes = panels(1, 1, 5.6, 3.6)
+        figure, axes = subplots(1, 1, 5.6, 3.6)
         ax = axes[0, 0]
         ax.plot(self.rates, self.losses, color="#adb5bd", linewidth=0.8, label="each step")
         ax.plot(self.rates, self.smoothed, color=BLUE, linewidth=1.8, label="smoothed")

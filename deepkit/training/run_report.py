@@ -47,11 +47,11 @@ def write(parts: Assembled, feed: Feed, last: State, folder: RunDir, resume: str
     Raises:
         OSError: A file could not be written; the run itself is kept already.
     """
-    from deepkit.visualize.figures import png
+    from deepkit.visualize.figures import png_bytes
 
     images = {}
     for name, caption, figure in _pictures(parts, feed, last):
-        images[caption] = png(figure)
+        images[caption] = png_bytes(figure)
         folder.write(f"pictures/{name}.png", images[caption])
     with files.aside(folder.report) as path:
         path.write_text(_page(parts, feed, last, resume, images), encoding="utf-8")

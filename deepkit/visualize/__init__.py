@@ -1,4 +1,4 @@
-"""Pictures of a model and of its training, as Matplotlib figures; on any Keras model."""
+"""Visualize a model and its training as Matplotlib figures; works with any Keras model."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from deepkit.visualize import arrays
+    from deepkit.visualize.activation_figures import feature_maps, statistics
     from deepkit.visualize.attention_maps import attention
-    from deepkit.visualize.attribution import grad_cam, saliency
+    from deepkit.visualize.attribution_figures import grad_cam, saliency
     from deepkit.visualize.classification import confusion, misclassified
     from deepkit.visualize.diagrams.diagram import diagram
     from deepkit.visualize.figures import save
-    from deepkit.visualize.layer_outputs import feature_maps, statistics
+    from deepkit.visualize.filter_images import filters
     from deepkit.visualize.training_curves import curves
-    from deepkit.visualize.weights import filters
 
-_HOMES = {
+_MODULES = {
     "confusion": "classification",
     "misclassified": "classification",
     "curves": "training_curves",
     "diagram": "diagrams.diagram",
-    "filters": "weights",
-    "feature_maps": "layer_outputs",
-    "statistics": "layer_outputs",
-    "grad_cam": "attribution",
-    "saliency": "attribution",
+    "filters": "filter_images",
+    "feature_maps": "activation_figures",
+    "statistics": "activation_figures",
+    "grad_cam": "attribution_figures",
+    "saliency": "attribution_figures",
     "attention": "attention_maps",
     "save": "figures",
 }
@@ -40,8 +40,8 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name == "arrays":
         return importlib.import_module("deepkit.visualize.arrays")
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'deepkit.visualize' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"deepkit.visualize.{_HOMES[name]}"), name)
+    value = getattr(importlib.import_module(f"deepkit.visualize.{_MODULES[name]}"), name)
     globals()[name] = value
     return value

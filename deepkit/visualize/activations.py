@@ -1,40 +1,45 @@
-"""What layers give for a batch: the values of one, and statistics of all with the gradients of the loss."""
+"""Outputs of layers for a batch, their statistics, and the gradients of the loss, as arrays."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 from keras import ops
 
-from deepkit.visualize.capture import Call, listening
-from deepkit.visualize.class_scores import SCALE
-from deepkit.visualize.lookup import find, walk
-from deepkit.visualize.model_inputs import batch_of, check_built, fed
+from deepkit.utils.errors import message
+from deepkit.visualize.class_scores import GRADIENT_SCALE
+from deepkit.visualize.layer_calls import RecordedCall, record_calls
+from deepkit.visualize.model_inputs import check_batch, check_built, pack_inputs
+from deepkit.visualize.nested_layers import find_layer, walk_layers
+
+if TYPE_CHECKING:
+    from deepkit.utils.types import LossLike, Nested, Tensor
+    from deepkit.visualize.model_inputs import Batch
 
 _BOUNDS = {"sigmoid": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "hard_tanh": (-1.0, 1.0)}
-_CLOSE = 0.01  # of the way between the bounds: there, a sigmoid or tanh passes on 4 % of the gradient at its middle
+_SATURATION_MARGIN = 0.01  # share of the range; a sigmoid or tanh passes 4 % of its largest gradient there
 
 
 @dataclass(frozen=True)
 class LayerStatistics:
-    """What one layer makes of a batch, and what the loss asks of its weights.
+    """Statistics of a layer's output for a batch, and of its gradient and weights.
 
     Args:
-        layer: Its name, after the names of the models that it lies in.
-        shape: Of its output, batch axis first.
-        mean: Of all the values of its output.
-        std: Their standard deviation.
-        zeros: The share of them that are exactly 0.
-        dead: The share of the units (the places of the last axis) that are 0 everywhere in the batch.
-        saturated: The share of the values within 1 % of a bound of a sigmoid or tanh; None for other activations.
-        gradient_norm: Euclidean norm of the gradient of the loss for its weights; None for a layer without
-            trainable weights, or without a loss.
-        weight_norm: Euclidean norm of these weights; None for a layer without.
+        layer: Path of the layer: its name after the names of the models around it.
+        shape: Shape of the output, batch axis first.
+        mean: Mean of all values of the output.
+        std: Standard deviation of all values of the output.
+        zeros: Fraction of the values that are exactly 0.
+        dead: Fraction of the units (positions along the last axis) that are 0 everywhere in the batch.
+        saturated: Fraction of the values within 1 % of a bound of a sigmoid or tanh; None for other activations.
+        gradient_norm: Euclidean norm of the gradient of the loss with respect to the layer's weights; None without
+            trainable weights or without a loss.
+        weight_norm: Euclidean norm of the trainable weights; None for a layer without.
     """
 
     layer: str
@@ -48,148 +53,158 @@ class LayerStatistics:
     weight_norm: float | None
 
 
-def feature_maps(model: keras.Model, images: Any, layer: str) -> np.ndarray:
-    """Return what a layer gives for a batch; see `deepkit.visualize.feature_maps`.
+def feature_maps(model: keras.Model, images: Batch, layer: str) -> np.ndarray:
+    """Return the output of a layer for a batch; see `deepkit.visualize.feature_maps`.
 
     Returns:
-        The output of the layer, batch axis first, as float32. Of a layer that is used several times, the last one.
+        The output of the layer, batch axis first, as float32. If the layer is called several times, the output of
+        its last call.
     """
     check_built(model, "feature_maps")
-    found = find(model, layer, "feature_maps")
-    with listening([found]) as calls:
-        model(fed(model, batch_of(model, images, "feature_maps")), training=False)
+    nested = find_layer(model, layer, "feature_maps")
+    with record_calls([nested]) as calls:
+        model(pack_inputs(model, check_batch(model, images, "feature_maps")), training=False)
     if not calls:
-        raise ValueError(
-            f"feature_maps: the layer {found.path!r} of {model.name} takes no part when the model runs\n"
-            "  hint: a layer that the output comes from"
-        )
+        problem = f"feature_maps: the layer {nested.path!r} of {model.name} is not called when the model runs"
+        raise ValueError(message(problem, hint="use a layer that the model's output depends on"))
     outputs = keras.tree.flatten(calls[-1].output)
     if len(outputs) != 1:
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in outputs)
-        raise ValueError(f"feature_maps: the layer {found.path!r} gives several outputs, of shape {shapes}")
-    return _numpy(outputs[0])
+        raise ValueError(
+            f"feature_maps: expected a layer with one output, received {nested.path!r} with outputs of shape {shapes}"
+        )
+    return _to_numpy(outputs[0])
 
 
-def statistics(model: keras.Model, batch: Any, *, loss: Any = None, training: bool = True) -> list[LayerStatistics]:
-    """Return a row for each layer in the order in which they run; see `deepkit.visualize.statistics`."""
+def statistics(
+    model: keras.Model, batch: Batch, *, loss: LossLike | None = None, training: bool = True
+) -> list[LayerStatistics]:
+    """Return the statistics of each layer in the order of the calls; see `deepkit.visualize.statistics`."""
     check_built(model, "statistics")
-    x, y = _parted(batch)
-    x = batch_of(model, x, "statistics")
+    x, y = _split_batch(batch)
+    x = check_batch(model, x, "statistics")
     _check_loss(model, y, loss)
-    with _put_back(model):
-        calls, gradients = _passed(model, x, y, loss, training)
-    return [_row(call, gradients) for call in _innermost(model, calls) if _numeric(call.output)]
+    with _restored_state(model):
+        calls, gradients = _run_with_gradients(model, x, y, loss, training)
+    return [_layer_statistics(call, gradients) for call in _innermost_calls(calls) if _has_float_output(call)]
 
 
-def _passed(model: keras.Model, x: Any, y: Any, loss: Any, training: bool) -> tuple[list[Call], dict[int, np.ndarray]]:
-    """Run the model forwards, and backwards where there are labels; return the calls, and gradients by variable."""
+def _run_with_gradients(
+    model: keras.Model, x: Batch, y: Batch | None, loss: LossLike | None, training: bool
+) -> tuple[list[RecordedCall], dict[int, np.ndarray]]:
+    """Run the model and, if there are labels, backpropagate the loss.
+
+    Returns:
+        The calls of the layers, and the gradients by the `id` of their variable.
+    """
     import tensorflow as tf
 
     weights = list(model.trainable_variables)
-    with tf.GradientTape() as tape, listening(list(walk(model))) as calls:
-        output = model(fed(model, x), training=training)
+    with tf.GradientTape() as tape, record_calls(list(walk_layers(model))) as calls:
+        output = model(pack_inputs(model, x), training=training)
         if y is None:
             return calls, {}
-        value = ops.cast(_loss(model, x, y, output, loss), "float32") * SCALE
-    gradients = tape.gradient(value, [weight.value for weight in weights])
-    found = zip(weights, gradients, strict=True)
-    return calls, {id(weight): _numpy(gradient) / SCALE for weight, gradient in found if gradient is not None}
+        scaled_loss = ops.cast(_compute_loss(model, x, y, output, loss), "float32") * GRADIENT_SCALE
+    gradients = tape.gradient(scaled_loss, [weight.value for weight in weights])
+    by_variable = {}
+    for weight, gradient in zip(weights, gradients, strict=True):
+        if gradient is not None:
+            by_variable[id(weight)] = _to_numpy(gradient) / GRADIENT_SCALE
+    return calls, by_variable
 
 
-def _loss(model: keras.Model, x: Any, y: Any, output: Any, loss: Any) -> Any:
+def _compute_loss(model: keras.Model, x: Batch, y: Batch, output: Nested, loss: LossLike | None) -> Tensor:
     if loss is None:
         return model.compute_loss(x=x, y=y, y_pred=output)
     function = keras.losses.get(loss)
     return ops.sum([ops.mean(function(y, output)), *model.losses])
 
 
-def _row(call: Call, gradients: dict[int, np.ndarray]) -> LayerStatistics:
-    values = np.concatenate([_numpy(tensor).reshape(-1, tensor.shape[-1] or 1) for tensor in _same(call.output)])
-    values = values.astype("float64")
-    zero = values == 0
-    weights = call.layer.trainable_variables if hasattr(call.layer, "trainable_variables") else []
-    mine = [gradients[id(weight)] for weight in weights if id(weight) in gradients]
+def _layer_statistics(call: RecordedCall, gradients: dict[int, np.ndarray]) -> LayerStatistics:
+    output = keras.tree.flatten(call.output)[0]  # further outputs may have other units
+    if not len(output.shape):
+        output = output[None]
+    values = _to_numpy(output).reshape(-1, output.shape[-1] or 1).astype("float64")
+    is_zero = values == 0
+    weights = getattr(call.layer, "trainable_variables", [])
+    weight_gradients = [gradients[id(weight)] for weight in weights if id(weight) in gradients]
     return LayerStatistics(
         layer=call.path,
         shape=tuple(keras.tree.flatten(call.output)[0].shape),
         mean=float(values.mean()),
         std=float(values.std()),
-        zeros=float(zero.mean()),
-        dead=float(zero.all(axis=0).mean()),
-        saturated=_saturated(call.layer, values),
-        gradient_norm=_norm(mine) if mine else None,
-        weight_norm=_norm(weights) if weights else None,
+        zeros=float(is_zero.mean()),
+        dead=float(is_zero.all(axis=0).mean()),
+        saturated=_saturated_fraction(call.layer, values),
+        gradient_norm=_euclidean_norm(weight_gradients) if weight_gradients else None,
+        weight_norm=_euclidean_norm(weights) if weights else None,
     )
 
 
-def _same(output: Any) -> list[Any]:
-    """Return the output, or of several the first: they may have other units."""
-    return [tensor if len(tensor.shape) else tensor[None] for tensor in keras.tree.flatten(output)[:1]]
-
-
-def _saturated(layer: Any, values: np.ndarray) -> float | None:
+def _saturated_fraction(layer: keras.Operation, values: np.ndarray) -> float | None:
     bounds = _BOUNDS.get(getattr(getattr(layer, "activation", None), "__name__", ""))
     if bounds is None:
         return None
     low, high = bounds
-    margin = _CLOSE * (high - low)
+    margin = _SATURATION_MARGIN * (high - low)
     return float(np.mean((values < low + margin) | (values > high - margin)))
 
 
-def _norm(tensors: Sequence[Any]) -> float:
-    return float(np.sqrt(sum(np.sum(np.square(_numpy(tensor).astype("float64"))) for tensor in tensors)))
+def _euclidean_norm(tensors: Sequence[Tensor]) -> float:
+    return float(np.sqrt(sum(np.sum(np.square(_to_numpy(tensor).astype("float64"))) for tensor in tensors)))
 
 
-def _innermost(model: keras.Model, calls: Sequence[Call]) -> list[Call]:
-    """Return the calls of layers that hold no others that were called; of a shared layer, the last call."""
+def _innermost_calls(calls: Sequence[RecordedCall]) -> list[RecordedCall]:
+    """Return the calls of layers without inner layers that were called; the last call of each layer."""
     paths = {call.path for call in calls}
-    kept = {call.path: call for call in calls if not any(path.startswith(f"{call.path}/") for path in paths)}
-    return list(kept.values())
+    last_calls = {}
+    for call in calls:
+        if not any(path.startswith(f"{call.path}/") for path in paths):
+            last_calls[call.path] = call
+    return list(last_calls.values())
 
 
-def _numeric(output: Any) -> bool:
-    tensors = keras.tree.flatten(output)
+def _has_float_output(call: RecordedCall) -> bool:
+    tensors = keras.tree.flatten(call.output)
     return bool(tensors) and tensors[0].dtype.is_floating and all(tensors[0].shape)
 
 
-def _parted(batch: Any) -> tuple[Any, Any]:
-    """Return inputs and labels, None where there are none."""
+def _split_batch(batch: Batch) -> tuple[Batch, Batch | None]:
+    """Return inputs and labels; the labels are None if there are none."""
     if hasattr(batch, "element_spec") or hasattr(batch, "train"):
-        raise TypeError(
-            f"statistics: expected a batch x or (x, y), received a {type(batch).__name__}\n"
-            "  hint: next(iter(data)), the first batch of a dataset"
-        )
+        problem = f"statistics: expected a batch x or (x, y), received a {type(batch).__name__}"
+        raise TypeError(message(problem, hint="use next(iter(data)), the first batch of a dataset"))
     if isinstance(batch, tuple):
-        return (batch[0], batch[1]) if len(batch) > 1 else (batch[0], None)
+        return batch[0], batch[1] if len(batch) > 1 else None
     return batch, None
 
 
-def _check_loss(model: keras.Model, y: Any, loss: Any) -> None:
-    own = type(model).compute_loss is not keras.Model.compute_loss
-    if loss is None and y is not None and not own and (not model.compiled or model.loss is None):
-        raise ValueError(
-            f"statistics: {model.name} has no loss to take gradients of\n"
-            "  hint: loss='mse' or another, model.compile(...), or the inputs without labels for activations alone"
-        )
+def _check_loss(model: keras.Model, y: Batch | None, loss: LossLike | None) -> None:
     if loss is not None and y is None:
-        raise ValueError("statistics: a loss needs labels\n  hint: (x, y) as the batch")
+        raise ValueError(message("statistics: expected labels for the loss, received inputs only", hint="pass (x, y)"))
+    if loss is not None or y is None:
+        return
+    overrides_loss = type(model).compute_loss is not keras.Model.compute_loss
+    if not overrides_loss and (not model.compiled or model.loss is None):
+        problem = f"statistics: {model.name} does not have a loss whose gradients could be computed"
+        hint = "pass loss='mse' or another loss, call model.compile(...), or pass the inputs without labels"
+        raise ValueError(message(problem, hint=hint))
 
 
 @contextlib.contextmanager
-def _put_back(model: keras.Model) -> Iterator[None]:
-    """Undo what running in training mode changes: moving averages, seeds and sums of metrics."""
-    kept = [(variable, np.array(ops.convert_to_numpy(variable))) for variable in _changing(model)]
+def _restored_state(model: keras.Model) -> Iterator[None]:
+    """Restore what a run in training mode changes: moving averages, seed generators and metrics."""
+    variables = list(model.non_trainable_variables)
+    if model.compiled:
+        for metric in model.metrics:
+            variables += metric.variables
+    values = [np.array(ops.convert_to_numpy(variable)) for variable in variables]
     try:
         yield
     finally:
-        for variable, value in kept:
+        for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
 
 
-def _changing(model: keras.Model) -> list[Any]:
-    metrics = [variable for metric in model.metrics for variable in metric.variables] if model.compiled else []
-    return [*model.non_trainable_variables, *metrics]
-
-
-def _numpy(tensor: Any) -> np.ndarray:
+def _to_numpy(tensor: Tensor) -> np.ndarray:
     return ops.convert_to_numpy(ops.cast(ops.convert_to_tensor(tensor), "float32"))

@@ -1,18 +1,19 @@
-"""The numbers behind the pictures: what a function of `deepkit.visualize` draws, one of the same name here returns.
+"""The numbers behind the figures: each function returns what the function of that name in `deepkit.visualize` draws.
 
-Both take the same model and the same data; what only concerns the drawing, such as the names of classes, is left out.
+Both functions take the same model and the same data. Arguments that only concern the drawing, such as class names,
+are missing here.
 """
 
 from __future__ import annotations
 
 from deepkit.visualize.activations import LayerStatistics, feature_maps, statistics
-from deepkit.visualize.class_gradients import grad_cam, saliency
-from deepkit.visualize.classification import Misclassified
+from deepkit.visualize.attribution import grad_cam, saliency
+from deepkit.visualize.classification import MisclassifiedExample
 from deepkit.visualize.classification import confusion_matrix as confusion
-from deepkit.visualize.classification import worst as misclassified
-from deepkit.visualize.weights import filter_images as filters
+from deepkit.visualize.classification import misclassified_examples as misclassified
+from deepkit.visualize.filter_images import filter_images as filters
 
 __all__ = [
     "filters", "feature_maps", "grad_cam", "saliency", "confusion", "misclassified", "statistics",
-    "LayerStatistics", "Misclassified",
+    "LayerStatistics", "MisclassifiedExample",
 ]  # fmt: skip

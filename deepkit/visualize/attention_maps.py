@@ -1,48 +1,59 @@
-"""Pictures of attention: which places each query looks at."""
+"""Attention weights as figures: over tokens, or over the regions of an image."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from keras import ops
 from matplotlib.figure import Figure
 
-from deepkit.visualize.figures import panels, plain
-from deepkit.visualize.model_inputs import shown
+from deepkit.utils.errors import message
+from deepkit.visualize.figures import displayable_image, hide_axis_lines, subplots
 
-_MANY = 60  # tokens beyond which their names cannot be read
-_QUERIES = 16  # over an image, at most
+if TYPE_CHECKING:
+    from deepkit.utils.types import ArrayLike, Tensor
+
+    Grid = tuple[int, int]  # rows and columns of the regions of an image
+
+_MAX_TOKENS = 60  # labels of more tokens are not legible
+_MAX_QUERIES = 16  # over an image
+
+
+class _SetTicks(Protocol):
+    def __call__(self, ticks: Sequence[int], labels: Sequence[str] = ..., **style: object) -> object: ...
 
 
 def attention(
-    weights: Any,
+    weights: ArrayLike | Tensor,
     *,
     source: Sequence[str] = (),
     target: Sequence[str] = (),
-    image: Any = None,
+    image: ArrayLike | None = None,
     grid: tuple[int, int] | None = None,
 ) -> Figure:
-    """Draw how much each query attends to each place, as alignments are drawn (Bahdanau et al. 2015, figure 3).
+    """Draw attention weights as an alignment matrix (Bahdanau et al. 2015, figure 3), or over an image.
 
     Args:
-        weights: Shaped (queries, places), or (heads, queries, places); of one example. Over an image the places may
-            be two axes, (..., rows, columns), as those of attention over a feature map are; name them with `grid`.
-        source: A token a place, from left to right.
-        target: A token a query, from top to bottom.
-        image: (rows, columns, channels) that the places lie in; then each query is drawn over it, as a caption's
-            words are (Xu et al. 2015, figure 2).
-        grid: Rows and columns of the places in the image: of the last axis, or of the last two where these are rows
-            and columns. Left out, they are those of the last axis that fit the image's shape best.
+        weights: Attention weights of one example: (queries, keys) or (heads, queries, keys). Over an image, the keys
+            may also be two axes, (..., rows, columns), as attention over a feature map returns them; then pass
+            `grid`.
+        source: A token per key, from left to right.
+        target: A token per query, from top to bottom.
+        image: An image (rows, columns, channels) whose regions are the keys. Each query is drawn over it, like the
+            words of a caption (Xu et al. 2015, figure 2).
+        grid: Rows and columns of the regions in the image: of the last axis of the weights, or of the last two axes
+            if these are rows and columns. By default the rows and columns that fit the image's shape best.
 
     Returns:
-        A panel a head: light where the weight is large. Over an image, a row a head and a panel a query, 16 at most.
+        A panel per head, with large weights in light gray. Over an image, a row per head and a panel per query, 16
+        at most.
 
     Raises:
-        ValueError: The weights have another shape, there are more or fewer tokens than queries or places, or without
-            a `grid` the weights may as well be rows and columns.
+        ValueError: If the weights have another shape, the number of tokens is not the number of queries or keys, or
+            the last two axes of the weights could be rows and columns and `grid` is not given.
 
     Examples:
         >>> import numpy as np, deepkit as dk
@@ -55,107 +66,113 @@ def attention(
         >>> len(figure.axes)
         1
     """
-    heads = _heads(weights, image, grid)
+    picture = None if image is None else np.asarray(image)
+    heads = _heads(weights, picture, grid)
     _check_tokens("target", target, heads.shape[1], "queries")
-    if image is not None:
-        return _over_image(heads, np.asarray(image), list(target), grid)
-    _check_tokens("source", source, heads.shape[2], "places")
-    wide, tall = (min(9.0, 1.3 + 0.28 * count) for count in (heads.shape[2], heads.shape[1]))
-    figure, axes = panels(1, len(heads), wide, tall)
+    if picture is not None:
+        return _draw_over_image(heads, picture, list(target), grid)
+    _check_tokens("source", source, heads.shape[2], "keys")
+    width, height = (min(9.0, 1.3 + 0.28 * count) for count in (heads.shape[2], heads.shape[1]))
+    figure, axes = subplots(1, len(heads), width, height)
     for number, (ax, head) in enumerate(zip(axes[0], heads, strict=True), start=1):
         ax.imshow(head, cmap="gray", vmin=0, vmax=float(head.max()) or 1.0, aspect="auto")
-        _label(ax.set_xticks, source, rotation=60, ha="right")
-        _label(ax.set_yticks, target if number == 1 else ())
+        _label_ticks(ax.set_xticks, source, rotation=60, ha="right")
+        _label_ticks(ax.set_yticks, target if number == 1 else ())
         if len(heads) > 1:
             ax.set_title(f"head {number}", fontsize=9)
     return figure
 
 
-def _over_image(heads: np.ndarray, image: np.ndarray, target: list[str], grid: tuple[int, int] | None) -> Figure:
+def _draw_over_image(heads: np.ndarray, image: np.ndarray, target: list[str], grid: Grid | None) -> Figure:
     if image.ndim != 3:
         raise ValueError(f"attention: expected an image (rows, columns, channels), received shape {image.shape}")
-    rows, columns = grid or _grid(heads.shape[2], image.shape[0] / image.shape[1])
-    if rows * columns != heads.shape[2]:
-        raise ValueError(f"attention: a grid of {rows} by {columns} has {rows * columns} places, not {heads.shape[2]}")
-    queries = min(_QUERIES, heads.shape[1])
-    figure, axes = panels(len(heads), queries, 1.6, 1.8)
-    for number, (line, head) in enumerate(zip(axes, heads, strict=True), start=1):
-        for ax, query, token in zip(line, head, target or [""] * queries, strict=False):
-            plain(ax).imshow(shown(image), cmap="gray")
-            sized = ops.image.resize(query.reshape(rows, columns, 1), image.shape[:2], data_format="channels_last")
-            ax.imshow(np.asarray(sized)[..., 0], cmap="inferno", alpha=0.55, vmin=0, vmax=float(query.max()) or 1.0)
+    num_keys = heads.shape[2]
+    rows, columns = grid or _best_grid(num_keys, image.shape[0] / image.shape[1])
+    if rows * columns != num_keys:
+        problem = f"attention: a grid of {rows} by {columns} has {rows * columns} regions, the weights have {num_keys}"
+        raise ValueError(f"{problem} keys")
+    num_queries = min(_MAX_QUERIES, heads.shape[1])
+    figure, axes = subplots(len(heads), num_queries, 1.6, 1.8)
+    for number, (axes_row, head) in enumerate(zip(axes, heads, strict=True), start=1):
+        for ax, query, token in zip(axes_row, head, target or [""] * num_queries, strict=False):
+            hide_axis_lines(ax).imshow(displayable_image(image), cmap="gray")
+            resized = ops.image.resize(query.reshape(rows, columns, 1), image.shape[:2], data_format="channels_last")
+            ax.imshow(np.asarray(resized)[..., 0], cmap="inferno", alpha=0.55, vmin=0, vmax=float(query.max()) or 1.0)
             ax.set_title(token, fontsize=9)
         if len(heads) > 1:
-            line[0].set_ylabel(f"head {number}", fontsize=9)
-    if queries < heads.shape[1]:
-        figure.suptitle(f"{queries} of {heads.shape[1]} queries", fontsize=9)
+            axes_row[0].set_ylabel(f"head {number}", fontsize=9)
+    if num_queries < heads.shape[1]:
+        figure.suptitle(f"{num_queries} of {heads.shape[1]} queries", fontsize=9)
     return figure
 
 
-def _heads(weights: Any, image: Any, grid: tuple[int, int] | None) -> np.ndarray:
-    """Return weights (heads, queries, places)."""
+def _heads(weights: ArrayLike | Tensor, image: np.ndarray | None, grid: Grid | None) -> np.ndarray:
+    """Return the weights as (heads, queries, keys)."""
     array = np.asarray(ops.convert_to_numpy(weights), "float32")
-    received = array.shape
+    received_shape = array.shape
     if image is not None and array.ndim >= 2 and array.size:
-        array = _in_a_row(array, np.shape(image), grid)
+        array = _flatten_regions(array, image.shape, grid)
     if array.ndim not in (2, 3) or not array.size:
-        raise ValueError(
-            "attention: expected weights (queries, places) or (heads, queries, places), "
-            f"received {received}{_first(received, image, grid)}"
-        )
+        problem = f"attention: expected weights (queries, keys) or (heads, queries, keys), received {received_shape}"
+        raise ValueError(message(problem, hint=_axes_hint(received_shape, image is not None, grid)))
     return array if array.ndim == 3 else array[None]
 
 
-def _in_a_row(array: np.ndarray, image: tuple[int, ...], grid: tuple[int, int] | None) -> np.ndarray:
-    """Return weights over an image with their places along one axis, where the grid says that they are along two."""
-    *others, rows, columns = array.shape
+def _flatten_regions(array: np.ndarray, image_shape: tuple[int, ...], grid: Grid | None) -> np.ndarray:
+    """Return weights over an image with the regions along one axis, if the grid says that they are along two."""
+    *outer, rows, columns = array.shape
     if grid is not None:
-        two = (rows, columns) == tuple(grid) and columns != math.prod(grid)
-        return array.reshape(*(others or [1]), rows * columns) if two else array
-    if array.ndim <= 3 and len(image) == 3:
-        ratio = image[0] / image[1]
-        best = _grid(columns, ratio)
-        if _misfit((rows, columns), ratio) <= _misfit(best, ratio):
-            raise ValueError(
-                f"attention: {rows} by {columns} may be queries by places, or the rows and columns of the places\n"
-                f"  hint: grid=({rows}, {columns}) for rows and columns, or grid={best} for {rows} queries"
-            )
+        has_two_axes = (rows, columns) == tuple(grid) and columns != math.prod(grid)
+        return array.reshape(*(outer or [1]), rows * columns) if has_two_axes else array
+    if array.ndim <= 3 and len(image_shape) == 3:
+        ratio = image_shape[0] / image_shape[1]
+        best_grid = _best_grid(columns, ratio)
+        if _ratio_distance((rows, columns), ratio) <= _ratio_distance(best_grid, ratio):
+            problem = f"attention: the axes of {rows} by {columns} are ambiguous: queries and keys, or rows and columns"
+            hint = f"pass grid=({rows}, {columns}) for rows and columns, or grid={best_grid} for {rows} queries"
+            raise ValueError(message(problem, hint=hint))
     return array
 
 
-def _first(shape: tuple[int, ...], image: Any, grid: tuple[int, int] | None) -> str:
-    """Return what to try with weights of too many axes."""
+def _axes_hint(shape: tuple[int, ...], has_image: bool, grid: Grid | None) -> str:
+    """Return the hint for weights with too many axes."""
     if len(shape) < 4:
         return ""
-    first = "weights[0], those of the first example"
-    if image is None and len(shape) == 4:
-        return f"\n  hint: {first}, or image= and grid={shape[-2:]} for places in rows and columns"
-    flat = len(shape) == 4 and grid is None
-    return f"\n  hint: grid={shape[-2:]} for places in rows and columns, or {first}" if flat else f"\n  hint: {first}"
+    first_example = "weights[0], the weights of the first example"
+    if len(shape) == 4 and not has_image:
+        return f"pass {first_example}, or image= and grid={shape[-2:]} for regions in rows and columns"
+    if len(shape) == 4 and grid is None:
+        return f"pass grid={shape[-2:]} for regions in rows and columns, or {first_example}"
+    return f"pass {first_example}"
 
 
-def _check_tokens(name: str, tokens: Sequence[str], count: int, what: str) -> None:
+def _check_tokens(name: str, tokens: Sequence[str], count: int, axis: str) -> None:
     if isinstance(tokens, str):
-        raise ValueError(f"attention: {name} is one text\n  hint: {name}={tokens!r}.split()")
-    if len(tokens) not in (0, count):
-        cut = f"weights[..., :{len(tokens)}]" if name == "source" else f"weights[..., :{len(tokens)}, :]"
-        hint = f"\n  hint: {cut}, where the rest is padding" if len(tokens) < count else ""
-        raise ValueError(f"attention: {name} has {len(tokens)} tokens, and the weights have {count} {what}{hint}")
+        problem = f"attention: expected {name} as a sequence of tokens, received one text"
+        raise ValueError(message(problem, hint=f"use {name}={tokens!r}.split()"))
+    if len(tokens) in (0, count):
+        return
+    hint = ""
+    if len(tokens) < count:
+        slices = f"[..., :{len(tokens)}]" if name == "source" else f"[..., :{len(tokens)}, :]"
+        hint = f"pass weights{slices} if the rest is padding"
+    problem = f"attention: {name} has {len(tokens)} tokens, and the weights have {count} {axis}"
+    raise ValueError(message(problem, hint=hint))
 
 
-def _grid(places: int, ratio: float) -> tuple[int, int]:
-    """Return the rows and columns of so many places whose ratio is nearest to that of the image."""
-    pairs = [(n, places // n) for n in range(1, places + 1) if places % n == 0]
-    return min(pairs, key=lambda pair: _misfit(pair, ratio))
+def _best_grid(num_regions: int, ratio: float) -> Grid:
+    """Return the rows and columns for a number of regions whose ratio is closest to that of the image."""
+    grids = [(rows, num_regions // rows) for rows in range(1, num_regions + 1) if num_regions % rows == 0]
+    return min(grids, key=lambda grid: _ratio_distance(grid, ratio))
 
 
-def _misfit(grid: tuple[int, int], ratio: float) -> float:
-    """Return how far rows over columns are from the ratio of an image."""
+def _ratio_distance(grid: Grid, ratio: float) -> float:
+    """Return the distance between rows over columns of a grid and of an image, on a logarithmic scale."""
     return abs(math.log(grid[0] / grid[1] / ratio))
 
 
-def _label(set_ticks: Any, tokens: Sequence[str], **style: Any) -> None:
-    if 0 < len(tokens) <= _MANY:
+def _label_ticks(set_ticks: _SetTicks, tokens: Sequence[str], **style: object) -> None:
+    if 0 < len(tokens) <= _MAX_TOKENS:
         set_ticks(range(len(tokens)), list(tokens), fontsize=8, **style)
     else:
         set_ticks([])

@@ -1,122 +1,175 @@
-"""Pictures of where in an image a classifier finds its class."""
+"""Grad-CAM and saliency maps as arrays: which parts of an image a classifier's score depends on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 from keras import ops
-from matplotlib.figure import Figure
 
-from deepkit.visualize import class_gradients as _evidence
-from deepkit.visualize.figures import panels, plain
-from deepkit.visualize.model_inputs import image_batch, shown
+from deepkit.utils.errors import message
+from deepkit.utils.validation import check_integer, check_number
+from deepkit.visualize.class_scores import GRADIENT_SCALE, class_scores, sum_of_class_scores
+from deepkit.visualize.layer_calls import RecordedCall, record_calls
+from deepkit.visualize.model_inputs import as_image_batch, pack_inputs
+from deepkit.visualize.nested_layers import NestedLayer, find_layer, walk_layers
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from deepkit.utils.types import ArrayLike, Nested, Tensor
 
 
 def grad_cam(
-    model: keras.Model,
-    image: Any,
-    *,
-    layer: str | None = None,
-    class_index: int | None = None,
-    class_names: Sequence[str] = (),
-) -> Figure:
-    """Draw which places of an image speak for a class: Grad-CAM.
-
-    The maps of a layer are summed, each weighted with the mean of the gradient of the class's score for it, and
-    what is negative is cut off (Selvaraju et al., "Grad-CAM", 2017, section 3, equations 1 and 2). The score is the
-    one before the softmax or sigmoid; where no layer of the model shows it, the logarithm of the probability.
-
-    Args:
-        model: A classifier of images, of any class: nested models and preprocessing may be inside.
-        image: (rows, columns, channels) as the model takes them, or several with a batch axis in front.
-        layer: Name of a layer that gives (batch, rows, columns, channels), in a model within the model too, there
-            as `"base/conv5"` where the name alone is not unique; the last such layer if left out.
-        class_index: The class, from 0; the predicted one if left out.
-        class_names: In order of the classes; their numbers if left out.
+    model: keras.Model, image: ArrayLike, *, layer: str | None = None, class_index: int | None = None
+) -> np.ndarray:
+    """Return the Grad-CAM heat map of an image; see `deepkit.visualize.grad_cam`.
 
     Returns:
-        A row an image: the image, and over it the map, enlarged to its size. `dk.visualize.arrays.grad_cam` returns
-        the numbers.
-
-    Raises:
-        ValueError: There is no such layer or class, it has no rows and columns, the image does not fit, or the model
-            has several outputs or is not built.
-
-    Examples:
-        >>> import numpy as np, deepkit as dk
-        >>> net = dk.Sequential([dk.ConvBlock(4, name="conv"), dk.Classifier(3, pool="avg")])
-        >>> figure = dk.visualize.grad_cam(net.build((8, 8, 1)), np.ones((8, 8, 1)), class_index=2)
-        >>> len(figure.axes)
-        2
+        Values of at least 0, in units of the class's score: (rows, columns) of the image, or (batch, rows, columns)
+        for several images.
     """
-    batch, _ = image_batch(model, image, "grad_cam")
-    maps, classes = _evidence.cam(model, batch, layer, class_index)
-    figure, axes = panels(len(batch), 2, 2.3, 2.5)
-    for (left, right), picture, heat, label in zip(axes, batch, np.asarray(maps), classes, strict=True):
-        _draw_image(left, picture)
-        _draw_image(right, picture)
-        rows, columns = picture.shape[:2]
-        sized = np.asarray(ops.image.resize(heat[..., None], (rows, columns), data_format="channels_last"))[..., 0]
-        right.imshow(sized, cmap="jet", alpha=0.45, vmin=0, vmax=float(sized.max()) or 1.0)
-        right.set_title(_name(label, class_names), fontsize=9)
-    return figure
+    batch, is_single = as_image_batch(model, image, "grad_cam")
+    maps, _ = grad_cam_maps(model, batch, layer, class_index)
+    resized = ops.image.resize(maps[..., None], batch.shape[1:3], interpolation="bilinear", data_format="channels_last")
+    values = np.asarray(resized)[..., 0]
+    return values[0] if is_single else values
+
+
+def grad_cam_maps(
+    model: keras.Model, batch: np.ndarray, layer: str | None, class_index: int | None
+) -> tuple[Tensor, list[int]]:
+    """Return a heat map per image in the size of the layer's output, and the class of each image."""
+    import tensorflow as tf
+
+    layers = list(walk_layers(model))
+    target_layer = None if layer is None else find_layer(model, layer, "grad_cam")
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        scores, calls = _run(model, layers, batch, tape, "grad_cam")
+        score, classes = sum_of_class_scores(scores, class_index, "grad_cam")
+        feature_maps = _feature_maps(model, calls, target_layer)
+        scaled_score = score * GRADIENT_SCALE
+    gradients = tape.gradient(scaled_score, feature_maps)
+    if gradients is None:
+        raise ValueError(f"grad_cam: the class scores of {model.name} do not depend on the layer {layer!r}")
+    feature_maps = ops.cast(feature_maps, "float32")
+    gradients = ops.cast(gradients, "float32") / GRADIENT_SCALE
+    weights = ops.mean(gradients, axis=(1, 2), keepdims=True)  # the alphas of equation 1
+    return ops.relu(ops.sum(weights * feature_maps, axis=-1)), classes
 
 
 def saliency(
     model: keras.Model,
-    image: Any,
+    image: ArrayLike,
     *,
     class_index: int | None = None,
     samples: int = 0,
     noise: float = 0.15,
     seed: int = 0,
-    class_names: Sequence[str] = (),
-) -> Figure:
-    """Draw how much the score of a class changes with each pixel.
-
-    The absolute value of the score's gradient for the pixel, the largest over its channels (Simonyan et al., "Deep
-    inside convolutional networks", 2014, section 3). With `samples`, gradients are averaged over noisy copies of
-    the image before that, which makes the picture calmer (Smilkov et al., "SmoothGrad", 2017, section 2).
-
-    Args:
-        model: A classifier of images, of any class, with an input of floats.
-        image: (rows, columns, channels) as the model takes them, or several with a batch axis in front.
-        class_index: The class, from 0; the predicted one if left out.
-        samples: How many noisy copies; 0 for the image alone.
-        noise: Standard deviation of the noise, as a fraction of the range from the darkest to the lightest pixel.
-        seed: Of the noise.
-        class_names: In order of the classes; their numbers if left out.
+) -> np.ndarray:
+    """Return the saliency map of an image; see `deepkit.visualize.saliency`.
 
     Returns:
-        A row an image: the image, and beside it the map. `dk.visualize.arrays.saliency` returns the numbers.
-
-    Raises:
-        ValueError: The image does not fit, there is no such class, no gradient reaches the input, or the model has
-            several outputs or is not built.
-
-    Examples:
-        >>> import numpy as np, deepkit as dk
-        >>> model = dk.Classifier(3).build((8, 8, 1))
-        >>> dk.visualize.arrays.saliency(model, np.ones((8, 8, 1))).shape
-        (8, 8)
-        >>> figure = dk.visualize.saliency(model, np.ones((8, 8, 1)), samples=4)
+        The largest absolute gradient over the channels, in units of the class's score per unit of a pixel:
+        (rows, columns) of the image, or (batch, rows, columns) for several images.
     """
-    batch, _ = image_batch(model, image, "saliency")
-    maps, classes = _evidence.slopes(model, batch, class_index, samples, noise, seed)
-    figure, axes = panels(len(batch), 2, 2.3, 2.5)
-    for (left, right), picture, slope, label in zip(axes, batch, maps, classes, strict=True):
-        _draw_image(left, picture)
-        plain(right).imshow(slope, cmap="inferno", vmin=0, vmax=float(slope.max()) or 1.0)
-        right.set_title(_name(label, class_names), fontsize=9)
-    return figure
+    batch, is_single = as_image_batch(model, image, "saliency")
+    maps, _ = saliency_maps(model, batch, class_index, samples, noise, seed)
+    return maps[0] if is_single else maps
 
 
-def _draw_image(axes: Any, image: np.ndarray) -> None:
-    plain(axes).imshow(shown(image), cmap="gray")
+def saliency_maps(
+    model: keras.Model, batch: np.ndarray, class_index: int | None, samples: int, noise: float, seed: int
+) -> tuple[np.ndarray, list[int]]:
+    """Return a saliency map per image, and the class of each image, predicted without noise."""
+    samples = check_integer(samples, "saliency: samples", minimum=0)
+    noise = check_number(noise, "saliency: noise", minimum=0)
+    images = np.asarray(batch, "float32")
+    gradient, classes = _input_gradient(model, images, class_index)
+    if samples:
+        generator = np.random.default_rng(seed)
+        value_range = images.max(axis=(1, 2, 3), keepdims=True) - images.min(axis=(1, 2, 3), keepdims=True)
+        stddev = noise * value_range
+        total = np.zeros_like(images)
+        for _ in range(samples):
+            noisy_images = images + stddev * generator.standard_normal(images.shape, "float32")
+            total = total + _input_gradient(model, noisy_images, classes)[0]
+        gradient = total / samples
+    return np.abs(gradient).max(axis=-1), classes
 
 
-def _name(label: int, class_names: Sequence[str]) -> str:
-    return class_names[label] if len(class_names) else f"class {label}"
+def _input_gradient(
+    model: keras.Model, batch: np.ndarray, class_index: int | list[int] | None
+) -> tuple[np.ndarray, list[int]]:
+    """Return the signed gradient of each image's class score with respect to its pixels, and the classes."""
+    import tensorflow as tf
+
+    x = tf.constant(batch)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(x)
+        scores, _ = _run(model, list(walk_layers(model)), x, None, "saliency")
+        score, classes = sum_of_class_scores(scores, class_index, "saliency")
+        scaled_score = score * GRADIENT_SCALE
+    gradient = tape.gradient(scaled_score, x)
+    if gradient is None:
+        dtypes = [tensor.dtype for tensor in getattr(model, "inputs", None) or []]
+        integer_dtypes = [dtype for dtype in dtypes if "float" not in dtype]
+        cause = f"its input is {integer_dtypes[0]}" if integer_dtypes else "a layer does not have a gradient"
+        problem = f"saliency: the gradient of {model.name} does not reach its input: {cause}"
+        raise ValueError(message(problem, hint="use grad_cam, which needs the gradient of a layer only"))
+    return np.asarray(gradient) / GRADIENT_SCALE, classes
+
+
+def _run(
+    model: keras.Model,
+    layers: Sequence[NestedLayer],
+    batch: np.ndarray | Tensor,
+    tape: tf.GradientTape | None,
+    caller: str,
+) -> tuple[Tensor, list[RecordedCall]]:
+    """Return the class scores of a batch and the calls of the layers; the tape watches the layers' outputs."""
+
+    def watch(tensor: tf.Tensor) -> None:
+        if tape is not None and len(tensor.shape) == 4 and tensor.dtype.is_floating:
+            tape.watch(tensor)
+
+    with record_calls(layers, watch) as calls:
+        output = model(pack_inputs(model, batch), training=False)
+        return class_scores(output, list(calls), caller), calls
+
+
+def _feature_maps(model: keras.Model, calls: Sequence[RecordedCall], target_layer: NestedLayer | None) -> Nested:
+    """Return the output of a layer, or of the last layer whose output has rows and columns."""
+    if target_layer is None:
+        spatial_outputs = [call.output for call in calls if _is_spatial(call.output)]
+        if not spatial_outputs:
+            problem = f"grad_cam: {model.name} does not have a layer with outputs (batch, rows, columns, channels)"
+            raise ValueError(message(problem, hint="use saliency, which works without such a layer"))
+        return spatial_outputs[-1]
+    path = target_layer.path
+    outputs = [call.output for call in calls if call.path == path]
+    if not outputs:
+        problem = f"grad_cam: the layer {path!r} of {model.name} is not called when the model runs"
+        hint = "use another layer, or leave layer= out for the last one with rows and columns"
+        raise ValueError(message(problem, hint=hint))
+    if not _is_spatial(outputs[-1]):
+        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in keras.tree.flatten(outputs[-1]))
+        problem = (
+            f"grad_cam: expected a layer with outputs (batch, rows, columns, channels), received {path!r} with "
+            f"outputs of shape {shapes}"
+        )
+        spatial_paths = [call.path for call in calls if _is_spatial(call.output)]
+        last_path = list(dict.fromkeys(spatial_paths))[-1:]
+        raise ValueError(message(problem, hint=f"use layer={last_path[0]!r}" if last_path else ""))
+    return outputs[-1]
+
+
+def _is_spatial(output: Nested) -> bool:
+    """Return whether an output is a floating point tensor (batch, rows, columns, channels) of more than one pixel."""
+    shape: Sequence[int] = getattr(output, "shape", ())
+    if len(shape) != 4 or shape[1] * shape[2] <= 1:
+        return False
+    dtype = getattr(output, "dtype", None)
+    return bool(getattr(dtype, "is_floating", False))

@@ -1,93 +1,114 @@
-"""The score of a class: what comes before the softmax, whether the model gives logits or probabilities."""
+"""The score of a class: the value before the softmax or sigmoid, for models with logits and with probabilities."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 from keras import ops
 
 from deepkit.definition.outputs import PROBABILITY_ACTIVATIONS
-from deepkit.visualize.capture import Call
+from deepkit.utils.errors import format_value
+from deepkit.utils.validation import is_integer
+from deepkit.visualize.layer_calls import RecordedCall
 
-_LEAST = 1e-30
+if TYPE_CHECKING:
+    from deepkit.utils.types import Nested, Tensor
 
-SCALE = 1024.0  # of what gradients are taken of, so that small ones do not vanish where numbers have 16 bits
+_MIN_PROBABILITY = 1e-30
+
+GRADIENT_SCALE = 1024.0  # factor on a score before its gradient, so that small gradients do not vanish in float16
 
 
-def class_scores(output: Any, calls: Sequence[Call], who: str) -> Any:
-    """Return one row of scores an example, before any softmax or sigmoid at the end of the model.
+def class_scores(output: Nested, calls: Sequence[RecordedCall], caller: str) -> Tensor:
+    """Return the scores (batch, classes) before any softmax or sigmoid at the end of the model.
 
     Args:
-        output: What the model returned.
-        calls: Of its layers, all of them, in order.
-        who: The function that asks, for errors.
+        output: The output of the model.
+        calls: The calls of all layers of the model, in order.
+        caller: The public function that asks, for error messages.
 
     Raises:
-        ValueError: The output is no row of scores an example.
+        ValueError: If the model has several outputs, or its output is not of shape (batch, classes).
     """
     tensors = keras.tree.flatten(output)
     if len(tensors) != 1 or len(tensors[0].shape) != 2:
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in tensors)
         raise ValueError(
-            f"{who}: expected a model with one output (batch, classes), received outputs of shape {shapes}"
+            f"{caller}: expected a model with one output (batch, classes), received outputs of shape {shapes}"
         )
-    squashed = tensors[0]
-    scores = _before(squashed, calls)
-    if scores is squashed and _are_probabilities(squashed):  # no layer says how they came to be
-        scores = ops.log(ops.maximum(squashed, _LEAST))
+    activated: Tensor = tensors[0]
+    scores = _before_activation(activated, calls)
+    if scores is activated and _are_probabilities(activated):  # no layer shows the scores
+        scores = ops.log(ops.maximum(activated, _MIN_PROBABILITY))
     return ops.cast(scores, "float32")
 
 
-def chosen(scores: Any, class_index: int | list[int] | None, who: str) -> tuple[Any, list[int]]:
-    """Return the sum of each example's score of a class, and the classes: one for all, one each, or those predicted.
+def sum_of_class_scores(scores: Tensor, class_index: int | list[int] | None, caller: str) -> tuple[Tensor, list[int]]:
+    """Return the sum over the batch of each example's score of one class, and the classes.
 
-    A model with one output says yes or no: class 1 has its score, class 0 has minus its score.
+    In a model with one output, class 1 has its score and class 0 has minus its score.
+
+    Args:
+        scores: The scores (batch, classes).
+        class_index: One class for all examples, a list with a class per example, or None for the predicted classes.
+        caller: The public function that asks, for error messages.
 
     Raises:
-        ValueError: There is no such class.
+        ValueError: If a class is out of range.
     """
-    count = scores.shape[-1]
-    both = ops.concatenate([-scores, scores], axis=-1) if count == 1 else scores
+    if scores.shape[-1] == 1:
+        scores = ops.concatenate([-scores, scores], axis=-1)
+    num_examples, num_classes = scores.shape
     if class_index is None:
-        classes = list(np.asarray(ops.argmax(both, axis=-1)))
+        classes = list(np.asarray(ops.argmax(scores, axis=-1)))
+    elif isinstance(class_index, list):
+        classes = class_index
     else:
-        classes = class_index if isinstance(class_index, list) else [class_index] * both.shape[0]
-        wrong = [i for i in classes if not isinstance(i, int | np.integer) or not 0 <= i < both.shape[-1]]
-        if wrong or len(classes) != both.shape[0]:
-            some = f" for each of {both.shape[0]} images" if isinstance(class_index, list) else ""
-            raise ValueError(f"{who}: expected class_index in [0, {both.shape[-1]}){some}, received {class_index!r}")
-    return ops.sum(both * ops.one_hot(classes, both.shape[-1])), [int(i) for i in classes]
+        classes = [class_index] * num_examples
+    invalid = [index for index in classes if not is_integer(index) or not 0 <= index < num_classes]
+    if invalid or len(classes) != num_examples:
+        per_image = f" for each of {num_examples} images" if isinstance(class_index, list) else ""
+        received = format_value(class_index)
+        raise ValueError(f"{caller}: expected class_index in [0, {num_classes}){per_image}, received {received}")
+    return ops.sum(scores * ops.one_hot(classes, num_classes)), [int(index) for index in classes]
 
 
-def _before(output: Any, calls: Sequence[Call]) -> Any:
-    """Return what entered the last softmax or sigmoid, or the output itself where there is none."""
+def _before_activation(output: Nested, calls: Sequence[RecordedCall]) -> Nested:
+    """Return the input of the last softmax or sigmoid, or the output itself if no layer computes one."""
     for call in reversed(calls):
         if call.output is not output or call.inputs is output:
             continue
-        squash = getattr(call.layer, "activation", None)
-        name = getattr(squash, "__name__", type(squash).__name__) if squash else type(call.layer).__name__
-        if name in PROBABILITY_ACTIVATIONS:
-            alone = squash is None or isinstance(call.layer, keras.layers.Activation)
-            return call.inputs if alone else _linear(call)
-        if name == "linear" and isinstance(call.layer, keras.layers.Activation):  # changes the dtype at most
-            return _before(call.inputs, calls)
+        activation = getattr(call.layer, "activation", None)
+        if _activation_name(call.layer) in PROBABILITY_ACTIVATIONS:
+            is_activation_layer = activation is None or isinstance(call.layer, keras.layers.Activation)
+            return call.inputs if is_activation_layer else _without_activation(call)
+        if _activation_name(call.layer) == "linear" and isinstance(
+            call.layer, keras.layers.Activation
+        ):  # changes at most the dtype
+            return _before_activation(call.inputs, calls)
     return output
 
 
-def _linear(call: Call) -> Any:
-    """Return what the layer gives for the same inputs without its activation."""
-    squash = call.layer.activation
-    object.__setattr__(call.layer, "activation", keras.activations.linear)  # past Keras, where it is a layer itself
+def _activation_name(layer: keras.Operation) -> str:
+    """Return the name of a layer's activation, or of the layer itself if it does not have one."""
+    function = getattr(layer, "activation", None) or layer
+    return getattr(function, "__name__", type(function).__name__)
+
+
+def _without_activation(call: RecordedCall) -> Tensor:
+    """Return the output of the layer for the same inputs without its activation."""
+    activation = getattr(call.layer, "activation", None)
+    object.__setattr__(call.layer, "activation", keras.activations.linear)  # bypasses Keras's attribute tracking
     try:
         return call.layer(call.inputs)
     finally:
-        object.__setattr__(call.layer, "activation", squash)
+        object.__setattr__(call.layer, "activation", activation)
 
 
-def _are_probabilities(outputs: Any) -> bool:
+def _are_probabilities(outputs: Tensor) -> bool:
     values = np.asarray(ops.cast(outputs, "float32"))
     if values.shape[-1] == 1 or values.min() < 0:
         return False

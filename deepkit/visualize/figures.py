@@ -1,31 +1,44 @@
-"""What the pictures have in common: their size, their quiet style, and how they are saved."""
+"""Size, style and files of the figures."""
 
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
 from deepkit.utils import files as _files
+from deepkit.utils.errors import message
 
-BLUE, ORANGE, GREY = "#3b5bdb", "#e8590c", "#868e96"
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from deepkit.utils.types import PathLike
+
+BLUE, ORANGE, GRAY = "#3b5bdb", "#e8590c", "#868e96"
 _DPI = 110
-_FORMATS = (".pdf", ".png", ".svg")
+_SUFFIXES = (".pdf", ".png", ".svg")
+_WITHOUT_DATE = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}  # so that equal figures give equal files
 
 
-def panels(rows: int, columns: int, width: float, height: float) -> tuple[Figure, np.ndarray]:
-    """Return a figure of `rows` by `columns` axes, each of a size in inches; no display is needed."""
+def subplots(rows: int, columns: int, width: float, height: float) -> tuple[Figure, np.ndarray]:
+    """Return a figure and its axes as an array (rows, columns); works without a display.
+
+    Args:
+        rows: Number of rows of axes.
+        columns: Number of columns of axes.
+        width: Width of each axes in inches.
+        height: Height of each axes in inches.
+    """
     figure = Figure(figsize=(columns * width, rows * height), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def plain(axes: Any) -> Any:
-    """Take away what is not data: the box and the ticks of a picture."""
+def hide_axis_lines(axes: Axes) -> Axes:
+    """Remove the ticks and the frame of axes that show an image, and return the axes."""
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
@@ -33,44 +46,54 @@ def plain(axes: Any) -> Any:
     return axes
 
 
-def png(figure: Figure, dpi: float | None = None) -> bytes:
-    """Return a figure as the bytes of a PNG file, at 110 dots an inch or as many as the figure asks for."""
-    return _bytes(figure, "png", dpi=dpi or max(_DPI, figure.dpi))
+def displayable_image(image: np.ndarray) -> np.ndarray:
+    """Rescale an image to [0, 1]: (rows, columns) for fewer than three channels, else the first three channels."""
+    image = np.asarray(image, "float32")
+    image = image[..., :3] if image.shape[-1] >= 3 else image[..., 0]
+    low, high = float(image.min()), float(image.max())
+    return (image - low) / (high - low) if high > low else np.zeros_like(image)
 
 
-def file_format(path: str | os.PathLike[str]) -> str:
-    """Return the format that the ending of a path asks for; raise a ValueError where it is none of the known."""
-    ending = Path(path).suffix.lower()
-    if ending not in _FORMATS:
-        raise ValueError(
-            f"expected a path that ends in {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}, received {os.fspath(path)!r}"
-            f"\n  hint: {str(Path(path).with_suffix('.svg'))!r}"
-        )
-    return ending[1:]
+def png_bytes(figure: Figure, dpi: float | None = None) -> bytes:
+    """Return the content of a PNG file, by default with 110 dots per inch, or more if the figure has more."""
+    return figure_bytes(figure, "png", dpi=dpi or max(_DPI, figure.dpi))
 
 
-def _bytes(figure: Figure, form: str, **options: Any) -> bytes:
-    """Return a file's bytes: the same ones for the same figure, text as text where the format can."""
-    out = io.BytesIO()
-    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+def figure_bytes(figure: Figure, file_format: str, *, dpi: float | None = None) -> bytes:
+    """Return the content of a figure's file: equal for equal figures, with text as text if the format supports it."""
+    buffer = io.BytesIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "deepkit"}):
-        figure.savefig(out, format=form, metadata=undated.get(form), **options)
-    return out.getvalue()
+        figure.savefig(buffer, format=file_format, metadata=_WITHOUT_DATE.get(file_format), dpi=dpi or "figure")
+    return buffer.getvalue()
 
 
-def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
-    """Save a figure as PNG, SVG or PDF, whole or not at all.
+def file_format(path: PathLike) -> str:
+    """Return the file format that the suffix of a path stands for.
+
+    Raises:
+        ValueError: If the suffix is not `.pdf`, `.png` or `.svg`.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in _SUFFIXES:
+        expected = f"{', '.join(_SUFFIXES[:-1])} or {_SUFFIXES[-1]}"
+        problem = f"expected a path that ends in {expected}, received {str(path)!r}"
+        raise ValueError(message(problem, hint=f"use {str(Path(path).with_suffix('.svg'))!r}"))
+    return suffix[1:]
+
+
+def save(figure: Figure, path: PathLike) -> Path:
+    """Save a figure as PNG, SVG or PDF, atomically.
 
     Args:
-        figure: What one of the functions here returned.
-        path: The file, which ends in `.png`, `.svg` or `.pdf`; its folder is made when it is not there.
+        figure: A figure that one of the functions of `deepkit.visualize` returned.
+        path: A path that ends in `.png`, `.svg` or `.pdf`. A missing folder is created.
 
     Returns:
         The path.
 
     Raises:
-        ValueError: The path has another ending.
-        OSError: It cannot be written; what was there before still is.
+        ValueError: If the path has another suffix.
+        OSError: If the file cannot be written; an existing file is left unchanged.
 
     Examples:
         >>> import deepkit as dk
@@ -78,6 +101,7 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
         'curves.png'
     """
     target = Path(path)
-    form = file_format(path)
-    _files.write(target, png(figure) if form == "png" else _bytes(figure, form))
+    suffix = file_format(path)
+    content = png_bytes(figure) if suffix == "png" else figure_bytes(figure, suffix)
+    _files.write(target, content)
     return target

@@ -1,27 +1,32 @@
-"""Pictures of a training."""
+"""Learning curves: the loss and the metrics over the epochs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
+import keras
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from deepkit.visualize.figures import BLUE, ORANGE, panels
+from deepkit.utils.errors import message
+from deepkit.visualize.figures import BLUE, ORANGE, subplots
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
-def curves(history: Mapping[str, Sequence[float]] | Any) -> Figure:
-    """Draw the loss and every metric over the epochs, training beside validation.
+def curves(history: Mapping[str, Sequence[float]] | keras.callbacks.History) -> Figure:
+    """Draw the loss and every metric over the epochs, for training and validation data.
 
     Args:
-        history: Values by name, as `Run.history` or the `History` that `model.fit` returns has them.
+        history: The values of each metric by name, such as `Run.history`, or the `History` that `model.fit` returns.
 
     Returns:
-        One panel a metric.
+        A figure with a panel per metric, the loss first.
 
     Raises:
-        ValueError: There is no epoch in it.
+        ValueError: If the history is empty.
 
     Examples:
         >>> import deepkit as dk
@@ -29,17 +34,18 @@ def curves(history: Mapping[str, Sequence[float]] | Any) -> Figure:
         >>> len(figure.axes)
         1
     """
-    values = getattr(history, "history", history)
+    values = history if isinstance(history, Mapping) else history.history
     names = [name for name in values if not name.startswith("val_") and len(values[name])]
     if not names:
-        raise ValueError("curves: the history has no epoch\n  hint: it after a training, with run.history")
+        problem = "curves: expected a history of at least one epoch, received an empty one"
+        raise ValueError(message(problem, hint="train first, then pass run.history"))
     names.sort(key=lambda name: name != "loss")
-    figure, axes = panels(1, len(names), 5.0, 3.4)
+    figure, axes = subplots(1, len(names), 5.0, 3.4)
     for ax, name in zip(axes[0], names, strict=True):
-        _line(ax, values[name], BLUE, "training")
+        _draw_curve(ax, values[name], BLUE, "Training")
         if f"val_{name}" in values:
-            _line(ax, values[f"val_{name}"], ORANGE, "validation")
-        ax.set(xlabel="epoch", title=name.replace("_", " "))
+            _draw_curve(ax, values[f"val_{name}"], ORANGE, "Validation")
+        ax.set(xlabel="Epoch", title=_metric_title(name))
         ax.grid(alpha=0.25)
         ax.spines[["top", "right"]].set_visible(False)
         ax.legend(frameon=False)
@@ -47,6 +53,12 @@ def curves(history: Mapping[str, Sequence[float]] | Any) -> Figure:
     return figure
 
 
-def _line(ax: Any, values: Sequence[float], colour: str, label: str) -> None:
+def _metric_title(name: str) -> str:
+    """Return `"Top k accuracy"` for `"top_k_accuracy"`."""
+    text = name.replace("_", " ")
+    return text[:1].upper() + text[1:]
+
+
+def _draw_curve(ax: Axes, values: Sequence[float], color: str, label: str) -> None:
     epochs = range(1, len(values) + 1)
-    ax.plot(epochs, values, color=colour, label=label, marker="o" if len(values) < 3 else None, linewidth=1.8)
+    ax.plot(epochs, values, color=color, label=label, marker="o" if len(values) < 3 else None, linewidth=1.8)

@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 
 import deepkit as dk
 from deepkit.recipe import Claim, Paper, Recipe, Result, Settings, error, main, parameters
-from deepkit.visualize.figures import BLUE, GREY, ORANGE
+from deepkit.visualize.figures import BLUE, GRAY, ORANGE
 from recipes.vision.highway import HE, highway, plain
 
 PAPER = Paper(
@@ -98,7 +98,7 @@ RATES = {
 }
 BIAS = -4.0  # of the gates, at first: at -2 a signal is all but lost over 50 layers, 0.88 ** 49 of it is carried
 UNITS = 71  # of the plain, the residual and the first dense layer; 50 in a highway, whose layers have two matrices
-COLOURS = {"plain": GREY, "highway": BLUE, "residual": ORANGE, "dense": "#2b8a3e"}
+COLOURS = {"plain": GRAY, "highway": BLUE, "residual": ORANGE, "dense": "#2b8a3e"}
 
 
 @dataclass(frozen=True, kw_only=True)

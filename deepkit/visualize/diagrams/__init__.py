@@ -1,1 +1,1 @@
-"""The diagram of a model: layout and drawing."""
+"""Layout and drawing of model diagrams."""

@@ -3,68 +3,92 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import keras
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch, Polygon, Rectangle
 from matplotlib.path import Path as Outline
 
-from deepkit.visualize.diagrams import labels as _labels
-from deepkit.visualize.diagrams.box_text import FONT, GAP, LINE, PAD, SIZE, Text, box_lines, head_line, width
-from deepkit.visualize.diagrams.boxes import closed, levels
-from deepkit.visualize.diagrams.graph import read
-from deepkit.visualize.diagrams.layout import HEAD, SHADOW, Area, Line, Placed, Point, arrange_page
-from deepkit.visualize.diagrams.nesting import Nest
+from deepkit.utils.validation import check_integer
+from deepkit.visualize.diagrams import layer_labels as _labels
+from deepkit.visualize.diagrams.box_text import (
+    FONT,
+    FONT_SIZE,
+    LINE_HEIGHT,
+    PADDING,
+    SPACING,
+    TextLine,
+    block_header,
+    box_lines,
+    text_width,
+)
+from deepkit.visualize.diagrams.call_graph import trace_calls
+from deepkit.visualize.diagrams.elements import close_blocks, nesting_depth
+from deepkit.visualize.diagrams.layout import (
+    HEADER_HEIGHT,
+    SHADOW,
+    Area,
+    PlacedElement,
+    Point,
+    Polyline,
+    lay_out_model,
+)
+from deepkit.visualize.diagrams.nesting import NestedGraph
 from deepkit.visualize.figures import file_format, save
 
-_INK, _GREY, _LINE = "#212529", "#495057", "#868e96"
-_FILLS = {
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from deepkit.utils.types import PathLike
+
+_TEXT_COLOR, _GRAY_TEXT_COLOR, _LINE_COLOR = "#212529", "#495057", "#868e96"
+_BOX_COLOR, _HEADER_COLOR = "#ffffff", "#dee2e6"
+_BLOCK_COLORS = ("#f8f9fa", "#f1f3f5", "#e9ecef")  # from the outermost block inwards
+_CATEGORY_COLORS = {
     _labels.CONVOLUTION: "#d0ddfb",
     _labels.DENSE: "#ffdfb8",
-    _labels.NORMALISATION: "#e9ecef",
+    _labels.NORMALIZATION: "#e9ecef",
     _labels.ACTIVATION: "#d3efd8",
     _labels.POOLING: "#e4d7f5",
     _labels.MERGE: "#fbeeb0",
     _labels.INPUT: "#d5eef2",
     _labels.OTHER: "#f4f1ea",
 }
-_GROUNDS = ("#f8f9fa", "#f1f3f5", "#e9ecef")  # of blocks in blocks
-_BORDER, _TITLE, _TITLE_SIZE = 8.0, 18.0, 9.0  # round the page, over it, and of its letters, in points
-_PAGE = (760.0, 1000.0)  # what is as large as this is printed on a page as it is
-_LEGIBLE = 0.72  # how far it may be made smaller
-_LONG = 2.85  # sides that differ more make a picture awkward
-_TALLEST = (1e9, 1300.0, 1000.0, 760.0, 560.0, 420.0, 320.0, 240.0)
-_LINES, _BOXES, _HEADS = 100, 200, 300  # what is drawn over what
-_HEAD, _CURVE = 4.0, 3.0  # of an arrow, and of a corner, in points
+_BORDER, _TITLE_HEIGHT, _TITLE_SIZE = 8.0, 18.0, 9.0  # around the page, of the title, and of its font, in points
+_PAGE_SIZE = (760.0, 1000.0)  # a diagram of at most this size is printed without scaling, in points
+_MIN_SCALE = 0.72  # the smallest scale at which the text is legible
+_MAX_ASPECT = 2.85  # of the longer side to the shorter one
+_MAX_HEIGHTS = (1e9, 1300.0, 1000.0, 760.0, 560.0, 420.0, 320.0, 240.0)  # of columns, tried in this order
+_LINE_ORDER, _BOX_ORDER, _HEADER_ORDER = 100, 200, 300  # what is drawn on top of what
+_ARROW_SIZE, _CORNER_RADIUS = 4.0, 3.0  # in points
 _DPI = 180.0
-_PIXELS = 20_000  # the most a picture may have along a side
+_MAX_PIXELS = 20_000  # along a side of an image
 
 
-def diagram(model: keras.Model, path: str | os.PathLike[str] | None = None, *, depth: int | None = None) -> Figure:
-    """Draw the layers of a model as boxes in the blocks they lie in, with the way that data takes between them.
+def diagram(model: keras.Model, path: PathLike | None = None, *, depth: int | None = None) -> Figure:
+    """Draw the layers of a model as boxes, nested in blocks, with lines for the data flow between them.
 
-    A box lists layers: what they are, the shape of what they return without the batch axis, the number of their
-    weights. A block around boxes has its own shape and weights at its top. Equal blocks in a row are drawn once,
-    with `× 3` and the sum of their weights; what uses weights a second time says `shared`. A long model is wrapped
-    into columns. Blocks are known from dots in the names of layers, as deepkit gives them
-    (`stage2.residual1.conv_block2.conv`), from models in models, and, where no name has a dot, from underscores
+    A box lists layers: their kind, their output shape without the batch axis, and their number of weights. A block
+    around boxes shows its own output shape and number of weights at the top. Equal consecutive blocks are drawn once,
+    with `× 3` and the sum of their weights; a repeated use of the same weights is marked as `shared`. A long model is
+    wrapped into columns. Blocks are recognized by the dots in layer names that deepkit generates
+    (`stage2.residual1.conv_block2.conv`), by nested models, and, if no name has a dot, by underscores
     (`conv2_block1_1_conv`). Graphviz is not needed.
 
     Args:
-        model: A Functional or Sequential model that is built.
-        path: A file to save it in: `.svg`, whose text can be searched and copied, `.png` or `.pdf`.
-        depth: How many blocks within each other are drawn open; 0 shows the outermost ones as boxes. Left out: as
-            many as leave the text large enough to read on a page.
+        model: A built Functional or Sequential model.
+        path: A file to save the diagram in: `.svg`, whose text can be searched and copied, `.png` or `.pdf`.
+        depth: Number of nested blocks to draw open; 0 draws the outermost blocks as boxes. By default as many as
+            leave the text legible on a printed page.
 
     Returns:
-        The figure; its size is that of the text at 7 points.
+        The figure, in a size that gives its text a height of 7 points.
 
     Raises:
-        ValueError: The model is subclassed or not built, the depth is negative, or the path has another ending.
-        OSError: It cannot be written; what was there before still is.
+        ValueError: If the model is subclassed or not built, the depth is negative, or the path has another suffix.
+        OSError: If the file cannot be written; an existing file is left unchanged.
 
     Examples:
         >>> from pathlib import Path
@@ -76,7 +100,7 @@ def diagram(model: keras.Model, path: str | os.PathLike[str] | None = None, *, d
     """
     if path is not None:
         file_format(path)
-    figure = draw(layout(model, depth=depth))
+    figure = draw_page(lay_out_page(model, depth=depth))
     if path is not None:
         save(figure, path)
     return figure
@@ -84,158 +108,200 @@ def diagram(model: keras.Model, path: str | os.PathLike[str] | None = None, *, d
 
 @dataclass
 class Page:
-    """A diagram before it is drawn.
+    """The layout of a diagram.
 
     Args:
-        title: Over the diagram.
-        area: What is where, in points from the top left corner.
-        nest: The model as nested parts.
-        depth: How many blocks within each other are open.
+        title: The title of the diagram.
+        area: The laid-out model, in points from the top left corner.
+        graph: The model as nested elements.
+        depth: Number of nested blocks that are open.
     """
 
-    title: Text
+    title: TextLine
     area: Area
-    nest: Nest
+    graph: NestedGraph
     depth: int
 
     def __post_init__(self) -> None:
-        title = self.title.width * _TITLE_SIZE / SIZE
-        self.width = max(self.area.width, title) + 2 * _BORDER
-        self.height = self.area.height + _TITLE + 2 * _BORDER
+        title_width = self.title.width * _TITLE_SIZE / FONT_SIZE
+        self.width = max(self.area.width, title_width) + 2 * _BORDER
+        self.height = self.area.height + _TITLE_HEIGHT + 2 * _BORDER
 
     @property
-    def corner(self) -> Point:
+    def area_position(self) -> Point:
         """The top left corner of the area on the page."""
-        return (self.width - self.area.width) / 2, _BORDER + _TITLE
+        return (self.width - self.area.width) / 2, _BORDER + _TITLE_HEIGHT
 
     @property
     def scale(self) -> float:
-        """How large it is on a page of paper: 1 for its full size."""
-        return min(1.0, _PAGE[0] / self.width, _PAGE[1] / self.height)
+        """The scale that fits the diagram on a printed page: 1 for its full size."""
+        return min(1.0, _PAGE_SIZE[0] / self.width, _PAGE_SIZE[1] / self.height)
 
     @property
-    def fit(self) -> float:
-        """The scale, and less for what is very long or very wide."""
-        return self.scale * min(1.0, _LONG * self.width / self.height, _LONG * self.height / self.width)
+    def score(self) -> float:
+        """The scale, reduced for a very tall or very wide diagram."""
+        return self.scale * min(1.0, _MAX_ASPECT * self.width / self.height, _MAX_ASPECT * self.height / self.width)
 
 
-def layout(model: keras.Model, *, depth: int | None = None) -> Page:
-    """Return where everything lies in the diagram of a model; arguments and errors as `diagram`."""
-    if depth is not None and (not isinstance(depth, int) or depth < 0):
-        raise ValueError(
-            f"diagram: expected a depth of 0 or more, received {depth!r}"
-            "\n  hint: depth=0 for the outermost blocks, or leave it out"
-        )
-    uses = read(model)
-    nest = Nest(model.name, uses)
+def lay_out_page(model: keras.Model, *, depth: int | None = None) -> Page:
+    """Return the layout of the diagram of a model; arguments and errors as in `diagram`."""
     if depth is not None:
-        return _page(model, nest, depth)
-    pages = (_page(model, nest, tried) for tried in range(levels(nest.root), 0, -1))
-    return next((page for page in pages if page.scale >= _LEGIBLE), None) or _page(model, nest, 0)
+        hint = "use depth=0 for the outermost blocks, or leave it out"
+        depth = check_integer(depth, "diagram: depth", minimum=0, hint=hint)
+    graph = NestedGraph(model.name if isinstance(model, keras.Model) else "", trace_calls(model))
+    if depth is not None:
+        return _wrapped_page(model, graph, depth)
+    for open_depth in range(nesting_depth(graph.root), 0, -1):
+        page = _wrapped_page(model, graph, open_depth)
+        if page.scale >= _MIN_SCALE:
+            return page
+    return _wrapped_page(model, graph, 0)
 
 
-def _page(model: keras.Model, nest: Nest, depth: int) -> Page:
-    """Lay out a page, wrapped into columns as far as makes it clearly easier to read."""
-    root, title = closed(nest.root, depth), Text(model.name, _parameters(model))
-    best = Page(title, arrange_page(root, nest.links, _TALLEST[0]), nest, depth)
-    for tallest in _TALLEST[1:]:
-        if 1.05 * best.fit >= 1.0:
+def _wrapped_page(model: keras.Model, graph: NestedGraph, depth: int) -> Page:
+    """Return a page that is wrapped into columns as far as that makes it clearly more legible."""
+    root, title = close_blocks(graph.root, depth), TextLine(model.name, _parameters_text(model))
+    best_page = Page(title, lay_out_model(root, graph.links, _MAX_HEIGHTS[0]), graph, depth)
+    for max_height in _MAX_HEIGHTS[1:]:
+        if 1.05 * best_page.score >= 1.0:
             break
-        page = Page(title, arrange_page(root, nest.links, tallest), nest, depth)
-        best = page if page.fit > 1.05 * best.fit else best
-    return best
+        page = Page(title, lay_out_model(root, graph.links, max_height), graph, depth)
+        if page.score > 1.05 * best_page.score:
+            best_page = page
+    return best_page
 
 
-def _parameters(model: keras.Model) -> str:
-    weights = {id(weight): math.prod(weight.shape) for weight in model.non_trainable_weights}
-    frozen = sum(weights.values())
-    return f"{model.count_params():,} parameters" + (f", {frozen:,} of them not trainable" if frozen else "")
+def _parameters_text(model: keras.Model) -> str:
+    sizes = {id(weight): math.prod(weight.shape) for weight in model.non_trainable_weights}
+    num_frozen = sum(sizes.values())
+    text = f"{model.count_params():,} parameters"
+    return f"{text}, {num_frozen:,} of them not trainable" if num_frozen else text
 
 
-def draw(page: Page) -> Figure:
+def draw_page(page: Page) -> Figure:
     """Return the figure of a diagram."""
-    dpi = min(_DPI, 72 * _PIXELS / max(page.width, page.height))
+    dpi = min(_DPI, 72 * _MAX_PIXELS / max(page.width, page.height))
     figure = Figure(figsize=(page.width / 72, page.height / 72), dpi=dpi)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, page.width), ylim=(page.height, 0))
     axes.axis("off")
-    _write(axes, page.title, _BORDER, _BORDER, page.width - 2 * _BORDER, size=_TITLE_SIZE)
-    x, y = page.corner
-    for at in page.area.placed(x, y):
-        (_block if at.part.parts else _box)(axes, at)
-    for line in page.area.drawn(x, y):
-        _line(axes, line)
+    _draw_text(axes, page.title, _BORDER, _BORDER, page.width - 2 * _BORDER, size=_TITLE_SIZE)
+    x, y = page.area_position
+    for placed in page.area.placed_elements(x, y):
+        if placed.element.children:
+            _draw_block(axes, placed)
+        else:
+            _draw_box(axes, placed)
+    for line in page.area.placed_lines(x, y):
+        _draw_line(axes, line)
     return figure
 
 
-def _block(axes: Any, at: Placed) -> None:
-    _frame(axes, at, at.level, _GROUNDS[min(at.level, len(_GROUNDS) - 1)])
-    _fill(axes, at, 0, HEAD, "#dee2e6", _HEADS)
-    _write(axes, head_line(at.part), at.x, at.y + (HEAD - LINE) / 2, at.width, order=_HEADS + 1)
+def _draw_block(axes: Axes, placed: PlacedElement) -> None:
+    _draw_frame(axes, placed, placed.level, _BLOCK_COLORS[min(placed.level, len(_BLOCK_COLORS) - 1)])
+    _draw_background(axes, placed, 0, HEADER_HEIGHT, _HEADER_COLOR, _HEADER_ORDER)
+    y = placed.y + (HEADER_HEIGHT - LINE_HEIGHT) / 2
+    _draw_text(axes, block_header(placed.element), placed.x, y, placed.width, order=_HEADER_ORDER + 1)
 
 
-def _box(axes: Any, at: Placed) -> None:
-    _frame(axes, at, _BOXES, "#ffffff")
-    for i, text in enumerate(box_lines(at.part)):
-        if text.kind:
-            _fill(axes, at, i * LINE, LINE, _FILLS[text.kind], _BOXES + 1)
-        _write(axes, text, at.x, at.y + i * LINE, at.width, order=_BOXES + 2)
+def _draw_box(axes: Axes, placed: PlacedElement) -> None:
+    _draw_frame(axes, placed, _BOX_ORDER, _BOX_COLOR)
+    for i, line in enumerate(box_lines(placed.element)):
+        if line.category:
+            color = _CATEGORY_COLORS[line.category]
+            _draw_background(axes, placed, i * LINE_HEIGHT, LINE_HEIGHT, color, _BOX_ORDER + 1)
+        _draw_text(axes, line, placed.x, placed.y + i * LINE_HEIGHT, placed.width, order=_BOX_ORDER + 2)
 
 
-def _frame(axes: Any, at: Placed, order: float, ground: str) -> None:
-    """Draw a sheet; a second one under it for what stands for several."""
-    style: dict[str, Any] = {"edgecolor": _LINE, "linewidth": 0.7}
-    if at.part.times > 1:
-        under = (at.x + SHADOW, at.y + SHADOW)
-        axes.add_patch(Rectangle(under, at.width, at.height, facecolor="#ffffff", zorder=at.level - 0.5, **style))
-    axes.add_patch(Rectangle((at.x, at.y), at.width, at.height, facecolor=ground, zorder=order, **style))
+def _draw_frame(axes: Axes, placed: PlacedElement, order: float, color: str) -> None:
+    """Draw the frame of an element, with a second sheet behind it if it stands for several copies."""
+    if placed.element.num_copies > 1:
+        _draw_sheet(axes, placed, SHADOW, _BOX_COLOR, placed.level - 0.5)
+    _draw_sheet(axes, placed, 0.0, color, order)
 
 
-def _fill(axes: Any, at: Placed, down: float, height: float, colour: str, order: float) -> None:
-    corner = (at.x + 0.35, at.y + down + 0.35)
-    axes.add_patch(Rectangle(corner, at.width - 0.7, height - 0.7, facecolor=colour, linewidth=0, zorder=order))
+def _draw_sheet(axes: Axes, placed: PlacedElement, offset: float, color: str, order: float) -> None:
+    corner = placed.x + offset, placed.y + offset
+    sheet = Rectangle(
+        corner, placed.width, placed.height, facecolor=color, zorder=order, edgecolor=_LINE_COLOR, linewidth=0.7
+    )
+    axes.add_patch(sheet)
 
 
-def _write(
-    axes: Any, text: Text, x: float, y: float, wide: float, *, order: float = _HEADS, size: float = SIZE
+def _draw_background(axes: Axes, placed: PlacedElement, offset: float, height: float, color: str, order: float) -> None:
+    """Draw the background of a line of text, within the frame."""
+    corner = placed.x + 0.35, placed.y + offset + 0.35
+    axes.add_patch(Rectangle(corner, placed.width - 0.7, height - 0.7, facecolor=color, linewidth=0, zorder=order))
+
+
+def _draw_text(
+    axes: Axes,
+    line: TextLine,
+    x: float,
+    y: float,
+    width: float,
+    *,
+    order: float = _HEADER_ORDER,
+    size: float = FONT_SIZE,
 ) -> None:
-    style: dict[str, Any] = {
-        "fontsize": size,
-        "family": [FONT, "sans-serif"],
-        "va": "center_baseline",
-        "zorder": order,
-        "parse_math": False,
-    }
-    middle, left = y + LINE / 2, x + PAD
-    if text.bold:
-        axes.text(left, middle, text.bold, weight="bold", color=_INK, **style)
-        left += width(text.bold, bold=True, size=size) + GAP
-    if text.plain:
-        axes.text(left, middle, text.plain, color=_INK, **style)
-    if text.right:
-        axes.text(x + wide - PAD, middle, text.right, color=_GREY, ha="right", **style)
+    left = x + PADDING
+    if line.bold:
+        _draw_string(axes, line.bold, left, y, size, order, bold=True)
+        left += text_width(line.bold, bold=True, size=size) + SPACING
+    if line.plain:
+        _draw_string(axes, line.plain, left, y, size, order)
+    if line.right:
+        _draw_string(axes, line.right, x + width - PADDING, y, size, order, align_right=True)
 
 
-def _line(axes: Any, line: Line) -> None:
-    """Draw a line with rounded corners, and the head of an arrow where it enters a box."""
+def _draw_string(
+    axes: Axes,
+    text: str,
+    x: float,
+    y: float,
+    size: float,
+    order: float,
+    *,
+    bold: bool = False,
+    align_right: bool = False,
+) -> None:
+    axes.text(
+        x,
+        y + LINE_HEIGHT / 2,
+        text,
+        fontsize=size,
+        family=[FONT, "sans-serif"],
+        weight="bold" if bold else "normal",
+        color=_GRAY_TEXT_COLOR if align_right else _TEXT_COLOR,
+        horizontalalignment="right" if align_right else "left",
+        verticalalignment="center_baseline",
+        zorder=order,
+        parse_math=False,
+    )
+
+
+def _draw_line(axes: Axes, line: Polyline) -> None:
+    """Draw a line with rounded corners, with an arrowhead if it ends at a box."""
     first, *corners, last = line.points
     points, codes = [first], [Outline.MOVETO]
     for before, corner, after in zip(line.points, corners, [*corners[1:], last], strict=False):
-        for near, code in ((_towards(corner, before), Outline.LINETO), (corner, Outline.CURVE3)):
-            points.append(near)
-            codes.append(code)
-        points.append(_towards(corner, after))
-        codes.append(Outline.CURVE3)
+        points += [_curve_end(corner, before), corner, _curve_end(corner, after)]
+        codes += [Outline.LINETO, Outline.CURVE3, Outline.CURVE3]
     x, y = last
-    outline = Outline([*points, (x, y - _HEAD / 2 if line.arrow else y)], [*codes, Outline.LINETO])
-    axes.add_patch(PathPatch(outline, facecolor="none", edgecolor=_LINE, linewidth=0.9, zorder=_LINES))
-    if line.arrow:
-        head = [(x, y), (x - _HEAD / 2.4, y - _HEAD), (x + _HEAD / 2.4, y - _HEAD)]
-        axes.add_patch(Polygon(head, facecolor=_LINE, linewidth=0, zorder=_LINES))
+    points.append((x, y - _ARROW_SIZE / 2 if line.has_arrow else y))
+    codes.append(Outline.LINETO)
+    outline = Outline(points, codes)
+    axes.add_patch(PathPatch(outline, facecolor="none", edgecolor=_LINE_COLOR, linewidth=0.9, zorder=_LINE_ORDER))
+    if line.has_arrow:
+        left, right = x - _ARROW_SIZE / 2.4, x + _ARROW_SIZE / 2.4
+        head = [(x, y), (left, y - _ARROW_SIZE), (right, y - _ARROW_SIZE)]
+        axes.add_patch(Polygon(head, facecolor=_LINE_COLOR, linewidth=0, zorder=_LINE_ORDER))
 
 
-def _towards(corner: Point, other: Point) -> Point:
-    """Return the point where a line leaves a corner's curve."""
-    dx, dy = other[0] - corner[0], other[1] - corner[1]
-    share = min(1.0, _CURVE / max(abs(dx), abs(dy), 1e-9), 0.5 if max(abs(dx), abs(dy)) < 2 * _CURVE else 1.0)
+def _curve_end(corner: Point, neighbor: Point) -> Point:
+    """Return the point between a corner and its neighbor at which the corner's curve ends."""
+    dx, dy = neighbor[0] - corner[0], neighbor[1] - corner[1]
+    length = max(abs(dx), abs(dy))
+    largest_share = 0.5 if length < 2 * _CORNER_RADIUS else 1.0
+    share = min(1.0, _CORNER_RADIUS / max(length, 1e-9), largest_share)
     return corner[0] + share * dx, corner[1] + share * dy

@@ -1,4 +1,4 @@
-"""Where the boxes and the lines of a diagram lie, in points from the top left corner."""
+"""Coordinates of the boxes, blocks and lines of a diagram, in points from the top left corner."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from deepkit.visualize.diagrams.box_text import LINE, box_lines, head_line
-from deepkit.visualize.diagrams.boxes import Link, Part
-from deepkit.visualize.diagrams.columns import GAP, Wiring, in_columns
-from deepkit.visualize.diagrams.layered import Rows, spread
-from deepkit.visualize.diagrams.row_order import Edge, Key, Node, Order
-from deepkit.visualize.diagrams.tracks import Rail, in_tracks
+from deepkit.visualize.diagrams.box_text import LINE_HEIGHT, block_header, box_lines
+from deepkit.visualize.diagrams.columns import ROW_GAP, Connections, wrap_into_columns
+from deepkit.visualize.diagrams.elements import Element, Link
+from deepkit.visualize.diagrams.row_order import Edge, Key, Node, OrderedRows
+from deepkit.visualize.diagrams.row_placement import PlacedRows, spread
+from deepkit.visualize.diagrams.tracks import HorizontalSegment, assign_tracks
 
-HEAD, MARGIN, SHADOW = 12.0, 6.0, 3.0  # the line over a block, room in it, the edge of a second sheet
-_BESIDE, _GUTTER = 10.0, 20.0  # between neighbours, and between columns
-_TRACK = 5.0  # between lines that run along between two rows
-_PORT = 9.0  # between lines that enter a box
+HEADER_HEIGHT, MARGIN, SHADOW = 12.0, 6.0, 3.0  # of a block, inside a block, and offset of the sheet behind copies
+_BOX_GAP, _COLUMN_GAP = 10.0, 20.0  # between neighbors in a row, and between columns
+_TRACK_DISTANCE = 5.0  # between horizontal lines
+_PORT_DISTANCE = 9.0  # between lines that enter a box
 
 Point = tuple[float, float]
 
 
-class Line(NamedTuple):
-    """A line with corners, from one call's output; `arrow` where it ends at a box."""
+class Polyline(NamedTuple):
+    """A line with corners that carries the output of the call `net`; `has_arrow` if it ends at a box."""
 
     net: int
     points: tuple[Point, ...]
-    arrow: bool
+    has_arrow: bool
 
 
-class Placed(NamedTuple):
-    """A box or a block at its place; `level` counts the blocks around it."""
+class PlacedElement(NamedTuple):
+    """A box or block with its coordinates; `level` is the number of blocks around it."""
 
-    part: Part
+    element: Element
     x: float
     y: float
     width: float
@@ -43,216 +43,257 @@ class Placed(NamedTuple):
 
 @dataclass
 class Area:
-    """A laid-out part: its size, what lies in it, and where lines enter at its top and leave at its bottom.
+    """A laid-out element: its size, its contents, and the ports at its top and bottom.
 
     Args:
-        part: What it shows; None for a column, which has no frame.
-        width: In points.
-        height: In points.
-        ins: Where the lines of each net enter, from the left; empty for a box, which they enter anywhere.
-        outs: Where they leave.
-        inner: The areas in it, each with its place.
-        lines: In its own coordinates.
+        element: The element; None for a column, which has no frame.
+        width: Width in points.
+        height: Height in points.
+        in_ports: Where the lines of each net enter, from the left; empty for a box, which has ports everywhere.
+        out_ports: Where the lines of each net leave.
+        inner: The areas in it, each with its coordinates.
+        lines: The lines in it, in its own coordinates.
+        space_above: Height above it that its lines take.
     """
 
-    part: Part | None
+    element: Element | None
     width: float
     height: float
-    ins: dict[int, float] = field(default_factory=dict)
-    outs: dict[int, float] = field(default_factory=dict)
+    in_ports: dict[int, float] = field(default_factory=dict)
+    out_ports: dict[int, float] = field(default_factory=dict)
     inner: list[tuple[Area, float, float]] = field(default_factory=list)
-    lines: list[Line] = field(default_factory=list)
-    above: float = 0.0  # room that its lines take over it
+    lines: list[Polyline] = field(default_factory=list)
+    space_above: float = 0.0
 
     @property
     def is_box(self) -> bool:
         """Whether lines end at it."""
-        return self.part is not None and not self.part.parts
+        return self.element is not None and not self.element.children
 
-    def placed(self, x: float = 0.0, y: float = 0.0, level: int = 0) -> list[Placed]:
-        """Return every box and block in it, outer ones first, at their place on the page."""
-        own = [Placed(self.part, x, y, self.width, self.height, level)] if self.part else []
-        return own + [p for area, dx, dy in self.inner for p in area.placed(x + dx, y + dy, level + len(own))]
+    def placed_elements(self, x: float = 0.0, y: float = 0.0, level: int = 0) -> list[PlacedElement]:
+        """Return every box and block in it with page coordinates, outer ones first."""
+        placed = []
+        if self.element:
+            placed.append(PlacedElement(self.element, x, y, self.width, self.height, level))
+            level += 1
+        for area, dx, dy in self.inner:
+            placed += area.placed_elements(x + dx, y + dy, level)
+        return placed
 
-    def drawn(self, x: float = 0.0, y: float = 0.0) -> list[Line]:
-        """Return every line in it, at its place on the page."""
-        own = [line._replace(points=tuple((x + a, y + b) for a, b in line.points)) for line in self.lines]
-        return own + [line for area, dx, dy in self.inner for line in area.drawn(x + dx, y + dy)]
+    def placed_lines(self, x: float = 0.0, y: float = 0.0) -> list[Polyline]:
+        """Return every line in it with page coordinates."""
+        placed = [_move(line, x, y) for line in self.lines]
+        for area, dx, dy in self.inner:
+            placed += area.placed_lines(x + dx, y + dy)
+        return placed
 
 
-def arrange(part: Part, links: Iterable[Link], tallest: float, make_input: Sequence[int] = ()) -> Area:
-    """Lay out a part and all that lies in it.
+def lay_out_element(
+    element: Element, links: Iterable[Link], max_height: float, input_order: Sequence[int] = ()
+) -> Area:
+    """Lay out an element and its contents.
 
     Args:
-        part: A box, or a block.
-        links: From call to call, in the whole model.
-        tallest: Height in points above which what stands in a row is wrapped into columns.
-        make_input: The calls whose outputs enter it, in the order in which these come from the left.
+        element: A box or a block.
+        links: The links between the calls of the whole model.
+        max_height: Height in points above which a stack of elements is wrapped into columns.
+        input_order: The calls whose outputs enter the element, in the order from the left.
     """
-    area = _inside(part, links, tallest, make_input)
-    return area if area.is_box else _framed(part, area)
+    area = _lay_out_contents(element, links, max_height, input_order)
+    return area if area.is_box else _add_frame(element, area)
 
 
-def arrange_page(part: Part, links: Iterable[Link], tallest: float) -> Area:
-    """Lay out a model: as a block, but without its frame."""
-    area = _inside(part, links, tallest)
-    return Area(None, area.width, area.height + 2 * area.above, inner=[(area, 0.0, area.above)])
+def lay_out_model(root: Element, links: Iterable[Link], max_height: float) -> Area:
+    """Lay out a model: like a block, but without a frame."""
+    area = _lay_out_contents(root, links, max_height)
+    return Area(None, area.width, area.height + 2 * area.space_above, inner=[(area, 0.0, area.space_above)])
 
 
-def _inside(part: Part, links: Iterable[Link], tallest: float, make_input: Sequence[int] = ()) -> Area:
-    if not part.parts:
-        lines = box_lines(part)
-        return Area(part, max(line.width for line in lines), len(lines) * LINE)
-    uses = set(part.uses)
-    links = sorted(link for link in links if link[0] in uses or link[1] in uses)
-    areas = _arranged(part.parts, links, tallest, make_input)
-    columns = in_columns(Wiring(part.parts, links), [area.height for area in areas], tallest)
+def _move(line: Polyline, dx: float, dy: float) -> Polyline:
+    return line._replace(points=tuple((dx + x, dy + y) for x, y in line.points))
+
+
+def _lay_out_contents(
+    element: Element, links: Iterable[Link], max_height: float, input_order: Sequence[int] = ()
+) -> Area:
+    if not element.children:
+        lines = box_lines(element)
+        return Area(element, max(line.width for line in lines), len(lines) * LINE_HEIGHT)
+    calls = set(element.calls)
+    links = sorted(link for link in links if link[0] in calls or link[1] in calls)
+    children = element.children
+    areas = _lay_out_children(children, links, max_height, input_order)
+    columns = wrap_into_columns(Connections(children, links), [area.height for area in areas], max_height)
     if len(columns) == 1:
-        return _stacked(part.parts, areas, links, make_input)
-    sides = []
+        return _stack(children, areas, links, input_order)
+    column_areas = []
     for column in columns:
-        sides.append(_stacked([part.parts[i] for i in column], [areas[i] for i in column], links, make_input))
-    return _side_by_side(sides)
+        column_areas.append(_stack([children[i] for i in column], [areas[i] for i in column], links, input_order))
+    return _join_columns(column_areas)
 
 
-def _arranged(parts: Sequence[Part], links: Sequence[Link], tallest: float, make_input: Sequence[int]) -> list[Area]:
-    """Lay out what lies in a block, each part for the order in which lines will come to it from the left."""
-    if not any(part.parts for part in parts):
-        return [arrange(part, links, tallest) for part in parts]
-    wiring = Wiring(parts, links, make_input)
-    order = Order(_nodes(parts, [Area(part, 0.0, 0.0) for part in parts], wiring), wiring.edges())
-    return [arrange(part, links, tallest, order.make_input(i)) for i, part in enumerate(parts)]
+def _lay_out_children(
+    children: Sequence[Element], links: Sequence[Link], max_height: float, input_order: Sequence[int]
+) -> list[Area]:
+    """Lay out the contents of a block, each child for the order in which lines will enter it from the left."""
+    if not any(child.children for child in children):
+        return [lay_out_element(child, links, max_height) for child in children]
+    connections = Connections(children, links, input_order)
+    empty_areas = [Area(child, 0.0, 0.0) for child in children]
+    rows = OrderedRows(_nodes(children, empty_areas, connections), connections.edges())
+    return [lay_out_element(child, links, max_height, rows.incoming_nets(i)) for i, child in enumerate(children)]
 
 
-# --- from top to bottom ---
+# --- a stack of rows ---
 
 
-def _nodes(parts: Sequence[Part], areas: Sequence[Area], wiring: Wiring) -> dict[Key, Node]:
-    """Return what stands in rows, in the order in which it should stand from the left."""
-    # deepkit calls what goes around a body its shortcut: it stands at the right, as in the papers
-    order = sorted(range(len(parts)), key=lambda i: parts[i].name == "shortcut")
-    nodes: dict[Key, Node] = {i: Node(areas[i].width, ins=areas[i].ins, outs=areas[i].outs) for i in order}
-    nodes |= {("in", net): Node(0.0, first=True) for net, _ in wiring.ins}
-    return nodes | {("out", net): Node(0.0, last=True) for net, _ in wiring.outs}
+def _nodes(elements: Sequence[Element], areas: Sequence[Area], connections: Connections) -> dict[Key, Node]:
+    """Return the nodes of a stack in their preferred order from the left."""
+    # deepkit names the branch around a body "shortcut": it is drawn at the right, as in the papers
+    order = sorted(range(len(elements)), key=lambda i: elements[i].name == "shortcut")
+    nodes: dict[Key, Node] = {}
+    for i in order:
+        nodes[i] = Node(areas[i].width, in_ports=areas[i].in_ports, out_ports=areas[i].out_ports)
+    nodes |= {("in", net): Node(0.0, is_first=True) for net, _ in connections.incoming}
+    return nodes | {("out", net): Node(0.0, is_last=True) for net, _ in connections.outgoing}
 
 
-def _stacked(parts: Sequence[Part], areas: Sequence[Area], links: Iterable[Link], make_input: Sequence[int]) -> Area:
-    wiring = Wiring(parts, links, make_input)
-    rows = Rows(_nodes(parts, areas, wiring), wiring.edges(), _BESIDE)
-    ends = _ends(rows, areas)
-    tops, lines, height = _lines(rows, areas, ends)
-    shift = -min((rows.left[key] for key in rows.left), default=0.0)
+def _stack(
+    elements: Sequence[Element], areas: Sequence[Area], links: Iterable[Link], input_order: Sequence[int]
+) -> Area:
+    """Arrange elements in rows from top to bottom and route the lines between them."""
+    connections = Connections(elements, links, input_order)
+    rows = PlacedRows(_nodes(elements, areas, connections), connections.edges(), _BOX_GAP)
+    tops, lines, height = _route_lines(rows, areas, _segment_ends(rows, areas))
+    shift = -min(rows.left.values(), default=0.0)
     width = max(rows.left[key] + rows.nodes[key].width for key in rows.left) + shift
-    inner = [
-        (areas[key], rows.left[key] + shift, tops[key]) for row in rows.rows for key in row if isinstance(key, int)
-    ]
-    moved = [line._replace(points=tuple((x + shift, y) for x, y in line.points)) for line in lines]
-    ins = {net: rows.left["in", net] + shift for net, _ in wiring.ins}
-    outs = {net: rows.left["out", net] + shift for net, _ in wiring.outs}
-    return Area(None, width, height, ins, outs, inner, moved)
+    inner = []
+    for row in rows.rows:
+        inner += [(areas[key], rows.left[key] + shift, tops[key]) for key in row if isinstance(key, int)]
+    in_ports = {net: rows.left["in", net] + shift for net, _ in connections.incoming}
+    out_ports = {net: rows.left["out", net] + shift for net, _ in connections.outgoing}
+    return Area(None, width, height, in_ports, out_ports, inner, [_move(line, shift, 0.0) for line in lines])
 
 
-def _ends(rows: Rows, areas: Sequence[Area]) -> dict[Edge, float]:
-    """Return where each piece of a line ends: at a box straight below its start where there is room."""
-    ends = {piece: rows.into(piece) for piece in rows.pieces}
-    at_box: dict[Key, list[Edge]] = defaultdict(list)
-    for piece in rows.pieces:
-        if isinstance(piece.target, int) and areas[piece.target].is_box:
-            at_box[piece.target].append(piece)
-    for key, pieces in at_box.items():
-        pieces.sort(key=rows.out)
+def _is_box(key: Key, areas: Sequence[Area]) -> bool:
+    return isinstance(key, int) and areas[key].is_box
+
+
+def _segment_ends(rows: PlacedRows, areas: Sequence[Area]) -> dict[Edge, float]:
+    """Return where each segment ends: at a box, straight below its start if there is room."""
+    ends = {segment: rows.target_x(segment) for segment in rows.segments}
+    segments_of_box: dict[Key, list[Edge]] = defaultdict(list)
+    for segment in rows.segments:
+        if _is_box(segment.target, areas):
+            segments_of_box[segment.target].append(segment)
+    for key, segments in segments_of_box.items():
+        segments.sort(key=rows.source_x)
         left, width = rows.left[key], rows.nodes[key].width
-        step = min(_PORT, (width - 12.0) / len(pieces))
-        wishes = [min(max(rows.out(piece), left + 6.0), left + width - 6.0) for piece in pieces]
-        if len(pieces) == 1 and abs(wishes[0] - ends[pieces[0]]) > _PORT:
-            wishes = [ends[pieces[0]]]
-        straight = [100.0 if wish == rows.out(piece) else 1.0 for wish, piece in zip(wishes, pieces, strict=True)]
-        walls, steps = (left + 4.0, left + width - 4.0), [0.0, *[step] * (len(pieces) - 1), 0.0]
-        _, *places, _ = spread([walls[0], *wishes, walls[1]], [1e6, *straight, 1e6], steps)
-        ends |= dict(zip(pieces, places, strict=True))
+        distance = min(_PORT_DISTANCE, (width - 12.0) / len(segments))
+        desired = [min(max(rows.source_x(segment), left + 6.0), left + width - 6.0) for segment in segments]
+        if len(segments) == 1 and abs(desired[0] - ends[segments[0]]) > _PORT_DISTANCE:
+            desired = [ends[segments[0]]]
+        weights = []
+        for x, segment in zip(desired, segments, strict=True):
+            weights.append(100.0 if x == rows.source_x(segment) else 1.0)
+        walls = left + 4.0, left + width - 4.0  # nearly immovable
+        distances = [0.0, *[distance] * (len(segments) - 1), 0.0]
+        _, *ports, _ = spread([walls[0], *desired, walls[1]], [1e6, *weights, 1e6], distances)
+        ends |= dict(zip(segments, ports, strict=True))
     return ends
 
 
-def _lines(rows: Rows, areas: Sequence[Area], ends: Mapping[Edge, float]) -> tuple[dict[Key, float], list[Line], float]:
-    """Return the top of every node, the lines, and the height of all."""
-    level = {key: i for i, row in enumerate(rows.rows) for key in row}
-    between: dict[int, list[Edge]] = defaultdict(list)
-    for piece in rows.pieces:
-        between[level[piece.source]].append(piece)
+def _route_lines(
+    rows: PlacedRows, areas: Sequence[Area], ends: Mapping[Edge, float]
+) -> tuple[dict[Key, float], list[Polyline], float]:
+    """Return the top of every node, the lines, and the total height."""
+    row_of_node = {key: i for i, row in enumerate(rows.rows) for key in row}
+    segments_below: dict[int, list[Edge]] = defaultdict(list)
+    for segment in rows.segments:
+        segments_below[row_of_node[segment.source]].append(segment)
     tops: dict[Key, float] = {}
     bottoms: dict[Key, float] = {}
-    lines: list[Line] = []
-    y = floor = 0.0
+    lines: list[Polyline] = []
+    y = row_bottom = 0.0
     for i, row in enumerate(rows.rows):
         for key in row:
             tops[key] = y
             bottoms[key] = y + (areas[key].height if isinstance(key, int) else 0.0)
-        floor = max(bottoms[key] for key in row)
-        tracks = _tracks(between[i], rows, areas, ends)
-        last = i + 1 == len(rows.rows)
-        if not last:
-            short = not tracks and {key[0] for key in row + rows.rows[i + 1] if isinstance(key, tuple)} & {"in", "out"}
-            y = floor + (GAP / 2 if short else GAP) + _TRACK * max(tracks.values(), default=0)
-        for piece in between[i]:
-            turn = floor + GAP / 2 - 1.5 + _TRACK * tracks.get(piece, 0)
-            start = (rows.out(piece), bottoms[piece.source])
-            end = (ends[piece], y)
-            corners = () if abs(start[0] - end[0]) < 0.5 else ((start[0], turn), (end[0], turn))
-            box = isinstance(piece.target, int) and areas[piece.target].is_box
-            lines.append(Line(piece.net, (start, *corners, end), box))
-    return tops, lines, floor
+        row_bottom = max(bottoms[key] for key in row)
+        tracks = _assign_tracks(segments_below[i], rows, areas, ends)
+        if i + 1 < len(rows.rows):
+            has_ports = any(isinstance(key, tuple) and key[0] in ("in", "out") for key in row + rows.rows[i + 1])
+            gap = ROW_GAP / 2 if has_ports and not tracks else ROW_GAP
+            y = row_bottom + gap + _TRACK_DISTANCE * max(tracks.values(), default=0)
+        for segment in segments_below[i]:
+            track_y = row_bottom + ROW_GAP / 2 - 1.5 + _TRACK_DISTANCE * tracks.get(segment, 0)
+            start, end = (rows.source_x(segment), bottoms[segment.source]), (ends[segment], y)
+            is_straight = abs(start[0] - end[0]) < 0.5
+            corners = () if is_straight else ((start[0], track_y), (end[0], track_y))
+            lines.append(Polyline(segment.net, (start, *corners, end), _is_box(segment.target, areas)))
+    return tops, lines, row_bottom
 
 
-def _tracks(pieces: Sequence[Edge], rows: Rows, areas: Sequence[Area], ends: Mapping[Edge, float]) -> dict[Edge, int]:
-    """Give lines that run along between the same two rows a height each, so that none lies on another."""
+def _assign_tracks(
+    segments: Sequence[Edge], rows: PlacedRows, areas: Sequence[Area], ends: Mapping[Edge, float]
+) -> dict[Edge, int]:
+    """Assign the segments between two rows that are not straight to tracks, so that they do not overlap."""
     nets: dict[tuple[Key, int], list[Edge]] = defaultdict(list)
-    for piece in pieces:
-        if abs(rows.out(piece) - ends[piece]) >= 0.5:
-            nets[piece.source, piece.net].append(piece)
-    rails = []
-    for group in nets.values():
-        [target, *others] = {piece.target for piece in group}
-        box = isinstance(target, int) and areas[target].is_box and not others
-        rails.append(Rail(rows.out(group[0]), tuple(ends[piece] for piece in group), target if box else None))
-    heights = in_tracks(rails)
-    return {piece: height for group, height in zip(nets.values(), heights, strict=True) for piece in group}
+    for segment in segments:
+        if abs(rows.source_x(segment) - ends[segment]) >= 0.5:
+            nets[segment.source, segment.net].append(segment)
+    horizontal_segments = []
+    for net_segments in nets.values():
+        targets = {segment.target for segment in net_segments}
+        target = next(iter(targets))
+        box = target if len(targets) == 1 and _is_box(target, areas) else None
+        net_ends = tuple(ends[segment] for segment in net_segments)
+        horizontal_segments.append(HorizontalSegment(rows.source_x(net_segments[0]), net_ends, box))
+    tracks: dict[Edge, int] = {}
+    for net_segments, track in zip(nets.values(), assign_tracks(horizontal_segments), strict=True):
+        tracks |= dict.fromkeys(net_segments, track)
+    return tracks
 
 
-# --- in columns ---
+# --- columns ---
 
 
-def _side_by_side(columns: Sequence[Area]) -> Area:
-    area = Area(None, 0.0, max(column.height for column in columns) + GAP, columns[0].ins, above=GAP / 2)
+def _join_columns(columns: Sequence[Area]) -> Area:
+    """Arrange columns side by side and connect the bottom of each with the top of the next."""
+    height = max(column.height for column in columns) + ROW_GAP
+    area = Area(None, 0.0, height, columns[0].in_ports, space_above=ROW_GAP / 2)
     x = 0.0
-    for before, column in zip([None, *columns], columns, strict=False):
-        if before is not None:
-            [(net, entry)] = column.ins.items()
-            start, top = x - _GUTTER - before.width + before.outs[net], x - _GUTTER / 2
-            low = before.height + GAP / 2
+    for previous, column in zip([None, *columns], columns, strict=False):
+        if previous is not None:
+            [(net, in_port)] = column.in_ports.items()
+            start, middle = x - _COLUMN_GAP - previous.width + previous.out_ports[net], x - _COLUMN_GAP / 2
+            bottom, top = previous.height + ROW_GAP / 2, -ROW_GAP / 2
             points = (
-                (start, before.height), (start, low), (top, low),
-                (top, -GAP / 2), (x + entry, -GAP / 2), (x + entry, 0.0),
+                (start, previous.height), (start, bottom), (middle, bottom),
+                (middle, top), (x + in_port, top), (x + in_port, 0.0),
             )  # fmt: skip
-            area.lines.append(Line(net, points, False))
+            area.lines.append(Polyline(net, points, False))
         area.inner.append((column, x, 0.0))
-        x += column.width + _GUTTER
-    area.width = x - _GUTTER
-    area.outs = {net: area.width - columns[-1].width + out for net, out in columns[-1].outs.items()}
-    area.lines += [Line(net, ((out, columns[-1].height), (out, area.height)), False) for net, out in area.outs.items()]
+        x += column.width + _COLUMN_GAP
+    area.width = x - _COLUMN_GAP
+    last = columns[-1]
+    area.out_ports = {net: area.width - last.width + port for net, port in last.out_ports.items()}
+    for net, port in area.out_ports.items():
+        area.lines.append(Polyline(net, ((port, last.height), (port, area.height)), False))
     return area
 
 
-# --- the frame ---
+# --- the frame of a block ---
 
 
-def _framed(part: Part, area: Area) -> Area:
-    """Return a block: its name above, room around, and the lines led to its border."""
-    top = HEAD + MARGIN + area.above
-    width = max(area.width + 2 * MARGIN, head_line(part).width + MARGIN)
-    left = (width - area.width) / 2
-    height = top + area.height + MARGIN
-    ins = {net: left + x for net, x in area.ins.items()}
-    outs = {net: left + x for net, x in area.outs.items()}
-    make_input = [Line(net, ((x, 0.0), (x, top)), False) for net, x in ins.items()]
-    leaving = [Line(net, ((x, height - MARGIN), (x, height)), False) for net, x in outs.items()]
-    return Area(part, width, height, ins, outs, [(area, left, top)], [*make_input, *leaving])
+def _add_frame(element: Element, contents: Area) -> Area:
+    """Return a block: its header, a margin around its contents, and the lines extended to its border."""
+    top = HEADER_HEIGHT + MARGIN + contents.space_above
+    width = max(contents.width + 2 * MARGIN, block_header(element).width + MARGIN)
+    left = (width - contents.width) / 2
+    height = top + contents.height + MARGIN
+    in_ports = {net: left + x for net, x in contents.in_ports.items()}
+    out_ports = {net: left + x for net, x in contents.out_ports.items()}
+    lines = [Polyline(net, ((x, 0.0), (x, top)), False) for net, x in in_ports.items()]
+    lines += [Polyline(net, ((x, height - MARGIN), (x, height)), False) for net, x in out_ports.items()]
+    return Area(element, width, height, in_ports, out_ports, [(contents, left, top)], lines)

@@ -1,4 +1,4 @@
-"""The calls of a model as parts within parts: what is one box, what is a block around boxes, what is drawn once."""
+"""Group the calls of a model into nested elements: which layers share a box, form a block, or are drawn once."""
 
 from __future__ import annotations
 
@@ -6,241 +6,321 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import NamedTuple
 
-from deepkit.visualize.diagrams import labels as _labels
-from deepkit.visualize.diagrams.boxes import Link, Part, Row, rows_of
-from deepkit.visualize.diagrams.graph import Use
+import keras
 
-_ROWS = 6  # a block that is a plain run of so many layers is one box that lists them
-_CLOSED = 8  # so many, if it is closed: two of convolution, normalisation and activation behind a merge and a dropout
-_LIGHT = (_labels.NORMALISATION, _labels.ACTIVATION)  # listed in the box of the layer before
+from deepkit.visualize.diagrams import layer_labels as _labels
+from deepkit.visualize.diagrams.call_graph import LayerCall, Step
+from deepkit.visualize.diagrams.elements import Element, LayerRow, Link, rows_of
+
+_MAX_ROWS = 6  # layers of an unbranched block that is drawn as one box
+_MAX_CLOSED_ROWS = (
+    8  # the same for a closed block: a merge, a dropout, and twice convolution, normalization, activation
+)
+_ATTACHED = (_labels.NORMALIZATION, _labels.ACTIVATION)  # categories listed in the box of the preceding layer
+_OUTSIDE = -1  # stands for all calls outside of an element
+
+
+class _Group(NamedTuple):
+    """Calls that lie in one block: its name, their positions, and the level at which their paths continue."""
+
+    name: str
+    calls: tuple[int, ...]
+    level: int
 
 
 @dataclass
-class Nest:
-    """Reads calls as nested parts; `root` is the result.
+class NestedGraph:
+    """The calls of a model as nested elements, with `root` as the outermost one.
 
     Args:
-        name: Of the whole.
-        uses: As `_graph.read` returns them.
+        name: Name of the model.
+        calls: The calls, as `trace_calls` returns them.
     """
 
     name: str
-    uses: Sequence[Use]
+    calls: Sequence[LayerCall]
     links: set[Link] = field(init=False)
-    outside: set[int] = field(init=False)  # calls whose output the model returns
-    alias: dict[int, int] = field(
-        init=False, default_factory=dict
-    )  # calls in a copy, to those in the copy that is drawn
-    root: Part = field(init=False)
+    outputs: set[int] = field(init=False)  # calls whose output is an output of the model
+    drawn_calls: dict[int, int] = field(init=False, default_factory=dict)  # of calls in a copy that is not drawn
+    root: Element = field(init=False)
 
     def __post_init__(self) -> None:
-        self.links = {(source, i) for i, use in enumerate(self.uses) for source in use.sources}
-        self.outside = {i for i, use in enumerate(self.uses) if use.exits}
-        self.root = self._group(self.name, tuple(range(len(self.uses))), 0, top=True)
+        self.links = {(source, i) for i, call in enumerate(self.calls) for source in call.sources}
+        self.outputs = {i for i, call in enumerate(self.calls) if call.is_output}
+        self.root = self._block(self.name, tuple(range(len(self.calls))), 0, is_root=True)
 
-    def place(self, use: int) -> int:
-        """Return the call that is drawn for this one."""
-        while use in self.alias:
-            use = self.alias[use]
-        return use
+    def drawn_call(self, call: int) -> int:
+        """Return the call that is drawn in place of a call."""
+        while call in self.drawn_calls:
+            call = self.drawn_calls[call]
+        return call
 
-    def _group(self, prefix: str, members: tuple[int, ...], level: int, top: bool = False) -> Part:
+    def _block(self, prefix: str, calls: tuple[int, ...], level: int, is_root: bool = False) -> Element:
+        """Return a block, or a single box if the block is a short unbranched sequence of layers."""
         name = prefix.rstrip("_")
-        parts = [self._part(*clump) for clump in self._clumps(members, level)]
-        parts = self._fold(self._runs(parts))
-        if not top and len(parts) == 1 and parts[0].times == 1:
-            [only] = parts
-            return replace(only, name=_dotted(prefix, only.name).rstrip("_"), joined=not only.parts)
-        if not top and self._is_run(parts):
-            return self._described(Part(name, members, rows_of(parts), joined=True))
-        return self._described(Part(name, members, parts=tuple(parts), listing=self._listing(parts)))
+        elements = [self._element(group) for group in self._groups(calls, level)]
+        elements = self._merge_copies(self._attach_layers(elements))
+        if not is_root and len(elements) == 1 and elements[0].num_copies == 1:
+            [only] = elements
+            full_name = _join_names(prefix, only.name).rstrip("_")
+            return replace(only, name=full_name, lists_block=not only.children)
+        if not is_root and self._fits_one_box(elements):
+            return self._described(Element(name, calls, rows_of(elements), lists_block=True))
+        closed_rows = self._closed_rows(elements)
+        return self._described(Element(name, calls, children=tuple(elements), closed_rows=closed_rows))
 
-    def _part(self, name: str, members: tuple[int, ...], level: int) -> Part:
-        use = self.uses[members[0]]
-        if len(members) > 1 or len(use.path) > level:
-            return self._group(name, members, level)
-        text, kind, plain = _labels.label(use.layer), _labels.category(use.layer), _labels.repeats(name, use.layer)
-        if _labels.is_numbered_input(use.layer):
-            name, text = "input", text.removeprefix("Input ")
-        row = Row(name, text, kind, _params([use.layer]), plain)
-        return self._described(Part("", members, (row,)))
+    def _element(self, group: _Group) -> Element:
+        """Return a block for a group of calls, or a box for a single call."""
+        name, calls, level = group
+        call = self.calls[calls[0]]
+        if len(calls) > 1 or len(call.path) > level:
+            return self._block(name, calls, level)
+        label, is_generic = _labels.label(call.layer), _labels.is_generic_name(name, call.layer)
+        if _labels.is_unnamed_input(call.layer):
+            name, label = "input", label.removeprefix("Input ")
+        row = LayerRow(name, label, _labels.category(call.layer), _count_params([call.layer]), is_generic)
+        return self._described(Element("", calls, (row,)))
 
-    def _described(self, part: Part) -> Part:
-        members = set(part.uses)
-        leaving = {a for a, b in self.links if a in members and b not in members}
-        ends = [u for u in part.uses if u in self.outside | leaving]
-        shapes = dict.fromkeys(_labels.size_text(s) for u in ends for s in self.uses[u].shapes)
-        texts = [*shapes][:2] + ["…"] * (len(shapes) > 2)
-        again = all(self.uses[u].again for u in part.uses)
-        params = _params(self.uses[u].layer for u in part.uses)
-        output = len(self.outside) > 1 and bool(self.outside & members)
-        return replace(part, shape=", ".join(texts), params=params, again=again, output=output)
+    def _described(self, element: Element) -> Element:
+        """Return an element with its output shape and its number of weights."""
+        inside = set(element.calls)
+        leaving = {source for source, target in self.links if source in inside and target not in inside}
+        last_calls = [call for call in element.calls if call in self.outputs | leaving]
+        shapes = dict.fromkeys(_labels.shape_text(shape) for call in last_calls for shape in self.calls[call].shapes)
+        shown_shapes = [*shapes][:2] + ["…"] * (len(shapes) > 2)
+        return replace(
+            element,
+            shape=", ".join(shown_shapes),
+            num_params=_count_params(self.calls[call].layer for call in element.calls),
+            reuses_weights=all(self.calls[call].reuses_weights for call in element.calls),
+            is_output=len(self.outputs) > 1 and bool(self.outputs & inside),
+        )
 
-    # --- blocks ---
+    # --- grouping by the names of blocks ---
 
-    def _clumps(self, members: Iterable[int], level: int) -> list[tuple[str, tuple[int, ...], int]]:
-        """Sort calls by the block they lie in; blocks that would feed each other in a circle are taken apart."""
-        clumps = self._sorted("", members, level)
+    def _groups(self, calls: Iterable[int], level: int) -> list[_Group]:
+        """Group calls by block; split the blocks that would form a cycle, and blocks without inner links."""
+        groups = self._group_by_name("", calls, level)
         while True:
-            split = self._circular(clumps) | self._empty(clumps)
+            split = self._cyclic_groups(groups) | self._unlinked_groups(groups)
             if not split:
-                return clumps
-            clumps = [
-                inner
-                for i, (name, uses, depth) in enumerate(clumps)
-                for inner in (self._sorted(name, uses, depth) if i in split else [(name, uses, depth)])
-            ]
+                return groups
+            next_groups = []
+            for i, group in enumerate(groups):
+                next_groups += self._group_by_name(*group) if i in split else [group]
+            groups = next_groups
 
-    def _sorted(self, prefix: str, members: Iterable[int], level: int) -> list[tuple[str, tuple[int, ...], int]]:
-        blocks: dict[Any, list[int]] = defaultdict(list)
-        for use in members:
-            blocks[self.uses[use].path[level]].append(use)
-        named = {step: step[0] if prefix.rstrip("_") == step[0] else _dotted(prefix, step[0]) for step in blocks}
-        return [(named[step], tuple(uses), level + 1) for step, uses in blocks.items()]
+    def _group_by_name(self, prefix: str, calls: Iterable[int], level: int) -> list[_Group]:
+        blocks: dict[Step, list[int]] = defaultdict(list)
+        for call in calls:
+            blocks[self.calls[call].path[level]].append(call)
+        groups = []
+        for step, members in blocks.items():
+            name = step[0]
+            if prefix.rstrip("_") != name:
+                name = _join_names(prefix, name)
+            groups.append(_Group(name, tuple(members), level + 1))
+        return groups
 
-    def _circular(self, clumps: list[tuple[str, tuple[int, ...], int]]) -> set[int]:
-        owner = {use: i for i, (_, uses, _) in enumerate(clumps) for use in uses}
-        links = {(owner[a], owner[b]) for a, b in self.links if a in owner and b in owner and owner[a] != owner[b]}
-        while True:
-            starts, ends = {a for a, _ in links}, {b for _, b in links}
-            inner = {(a, b) for a, b in links if a in ends and b in starts}
-            if inner == links:
-                return {i for link in links for i in link if len(clumps[i][1]) > 1}
-            links = inner
+    def _cyclic_groups(self, groups: list[_Group]) -> set[int]:
+        """Return the groups of several calls that are on a cycle of groups, or between two cycles."""
+        owner = {call: i for i, group in enumerate(groups) for call in group.calls}
+        links = {
+            (owner[source], owner[target])
+            for source, target in self.links
+            if source in owner and target in owner and owner[source] != owner[target]
+        }
+        while True:  # remove links from groups without sources and to groups without targets
+            sources, targets = {source for source, _ in links}, {target for _, target in links}
+            remaining = {(source, target) for source, target in links if source in targets and target in sources}
+            if remaining == links:
+                return {i for link in links for i in link if len(groups[i].calls) > 1}
+            links = remaining
 
-    def _empty(self, clumps: list[tuple[str, tuple[int, ...], int]]) -> set[int]:
-        """Return the blocks of single layers none of which feeds another: they only look like blocks."""
-        flat = [i for i, (_, uses, depth) in enumerate(clumps) if uses[1:] and self._layers_at(uses, depth)]
-        fed = {i: {source for use in clumps[i][1] for source in self.uses[use].sources} for i in flat}
-        return {i for i in flat if not fed[i] & set(clumps[i][1])}
+    def _unlinked_groups(self, groups: list[_Group]) -> set[int]:
+        """Return the groups of layers that are not connected to each other: only their names look like a block."""
+        unlinked = set()
+        for i, (_, calls, level) in enumerate(groups):
+            if len(calls) > 1 and all(len(self.calls[call].path) == level + 1 for call in calls):
+                sources = {source for call in calls for source in self.calls[call].sources}
+                if not sources & set(calls):
+                    unlinked.add(i)
+        return unlinked
 
-    def _layers_at(self, uses: Iterable[int], level: int) -> bool:
-        return all(len(self.uses[use].path) == level + 1 for use in uses)
+    # --- chains of elements ---
 
-    # --- what stands in a row ---
-
-    def _chains(self, parts: Sequence[Part]) -> list[list[Part]]:
-        """Return the parts in rows, each part of a row fed by the one before it alone and feeding it alone."""
-        owner = {use: i for i, part in enumerate(parts) for use in part.uses}
-        feeds, fed = defaultdict(set), defaultdict(set)
-        for a, b in self.links:
-            source, target = owner.get(a, -1), owner.get(b, -1)
+    def _chains(self, elements: Sequence[Element]) -> list[list[Element]]:
+        """Return chains of elements: each element's only source is the preceding one, which has no other target."""
+        owner = {call: i for i, element in enumerate(elements) for call in element.calls}
+        targets, sources = defaultdict(set), defaultdict(set)
+        for source_call, target_call in self.links:
+            source, target = owner.get(source_call, _OUTSIDE), owner.get(target_call, _OUTSIDE)
             if source != target:
-                feeds[source].add(target)
-                fed[target].add(source)
-        for use in self.outside & set(owner):
-            feeds[owner[use]].add(-1)
-        after = {i: min(to) for i, to in feeds.items() if i >= 0 and len(to) == 1 and fed[min(to)] == {i}}
-        chains, following = [], set(after.values())
-        for i in range(len(parts)):
-            if i in following:
+                targets[source].add(target)
+                sources[target].add(source)
+        for call in self.outputs & set(owner):
+            targets[owner[call]].add(_OUTSIDE)
+        following = {}
+        for source, all_targets in targets.items():
+            target = min(all_targets)
+            if source != _OUTSIDE and len(all_targets) == 1 and sources[target] == {source}:
+                following[source] = target
+        chains = []
+        not_first = set(following.values())
+        for i in range(len(elements)):
+            if i in not_first:
                 continue
             chain = [i]
-            while after.get(chain[-1], -1) >= 0:
-                chain.append(after[chain[-1]])
-            chains.append([parts[j] for j in chain])
+            while following.get(chain[-1], _OUTSIDE) != _OUTSIDE:
+                chain.append(following[chain[-1]])
+            chains.append([elements[j] for j in chain])
         return chains
 
-    def _is_run(self, parts: Sequence[Part]) -> bool:
-        """Whether parts are so few layers one after the other that they can be listed."""
-        plain = all(not part.parts and part.times == 1 and not part.joined for part in parts)
-        return plain and len(rows_of(parts)) <= _ROWS and len(self._chains(parts)) == 1
+    def _fits_one_box(self, elements: Sequence[Element]) -> bool:
+        """Return whether elements are a chain of few layers that one box can list."""
+        for element in elements:
+            if element.children or element.num_copies > 1 or element.lists_block:
+                return False
+        return len(rows_of(elements)) <= _MAX_ROWS and len(self._chains(elements)) == 1
 
-    def _listing(self, parts: Sequence[Part]) -> tuple[Row, ...]:
-        """Return the layers of a block that is to be closed, where a list of them tells what they do."""
-        few = all(not part.parts for part in parts) and len(rows_of(parts)) <= _CLOSED
-        return rows_of(parts) if few and self._is_path(parts) else ()
+    def _closed_rows(self, elements: Sequence[Element]) -> tuple[LayerRow, ...]:
+        """Return the layers of a block for the box that replaces it when closed; none if a list would mislead."""
+        has_blocks = any(element.children for element in elements)
+        rows = rows_of(elements)
+        return rows if not has_blocks and len(rows) <= _MAX_CLOSED_ROWS and self._is_path(elements) else ()
 
-    def _is_path(self, parts: Sequence[Part]) -> bool:
-        """Whether parts follow each other, and what comes from outside, such as a skip, comes to one of them only."""
-        owner = {use: i for i, part in enumerate(parts) for use in part.uses}
-        inner = {(owner[a], owner[b]) for a, b in self.links if a in owner and b in owner and owner[a] != owner[b]}
-        entries = {(a, owner[b]) for a, b in self.links if b in owner and a not in owner}
-        last = {owner[a] for a, b in self.links if a in owner and b not in owner}
-        last |= {owner[use] for use in self.outside & set(owner)}
-        once = len({net for net, _ in entries}) == len(entries)
-        return once and inner == {(i, i + 1) for i in range(len(parts) - 1)} and last <= {len(parts) - 1}
+    def _is_path(self, elements: Sequence[Element]) -> bool:
+        """Return whether elements follow each other and each input of the block, such as a skip, enters only one."""
+        owner = {call: i for i, element in enumerate(elements) for call in element.calls}
+        inner, incoming = set(), set()
+        last_elements = {owner[call] for call in self.outputs & set(owner)}
+        for source, target in self.links:
+            if source in owner and target in owner:
+                inner.add((owner[source], owner[target]))
+            elif target in owner:
+                incoming.add((source, owner[target]))
+            elif source in owner:
+                last_elements.add(owner[source])
+        inner = {(source, target) for source, target in inner if source != target}
+        enters_once = len({source for source, _ in incoming}) == len(incoming)
+        path = {(i, i + 1) for i in range(len(elements) - 1)}
+        return enters_once and inner == path and last_elements <= {len(elements) - 1}
 
-    def _runs(self, parts: Sequence[Part]) -> list[Part]:
-        """List a normalisation or an activation in the box of the layer before it."""
-        done: list[Part] = []
-        for chain in self._chains(parts):
-            done.append(chain[0])
-            for part in chain[1:]:
-                before = done[-1]
-                light = not part.parts and not part.joined and all(row.kind in _LIGHT for row in part.rows)
-                head = not before.parts and not before.joined and before.rows[0].kind != _labels.INPUT
-                if light and head and before.shape == part.shape:
-                    done[-1] = self._described(Part("", before.uses + part.uses, before.rows + part.rows))
+    def _attach_layers(self, elements: Sequence[Element]) -> list[Element]:
+        """List a normalization or an activation in the box of the layer before it."""
+        result: list[Element] = []
+        for chain in self._chains(elements):
+            result.append(chain[0])
+            for element in chain[1:]:
+                previous = result[-1]
+                if _is_attachable(element) and _accepts_rows(previous) and previous.shape == element.shape:
+                    joined = Element("", previous.calls + element.calls, previous.rows + element.rows)
+                    result[-1] = self._described(joined)
                 else:
-                    done.append(part)
-        return done
+                    result.append(element)
+        return result
 
-    def _fold(self, parts: Sequence[Part]) -> list[Part]:
-        """Draw equal parts in a row as one."""
-        done: list[Part] = []
-        for chain in self._chains(parts):
+    # --- equal elements ---
+
+    def _merge_copies(self, elements: Sequence[Element]) -> list[Element]:
+        """Replace consecutive equal elements by one."""
+        result: list[Element] = []
+        for chain in self._chains(elements):
             start = 0
             while start < len(chain):
                 end = start + 1
-                while end < len(chain) and self._sign(chain[end]) == self._sign(chain[start]):
+                while end < len(chain) and self._signature(chain[end]) == self._signature(chain[start]):
                     end += 1
-                done.append(self._folded(chain[start:end]))
+                result.append(self._merged(chain[start:end]))
                 start = end
-        return done
+        return result
 
-    def _folded(self, copies: Sequence[Part]) -> Part:
+    def _merged(self, copies: Sequence[Element]) -> Element:
         first, last = copies[0], copies[-1]
         if len(copies) == 1:
             return first
-        owner = {use: i for i, part in enumerate(copies) for use in part.uses}
-        self.links = {(a, b) for a, b in self.links if owner.get(a, -1) == owner.get(b, -1) or not {a, b} <= {*owner}}
-        for part in copies[1:]:
-            self.alias |= dict(zip(part.uses, first.uses, strict=True))
-        self.links = {(self.place(a), self.place(b)) for a, b in self.links}
-        self.outside = {self.place(use) for use in self.outside}
-        rows = tuple(replace(a, name=_span(a.name, b.name)) for a, b in zip(first.rows, last.rows, strict=True))
-        params = _params(self.uses[u].layer for part in copies for u in part.uses)
-        again = first.again or params == first.params
+        self._draw_first_copy(copies)
+        rows = first.rows
+        if not first.lists_block:
+            names = [_name_range(a.name, b.name) for a, b in zip(first.rows, last.rows, strict=True)]
+            rows = tuple(replace(row, name=name) for row, name in zip(first.rows, names, strict=True))
+        num_params = _count_params(self.calls[call].layer for element in copies for call in element.calls)
         return replace(
-            first, name=_span(first.name, last.name), rows=first.rows if first.joined else rows,
-            times=len(copies), params=params, again=again,
-        )  # fmt: skip
+            first,
+            name=_name_range(first.name, last.name),
+            rows=rows,
+            num_copies=len(copies),
+            num_params=num_params,
+            reuses_weights=first.reuses_weights or num_params == first.num_params,
+        )
 
-    def _sign(self, part: Part) -> Any:
-        """Return what two parts have in common that are drawn as one: layers, shapes, and how they are linked."""
-        at = {use: i for i, use in enumerate(part.uses)}
-        inner = frozenset((at.get(a, -1), at.get(b, -1)) for a, b in self.links if a in at or b in at)
-        exits = frozenset(at[use] for use in self.outside & set(at))
-        ends = frozenset(a for a, b in inner if b == -1) | exits
-        sources = len({a for a, b in self.links if b in at and a not in at})
-        entries = frozenset(b for a, b in inner if a == -1)
-        return _look(part), frozenset(link for link in inner if -1 not in link), ends, entries, sources
+    def _draw_first_copy(self, copies: Sequence[Element]) -> None:
+        """Remove the links between copies and redirect all other links to the first copy."""
+        owner = {call: i for i, element in enumerate(copies) for call in element.calls}
+        links = set()
+        for source, target in self.links:
+            if owner.get(source, _OUTSIDE) == owner.get(target, _OUTSIDE) or not {source, target} <= set(owner):
+                links.add((source, target))
+        for element in copies[1:]:
+            self.drawn_calls |= dict(zip(element.calls, copies[0].calls, strict=True))
+        self.links = {(self.drawn_call(source), self.drawn_call(target)) for source, target in links}
+        self.outputs = {self.drawn_call(call) for call in self.outputs}
+
+    def _signature(self, element: Element) -> tuple[object, ...]:
+        """Return a value that is equal for elements with equal layers, shapes and links, which are drawn as one."""
+        position = {call: i for i, call in enumerate(element.calls)}
+        inner, entries, ends, sources = set(), set(), set(), set()
+        for source, target in self.links:
+            if source in position and target in position:
+                inner.add((position[source], position[target]))
+            elif target in position:
+                entries.add(position[target])
+                sources.add(source)
+            elif source in position:
+                ends.add(position[source])
+        ends |= {position[call] for call in self.outputs & set(position)}
+        return _appearance(element), frozenset(inner), frozenset(ends), frozenset(entries), len(sources)
 
 
-def _look(part: Part) -> Any:
-    rows = tuple((row.text, row.kind, row.params) for row in part.rows)
-    each = part.params if part.times == 1 else part.params // part.times
-    return rows, part.shape, each, part.times, part.again, tuple(_look(inner) for inner in part.parts)
+def _is_attachable(element: Element) -> bool:
+    """Return whether an element is a box of normalizations and activations."""
+    is_plain_box = not element.children and not element.lists_block
+    return is_plain_box and all(row.category in _ATTACHED for row in element.rows)
 
 
-def _params(layers: Iterable[Any]) -> int:
-    counted = {id(layer): layer.count_params() for layer in layers if hasattr(layer, "count_params")}
-    return sum(counted.values())
+def _accepts_rows(element: Element) -> bool:
+    """Return whether an element is a box of layers to which a normalization or activation can be added."""
+    is_plain_box = not element.children and not element.lists_block
+    return is_plain_box and element.rows[0].category != _labels.INPUT
 
 
-def _dotted(block: str, name: str) -> str:
-    """Return the name of a part of a block as its layers have it: a block's own end is an underscore or nothing."""
-    joint = "." if block and name and not block.endswith("_") else ""
-    return f"{block}{joint}{name}"
+def _appearance(element: Element) -> tuple[object, ...]:
+    """Return the visible properties of an element, without names."""
+    rows = tuple((row.label, row.category, row.num_params) for row in element.rows)
+    params_per_copy = element.num_params // element.num_copies
+    children = tuple(_appearance(child) for child in element.children)
+    return rows, element.shape, params_per_copy, element.num_copies, element.reuses_weights, children
 
 
-def _span(first: str, last: str) -> str:
-    """Return `residual2-4` for the first and last of a row."""
+def _count_params(layers: Iterable[keras.Operation]) -> int:
+    """Return the number of weights of layers, each layer counted once."""
+    counts = {id(layer): layer.count_params() for layer in layers if isinstance(layer, keras.layers.Layer)}
+    return sum(counts.values())
+
+
+def _join_names(block: str, name: str) -> str:
+    """Return the name of a layer in a block; a block's name that ends in an underscore needs no dot."""
+    separator = "." if block and name and not block.endswith("_") else ""
+    return f"{block}{separator}{name}"
+
+
+def _name_range(first: str, last: str) -> str:
+    """Return `residual2–4` for the names of the first and the last copy."""
     if first == last:
         return first
-    a, b = re.fullmatch(r"(.*?)(\d*)", first), re.fullmatch(r"(.*?)(\d*)", last)
-    same = a and b and a[1] == b[1] and a[2] and b[2]
-    return f"{first}–{b[2]}" if same and b else f"{first} … {last}"
+    first_match, last_match = re.fullmatch(r"(.*?)(\d*)", first), re.fullmatch(r"(.*?)(\d*)", last)
+    if first_match and last_match and first_match[1] == last_match[1] and first_match[2] and last_match[2]:
+        return f"{first}–{last_match[2]}"
+    return f"{first} … {last}"

@@ -1,5 +1,7 @@
-"""A directed graph in rows from top to bottom, few lines crossing (Sugiyama et al. 1981, "Methods for Visual
-Understanding of Hierarchical System Structures").
+"""Layered graph drawing: assign nodes to rows from top to bottom and order each row so that few edges cross.
+
+After Sugiyama et al. 1981, "Methods for Visual Understanding of Hierarchical System Structures"; their layers are
+called rows here, since a layer is a layer of a network.
 """
 
 from __future__ import annotations
@@ -11,19 +13,19 @@ from itertools import pairwise
 from typing import NamedTuple
 
 Key = Hashable
-_SWEEPS = 8  # to find an order
+_NUM_SWEEPS = 8
 
 
 class Edge(NamedTuple):
-    """A line from one node to another; lines with one `net` from one node are drawn as one that forks."""
+    """An edge from one node to another; edges of one `net` from one node are drawn as one line that forks."""
 
     source: Key
     target: Key
     net: int
 
 
-class Lane(NamedTuple):
-    """The place that a line over several rows keeps free in a row between."""
+class DummyNode(NamedTuple):
+    """A node of width 0 that reserves the space for a long edge in a row that it passes."""
 
     source: Key
     net: int
@@ -32,127 +34,153 @@ class Lane(NamedTuple):
 
 @dataclass
 class Node:
-    """What is placed: its width, and where lines leave and enter it, measured from its left side.
+    """The size of a node and its ports, where edges leave and enter, measured from its left side.
 
     Args:
-        width: In points.
-        first: Whether it belongs into the top row.
-        last: Whether it belongs into the bottom row.
-        outs: Where the line of a net leaves; in the middle if not given.
-        ins: Where it enters.
+        width: Width in points.
+        is_first: Whether the node belongs to the top row.
+        is_last: Whether the node belongs to the bottom row.
+        out_ports: Where the edges of a net leave; by default in the middle.
+        in_ports: Where the edges of a net enter; by default in the middle.
     """
 
     width: float
-    first: bool = False
-    last: bool = False
-    outs: Mapping[int, float] = field(default_factory=dict)
-    ins: Mapping[int, float] = field(default_factory=dict)
+    is_first: bool = False
+    is_last: bool = False
+    out_ports: Mapping[int, float] = field(default_factory=dict)
+    in_ports: Mapping[int, float] = field(default_factory=dict)
+
+    def out_port(self, net: int) -> float:
+        """Return where the edges of a net leave."""
+        return self.out_ports.get(net, self.width / 2)
+
+    def in_port(self, net: int) -> float:
+        """Return where the edges of a net enter."""
+        return self.in_ports.get(net, self.width / 2)
 
 
 @dataclass
-class Order:
-    """The graph in rows, each from left to right, with lanes between.
+class OrderedRows:
+    """A graph in rows, each ordered from left to right, with dummy nodes for long edges.
 
     Args:
-        nodes: In the order in which they should stand where nothing speaks against it.
-        edges: Without circles.
+        nodes: The nodes in the preferred order from the left.
+        edges: The edges, without cycles.
     """
 
     nodes: dict[Key, Node]
     edges: Sequence[Edge]
     rows: list[list[Key]] = field(init=False)
-    pieces: list[Edge] = field(init=False)  # the edges, cut at their lanes
+    segments: list[Edge] = field(init=False)  # the edges, split at their dummy nodes
 
     def __post_init__(self) -> None:
-        row = row_of(self.nodes, self.edges)
-        self.pieces = list(dict.fromkeys(piece for edge in self.edges for piece in _pieces(edge, row)))
-        lanes = [key for edge in self.pieces for key in edge[:2] if isinstance(key, Lane)]
-        self.nodes = self.nodes | {lane: Node(0.0) for lane in lanes}
-        row |= {lane: lane.row for lane in lanes}
-        self.rows = [[] for _ in range(max(row.values()) + 1)]
+        row_of_node = assign_rows(self.nodes, self.edges)
+        segments = [segment for edge in self.edges for segment in _split_edge(edge, row_of_node)]
+        self.segments = list(dict.fromkeys(segments))
+        dummies = [key for segment in self.segments for key in segment[:2] if isinstance(key, DummyNode)]
+        self.nodes = self.nodes | {dummy: Node(0.0) for dummy in dummies}
+        row_of_node |= {dummy: dummy.row for dummy in dummies}
+        self.rows = [[] for _ in range(max(row_of_node.values()) + 1)]
         for key in self.nodes:
-            self.rows[row[key]].append(key)
-        self._order()
+            self.rows[row_of_node[key]].append(key)
+        self._minimize_crossings()
 
-    def make_input(self, key: Key) -> list[int]:
-        """Return the nets of the lines into a node, from the left of the row above."""
-        at = {key: i for row in self.rows for i, key in enumerate(row)}
-        pieces = [piece for piece in self.pieces if piece.target == key]
-        return list(dict.fromkeys(piece.net for piece in sorted(pieces, key=lambda piece: self._start(piece, at))))
+    def incoming_nets(self, key: Key) -> list[int]:
+        """Return the nets of the edges into a node, ordered as they start in the row above."""
+        positions = self._positions()
+        segments = [segment for segment in self.segments if segment.target == key]
+        segments.sort(key=lambda segment: self._source_position(segment, positions))
+        return list(dict.fromkeys(segment.net for segment in segments))
 
-    def _start(self, piece: Edge, at: Mapping[Key, int]) -> float:
-        """Return from where in its row a piece leaves, in places; lines that leave a node side by side differ."""
-        node = self.nodes[piece.source]
-        return at[piece.source] + node.outs.get(piece.net, node.width / 2) / (node.width + 1.0)
+    def _positions(self) -> dict[Key, int]:
+        """Return the position of each node in its row."""
+        return {key: i for row in self.rows for i, key in enumerate(row)}
 
-    def _end(self, piece: Edge, at: Mapping[Key, int]) -> float:
-        node = self.nodes[piece.target]
-        return at[piece.target] + node.ins.get(piece.net, node.width / 2) / (node.width + 1.0)
+    def _source_position(self, segment: Edge, positions: Mapping[Key, int]) -> float:
+        """Return the position at which a segment leaves its row; the ports of one node have different positions."""
+        node = self.nodes[segment.source]
+        return positions[segment.source] + node.out_port(segment.net) / (node.width + 1.0)
 
-    def _order(self) -> None:
-        best, fewest = [list(row) for row in self.rows], self._crossings()
-        for sweep in range(_SWEEPS):
-            if not fewest:
+    def _target_position(self, segment: Edge, positions: Mapping[Key, int]) -> float:
+        """Return the position at which a segment enters its row."""
+        node = self.nodes[segment.target]
+        return positions[segment.target] + node.in_port(segment.net) / (node.width + 1.0)
+
+    def _minimize_crossings(self) -> None:
+        best_rows, fewest_crossings = [list(row) for row in self.rows], self._count_crossings()
+        for sweep in range(_NUM_SWEEPS):
+            if not fewest_crossings:
                 break
-            self._sweep(down=sweep % 2 == 0)
-            crossings = self._crossings()
-            if crossings < fewest:
-                best, fewest = [list(row) for row in self.rows], crossings
-        self.rows = best
+            self._sweep(downwards=sweep % 2 == 0)
+            num_crossings = self._count_crossings()
+            if num_crossings < fewest_crossings:
+                best_rows, fewest_crossings = [list(row) for row in self.rows], num_crossings
+        self.rows = best_rows
 
-    def _sweep(self, down: bool) -> None:
-        at = {key: i for row in self.rows for i, key in enumerate(row)}
-        toward: dict[Key, list[Edge]] = defaultdict(list)
-        for piece in self.pieces:
-            toward[piece.target if down else piece.source].append(piece)
-        place = self._start if down else self._end
-        for fixed, row in pairwise(self.rows if down else self.rows[::-1]):
-            at |= {key: i for i, key in enumerate(fixed)}
-            old = {key: i * len(fixed) / max(1, len(row)) for i, key in enumerate(row)}
-            row.sort(key=lambda key: mean([place(piece, at) for piece in toward[key]], old[key]))
+    def _sweep(self, downwards: bool) -> None:
+        """Sort each row by the barycenters of the nodes' neighbors in the preceding row."""
+        positions = self._positions()
+        segments_of_node: dict[Key, list[Edge]] = defaultdict(list)
+        for segment in self.segments:
+            segments_of_node[segment.target if downwards else segment.source].append(segment)
+        neighbor_position = self._source_position if downwards else self._target_position
+        for fixed_row, row in pairwise(self.rows if downwards else self.rows[::-1]):
+            positions |= {key: i for i, key in enumerate(fixed_row)}
+            barycenters = {}
+            for i, key in enumerate(row):
+                neighbors = [neighbor_position(segment, positions) for segment in segments_of_node[key]]
+                barycenters[key] = mean(neighbors, default=i * len(fixed_row) / max(1, len(row)))
+            row.sort(key=lambda key: barycenters[key])
 
-    def _crossings(self) -> int:
-        at = {key: i for row in self.rows for i, key in enumerate(row)}
-        level = {key: i for i, row in enumerate(self.rows) for key in row}
-        between: dict[int, list[tuple[float, float]]] = defaultdict(list)
-        for piece in self.pieces:
-            between[level[piece.source]].append((self._start(piece, at), self._end(piece, at)))
-        return sum(
-            (a - c) * (b - d) < 0 for ends in between.values() for i, (a, b) in enumerate(ends) for c, d in ends[:i]
-        )
+    def _count_crossings(self) -> int:
+        positions = self._positions()
+        row_of_node = {key: i for i, row in enumerate(self.rows) for key in row}
+        ends_between_rows: dict[int, list[tuple[float, float]]] = defaultdict(list)
+        for segment in self.segments:
+            ends = self._source_position(segment, positions), self._target_position(segment, positions)
+            ends_between_rows[row_of_node[segment.source]].append(ends)
+        num_crossings = 0
+        for all_ends in ends_between_rows.values():
+            for i, (top, bottom) in enumerate(all_ends):
+                num_crossings += sum((top - a) * (bottom - b) < 0 for a, b in all_ends[:i])
+        return num_crossings
 
 
-def row_of(nodes: Mapping[Key, Node], edges: Iterable[Edge]) -> dict[Key, int]:
-    """Return the row of each node: below all it takes, and a source just above the first that takes it."""
-    after, before = defaultdict(set), defaultdict(set)
+def assign_rows(nodes: Mapping[Key, Node], edges: Iterable[Edge]) -> dict[Key, int]:
+    """Return the row of each node: below all its sources; a node without sources is just above its first target."""
+    targets, sources = defaultdict(set), defaultdict(set)
     for source, target, _ in edges:
-        after[source].add(target)
-        before[target].add(source)
-    row: dict[Key, int] = {}
-    todo = [key for key in nodes if not before[key]]
-    waiting = {key: len(before[key]) for key in nodes}
-    order = []
-    while todo:
-        key = todo.pop()
-        order.append(key)
-        row[key] = max((row[source] + 1 for source in before[key]), default=0)
-        for target in after[key]:
-            waiting[target] -= 1
-            todo += [] if waiting[target] else [target]
-    if any(node.first for node in nodes.values()):
-        row = {key: at if nodes[key].first or before[key] else max(at, 1) for key, at in row.items()}
-    for key in order:
-        if not before[key] and after[key] and not nodes[key].first:
-            row[key] = min(row[target] for target in after[key]) - 1
-    bottom = max((row[key] for key in nodes if not nodes[key].last), default=-1) + 1
-    return {key: bottom if nodes[key].last else at for key, at in row.items()}
-
-
-def _pieces(edge: Edge, row: Mapping[Key, int]) -> list[Edge]:
-    lanes = [Lane(edge.source, edge.net, i) for i in range(row[edge.source] + 1, row[edge.target])]
-    return [Edge(a, b, edge.net) for a, b in pairwise([edge.source, *lanes, edge.target])]
+        targets[source].add(target)
+        sources[target].add(source)
+    rows: dict[Key, int] = {}
+    stack = [key for key in nodes if not sources[key]]
+    num_missing = {key: len(sources[key]) for key in nodes}
+    topological_order = []
+    while stack:
+        key = stack.pop()
+        topological_order.append(key)
+        rows[key] = max((rows[source] + 1 for source in sources[key]), default=0)
+        for target in targets[key]:
+            num_missing[target] -= 1
+            if not num_missing[target]:
+                stack.append(target)
+    if any(node.is_first for node in nodes.values()):
+        for key, row in rows.items():
+            if not nodes[key].is_first and not sources[key]:
+                rows[key] = max(row, 1)
+    for key in topological_order:
+        if not sources[key] and targets[key] and not nodes[key].is_first:
+            rows[key] = min(rows[target] for target in targets[key]) - 1
+    bottom = max((rows[key] for key in nodes if not nodes[key].is_last), default=-1) + 1
+    return {key: bottom if nodes[key].is_last else row for key, row in rows.items()}
 
 
 def mean(values: Sequence[float], default: float) -> float:
     """Return the mean, or `default` for no values."""
     return sum(values) / len(values) if values else default
+
+
+def _split_edge(edge: Edge, rows: Mapping[Key, int]) -> list[Edge]:
+    """Return the segments of an edge between its dummy nodes, one in each row that the edge passes."""
+    dummies = [DummyNode(edge.source, edge.net, row) for row in range(rows[edge.source] + 1, rows[edge.target])]
+    return [Edge(source, target, edge.net) for source, target in pairwise([edge.source, *dummies, edge.target])]

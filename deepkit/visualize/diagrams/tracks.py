@@ -1,4 +1,4 @@
-"""The heights of lines that run along between two rows: none lies on another, and few cross."""
+"""Orthogonal edge routing: assign the horizontal segments between two rows to tracks so that few edges cross."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import NamedTuple
 
 from deepkit.visualize.diagrams.row_order import Key
 
-_APART = 2.0  # points between lines that are seen as two
-_OVERLAP = 100  # crossings that are better than a line upon another
+_MIN_DISTANCE = 2.0  # between lines that are visibly separate, in points
+_OVERLAP_COST = 100  # in crossings
 
 
-class Rail(NamedTuple):
-    """The lines from one output: down from `start`, along, and down to the `ends`.
+class HorizontalSegment(NamedTuple):
+    """The horizontal part of the edges from one port: down from `start`, along a track, and down to the `ends`.
 
     Args:
-        start: From the left.
-        ends: Likewise.
-        box: The box at which all of them end; None where that is a block, or where they end at several.
+        start: Coordinate of the port, from the left.
+        ends: Coordinates at which the edges leave the track.
+        box: The box that all edges enter; None if they enter a block, or several boxes.
     """
 
     start: float
@@ -25,42 +25,44 @@ class Rail(NamedTuple):
     box: Key | None
 
     @property
-    def low(self) -> float:
-        """Where it begins at the left."""
+    def left(self) -> float:
+        """The left end."""
         return min(self.start, *self.ends)
 
     @property
-    def high(self) -> float:
-        """Where it ends at the right."""
+    def right(self) -> float:
+        """The right end."""
         return max(self.start, *self.ends)
 
-    def crosses(self, x: float) -> bool:
-        """Whether it runs along over a place."""
-        return self.low < x < self.high
+    def passes(self, x: float) -> bool:
+        """Return whether a coordinate lies between the ends."""
+        return self.left < x < self.right
 
 
-def in_tracks(rails: Sequence[Rail]) -> list[int]:
-    """Return the height of each rail, 0 for the uppermost; those that are apart may have the same."""
+def assign_tracks(segments: Sequence[HorizontalSegment]) -> list[int]:
+    """Return the track of each segment, 0 for the uppermost; segments that do not overlap may share a track."""
     order: list[int] = []
-    for i, rail in enumerate(rails):
-        # what it costs to put it below the first of those that have a place, below the first two, ...
-        costs = [sum(_cost(rail, rails[j]) for j in order)]
+    for i, segment in enumerate(segments):
+        # the cost above all ordered segments, then below the first of them, below the first two, ...
+        costs = [sum(_cost(segment, segments[j]) for j in order)]
         for j in order:
-            costs.append(costs[-1] - _cost(rail, rails[j]) + _cost(rails[j], rail))
+            costs.append(costs[-1] - _cost(segment, segments[j]) + _cost(segments[j], segment))
         order.insert(costs.index(min(costs)), i)
-    heights = [0] * len(rails)
-    for at, i in enumerate(order):
-        above = [heights[j] + 1 for j in order[:at] if not _may_share(rails[i], rails[j])]
-        heights[i] = max(above, default=0)
-    return heights
+    tracks = [0] * len(segments)
+    for position, i in enumerate(order):
+        above = [tracks[j] + 1 for j in order[:position] if not _may_share_track(segments[i], segments[j])]
+        tracks[i] = max(above, default=0)
+    return tracks
 
 
-def _cost(upper: Rail, lower: Rail) -> int:
-    """Return how many crossings there are if one rail lies above another."""
-    on = sum(abs(end - lower.start) < _APART for end in upper.ends)
-    return upper.crosses(lower.start) + sum(lower.crosses(end) for end in upper.ends) + _OVERLAP * on
+def _cost(upper: HorizontalSegment, lower: HorizontalSegment) -> int:
+    """Return the number of crossings if one segment lies above another, with overlaps as several crossings."""
+    num_overlaps = sum(abs(end - lower.start) < _MIN_DISTANCE for end in upper.ends)
+    num_crossings = upper.passes(lower.start) + sum(lower.passes(end) for end in upper.ends)
+    return num_crossings + _OVERLAP_COST * num_overlaps
 
 
-def _may_share(one: Rail, other: Rail) -> bool:
-    together = one.box is not None and one.box == other.box  # they meet there, and may meet before it
-    return together or one.high + _APART < other.low or other.high + _APART < one.low
+def _may_share_track(first: HorizontalSegment, second: HorizontalSegment) -> bool:
+    if first.box is not None and first.box == second.box:  # they meet at the box, and may meet before it
+        return True
+    return first.right + _MIN_DISTANCE < second.left or second.right + _MIN_DISTANCE < first.left

@@ -1,4 +1,4 @@
-"""Grad-CAM and saliency: against maps and gradients worked out by hand."""
+"""Grad-CAM and saliency, compared with manually computed maps and gradients."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ IMAGE = np.random.default_rng(0).random((6, 8, 3)).astype("float32")
 
 
 def pooled(activation=None, units=4, **dense):
-    """Return maps, their means, and one dense layer: the net for which class activation maps were made."""
+    """Return a convolution, global average pooling and a dense layer: the model of class activation maps."""
     return keras.Sequential(
         [
             keras.Input((6, 8, 3)),
@@ -24,7 +24,7 @@ def pooled(activation=None, units=4, **dense):
 
 
 def class_map(model, image, index, conv="conv", head="head"):
-    """Return the class activation map by hand: the maps, weighted with the class's weights, over their number."""
+    """Return the class activation map: the maps, weighted with the class's weights, over the number of pixels."""
     maps = arrays.feature_maps(model, image[None], conv)[0]
     kernel = np.asarray({layer.name: layer for layer in model._flatten_layers()}[head].kernel)
     sign = -1 if index == 0 and kernel.shape[1] == 1 else 1
@@ -33,7 +33,7 @@ def class_map(model, image, index, conv="conv", head="head"):
 
 
 @pytest.mark.parametrize("activation", [None, "softmax", "sigmoid"])
-def test_grad_cam_is_the_class_activation_map_of_a_pooled_net_with_any_head(activation):
+def test_grad_cam_equals_the_class_activation_map_of_a_pooled_network_for_all_heads(activation):
     model = pooled(activation)
     for index in range(4):
         np.testing.assert_allclose(
@@ -45,7 +45,7 @@ def test_grad_cam_is_the_class_activation_map_of_a_pooled_net_with_any_head(acti
     )
 
 
-def test_a_probability_close_to_one_does_not_hide_the_evidence():
+def test_a_probability_near_1_does_not_reduce_the_heat_map():
     model = pooled("softmax")
     model.layers[-1].set_weights([100 * np.asarray(model.layers[-1].kernel), 100 * np.ones(4)])
     heat = arrays.grad_cam(model, IMAGE)
@@ -54,7 +54,7 @@ def test_a_probability_close_to_one_does_not_hide_the_evidence():
     np.testing.assert_allclose(heat, class_map(model, IMAGE, index), rtol=1e-5, atol=1e-7)
 
 
-def test_no_is_minus_yes():
+def test_the_score_of_class_0_is_minus_that_of_class_1_in_a_binary_model():
     model = pooled("sigmoid", units=1)
     for index in (0, 1):
         np.testing.assert_allclose(
@@ -64,7 +64,7 @@ def test_no_is_minus_yes():
         arrays.grad_cam(model, IMAGE, class_index=2)
 
 
-def split_head(end):
+def with_separate_activation(end):
     model = pooled()
     return keras.Model(model.inputs, end(model.outputs[0]))
 
@@ -80,26 +80,26 @@ def split_head(end):
     ],
     ids=["layer", "activation", "operation", "then cast", "then dropout"],
 )
-def test_a_softmax_of_its_own_is_looked_behind(end):
-    model = split_head(end)
+def test_the_scores_are_the_input_of_a_separate_softmax(end):
+    model = with_separate_activation(end)
     np.testing.assert_allclose(arrays.grad_cam(model, IMAGE, class_index=1), class_map(model, IMAGE, 1), atol=1e-7)
 
 
-def test_a_softmax_that_no_layer_shows_gives_the_gradient_of_the_log_probability():
+def test_a_softmax_inside_a_custom_layer_gives_the_gradient_of_the_log_probability():
     class Hidden(layers.Layer):
         def call(self, x):
             return ops.softmax(2.0 * x)
 
-    model = split_head(Hidden(name="hidden"))
-    shares = model.predict_on_batch(IMAGE[None])[0]
+    model = with_separate_activation(Hidden(name="hidden"))
+    probabilities = model.predict_on_batch(IMAGE[None])[0]
     kernel = np.asarray(model.get_layer("head").kernel)
     maps = arrays.feature_maps(model, IMAGE[None], "conv")[0]
-    weights = 2.0 * (kernel[:, 2] - kernel @ shares)
+    weights = 2.0 * (kernel[:, 2] - kernel @ probabilities)
     expected = np.maximum(maps @ weights, 0) / 48
     np.testing.assert_allclose(arrays.grad_cam(model, IMAGE, class_index=2), expected, atol=1e-6)
 
 
-def test_a_base_model_within_a_model_and_preprocessing_are_seen_through():
+def test_grad_cam_works_with_a_nested_base_model_and_preprocessing():
     base = keras.Sequential(
         [keras.Input((6, 8, 3)), layers.Conv2D(5, 3, padding="same", activation="relu", name="conv")], name="base"
     )
@@ -139,14 +139,14 @@ class Subclassed(keras.Model):
 
 def test_a_subclassed_model_works_once_it_is_built():
     model = Subclassed()
-    with pytest.raises(ValueError, match=r"is not built, so its layers have no weights\n  hint: calling it on a batch"):
+    with pytest.raises(ValueError, match=r"is not built, so its layers have no weights\n  hint: call it on a batch"):
         dk.visualize.grad_cam(model, IMAGE)
     model(IMAGE[None])
     np.testing.assert_allclose(arrays.grad_cam(model, IMAGE, class_index=1), class_map(model, IMAGE, 1), atol=1e-7)
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_mixed_precision_gives_the_same_map_to_its_precision(policy):
+def test_mixed_precision_gives_the_same_map_within_its_precision(policy):
     plain = pooled("softmax", dtype="float32")
     keras.config.set_dtype_policy(policy)
     mixed = pooled("softmax", dtype="float32")
@@ -169,7 +169,7 @@ def test_small_gradients_do_not_vanish_in_half_precision():
     np.testing.assert_allclose(heat, 1e-3 / 64**2, rtol=1e-2)
 
 
-def test_a_smaller_map_is_enlarged_to_the_image():
+def test_a_smaller_map_is_resized_to_the_image():
     model = keras.Sequential([keras.Input((4, 4, 1)), layers.AveragePooling2D(2, name="pool"), layers.Flatten()])
     model.add(layers.Dense(1, use_bias=False, kernel_initializer="ones"))
     image = np.zeros((4, 4, 1), "float32")
@@ -179,17 +179,17 @@ def test_a_smaller_map_is_enlarged_to_the_image():
     np.testing.assert_allclose(heat, np.outer(heat[:, 0], heat[:, 0]))
 
 
-def test_several_images_are_looked_at_each_for_itself():
+def test_each_image_of_a_batch_has_its_own_map():
     model = pooled()
     batch = np.stack([IMAGE, IMAGE[::-1]])
     heat = arrays.grad_cam(model, batch)
     assert heat.shape == (2, 6, 8)
-    for one, image in zip(heat, batch, strict=True):
-        np.testing.assert_allclose(one, arrays.grad_cam(model, image), atol=1e-7)
+    for heat_map, image in zip(heat, batch, strict=True):
+        np.testing.assert_allclose(heat_map, arrays.grad_cam(model, image), atol=1e-7)
     assert len(dk.visualize.grad_cam(model, batch).axes) == 4
 
 
-def test_the_model_is_as_it_was_afterwards():
+def test_the_model_is_left_unchanged():
     model = pooled("softmax")
     names = [set(vars(layer)) for layer in model.layers]
     before, output = model.get_weights(), model.predict_on_batch(IMAGE[None])
@@ -202,30 +202,30 @@ def test_the_model_is_as_it_was_afterwards():
     np.testing.assert_array_equal(model.predict_on_batch(IMAGE[None]), output)
 
 
-def test_saliency_of_a_linear_model_is_its_largest_weight_by_channel():
+def test_saliency_of_a_linear_model_is_its_largest_weight_over_the_channels():
     for activation in (None, "softmax"):
         model = dk.Classifier(3, activation=activation).build((6, 8, 3))
         weights = np.asarray(model.layers[-1].kernel).reshape(6, 8, 3, 3)
         for index in range(3):
-            found = arrays.saliency(model, IMAGE, class_index=index)
-            np.testing.assert_allclose(found, np.abs(weights[..., index]).max(-1), rtol=1e-6)
+            values = arrays.saliency(model, IMAGE, class_index=index)
+            np.testing.assert_allclose(values, np.abs(weights[..., index]).max(-1), rtol=1e-6)
     np.testing.assert_allclose(arrays.saliency(model, IMAGE[None], samples=3)[0], arrays.saliency(model, IMAGE))
 
 
-def test_noise_is_averaged_before_the_magnitude_and_repeats():
+def test_gradients_are_averaged_before_the_absolute_value_and_the_noise_is_seeded():
     square = keras.Sequential([keras.Input((2, 2, 1)), layers.Lambda(ops.square), layers.Flatten(), layers.Dense(1)])
     square.layers[-1].set_weights([np.ones((4, 1)), np.zeros(1)])
     image = np.array([[[0.0], [1.0]], [[2.0], [4.0]]], "float32")
     plain = arrays.saliency(square, image)
     np.testing.assert_allclose(plain, 2 * image[..., 0])
     smooth = arrays.saliency(square, image, samples=6, noise=0.1, seed=3)
-    numbers = np.random.default_rng(3)
-    drawn = np.mean([numbers.standard_normal((1, 2, 2, 1), "float32") for _ in range(6)], axis=0)
-    np.testing.assert_allclose(smooth, np.abs(2 * (image + 0.4 * drawn[0])[..., 0]), rtol=1e-4)
+    generator = np.random.default_rng(3)
+    mean_noise = np.mean([generator.standard_normal((1, 2, 2, 1), "float32") for _ in range(6)], axis=0)
+    np.testing.assert_allclose(smooth, np.abs(2 * (image + 0.4 * mean_noise[0])[..., 0]), rtol=1e-4)
     np.testing.assert_array_equal(smooth, arrays.saliency(square, image, samples=6, noise=0.1, seed=3))
 
 
-def test_the_figures_show_image_and_map():
+def test_the_figures_show_the_image_and_the_map():
     model = pooled()
     left, right = dk.visualize.grad_cam(model, IMAGE, class_index=1, class_names=["a", "b", "c", "d"]).axes
     assert (right.get_title(), len(left.images), len(right.images)) == ("b", 1, 2)
@@ -235,65 +235,73 @@ def test_the_figures_show_image_and_map():
 
 
 @pytest.mark.parametrize(
-    ("make", "arguments", "words"),
+    ("make", "arguments", "expected"),
     [
-        (pooled, {"layer": "cnv"}, r"does not have the layer 'cnv'; it has conv, .*head\n  did you mean 'conv'\?"),
-        (pooled, {"layer": "head"}, r"the layer 'head' gives \(1, 4\), which has no rows and columns\n  hint: 'conv'"),
+        (
+            pooled,
+            {"layer": "cnv"},
+            r"does not have the layer 'cnv'; did you mean 'conv'\?\n  hint: use one of conv, .*head",
+        ),
+        (pooled, {"layer": "head"}, r"received 'head' with outputs of shape \(1, 4\)\n  hint: use layer='conv'"),
         (pooled, {"class_index": -1}, r"expected class_index in \[0, 4\), received -1"),
         (pooled, {"class_index": [7]}, r"expected class_index in \[0, 4\) for each of 1 images, received \[7\]"),
         (pooled, {"class_index": [1, 2]}, r"expected class_index in \[0, 4\) for each of 1 images, received \[1, 2\]"),
-        (lambda: dk.MLP([3]).build((6, 8, 3)), {}, r"no layer of mlp gives maps .*\n  hint: saliency"),
-        (lambda: dk.MLP([3]).build((4,)), {}, r"mlp takes inputs of shape \(4,\), which are no images"),
+        (lambda: dk.MLP([3]).build((6, 8, 3)), {}, r"mlp does not have a layer with outputs .*\n  hint: use saliency"),
+        (lambda: dk.MLP([3]).build((4,)), {}, r"expected a model of images, mlp takes inputs of shape \(4,\)"),
         (lambda: dk.ConvBlock(3).build((6, 8, 3)), {}, r"expected a model with one output \(batch, classes\)"),
         (lambda: keras.Sequential([layers.Dense(3)]), {}, "is not built"),
     ],
 )
-def test_what_cannot_be_drawn_is_said(make, arguments, words):
-    with pytest.raises(ValueError, match=words):
+def test_invalid_arguments_raise(make, arguments, expected):
+    with pytest.raises(ValueError, match=expected):
         dk.visualize.grad_cam(make(), IMAGE, **arguments)
 
 
-def test_a_name_that_two_models_have_needs_a_path():
+def test_an_ambiguous_layer_name_needs_a_path():
     inner = [keras.Sequential([keras.Input((6, 8, 3)), layers.Conv2D(3, 1, name="conv")], name=n) for n in "ab"]
-    model = keras.Sequential([keras.Input((6, 8, 3)), *inner, dk_head()], name="both")
-    with pytest.raises(ValueError, match=r"both has 2 layers named 'conv'\n  hint: one of 'a/conv', 'b/conv'"):
+    model = keras.Sequential([keras.Input((6, 8, 3)), *inner, flat_head()], name="both")
+    with pytest.raises(ValueError, match=r"both has 2 layers named 'conv'\n  hint: use one of 'a/conv', 'b/conv'"):
         arrays.grad_cam(model, IMAGE, layer="conv")
     assert arrays.grad_cam(model, IMAGE, layer="a/conv").shape == (6, 8)
 
 
-def dk_head():
+def flat_head():
     return keras.Sequential([keras.Input((6, 8, 3)), layers.Flatten(), layers.Dense(2)], name="head")
 
 
-def test_images_that_do_not_fit_are_refused():
+def test_invalid_images_raise():
     with pytest.raises(ValueError, match=r"expected an image \(6, 8, 3\), .* received float64 of shape \(8, 8, 3\)"):
         dk.visualize.grad_cam(pooled(), np.zeros((8, 8, 3)))
-    with pytest.raises(ValueError, match=r"of shape \(8, 8\)\n  hint: image\[\.\.\., None\], which has one channel"):
+    with pytest.raises(
+        ValueError, match=r"of shape \(8, 8\)\n  hint: use image\[\.\.\., None\], which has one channel"
+    ):
         dk.visualize.saliency(dk.Classifier(2).build((8, 8, 1)), np.zeros((8, 8)))
-    with pytest.raises(ValueError, match="received a mapping of image"):
+    with pytest.raises(ValueError, match="received a dictionary with the keys image"):
         dk.visualize.saliency(pooled(), {"image": IMAGE})
-    with pytest.raises(TypeError, match=r"expected a keras.Model, received ConvBlock\n  hint: definition.build"):
+    with pytest.raises(TypeError, match=r"expected a keras.Model, received ConvBlock\n  hint: use definition.build"):
         dk.visualize.saliency(dk.ConvBlock(3), IMAGE)
-    with pytest.raises(ValueError, match=r"expected samples >= 0 and noise >= 0, received -1 and 0\.15"):
+    with pytest.raises(ValueError, match=r"saliency: samples must be an integer of at least 0, received -1"):
         dk.visualize.saliency(pooled(), IMAGE, samples=-1)
+    with pytest.raises(ValueError, match=r"saliency: noise must be a number from 0, received -0\.5"):
+        dk.visualize.saliency(pooled(), IMAGE, samples=1, noise=-0.5)
 
 
-def test_an_input_of_whole_numbers_has_no_slope():
+def test_saliency_of_an_integer_input_raises():
     inputs = keras.Input((2, 2, 1), dtype="uint8")
     model = keras.Model(inputs, layers.Dense(2)(layers.Flatten()(layers.Rescaling(1 / 255)(inputs))), name="bytes")
     with pytest.raises(
-        ValueError, match=r"no gradient of bytes reaches its input: its input is uint8\n  hint: grad_cam"
+        ValueError, match=r"the gradient of bytes does not reach its input: its input is uint8\n  hint: use grad_cam"
     ):
         dk.visualize.saliency(model, np.zeros((2, 2, 1), "uint8"))
 
 
-def test_a_layer_that_takes_no_part_is_said():
-    class Lazy(Subclassed):
+def test_a_layer_that_is_not_called_raises():
+    class WithUnusedLayer(Subclassed):
         def __init__(self):
             super().__init__()
-            self.spare = layers.Activation("relu", name="spare")
+            self.unused = layers.Activation("relu", name="unused")
 
-    model = Lazy()
+    model = WithUnusedLayer()
     model(IMAGE[None])
-    with pytest.raises(ValueError, match=r"the layer 'spare' of .* takes no part when the model runs"):
-        dk.visualize.grad_cam(model, IMAGE, layer="spare")
+    with pytest.raises(ValueError, match=r"the layer 'unused' of .* is not called when the model runs"):
+        dk.visualize.grad_cam(model, IMAGE, layer="unused")
