@@ -66,11 +66,11 @@ def attention(
         >>> len(figure.axes)
         1
     """
-    picture = None if image is None else np.asarray(image)
-    heads = _heads(weights, picture, grid)
+    image_array = None if image is None else np.asarray(image)
+    heads = _heads(weights, image_array, grid)
     _check_tokens("target", target, heads.shape[1], "queries")
-    if picture is not None:
-        return _draw_over_image(heads, picture, list(target), grid)
+    if image_array is not None:
+        return _draw_over_image(heads, image_array, list(target), grid)
     _check_tokens("source", source, heads.shape[2], "keys")
     width, height = (min(9.0, 1.3 + 0.28 * count) for count in (heads.shape[2], heads.shape[1]))
     figure, axes = subplots(1, len(heads), width, height)

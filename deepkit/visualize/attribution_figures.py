@@ -61,10 +61,10 @@ def grad_cam(
     batch, _ = as_image_batch(model, image, "grad_cam")
     maps, classes = grad_cam_maps(model, batch, layer, class_index)
     figure, axes = subplots(len(batch), 2, 2.3, 2.5)
-    for (left, right), picture, heat_map, label in zip(axes, batch, np.asarray(maps), classes, strict=True):
-        _draw_image(left, picture)
-        _draw_image(right, picture)
-        rows, columns = picture.shape[:2]
+    for (left, right), pixels, heat_map, label in zip(axes, batch, np.asarray(maps), classes, strict=True):
+        _draw_image(left, pixels)
+        _draw_image(right, pixels)
+        rows, columns = pixels.shape[:2]
         resized = ops.image.resize(heat_map[..., None], (rows, columns), data_format="channels_last")
         values = np.asarray(resized)[..., 0]
         right.imshow(values, cmap="jet", alpha=0.45, vmin=0, vmax=float(values.max()) or 1.0)
@@ -114,8 +114,8 @@ def saliency(
     batch, _ = as_image_batch(model, image, "saliency")
     maps, classes = saliency_maps(model, batch, class_index, samples, noise, seed)
     figure, axes = subplots(len(batch), 2, 2.3, 2.5)
-    for (left, right), picture, values, label in zip(axes, batch, maps, classes, strict=True):
-        _draw_image(left, picture)
+    for (left, right), pixels, values, label in zip(axes, batch, maps, classes, strict=True):
+        _draw_image(left, pixels)
         hide_axis_lines(right).imshow(values, cmap="inferno", vmin=0, vmax=float(values.max()) or 1.0)
         right.set_title(_class_title(label, class_names), fontsize=9)
     return figure

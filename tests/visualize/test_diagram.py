@@ -307,8 +307,8 @@ def test_a_closed_block_with_a_skip_connection_counts_its_layers():
 
 
 def test_inputs_with_another_dtype_than_float32_show_it():
-    words = keras.Input((7,), name="words", dtype="int32")
-    assert "Input int32" in texts(keras.Model(words, words + 1))
+    tokens = keras.Input((7,), name="tokens", dtype="int32")
+    assert "Input int32" in texts(keras.Model(tokens, tokens + 1))
     model = keras.Sequential([keras.Input((7,), dtype="int32"), layers.Embedding(9, 2)])
     assert {"input", "int32"} <= set(texts(model))
 

@@ -49,8 +49,8 @@ class Area:
         element: The element; None for a column, which has no frame.
         width: Width in points.
         height: Height in points.
-        in_ports: Where the lines of each net enter, from the left; empty for a box, which has ports everywhere.
-        out_ports: Where the lines of each net leave.
+        in_ports: Position at which the lines of each net enter; empty for a box, which they may enter anywhere.
+        out_ports: Position at which the lines of each net leave.
         inner: The areas in it, each with its coordinates.
         lines: The lines in it, in its own coordinates.
         space_above: Height above it that its lines take.
@@ -180,7 +180,7 @@ def _is_box(key: Key, areas: Sequence[Area]) -> bool:
 
 
 def _segment_ends(rows: PlacedRows, areas: Sequence[Area]) -> dict[Edge, float]:
-    """Return where each segment ends: at a box, straight below its start if there is room."""
+    """Return the coordinate at which each segment ends: at a box, straight below its start if there is room."""
     ends = {segment: rows.target_x(segment) for segment in rows.segments}
     segments_of_box: dict[Key, list[Edge]] = defaultdict(list)
     for segment in rows.segments:

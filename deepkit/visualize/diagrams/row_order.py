@@ -34,14 +34,14 @@ class DummyNode(NamedTuple):
 
 @dataclass
 class Node:
-    """The size of a node and its ports, where edges leave and enter, measured from its left side.
+    """The width of a node and the positions of its ports, measured from its left side.
 
     Args:
         width: Width in points.
         is_first: Whether the node belongs to the top row.
         is_last: Whether the node belongs to the bottom row.
-        out_ports: Where the edges of a net leave; by default in the middle.
-        in_ports: Where the edges of a net enter; by default in the middle.
+        out_ports: Position at which the edges of each net leave; by default the middle.
+        in_ports: Position at which the edges of each net enter; by default the middle.
     """
 
     width: float
@@ -51,11 +51,11 @@ class Node:
     in_ports: Mapping[int, float] = field(default_factory=dict)
 
     def out_port(self, net: int) -> float:
-        """Return where the edges of a net leave."""
+        """Return the position at which the edges of a net leave."""
         return self.out_ports.get(net, self.width / 2)
 
     def in_port(self, net: int) -> float:
-        """Return where the edges of a net enter."""
+        """Return the position at which the edges of a net enter."""
         return self.in_ports.get(net, self.width / 2)
 
 

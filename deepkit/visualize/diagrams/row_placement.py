@@ -42,11 +42,11 @@ class PlacedRows(OrderedRows):
         self._align_long_edges()
 
     def source_x(self, segment: Edge) -> float:
-        """Return where a segment leaves its source."""
+        """Return the coordinate at which a segment leaves its source."""
         return self.left[segment.source] + self.nodes[segment.source].out_port(segment.net)
 
     def target_x(self, segment: Edge) -> float:
-        """Return where a segment enters its target."""
+        """Return the coordinate at which a segment enters its target."""
         return self.left[segment.target] + self.nodes[segment.target].in_port(segment.net)
 
     def _initial_coordinates(self) -> dict[Key, float]:
