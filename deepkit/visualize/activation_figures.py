@@ -70,7 +70,7 @@ def feature_maps(model: keras.Model, images: Batch, layer: str) -> Figure:
 def statistics(model: keras.Model, batch: Batch, *, loss: LossLike | None = None, training: bool = True) -> Figure:
     """Draw the size of the outputs and of the gradients of each layer, from the first layer to the last.
 
-    Gradients that shrink from layer to layer towards the input vanish; units that are 0 for every example are dead;
+    Gradients that shrink from layer to layer toward the input vanish; units that are 0 for every example are dead;
     sigmoids near their bounds are saturated (Glorot and Bengio, "Understanding the difficulty of training deep
     feedforward neural networks", 2010, sections 3 and 4).
 

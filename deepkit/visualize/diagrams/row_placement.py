@@ -65,7 +65,7 @@ class PlacedRows(OrderedRows):
     def _relax_row(
         self, row: list[Key], above: _SegmentsOfNode, below: _SegmentsOfNode, stiffness: Mapping[Edge, float]
     ) -> None:
-        """Move each node of a row towards its neighbors above and below, as far as the row allows."""
+        """Move each node of a row toward its neighbors above and below, as far as the row allows."""
         desired, weights = [], []
         for key in row:
             moves = [(self.source_x(segment) - self.target_x(segment), stiffness[segment]) for segment in above[key]]
