@@ -14,7 +14,6 @@ from deepkit._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from deepkit import data, errors, execution, layers, models, recipe, testing, visualize
-    from deepkit.definition import fields
     from deepkit.blocks.attention import Attention, MultiHeadAttention
     from deepkit.blocks.autoencoder import Autoencoder
     from deepkit.blocks.channels import SeparableConvBlock, SqueezeExcitation
@@ -32,9 +31,10 @@ if TYPE_CHECKING:
     from deepkit.blocks.seq2seq import Seq2Seq
     from deepkit.blocks.text import Text
     from deepkit.blocks.vae import VAE
-    from deepkit.definition.functional import Functional
+    from deepkit.definition import fields
     from deepkit.definition.block import Block
     from deepkit.definition.errors import DefinitionError
+    from deepkit.definition.functional import Functional
     from deepkit.definition.sequential import Input, Sequential, Shared
     from deepkit.execution.plan import Plan, plan
     from deepkit.export.exporter import export
