@@ -27,6 +27,39 @@ _entered = _Entered()
 
 
 @dataclass(frozen=True)
+class Measurement:
+    """One candidate of one field of the plan, as it was measured.
+
+    Args:
+        field: Of the plan.
+        value: Its value in words; `"yes"` and `"no"` for XLA.
+        milliseconds: A training step in the median round; None where it was not timed.
+        spread: The fastest and the slowest round, in milliseconds a step.
+        loss: Mean loss of the first steps, from the same weights and on the same batches as the others'.
+        verdict: What came of it, and why.
+    """
+
+    field: str
+    value: str
+    milliseconds: float | None = None
+    spread: tuple[float, float] | None = None
+    loss: float | None = None
+    verdict: str = ""
+
+    def cells(self) -> tuple[str, ...]:
+        """Return its row of a table under `HEADINGS`."""
+        took = "" if self.milliseconds is None else _short(self.milliseconds)
+        spread = "" if self.spread is None else f"{_short(self.spread[0])} to {_short(self.spread[1])}"
+        loss = "" if self.loss is None else f"{self.loss:.5g}"
+        return self.field, self.value, took, spread, loss, self.verdict
+
+    def __str__(self) -> str:
+        head = f"{self.field}={self.value}" if self.value else self.field
+        took = "" if self.milliseconds is None else f"{_short(self.milliseconds)} ms a step, "
+        return f"{head}: {took}{self.verdict}"
+
+
+@dataclass(frozen=True)
 class Plan:
     """How a model is executed: a value with a reason for each choice, and a context to build and train in.
 
@@ -47,6 +80,7 @@ class Plan:
         measure: Whether `dk.fit` times what is undecided before it trains.
         undecided: The fields that it may time, as they were left to deepkit.
         reasons: Why, in words, by field.
+        measurements: The candidates that were timed to choose this plan.
 
     Examples:
         >>> import deepkit as dk
@@ -67,6 +101,7 @@ class Plan:
     measure: bool = False
     undecided: tuple[str, ...] = ()
     reasons: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)
+    measurements: tuple[Measurement, ...] = field(default=(), compare=False, repr=False)
 
     def explain(self) -> str:
         """Return the choices and their reasons as an aligned table: field, choice, reason."""
@@ -81,10 +116,10 @@ class Plan:
 
     def choices(self) -> dict[str, Any]:
         """Return the choices by field, as plain values."""
-        apart = ("undecided", "reasons")
+        apart = ("undecided", "reasons", "measurements")
         return {item.name: getattr(self, item.name) for item in fields(self) if item.name not in apart}
 
-    def but(self, reason: str, **changes: Any) -> Plan:
+    def replace(self, *, reason: str, **changes: Any) -> Plan:
         """Return this plan with some choices changed for one reason."""
         reasons = tuple((dict(self.reasons) | dict.fromkeys(changes, reason)).items())
         return replace(self, reasons=reasons, **changes)
@@ -221,39 +256,6 @@ def _refuse_late_xla(wanted: Plan) -> None:
             "jit_compile: an earlier plan made this process deterministic, where Keras does not compile with XLA\n"
             "  hint: a new process, or deterministic=False in every plan before this one"
         )
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """One candidate of one field of the plan, as it was measured.
-
-    Args:
-        field: Of the plan.
-        value: Its value in words; `"yes"` and `"no"` for XLA.
-        milliseconds: A training step in the median round; None where it was not timed.
-        spread: The fastest and the slowest round, in milliseconds a step.
-        loss: Mean loss of the first steps, from the same weights and on the same batches as the others'.
-        verdict: What came of it, and why.
-    """
-
-    field: str
-    value: str
-    milliseconds: float | None = None
-    spread: tuple[float, float] | None = None
-    loss: float | None = None
-    verdict: str = ""
-
-    def cells(self) -> tuple[str, ...]:
-        """Return its row of a table under `HEADINGS`."""
-        took = "" if self.milliseconds is None else _short(self.milliseconds)
-        spread = "" if self.spread is None else f"{_short(self.spread[0])} to {_short(self.spread[1])}"
-        loss = "" if self.loss is None else f"{self.loss:.5g}"
-        return self.field, self.value, took, spread, loss, self.verdict
-
-    def __str__(self) -> str:
-        head = f"{self.field}={self.value}" if self.value else self.field
-        took = "" if self.milliseconds is None else f"{_short(self.milliseconds)} ms a step, "
-        return f"{head}: {took}{self.verdict}"
 
 
 def _short(number: float) -> str:

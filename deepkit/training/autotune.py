@@ -19,10 +19,10 @@ import keras
 from deepkit.execution import choices
 from deepkit.execution.plan import Measurement, Plan, _short
 from deepkit.training.benchmark import MARGIN, Bench, Candidate, words
-from deepkit.training.describe import fitting_steps, fresh
+from deepkit.training.describe import fresh_copy, largest_divisor
 from deepkit.training.errors import RunDirError
 from deepkit.training.run_dir import RunDir
-from deepkit.training.training_data import Feed
+from deepkit.training.training_data import TrainingData
 from deepkit.utils.console import echo
 
 FILE = "measurements.json"
@@ -33,7 +33,7 @@ _SLOW = 200.0  # milliseconds a step, above which the one between two steps does
 
 
 def settle(
-    net: Any, feed: Feed, plan: Plan, compiled: Mapping[str, Any], folder: RunDir | None, verbose: int | str
+    net: Any, feed: TrainingData, plan: Plan, compiled: Mapping[str, Any], folder: RunDir | None, verbose: int | str
 ) -> tuple[Plan, tuple[Measurement, ...]]:
     """Return the plan with nothing left to measure, and what was measured for it just now.
 
@@ -60,7 +60,7 @@ def settle(
     search = _Search(plan, Bench(net, feed, compiled), feed.steps, verbose)
     settled = search.settled()
     if folder is not None:
-        with folder.writing("nothing was trained"):
+        with folder.convert_disk_errors("nothing was trained"):
             folder.write(FILE, json.dumps([dataclasses.asdict(row) for row in search.rows], indent=1) + "\n")
     return settled, tuple(search.rows)
 
@@ -88,7 +88,7 @@ def _as_begun(plan: Plan, begun: Mapping[str, Any], folder: RunDir | None) -> Pl
     kept = {name: begun[name] for name in plan.undecided if name in begun}
     measured = folder is not None and (folder.path / FILE).exists()
     reason = "as measured when the run began" if measured else "as when the run began, without measuring"
-    return _closed(plan.but(reason, **kept), "not again: the run has begun")
+    return _closed(plan.replace(reason=reason, **kept), "not again: the run has begun")
 
 
 def _why_not(net: Any, plan: Plan, compiled: Mapping[str, Any]) -> str | None:
@@ -98,14 +98,14 @@ def _why_not(net: Any, plan: Plan, compiled: Mapping[str, Any]) -> str | None:
     if not plan.undecided:
         return "nothing was open"
     optimizer = compiled["optimizer"]
-    if isinstance(optimizer, keras.optimizers.Optimizer) and fresh(optimizer) is optimizer:
+    if isinstance(optimizer, keras.optimizers.Optimizer) and fresh_copy(optimizer) is optimizer:
         name = type(optimizer).__name__
         return f"nothing was measured: {name} has no config to make a fresh one from, and trials would use it up"
     return None
 
 
 def _closed(plan: Plan, why: str) -> Plan:
-    return plan.but(why, measure=False, undecided=())
+    return plan.replace(reason=why, measure=False, undecided=())
 
 
 class _Search:
@@ -167,7 +167,7 @@ class _Search:
             candidate.trial = candidate.trial if candidate is best else None
         self._best = best
         gc.collect()  # a model holds itself; on a GPU its memory is wanted now
-        return found.but(_reason(best, candidates), **{name: best.value})
+        return found.replace(reason=_reason(best, candidates), **{name: best.value})
 
     def _candidate(self, name: str, value: Any) -> Candidate:
         candidate = Candidate(value, replace(self._best.plan, **{name: value}))
@@ -194,8 +194,8 @@ class _Search:
         default = self._asked.steps_per_execution
         if self._epoch is None:
             return [default, 1]
-        fits = fitting_steps(default, self._epoch)
-        return list(dict.fromkeys([fits, 1, fitting_steps(_MORE * default, self._epoch, of=fits)]))
+        fits = largest_divisor(self._epoch, default)
+        return list(dict.fromkeys([fits, 1, largest_divisor(self._epoch, _MORE * default, multiple_of=fits)]))
 
     def _note(self, row: Measurement) -> None:
         self.rows.append(row)

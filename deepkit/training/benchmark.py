@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from deepkit.execution.plan import Plan
-from deepkit.training.training_data import Feed
+from deepkit.training.training_data import TrainingData
 from deepkit.training.trial import Trial, first_batches
 
 ROUNDS = 7
@@ -111,7 +111,7 @@ class Bench:
         compiled: What `fit` got of `optimizer`, `loss`, `loss_weights` and `metrics`.
     """
 
-    def __init__(self, net: Any, feed: Feed, compiled: Mapping[str, Any]) -> None:
+    def __init__(self, net: Any, feed: TrainingData, compiled: Mapping[str, Any]) -> None:
         self._net, self._feed, self._compiled = net, feed, compiled
 
     @functools.cached_property

@@ -1,139 +1,159 @@
-"""A checkpoint: one file with everything of a `State`, written whole or not at all, and checked when read.
+"""Checkpoints: a `TrainingState` in one file, written atomically and checked when it is read.
 
-It is a zip archive without compression: `state.json`, and the bytes of each variable. The archive carries a checksum
-of every part, so a truncated or damaged file is noticed.
+A checkpoint is an uncompressed zip archive of `state.json` and the bytes of each variable. The archive has a checksum
+for each member, so a truncated or damaged file is detected.
 """
 
 from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import ml_dtypes
 import numpy as np
 
 from deepkit.training.errors import CheckpointError
-from deepkit.training.state import State
-from deepkit.utils import large_files as files
+from deepkit.training.state import TrainingState
+from deepkit.utils import large_files
 
 NAME, PREVIOUS = "checkpoint.zip", "checkpoint.previous.zip"
 _FORMAT = 1
+_READ_ERRORS = (zipfile.BadZipFile, EOFError, KeyError, ValueError, TypeError, AttributeError)
 
 
-def save(folder: Path, state: State) -> None:
-    """Write the state as the newest checkpoint of a folder; the one before it is kept beside.
+class ArrayEntry(TypedDict):
+    """The description of an array in `state.json`; its bytes are the member with this number."""
+
+    array: int
+    shape: list[int]
+    dtype: str
+
+
+def save(directory: Path, state: TrainingState) -> None:
+    """Write the state as the newest checkpoint of a directory, and keep the one before it.
 
     Raises:
-        OSError: It could not be written; the checkpoints that were there still are.
+        OSError: The checkpoint could not be written; earlier checkpoints are intact.
     """
-    newest = folder / NAME
-    with files.aside(newest) as path:
+    newest = directory / NAME
+    with large_files.aside(newest) as path:
         with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-            _write(archive, state)
-        files.settle(path)
+            _write_archive(archive, state)
+        large_files.settle(path)
         if newest.exists():
-            newest.replace(folder / PREVIOUS)
+            newest.replace(directory / PREVIOUS)
 
 
-def load(folder: Path) -> State | None:
-    """Return the newest state of a folder, or None where there is none.
+def load(directory: Path) -> TrainingState | None:
+    """Return the newest state of a directory, or None if there is no checkpoint.
 
     Raises:
-        CheckpointError: The file is truncated or damaged; the message says what can be done.
+        CheckpointError: The file is truncated or damaged; the hint says how to continue.
     """
-    newest, previous = folder / NAME, folder / PREVIOUS
-    if not newest.exists():  # killed between putting the old one aside and the new one in place
+    newest, previous = directory / NAME, directory / PREVIOUS
+    if not newest.exists():  # a kill between the two renames of `save` leaves only the previous one
         newest = previous
     if not newest.exists():
         return None
     try:
         return read(newest)
     except CheckpointError as error:
-        raise CheckpointError(f"{error}\n  hint: {_mend(newest, previous)}") from error
+        raise CheckpointError(error.problem, hint=_recovery_hint(newest, previous)) from error
 
 
-def read(path: Path) -> State:
-    """Return the state in one file."""
+def read(path: Path) -> TrainingState:
+    """Return the state in one file.
+
+    Raises:
+        CheckpointError: The file is truncated or damaged.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
-            return _read(archive)
-    except (zipfile.BadZipFile, EOFError, KeyError, ValueError, TypeError, AttributeError) as error:
+            return _read_archive(archive)
+    except _READ_ERRORS as error:
         size = path.stat().st_size
-        raise CheckpointError(f"{path} is no whole checkpoint ({size:,} bytes): {error}") from error
+        raise CheckpointError(f"{path} is not a complete checkpoint ({size:,} bytes): {error}") from error
 
 
-def _mend(newest: Path, previous: Path) -> str:
+def _recovery_hint(newest: Path, previous: Path) -> str:
     if newest == previous or not previous.exists():
-        return "moving it away, to start again from the first epoch"
+        return "move it away, to start again from the first epoch"
     try:
         epoch = read(previous).epoch
     except CheckpointError:
-        return "moving both checkpoints away, to start again from the first epoch; the one before is damaged too"
-    return f"`mv {previous} {newest}`, to go on from epoch {epoch}: the checkpoint before it is whole"
+        return "move both checkpoints away, to start again from the first epoch; the previous one is damaged too"
+    return f"run `mv {previous} {newest}`, to resume from epoch {epoch}: the previous checkpoint is intact"
 
 
-def _write(archive: zipfile.ZipFile, state: State) -> None:
+def _write_archive(archive: zipfile.ZipFile, state: TrainingState) -> None:
     arrays: list[np.ndarray] = []
-
-    def keep(array: np.ndarray) -> dict[str, Any]:
-        arrays.append(array)
-        return {"array": len(arrays) - 1, "shape": list(array.shape), "dtype": array.dtype.name}
-
-    head = {
+    variables = {
+        group: [[path, _add_array(value, arrays)] for path, value in pairs] for group, pairs in state.variables.items()
+    }
+    content = {
         "format": _FORMAT,
         "epoch": state.epoch,
         "history": state.history,
         "seconds": state.seconds,
         "stopped": state.stopped,
-        "variables": {
-            group: [[path, keep(value)] for path, value in pairs] for group, pairs in state.variables.items()
-        },
-        "callbacks": [_packed(item, keep) for item in state.callbacks],
+        "variables": variables,
+        "callbacks": [_to_json(callback, arrays) for callback in state.callbacks],
     }
-    for i, array in enumerate(arrays):
-        with archive.open(f"{i:06}", "w", force_zip64=True) as part:
-            part.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-    archive.writestr("state.json", json.dumps(head))
+    for number, array in enumerate(arrays):
+        with archive.open(_member(number), "w", force_zip64=True) as member:
+            member.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    archive.writestr("state.json", json.dumps(content))
 
 
-def _packed(value: Any, keep: Callable[[np.ndarray], dict[str, Any]]) -> Any:
-    """Return a callback's value as JSON, its arrays put away."""
+def _add_array(array: np.ndarray, arrays: list[np.ndarray]) -> ArrayEntry:
+    arrays.append(array)
+    return {"array": len(arrays) - 1, "shape": list(array.shape), "dtype": array.dtype.name}
+
+
+def _member(number: int) -> str:
+    return f"{number:06}"
+
+
+def _to_json(value: Any, arrays: list[np.ndarray]) -> object:
+    """Return a callback's state as JSON values; its arrays are appended to `arrays`."""
     if isinstance(value, dict):
-        return {key: _packed(item, keep) for key, item in value.items()}
+        return {key: _to_json(item, arrays) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_packed(item, keep) for item in value]
+        return [_to_json(item, arrays) for item in value]
     if isinstance(value, np.generic) and value.ndim == 0:
         return value.item()
     if hasattr(value, "__array__"):
-        return keep(np.asarray(value))
+        return _add_array(np.asarray(value), arrays)
     return value
 
 
-def _read(archive: zipfile.ZipFile) -> State:
-    head = json.loads(archive.read("state.json"))
-    if head.get("format") != _FORMAT:
-        raise ValueError(f"its format is {head.get('format')!r}, this deepkit reads {_FORMAT}")
+def _read_archive(archive: zipfile.ZipFile) -> TrainingState:
+    content = json.loads(archive.read("state.json"))
+    if content.get("format") != _FORMAT:
+        raise ValueError(f"its format is {content.get('format')!r}, this version of deepkit reads {_FORMAT}")
     variables = {
-        group: [(path, _array(archive, entry)) for path, entry in pairs] for group, pairs in head["variables"].items()
+        group: [(path, _read_array(archive, entry)) for path, entry in pairs]
+        for group, pairs in content["variables"].items()
     }
-    callbacks = [_unpacked(item, archive) for item in head["callbacks"]]
-    return State(head["epoch"], variables, head["history"], head["seconds"], callbacks, head["stopped"])
+    callbacks = [_from_json(callback, archive) for callback in content["callbacks"]]
+    return TrainingState(
+        content["epoch"], variables, content["history"], content["seconds"], callbacks, content["stopped"]
+    )
 
 
-def _array(archive: zipfile.ZipFile, entry: dict[str, Any]) -> np.ndarray:
+def _read_array(archive: zipfile.ZipFile, entry: ArrayEntry) -> np.ndarray:
     dtype = np.dtype(getattr(ml_dtypes, entry["dtype"], entry["dtype"]))
-    raw = archive.read(f"{entry['array']:06}")
-    return np.frombuffer(raw, np.uint8).view(dtype).reshape(entry["shape"])
+    content = archive.read(_member(entry["array"]))
+    return np.frombuffer(content, np.uint8).view(dtype).reshape(entry["shape"])
 
 
-def _unpacked(value: Any, archive: zipfile.ZipFile) -> Any:
+def _from_json(value: Any, archive: zipfile.ZipFile) -> Any:
     if isinstance(value, dict) and set(value) == {"array", "shape", "dtype"}:
-        return _array(archive, value)
+        return _read_array(archive, ArrayEntry(array=value["array"], shape=value["shape"], dtype=value["dtype"]))
     if isinstance(value, dict):
-        return {key: _unpacked(item, archive) for key, item in value.items()}
+        return {key: _from_json(item, archive) for key, item in value.items()}
     if isinstance(value, list):
-        return [_unpacked(item, archive) for item in value]
+        return [_from_json(item, archive) for item in value]
     return value

@@ -1,11 +1,11 @@
-"""From what `fit` was given to a compiled model: built under the plan, or checked against it."""
+"""Build and compile a definition under a plan, or validate a model that is already compiled."""
 
 from __future__ import annotations
 
 import json
-import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import keras
 import tensorflow as tf
@@ -14,27 +14,51 @@ from deepkit.definition import keras_config
 from deepkit.definition.outputs import check_loss
 from deepkit.execution import strategy
 from deepkit.execution.plan import Plan
-from deepkit.training import text_vocabulary as text
-from deepkit.training.describe import _all_words, _short, fitting_steps, fresh, words
-from deepkit.training.training_data import Feed
+from deepkit.training import text_vocabulary
+from deepkit.training.describe import describe, describe_all, fresh_copy, largest_divisor
+from deepkit.training.training_data import TrainingData
+from deepkit.utils.errors import format_value, make_error, message
+from deepkit.utils.validation import is_number
 
 if TYPE_CHECKING:
-    from deepkit.execution.plan import Measurement
+    from deepkit.utils.types import LossLike, MetricLike, OptimizerLike
+
+    Losses: TypeAlias = LossLike | Sequence[LossLike] | Mapping[str, LossLike]
+    Metrics: TypeAlias = MetricLike | Sequence[MetricLike] | Mapping[str, MetricLike | Sequence[MetricLike]]
+    LossWeights: TypeAlias = Mapping[str, float]
+
+
+class Definition(Protocol):
+    """What `fit` uses of a definition: `dk.Sequential`, `dk.Functional` or a block."""
+
+    def build(self, input_shape: Any = None) -> keras.Model:
+        """Return a new model."""
+
+
+class Objective(Protocol):
+    """The loss and the metrics of a definition's head."""
+
+    @property
+    def loss(self) -> Any:
+        """The loss."""
+
+    @property
+    def metrics(self) -> Any:
+        """The metrics."""
 
 
 @dataclass(frozen=True)
-class Assembled:
-    """A compiled model and, in words, what it is and what it is trained with.
+class CompiledModel:
+    """A compiled model, and a text for each thing it was compiled with.
 
     Args:
-        model: Ready for `model.fit`.
-        plan: The plan as it holds for this model.
-        definition: The code of the definition, or a hash of the config of a model that came compiled.
-        optimizer: As code.
-        loss: As code.
-        metrics: As code.
-        taken: Whether the model came compiled.
-        measured: What was measured to choose the plan.
+        model: The model, ready for `model.fit`.
+        plan: The plan, adapted to this model and its data.
+        definition: The code of the definition, or the architecture of a model that was already compiled.
+        optimizer: The optimizer as code.
+        loss: The loss as code.
+        metrics: The metrics as code.
+        precompiled: Whether the model was already compiled.
     """
 
     model: keras.Model
@@ -43,253 +67,318 @@ class Assembled:
     optimizer: str
     loss: str
     metrics: tuple[str, ...]
-    taken: bool = False
-    measured: tuple[Measurement, ...] = ()
+    precompiled: bool = False
 
 
-def assemble(
-    net: Any, feed: Feed, plan: Plan, optimizer: Any, loss: Any, metrics: Any, loss_weights: Any = None
-) -> Assembled:
-    """Build and compile a definition, or take a compiled model; call it with the plan in force.
+def compile_definition(
+    net: Definition | keras.Model,
+    data: TrainingData,
+    plan: Plan,
+    optimizer: OptimizerLike | None,
+    loss: Losses | None,
+    metrics: Metrics | None,
+    loss_weights: LossWeights | None = None,
+) -> CompiledModel:
+    """Build and compile a definition under a plan, or validate a model that is already compiled.
+
+    The plan must be in force.
 
     Raises:
         TypeError: `net` is neither a definition nor a model.
-        ValueError: It cannot be trained so; the message says why.
+        ValueError: It cannot be trained with these arguments.
     """
     if isinstance(net, keras.Model):
-        given = {"optimizer": optimizer, "loss": loss, "metrics": metrics, "loss_weights": loss_weights}
-        taken = _taken(net, plan, given)
-        _adapt(net, feed)
-        return taken
-    if not hasattr(net, "build") or isinstance(net, type | keras.layers.Layer):
-        what = f"the class {net.__name__}" if isinstance(net, type) else type(net).__name__
-        raise TypeError(
-            f"net: expected a definition or a compiled keras.Model, received {what}\n  hint: dk.Sequential([...])"
-        )
-    model = _built(net, feed)
+        arguments = {"optimizer": optimizer, "loss": loss, "metrics": metrics, "loss_weights": loss_weights}
+        compiled = _check_precompiled(net, plan, arguments)
+        _adapt(net, data)
+        return compiled
+    _check_definition(net)
+    model = _build(net, data)
     if plan.strategy == "mirrored":
         strategy.synchronise(model)
-    _adapt(model, feed)
-    _check_values(net, model, feed)
-    plan = _fitting(plan, model, feed)
-    optimizer = fresh(keras.optimizers.get("adam" if optimizer is None else optimizer))
-    strategy.check_optimizer(optimizer, plan.devices)
-    loss, metrics = _objective(net, model, feed, loss, metrics)
-    weights = None if loss_weights is None else _loss_weights(model, loss_weights)
+    _adapt(model, data)
+    _check_sigmoid_targets(net, model, data)
+    plan = _adapt_plan(plan, model, data)
+    fresh_optimizer = fresh_copy(keras.optimizers.get("adam" if optimizer is None else optimizer))
+    strategy.check_optimizer(fresh_optimizer, plan.devices)
+    objective = _head_objective(net, model, data, loss)
+    chosen_loss = _choose_loss(net, model, loss, objective)
+    chosen_metrics = _choose_metrics(metrics, objective)
+    weights = None if loss_weights is None else _check_loss_weights(model, loss_weights)
     model.compile(
-        optimizer,
-        loss=loss,
+        fresh_optimizer,
+        loss=chosen_loss,
         loss_weights=weights,
-        metrics=metrics,
+        metrics=chosen_metrics,
         jit_compile=plan.jit_compile,
         steps_per_execution=plan.steps_per_execution,
     )
     if plan.jit_compile and not model.jit_compile:
-        plan = plan.but("Keras leaves XLA out here", jit_compile=False)
-    said = words(loss) if weights is None else f"{words(loss)} weighted by {words(weights)}"
-    return Assembled(model, plan, repr(net), words(optimizer), said, _all_words(metrics))
+        plan = plan.replace(reason="Keras does not use XLA for this model", jit_compile=False)
+    loss_text = describe(chosen_loss) if weights is None else f"{describe(chosen_loss)} weighted by {describe(weights)}"
+    return CompiledModel(model, plan, repr(net), describe(fresh_optimizer), loss_text, describe_all(chosen_metrics))
 
 
-def _built(net: Any, feed: Feed) -> keras.Model:
-    """Build the definition for the shape of the data, unless it fixes its own."""
-    inputs = feed.inputs
-    fixed = getattr(net, "input_spec", lambda: None)() is not None
-    if fixed or not isinstance(inputs, tf.TensorSpec):
+def _check_definition(net: object) -> None:
+    if hasattr(net, "build") and not isinstance(net, type | keras.layers.Layer):
+        return
+    received = f"the class {net.__name__}" if isinstance(net, type) else type(net).__name__
+    raise make_error(
+        TypeError,
+        f"net: expected a definition or a compiled keras.Model, received {received}",
+        hint="pass a definition such as dk.Sequential([...])",
+    )
+
+
+def _build(net: Definition, data: TrainingData) -> keras.Model:
+    """Build the definition for the shape of the data, unless the definition fixes its input shape."""
+    inputs = data.input_spec
+    input_spec = getattr(net, "input_spec", None)
+    fixes_input = input_spec is not None and input_spec() is not None
+    if fixes_input or not isinstance(inputs, tf.TensorSpec):
         model = net.build()
-        _check_names(model, inputs)
-        _check_input(model, inputs)
+        _check_input_names(model, inputs)
+        _check_input_shape(model, inputs)
         return model
     if inputs.shape.rank is None:
-        raise ValueError(
-            "data: the dataset does not say the shape of its batches, which the definition needs\n"
-            "  hint: dk.Input(shape) as its first element, or dataset.map(... tf.ensure_shape ...)"
+        raise make_error(
+            ValueError,
+            "data: the dataset does not know the shape of its batches, which the definition needs",
+            hint="put dk.Input(shape) first in the definition, or use tf.ensure_shape in dataset.map",
         )
     return net.build(tuple(inputs.shape[1:]))
 
 
-def _adapt(model: keras.Model, feed: Feed) -> None:
-    """Let a model look at the data before it is trained: to collect its vocabulary, or to refuse what it cannot model.
-
-    A model that has a vocabulary keeps it.
-    """
-    if callable(getattr(model, "adapt", None)):
-        model.adapt(feed.once())
-    elif text.unadapted(model):
-        text.adapt(model, feed.once())
-
-
-def _check_values(net: Any, model: keras.Model, feed: Feed) -> None:
-    """Raise where a sigmoid is to give back values that it does not reach; looks at the first batch."""
-    last = model.layers[-1] if getattr(net, "training_target", "") == "inputs" else None
-    if getattr(last, "activation", None) is not keras.activations.sigmoid:
+def _check_input_names(model: keras.Model, inputs: object) -> None:
+    expected = getattr(model, "input", None)  # a subclassed model has none
+    if not isinstance(expected, dict) or (isinstance(inputs, dict) and set(inputs) == set(expected)):
         return
-    values = keras.ops.convert_to_numpy(feed.one_input())
-    if values.min() < 0 or values.max() > 1:
-        raise ValueError(
-            "data: the model gives back values from 0 to 1, as it ends in a sigmoid, and its inputs are "
-            f"from {values.min():.4g} to {values.max():.4g}\n"
-            f"  hint: {'x / 255' if values.min() >= 0 else 'values from 0 to 1'}, or activation=None"
-        )
+    received = ", ".join(inputs) if isinstance(inputs, dict) else "no names"
+    example = ", ".join(f"{name!r}: ..." for name in expected)
+    raise make_error(
+        ValueError,
+        f"data: the definition's inputs are {', '.join(expected)}, the data has {received}",
+        hint=f"pass ({{{example}}}, labels)",
+    )
 
 
-def _check_names(model: keras.Model, inputs: Any) -> None:
-    expected = getattr(model, "input", None)  # which a model that is no graph does not have
-    if isinstance(expected, dict) and (not isinstance(inputs, dict) or set(inputs) != set(expected)):
-        received = ", ".join(inputs) if isinstance(inputs, dict) else "no names"
-        raise ValueError(
-            f"data: the definition's inputs are {', '.join(expected)}, the data has {received}\n"
-            f"  hint: ({{{', '.join(f'{name!r}: ...' for name in expected)}}}, labels)"
-        )
-
-
-def _check_input(model: keras.Model, inputs: Any) -> None:
+def _check_input_shape(model: keras.Model, inputs: object) -> None:
     expected = getattr(model, "input_shape", None)
     if not isinstance(inputs, tf.TensorSpec) or not isinstance(expected, tuple) or inputs.shape.rank is None:
         return
     if not inputs.shape.is_compatible_with(expected):
-        raise ValueError(
-            f"data: examples have the shape {tuple(inputs.shape[1:])}, the definition fixes {expected[1:]}\n"
-            "  hint: leaving the input shape out of the definition, or other data"
+        raise make_error(
+            ValueError,
+            f"data: the examples have shape {tuple(inputs.shape[1:])}, the definition fixes {expected[1:]}",
+            hint="leave the input shape out of the definition, or use other data",
         )
 
 
-def _objective(net: Any, model: keras.Model, feed: Feed, loss: Any, metrics: Any) -> tuple[Any, Any]:
-    """Return loss and metrics: those given, else those of the head."""
-    offered = None
+def _adapt(model: keras.Model, data: TrainingData) -> None:
+    """Show a model its data before training: it collects its vocabulary, or refuses data it cannot model.
+
+    A model that already has a vocabulary keeps it.
+    """
+    if callable(getattr(model, "adapt", None)):
+        model.adapt(data.single_epoch())
+    elif text_vocabulary.unadapted(model):
+        text_vocabulary.adapt(model, data.single_epoch())
+
+
+def _check_sigmoid_targets(net: Definition, model: keras.Model, data: TrainingData) -> None:
+    """Raise if a sigmoid output must reconstruct inputs outside [0, 1]; only the first batch is read."""
+    if getattr(net, "training_target", "") != "inputs":
+        return
+    if getattr(model.layers[-1], "activation", None) is not keras.activations.sigmoid:
+        return
+    values = keras.ops.convert_to_numpy(data.sample_input())
+    minimum, maximum = values.min(), values.max()
+    if minimum >= 0 and maximum <= 1:
+        return
+    scale = "scale the inputs with x / 255" if minimum >= 0 else "scale the inputs to [0, 1]"
+    raise make_error(
+        ValueError,
+        f"data: the model ends in a sigmoid, which reconstructs values from 0 to 1, and its inputs are from "
+        f"{minimum:.4g} to {maximum:.4g}",
+        hint=f"{scale}, or set activation=None",
+    )
+
+
+def _adapt_plan(plan: Plan, model: keras.Model, data: TrainingData) -> Plan:
+    """Return the plan adapted to this model and this data."""
+    unsupported = [layer.name for layer in model.layers if not layer.supports_jit]
+    if plan.jit_compile and unsupported:
+        plan = plan.replace(reason=f"XLA does not support the layer {unsupported[0]}", jit_compile=False)
+    if plan.steps_per_execution > 1 and data.steps:
+        divisor = largest_divisor(data.steps, plan.steps_per_execution)
+        if divisor < plan.steps_per_execution:
+            reason = f"{plan.steps_per_execution} does not divide the {data.steps} steps of an epoch, {divisor} does"
+            plan = plan.replace(reason=reason, steps_per_execution=divisor)
+    return plan
+
+
+def _head_objective(net: Definition, model: keras.Model, data: TrainingData, loss: Losses | None) -> Objective | None:
+    """Return the loss and the metrics of the definition's head, or None if it has none."""
     if loss is None:
-        _check_labels(model, feed.labels)
-    if hasattr(net, "objective") and feed.labels is not None and hasattr(model, "output"):
-        offered = net.objective(_shapes(model.output), _shapes(feed.labels))
-    if loss is None and offered is None and not _brings_its_own(model):
-        raise ValueError(
-            f"loss: nothing in the definition says what to train it for: {_short(repr(net))}\n"
-            "  hint: loss='mse', or a head such as dk.Classifier(10) as its last element"
+        _check_label_names(model, data.label_spec)
+    if not hasattr(net, "objective") or data.label_spec is None or not hasattr(model, "output"):
+        return None
+    objective: Objective | None = net.objective(_shapes(model.output), _shapes(data.label_spec))
+    return objective
+
+
+def _choose_loss(net: Definition, model: keras.Model, loss: Losses | None, objective: Objective | None) -> Any:
+    """Return a fresh copy of the loss that was passed, else of the head's loss; None if the model has its own."""
+    if loss is not None:
+        _check_losses(model, loss, "leave loss out, or " if objective else "")
+        return keras.tree.map_structure(fresh_copy, loss)
+    if objective is not None:
+        return keras.tree.map_structure(fresh_copy, objective.loss)
+    if not _has_own_loss(model):
+        raise make_error(
+            ValueError,
+            f"loss: the definition has no head that defines a loss: {format_value(net)}",
+            hint="pass loss='mse', or add a head such as dk.Classifier(10) as the last element",
         )
-    if loss is None and offered is not None:
-        loss = offered.loss
-    elif loss is not None:
-        _check_loss(model, loss, "the default loss, or " if offered else "")
-    if metrics is None:
-        metrics = offered.metrics if offered else []
-        metrics = list(metrics) if isinstance(metrics, tuple) else metrics
-    return keras.tree.map_structure(fresh, loss), keras.tree.map_structure(fresh, metrics)
+    return None
 
 
-def _check_loss(model: keras.Model, given: Any, instead: str) -> None:
-    """Raise where a loss that was given takes the logits of an output for probabilities."""
-    outputs: Any = getattr(model, "output", None)
-    if isinstance(given, dict):
-        known = [name for name in given if isinstance(outputs, dict) and name in outputs]
-        found = [(given[name], outputs[name], f"loss[{name!r}]") for name in known]
-    elif isinstance(given, list | tuple):
-        several = outputs if isinstance(outputs, list | tuple) else []
-        found = [(loss, output, f"loss[{i}]") for i, (loss, output) in enumerate(zip(given, several, strict=False))]
+def _choose_metrics(metrics: Metrics | None, objective: Objective | None) -> Any:
+    """Return fresh copies of the metrics that were passed, else of the head's metrics."""
+    chosen: Any = metrics
+    if chosen is None:
+        chosen = objective.metrics if objective else []
+        chosen = list(chosen) if isinstance(chosen, tuple) else chosen
+    return keras.tree.map_structure(fresh_copy, chosen)
+
+
+def _check_losses(model: keras.Model, losses: Losses, alternative: str) -> None:
+    """Raise if a loss that expects probabilities was passed for an output of logits."""
+    outputs = getattr(model, "output", None)
+    pairs: list[tuple[str, object, object]] = []
+    if isinstance(losses, Mapping):
+        if isinstance(outputs, dict):
+            pairs = [(f"loss[{name!r}]", losses[name], outputs[name]) for name in losses if name in outputs]
+    elif isinstance(losses, list | tuple):
+        if isinstance(outputs, list | tuple):
+            pairs = [(f"loss[{i}]", *pair) for i, pair in enumerate(zip(losses, outputs, strict=False))]
     else:
-        found = [(given, output, "loss") for output in keras.tree.flatten(outputs)]
-    for loss, output, argument in found:
+        pairs = [("loss", losses, output) for output in keras.tree.flatten(outputs)]
+    for argument, loss, output in pairs:
         if isinstance(output, keras.KerasTensor):
-            check_loss(loss, output, argument, instead)
+            check_loss(loss, output, argument, alternative)
 
 
-def _loss_weights(model: keras.Model, given: Any) -> dict[str, float]:
-    """Return the weight of each output's loss: those given, and 1 for the rest."""
+def _check_loss_weights(model: keras.Model, weights: LossWeights) -> dict[str, float]:
+    """Return the weight of each output's loss: the one that was passed, or 1."""
     outputs = getattr(model, "output", None)
     names = list(outputs) if isinstance(outputs, dict) else []
     if not names:
-        raise ValueError(
-            f"loss_weights: {model.name} has no outputs with names, whose losses could be weighed against each other\n"
-            "  hint: a dk.Functional with outputs=[...]"
+        raise make_error(
+            ValueError,
+            f"loss_weights: {model.name} has no named outputs",
+            hint="use a dk.Functional with outputs=[...]",
         )
-    known = isinstance(given, dict) and not set(given) - set(names)
-    if not known or not all(isinstance(weight, int | float) and 0 <= weight < math.inf for weight in given.values()):
-        raise ValueError(
-            f"loss_weights: expected numbers from 0 by the names of outputs ({', '.join(names)}), received {given!r}\n"
-            f"  hint: loss_weights={{{names[-1]!r}: 0.3}}"
-        )
-    return {name: float(given.get(name, 1.0)) for name in names}
+    known = isinstance(weights, Mapping) and set(weights) <= set(names)
+    if known and all(is_number(weight) and weight >= 0 for weight in weights.values()):
+        return {name: float(weights.get(name, 1.0)) for name in names}
+    raise make_error(
+        ValueError,
+        f"loss_weights: expected numbers of at least 0 by output name ({', '.join(names)}), received "
+        f"{format_value(weights)}",
+        hint=f"pass loss_weights={{{names[-1]!r}: 0.3}}",
+    )
 
 
-def _check_labels(model: keras.Model, labels: Any) -> None:
-    """Raise where labels are named, or outputs are, and the names are not the same."""
+def _check_label_names(model: keras.Model, labels: object) -> None:
+    """Raise if outputs or labels have names, and the names differ."""
     outputs = getattr(model, "output", None)
     expected = list(outputs) if isinstance(outputs, dict) else None
     received = list(labels) if isinstance(labels, dict) else None
     if labels is None or (expected is None and received is None) or sorted(expected or [""]) == sorted(received or []):
         return
     raise ValueError(
-        f"data: the definition's outputs are {', '.join(expected or ['one without a name'])}, "
-        f"the labels have {', '.join(received or ['no names'])}"
+        message(
+            f"data: the definition's outputs are {', '.join(expected or ['one without a name'])}, "
+            f"the labels have {', '.join(received or ['no names'])}",
+            hint="name the labels like the outputs",
+        )
     )
 
 
 def _shapes(tensors: Any) -> Any:
-    """Return the shapes of a tensor, or of each in a mapping or list of them, as tuples."""
+    """Return the shape of a tensor, or of each tensor in a structure, as a tuple."""
     return keras.tree.map_structure(lambda tensor: tuple(tensor.shape), tensors)
 
 
-def _brings_its_own(model: keras.Model) -> bool:
-    """Tell whether a model has a loss without being given one; penalties on its weights alone are none."""
+def _has_own_loss(model: keras.Model) -> bool:
+    """Return whether a model computes a loss by itself; weight penalties alone do not count."""
+    for name in ("train_step", "compute_loss"):
+        if getattr(type(model), name) is not getattr(keras.Model, name):
+            return True
     penalties = sum(weight.regularizer is not None for weight in model.trainable_variables)
-    own = any(getattr(type(model), name) is not getattr(keras.Model, name) for name in ("train_step", "compute_loss"))
-    return own or len(model.losses) > penalties
+    return len(model.losses) > penalties
 
 
-def _fitting(plan: Plan, model: keras.Model, feed: Feed) -> Plan:
-    """Return the plan as it holds for this model and this data."""
-    without = [layer.name for layer in model.layers if not layer.supports_jit]
-    if plan.jit_compile and without:
-        plan = plan.but(f"{without[0]} has no form that XLA can compile", jit_compile=False)
-    if plan.steps_per_execution > 1 and feed.steps:
-        fits = fitting_steps(plan.steps_per_execution, feed.steps)
-        if fits < plan.steps_per_execution:
-            reason = f"{plan.steps_per_execution} does not divide the {feed.steps} steps of an epoch, {fits} does"
-            plan = plan.but(reason, steps_per_execution=fits)
-    return plan
-
-
-def _taken(model: keras.Model, plan: Plan, given: dict[str, Any]) -> Assembled:
-    """Take a compiled model as it is."""
-    for name, value in given.items():
+def _check_precompiled(model: keras.Model, plan: Plan, arguments: Mapping[str, object]) -> CompiledModel:
+    """Validate a model that is already compiled."""
+    for name, value in arguments.items():
         if value is not None:
-            raise ValueError(
-                f"{name}: the model came with its own, as a compiled model is used as it is\n"
-                f"  hint: model.compile({name}=...), or give dk.fit the definition"
+            raise make_error(
+                ValueError,
+                f"{name}: a compiled model is trained with its own",
+                hint=f"call model.compile({name}=...), or pass the definition to dk.fit",
             )
     if not model.compiled:
-        raise ValueError(
-            f"net: the model {model.name!r} is not compiled, so nothing says how to train it\n"
-            "  hint: model.compile('adam', loss=...), or give dk.fit the definition rather than definition.build(...)"
+        raise make_error(
+            ValueError,
+            f"net: the model {model.name!r} is not compiled",
+            hint="call model.compile('adam', loss=...), or pass the definition to dk.fit instead of the built model",
         )
-    _check_home(model, plan)
+    _check_strategy(model, plan)
     if plan.strategy == "mirrored":
         strategy.check_synchronised(model)
         strategy.check_optimizer(model.optimizer, plan.devices)
-    plan = plan.but(
-        "the model came compiled so",
+    plan = plan.replace(
+        reason="the model is already compiled with it",
         jit_compile=bool(model.jit_compile),
         steps_per_execution=int(model.steps_per_execution),
         precision=model.dtype_policy.name,
     )
-    kept = model.get_compile_config() or {}
-    shown = [kept.get("loss"), kept.get("metrics")]
-    loss, metrics = (words(keras.saving.deserialize_keras_object(part)) if part else "none" for part in shown)
-    return Assembled(model, plan, _architecture(model), words(model.optimizer), loss, (metrics,), taken=True)
+    compile_config = model.get_compile_config() or {}
+    return CompiledModel(
+        model,
+        plan,
+        definition=_architecture(model),
+        optimizer=describe(model.optimizer),
+        loss=_describe_config(compile_config.get("loss")),
+        metrics=(_describe_config(compile_config.get("metrics")),),
+        precompiled=True,
+    )
 
 
-def _check_home(model: keras.Model, plan: Plan) -> None:
-    """Raise where the model's variables belong to another strategy than the plan's."""
-    home = _home(model)
-    wanted = strategy.mirrored(plan.devices) if plan.strategy == "mirrored" else None
-    if home is not wanted:
-        there = f"over {home.num_replicas_in_sync} devices of another strategy" if home else "outside any strategy"
-        raise ValueError(
-            f"net: the model was built {there}, and the plan runs on {', '.join(plan.devices)}\n"
-            "  hint: building and compiling it inside `with plan:`, or give dk.fit the definition"
-        )
+def _describe_config(config: object) -> str:
+    return describe(keras.saving.deserialize_keras_object(config)) if config else "none"
 
 
-def _home(model: keras.Model) -> Any:
-    """Return the strategy over several devices that the model's variables live in, or None."""
+def _check_strategy(model: keras.Model, plan: Plan) -> None:
+    """Raise if the model's variables belong to another strategy than the plan's."""
+    actual = _strategy_of(model)
+    expected = strategy.mirrored(plan.devices) if plan.strategy == "mirrored" else None
+    if actual is expected:
+        return
+    scope = "outside any strategy"
+    if actual is not None:
+        scope = f"over {actual.num_replicas_in_sync} devices of another strategy"
+    raise make_error(
+        ValueError,
+        f"net: the model was built {scope}, and the plan runs on {', '.join(plan.devices)}",
+        hint="build and compile the model inside `with plan:`, or pass the definition to dk.fit",
+    )
+
+
+def _strategy_of(model: keras.Model) -> Any:
+    """Return the strategy over several devices to which the model's variables belong, or None."""
     for variable in model.variables:
         owner = getattr(variable.value, "distribute_strategy", None)
         if owner is not None and owner.num_replicas_in_sync > 1:
@@ -298,13 +387,14 @@ def _home(model: keras.Model) -> Any:
 
 
 def _architecture(model: keras.Model) -> str:
+    """Return the architecture of a model as JSON, the same for each build of the same model."""
     try:
         architecture = json.loads(model.to_json())
     except NotImplementedError:  # a model class without get_config
         return f"{type(model).__name__} with {model.count_params() if model.built else '?'} parameters"
-    architecture.pop("compile_config", None)  # is said apart, and numbers its objects anew at each compile
-    said = json.dumps(architecture)
-    for number, part in enumerate([model, *model.layers]):
-        if keras_config.is_automatic_name(part.name, type(part)):  # counted through a process, so another at each build
-            said = said.replace(f'"{part.name}"', f'"{type(part).__name__} {number}"')
-    return said
+    architecture.pop("compile_config", None)  # described separately, and it numbers its objects at each compile
+    text = json.dumps(architecture)
+    for number, layer in enumerate([model, *model.layers]):
+        if keras_config.is_automatic_name(layer.name, type(layer)):  # numbered within a process, so each build has another
+            text = text.replace(f'"{layer.name}"', f'"{type(layer).__name__} {number}"')
+    return text

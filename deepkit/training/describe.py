@@ -1,66 +1,75 @@
-"""Optimisers, losses and metrics as short code, and fresh copies of them."""
+"""Optimizers, losses and metrics: descriptions as short code, and fresh copies."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TypeVar
 
 import keras
 
+Value = TypeVar("Value")
 
-def fitting_steps(most: int, steps: int, of: int = 1) -> int:
-    """Return the largest number up to `most` that divides the steps of an epoch; a multiple of `of`, which does."""
-    return max(n for n in range(of, most + 1, of) if steps % n == 0)
+_ALWAYS_SHOWN = ("learning_rate",)
+_NEVER_SHOWN = ("name", "dtype", "fn", "reduction")
 
 
-def fresh(value: Any) -> Any:
-    """Return a copy of an optimiser, loss or metric that carries no state from earlier use."""
-    kinds = (keras.optimizers.Optimizer, keras.losses.Loss, keras.metrics.Metric)
-    if not isinstance(value, kinds):
+def largest_divisor(number: int, maximum: int, multiple_of: int = 1) -> int:
+    """Return the largest divisor of a number up to a maximum that is a multiple of another divisor."""
+    return max(n for n in range(multiple_of, maximum + 1, multiple_of) if number % n == 0)
+
+
+def fresh_copy(value: Value) -> Value:
+    """Return a copy of an optimizer, loss or metric without state; return any other value unchanged."""
+    if not isinstance(value, keras.optimizers.Optimizer | keras.losses.Loss | keras.metrics.Metric):
         return value
     try:
-        return type(value).from_config(value.get_config())
-    except (TypeError, NotImplementedError):  # a class of the user's that does not describe itself
+        copy: Value = type(value).from_config(value.get_config())
+    except (TypeError, NotImplementedError):  # a user's class without a complete get_config
         return value
+    return copy
 
 
-def words(value: Any) -> str:
-    """Return an optimiser, loss or metric as short code: its class and what differs from the defaults."""
+def describe(value: object) -> str:
+    """Return an optimizer, loss or metric as short code: its class and the arguments that are not defaults."""
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(words(item) for item in value) + "]"
+        return "[" + ", ".join(describe(item) for item in value) + "]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key!r}: {words(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{key!r}: {describe(item)}" for key, item in value.items()) + "}"
     if value is None or isinstance(value, str | int | float):
         return str(value)
     if not hasattr(value, "get_config"):
         return getattr(value, "__name__", repr(value))
     inner = getattr(value, "inner_optimizer", None)
     if inner is not None:
-        return f"LossScaleOptimizer({words(inner)})"
-    return f"{type(value).__name__}({', '.join(_said(value))})"
+        return f"LossScaleOptimizer({describe(inner)})"
+    arguments = [f"{key}={_format_config_value(item)}" for key, item in non_default_config(value).items()]
+    return f"{type(value).__name__}({', '.join(arguments)})"
 
 
-def _said(value: Any) -> list[str]:
-    config = value.get_config()
+def describe_all(metrics: object) -> tuple[str, ...]:
+    """Return the description of each metric in a list, or of a single one."""
+    if isinstance(metrics, list | tuple):
+        return tuple(describe(metric) for metric in metrics)
+    return (describe(metrics),)
+
+
+def non_default_config(value: object) -> dict[str, object]:
+    """Return the entries of a Keras object's config that differ from the defaults, and the learning rate."""
+    config: dict[str, object] = value.get_config()  # type: ignore[attr-defined]
     try:
-        usual = type(value)().get_config()
-    except TypeError:
-        usual = {}
-    always = ("learning_rate",)
-    skipped = ("name", "dtype", "fn", "reduction")
-    said = [key for key in config if key in always or (key not in skipped and config[key] != usual.get(key))]
-    return [f"{key}={_plain(config[key])}" for key in said]
+        defaults: Mapping[str, object] = type(value)().get_config()  # type: ignore[attr-defined]
+    except TypeError:  # a class with required arguments
+        defaults = {}
+    shown = {}
+    for key, item in config.items():
+        if key in _ALWAYS_SHOWN or (key not in _NEVER_SHOWN and item != defaults.get(key)):
+            shown[key] = item
+    return shown
 
 
-def _plain(value: Any) -> str:
+def _format_config_value(value: object) -> str:
     if isinstance(value, dict) and "class_name" in value:
-        inner = ", ".join(f"{key}={_plain(item)}" for key, item in value["config"].items() if key != "name")
-        return f"{value['class_name']}({inner})"
+        entries = [(key, item) for key, item in value["config"].items() if key != "name"]
+        arguments = ", ".join(f"{key}={_format_config_value(item)}" for key, item in entries)
+        return f"{value['class_name']}({arguments})"
     return f"{value:.6g}" if isinstance(value, float) else repr(value)
-
-
-def _all_words(metrics: Any) -> tuple[str, ...]:
-    return tuple(words(metric) for metric in metrics) if isinstance(metrics, list | tuple) else (words(metrics),)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 100 else text[:97] + "..."

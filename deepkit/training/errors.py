@@ -1,30 +1,32 @@
-"""What can go wrong while training, said in words."""
+"""Errors of training and export."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-
-class RunDirError(OSError):
-    """The run directory cannot be used: not writable, in use, or of another run."""
+from deepkit.utils.errors import StructuredError
 
 
-class CheckpointError(OSError):
-    """A checkpoint cannot be read back: truncated, corrupt, or of another model."""
+class RunDirError(StructuredError, OSError):
+    """A run directory that cannot be used: not writable, in use, damaged, or of another run."""
 
 
-class DivergedError(ValueError):
-    """The loss became NaN or infinite; the model was put back to its last good state.
+class CheckpointError(StructuredError, OSError):
+    """A checkpoint that cannot be restored: truncated, damaged, or of another model."""
+
+
+class DivergedError(StructuredError, ValueError):
+    """The loss or a weight became NaN or infinite; the model was restored to its last finite state.
 
     Args:
         epoch: Number of the epoch, counted from 1.
-        step: Number of the batch within it, counted from 1; with several steps per execution or a GPU running
-            ahead, the batch at which it was noticed.
-        loss: The loss that was seen.
-        kept: The checkpoint that holds the last good state, where a `run_dir` was given.
-        weight: Path of the weight that is no finite number, where the loss hides it: an activation such as ReLU
-            may turn NaN into 0.
-        reason: What the model says of the data, where that is why, and how to mend it.
+        step: Number of the batch within the epoch, counted from 1. With several steps per execution, or a GPU that
+            runs ahead, it is the batch at which the value was noticed.
+        loss: The loss.
+        checkpoint: The checkpoint that holds the last finite state, if a `run_dir` was passed.
+        weight: Path of a weight that is NaN or infinite although the loss is finite: an activation such as ReLU can
+            turn NaN into 0.
+        cause: The error of the model's `check_data`, if the data is the reason.
     """
 
     def __init__(
@@ -32,56 +34,62 @@ class DivergedError(ValueError):
         epoch: int,
         step: int,
         loss: float,
-        kept: Path | None = None,
-        weight: str | None = None,
-        reason: str = "",
+        checkpoint: Path | None = None,
+        weight: str = "",
+        cause: Exception | None = None,
     ) -> None:
-        self.epoch, self.step, self.loss, self.kept, self.weight = epoch, step, loss, kept, weight
-        hint = "  hint: a smaller learning rate, clipnorm=1.0 on the optimizer, or look for NaN in the data"
-        what = f"the weight {weight} became NaN or infinite" if weight else f"the loss became {loss}"
-        super().__init__(
-            f"{what} in epoch {epoch}, step {step}; {_back(epoch, kept)}\n{reason or hint}"
-            + ("; a changed setting needs a new run_dir" if kept else "")
-        )
+        self.epoch, self.step, self.loss, self.checkpoint, self.weight = epoch, step, loss, checkpoint, weight
+        value = f"the weight {weight} became NaN or infinite" if weight else f"the loss became {loss}"
+        problem = f"{value} in epoch {epoch}, step {step}; {_restored_state(epoch, checkpoint)}"
+        hint = "use a smaller learning rate, set clipnorm=1.0 on the optimizer, or look for NaN in the data"
+        if cause is not None:
+            reason, _, cause_hint = str(cause).partition("\n  hint: ")
+            problem, hint = f"{problem}\n{reason}", cause_hint or hint
+        super().__init__(problem, hint=hint + _new_run_dir(checkpoint))
 
 
-class TokenIdError(ValueError):
-    """An embedding was given a token id that it has no row for; the model was put back to its last good state.
+class TokenIdError(StructuredError, ValueError):
+    """An embedding received a token id outside its range; the model was restored to its last good state.
 
     Args:
-        layer: Name of the embedding.
-        token_id: The id.
-        rows: How many rows there are, for the ids from 0 on.
+        layer: Name of the embedding layer.
+        token_id: The token id.
+        input_dim: Number of rows of the embedding: the allowed ids are 0 to `input_dim - 1`.
         epoch: Number of the epoch, counted from 1.
-        kept: The checkpoint that holds the last good state, where a `run_dir` was given.
+        checkpoint: The checkpoint that holds the last good state, if a `run_dir` was passed.
     """
 
-    def __init__(self, layer: str, token_id: int, rows: int, epoch: int, kept: Path | None = None) -> None:
-        self.layer, self.token_id, self.rows, self.epoch, self.kept = layer, token_id, rows, epoch, kept
-        hint = "ids from 0 on in the data"
-        if token_id >= rows:
-            hint = f"input_dim={token_id + 1} or more in that layer, or smaller ids in the data"
+    def __init__(self, layer: str, token_id: int, input_dim: int, epoch: int, checkpoint: Path | None = None) -> None:
+        self.layer, self.token_id, self.input_dim = layer, token_id, input_dim
+        self.epoch, self.checkpoint = epoch, checkpoint
+        hint = "use token ids from 0 in the data"
+        if token_id >= input_dim:
+            hint = f"set input_dim={token_id + 1} or more in that layer, or use smaller token ids in the data"
         super().__init__(
-            f"the embedding {layer!r} was given the token id {token_id}, and its {rows} rows are for the ids 0 to "
-            f"{rows - 1}; in epoch {epoch}, {_back(epoch, kept)}\n  hint: {hint}"
-            + ("; a changed setting needs a new run_dir" if kept else "")
+            f"the embedding {layer!r} received the token id {token_id}, but with input_dim={input_dim} it accepts "
+            f"0 to {input_dim - 1}; in epoch {epoch}, {_restored_state(epoch, checkpoint)}",
+            hint=hint + _new_run_dir(checkpoint),
         )
 
 
-def _back(epoch: int, kept: Path | None) -> str:
-    """Say which state a model was put back to."""
-    good = f"the end of epoch {epoch - 1}" if epoch > 1 else "the start of training"
-    return f"the model is back at {good}" + (f", kept in {kept}" if kept else "")
-
-
-class ExportError(ValueError):
-    """A model cannot be exported, or what was exported does not compute what the model computes.
+class ExportError(StructuredError, ValueError):
+    """A model that cannot be exported, or an export that does not compute what the model computes.
 
     Args:
-        problem: What was found, and where.
-        hint: What to try instead.
+        problem: What was received and what was expected.
+        hint: What to do instead.
     """
 
     def __init__(self, problem: str, hint: str = "") -> None:
-        self.problem, self.hint = problem, hint
-        super().__init__(f"{problem}\n  hint: {hint}" if hint else problem)
+        super().__init__(problem, hint=hint)
+
+
+def _restored_state(epoch: int, checkpoint: Path | None) -> str:
+    """Return a clause that names the state to which a model was restored."""
+    state = f"the end of epoch {epoch - 1}" if epoch > 1 else "the start of training"
+    saved = f", saved in {checkpoint}" if checkpoint else ""
+    return f"the model is back at {state}{saved}"
+
+
+def _new_run_dir(checkpoint: Path | None) -> str:
+    return "; a changed setting needs a new run_dir" if checkpoint else ""

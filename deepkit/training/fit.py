@@ -1,54 +1,53 @@
-"""`fit`: from a definition and data to a trained model, kept whole and resumed exactly."""
+"""`fit`: train a definition or a compiled model, with checkpoints, exact resume and a report."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import platform
-import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from importlib.metadata import version
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import keras
 
-from deepkit._version import __version__
-from deepkit.data.targets import TARGETS
 from deepkit.execution.plan import Measurement, Plan, current
 from deepkit.execution.plan import plan as make_plan
-from deepkit.training import autotune as measure
-from deepkit.training import run_report as report
-from deepkit.training import state
-from deepkit.training.compile import Assembled, assemble
+from deepkit.training import run_report
+from deepkit.training.compile import CompiledModel, compile_definition
 from deepkit.training.errors import CheckpointError
-from deepkit.training.loop import restore, train
-from deepkit.training.run_dir import RunDir
+from deepkit.training.loop import restore_checkpoint, train
+from deepkit.training.run_config import describe_resume, run_config
+from deepkit.training.run_dir import RunDir, RunResult
 from deepkit.training.schedules import with_rate
-from deepkit.training.state import State
-from deepkit.training.training_data import Feed
-from deepkit.training.training_data import feed as make_feed
-from deepkit.utils import large_files as files
+from deepkit.training.state import TrainingState
+from deepkit.training.training_data import TrainingData, make_training_data, training_target
+from deepkit.utils import large_files
 from deepkit.utils.console import echo
+from deepkit.utils.errors import format_value, make_error
+from deepkit.utils.validation import check_integer
+
+if TYPE_CHECKING:
+    from deepkit.training.compile import Definition, Losses, LossWeights, Metrics
+    from deepkit.training.schedules import OneCycle, StepDecay, WarmUp
+    from deepkit.training.training_data import DataLike, ValidationLike
+    from deepkit.utils.types import OptimizerLike, PathLike
+
+    LearningRate: TypeAlias = float | keras.optimizers.schedules.LearningRateSchedule | OneCycle | StepDecay | WarmUp
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What came of a training.
+    """The result of a training.
 
     Args:
         model: The trained model.
-        history: Loss and metrics of every epoch, by name, as Keras names them.
-        plan: The plan it was trained under.
-        run_dir: The folder with everything of this run, or None.
-        report: The report in it.
-        resume: `"exact"`, or why going on after a stop is not.
-        seconds: Of training and validation, over all calls.
-        epochs: Epochs done, over all calls.
-        measurements: What was timed to choose the plan, where it was to be measured, also by an earlier call.
+        history: Loss and metrics of every epoch, by name, as in `keras.callbacks.History`.
+        plan: The plan of the training.
+        run_dir: The directory of the run, or None.
+        report: The report in it, or None.
+        resume: `"exact"`, or why a resumed run is only approximately equal to an uninterrupted one.
+        seconds: Duration of training and validation, over all calls.
+        epochs: Number of finished epochs, over all calls.
     """
 
     model: keras.Model
@@ -59,7 +58,11 @@ class Run:
     resume: str
     seconds: float
     epochs: int
-    measurements: tuple[Measurement, ...] = ()
+
+    @property
+    def measurements(self) -> tuple[Measurement, ...]:
+        """The measurements behind the plan, if `dk.autotune` chose it."""
+        return self.plan.measurements
 
     def __repr__(self) -> str:
         last = ", ".join(f"{name}={values[-1]:.4g}" for name, values in self.history.items() if values)
@@ -67,60 +70,60 @@ class Run:
 
 
 def fit(
-    net: Any,
-    data: Any,
+    net: Definition | keras.Model,
+    data: DataLike,
     *,
     epochs: int = 1,
-    run_dir: str | os.PathLike[str] | None = None,
+    run_dir: PathLike | None = None,
     plan: Plan | None = None,
     batch_size: int | None = None,
-    optimizer: Any = None,
-    learning_rate: Any = None,
-    loss: Any = None,
-    loss_weights: Any = None,
-    metrics: Any = None,
-    callbacks: Sequence[Any] = (),
-    validation_data: Any = None,
+    optimizer: OptimizerLike | None = None,
+    learning_rate: LearningRate | None = None,
+    loss: Losses | None = None,
+    loss_weights: LossWeights | None = None,
+    metrics: Metrics | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    validation_data: ValidationLike | None = None,
     verbose: int | str = "auto",
 ) -> Run:
-    """Train a definition, or a compiled model as it is.
+    """Train a definition, or a model that is already compiled.
 
-    A definition is built for the shape of the data and compiled under the plan. With a `run_dir` every epoch is
-    kept, and the same call goes on where it was stopped, by Ctrl-C or a crash; a finished run goes on when it is
-    asked for more epochs. The folder gets the config, the history, the model and a report. Under a plan that is to
-    measure, the candidates are timed first, unless the run has begun already.
+    A definition is built for the shape of the data and compiled under the plan. With a `run_dir`, `fit` writes a
+    checkpoint after every epoch, and the same call resumes a run that was stopped by Ctrl-C or a crash. A finished
+    run continues if `epochs` is larger than before. The directory receives the config, the history, the model and a
+    report. A run keeps the plan it began with.
 
     Args:
         net: A definition such as `dk.Sequential([...])`, or a compiled `keras.Model`.
-        data: A `dk.data` data set, a `tf.data.Dataset`, whose batches may have the weights of examples as
-            a third part, or a pair of arrays (x, y).
-        epochs: How often to go through the training data, counted from the beginning of the run.
-        run_dir: Folder of this run.
-        plan: Devices, precision, seed and so on; left out, the plan in force, else `dk.plan()`.
-        batch_size: Examples in a batch; left out, that of the data, and 128 for arrays.
-        optimizer: A Keras optimiser or its name; Adam if left out. Each fit starts with a fresh one.
-        learning_rate: In place of the optimiser's own: a number, a Keras schedule, or a schedule in shares of the
-            training such as `dk.OneCycle(0.4)`, for which the steps of all epochs are counted.
-        loss: A Keras loss or its name; what the definition's head asks for if left out. A head without an activation
-            gives logits, as `dk.Classifier` does, and a cross-entropy of these says `from_logits=True`.
-        loss_weights: How much the loss of each output counts, by the name of the output; 1 for those left out.
-        metrics: A list of Keras metrics or names; what the head asks for if left out.
+        data: A `dk.data` data set, a `tf.data.Dataset` of (x, y) or (x, y, sample_weight), or a pair of arrays (x, y).
+        epochs: Number of passes over the training data, counted from the beginning of the run.
+        run_dir: Directory of the run.
+        plan: Devices, precision, seed and so on. By default the plan in force, else the plan that the run in
+            `run_dir` began with, else `dk.plan()`.
+        batch_size: Examples per batch. By default that of the data, and 128 for arrays.
+        optimizer: A Keras optimizer or its name, Adam by default. Each call starts with a fresh copy.
+        learning_rate: Replaces the optimizer's own: a number, a Keras schedule, or a schedule relative to the whole
+            training such as `dk.OneCycle(0.4)`, which counts the steps of all epochs.
+        loss: A Keras loss or its name. By default the loss of the definition's head. A head without an activation
+            returns logits, as `dk.Classifier` does, and a cross-entropy of logits needs `from_logits=True`.
+        loss_weights: Weight of each output's loss, by the name of the output; 1 for the others.
+        metrics: A list of Keras metrics or names. By default the metrics of the definition's head.
         callbacks: Keras callbacks.
-        validation_data: Batches or a pair of arrays; left out, the validation part of the data, if it has one.
-        verbose: 1 for a progress bar, 2 for a line an epoch, 0 for silence; `"auto"` for a bar on a screen and lines
-            in a file.
+        validation_data: Batches or a pair of arrays. By default the validation split of the data, if it has one.
+        verbose: 1 for a progress bar, 2 for one line per epoch, 0 for silence; `"auto"` for a bar on a terminal and
+            lines in a file.
 
     Returns:
-        The trained model with its history. `data.test` is never looked at.
+        The trained model with its history. `fit` never reads `data.test`.
 
     Raises:
-        TypeError: `net`, `data` or a callback is of no kind that is known.
-        ValueError: An argument makes no sense, or contradicts another.
+        TypeError: `net`, `data` or a callback has an unsupported type.
+        ValueError: An argument is invalid or contradicts another.
         DefinitionError: The definition does not fit the data.
-        RunDirError: The run directory cannot be written, is in use, or holds a run of another config.
-        CheckpointError: Its checkpoint is damaged.
+        RunDirError: The run directory is not writable, is in use, or holds a run of another config.
+        CheckpointError: The checkpoint is damaged.
         DivergedError: The loss became NaN or infinite.
-        TokenIdError: An embedding has no row for a token id in the data.
+        TokenIdError: The data contains a token id outside the range of an embedding.
 
     Examples:
         >>> import numpy as np
@@ -130,189 +133,174 @@ def fit(
         >>> sorted(run.history), run.epochs
         (['accuracy', 'loss'], 2)
     """
-    _check(epochs, plan, callbacks)
-    verbose = verbosity() if verbose == "auto" else verbose
-    plan = plan or current() or make_plan()
-    feed = make_feed(data, validation_data, batch_size, plan).towards(target_of(net))
+    epochs = _check_arguments(epochs, plan, callbacks)
+    verbose = resolve_verbose(verbose)
+    directory = None if run_dir is None else RunDir(run_dir)
+    plan = _choose_plan(plan, directory)
+    training_data = make_training_data(data, validation_data, batch_size, plan).with_target(training_target(net))
     if learning_rate is not None:
-        optimizer = _with_rate(net, optimizer, learning_rate, feed.steps, epochs)
-    folder = None if run_dir is None else RunDir(run_dir)
-    compiled = {"optimizer": optimizer, "loss": loss, "metrics": metrics, "loss_weights": loss_weights}
-    measured: tuple[Measurement, ...] = ()
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(plan)
-        if plan.measure:
-            held = folder and stack.enter_context(folder.held())  # it knows whether the run has begun
-            plan, measured = measure.settle(net, feed, plan, compiled, held, verbose)
-            stack.enter_context(plan)  # and with it the seed starts anew
-        parts = replace(assemble(net, feed, plan, **compiled), measured=measured)
+        optimizer = _with_learning_rate(net, optimizer, learning_rate, training_data.steps, epochs)
+    with plan:
+        compiled = compile_definition(net, training_data, plan, optimizer, loss, metrics, loss_weights)
         if verbose:
-            _introduce(parts)
-        if folder is None:
-            last = train(parts.model, feed, epochs, None, callbacks, verbose)
-            return _run(parts, last, None, "not kept: no run_dir was given")
-        if not folder.is_held:
-            stack.enter_context(folder.held())
-        return _kept_run(parts, feed, epochs, folder, list(callbacks), verbose)
+            _print_summary(compiled)
+        if directory is None:
+            final_state = train(compiled.model, training_data, epochs, None, callbacks, verbose)
+            return _make_run(compiled, final_state, None, "not saved: no run_dir was passed")
+        with directory.lock():
+            directory.check_or_write_config(run_config(compiled, training_data, plan, callbacks))
+            resume = describe_resume(compiled.plan, training_data, callbacks, directory)
+            finished = _load_finished_run(compiled, training_data, epochs, directory, resume)
+            if finished is not None:
+                return finished
+            final_state = _train_in_directory(compiled, training_data, epochs, directory, callbacks, resume, verbose)
+            _save_result(compiled, final_state, directory, resume)
+            _write_report(compiled, training_data, final_state, directory, resume)
+            if verbose:
+                echo(f"report: {directory.report}")
+            return _make_run(compiled, final_state, directory, resume)
 
 
-def _kept_run(
-    parts: Assembled, feed: Feed, epochs: int, folder: RunDir, callbacks: list[Any], verbose: int | str
-) -> Run:
-    """Train in a run directory: begin, go on, or hand back what is finished."""
-    folder.settle_config(_config(parts, feed, callbacks))
-    parts = replace(parts, measured=measure.load(folder))
-    resume = _exactness(parts.plan, feed, callbacks, folder.versions_changed(_versions()))
-    result = folder.result()
-    if result and (result["stopped"] or epochs <= result["epochs"]):
-        return _saved_run(parts, feed, folder, result, resume)
-    if resume != "exact" and verbose:
-        echo(f"resume is {resume}")
-    try:
-        last = train(parts.model, feed, epochs, folder, callbacks, verbose)
-    except KeyboardInterrupt:
-        echo(f"\nstopped; the finished epochs are kept in {folder.path}. The same call goes on from there.")
-        raise
-    _finish(parts, feed, last, folder, resume)
-    if verbose:
-        echo(f"report: {folder.report}")
-    return _run(parts, last, folder, resume)
-
-
-def target_of(net: Any) -> str:
-    """Return what a definition, or a model of deepkit's, learns to answer."""
-    target = getattr(net, "training_target", "labels")
-    return target if target in TARGETS else "labels"  # a model's attribute of that name may mean anything
-
-
-def _with_rate(net: Any, optimizer: Any, rate: Any, steps: int | None, epochs: int) -> Any:
-    if isinstance(net, keras.Model):
-        raise ValueError(
-            "learning_rate: the model came with its optimiser, as a compiled model is used as it is\n"
-            "  hint: model.optimizer.learning_rate = ..., or give dk.fit the definition"
+def _check_arguments(epochs: object, plan: object, callbacks: object) -> int:
+    if plan is not None and not isinstance(plan, Plan):
+        raise make_error(
+            TypeError, f"plan: expected a Plan, received {type(plan).__name__}", hint="pass plan=dk.plan(...)"
         )
-    return with_rate(optimizer, rate, steps, epochs)
+    if not isinstance(callbacks, list | tuple):
+        raise make_error(
+            TypeError,
+            f"callbacks: expected a list, received {type(callbacks).__name__}",
+            hint="pass callbacks=[...]",
+        )
+    for callback in callbacks:
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise make_error(
+                TypeError,
+                f"callbacks: expected Keras callbacks, received {format_value(callback)}",
+                hint="pass instances of keras.callbacks.Callback",
+            )
+    return check_integer(epochs, "epochs", hint="pass epochs=10")
 
 
-def _finish(parts: Assembled, feed: Feed, last: State, folder: RunDir, resume: str) -> None:
-    """Write what a finished run leaves."""
-    with folder.writing("the last checkpoint is whole"):
-        with files.aside(folder.model) as path:
-            parts.model.save(path)
-        result = {
-            "epochs": last.epoch,
-            "stopped": last.stopped,
-            "resume": resume,
-            "seconds": round(sum(last.seconds), 3),
-            "history": last.history,
-        }
-        folder.write("result.json", json.dumps(result, indent=1) + "\n")
-    _report(parts, feed, last, folder, resume)
-
-
-def _report(parts: Assembled, feed: Feed, last: State, folder: RunDir, resume: str) -> None:
-    with folder.writing("the model is whole, its report is not written"):
-        report.write(parts, feed, last, folder, resume)
-
-
-def _saved_run(parts: Assembled, feed: Feed, folder: RunDir, result: dict[str, Any], resume: str) -> Run:
-    """Hand back a finished run, its model as it was saved."""
-    last = restore(parts.model, feed, folder)
-    try:
-        parts.model.load_weights(folder.model)
-    except (OSError, ValueError, KeyError) as error:
-        raise CheckpointError(
-            f"{folder.model} cannot be read: {error}\n  hint: moving it away: it is made again from the checkpoint"
-        ) from error
-    why = "a callback ended it there" if result["stopped"] else "ask for more to go on"
-    echo(f"{folder.path} holds a finished run of {result['epochs']} epochs, which is returned as it is; {why}")
-    last = State(result["epochs"], last.variables, result["history"], last.seconds[: result["epochs"]])
-    if not folder.report.exists():
-        _report(parts, feed, last, folder, resume)
-    return _run(parts, last, folder, resume)
-
-
-def _run(parts: Assembled, last: State, folder: RunDir | None, resume: str) -> Run:
-    report = folder.report if folder is not None and folder.report.exists() else None
-    path = None if folder is None else folder.path
-    seconds = sum(last.seconds)
-    return Run(parts.model, last.history, parts.plan, path, report, resume, seconds, last.epoch, parts.measured)
-
-
-def _config(parts: Assembled, feed: Feed, callbacks: list[Any]) -> dict[str, Any]:
-    """Return what a run is, in plain values: two calls with the same config are the same run."""
-    plan = {name: value for name, value in parts.plan.choices().items() if name != "measure"}
-    return {
-        "definition": parts.definition,
-        "optimizer": _optimizer(parts, callbacks),
-        "loss": parts.loss,
-        "metrics": list(parts.metrics),
-        "data": {"origin": feed.origin, "fingerprint": feed.fingerprint},
-        "plan": plan | {"devices": list(parts.plan.devices)},
-        "callbacks": [type(callback).__name__ for callback in callbacks],
-        "versions": _versions(),
-    }
-
-
-def _optimizer(parts: Assembled, callbacks: list[Any]) -> str:
-    """Return the optimiser as code; without the rate of one that is used again after a callback has moved it."""
-    movers = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
-    if parts.taken and any(isinstance(callback, movers) for callback in callbacks):
-        return re.sub(r"learning_rate=[^,()]+(, )?", "", parts.optimizer)
-    return parts.optimizer
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "python": platform.python_version(),
-        "tensorflow": version("tensorflow"),
-        "keras": keras.version(),
-        "deepkit": __version__,
-    }
-
-
-def _exactness(plan: Plan, feed: Feed, callbacks: list[Any], changed: str | None) -> str:
-    """Return "exact", or why going on would not give the same bits."""
-    reasons = []
-    if len(plan.devices) > 1:
-        reasons.append("sums across devices have no fixed order")
-    elif not plan.deterministic:
-        reasons.append("the plan is not deterministic")
-    if feed.inexact:
-        reasons.append(feed.inexact)
-    if feed.steps and feed.steps % plan.steps_per_execution:
-        reasons.append(f"steps_per_execution={plan.steps_per_execution} does not divide the {feed.steps} steps")
-    unknown = state.unknown(callbacks)
-    if unknown:
-        reasons.append(f"a state that {', '.join(unknown)} may have is not kept")
-    if changed:
-        reasons.append(f"versions changed since the run began ({changed})")
-    return f"approximate because {'; '.join(reasons)}" if reasons else "exact"
-
-
-def _introduce(parts: Assembled) -> None:
-    model, plan = parts.model, parts.plan
-    size = f"{model.count_params():,} parameters" if model.built else "not built yet"
-    metrics = ", ".join(parts.metrics) or "none"
-    echo(f"{model.name}: {size}; on {', '.join(plan.devices)} in {plan.precision}, seed {plan.seed}")
-    echo(f"optimizer {parts.optimizer}; loss {parts.loss}; metrics {metrics}")
-
-
-def verbosity() -> int:
-    """Return what `verbose="auto"` stands for: 1, a bar on a screen, or 2, lines in a file."""
+def resolve_verbose(verbose: int | str) -> int | str:
+    """Return `verbose` with `"auto"` replaced: 1, a progress bar, on a terminal; 2, one line per epoch, in a file."""
+    if verbose != "auto":
+        return verbose
     return 1 if sys.stdout.isatty() or "ipykernel" in sys.modules else 2
 
 
-def _check(epochs: Any, plan: Any, callbacks: Any) -> None:
-    if not isinstance(epochs, int) or isinstance(epochs, bool) or epochs < 1:
-        raise ValueError(f"epochs={epochs!r}: expected a whole number from 1\n  hint: epochs=10")
-    if plan is not None and not isinstance(plan, Plan):
-        raise TypeError(f"plan: expected a Plan, received {type(plan).__name__}\n  hint: plan=dk.plan(...)")
-    if not isinstance(callbacks, list | tuple):
-        raise TypeError(f"callbacks: expected a list, received {type(callbacks).__name__}\n  hint: callbacks=[...]")
-    for callback in callbacks:
-        if not isinstance(callback, keras.callbacks.Callback):
-            raise TypeError(
-                f"callbacks: expected Keras callbacks, received {type(callback).__name__}\n"
-                "  hint: an instance of keras.callbacks.Callback"
+def _choose_plan(plan: Plan | None, directory: RunDir | None) -> Plan:
+    """Return the plan that was passed or is in force, else the plan that the run began with, else a new one.
+
+    A stored plan that equals the requested one replaces it, because it carries measurements and reasons.
+    """
+    requested = plan or current()
+    if directory is None:
+        return requested or make_plan()
+    if requested is None:
+        return directory.available_plan() or make_plan()
+    stored = directory.plan()
+    return stored if stored == requested else requested
+
+
+def _with_learning_rate(
+    net: Definition | keras.Model,
+    optimizer: OptimizerLike | None,
+    learning_rate: LearningRate,
+    steps: int | None,
+    epochs: int,
+) -> keras.optimizers.Optimizer:
+    if isinstance(net, keras.Model):
+        raise make_error(
+            ValueError,
+            "learning_rate: a compiled model is trained with its own optimizer",
+            hint="set model.optimizer.learning_rate, or pass the definition to dk.fit",
+        )
+    return with_rate(optimizer, learning_rate, steps, epochs)
+
+
+def _print_summary(compiled: CompiledModel) -> None:
+    model, plan = compiled.model, compiled.plan
+    size = f"{model.count_params():,} parameters" if model.built else "not built yet"
+    metrics = ", ".join(compiled.metrics) or "none"
+    echo(f"{model.name}: {size}; on {', '.join(plan.devices)} in {plan.precision}, seed {plan.seed}")
+    echo(f"optimizer {compiled.optimizer}; loss {compiled.loss}; metrics {metrics}")
+
+
+def _train_in_directory(
+    compiled: CompiledModel,
+    data: TrainingData,
+    epochs: int,
+    directory: RunDir,
+    callbacks: Sequence[keras.callbacks.Callback],
+    resume: str,
+    verbose: int | str,
+) -> TrainingState:
+    """Train with checkpoints; print how to resume if the user presses Ctrl-C."""
+    if resume != "exact" and verbose:
+        echo(f"resume is {resume}")
+    try:
+        return train(compiled.model, data, epochs, directory, callbacks, verbose)
+    except KeyboardInterrupt:
+        echo(f"\nstopped; the finished epochs are saved in {directory.path}. Repeat the same call to resume.")
+        raise
+
+
+def _save_result(compiled: CompiledModel, final_state: TrainingState, directory: RunDir, resume: str) -> None:
+    """Write the trained model and the result of a finished run."""
+    with directory.convert_disk_errors("the last checkpoint is complete"):
+        with large_files.aside(directory.model) as path:
+            compiled.model.save(path)
+        directory.save_result(
+            RunResult(
+                epochs=final_state.epoch,
+                stopped=final_state.stopped,
+                resume=resume,
+                seconds=round(sum(final_state.seconds), 3),
+                history=final_state.history,
             )
+        )
+
+
+def _write_report(
+    compiled: CompiledModel, data: TrainingData, final_state: TrainingState, directory: RunDir, resume: str
+) -> None:
+    with directory.convert_disk_errors("the model is saved, its report is not"):
+        run_report.write(compiled, data, final_state, directory, resume)
+
+
+def _load_finished_run(
+    compiled: CompiledModel, data: TrainingData, epochs: int, directory: RunDir, resume: str
+) -> Run | None:
+    """Return the run in the directory with its saved model, or None if there is still something to train."""
+    result = directory.result()
+    if result is None or not (result.stopped or epochs <= result.epochs):
+        return None
+    checkpoint = restore_checkpoint(compiled.model, data, directory)
+    try:
+        compiled.model.load_weights(directory.model)
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(
+            f"{directory.model} cannot be read: {error}",
+            hint="move it away: the same call writes it again from the checkpoint",
+        ) from error
+    reason = "a callback stopped it there" if result.stopped else "pass a larger epochs= to continue"
+    echo(f"{directory.path} holds a finished run of {result.epochs} epochs, which is returned unchanged; {reason}")
+    seconds = checkpoint.seconds[: result.epochs]
+    final_state = TrainingState(result.epochs, checkpoint.variables, result.history, seconds)
+    if not directory.report.exists():
+        _write_report(compiled, data, final_state, directory, resume)
+    return _make_run(compiled, final_state, directory, resume)
+
+
+def _make_run(compiled: CompiledModel, final_state: TrainingState, directory: RunDir | None, resume: str) -> Run:
+    return Run(
+        model=compiled.model,
+        history=final_state.history,
+        plan=compiled.plan,
+        run_dir=None if directory is None else directory.path,
+        report=directory.report if directory is not None and directory.report.exists() else None,
+        resume=resume,
+        seconds=sum(final_state.seconds),
+        epochs=final_state.epoch,
+    )

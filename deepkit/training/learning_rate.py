@@ -15,9 +15,8 @@ from deepkit.data import Pipeline
 from deepkit.execution.plan import Plan, current
 from deepkit.execution.plan import plan as make_plan
 from deepkit.training import state
-from deepkit.training.fit import target_of, verbosity
-from deepkit.training.training_data import Feed
-from deepkit.training.training_data import feed as make_feed
+from deepkit.training.fit import resolve_verbose
+from deepkit.training.training_data import TrainingData, make_training_data, training_target
 from deepkit.training.trial import Trial, reported_loss
 from deepkit.utils.console import echo
 
@@ -134,15 +133,15 @@ def find_learning_rate(
         >>> figure = found.plot()
     """
     _check(smallest, largest, steps, plan)
-    verbose = verbosity() if verbose == "auto" else verbose
+    verbose = resolve_verbose(verbose)
     once = {"steps_per_execution": 1, "measure": False, "undecided": ()}
-    plan = (plan or current() or make_plan()).but("a learning rate lasts one step", **once)
-    feed = make_feed(data, None, batch_size, plan).towards(target_of(net))
+    plan = (plan or current() or make_plan()).replace(reason="a learning rate lasts one step", **once)
+    feed = make_training_data(data, None, batch_size, plan).with_target(training_target(net))
     rates = np.geomspace(smallest, largest, steps)
     if verbose:
         echo(f"learning rates from {smallest:g} to {largest:g} in {steps} steps")
     compiled = {"optimizer": optimizer, "loss": loss, "metrics": None, "loss_weights": loss_weights}
-    trial = Trial(net, feed, plan, compiled, feed.once())
+    trial = Trial(net, feed, plan, compiled, feed.single_epoch())
     with _lent(trial.model) as set_rate:
         rise = _Rise(rates, set_rate)
         trial.train(_endless(feed), steps, rise, verbose=1 if verbose == 1 else 0)
@@ -254,7 +253,7 @@ def _lent(model: keras.Model) -> Iterator[Any]:
                 delattr(model, name)
 
 
-def _endless(feed: Feed) -> Any:
+def _endless(feed: TrainingData) -> Any:
     return feed.train.epochs() if isinstance(feed.train, Pipeline) else feed.train.repeat()
 
 

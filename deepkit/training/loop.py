@@ -1,94 +1,85 @@
-"""One call of `model.fit`, watched: every epoch kept, a loss that is no number caught."""
+"""The training loop: `model.fit` with a checkpoint per epoch and detection of NaN and infinity."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 import tensorflow as tf
 
-from deepkit.training import checkpoint, state
-from deepkit.training import token_id_check as token_ids
+from deepkit.training import checkpoint, state, token_id_check
 from deepkit.training.errors import DivergedError
 from deepkit.training.run_dir import RunDir
-from deepkit.training.state import State, Variables
-from deepkit.training.training_data import Feed
+from deepkit.training.state import TrainingState
+from deepkit.training.training_data import TrainingData
 
 
-class Keeper(keras.callbacks.Callback):
-    """Keeps the training's state after every epoch, and stops it when the loss is no finite number.
+class CheckpointCallback(keras.callbacks.Callback):
+    """Captures the training state after every epoch, and raises an error if the loss is NaN or infinite.
 
-    It stands behind the user's callbacks, so that theirs are done with an epoch when it is kept.
+    It comes after the user's callbacks, which have finished an epoch when it captures their state.
 
     Args:
-        folder: Where to keep checkpoints; None keeps the last state in memory only.
-        others: The user's callbacks.
-        begin: The state to go on from.
+        run_dir: Where to write checkpoints; None keeps the last state in memory only.
+        callbacks: The user's callbacks.
+        initial_state: The state from which the training starts.
     """
 
-    async_safe = True  # looks at one number a step; Keras need not wait for it
+    async_safe = True  # it reads one number per step, so Keras does not need to wait for it
 
-    def __init__(self, folder: RunDir | None, others: Sequence[Any], begin: State) -> None:
+    def __init__(
+        self, run_dir: RunDir | None, callbacks: Sequence[keras.callbacks.Callback], initial_state: TrainingState
+    ) -> None:
         super().__init__()
-        self.folder, self.others, self.state = folder, list(others), begin
-        self._epoch = begin.epoch
-        self._began = 0.0
-        self._bad: tuple[int, float] | None = None
+        self.run_dir, self.callbacks, self.state = run_dir, list(callbacks), initial_state
+        self._epoch = initial_state.epoch
+        self._epoch_start = 0.0
         self._batch = 0
+        self._diverged: tuple[int, float] | None = None
 
-    def on_train_begin(self, logs: Any = None) -> None:
-        """Give the callbacks their state back, which their own `on_train_begin` has just cleared."""
-        state.put_callbacks(self.others, self.state.callbacks)
-        if self.folder is not None and self.state.epoch == 0:
-            self.folder.save(self.state)
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        """Restore the callbacks' state, which their own `on_train_begin` has just cleared."""
+        state.restore_callbacks(self.callbacks, self.state.callbacks)
+        if self.run_dir is not None and self.state.epoch == 0:
+            self.run_dir.save_checkpoint(self.state)
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Remember where we are."""
-        self._epoch, self._began = epoch, time.perf_counter()
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Store the epoch and its start time."""
+        self._epoch, self._epoch_start = epoch, time.perf_counter()
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Stop at the first loss that is no finite number."""
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Stop the training at the first loss that is NaN or infinite."""
         self._batch, loss = batch + 1, (logs or {}).get("loss")
-        if self._bad is None and isinstance(loss, float) and not math.isfinite(loss):
-            self._bad = (batch + 1, loss)
+        if self._diverged is None and isinstance(loss, float) and not math.isfinite(loss):
+            self._diverged = (batch + 1, loss)
             self.model.stop_training = True
 
-    def on_test_begin(self, logs: Any = None) -> None:
-        """Spare a diverged model its validation."""
-        self._check()
+    def on_test_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        """Skip the validation of a diverged model."""
+        self._check_loss()
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Keep the state after this epoch."""
-        self._check()
-        variables = self._finite(state.take(self.model), (logs or {}).get("loss", math.nan))
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Capture the state after this epoch, and write a checkpoint."""
+        self._check_loss()
+        logs = logs or {}
+        variables = state.capture(self.model)
+        self._check_variables(variables, logs.get("loss", math.nan))
         history = {name: list(values) for name, values in self.state.history.items()}
-        for name, value in (logs or {}).items():
+        for name, value in logs.items():
             history.setdefault(name, []).append(float(value))
-        self.state = State(
+        self.state = TrainingState(
             epoch=epoch + 1,
             variables=variables,
             history=history,
-            seconds=[*self.state.seconds, time.perf_counter() - self._began],
-            callbacks=state.callbacks_state(self.others),
+            seconds=[*self.state.seconds, time.perf_counter() - self._epoch_start],
+            callbacks=state.capture_callbacks(self.callbacks),
             stopped=bool(self.model.stop_training),
         )
-        if self.folder is not None:
-            self.folder.save(self.state)
-
-    def _check(self) -> None:
-        if self._bad is not None:
-            raise DivergedError(self.epoch, *self._bad, self.kept)
-
-    def _finite(self, variables: Variables, loss: float) -> Variables:
-        """Return the variables, or raise where the loss hid that one is no number: that state must not be kept."""
-        bad = [path for path, value in variables["model"] if not state.finite(value)]
-        if bad:
-            raise DivergedError(self.epoch, self._batch, loss, self.kept, bad[0])
-        return variables
+        if self.run_dir is not None:
+            self.run_dir.save_checkpoint(self.state)
 
     @property
     def epoch(self) -> int:
@@ -96,66 +87,80 @@ class Keeper(keras.callbacks.Callback):
         return self._epoch + 1
 
     @property
-    def kept(self) -> Path | None:
+    def checkpoint(self) -> Path | None:
         """The checkpoint that holds the last good state."""
-        return None if self.folder is None else self.folder.path / checkpoint.NAME
+        return None if self.run_dir is None else self.run_dir.path / checkpoint.NAME
+
+    def _check_loss(self) -> None:
+        if self._diverged is not None:
+            step, loss = self._diverged
+            raise DivergedError(self.epoch, step, loss, self.checkpoint)
+
+    def _check_variables(self, variables: state.Variables, loss: float) -> None:
+        """Raise if a weight is NaN or infinite although the loss is finite: such a state must not be saved."""
+        for path, value in variables["model"]:
+            if not state.is_finite(value):
+                raise DivergedError(self.epoch, self._batch, loss, self.checkpoint, path)
 
 
 def train(
     model: keras.Model,
-    feed: Feed,
+    data: TrainingData,
     epochs: int,
-    folder: RunDir | None,
-    callbacks: Sequence[Any],
+    run_dir: RunDir | None,
+    callbacks: Sequence[keras.callbacks.Callback],
     verbose: int | str,
-) -> State:
-    """Train up to `epochs`, from the newest checkpoint of the folder where there is one; return the last state.
+) -> TrainingState:
+    """Train up to a number of epochs, from the newest checkpoint if there is one; return the final state.
 
     Raises:
         DivergedError: The loss became NaN or infinite; the model is at its last good state.
-        TokenIdError: An embedding has no row for a token id; the model is at its last good state.
-        CheckpointError: The checkpoint is damaged or of another model.
+        TokenIdError: A token id is outside the range of an embedding; the model is at its last good state.
+        CheckpointError: The checkpoint is damaged, or belongs to another model.
         RunDirError: A checkpoint could not be written.
     """
-    begin = restore(model, feed, folder)
-    keeper = Keeper(folder, callbacks, begin)
-    last = begin.epoch if begin.stopped else max(epochs, begin.epoch)
-    arguments = feed.arguments(begin.epoch)
-    batches = {name: token_ids.watched(arguments[name], model) for name in ("x", "validation_data")}
+    initial_state = restore_checkpoint(model, data, run_dir)
+    checkpoints = CheckpointCallback(run_dir, callbacks, initial_state)
+    last_epoch = initial_state.epoch if initial_state.stopped else max(epochs, initial_state.epoch)
+    arguments = data.fit_arguments(initial_state.epoch)
+    for name in ("x", "validation_data"):
+        arguments[name] = token_id_check.check_batches(arguments[name], model)
     try:
         model.fit(
-            **arguments | batches,
-            initial_epoch=begin.epoch,
-            epochs=last,
-            callbacks=[*callbacks, keeper],
+            **arguments,
+            initial_epoch=initial_state.epoch,
+            epochs=last_epoch,
+            callbacks=[*callbacks, checkpoints],
             verbose=verbose,
         )
     except DivergedError as error:
-        state.put(model, keeper.state.variables, "the last good state")
-        raise _explained(error, model, feed) from None
+        state.restore(model, checkpoints.state.variables, "the last good state")
+        raise _with_cause(error, model, data) from None
     except tf.errors.InvalidArgumentError as error:
-        explained = token_ids.explained(error, model, keeper.epoch, keeper.kept)
-        if explained is None:
+        token_id_error = token_id_check.explain_error(error, model, checkpoints.epoch, checkpoints.checkpoint)
+        if token_id_error is None:
             raise
-        state.put(model, keeper.state.variables, "the last good state")
-        raise explained from error
-    return keeper.state
+        state.restore(model, checkpoints.state.variables, "the last good state")
+        raise token_id_error from error
+    return checkpoints.state
 
 
-def _explained(error: DivergedError, model: keras.Model, feed: Feed) -> DivergedError:
-    """Return the error, with the reason where the model finds one in the data."""
+def _with_cause(error: DivergedError, model: keras.Model, data: TrainingData) -> DivergedError:
+    """Return the error, with the cause if the model finds one in the data."""
+    if not hasattr(model, "check_data"):
+        return error
     try:
-        getattr(model, "check_data", lambda batches: None)(feed.once())
-    except ValueError as reason:
-        return DivergedError(error.epoch, error.step, error.loss, error.kept, error.weight, str(reason))
+        model.check_data(data.single_epoch())
+    except ValueError as cause:
+        return DivergedError(error.epoch, error.step, error.loss, error.checkpoint, error.weight, cause)
     return error
 
 
-def restore(model: keras.Model, feed: Feed, folder: RunDir | None) -> State:
-    """Put the model into the state of the newest checkpoint, if there is one; return the state it is in."""
-    state.make_variables(model, feed.one_input)
-    kept = folder.load() if folder is not None else None
-    if kept is None:
-        return State(0, state.take(model))
-    state.put(model, kept.variables, str(folder and folder.path / checkpoint.NAME))
-    return kept
+def restore_checkpoint(model: keras.Model, data: TrainingData, run_dir: RunDir | None) -> TrainingState:
+    """Restore the newest checkpoint, if there is one; return the state of the model."""
+    state.build_variables(model, data.sample_input)
+    newest = None if run_dir is None else run_dir.load_checkpoint()
+    if run_dir is None or newest is None:
+        return TrainingState(0, state.capture(model))
+    state.restore(model, newest.variables, str(run_dir.path / checkpoint.NAME))
+    return newest

@@ -147,7 +147,7 @@ def _encoder(unit: Any, number: int, activation: Any, codes: np.ndarray) -> list
 
 def _drawing_apart(plan: Plan, number: int) -> Plan:
     """Return the plan with a seed of this layer's own: two layers of one shape would begin with the same weights."""
-    return plan if plan.seed is None else plan.but("each layer draws apart", seed=plan.seed + number - 1)
+    return plan if plan.seed is None else plan.replace(reason="each layer draws apart", seed=plan.seed + number - 1)
 
 
 def _trained(model: keras.Model) -> list[keras.layers.Layer]:

@@ -1,4 +1,4 @@
-"""The report of a run: one page that a person enjoys reading, with its pictures in it."""
+"""The report of a run: one self-contained HTML page with the results, the figures and the settings."""
 
 from __future__ import annotations
 
@@ -7,22 +7,24 @@ import html
 import io
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from deepkit.training import autotune as measure
-from deepkit.training.compile import Assembled
-from deepkit.training.state import State
-from deepkit.training.training_data import Feed
-from deepkit.utils import large_files as files
-from deepkit.utils import machine
+import keras
+
+from deepkit.execution.plan import Measurement
+from deepkit.training.compile import CompiledModel
+from deepkit.training.state import TrainingState
+from deepkit.training.training_data import TrainingData
+from deepkit.utils import large_files, machine
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from deepkit.training.run_dir import RunDir
 
+_MEASUREMENT_COLUMNS = ("field", "candidate", "ms a step", "spread", "loss", "verdict")
 _STYLE = """
 body { font: 16px/1.55 system-ui, sans-serif; color: #212529; background: #fff; max-width: 62rem; margin: 3rem auto;
        padding: 0 1.5rem; }
@@ -41,69 +43,79 @@ img { max-width: 100%; height: auto } pre { background: #f8f9fa; padding: 1rem; 
 """
 
 
-def write(parts: Assembled, feed: Feed, last: State, folder: RunDir, resume: str) -> None:
-    """Write `report.html` and the pictures of a finished run, each whole or not at all.
+def write(
+    compiled: CompiledModel, data: TrainingData, final_state: TrainingState, run_dir: RunDir, resume: str
+) -> None:
+    """Write `report.html` and the figures of a finished run, each atomically.
 
     Raises:
-        OSError: A file could not be written; the run itself is kept already.
+        OSError: A file could not be written; the run itself is already saved.
     """
     from deepkit.visualize.figures import png_bytes
 
     images = {}
-    for name, caption, figure in _pictures(parts, feed, last):
+    for name, caption, figure in _figures(compiled.model, data, final_state.history):
         images[caption] = png_bytes(figure)
-        folder.write(f"pictures/{name}.png", images[caption])
-    with files.aside(folder.report) as path:
-        path.write_text(_page(parts, feed, last, resume, images), encoding="utf-8")
+        run_dir.write(f"pictures/{name}.png", images[caption])
+    with large_files.aside(run_dir.report) as path:
+        path.write_text(_page(compiled, data, final_state, resume, images), encoding="utf-8")
 
 
-def _pictures(parts: Assembled, feed: Feed, last: State) -> Iterator[tuple[str, str, Figure]]:
-    """Yield file name, caption and figure of each picture that this model and its data allow."""
+def _figures(
+    model: keras.Model, data: TrainingData, history: dict[str, list[float]]
+) -> Iterator[tuple[str, str, Figure]]:
+    """Yield file name, caption and figure of each figure that this model and its data allow."""
     from deepkit import visualize
 
-    model, names, validation = parts.model, feed.class_names, feed.validation
-    wanted: list[tuple[str, str, Callable[[], Figure]]] = [
-        ("curves", "Learning curves", lambda: visualize.curves(last.history)),
-        ("filters", "The first layer's filters", lambda: visualize.filters(model)),
-    ]
+    validation, class_names = data.validation, data.class_names
+    figures: list[tuple[str, str, Callable[[], Figure]]] = []
+    figures.append(("curves", "Learning curves", lambda: visualize.curves(history)))
     if validation is not None:
-        wanted[1:1] = [
+        figures.append(
             (
                 "confusion",
-                "Which class was taken for which, on the validation part",
-                lambda: visualize.confusion(model, validation, class_names=names),
-            ),
+                "Confusion matrix of the validation split",
+                lambda: visualize.confusion(model, validation, class_names=class_names),
+            )
+        )
+        figures.append(
             (
                 "mistakes",
-                "The worst mistakes on the validation part",
-                lambda: visualize.misclassified(model, validation, class_names=names),
-            ),
-        ]
-    for name, caption, draw in wanted:
+                "Misclassified examples of the validation split with the largest loss",
+                lambda: visualize.misclassified(model, validation, class_names=class_names),
+            )
+        )
+    figures.append(("filters", "Filters of the first layer", lambda: visualize.filters(model)))
+    for name, caption, draw in figures:
         try:
             yield name, caption, draw()
         except (ValueError, TypeError, IndexError, AttributeError):
-            continue  # a model without such weights, or data without classes, has no such picture
+            continue  # a model without such weights, or data without classes, has no such figure
 
 
-def _page(parts: Assembled, feed: Feed, last: State, resume: str, images: dict[str, bytes]) -> str:
-    model = parts.model
-    lead = f"{model.count_params():,} parameters; {last.epoch} epochs in {sum(last.seconds):.1f} s of training"
+def _page(
+    compiled: CompiledModel, data: TrainingData, final_state: TrainingState, resume: str, images: Mapping[str, bytes]
+) -> str:
+    model = compiled.model
+    seconds = sum(final_state.seconds)
+    lead = f"{model.count_params():,} parameters; {final_state.epoch} epochs in {seconds:.1f} s of training"
     body = [
-        f"<h1>{_text(model.name)}</h1><p class='lead'>{_text(lead)}</p>",
-        _numbers(last.history),
-        *(_picture(caption, data) for caption, data in images.items()),
-        "<h2>How it was trained</h2>",
-        _table(_facts(parts, feed, resume)),
-        "<h2>The plan, and why</h2>",
-        _table([(field, f"{choice}: {why}" if why else choice) for field, choice, why in parts.plan.rows()]),
-        _measured(parts),
-        f"<h2>The definition</h2><pre>{_text(parts.definition)}</pre>",
-        f"<h2>The layers</h2><pre>{_text(_summary(model))}</pre>",
+        f"<h1>{_escape(model.name)}</h1><p class='lead'>{_escape(lead)}</p>",
+        _final_values(final_state.history),
+        *(_image(caption, content) for caption, content in images.items()),
+        "<h2>Settings</h2>",
+        _table(_settings(compiled, data, resume)),
+        "<h2>Plan</h2>",
+        _table(
+            [(field, f"{choice}: {reason}" if reason else choice) for field, choice, reason in compiled.plan.rows()]
+        ),
+        _measurement_table(compiled.plan.measurements),
+        f"<h2>Definition</h2><pre>{_escape(compiled.definition)}</pre>",
+        f"<h2>Layers</h2><pre>{_escape(_summary(model))}</pre>",
     ]
     page = [
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>",
-        f"<meta name='viewport' content='width=device-width'><title>{_text(model.name)}</title>",
+        f"<meta name='viewport' content='width=device-width'><title>{_escape(model.name)}</title>",
         f"<style>{_STYLE}</style></head><body>",
         *body,
         "</body></html>\n",
@@ -111,24 +123,34 @@ def _page(parts: Assembled, feed: Feed, last: State, resume: str, images: dict[s
     return "".join(page)
 
 
-def _measured(parts: Assembled) -> str:
-    """Return the table of what was measured, or nothing."""
-    if not parts.measured:
-        return ""
-    head = "".join(f"<th>{_text(name)}</th>" for name in measure.HEADINGS)
-    rows = ("".join(f"<td>{_text(cell)}</td>" for cell in row.cells()) for row in parts.measured)
-    return f"<h2>What was measured</h2><table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+def _final_values(history: Mapping[str, list[float]]) -> str:
+    cards = [
+        f"<div class='number'><b>{values[-1]:.4g}</b><span>{_escape(_label(name))}</span></div>"
+        for name, values in history.items()
+        if values
+    ]
+    return f"<div class='numbers'>{''.join(cards)}</div>"
 
 
-def _facts(parts: Assembled, feed: Feed, resume: str) -> list[tuple[str, str]]:
+def _label(name: str) -> str:
+    split = "validation" if name.startswith("val_") else "training"
+    return f"{split} {name.removeprefix('val_').replace('_', ' ')}"
+
+
+def _image(caption: str, content: bytes) -> str:
+    source = f"data:image/png;base64,{base64.b64encode(content).decode()}"
+    return f"<h2>{_escape(caption)}</h2><img alt='{_escape(caption)}' src='{source}'>"
+
+
+def _settings(compiled: CompiledModel, data: TrainingData, resume: str) -> list[tuple[str, str]]:
     hardware = machine.hardware()
     command = _command(sys.orig_argv)
     return [
         *([("command", command)] if command else []),
-        ("data", feed.origin),
-        ("optimizer", parts.optimizer),
-        ("loss", parts.loss),
-        ("metrics", ", ".join(parts.metrics) or "none"),
+        ("data", data.description),
+        ("optimizer", compiled.optimizer),
+        ("loss", compiled.loss),
+        ("metrics", ", ".join(compiled.metrics) or "none"),
         ("resume", resume),
         ("machine", f"{hardware['cpu']}, {hardware['cores']} cores, {hardware['memory']}, GPU {hardware['gpu']}"),
         ("versions", ", ".join(f"{name} {version}" for name, version in machine.versions().items())),
@@ -136,7 +158,7 @@ def _facts(parts: Assembled, feed: Feed, resume: str) -> list[tuple[str, str]]:
 
 
 def _command(arguments: Sequence[str]) -> str | None:
-    """Return the command that does this again, without the folder its program lies in; None for a prompt."""
+    """Return the command that repeats this run, without the directory of its program; None in a Python prompt."""
     program, *rest = arguments[1:] or [""]
     if program in ("", "-", "-c", "-i"):
         return None
@@ -146,35 +168,28 @@ def _command(arguments: Sequence[str]) -> str | None:
     return shlex.join([*(["python"] if name.endswith(".py") else []), name, *rest])
 
 
-def _numbers(history: dict[str, list[float]]) -> str:
-    cards = [
-        f"<div class='number'><b>{values[-1]:.4g}</b><span>{_text(_named(name))}</span></div>"
-        for name, values in history.items()
-        if values
-    ]
-    return f"<div class='numbers'>{''.join(cards)}</div>"
+def _measurement_table(measurements: Sequence[Measurement]) -> str:
+    """Return the table of the measurements behind the plan, or nothing."""
+    if not measurements:
+        return ""
+    rows = [_row("th", _MEASUREMENT_COLUMNS), *(_row("td", measurement.cells()) for measurement in measurements)]
+    return f"<h2>Measurements</h2><table>{''.join(rows)}</table>"
 
 
-def _named(name: str) -> str:
-    validation = name.startswith("val_")
-    return f"{'validation' if validation else 'training'} {name.removeprefix('val_').replace('_', ' ')}"
+def _row(tag: str, cells: Sequence[str]) -> str:
+    return "<tr>" + "".join(f"<{tag}>{_escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
 
-def _picture(caption: str, data: bytes) -> str:
-    source = f"data:image/png;base64,{base64.b64encode(data).decode()}"
-    return f"<h2>{_text(caption)}</h2><img alt='{_text(caption)}' src='{source}'>"
-
-
-def _table(rows: list[tuple[str, str]]) -> str:
-    cells = "".join(f"<tr><th>{_text(name)}</th><td>{_text(value)}</td></tr>" for name, value in rows)
+def _table(rows: Sequence[tuple[str, str]]) -> str:
+    cells = "".join(f"<tr><th>{_escape(name)}</th><td>{_escape(value)}</td></tr>" for name, value in rows)
     return f"<table>{cells}</table>"
 
 
-def _summary(model: Any) -> str:
-    out = io.StringIO()
-    model.summary(print_fn=lambda line, line_break=False: out.write(line + "\n"))
-    return out.getvalue()
+def _summary(model: keras.Model) -> str:
+    text = io.StringIO()
+    model.summary(print_fn=lambda line, line_break=False: text.write(line + "\n"))
+    return text.getvalue()
 
 
-def _text(value: str) -> str:
-    return html.escape(str(value))
+def _escape(text: str) -> str:
+    return html.escape(str(text))

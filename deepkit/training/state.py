@@ -1,22 +1,26 @@
-"""Everything that must be kept to go on with a training as if it had never stopped."""
+"""The state of a training: everything that resuming it exactly requires."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import keras
 import numpy as np
 
 from deepkit.training.errors import CheckpointError
 
-_CALLBACK_STATE: dict[type, tuple[str, ...]] = {
+if TYPE_CHECKING:
+    from deepkit.utils.types import Nested
+
+_CALLBACK_STATE: dict[type[keras.callbacks.Callback], tuple[str, ...]] = {
     keras.callbacks.EarlyStopping: ("best", "wait", "stopped_epoch", "best_epoch", "best_weights"),
     keras.callbacks.SwapEMAWeights: ("_ema_weights_in_model",),
     keras.callbacks.ReduceLROnPlateau: ("best", "wait", "cooldown_counter"),
     keras.callbacks.ModelCheckpoint: ("best", "_batches_seen_since_last_saving", "_last_batch_seen"),
 }
-_STATELESS = (
+_STATELESS_CALLBACKS = (
     keras.callbacks.LearningRateScheduler,
     keras.callbacks.TerminateOnNaN,
     keras.callbacks.CSVLogger,
@@ -25,22 +29,22 @@ _STATELESS = (
     keras.callbacks.History,
 )
 
-
-Variables = dict[str, list[tuple[str, np.ndarray]]]  # by group: paths and values
+Variables: TypeAlias = dict[str, list[tuple[str, np.ndarray]]]
+"""Paths and values of variables, by group."""
 
 
 @dataclass(frozen=True)
-class State:
-    """A training between two epochs.
+class TrainingState:
+    """The state of a training between two epochs.
 
     Args:
-        epoch: Epochs that are done.
-        variables: By group (`"model"`, which includes seed generators, `"optimizer"` and `"metrics"`), path and
-            values.
-        history: Of the epochs so far.
-        seconds: Of each epoch so far.
-        callbacks: State of the stock callbacks that have any, in the order of the callbacks.
-        stopped: Whether a callback ended the training at this epoch.
+        epoch: Number of finished epochs.
+        variables: Path and value of each variable, by group: `"model"`, which includes seed generators,
+            `"optimizer"` and `"metrics"`.
+        history: Loss and metrics of the finished epochs.
+        seconds: Duration of each finished epoch.
+        callbacks: State of each stock callback, in the order of the callbacks.
+        stopped: Whether a callback stopped the training after this epoch.
     """
 
     epoch: int
@@ -51,103 +55,121 @@ class State:
     stopped: bool = False
 
 
-def groups(model: keras.Model) -> dict[str, list[Any]]:
-    """Return the variables to keep: of the model with its seed generators, of its optimisers, of the metrics."""
+def variable_groups(model: keras.Model) -> dict[str, list[keras.Variable]]:
+    """Return the variables to save: of the model with its seed generators, of its optimizers, of its metrics."""
     return {
         "model": list(model.variables),
-        "optimizer": [v for optimizer in optimizers(model) for v in optimizer.variables],
+        "optimizer": [variable for optimizer in optimizers(model) for variable in optimizer.variables],
         "metrics": list(model.metrics_variables),
     }
 
 
-def optimizers(model: keras.Model) -> list[Any]:
-    """Return the optimiser of the model, and those that a model with its own training step holds besides."""
-    held = [model.optimizer, *vars(model).values()]
-    found = {id(item): item for item in held if isinstance(item, keras.optimizers.Optimizer)}
-    return list(found.values())
+def optimizers(model: keras.Model) -> list[keras.optimizers.Optimizer]:
+    """Return the optimizer of the model, and any others that a model with its own training step holds."""
+    candidates = [model.optimizer, *vars(model).values()]
+    by_identity = {id(item): item for item in candidates if isinstance(item, keras.optimizers.Optimizer)}
+    return list(by_identity.values())
 
 
-def make_variables(model: keras.Model, inputs: Any) -> None:
-    """Make the variables that Keras would make at the first step, so that they can be kept and put back.
+def build_variables(model: keras.Model, sample_input: Callable[[], Nested]) -> None:
+    """Create the variables that Keras creates at the first step, so that they can be captured and restored.
 
     Args:
         model: A compiled model.
-        inputs: A function that returns one batch of inputs, called only for a model that is not built yet.
+        sample_input: A function that returns one batch of inputs; called only if the model is not built yet.
     """
     if not model.built or not model.variables:
-        model(inputs(), training=False)
+        model(sample_input(), training=False)
     if model.optimizer is not None and not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
 
 
-def take(model: keras.Model) -> Variables:
+def capture(model: keras.Model) -> Variables:
     """Return copies of all variables."""
-    return {name: [(v.path, value(v)) for v in variables] for name, variables in groups(model).items()}
+    groups = variable_groups(model)
+    return {
+        name: [(variable.path, variable_value(variable)) for variable in variables]
+        for name, variables in groups.items()
+    }
 
 
-def value(variable: Any) -> np.ndarray:
-    """Return a copy of a variable's value; one that lives on several devices is read as the one value they agree on."""
-    held = variable.value
-    read = getattr(held, "read_value", None)
-    return np.array(keras.ops.convert_to_numpy(read() if read else held))
+def variable_value(variable: keras.Variable) -> np.ndarray:
+    """Return a copy of a variable's value; a variable on several devices has the same value on each."""
+    value = variable.value
+    if hasattr(value, "read_value"):
+        value = value.read_value()
+    return np.array(keras.ops.convert_to_numpy(value))
 
 
-def put(model: keras.Model, kept: Variables, source: str) -> None:
-    """Assign all variables from copies.
+def restore(model: keras.Model, variables: Variables, source: str) -> None:
+    """Assign copies to all variables.
 
-    Metrics start every epoch from zero, and before the first step they have no variables yet; they are put back
-    only where they fit.
+    Keras resets metrics at the beginning of every epoch, and creates their variables at the first step. Metrics are
+    restored only if their shapes match.
+
+    Args:
+        model: The model.
+        variables: The copies that `capture` returned.
+        source: Where the copies come from, for the error message.
 
     Raises:
-        CheckpointError: The copies are not of this model.
+        CheckpointError: The copies belong to another model.
     """
-    there = groups(model)
+    groups = variable_groups(model)
     for name in ("model", "optimizer"):
-        _check_fit(there[name], kept[name], name, source)
-    if [v.shape for v in there["metrics"]] != [value.shape for _, value in kept["metrics"]]:
-        del there["metrics"]
-    for name, variables in there.items():
-        for variable, (_, value) in zip(variables, kept[name], strict=True):
+        _check_shapes(groups[name], variables[name], name, source)
+    if [variable.shape for variable in groups["metrics"]] != [value.shape for _, value in variables["metrics"]]:
+        del groups["metrics"]
+    for name, group in groups.items():
+        for variable, (_, value) in zip(group, variables[name], strict=True):
             variable.assign(value)
 
 
-def _check_fit(variables: list[Any], kept: list[tuple[str, np.ndarray]], name: str, source: str) -> None:
-    here = [tuple(v.shape) for v in variables]
-    there = [value.shape for _, value in kept]
-    if here == there:
+def _check_shapes(
+    variables: Sequence[keras.Variable], copies: Sequence[tuple[str, np.ndarray]], group: str, source: str
+) -> None:
+    expected = [tuple(variable.shape) for variable in variables]
+    received = [value.shape for _, value in copies]
+    if expected == received:
         return
-    if len(here) != len(there):
-        found = f"{len(there)} variables of the {name}, and there are {len(here)}"
+    if len(expected) != len(received):
+        difference = f"{len(received)} variables of the {group}, and the model has {len(expected)}"
     else:
-        i = next(i for i, (a, b) in enumerate(zip(here, there, strict=True)) if a != b)
-        found = f"shape {there[i]} for {variables[i].path}, which has {here[i]}"
-    raise CheckpointError(f"{source} does not belong to this model: it holds {found}\n  hint: another run_dir")
+        i = next(i for i, shape in enumerate(expected) if shape != received[i])
+        difference = f"shape {received[i]} for {variables[i].path}, and the model has {expected[i]}"
+    raise CheckpointError(f"{source} does not belong to this model: it holds {difference}", hint="use another run_dir")
 
 
-def finite(value: np.ndarray) -> bool:
-    """Return whether a variable holds finite numbers only; what is no number at all counts as finite."""
+def is_finite(value: np.ndarray) -> bool:
+    """Return whether an array has only finite numbers; arrays of integers, booleans or strings always have."""
     return value.dtype.kind not in "fV" or bool(np.all(np.isfinite(value.astype("float32"))))
 
 
-def callbacks_state(callbacks: list[Any]) -> list[dict[str, Any]]:
-    """Return the state of each callback that is known to have some, and an empty one for the others."""
-    return [{name: getattr(callback, name) for name in _names(callback)} for callback in callbacks]
+def capture_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> list[dict[str, Any]]:
+    """Return the state of each stock callback; empty for all others."""
+    return [{name: getattr(callback, name) for name in _state_names(callback)} for callback in callbacks]
 
 
-def put_callbacks(callbacks: list[Any], kept: list[dict[str, Any]]) -> None:
-    """Give the callbacks their state back; after their `on_train_begin`, which clears it."""
-    for callback, state in zip(callbacks, kept, strict=False):
-        for name in _names(callback):
+def restore_callbacks(callbacks: Sequence[keras.callbacks.Callback], states: Sequence[Mapping[str, Any]]) -> None:
+    """Restore the state of callbacks; call it after their `on_train_begin`, which clears it."""
+    for callback, state in zip(callbacks, states, strict=False):
+        for name in _state_names(callback):
             if name in state:
                 setattr(callback, name, state[name])
 
 
-def unknown(callbacks: list[Any]) -> list[str]:
-    """Return the classes of callbacks that may have a state nobody can know of; one may say `stateless = True`."""
-    known = {*_CALLBACK_STATE, *_STATELESS}
-    asked = [callback for callback in callbacks if not getattr(callback, "stateless", False)]
-    return [type(callback).__name__ for callback in asked if type(callback) not in known]
+def untracked_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> list[str]:
+    """Return the classes of callbacks that may have a state unknown to deepkit.
+
+    A callback class without state can set `stateless = True`.
+    """
+    tracked = {*_CALLBACK_STATE, *_STATELESS_CALLBACKS}
+    return [
+        type(callback).__name__
+        for callback in callbacks
+        if type(callback) not in tracked and not getattr(callback, "stateless", False)
+    ]
 
 
-def _names(callback: Any) -> tuple[str, ...]:
-    return tuple(name for name in _CALLBACK_STATE.get(type(callback), ()) if hasattr(callback, name))
+def _state_names(callback: keras.callbacks.Callback) -> list[str]:
+    return [name for name in _CALLBACK_STATE.get(type(callback), ()) if hasattr(callback, name)]

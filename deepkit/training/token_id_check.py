@@ -1,7 +1,7 @@
-"""Token ids that an embedding has no row for: found in every batch, and said in words.
+"""Token ids outside the range of an embedding: detected in every batch of the data.
 
-TensorFlow refuses such an id on a CPU; on a GPU it is a row of zeros, and under XLA the last row. A negative id
-counts from the end. So the batches are looked through before they reach the device.
+TensorFlow raises an error for such an id on a CPU. A GPU returns a row of zeros, and XLA the last row; a negative id
+counts from the end. The ids are therefore checked in the data pipeline, before they reach the device.
 """
 
 from __future__ import annotations
@@ -10,61 +10,89 @@ import functools
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import keras
 import tensorflow as tf
 
 from deepkit.training.errors import TokenIdError
 
+if TYPE_CHECKING:
+    from deepkit.utils.types import Dataset
+
+    Batches = TypeVar("Batches", Dataset, None)
+
 _MARK = "no row for a token id"
-_FOUND = re.compile(rf"\[{_MARK}\] \[(?P<layer>.*?)\] \[(?P<rows>\d+)\] \[(?P<id>-?\d+)\]")
-_REFUSED = re.compile(r"indices\[[\d,]*\] = (?P<id>-?\d+) is not in \[0, (?P<rows>\d+)\)")
+_ASSERTION = re.compile(rf"\[{_MARK}\] \[(?P<layer>.*?)\] \[(?P<input_dim>\d+)\] \[(?P<id>-?\d+)\]")
+_TENSORFLOW_ERROR = re.compile(r"indices\[[\d,]*\] = (?P<id>-?\d+) is not in \[0, (?P<input_dim>\d+)\)")
 
 
-def watched(batches: Any, model: keras.Model) -> Any:
-    """Return the batches of a dataset, where an id that an embedding behind an input has no row for is an error."""
-    places = [] if batches is None else _places(model, batches.element_spec)
-    return batches.map(functools.partial(_checked, places)) if places else batches
+class EmbeddingInput(NamedTuple):
+    """An input of a model that goes directly into an embedding."""
+
+    position: int  # among the flattened inputs
+    layer: str
+    input_dim: int
 
 
-def explained(error: Exception, model: keras.Model, epoch: int, kept: Path | None) -> TokenIdError | None:
-    """Return what an error of TensorFlow says about a token id in words; None where it is about something else."""
-    found = _FOUND.search(str(error))
-    if found:
-        return TokenIdError(found["layer"], int(found["id"]), int(found["rows"]), epoch, kept)
-    found = _REFUSED.search(str(error))
-    named = [layer.name for layer in _embeddings(model) if found and layer.input_dim == int(found["rows"])]
-    said = [name for name in named if name in str(error)] or named
-    return TokenIdError(said[0], int(found["id"]), int(found["rows"]), epoch, kept) if found and said else None
+def check_batches(batches: Batches, model: keras.Model) -> Batches:
+    """Return the batches of a dataset with a check of the token ids of every embedding that reads an input."""
+    if batches is None:
+        return batches
+    embeddings = _embedding_inputs(model, batches.element_spec)
+    if not embeddings:
+        return batches
+    return batches.map(functools.partial(_check_batch, embeddings))
+
+
+def explain_error(error: Exception, model: keras.Model, epoch: int, checkpoint: Path | None) -> TokenIdError | None:
+    """Return a `TokenIdError` for a TensorFlow error about a token id; None for any other error."""
+    text = str(error)
+    match = _ASSERTION.search(text)
+    if match:
+        return TokenIdError(match["layer"], int(match["id"]), int(match["input_dim"]), epoch, checkpoint)
+    match = _TENSORFLOW_ERROR.search(text)
+    if not match:
+        return None
+    token_id, input_dim = int(match["id"]), int(match["input_dim"])
+    candidates = [layer.name for layer in _embeddings(model) if layer.input_dim == input_dim]
+    named_in_error = [name for name in candidates if name in text]
+    for name in named_in_error or candidates:
+        return TokenIdError(name, token_id, input_dim, epoch, checkpoint)
+    return None
 
 
 def _embeddings(model: keras.Model) -> list[keras.layers.Embedding]:
     return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
 
 
-def _places(model: keras.Model, spec: Any) -> list[tuple[int, str, int]]:
-    """Return which input goes into an embedding, the embedding's name, and its rows."""
-    inputs, given = getattr(model, "input", None), spec[0] if isinstance(spec, tuple) else spec
-    if inputs is None or isinstance(inputs, dict) != isinstance(given, dict):
+def _embedding_inputs(model: keras.Model, batch_spec: Any) -> list[EmbeddingInput]:
+    """Return the inputs of a model that go directly into an embedding."""
+    inputs = getattr(model, "input", None)
+    input_spec = batch_spec[0] if isinstance(batch_spec, tuple) else batch_spec
+    if inputs is None or isinstance(inputs, dict) != isinstance(input_spec, dict):
         return []
-    make_input = [id(tensor) for tensor in keras.tree.flatten(inputs)]
-    return [
-        (make_input.index(id(tensor)), layer.name, layer.input_dim)
-        for layer in _embeddings(model)
-        for node in layer._inbound_nodes
-        for tensor in node.input_tensors
-        if id(tensor) in make_input and len(keras.tree.flatten(given)) == len(make_input)
-    ]
+    tensors = keras.tree.flatten(inputs)
+    if len(keras.tree.flatten(input_spec)) != len(tensors):
+        return []
+    positions = {id(tensor): position for position, tensor in enumerate(tensors)}
+    found = []
+    for layer in _embeddings(model):
+        for node in layer._inbound_nodes:
+            for tensor in node.input_tensors:
+                if id(tensor) in positions:
+                    found.append(EmbeddingInput(positions[id(tensor)], layer.name, layer.input_dim))
+    return found
 
 
 @tf.autograph.experimental.do_not_convert
-def _checked(places: Sequence[tuple[int, str, int]], *batch: Any) -> Any:
+def _check_batch(embeddings: Sequence[EmbeddingInput], *batch: Any) -> Any:
     leaves = keras.tree.flatten(batch[0])
-    for index, name, rows in places:
-        ids = leaves[index]
+    for position, layer, input_dim in embeddings:
+        ids = leaves[position]
         if tf.is_tensor(ids) and not isinstance(ids, tf.RaggedTensor | tf.SparseTensor):
             ids = tf.cast(ids, tf.int64)
             low, high = tf.reduce_min(ids), tf.reduce_max(ids)
-            tf.debugging.Assert((low >= 0) & (high < rows), [_MARK, name, rows, tf.where(low < 0, low, high)])
+            in_range = (low >= 0) & (high < input_dim)
+            tf.debugging.Assert(in_range, [_MARK, layer, input_dim, tf.where(low < 0, low, high)])
     return batch if len(batch) > 1 else batch[0]

@@ -1,194 +1,276 @@
-"""What `fit` was given as data, as Keras wants it: batches, how many, and what is known about their order."""
+"""Training data: one adapter for each kind of data that `fit` accepts."""
 
 from __future__ import annotations
 
+import abc
+import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from deepkit.data import Data, Pipeline, from_arrays
-from deepkit.data.targets import check_target, with_target
+from deepkit.data.targets import TARGETS, check_target, with_target
 from deepkit.execution import strategy
 from deepkit.execution.plan import Plan
+from deepkit.utils.errors import make_error
 
-BATCH_SIZE = 128
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from deepkit.utils.types import ArrayLike, Dataset, Nested
+
+    Arrays: TypeAlias = ArrayLike | Mapping[str, ArrayLike]
+    ValidationLike: TypeAlias = Dataset | Arrays | Sequence[Arrays]
+    DataLike: TypeAlias = Data | ValidationLike
+
+DEFAULT_BATCH_SIZE = 128
 
 
-@dataclass(frozen=True)
-class Feed:
+@dataclasses.dataclass(frozen=True)
+class TrainingData(abc.ABC):
     """The training and validation batches of a run.
 
     Args:
-        train: A deepkit pipeline, or any finite `tf.data.Dataset`.
-        validation: Batches to validate on, or None.
-        origin: In words, what the data is and where it came from.
-        class_names: Names by label, where they are known.
+        train: Training batches.
+        validation: Validation batches, or None.
+        description: A text that names the data and its source.
+        class_names: Names of the classes by label; empty if unknown.
     """
 
-    train: Any
-    validation: Any
-    origin: str
+    train: Dataset
+    validation: Dataset | None
+    description: str
     class_names: tuple[str, ...] = ()
 
     @property
-    def inputs(self) -> Any:
-        """Return the structure of the model's input: a `tf.TensorSpec` or several."""
-        return _unpacked(self.train.element_spec)[0]
+    def input_spec(self) -> Any:
+        """The `tf.TensorSpec` of the model's input, or a structure of several."""
+        return _as_tuple(self.train.element_spec)[0]
 
     @property
-    def labels(self) -> Any:
-        """Return the structure of the labels, or None."""
-        parts = _unpacked(self.train.element_spec)
-        return parts[1] if len(parts) > 1 else None
+    def label_spec(self) -> Any:
+        """The `tf.TensorSpec` of the labels, a structure of several, or None."""
+        specs = _as_tuple(self.train.element_spec)
+        return specs[1] if len(specs) > 1 else None
 
     @property
+    @abc.abstractmethod
     def steps(self) -> int | None:
-        """Return the batches in an epoch, where this is known beforehand."""
-        if isinstance(self.train, Pipeline):
-            return self.train.steps
-        known = int(self.train.cardinality())
-        return known if known >= 0 else None
+        """Number of batches in an epoch, or None if it is not known in advance."""
 
     @property
-    def inexact(self) -> str | None:
-        """Return why the order of the batches would not be the same after a restart, or None."""
-        if isinstance(self.train, Pipeline):
-            return None if self.train.is_reproducible else "the data pipeline is not a function of seed and epoch"
-        return "deepkit cannot know the order of a tf.data.Dataset; dk.data pipelines and arrays can go on exactly"
+    @abc.abstractmethod
+    def nonreproducible_reason(self) -> str | None:
+        """Why a restart would change the order of the batches, or None if it would not."""
+
+    @property
+    @abc.abstractmethod
+    def fingerprint(self) -> str:
+        """A text that distinguishes this data from other data."""
+
+    @abc.abstractmethod
+    def single_epoch(self) -> Dataset:
+        """Return the batches of one epoch; the next epoch of the training does not change."""
+
+    @abc.abstractmethod
+    def fit_arguments(self, first_epoch: int) -> dict[str, Any]:
+        """Return the arguments of `model.fit` for a training that starts at an epoch, counted from 0."""
+
+    def with_target(self, target: str) -> TrainingData:
+        """Return the data with another training target: "labels", "inputs" or "none" (see `Pipeline.with_target`)."""
+        if target == "labels":
+            return self
+        validation = None if self.validation is None else _with_target(self.validation, target)
+        return dataclasses.replace(self, train=_with_target(self.train, target), validation=validation)
+
+    def sample_input(self) -> Nested:
+        """Return the input of one batch."""
+        batch = next(iter(self.single_epoch().take(1)))
+        return _as_tuple(batch)[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class PipelineData(TrainingData):
+    """Data of a `dk.data` pipeline, also of arrays: each epoch is a function of seed and epoch."""
+
+    train: Pipeline
+
+    @property
+    def steps(self) -> int:
+        """Number of batches in an epoch."""
+        return self.train.steps
+
+    @property
+    def nonreproducible_reason(self) -> str | None:
+        """Why a restart would change the order of the batches, or None."""
+        return None if self.train.is_reproducible else "the data pipeline is not a function of seed and epoch"
 
     @property
     def fingerprint(self) -> str:
-        """Return what tells this data from other data, as far as can be known."""
-        if isinstance(self.train, Pipeline):
-            return self.train.fingerprint
+        """The fingerprint of the pipeline."""
+        return self.train.fingerprint
+
+    def single_epoch(self) -> Dataset:
+        """Return the batches of the first epoch."""
+        return self.train.epochs().take(self.steps)
+
+    def fit_arguments(self, first_epoch: int) -> dict[str, Any]:
+        """Return the arguments of `model.fit`: the endless epochs from the first one on."""
+        return {
+            "x": self.train.epochs(start=first_epoch),
+            "steps_per_epoch": self.steps,
+            "validation_data": self.validation,
+            "shuffle": False,
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetData(TrainingData):
+    """Data of a `tf.data.Dataset`, whose order is unknown."""
+
+    @property
+    def steps(self) -> int | None:
+        """Number of batches in an epoch, or None if the dataset does not know it."""
+        cardinality = int(self.train.cardinality())
+        return cardinality if cardinality >= 0 else None
+
+    @property
+    def nonreproducible_reason(self) -> str:
+        """Why a restart would change the order of the batches."""
+        return "deepkit cannot know the order of a tf.data.Dataset; dk.data pipelines and arrays resume exactly"
+
+    @property
+    def fingerprint(self) -> str:
+        """The structure of the batches and their number."""
         return f"{keras.tree.map_structure(repr, self.train.element_spec)} x {self.steps}"
 
-    def towards(self, target: str) -> Feed:
-        """Return the feed with what a model is to answer in place of the labels: see `Pipeline.with_target`."""
-        if target == "labels":
-            return self
-        return replace(self, train=_towards(self.train, target), validation=_towards(self.validation, target))
+    def single_epoch(self) -> Dataset:
+        """Return the dataset."""
+        return self.train
 
-    def once(self) -> Any:
-        """Return the batches of one epoch, without moving on to the next."""
-        return self.train.epochs().take(self.train.steps) if isinstance(self.train, Pipeline) else self.train
-
-    def one_input(self) -> Any:
-        """Return the input of one batch."""
-        batches = self.train.epochs() if isinstance(self.train, Pipeline) else self.train
-        return _unpacked(next(iter(batches.take(1))))[0]
-
-    def arguments(self, start: int) -> dict[str, Any]:
-        """Return what `model.fit` is called with to train from epoch `start` (from 0) on."""
-        if isinstance(self.train, Pipeline):
-            endless = self.train.epochs(start=start)
-            return {
-                "x": endless,
-                "steps_per_epoch": self.steps,
-                "validation_data": self.validation,
-                "shuffle": False,
-            }
+    def fit_arguments(self, first_epoch: int) -> dict[str, Any]:
+        """Return the arguments of `model.fit`, which are the same for every epoch."""
         return {"x": self.train, "validation_data": self.validation, "shuffle": False}
 
 
-def feed(data: Any, validation_data: Any, batch_size: int | None, plan: Plan) -> Feed:
-    """Make a `Feed` of whatever `fit` was given.
+def make_training_data(
+    data: DataLike, validation_data: ValidationLike | None, batch_size: int | None, plan: Plan
+) -> TrainingData:
+    """Return the adapter for the data that was passed to `fit`.
 
     Raises:
-        TypeError: The data is of no kind that is known.
-        ValueError: It has no end, or does not split evenly over the devices.
+        TypeError: The data has an unsupported type.
+        ValueError: The data is endless, or its batches do not split evenly over the devices.
     """
-    seed = (plan.seed or 0) % 2**63
-    train, validation = _train(data, batch_size, seed)
+    train, validation = _train_batches(data, batch_size, plan), None
     if validation_data is not None:
-        validation = _validation(validation_data, batch_size)
-    train = _even(train, plan.devices)
-    origin = data.describe() if isinstance(data, Data) else _origin(train)
-    return Feed(train, validation, origin, getattr(data, "class_names", ()))
+        validation = _validation_batches(validation_data, batch_size)
+    elif isinstance(data, Data):
+        validation = data.validation
+    class_names = getattr(data, "class_names", ())
+    if isinstance(train, Pipeline):
+        pipeline = _even_pipeline(train, plan.devices)
+        description = data.describe() if isinstance(data, Data) else f"{pipeline.num_examples:,} examples"
+        return PipelineData(pipeline, validation, description, class_names)
+    _check_even_batches(train, plan.devices)
+    return DatasetData(train, validation, "a tf.data.Dataset", class_names)
 
 
-def _train(data: Any, batch_size: int | None, seed: int) -> tuple[Any, Any]:
+def training_target(net: object) -> str:
+    """Return the training target of a definition, or of a deepkit model: "labels", "inputs" or "none"."""
+    target = getattr(net, "training_target", "labels")
+    return target if target in TARGETS else "labels"  # other models may use this attribute for anything
+
+
+def _train_batches(data: DataLike, batch_size: int | None, plan: Plan) -> Dataset:
     if isinstance(data, Data):
-        return _rebatch(data.train, batch_size), data.validation
+        return _rebatch(data.train, batch_size)
     if isinstance(data, tf.data.Dataset):
-        return _dataset(data, "data", batch_size), None
-    arrays = _arrays(data, "data")
-    return from_arrays(*arrays, batch_size=BATCH_SIZE if batch_size is None else batch_size, seed=seed).train, None
+        return _check_dataset(data, "data", batch_size)
+    arrays = _check_arrays(data, "data")
+    size = DEFAULT_BATCH_SIZE if batch_size is None else batch_size
+    return from_arrays(*arrays, batch_size=size, seed=(plan.seed or 0) % 2**63).train
 
 
-def _validation(data: Any, batch_size: int | None) -> Any:
+def _validation_batches(data: ValidationLike, batch_size: int | None) -> Dataset:
     if isinstance(data, tf.data.Dataset):
-        return _dataset(data, "validation_data", None)
-    arrays = _arrays(data, "validation_data")
-    return from_arrays(*arrays, batch_size=BATCH_SIZE if batch_size is None else batch_size, shuffle=False).train
+        return _check_dataset(data, "validation_data", None)
+    arrays = _check_arrays(data, "validation_data")
+    size = DEFAULT_BATCH_SIZE if batch_size is None else batch_size
+    return from_arrays(*arrays, batch_size=size, shuffle=False).train
 
 
-def _dataset(data: Any, name: str, batch_size: int | None) -> Any:
-    if isinstance(data, Pipeline):
-        return _rebatch(data, batch_size)
+def _check_dataset(dataset: tf.data.Dataset, name: str, batch_size: int | None) -> Dataset:
+    if isinstance(dataset, Pipeline):
+        return _rebatch(dataset, batch_size)
     if batch_size is not None:
-        raise ValueError(
-            f"batch_size={batch_size}: a tf.data.Dataset has its batches already\n  hint: dataset.rebatch({batch_size})"
+        raise make_error(
+            ValueError,
+            f"batch_size={batch_size}: a tf.data.Dataset has its own batches",
+            hint=f"call dataset.rebatch({batch_size})",
         )
-    if int(data.cardinality()) == tf.data.INFINITE_CARDINALITY:
-        raise ValueError(f"{name}: the dataset has no end, so an epoch would have none\n  hint: dataset.take(steps)")
-    return data
+    if int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY:
+        raise make_error(
+            ValueError, f"{name}: the dataset is endless, so its epochs have no end", hint="use dataset.take(steps)"
+        )
+    return dataset
 
 
-def _towards(batches: Any, target: str) -> Any:
-    if batches is None:
-        return None
+def _with_target(batches: Dataset, target: str) -> Dataset:
     if isinstance(batches, Pipeline):
         return batches.with_target(target)
-    check_target(target)
-    return batches.map(lambda *parts: with_target(parts if len(parts) > 1 else parts[0], target))
+    target = check_target(target)
+    return batches.map(lambda *batch: with_target(batch if len(batch) > 1 else batch[0], target))
 
 
-def _rebatch(pipeline: Any, batch_size: int | None) -> Any:
+def _rebatch(pipeline: Pipeline, batch_size: int | None) -> Pipeline:
     if batch_size is None or batch_size == pipeline.batch_size:
         return pipeline
     return pipeline.rebatch(batch_size)
 
 
-def _arrays(data: Any, name: str) -> tuple[Any, ...]:
+def _check_arrays(data: object, name: str) -> tuple[Any, ...]:
+    """Return (x,) or (x, y)."""
     if isinstance(data, tuple | list) and len(data) in (1, 2) and not isinstance(data[0], int | float | str):
         return tuple(data)
     if isinstance(data, np.ndarray):
         return (data,)
-    what = f"a {type(data).__name__} of {len(data)}" if isinstance(data, Sequence) else f"{type(data).__name__}"
-    raise TypeError(
-        f"{name}: expected a dk.data Data, a tf.data.Dataset or a pair of arrays (x, y), received {what}\n"
-        "  hint: dk.data.load('mnist'), (x_train, y_train), or batches of (x, y, sample_weight) in a tf.data.Dataset"
+    received = type(data).__name__
+    if isinstance(data, Sequence):
+        received = f"a {received} of {len(data)}"
+    raise make_error(
+        TypeError,
+        f"{name}: expected a dk.data Data, a tf.data.Dataset or a pair of arrays (x, y), received {received}",
+        hint="pass dk.data.load('mnist'), (x_train, y_train), or a tf.data.Dataset of (x, y, sample_weight)",
     )
 
 
-def _even(train: Any, devices: tuple[str, ...]) -> Any:
-    """Return batches that split evenly over the devices."""
+def _even_pipeline(pipeline: Pipeline, devices: tuple[str, ...]) -> Pipeline:
+    """Return the pipeline with batches that split evenly over the devices."""
     if len(devices) == 1:
-        return train
-    strategy.check_strings(train.element_spec, devices)
-    if isinstance(train, Pipeline):
-        strategy.check_batch(train.batch_size, devices)
-        return train.rebatch(drop_remainder=True)
-    size = keras.tree.flatten(train.element_spec)[0].shape[0]
-    if size is None:
-        raise ValueError(
-            f"data: over {len(devices)} devices every batch of a tf.data.Dataset must have the same known size\n"
-            "  hint: dataset.batch(batch_size, drop_remainder=True)"
+        return pipeline
+    strategy.check_strings(pipeline.element_spec, devices)
+    strategy.check_batch(pipeline.batch_size, devices)
+    return pipeline.rebatch(drop_remainder=True)
+
+
+def _check_even_batches(dataset: Dataset, devices: tuple[str, ...]) -> None:
+    """Raise if the batches of a dataset do not split evenly over the devices."""
+    if len(devices) == 1:
+        return
+    strategy.check_strings(dataset.element_spec, devices)
+    batch_size = keras.tree.flatten(dataset.element_spec)[0].shape[0]
+    if batch_size is None:
+        raise make_error(
+            ValueError,
+            f"data: over {len(devices)} devices every batch of a tf.data.Dataset must have the same known size",
+            hint="use dataset.batch(batch_size, drop_remainder=True)",
         )
-    strategy.check_batch(size, devices)
-    return train
+    strategy.check_batch(batch_size, devices)
 
 
-def _unpacked(spec: Any) -> tuple[Any, ...]:
-    return spec if isinstance(spec, tuple) else (spec,)
-
-
-def _origin(train: Any) -> str:
-    if isinstance(train, Pipeline):
-        return f"{train.num_examples:,} examples"
-    return "a tf.data.Dataset"
+def _as_tuple(batch: Any) -> tuple[Any, ...]:
+    return batch if isinstance(batch, tuple) else (batch,)

@@ -14,14 +14,14 @@ from deepkit.data import Pipeline
 from deepkit.execution.plan import Plan
 from deepkit.training import state
 from deepkit.training import token_id_check as token_ids
-from deepkit.training.compile import assemble
-from deepkit.training.training_data import Feed
+from deepkit.training.compile import compile_definition
+from deepkit.training.training_data import TrainingData
 
 clock: Callable[[], float] = time.perf_counter  # seconds; tests put another in its place
 BATCHES = 4  # batches that are looked at, again and again
 
 
-def first_batches(feed: Feed) -> Any:
+def first_batches(feed: TrainingData) -> Any:
     """Return the first batches of the training data, kept in memory; the order of the training is not touched.
 
     A `dk.data` pipeline or a pair of arrays remembers nothing of it. To a `tf.data.Dataset` it is one look, as if it
@@ -52,14 +52,14 @@ class Trial:
         ValueError: It cannot be built or compiled so.
     """
 
-    def __init__(self, net: Any, feed: Feed, plan: Plan, compiled: Mapping[str, Any], batches: Any) -> None:
+    def __init__(self, net: Any, feed: TrainingData, plan: Plan, compiled: Mapping[str, Any], batches: Any) -> None:
         self._batches = batches
         with plan:
-            parts = assemble(net, feed, plan, **compiled)
+            parts = compile_definition(net, feed, plan, **compiled)
             self.plan, self.model = parts.plan, parts.model
-            self._around = plan if parts.taken else parts.plan  # what a compiled model came with is not entered
-            state.make_variables(self.model, lambda: _input(batches))
-            self._initial = state.take(self.model)
+            self._around = plan if parts.precompiled else parts.plan  # what a compiled model came with is not entered
+            state.build_variables(self.model, lambda: _input(batches))
+            self._initial = state.capture(self.model)
 
     @property
     def draws(self) -> bool:
@@ -94,17 +94,17 @@ class Trial:
         Raises:
             TokenIdError: An embedding has no row for a token id.
         """
-        batches = token_ids.watched(batches, self.model)
+        batches = token_ids.check_batches(batches, self.model)
         with self._around:
             try:
                 self.model.fit(batches, steps_per_epoch=steps, shuffle=False, callbacks=[callback], verbose=verbose)
             except tf.errors.InvalidArgumentError as error:
-                explained = token_ids.explained(error, self.model, 1, None)
+                explained = token_ids.explain_error(error, self.model, 1, None)
                 if explained is None:
                     raise
                 raise explained from error
             finally:  # what the definition shares with other models is as it was, too
-                state.put(self.model, self._initial, "the trial")
+                state.restore(self.model, self._initial, "the trial")
 
     def _train(self, steps: int) -> _Watch:
         watch = _Watch()
@@ -126,7 +126,7 @@ class _Watch(keras.callbacks.Callback):
         """Start at the second call, when the devices are done with the first."""
         self._calls += 1
         if self._calls == 2:
-            state.value(min(self.model.trainable_variables, key=lambda variable: math.prod(variable.shape)))
+            state.variable_value(min(self.model.trainable_variables, key=lambda variable: math.prod(variable.shape)))
             self._began = clock()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:

@@ -124,10 +124,10 @@ def test_a_compiled_model_is_put_back_to_the_last_bit_and_goes_on_as_if_nothing_
     models = [awkward(keras.optimizers.Adam(3e-3), steps_per_execution=2) for _ in range(2)]
     for model in models:
         model.fit(*data, batch_size=8, verbose=0, shuffle=False)
-    before = state.take(models[0])
+    before = state.capture(models[0])
     kept = {name: vars(models[0])[name] for name in learning_rate._LENT}
     assert len(search(models[0], data, smallest=1e-4, largest=1.0).losses) == 20
-    after = state.take(models[0])
+    after = state.capture(models[0])
     assert {name: [path for path, _ in group] for name, group in after.items()} == {
         name: [path for path, _ in group] for name, group in before.items()
     }
@@ -145,10 +145,10 @@ def test_a_schedule_gives_way_and_is_put_back():
     schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 4, 0.5)
     model = line(keras.optimizers.SGD(schedule))
     model.fit(*ONES, verbose=0)
-    before = state.take(model)
+    before = state.capture(model)
     found = search(model, smallest=1e-3, largest=0.4)
     assert model.optimizer._learning_rate is schedule
-    np.testing.assert_equal(state.take(model), before)
+    np.testing.assert_equal(state.capture(model), before)
     start = float(before["model"][0][1].item())
     assert found.losses[0] == pytest.approx((start - 3) ** 2, rel=1e-4)
     assert found.losses[1] == pytest.approx((3 - start) ** 2 * (1 - 2 * found.rates[0]) ** 2, rel=1e-4)

@@ -262,12 +262,12 @@ def test_an_unseeded_plan_measures_with_some_seed_and_stays_unseeded(told):
 
 
 def test_a_run_that_has_begun_keeps_its_choices(told, tmp_path):
-    with RunDir(tmp_path).held() as folder:
+    with RunDir(tmp_path).lock() as folder:
         told.milliseconds = staticmethod(lambda plan: 5.0 if "16" in plan.precision else 10.0)
         plan, rows = settle(dk.plan(measure=True), folder=folder)
         assert plan.precision == "mixed_bfloat16"
         assert measure.load(folder) == rows
-        folder.settle_config({"plan": plan.choices()})
+        folder.check_or_write_config({"plan": plan.choices()})
         told.milliseconds = staticmethod(lambda plan: 5.0 if plan.precision == "float32" else 10.0)
         told.plans.clear()
         again, now = settle(dk.plan(measure=True), folder=folder)
@@ -277,8 +277,8 @@ def test_a_run_that_has_begun_keeps_its_choices(told, tmp_path):
 
 
 def test_a_run_that_began_without_measuring_goes_on_as_it_is(tmp_path):
-    with RunDir(tmp_path).held() as folder:
-        folder.settle_config({"plan": dk.plan(steps_per_execution=3).choices()})
+    with RunDir(tmp_path).lock() as folder:
+        folder.check_or_write_config({"plan": dk.plan(steps_per_execution=3).choices()})
         plan, rows = settle(dk.plan(measure=True), folder=folder)
     assert (plan, rows) == (dk.plan(steps_per_execution=3), ())
     assert dict(plan.reasons)["precision"] == "as when the run began, without measuring"
@@ -299,7 +299,7 @@ def test_a_table_that_cannot_be_written_ends_before_training(tmp_path, monkeypat
     def full(path, content):
         raise OSError(28, "No space left on device")
 
-    with RunDir(tmp_path).held() as folder:
+    with RunDir(tmp_path).lock() as folder:
         monkeypatch.setattr("deepkit.utils.files.write", full)
         with pytest.raises(RunDirError, match="No space left on device; nothing was trained"):
             settle(dk.plan(measure=True), folder=folder)

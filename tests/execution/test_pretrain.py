@@ -141,10 +141,10 @@ class Stop(Exception):
 
 @pytest.mark.usefixtures("without_reports")
 def test_stopped_in_the_second_layer_it_goes_on_to_the_same_weights(whole, tmp_path, monkeypatch):
-    from deepkit.training.loop import Keeper
+    from deepkit.training.loop import CheckpointCallback
 
     epochs = []
-    end = Keeper.on_epoch_end
+    end = CheckpointCallback.on_epoch_end
 
     def stop(self, epoch, logs=None):
         epochs.append(epoch)
@@ -153,7 +153,7 @@ def test_stopped_in_the_second_layer_it_goes_on_to_the_same_weights(whole, tmp_p
         end(self, epoch, logs)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Keeper, "on_epoch_end", stop)
+        patched.setattr(CheckpointCallback, "on_epoch_end", stop)
         with pytest.raises(Stop):
             two_layers(tmp_path / "stopped")
     assert sorted(path.name for path in (tmp_path / "stopped").iterdir()) == ["layer1", "layer2"]

@@ -142,7 +142,7 @@ try:
 except OSError as error:
     print(error)
 """
-    with RunDir(tmp_path).held():
+    with RunDir(tmp_path).lock():
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert f"is in use by process {os.getpid()}" in done.stdout
     assert train(tmp_path).epochs == 2  # the lock went with the other

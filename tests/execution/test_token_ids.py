@@ -105,18 +105,18 @@ def test_other_errors_of_tensorflow_stay_as_they_are():
 
 def test_batches_without_embeddings_are_passed_on_untouched():
     data = batches(ids().astype("float32"))
-    assert token_ids.watched(data, dk.Classifier(2).build((4,))) is data
-    assert token_ids.watched(None, NET.build((4,))) is None
+    assert token_ids.check_batches(data, dk.Classifier(2).build((4,))) is data
+    assert token_ids.check_batches(None, NET.build((4,))) is None
 
 
 def test_good_ids_come_through_as_they_were():
-    watched = token_ids.watched(batches(ids()), NET.build((4,)))
+    watched = token_ids.check_batches(batches(ids()), NET.build((4,)))
     np.testing.assert_array_equal(np.concatenate([x for x, _ in watched]), ids())
 
 
 def test_ids_are_found_in_the_data_where_a_device_would_say_nothing():
     """A GPU takes zeros, and XLA the last row: no model runs here."""
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
-        list(token_ids.watched(batches(ids(12)), NET.build((4,))))
-    explained = token_ids.explained(caught.value, NET.build((4,)), 1, None)
+        list(token_ids.check_batches(batches(ids(12)), NET.build((4,))))
+    explained = token_ids.explain_error(caught.value, NET.build((4,)), 1, None)
     assert (explained.layer, explained.token_id, explained.rows) == ("words", 12, 10)

@@ -14,7 +14,7 @@ from deepkit.training import autotune as measure
 from deepkit.training import benchmark as bench
 from deepkit.training import run_report as report
 from deepkit.training import trial
-from deepkit.training.training_data import feed
+from deepkit.training.training_data import make_training_data
 from tests.execution.crashing import images
 from tests.execution.test_resume import same_state
 
@@ -171,18 +171,18 @@ def test_an_optimiser_that_cannot_be_made_again_is_not_used_up():
 def test_the_batches_are_the_first_of_the_run_without_a_smaller_last_one():
     plan = dk.plan()
     x, y = images(40)
-    seen = [batch for batch, _ in trial.first_batches(feed((x, y), None, 16, plan)).as_numpy_iterator()]
+    seen = [batch for batch, _ in trial.first_batches(make_training_data((x, y), None, 16, plan)).as_numpy_iterator()]
     assert [len(batch) for batch in seen] == [16, 16]
-    source = feed((x, y), None, 16, plan).train.epochs().take(2)
+    source = make_training_data((x, y), None, 16, plan).train.epochs().take(2)
     for batch, (ours, _) in zip(seen, source.as_numpy_iterator(), strict=True):
         np.testing.assert_array_equal(batch, ours)
-    assert len(list(trial.first_batches(feed((x, y), None, 64, plan)))) == 1
+    assert len(list(trial.first_batches(make_training_data((x, y), None, 64, plan)))) == 1
 
 
 def test_a_trial_starts_anew_at_every_run_and_leaves_what_it_shares(monkeypatch):
     tell(monkeypatch, lambda plan: 6.0)
     plan, shared = dk.plan(seed=1, steps_per_execution=1), with_weights()
-    source = feed(images(48), None, 16, plan)
+    source = make_training_data(images(48), None, 16, plan)
     compiled = {"optimizer": keras.optimizers.SGD(1.0), "loss": None, "metrics": None}
     before = shared.get_weights()
     one = trial.Trial(net(shared), source, plan, compiled, trial.first_batches(source))

@@ -326,7 +326,7 @@ def test_fit_drops_the_labels_and_a_resumed_training_is_the_same_to_the_last_bit
     resumed = fit(tmp_path / "stopped")
     assert whole.resume == "exact"
     assert whole.history == resumed.history
-    first, second = state.take(whole.model), state.take(resumed.model)
+    first, second = state.capture(whole.model), state.capture(resumed.model)
     for group in first:
         for (path, one), (_, other) in zip(first[group], second[group], strict=True):
             np.testing.assert_array_equal(one, other, err_msg=path)

@@ -95,21 +95,21 @@ def answering(fit: Any) -> Any:
 
 def kill_in(training: int) -> None:
     """Let this process be killed, without any chance to tidy up, in the second epoch of one of its trainings."""
-    from deepkit.training.loop import Keeper
+    from deepkit.training.loop import CheckpointCallback
 
-    count, begins, step = itertools.count(1), Keeper.on_train_begin, Keeper.on_train_batch_end
+    count, begins, step = itertools.count(1), CheckpointCallback.on_train_begin, CheckpointCallback.on_train_batch_end
     numbers: dict[int, int] = {}
 
-    def on_train_begin(self: Keeper, logs: Any = None) -> None:
+    def on_train_begin(self: CheckpointCallback, logs: Any = None) -> None:
         numbers[id(self)] = next(count)
         begins(self, logs)
 
-    def on_train_batch_end(self: Keeper, batch: int, logs: Any = None) -> None:
+    def on_train_batch_end(self: CheckpointCallback, batch: int, logs: Any = None) -> None:
         step(self, batch, logs)
         if (numbers[id(self)], self.state.epoch) == (training, 1) and batch > 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    Keeper.on_train_begin, Keeper.on_train_batch_end = on_train_begin, on_train_batch_end  # type: ignore[method-assign]
+    CheckpointCallback.on_train_begin, CheckpointCallback.on_train_batch_end = on_train_begin, on_train_batch_end  # type: ignore[method-assign]
 
 
 def train(runs: Path, names: list[str]) -> None:

@@ -1,0 +1,83 @@
+"""The config of a run, which decides whether two calls of `fit` are the same run, and whether a run resumes exactly."""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import keras
+
+from deepkit._version import __version__
+from deepkit.execution.plan import Plan
+from deepkit.training import state
+from deepkit.training.compile import CompiledModel
+from deepkit.training.run_dir import RunDir, plan_fields, plan_to_json
+from deepkit.training.training_data import TrainingData
+
+_CHANGES_LEARNING_RATE = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
+
+
+def run_config(
+    compiled: CompiledModel, data: TrainingData, plan: Plan, callbacks: Sequence[keras.callbacks.Callback]
+) -> dict[str, object]:
+    """Return the config of a run as JSON values: two calls with the same config are the same run.
+
+    Args:
+        compiled: The compiled model.
+        data: The training data.
+        plan: The plan before it was adapted to the model and the data.
+        callbacks: The user's callbacks.
+    """
+    return {
+        "definition": compiled.definition,
+        "optimizer": _optimizer_text(compiled, callbacks),
+        "loss": compiled.loss,
+        "metrics": list(compiled.metrics),
+        "data": {"description": data.description, "fingerprint": data.fingerprint},
+        "plan": plan_fields(compiled.plan),
+        "callbacks": [type(callback).__name__ for callback in callbacks],
+        "versions": package_versions(),
+        "requested_plan": plan_to_json(plan),
+    }
+
+
+def _optimizer_text(compiled: CompiledModel, callbacks: Sequence[keras.callbacks.Callback]) -> str:
+    """Return the optimizer as code, without a learning rate that a callback has changed in an earlier call."""
+    changes_rate = any(isinstance(callback, _CHANGES_LEARNING_RATE) for callback in callbacks)
+    if compiled.precompiled and changes_rate:
+        return re.sub(r"learning_rate=[^,()]+(, )?", "", compiled.optimizer)
+    return compiled.optimizer
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of Python and the packages that compute a run."""
+    return {
+        "python": platform.python_version(),
+        "tensorflow": version("tensorflow"),
+        "keras": keras.version(),
+        "deepkit": __version__,
+    }
+
+
+def describe_resume(
+    plan: Plan, data: TrainingData, callbacks: Sequence[keras.callbacks.Callback], run_dir: RunDir
+) -> str:
+    """Return "exact", or why a resumed run does not repeat every bit of an uninterrupted one."""
+    reasons = []
+    if len(plan.devices) > 1:
+        reasons.append("sums across devices have no fixed order")
+    elif not plan.deterministic:
+        reasons.append("the plan is not deterministic")
+    if data.nonreproducible_reason:
+        reasons.append(data.nonreproducible_reason)
+    if data.steps and data.steps % plan.steps_per_execution:
+        reasons.append(f"steps_per_execution={plan.steps_per_execution} does not divide the {data.steps} steps")
+    untracked = state.untracked_callbacks(callbacks)
+    if untracked:
+        reasons.append(f"the state of {', '.join(untracked)}, if any, is not saved")
+    changed = run_dir.changed_versions(package_versions())
+    if changed:
+        reasons.append(f"versions changed since the run began ({changed})")
+    return f"approximate because {'; '.join(reasons)}" if reasons else "exact"
