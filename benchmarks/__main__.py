@@ -84,7 +84,7 @@ def _check(root: Path, benchmarks: Sequence[Benchmark]) -> int:
 
 
 def _write_page(root: Path, benchmarks: Sequence[Benchmark]) -> None:
-    files.write(root / PAGE, page.render(records.load(root / RESULTS), benchmarks))
+    files.atomic_write(root / PAGE, page.render(records.load(root / RESULTS), benchmarks))
 
 
 def _run(selected: Sequence[Benchmark], pairs: int | None, root: Path, benchmarks: Sequence[Benchmark]) -> int:

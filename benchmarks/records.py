@@ -96,7 +96,7 @@ def merge(path: Path, row: Row) -> None:
     """
     rows = {**load(path), row.name: row}
     content = {"format": FORMAT, "rows": [_plain(rows[name]) for name in sorted(rows)]}
-    files.write(path, _text(content))
+    files.atomic_write(path, _text(content))
 
 
 def _plain(row: Row) -> dict[str, Any]:

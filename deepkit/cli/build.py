@@ -118,10 +118,10 @@ def _write(model: keras.Model, options: Options) -> None:
         visualize.diagram(model, options.diagram, depth=options.depth)
         echo(f"diagram: {options.diagram}")
     if options.save is not None:
-        from deepkit.utils import large_files as files
+        from deepkit.utils import files
 
         options.save.parent.mkdir(parents=True, exist_ok=True)
-        with files.aside(options.save) as path:
+        with files.atomic_path(options.save) as path:
             model.save(path)
         echo(f"saved: {options.save}")
     if options.export is not None:

@@ -21,7 +21,7 @@ from deepkit.export.parity import Difference, ShapesDiffer, difference
 from deepkit.export.quiet import quiet
 from deepkit.export.sample import Sample, sampled
 from deepkit.training.errors import ExportError
-from deepkit.utils import large_files as files
+from deepkit.utils import files
 
 __all__ = ["ExportError", "Exported", "default_path", "export"]
 
@@ -152,7 +152,7 @@ def _settle(aside: Path) -> int:
     """Wait until every byte is on the disk, and return how many there are."""
     every = [aside] if aside.is_file() else [file for file in aside.rglob("*") if file.is_file()]
     for file in every:
-        files.settle(file)
+        files.fsync(file)
     return sum(file.stat().st_size for file in every)
 
 

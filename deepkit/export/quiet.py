@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 
-from deepkit.utils import stderr as _stderr
+from deepkit.utils.stderr import capture_stderr
 
 _LOGGERS = ("absl", "tensorflow", "tf2onnx")
 _WARNINGS = (
@@ -23,7 +23,7 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings(), _loggers_raised(logging.CRITICAL), contextlib.ExitStack() as stack:
         for message in _WARNINGS:
             warnings.filterwarnings("ignore", message=message)
-        said = stack.enter_context(_stderr.aside())
+        said = stack.enter_context(capture_stderr())
         try:
             yield
         except Exception as error:

@@ -152,7 +152,7 @@ def quiet_tensorflow(*, missing_ok: bool = False) -> None:
 def _standard_error_filtered() -> Iterator[None]:
     lines: list[bytes] = []
     try:
-        with stderr.aside() as lines:
+        with stderr.capture_stderr() as lines:
             yield
     finally:
         os.write(2, b"".join(lines))

@@ -110,7 +110,7 @@ def write(readme: Path, *, package: str = PACKAGE) -> bool:
     old = readme.read_text(encoding="utf-8")
     new = replace_table(old, recipe_table(package))
     if new != old:
-        files.write(readme, new)
+        files.atomic_write(readme, new)
     return new != old
 
 

@@ -170,7 +170,7 @@ class Report:
         if self.config.run_dir:
             for number, (caption, image) in enumerate(self.figures.items(), start=1):
                 path = self.config.run_dir / f"figure{number}.png"
-                files.write(path, image)
+                files.atomic_write(path, image)
                 echo(f"figure     {caption}: {path}")
 
     def _lines(self) -> list[str]:

@@ -86,14 +86,14 @@ def record(path: Path, report: Report, *, today: Callable[[], datetime.date] = d
     digest = hashlib.blake2b(key.encode(), digest_size=4).hexdigest()
     for number, (caption, image) in enumerate(report.figures.items(), start=1):
         relative_path = f"figures/{report.recipe.name}-{digest}-{number}.png"
-        files.write(path.parent / relative_path, image)
+        files.atomic_write(path.parent / relative_path, image)
         new_record["figures"][caption] = relative_path
     _write(path, {**load(path), key: new_record})
     return path
 
 
 def _write(path: Path, records: Mapping[str, Record]) -> None:
-    files.write(path, _json({"format": FORMAT, "results": dict(sorted(records.items()))}))
+    files.atomic_write(path, _json({"format": FORMAT, "results": dict(sorted(records.items()))}))
 
 
 def _json(content: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from deepkit.definition.layer_arguments import LayerArguments
 from deepkit.serialization import yaml_format
 from deepkit.serialization.reader import Reader
 from deepkit.serialization.registry import KINDS, block_key, class_key
-from deepkit.utils import files as _files
+from deepkit.utils import files
 from deepkit.utils.errors import format_value, message
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def dump(definition: Block, path: PathLike | None = None) -> str:
     """
     text = yaml_format.text(to_dict(definition))
     if path is not None:
-        _files.write(Path(path), text.encode())
+        files.atomic_write(Path(path), text.encode())
     return text
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from deepkit.training.errors import CheckpointError
 from deepkit.training.state import TrainingState
-from deepkit.utils import large_files
+from deepkit.utils import files
 
 NAME, PREVIOUS = "checkpoint.zip", "checkpoint.previous.zip"
 _FORMAT = 1
@@ -38,10 +38,10 @@ def save(directory: Path, state: TrainingState) -> None:
         OSError: The checkpoint could not be written; earlier checkpoints are intact.
     """
     newest = directory / NAME
-    with large_files.aside(newest) as path:
+    with files.atomic_path(newest) as path:
         with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
             _write_archive(archive, state)
-        large_files.settle(path)
+        files.fsync(path)
         if newest.exists():
             newest.replace(directory / PREVIOUS)
 

@@ -21,7 +21,7 @@ from deepkit.training.run_dir import RunDir, RunResult
 from deepkit.training.schedules import with_rate
 from deepkit.training.state import TrainingState
 from deepkit.training.training_data import TrainingData, make_training_data, training_target
-from deepkit.utils import large_files
+from deepkit.utils import files
 from deepkit.utils.console import echo
 from deepkit.utils.errors import format_value, make_error
 from deepkit.utils.validation import check_integer
@@ -249,7 +249,7 @@ def _train_in_directory(
 def _save_result(compiled: CompiledModel, final_state: TrainingState, directory: RunDir, resume: str) -> None:
     """Write the trained model and the result of a finished run."""
     with directory.convert_disk_errors("the last checkpoint is complete"):
-        with large_files.aside(directory.model) as path:
+        with files.atomic_path(directory.model) as path:
             compiled.model.save(path)
         directory.save_result(
             RunResult(

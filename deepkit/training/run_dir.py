@@ -16,7 +16,7 @@ from deepkit.execution import devices
 from deepkit.execution.plan import Measurement, Plan
 from deepkit.training import checkpoint
 from deepkit.training.errors import RunDirError
-from deepkit.utils import files, large_files
+from deepkit.utils import files
 
 if TYPE_CHECKING:
     from deepkit.training.state import TrainingState
@@ -78,8 +78,8 @@ class RunDir:
         with lock_file:
             self._take_lock(lock_file)
             try:
-                large_files.sweep(self.path)
-                files.write(self.path / ".writable", b"yes")
+                files.remove_stale_temporaries(self.path)
+                files.atomic_write(self.path / ".writable", b"yes")
                 (self.path / ".writable").unlink()
             except OSError as error:
                 raise self._not_writable(error) from error
@@ -208,7 +208,7 @@ class RunDir:
 
     def write(self, name: str, content: str | bytes) -> None:
         """Write a file atomically."""
-        files.write(self.path / name, content)
+        files.atomic_write(self.path / name, content)
 
     @contextlib.contextmanager
     def convert_disk_errors(self, consequence: str) -> Iterator[None]:

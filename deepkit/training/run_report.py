@@ -17,7 +17,7 @@ from deepkit.execution.plan import Measurement
 from deepkit.training.compile import CompiledModel
 from deepkit.training.state import TrainingState
 from deepkit.training.training_data import TrainingData
-from deepkit.utils import large_files, machine
+from deepkit.utils import files, machine
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,7 +57,7 @@ def write(
     for name, caption, figure in _figures(compiled.model, data, final_state.history):
         images[caption] = png_bytes(figure)
         run_dir.write(f"pictures/{name}.png", images[caption])
-    with large_files.aside(run_dir.report) as path:
+    with files.atomic_path(run_dir.report) as path:
         path.write_text(_page(compiled, data, final_state, resume, images), encoding="utf-8")
 
 

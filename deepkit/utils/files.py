@@ -1,31 +1,75 @@
-"""Writing files whole or not at all."""
+"""Atomic file writes: write to a temporary file in the same folder, then rename it."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+_TEMPORARY_PREFIX = ".unfinished-"
 
-def write(path: Path, content: str | bytes) -> None:
-    """Write a file aside in its own folder, then put it in place: a reader sees the old one or the new one.
+
+def atomic_write(path: Path, content: str | bytes) -> None:
+    """Replace a file by one with this content: a reader sees the old file or the new one, never a part.
+
+    The parent folder is created if it does not exist. The new file has the permissions of the old one.
 
     Raises:
-        OSError: If the folder cannot be made or written; what was there before is still there.
+        OSError: The folder or the file cannot be written; the old file is unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    raw = content.encode() if isinstance(content, str) else content
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    data = content.encode() if isinstance(content, str) else content
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(raw)
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(aside, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
-        os.replace(aside, path)
+        os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
+        os.replace(temporary, path)
     except BaseException:
-        Path(aside).unlink(missing_ok=True)
+        Path(temporary).unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield the path of a temporary file, and rename that file to `path` if the body raises no error.
+
+    For writers that take a path, such as `model.save`. The temporary file has the suffix of `path` and lies in the
+    same folder. `remove_stale_temporaries` removes it if the process is killed.
+
+    Raises:
+        OSError: The file cannot be written; the old file is unchanged.
+
+    Examples:
+        >>> path = Path("greeting.txt")
+        >>> with atomic_path(path) as temporary:
+        ...     _ = temporary.write_text("hello")
+        >>> path.read_text()
+        'hello'
+    """
+    temporary = path.with_name(f"{_TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
+    try:
+        yield temporary
+        fsync(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def fsync(path: Path) -> None:
+    """Block until the content of a file is on the disk."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def remove_stale_temporaries(folder: Path) -> None:
+    """Remove the temporary files that a killed process left in a folder."""
+    for temporary in folder.glob(f"{_TEMPORARY_PREFIX}*"):
+        temporary.unlink(missing_ok=True)
 
 
 def _umask() -> int:

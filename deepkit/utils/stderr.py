@@ -1,4 +1,4 @@
-"""Standard error put aside while C++ libraries talk, and what matters of it kept."""
+"""Capture what C++ libraries print to standard error, without their progress messages."""
 
 from __future__ import annotations
 
@@ -16,22 +16,25 @@ _PROGRESS = re.compile(
 
 
 @contextlib.contextmanager
-def aside() -> Iterator[list[bytes]]:
-    """Put standard error aside; at the end the list that was given holds its lines but for those of progress.
+def capture_stderr() -> Iterator[list[bytes]]:
+    """Capture standard error, and yield a list that holds its lines after the block, without progress messages.
 
-    It is put aside as a file descriptor, that of the whole process: another thread's lines come late, but they come.
+    The file descriptor of the whole process is redirected, so the list also holds the lines of other threads.
     """
-    said: list[bytes] = []
+    lines: list[bytes] = []
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as kept, os.fdopen(os.dup(2), "wb") as real:
-        traced = faulthandler.is_enabled()
-        faulthandler.enable(real)  # should a library kill the process, say where
-        os.dup2(kept.fileno(), 2)
+    with tempfile.TemporaryFile() as captured, os.fdopen(os.dup(2), "wb") as terminal:
+        was_enabled = faulthandler.is_enabled()
+        faulthandler.enable(terminal)  # if a library crashes the process, print the traceback on the terminal
+        os.dup2(captured.fileno(), 2)
         try:
-            yield said
+            yield lines
         finally:
             sys.stderr.flush()
-            os.dup2(real.fileno(), 2)
-            faulthandler.enable(2) if traced else faulthandler.disable()  # a notebook's sys.stderr is no file
-            kept.seek(0)
-            said.extend(line for line in kept if not _PROGRESS.match(line))
+            os.dup2(terminal.fileno(), 2)
+            if was_enabled:
+                faulthandler.enable(2)  # the descriptor: in a notebook sys.stderr is not a file
+            else:
+                faulthandler.disable()
+            captured.seek(0)
+            lines.extend(line for line in captured if not _PROGRESS.match(line))

@@ -10,7 +10,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from deepkit.utils import files as _files
+from deepkit.utils import files
 from deepkit.utils.errors import message
 
 if TYPE_CHECKING:
@@ -103,5 +103,5 @@ def save(figure: Figure, path: PathLike) -> Path:
     target = Path(path)
     suffix = file_format(path)
     content = png_bytes(figure) if suffix == "png" else figure_bytes(figure, suffix)
-    _files.write(target, content)
+    files.atomic_write(target, content)
     return target

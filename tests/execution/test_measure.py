@@ -300,7 +300,7 @@ def test_a_table_that_cannot_be_written_ends_before_training(tmp_path, monkeypat
         raise OSError(28, "No space left on device")
 
     with RunDir(tmp_path).lock() as folder:
-        monkeypatch.setattr("deepkit.utils.files.write", full)
+        monkeypatch.setattr("deepkit.utils.files.atomic_write", full)
         with pytest.raises(RunDirError, match="No space left on device; nothing was trained"):
             settle(dk.plan(measure=True), folder=folder)
 

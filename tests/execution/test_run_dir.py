@@ -100,7 +100,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_training(tmp_path, mo
     def refuse(path, content):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 
-    monkeypatch.setattr("deepkit.utils.files.write", refuse)
+    monkeypatch.setattr("deepkit.utils.files.atomic_write", refuse)
     with pytest.raises(RunDirError, match="Read-only file system; nothing was trained"):
         train(tmp_path)
 
