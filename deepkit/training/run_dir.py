@@ -110,7 +110,12 @@ class RunDir:
     def config(self) -> dict[str, Any]:
         """Return the config of the run; empty if no run has begun."""
         path = self.path / "config.json"
-        return self._read_json(path) if self._exists(path) else {}
+        if not self._exists(path):
+            return {}
+        config = self._read_json(path)
+        if "requested_plan" not in config:
+            raise self._damaged(path, "it has no plan")
+        return config
 
     def check_or_write_config(self, config: Mapping[str, object]) -> None:
         """Write the config of a new run, or compare it with the config of the run in this directory.
@@ -145,7 +150,7 @@ class RunDir:
             return None
         try:
             return _plan_from_json(config["requested_plan"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError) as error:
             raise self._damaged(self.path / "config.json", error) from error
 
     def available_plan(self) -> Plan | None:

@@ -1,4 +1,4 @@
-"""A training that can be killed in the middle: run by the resume tests, in a process of its own.
+"""A training that can be killed in the middle of an epoch; the resume tests run it in a separate process.
 
 python -m tests.execution.crashing RUN_DIR EPOCHS [KILL_AT_STEP]
 """
@@ -14,15 +14,15 @@ import deepkit as dk
 
 
 class Kill(keras.callbacks.Callback):
-    """Kills its own process, without any chance to tidy up, at a step counted over the whole training."""
+    """Kills its own process with SIGKILL at a step, counted over the whole training."""
 
     def __init__(self, step):
         super().__init__()
-        self.left = step
+        self.steps_left = step
 
     def on_train_batch_end(self, batch, logs=None):
-        self.left -= 1
-        if self.left == 0:
+        self.steps_left -= 1
+        if self.steps_left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -50,7 +50,7 @@ def train(run_dir, epochs, *extra):
 
 if __name__ == "__main__":
     folder, epochs, *kill = sys.argv[1:]
-    if kill:  # replaces a stock callback's method, so that the list of callbacks stays the same
+    if kill:  # replace a method of a stock callback, so that the list of callbacks stays the same
         killer = Kill(int(kill[0]))
         keras.callbacks.ReduceLROnPlateau.on_train_batch_end = lambda self, batch, logs=None: killer.on_train_batch_end(
             batch

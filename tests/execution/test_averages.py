@@ -1,4 +1,4 @@
-"""Averaged weights and the best epoch survive a stop."""
+"""Averaged weights and restored best weights are resumed exactly."""
 
 import keras
 import numpy as np
@@ -35,17 +35,17 @@ def train(epochs, folder, callback):
     ],
     ids=["averages", "best epoch"],
 )
-def test_going_on_equals_never_having_stopped(make, tmp_path):
-    whole = train(5, tmp_path / "whole", make())
-    train(2, tmp_path / "parts", make())
-    parts = train(5, tmp_path / "parts", make())
-    assert parts.resume == "exact"
-    assert parts.history == whole.history
-    for one, other in zip(parts.model.get_weights(), whole.model.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
+def test_a_resumed_run_equals_an_uninterrupted_one(make, tmp_path):
+    uninterrupted = train(5, tmp_path / "uninterrupted", make())
+    train(2, tmp_path / "resumed", make())
+    resumed = train(5, tmp_path / "resumed", make())
+    assert resumed.resume == "exact"
+    assert resumed.history == uninterrupted.history
+    for x, y in zip(resumed.model.get_weights(), uninterrupted.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(x, y)
 
 
-def test_the_model_ends_with_the_averages_and_validates_with_them(tmp_path):
+def test_the_model_ends_with_the_averages_and_is_validated_with_them(tmp_path):
     run = train(3, tmp_path, keras.callbacks.SwapEMAWeights())
     averages = run.model.optimizer._model_variables_moving_average
     for weight, average in zip(run.model.trainable_weights, averages, strict=True):
@@ -53,9 +53,9 @@ def test_the_model_ends_with_the_averages_and_validates_with_them(tmp_path):
     assert run.model.evaluate(*VALIDATION, verbose=0)[0] == pytest.approx(run.history["val_loss"][-1], rel=1e-4)
 
 
-def test_the_model_and_its_file_end_with_the_best_epoch(tmp_path):
+def test_the_model_and_its_file_have_the_weights_of_the_best_epoch(tmp_path):
     run = train(6, tmp_path, keras.callbacks.EarlyStopping("val_loss", patience=9, restore_best_weights=True))
-    assert run.history["val_loss"].index(min(run.history["val_loss"])) < 5  # it gets worse later
-    kept = keras.models.load_model(tmp_path / "model.keras")
-    for model in (run.model, kept):
+    assert run.history["val_loss"].index(min(run.history["val_loss"])) < 5  # later epochs are worse
+    saved = keras.models.load_model(tmp_path / "model.keras")
+    for model in (run.model, saved):
         assert model.evaluate(*VALIDATION, verbose=0)[0] == pytest.approx(min(run.history["val_loss"]), rel=1e-5)

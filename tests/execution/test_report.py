@@ -1,4 +1,4 @@
-"""The report of a run: what a person finds in it, and what is left out where there is nothing to show."""
+"""The report of a run: its contents, and figures that are left out."""
 
 import numpy as np
 import pytest
@@ -20,8 +20,8 @@ def test_the_report_of_an_image_classifier(tmp_path):
     page = run.report.read_text()
     for text in (
         "Learning curves",
-        "worst mistakes",
-        "taken for which",
+        "Misclassified",
+        "Confusion matrix",
         "first layer",
         "SparseCategoricalCrossentropy",
     ):
@@ -33,7 +33,7 @@ def test_the_report_of_an_image_classifier(tmp_path):
     assert names == {"curves.png", "confusion.png", "mistakes.png", "filters.png"}
 
 
-def test_what_cannot_be_drawn_is_left_out(tmp_path):
+def test_figures_that_cannot_be_drawn_are_left_out(tmp_path):
     x = np.random.default_rng(0).random((64, 3)).astype("float32")
     net = dk.Sequential([dk.MLP([4]), dk.MLP([1], activation=None)])
     run = dk.fit(net, (x, x[:, :1]), epochs=1, run_dir=tmp_path / "run", loss="mse", verbose=0)
@@ -41,14 +41,14 @@ def test_what_cannot_be_drawn_is_left_out(tmp_path):
     assert [path.name for path in (tmp_path / "run" / "pictures").iterdir()] == ["curves.png"]
 
 
-def test_the_report_needs_nothing_from_outside(tmp_path):
+def test_the_report_is_self_contained(tmp_path):
     run = dk.fit(dk.Sequential([dk.Classifier(2)]), images(), epochs=1, run_dir=tmp_path / "run", verbose=0)
     page = run.report.read_text()
     assert "http" not in page
     assert "<script" not in page
 
 
-def test_a_report_that_could_not_be_written_is_written_by_the_next_call(tmp_path, monkeypatch):
+def test_the_next_call_writes_a_missing_report(tmp_path, monkeypatch):
     def call():
         return dk.fit(dk.Sequential([dk.Classifier(2)]), images(), epochs=1, run_dir=tmp_path / "run", verbose=0)
 
@@ -57,7 +57,7 @@ def test_a_report_that_could_not_be_written_is_written_by_the_next_call(tmp_path
 
     with monkeypatch.context() as patch:
         patch.setattr(report, "write", full)
-        with pytest.raises(RunDirError, match="its report is not written"):
+        with pytest.raises(RunDirError, match="the model is saved, its report is not"):
             call()
     assert call().report.exists()
 
@@ -72,5 +72,5 @@ def test_a_report_that_could_not_be_written_is_written_by_the_next_call(tmp_path
         (["python3"], None),
     ],
 )
-def test_the_command_is_said_where_there_is_one(arguments, command):
+def test_the_report_shows_the_command_of_a_program(arguments, command):
     assert report._command(arguments) == command

@@ -1,5 +1,6 @@
-"""A run directory: what is in it, whose it is, and that nothing in it is ever lost."""
+"""Run directories: their files, their config and plan, and errors that lose nothing."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -12,8 +13,10 @@ import pytest
 
 import deepkit as dk
 from deepkit.errors import CheckpointError, DivergedError, RunDirError
+from deepkit.execution import devices
+from deepkit.execution.plan import Measurement
 from deepkit.training import checkpoint
-from deepkit.training.run_dir import RunDir
+from deepkit.training.run_dir import RunDir, stored_plan
 from tests.execution.crashing import images, network
 
 
@@ -25,7 +28,7 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name != ".lock"}
 
 
-def test_what_a_finished_run_leaves(tmp_path):
+def test_files_of_a_finished_run(tmp_path):
     run = train(tmp_path / "deep" / "run")
     names = {path.name for path in run.run_dir.iterdir()} - {".lock"}
     assert names == {
@@ -49,46 +52,91 @@ def test_what_a_finished_run_leaves(tmp_path):
         np.testing.assert_array_equal(x, y)
 
 
-def test_a_run_of_another_config_is_refused_with_the_difference(tmp_path):
+def test_another_config_is_refused_with_the_differences(tmp_path):
     train(tmp_path)
     before = contents(tmp_path)
     with pytest.raises(RunDirError, match=r"holds a run of another config(.|\n)*dropout=0.5(.|\n)*dropout=0.2"):
         train(tmp_path, net=dk.Sequential([dk.ConvBlock(4), dk.MLP([8], dropout=0.2), dk.Classifier(2)]))
-    with pytest.raises(RunDirError, match=r"plan.seed: there 0, now 1"):
+    with pytest.raises(RunDirError, match=r"plan.seed: stored 0, now 1"):
         train(tmp_path, plan=dk.plan(seed=1))
-    with pytest.raises(RunDirError, match=r"optimizer: there .*Adam.*, now .*SGD"):
+    with pytest.raises(RunDirError, match=r"optimizer: stored .*Adam.*, now .*SGD"):
         train(tmp_path, optimizer="sgd")
-    with pytest.raises(RunDirError, match=r"the run that is there; dk.OneCycle and its kind depend on epochs"):
+    with pytest.raises(RunDirError, match=r"the stored run; a schedule such as dk.OneCycle depends on epochs"):
         train(tmp_path, learning_rate=dk.OneCycle(0.4))
     assert contents(tmp_path) == before
 
 
+def test_a_run_keeps_the_plan_it_began_with(tmp_path):
+    measurement = Measurement("precision", "bfloat16", 5.0, (4.0, 6.0), 0.7, "kept")
+    plan = dk.plan(precision="bfloat16", seed=3).replace(reason="measured", precision="bfloat16")
+    plan = dataclasses.replace(plan, measurements=(measurement,))
+    assert stored_plan(tmp_path) is None
+    first = train(tmp_path, epochs=1, plan=plan)
+    assert (first.plan.precision, first.measurements) == ("bfloat16", (measurement,))
+    assert "<td>bfloat16</td>" in first.report.read_text()
+    stored = stored_plan(tmp_path)
+    assert (stored, stored.measurements, stored.reasons) == (plan, plan.measurements, plan.reasons)
+    for requested in (None, dk.plan(precision="bfloat16", seed=3)):
+        run = train(tmp_path, epochs=2, plan=requested)
+        assert (run.plan, run.measurements, run.resume) == (first.plan, first.measurements, "exact")
+    with pytest.raises(RunDirError, match=r"plan.precision: stored bfloat16, now float32"):
+        train(tmp_path, plan=dk.plan(seed=3))
+    with dk.plan(seed=4), pytest.raises(RunDirError, match=r"plan.seed: stored 3, now 4"):
+        train(tmp_path)
+
+
+def test_a_stored_plan_for_a_missing_device_is_refused(tmp_path, monkeypatch):
+    train(tmp_path, plan=dk.plan(devices="CPU:0"))
+    monkeypatch.setattr(devices, "available", lambda: ("CPU:1", "GPU:0"))
+    with pytest.raises(RunDirError, match="holds a run on CPU:0, and TensorFlow offers CPU:1, GPU:0 here"):
+        train(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["{", "[3]", "{}", '{"requested_plan": [3]}', '{"requested_plan": {"devices": 3}}']
+    + [f'{{"requested_plan": {{"measurements": {rows}}}}}' for rows in ('[{"speed": 1}]', "[3]", "3")],
+)
+def test_a_damaged_config_is_an_error(tmp_path, damage):
+    train(tmp_path, epochs=1)
+    (tmp_path / "config.json").write_text(damage)
+    with pytest.raises(RunDirError, match=r"config.json is damaged .*\n  hint: move it away, or use another run_dir"):
+        train(tmp_path, epochs=1)
+
+
+def test_a_damaged_result_is_an_error(tmp_path):
+    train(tmp_path, epochs=1)
+    (tmp_path / "result.json").write_text('{"epochs": 1}')
+    with pytest.raises(RunDirError, match=r"result.json is damaged \('stopped' is missing\)"):
+        train(tmp_path, epochs=1)
+
+
 @pytest.mark.parametrize("damage", [lambda raw: raw[: len(raw) // 2], lambda raw: b"", lambda raw: b"garbage" * 99])
-def test_a_damaged_checkpoint_is_named_and_nothing_is_deleted(tmp_path, damage):
+def test_a_damaged_checkpoint_is_an_error_and_nothing_is_deleted(tmp_path, damage):
     train(tmp_path, epochs=2)
     newest = tmp_path / checkpoint.NAME
     newest.write_bytes(damage(newest.read_bytes()))
     before = contents(tmp_path)
     with pytest.raises(CheckpointError) as caught:
         train(tmp_path, epochs=3)
-    assert "is no whole checkpoint" in str(caught.value)
-    assert "to go on from epoch 1: the checkpoint before it is whole" in str(caught.value)
+    assert "is not a complete checkpoint" in str(caught.value)
+    assert "to resume from epoch 1: the previous checkpoint is intact" in str(caught.value)
     assert contents(tmp_path) == before
-    (tmp_path / checkpoint.PREVIOUS).replace(newest)  # what the message says
+    (tmp_path / checkpoint.PREVIOUS).replace(newest)  # as the hint says
     assert train(tmp_path, epochs=3).epochs == 3
 
 
-def test_a_flipped_byte_is_noticed(tmp_path):
+def test_a_flipped_byte_is_detected(tmp_path):
     train(tmp_path)
     newest = tmp_path / checkpoint.NAME
     raw = bytearray(newest.read_bytes())
     raw[len(raw) // 2] ^= 1
     newest.write_bytes(bytes(raw))
-    with pytest.raises(CheckpointError, match="is no whole checkpoint"):
+    with pytest.raises(CheckpointError, match="is not a complete checkpoint"):
         train(tmp_path, epochs=3)
 
 
-def test_a_folder_that_cannot_be_is_refused_before_training(tmp_path):
+def test_a_path_that_cannot_be_a_directory_is_refused_before_training(tmp_path):
     (tmp_path / "file").write_text("in the way")
     for folder in (tmp_path / "file", tmp_path / "file" / "run"):
         with pytest.raises(RunDirError, match=r"cannot be written: .*; nothing was trained"):
@@ -96,7 +144,7 @@ def test_a_folder_that_cannot_be_is_refused_before_training(tmp_path):
     assert (tmp_path / "file").read_text() == "in the way"
 
 
-def test_a_folder_that_cannot_be_written_is_refused_before_training(tmp_path, monkeypatch):
+def test_a_directory_that_is_not_writable_is_refused_before_training(tmp_path, monkeypatch):
     def refuse(path, content):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 
@@ -105,24 +153,24 @@ def test_a_folder_that_cannot_be_written_is_refused_before_training(tmp_path, mo
         train(tmp_path)
 
 
-def test_a_full_disk_loses_nothing_and_the_run_goes_on_later(tmp_path, monkeypatch):
-    whole = checkpoint.save
+def test_a_full_disk_loses_nothing_and_the_run_resumes_later(tmp_path, monkeypatch):
+    save = checkpoint.save
 
     def full(folder, state):
         if state.epoch == 2:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        whole(folder, state)
+        save(folder, state)
 
     with monkeypatch.context() as patched:
         patched.setattr(checkpoint, "save", full)
-        with pytest.raises(RunDirError, match="No space left on device; epoch 2 is not kept, what was kept before is"):
+        with pytest.raises(RunDirError, match="No space left on device; epoch 2 is not saved, earlier epochs are"):
             train(tmp_path, epochs=3)
     assert checkpoint.load(tmp_path).epoch == 1
-    gone_on, undisturbed = train(tmp_path, epochs=3), train(tmp_path / "other", epochs=3)
-    assert gone_on.history == undisturbed.history
+    resumed, uninterrupted = train(tmp_path, epochs=3), train(tmp_path / "other", epochs=3)
+    assert resumed.history == uninterrupted.history
 
 
-def test_a_checkpoint_is_written_aside(tmp_path, monkeypatch):
+def test_a_checkpoint_is_written_atomically(tmp_path, monkeypatch):
     train(tmp_path)
     before = contents(tmp_path)[checkpoint.NAME]
     state = checkpoint.load(tmp_path)
@@ -133,7 +181,7 @@ def test_a_checkpoint_is_written_aside(tmp_path, monkeypatch):
     assert not [path for path in tmp_path.iterdir() if "unfinished" in path.name]
 
 
-def test_two_processes_in_one_folder(tmp_path):
+def test_a_second_process_is_refused(tmp_path):
     code = f"""
 import deepkit as dk
 from tests.execution.test_run_dir import train
@@ -143,9 +191,9 @@ except OSError as error:
     print(error)
 """
     with RunDir(tmp_path).lock():
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert f"is in use by process {os.getpid()}" in done.stdout
-    assert train(tmp_path).epochs == 2  # the lock went with the other
+        process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert f"is in use by process {os.getpid()}" in process.stdout
+    assert train(tmp_path).epochs == 2  # the lock is released
 
 
 def diverging(tmp_path, activation):
@@ -154,25 +202,25 @@ def diverging(tmp_path, activation):
     net = dk.Sequential([dk.MLP([4], activation=activation), dk.Classifier(2)])
     with pytest.raises(DivergedError) as caught:
         dk.fit(net, (x, y), epochs=3, batch_size=16, run_dir=tmp_path, verbose=0)
-    kept = checkpoint.load(tmp_path)
-    assert (caught.value.epoch, kept.epoch) == (1, 0)
-    assert all(np.all(np.isfinite(value)) for _, value in kept.variables["model"])
+    stored = checkpoint.load(tmp_path)
+    assert (caught.value.epoch, stored.epoch) == (1, 0)
+    assert all(np.all(np.isfinite(value)) for _, value in stored.variables["model"])
     assert not (tmp_path / "model.keras").exists()
     return str(caught.value)
 
 
-def test_a_loss_that_is_no_number(tmp_path):
+def test_a_loss_that_is_nan(tmp_path):
     text = diverging(tmp_path, "tanh")
     assert "the loss became nan in epoch 1, step" in text
-    assert "hint: a smaller learning rate" in text
+    assert "hint: use a smaller learning rate" in text
 
 
-def test_weights_that_are_no_numbers_behind_a_finite_loss(tmp_path):
+def test_weights_that_are_nan_although_the_loss_is_finite(tmp_path):
     assert "the weight mlp.dense/kernel became NaN or infinite in epoch 1" in diverging(tmp_path, "relu")
 
 
-def test_a_diverged_model_is_back_at_its_last_good_state(tmp_path):
-    class Blow(keras.callbacks.Callback):
+def test_a_diverged_model_is_restored_to_its_last_good_state(tmp_path):
+    class SetRateToNaN(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             if epoch == 2:
                 self.model.optimizer.learning_rate.assign(float("nan"))
@@ -180,7 +228,7 @@ def test_a_diverged_model_is_back_at_its_last_good_state(tmp_path):
     model = network().build((6, 6, 1))
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     with pytest.raises(DivergedError, match="the model is back at the end of epoch 2"):
-        dk.fit(model, images(64), epochs=5, batch_size=16, run_dir=tmp_path, callbacks=[Blow()], verbose=0)
-    kept = checkpoint.load(tmp_path)
-    for variable, (path, value) in zip(model.variables, kept.variables["model"], strict=True):
+        dk.fit(model, images(64), epochs=5, batch_size=16, run_dir=tmp_path, callbacks=[SetRateToNaN()], verbose=0)
+    stored = checkpoint.load(tmp_path)
+    for variable, (path, value) in zip(model.variables, stored.variables["model"], strict=True):
         np.testing.assert_array_equal(variable, value, err_msg=path)

@@ -1,4 +1,4 @@
-"""What a model is given to learn in place of the data's labels."""
+"""Training targets: the labels, the inputs or none."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ Y = np.arange(20) % 3
 
 @dataclass(frozen=True, repr=False)
 class Copying(dk.Block):
-    """Learns to give back what comes in."""
+    """Learns to reconstruct its input."""
 
     @property
     def training_target(self):
@@ -28,7 +28,7 @@ class Copying(dk.Block):
 
 @keras.saving.register_keras_serializable(package="deepkit_tests")
 class Shrinking(keras.Model):
-    """Finds its loss in the inputs: how large a weight is."""
+    """Computes its loss from the inputs alone."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -46,8 +46,8 @@ class Shrinking(keras.Model):
 
 
 @dataclass(frozen=True, repr=False)
-class Alone(dk.Block):
-    """Is given x and nothing else."""
+class WithoutLabels(dk.Block):
+    """Trains on x alone."""
 
     @property
     def training_target(self):
@@ -62,43 +62,43 @@ class Alone(dk.Block):
         return model
 
 
-def parts(element):
-    return [part.numpy() for part in (element if isinstance(element, tuple) else (element,))]
+def as_arrays(batch):
+    return [tensor.numpy() for tensor in (batch if isinstance(batch, tuple) else (batch,))]
 
 
-@pytest.mark.parametrize("labelled", [True, False])
-def test_a_pipeline_gives_the_inputs_as_they_come_out_in_place_of_the_labels(labelled):
-    data = dk.data.from_arrays(X, Y if labelled else None, map=lambda x: 2 * x)
-    x, y = parts(next(iter(data.train.with_target("inputs"))))
+@pytest.mark.parametrize("labeled", [True, False])
+def test_a_pipeline_replaces_the_labels_by_the_mapped_inputs(labeled):
+    data = dk.data.from_arrays(X, Y if labeled else None, map=lambda x: 2 * x)
+    x, y = as_arrays(next(iter(data.train.with_target("inputs"))))
     np.testing.assert_array_equal(x, y)
     assert sorted(x[:, 0]) == sorted(2 * X[:, 0])
-    (alone,) = parts(next(iter(data.train.with_target("none"))))
-    np.testing.assert_array_equal(alone, x)
+    (inputs,) = as_arrays(next(iter(data.train.with_target("none"))))
+    np.testing.assert_array_equal(inputs, x)
 
 
-def test_another_target_is_another_run():
+def test_the_target_is_part_of_the_fingerprint():
     train = dk.data.from_arrays(X, Y).train
-    prints = {train.with_target(target).fingerprint for target in ("labels", "inputs", "none")}
-    assert len(prints) == 3
-    assert train.fingerprint in prints
+    fingerprints = {train.with_target(target).fingerprint for target in ("labels", "inputs", "none")}
+    assert len(fingerprints) == 3
+    assert train.fingerprint in fingerprints
     with pytest.raises(ValueError, match="target must be one of 'labels', 'inputs', 'none', received 'itself'"):
         train.with_target("itself")
 
 
-def test_fit_gives_back_the_inputs_where_the_definition_asks_for_them():
-    kinds = [dk.data.from_arrays(X, Y, validation=4), (X, Y), X, tf.data.Dataset.from_tensor_slices((X, Y)).batch(5)]
-    for data in kinds:
+def test_fit_trains_on_the_inputs_if_the_definition_asks_for_them():
+    sources = [dk.data.from_arrays(X, Y, validation=4), (X, Y), X, tf.data.Dataset.from_tensor_slices((X, Y)).batch(5)]
+    for data in sources:
         run = dk.fit(dk.Sequential([Copying()]), data, loss="mse", batch_size=None, verbose=0)
         assert run.model.output_shape == (None, 4)
-    validated = dk.fit(Copying(), kinds[0], loss="mse", verbose=0)
+    validated = dk.fit(Copying(), sources[0], loss="mse", verbose=0)
     assert "val_loss" in validated.history
 
 
-def test_a_part_of_a_larger_net_learns_the_labels():
+def test_the_target_of_a_block_within_a_larger_net_is_ignored():
     assert dk.Sequential([Copying(), dk.Classifier(3)]).training_target == "labels"
 
 
-def test_a_model_with_a_loss_of_its_own_needs_neither_labels_nor_a_loss():
-    run = dk.fit(Alone(), dk.data.from_arrays(X, Y, validation=4), epochs=2, verbose=0)
+def test_a_model_with_its_own_loss_needs_neither_labels_nor_a_loss():
+    run = dk.fit(WithoutLabels(), dk.data.from_arrays(X, Y, validation=4), epochs=2, verbose=0)
     assert run.history["loss"][1] < run.history["loss"][0]
     assert isinstance(dk.data.from_arrays(X).train, Pipeline)

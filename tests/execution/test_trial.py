@@ -16,7 +16,7 @@ from deepkit.training import run_report as report
 from deepkit.training import trial
 from deepkit.training.training_data import make_training_data
 from tests.execution.crashing import images
-from tests.execution.test_resume import same_state
+from tests.execution.test_resume import assert_same_state
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +85,7 @@ def test_the_training_is_the_one_without_measuring_to_the_last_bit_also_when_it_
     assert (more.plan, more.resume, more.measurements) == (chosen, "exact", first.measurements)
     assert dict(more.plan.reasons)["precision"] == "as measured when the run began"
     plain = fit(chosen, tmp_path / "plain", epochs=2)
-    same_state(tmp_path / "measured", tmp_path / "plain")
+    assert_same_state(tmp_path / "measured", tmp_path / "plain")
     settings = [json.loads((tmp_path / name / "config.json").read_text()) for name in ("measured", "plain")]
     assert settings[0] == settings[1]
     page = more.report.read_text()
@@ -135,7 +135,7 @@ def test_a_layer_without_a_form_for_xla_rules_it_out(monkeypatch):
     tell(monkeypatch, lambda plan: 1.0 if plan.jit_compile else 10.0)
     plan = dk.plan(measure=True, precision="float32", steps_per_execution=1, deterministic=False)
     run = dk.fit(dk.Sequential([NoXla(), dk.Classifier(2)]), images(64), plan=plan, verbose=0)
-    assert run.measurements[1].verdict == "not measured: no_xla has no form that XLA can compile"
+    assert run.measurements[1].verdict == "not measured: XLA does not support the layer no_xla"
     assert run.plan.jit_compile is False
 
 

@@ -1,4 +1,4 @@
-"""Training on two logical CPUs beside one: run by the device tests, in a process of its own."""
+"""Training on two logical CPUs compared with one; the device tests run it in a separate process."""
 
 import sys
 from pathlib import Path
@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 
 import deepkit as dk
-from deepkit.training import benchmark as bench
+from deepkit.training import benchmark
+from deepkit.training.autotune import autotune
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -25,14 +26,14 @@ def train(devices, optimizer, run_dir=None):
     return dk.fit(net, data, epochs=3, plan=plan, optimizer=optimizer, run_dir=run_dir, verbose=0)
 
 
-def equal(optimizer):
+def check_equal_training(optimizer):
     one, two = train(ONE, optimizer), train(TWO, optimizer)
     for a, b in zip(one.model.variables, two.model.variables, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5, err_msg=a.path)
     np.testing.assert_allclose(one.history["loss"], two.history["loss"], rtol=1e-5)
 
 
-def saved_equals_memory(folder):
+def check_saved_model(folder):
     run = train(TWO, "adam", folder)
     saved = keras.models.load_model(Path(folder) / "model.keras")
     for a, b in zip(saved.variables, run.model.variables, strict=True):
@@ -41,61 +42,64 @@ def saved_equals_memory(folder):
     assert all(layer.synchronized for layer in run.model.layers if isinstance(layer, keras.layers.BatchNormalization))
 
 
-def refused(what, text):
+def check_refused(call, text):
     with pytest.raises(ValueError) as caught:  # noqa: PT011  the text is checked below
-        what()
+        call()
     assert text in str(caught.value), caught.value
     assert "\n  hint: " in str(caught.value)
 
 
-def write_pairs(devices):
+def train_translation(devices):
     text = dk.Text(6, vocabulary=("a", "b", "c", "d"))
     net = dk.Seq2Seq(text, encoder=dk.BiLSTM(4), decoder=dk.Recurrent("lstm", 8))
     ids = np.array([[2, 3, 0], [4, 0, 0], [5, 3, 2], [2, 0, 0]])
     return dk.fit(net, (ids, ids), batch_size=4, plan=dk.plan(devices=devices, seed=2), optimizer="sgd", verbose=0)
 
 
-def only_precision_is_measured():
+def check_that_only_precision_is_measured():
     x, y = np.random.default_rng(0).random((96, 4)).astype("float32"), np.arange(96) % 2
-    plan = dk.plan(devices=TWO, measure=True)
-    bench.ROUNDS, bench.MOST_STEPS = 2, 1
-    run = dk.fit(dk.Sequential([dk.Classifier(2)]), (x, y), batch_size=16, plan=plan, verbose=0)
-    assert [(row.field, row.value) for row in run.measurements] == [
+    benchmark.ROUNDS, benchmark.MOST_STEPS = 2, 1
+    net, data = dk.Sequential([dk.Classifier(2)]), (x, y)
+    plan = autotune(net, data, batch_size=16, plan=dk.plan(devices=TWO), verbose=0)
+    assert [(row.field, row.value) for row in plan.measurements] == [
         ("jit_compile", ""),
         ("steps_per_execution", ""),
         ("precision", "float32"),
         ("precision", "mixed_bfloat16"),
     ]
-    assert all(row.loss for row in run.measurements[2:])
-    assert (run.plan.steps_per_execution, run.plan.jit_compile) == (1, False)
+    assert all(row.loss for row in plan.measurements[2:])
+    assert (plan.steps_per_execution, plan.jit_compile) == (1, False)
+    assert dk.fit(net, data, batch_size=16, plan=plan, verbose=0).plan == plan
 
 
 if __name__ == "__main__":
-    equal(keras.optimizers.SGD(0.1))
-    equal(keras.optimizers.Adam(0.01))
-    saved_equals_memory(sys.argv[1])
-    only_precision_is_measured()
-    refused(lambda: train(TWO, keras.optimizers.Adam(use_ema=True)), "use_ema=True over 2 devices")
-    refused(lambda: train(TWO, keras.optimizers.Adam(clipnorm=1.0)), "clipnorm=1.0 over 2 devices")
-    refused(lambda: write_pairs(TWO), "seq2_seq over 2 devices: the loss is a mean over the tokens of a batch")
-    refused(lambda: dk.plan(devices=TWO, jit_compile=True), "XLA cannot compile the exchange between them")
-    refused(lambda: dk.plan(devices=TWO, steps_per_execution=4), "Keras takes one step at a time")
+    check_equal_training(keras.optimizers.SGD(0.1))
+    check_equal_training(keras.optimizers.Adam(0.01))
+    check_saved_model(sys.argv[1])
+    check_that_only_precision_is_measured()
+    check_refused(lambda: train(TWO, keras.optimizers.Adam(use_ema=True)), "use_ema=True over 2 devices")
+    check_refused(lambda: train(TWO, keras.optimizers.Adam(clipnorm=1.0)), "clipnorm=1.0 over 2 devices")
+    check_refused(
+        lambda: train_translation(TWO), "seq2_seq over 2 devices: the loss is a mean over the tokens of a batch"
+    )
+    check_refused(lambda: dk.plan(devices=TWO, jit_compile=True), "XLA cannot compile the exchange between them")
+    check_refused(lambda: dk.plan(devices=TWO, steps_per_execution=4), "Keras takes one step at a time")
     arrays = (np.zeros((30, 4), "float32"), np.zeros(30, int))
     net = dk.Sequential([dk.Classifier(2)])
-    refused(
+    check_refused(
         lambda: dk.fit(net, arrays, batch_size=15, plan=dk.plan(devices=TWO), verbose=0),
         "batch_size=15 does not split evenly over 2 devices",
     )
     with dk.plan(devices=TWO):
         model = dk.Sequential([dk.MLP([3], norm="batch"), dk.Classifier(2)]).build((4,))
         model.compile("sgd", "mse")
-    refused(
+    check_refused(
         lambda: dk.fit(model, arrays, batch_size=10, plan=dk.plan(devices=TWO), verbose=0), "needs synchronized=True"
     )
-    elsewhere = net.build((4,))
-    elsewhere.compile("sgd", "mse")
-    refused(
-        lambda: dk.fit(elsewhere, arrays, batch_size=10, plan=dk.plan(devices=TWO), verbose=0),
+    unmirrored = net.build((4,))
+    unmirrored.compile("sgd", "mse")
+    check_refused(
+        lambda: dk.fit(unmirrored, arrays, batch_size=10, plan=dk.plan(devices=TWO), verbose=0),
         "built outside any strategy",
     )
     print("all equal, all refused")
