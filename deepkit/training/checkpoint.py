@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zipfile
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import ml_dtypes
 import numpy as np
@@ -116,7 +116,7 @@ def _member(number: int) -> str:
     return f"{number:06}"
 
 
-def _to_json(value: Any, arrays: list[np.ndarray]) -> object:
+def _to_json(value: object, arrays: list[np.ndarray]) -> object:
     """Return a callback's state as JSON values; its arrays are appended to `arrays`."""
     if isinstance(value, dict):
         return {key: _to_json(item, arrays) for key, item in value.items()}
@@ -137,7 +137,9 @@ def _read_archive(archive: zipfile.ZipFile) -> TrainingState:
         group: [(path, _read_array(archive, entry)) for path, entry in pairs]
         for group, pairs in content["variables"].items()
     }
-    callbacks = [_from_json(callback, archive) for callback in content["callbacks"]]
+    callbacks = [
+        {name: _from_json(value, archive) for name, value in callback.items()} for callback in content["callbacks"]
+    ]
     return TrainingState(
         content["epoch"], variables, content["history"], content["seconds"], callbacks, content["stopped"]
     )
@@ -149,7 +151,7 @@ def _read_array(archive: zipfile.ZipFile, entry: ArrayEntry) -> np.ndarray:
     return np.frombuffer(content, np.uint8).view(dtype).reshape(entry["shape"])
 
 
-def _from_json(value: Any, archive: zipfile.ZipFile) -> Any:
+def _from_json(value: object, archive: zipfile.ZipFile) -> object:
     if isinstance(value, dict) and set(value) == {"array", "shape", "dtype"}:
         return _read_array(archive, ArrayEntry(array=value["array"], shape=value["shape"], dtype=value["dtype"]))
     if isinstance(value, dict):

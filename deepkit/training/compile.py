@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import keras
 import tensorflow as tf
@@ -21,7 +21,7 @@ from deepkit.utils.errors import format_value, make_error, message
 from deepkit.utils.validation import is_number
 
 if TYPE_CHECKING:
-    from deepkit.utils.types import LossLike, MetricLike, OptimizerLike
+    from deepkit.utils.types import LossLike, MetricLike, OptimizerLike, Shape
 
     Losses: TypeAlias = LossLike | Sequence[LossLike] | Mapping[str, LossLike]
     Metrics: TypeAlias = MetricLike | Sequence[MetricLike] | Mapping[str, MetricLike | Sequence[MetricLike]]
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class Definition(Protocol):
     """What `fit` uses of a definition: `dk.Sequential`, `dk.Functional` or a block."""
 
-    def build(self, input_shape: Any = None) -> keras.Model:
+    def build(self, input_shape: Shape | None = None) -> keras.Model:
         """Return a new model."""
 
 
@@ -39,12 +39,20 @@ class Objective(Protocol):
     """The loss and the metrics of a definition's head."""
 
     @property
-    def loss(self) -> Any:
+    def loss(self) -> Losses:
         """The loss."""
 
     @property
-    def metrics(self) -> Any:
+    def metrics(self) -> Metrics:
         """The metrics."""
+
+
+class ReplicaStrategy(Protocol):
+    """A `tf.distribute.Strategy`."""
+
+    @property
+    def num_replicas_in_sync(self) -> int:
+        """Number of devices that train together."""
 
 
 @dataclass(frozen=True)
@@ -227,7 +235,9 @@ def _head_objective(net: Definition, model: keras.Model, data: TrainingData, los
     return objective
 
 
-def _choose_loss(net: Definition, model: keras.Model, loss: Losses | None, objective: Objective | None) -> Any:
+def _choose_loss(
+    net: Definition, model: keras.Model, loss: Losses | None, objective: Objective | None
+) -> Losses | None:
     """Return a fresh copy of the loss that was passed, else of the head's loss; None if the model has its own."""
     if loss is not None:
         _check_losses(model, loss, "leave loss out, or " if objective else "")
@@ -243,12 +253,13 @@ def _choose_loss(net: Definition, model: keras.Model, loss: Losses | None, objec
     return None
 
 
-def _choose_metrics(metrics: Metrics | None, objective: Objective | None) -> Any:
+def _choose_metrics(metrics: Metrics | None, objective: Objective | None) -> Metrics:
     """Return fresh copies of the metrics that were passed, else of the head's metrics."""
-    chosen: Any = metrics
+    chosen = metrics
     if chosen is None:
         chosen = objective.metrics if objective else []
-        chosen = list(chosen) if isinstance(chosen, tuple) else chosen
+        if isinstance(chosen, tuple):
+            chosen = list(chosen)
     return keras.tree.map_structure(fresh_copy, chosen)
 
 
@@ -306,7 +317,7 @@ def _check_label_names(model: keras.Model, labels: object) -> None:
     )
 
 
-def _shapes(tensors: Any) -> Any:
+def _shapes(tensors: object) -> object:
     """Return the shape of a tensor, or of each tensor in a structure, as a tuple."""
     return keras.tree.map_structure(lambda tensor: tuple(tensor.shape), tensors)
 
@@ -377,7 +388,7 @@ def _check_strategy(model: keras.Model, plan: Plan) -> None:
     )
 
 
-def _strategy_of(model: keras.Model) -> Any:
+def _strategy_of(model: keras.Model) -> ReplicaStrategy | None:
     """Return the strategy over several devices to which the model's variables belong, or None."""
     for variable in model.variables:
         owner = getattr(variable.value, "distribute_strategy", None)

@@ -10,7 +10,7 @@ import functools
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import keras
 import tensorflow as tf
@@ -18,7 +18,7 @@ import tensorflow as tf
 from deepkit.training.errors import TokenIdError
 
 if TYPE_CHECKING:
-    from deepkit.utils.types import Dataset
+    from deepkit.utils.types import Dataset, Nested
 
     Batches = TypeVar("Batches", Dataset, None)
 
@@ -66,7 +66,7 @@ def _embeddings(model: keras.Model) -> list[keras.layers.Embedding]:
     return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
 
 
-def _embedding_inputs(model: keras.Model, batch_spec: Any) -> list[EmbeddingInput]:
+def _embedding_inputs(model: keras.Model, batch_spec: object) -> list[EmbeddingInput]:
     """Return the inputs of a model that go directly into an embedding."""
     inputs = getattr(model, "input", None)
     input_spec = batch_spec[0] if isinstance(batch_spec, tuple) else batch_spec
@@ -86,7 +86,7 @@ def _embedding_inputs(model: keras.Model, batch_spec: Any) -> list[EmbeddingInpu
 
 
 @tf.autograph.experimental.do_not_convert
-def _check_batch(embeddings: Sequence[EmbeddingInput], *batch: Any) -> Any:
+def _check_batch(embeddings: Sequence[EmbeddingInput], *batch: Nested) -> object:
     leaves = keras.tree.flatten(batch[0])
     for position, layer, input_dim in embeddings:
         ids = leaves[position]

@@ -46,12 +46,12 @@ class TrainingData(abc.ABC):
     class_names: tuple[str, ...] = ()
 
     @property
-    def input_spec(self) -> Any:
+    def input_spec(self) -> object:
         """The `tf.TensorSpec` of the model's input, or a structure of several."""
         return _as_tuple(self.train.element_spec)[0]
 
     @property
-    def label_spec(self) -> Any:
+    def label_spec(self) -> object:
         """The `tf.TensorSpec` of the labels, a structure of several, or None."""
         specs = _as_tuple(self.train.element_spec)
         return specs[1] if len(specs) > 1 else None
@@ -203,7 +203,7 @@ def _validation_batches(data: ValidationLike, batch_size: int | None) -> Dataset
     return from_arrays(*arrays, batch_size=size, shuffle=False).train
 
 
-def _check_dataset(dataset: tf.data.Dataset, name: str, batch_size: int | None) -> Dataset:
+def _check_dataset(dataset: Dataset, name: str, batch_size: int | None) -> Dataset:
     if isinstance(dataset, Pipeline):
         return _rebatch(dataset, batch_size)
     if batch_size is not None:
@@ -272,5 +272,5 @@ def _check_even_batches(dataset: Dataset, devices: tuple[str, ...]) -> None:
     strategy.check_batch(batch_size, devices)
 
 
-def _as_tuple(batch: Any) -> tuple[Any, ...]:
+def _as_tuple(batch: object) -> tuple[Any, ...]:
     return batch if isinstance(batch, tuple) else (batch,)

@@ -407,15 +407,18 @@ def test_errors(what):
     [
         (
             np.full((40, 6), 200, "uint8") - np.eye(40, 6, dtype="uint8"),
-            "from 199 to 200\n  hint: x / 255, or activation=None",
+            "from 199 to 200\n  hint: scale the inputs with x / 255, or set activation=None",
         ),
-        (np.linspace(-1, 1, 240, dtype="float32").reshape(40, 6), "from -1 to 1\n  hint: values from 0 to 1, or"),
+        (
+            np.linspace(-1, 1, 240, dtype="float32").reshape(40, 6),
+            "from -1 to 1\n  hint: scale the inputs to [0, 1], or",
+        ),
     ],
 )
 def test_values_that_a_sigmoid_does_not_reach_are_refused(x, text):
     net = dk.Autoencoder(dk.MLP([3]), activation="sigmoid")
     for definition in (net, dk.Sequential([net])):
-        with pytest.raises(ValueError, match="gives back values from 0 to 1, as it ends in a sigmoid") as error:
+        with pytest.raises(ValueError, match="ends in a sigmoid, which reconstructs values from 0 to 1") as error:
             dk.fit(definition, (x,), batch_size=40, verbose=0)
         assert text in str(error.value)
     dk.fit(dk.Autoencoder(dk.MLP([3])), (x,), verbose=0)
