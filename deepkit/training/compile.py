@@ -21,30 +21,13 @@ from deepkit.utils.errors import format_value, make_error, message
 from deepkit.utils.validation import is_number
 
 if TYPE_CHECKING:
-    from deepkit.utils.types import LossLike, MetricLike, OptimizerLike, Shape
+    from deepkit.definition.block import Block as Definition
+    from deepkit.definition.objective import Objective
+    from deepkit.utils.types import LossLike, MetricLike, OptimizerLike
 
     Losses: TypeAlias = LossLike | Sequence[LossLike] | Mapping[str, LossLike]
     Metrics: TypeAlias = MetricLike | Sequence[MetricLike] | Mapping[str, MetricLike | Sequence[MetricLike]]
     LossWeights: TypeAlias = Mapping[str, float]
-
-
-class Definition(Protocol):
-    """What `fit` uses of a definition: `dk.Sequential`, `dk.Functional` or a block."""
-
-    def build(self, input_shape: Shape | None = None) -> keras.Model:
-        """Return a new model."""
-
-
-class Objective(Protocol):
-    """The loss and the metrics of a definition's head."""
-
-    @property
-    def loss(self) -> Losses:
-        """The loss."""
-
-    @property
-    def metrics(self) -> Metrics:
-        """The metrics."""
 
 
 class ReplicaStrategy(Protocol):
@@ -240,7 +223,7 @@ def _choose_loss(
 ) -> Losses | None:
     """Return a fresh copy of the loss that was passed, else of the head's loss; None if the model has its own."""
     if loss is not None:
-        _check_losses(model, loss, "leave loss out, or " if objective else "")
+        _check_losses(model, loss, "the default loss, or " if objective else "")
         return keras.tree.map_structure(fresh_copy, loss)
     if objective is not None:
         return keras.tree.map_structure(fresh_copy, objective.loss)
@@ -406,6 +389,8 @@ def _architecture(model: keras.Model) -> str:
     architecture.pop("compile_config", None)  # described separately, and it numbers its objects at each compile
     text = json.dumps(architecture)
     for number, layer in enumerate([model, *model.layers]):
-        if keras_config.is_automatic_name(layer.name, type(layer)):  # numbered within a process, so each build has another
+        if keras_config.is_automatic_name(
+            layer.name, type(layer)
+        ):  # numbered within a process, so each build has another
             text = text.replace(f'"{layer.name}"', f'"{type(layer).__name__} {number}"')
     return text

@@ -45,9 +45,9 @@ def test_arguments_replace_the_defaults():
 
 
 SPARSE = (
-    "loss: SparseCategoricalCrossentropy is of probabilities unless it says from_logits=True, and the model gives "
-    "logits: classifier.dense is linear\n"
-    "  hint: leave loss out, or keras.losses.SparseCategoricalCrossentropy(from_logits=True)"
+    "loss: SparseCategoricalCrossentropy expects probabilities (from_logits=False), but the output layer "
+    "'classifier.dense' is linear (logits)\n"
+    "  hint: use the default loss, or keras.losses.SparseCategoricalCrossentropy(from_logits=True)"
 )
 
 
@@ -61,20 +61,24 @@ SPARSE = (
 )
 def test_a_loss_of_probabilities_is_refused_for_logits(loss):
     wrapped = dk.Sequential([net(), layers.Activation("linear", dtype="float32")])
-    with pytest.raises(ValueError, match=r"gives logits: net\.classifier\.dense is linear"):
+    with pytest.raises(ValueError, match=r"the output layer 'net\.classifier\.dense' is linear"):
         fit(wrapped, loss=loss)
-    with pytest.raises(ValueError, match="and the model gives logits") as caught:
+    with pytest.raises(ValueError, match="expects probabilities") as caught:
         fit(loss=loss)
     assert str(caught.value) == SPARSE
 
 
 def test_a_loss_of_probabilities_is_refused_for_a_keras_layer_and_for_one_of_several_outputs():
-    with pytest.raises(ValueError, match=r"dense is linear\n  hint: keras\.losses\.BinaryCrossentropy") as caught:
+    with pytest.raises(
+        ValueError, match=r"dense' is linear \(logits\)\n  hint: use keras\.losses\.BinaryCrossentropy"
+    ) as caught:
         fit(dk.Sequential([layers.Dense(1)]), loss="binary_crossentropy")
-    assert "leave" not in str(caught.value)  # the definition has no loss of its own
+    assert "default loss" not in str(caught.value)  # the definition has no loss of its own
     x, y = vectors()
     losses = {"left": "mse", "right": "sparse_categorical_crossentropy"}
-    with pytest.raises(ValueError, match=r"loss\['right'\]: SparseCategorical.* gives logits: right.dense is linear"):
+    with pytest.raises(
+        ValueError, match=r"loss\['right'\]: SparseCategorical.* the output layer 'right.dense' is linear"
+    ):
         fit(two_heads(), (x, {"left": y, "right": y}), loss=losses)
 
 

@@ -1,7 +1,5 @@
 """Training targets: the labels, the inputs or none."""
 
-from dataclasses import dataclass
-
 import keras
 import numpy as np
 import pytest
@@ -14,7 +12,6 @@ X = np.random.default_rng(0).random((20, 4)).astype("float32")
 Y = np.arange(20) % 3
 
 
-@dataclass(frozen=True, repr=False)
 class Copying(dk.Block):
     """Learns to reconstruct its input."""
 
@@ -45,7 +42,6 @@ class Shrinking(keras.Model):
         return keras.ops.mean(keras.ops.square(y_pred))
 
 
-@dataclass(frozen=True, repr=False)
 class WithoutLabels(dk.Block):
     """Trains on x alone."""
 
