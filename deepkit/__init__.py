@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from deepkit.pattern.from_pattern import Pattern, from_pattern
     from deepkit.serialization.registry import register_block
     from deepkit.serialization.serialize import dump, from_dict, load, to_dict
+    from deepkit.training.autotune import autotune
     from deepkit.training.fit import Run, fit
     from deepkit.training.learning_rate import find_learning_rate
     from deepkit.training.pretrain import pretrain
@@ -89,6 +90,7 @@ _HOMES = {
     "to_dict": "deepkit.serialization.serialize",
     "Plan": "deepkit.execution.plan",
     "plan": "deepkit.execution.plan",
+    "autotune": "deepkit.training.autotune",
     "Run": "deepkit.training.fit",
     "fit": "deepkit.training.fit",
     "export": "deepkit.export.exporter",
@@ -127,7 +129,7 @@ __all__ = [
     "GAN", "ParzenWindow",
     "Autoencoder", "MaskingNoise", "SaltAndPepperNoise", "pretrain", "adapt",
     "from_pattern", "Pattern", "register_block", "dump", "load", "to_dict", "from_dict",
-    "plan", "Plan", "fit", "Run", "export",
+    "plan", "Plan", "autotune", "fit", "Run", "export",
     "OneCycle", "StepDecay", "WarmUp",
     "find_learning_rate",
     "data", "errors", "execution", "fields", "layers", "models", "recipe", "testing", "visualize",

@@ -1,7 +1,8 @@
-"""Execution: the plan that a model is built and trained under."""
+"""Execution: the plan under which a model is built and trained."""
 
 from __future__ import annotations
 
-from deepkit.execution.plan import Measurement, Plan, plan
+from deepkit.execution.measurement import Measurement
+from deepkit.execution.plan import Plan, plan
 
 __all__ = ["plan", "Plan", "Measurement"]

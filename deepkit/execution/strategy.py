@@ -1,65 +1,90 @@
-"""Several devices: what makes training over them equal training on one, and what is refused because it would not."""
+"""Several devices: equality with one device, and errors for everything that would break it."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Protocol, cast
 
 import keras
 import tensorflow as tf
 
+from deepkit.utils.errors import message
+
+
+class Strategy(Protocol):
+    """A `tf.distribute.Strategy`."""
+
+    @property
+    def num_replicas_in_sync(self) -> int:
+        """Number of devices."""
+        ...
+
+    def scope(self) -> AbstractContextManager[object]:
+        """Return the context in which the strategy owns the variables that are created."""
+        ...
+
 
 @functools.cache
-def mirrored(devices: tuple[str, ...]) -> tf.distribute.MirroredStrategy:
-    """Return the strategy over these devices; one for each set, as a model belongs to the strategy it is built in."""
+def mirrored(devices: tuple[str, ...]) -> Strategy:
+    """Return the strategy over these devices, always the same one: a model belongs to the strategy that built it."""
     return tf.distribute.MirroredStrategy([f"/{name}" for name in devices])
 
 
-def synchronise(model: keras.Model) -> int:
-    """Let every batch normalisation see the whole batch, not its device's share; return how many there are."""
-    found = list(_batch_norms(model))
-    for layer in found:
+def synchronize_batch_norm(model: keras.Model) -> int:
+    """Let every batch normalization use the statistics of the whole batch; return how many layers there are."""
+    norms = list(_batch_norms(model))
+    for layer in norms:
         layer.synchronized = True
-    return len(found)
+    return len(norms)
 
 
-def check_synchronised(model: keras.Model) -> None:
-    """Raise for a model whose batch normalisation would see only its device's share of a batch."""
-    apart = [layer.name for layer in _batch_norms(model) if not layer.synchronized]
-    if apart:
+def check_batch_norm(model: keras.Model) -> None:
+    """Raise if a batch normalization would use the statistics of its device's share of a batch only."""
+    unsynchronized = [layer.name for layer in _batch_norms(model) if not layer.synchronized]
+    if unsynchronized:
         raise ValueError(
-            f"{apart[0]}: batch normalisation over several devices needs synchronized=True; without it each device "
-            "keeps statistics of its own, and only one of them is saved\n"
-            "  hint: layers.BatchNormalization(synchronized=True), or give dk.fit the definition, which sees to it"
+            message(
+                "batch normalization over several devices needs synchronized=True; without it each device keeps its "
+                "own statistics, and only one device's statistics are saved",
+                path=unsynchronized[0],
+                hint="use layers.BatchNormalization(synchronized=True), or pass dk.fit the definition, which sets it",
+            )
         )
 
 
-def _batch_norms(layer: Any) -> Iterator[Any]:
+def _batch_norms(layer: keras.layers.Layer) -> Iterator[keras.layers.BatchNormalization]:
     if isinstance(layer, keras.layers.BatchNormalization):
         yield layer
-    inner = [*getattr(layer, "layers", ()), getattr(layer, "layer", None), getattr(layer, "cell", None)]
-    for part in inner:
-        if isinstance(part, keras.layers.Layer):
-            yield from _batch_norms(part)
+    nested = [*getattr(layer, "layers", ()), getattr(layer, "layer", None), getattr(layer, "cell", None)]
+    for inner in nested:
+        if isinstance(inner, keras.layers.Layer):
+            yield from _batch_norms(inner)
 
 
 def check_optimizer(optimizer: keras.optimizers.Optimizer, devices: tuple[str, ...]) -> None:
-    """Raise for an optimiser that does not train over several devices as it does on one."""
+    """Raise for an optimizer that does not train over several devices as it does on one."""
     if len(devices) < 2:
         return
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    inner = cast("keras.optimizers.Optimizer", getattr(optimizer, "inner_optimizer", optimizer))
     over = f"over {len(devices)} devices"
-    if optimizer.use_ema:
+    if inner.use_ema:
         raise ValueError(
-            f"use_ema=True {over}: Keras cannot average weights that are held on several devices\n"
-            "  hint: one device, or use_ema=False"
+            message(
+                f"use_ema=True {over}: Keras cannot average weights that are mirrored on several devices",
+                hint="use one device, or use_ema=False",
+            )
         )
     for name in ("clipnorm", "global_clipnorm", "clipvalue"):
-        if getattr(optimizer, name) is not None:
+        value = getattr(inner, name)
+        if value is not None:
             raise ValueError(
-                f"{name}={getattr(optimizer, name)} {over}: Keras clips each device's gradient before they are "
-                f"summed, so the step would differ from one device\n  hint: one device, or {name}=None"
+                message(
+                    f"{name}={value} {over}: Keras clips each device's gradient before the gradients are summed, so "
+                    "the step would differ from that on one device",
+                    hint=f"use one device, or {name}=None",
+                )
             )
 
 
@@ -68,15 +93,25 @@ def check_batch(batch_size: int, devices: tuple[str, ...]) -> None:
     count = len(devices)
     if batch_size % count:
         raise ValueError(
-            f"batch_size={batch_size} does not split evenly over {count} devices, and uneven shares weigh wrongly\n"
-            f"  hint: batch_size={max(1, batch_size // count) * count}"
+            message(
+                f"batch_size={batch_size} does not split evenly over {count} devices, and uneven shares would be "
+                "weighted wrongly",
+                hint=f"use batch_size={max(1, batch_size // count) * count}",
+            )
         )
 
 
-def check_strings(spec: Any, devices: tuple[str, ...]) -> None:
-    """Raise for strings: Keras begins with the mean of the devices' batches, to see what a batch is like."""
-    if any(getattr(part, "dtype", None) == tf.string for part in keras.tree.flatten(spec)):
+def check_strings(spec: object, devices: tuple[str, ...]) -> None:
+    """Raise if batches contain strings: Keras builds a model from the mean of the devices' batches.
+
+    Args:
+        spec: Structure of `tf.TensorSpec`, the `element_spec` of the dataset.
+        devices: Names of the devices.
+    """
+    if any(getattr(leaf, "dtype", None) == tf.string for leaf in keras.tree.flatten(spec)):
         raise ValueError(
-            f"data: it has strings, which Keras cannot share out over {len(devices)} devices\n"
-            "  hint: one device, or token numbers made beforehand: what layers.TextVectorization returns"
+            message(
+                f"data: it contains strings, which Keras cannot split over {len(devices)} devices",
+                hint="use one device, or convert the strings to token ids first with layers.TextVectorization",
+            )
         )

@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras import ops
 
 from deepkit.layers.config_checks import positive_integer
-from deepkit.models.keras_schedules import per_step
+from deepkit.models.keras_schedules import with_per_step_schedule
 from deepkit.models.replicas import shared_out
 
 LOSSES = ("non_saturating", "minimax")
@@ -138,7 +138,7 @@ class GenerativeAdversarialNetwork(keras.Model):
         if discriminator_optimizer is None:
             discriminator_optimizer = type(optimizer).from_config(optimizer.get_config())
             if self.discriminator_steps > 1:
-                optimizer = per_step(optimizer, self.discriminator_steps)
+                optimizer = with_per_step_schedule(optimizer, self.discriminator_steps)
         other = keras.optimizers.get(discriminator_optimizer)
         if other is optimizer:
             raise ValueError(

@@ -1,19 +1,23 @@
-"""A learning rate for a network that learns from some of the batches only."""
+"""Keras learning rate schedules that deepkit registers: one for less frequent steps, one that warms up."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import keras
+
+if TYPE_CHECKING:
+    from deepkit.utils.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="deepkit")
 class PerStepSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """A schedule of batches, for an optimiser that takes one step in so many batches, at the last of them.
+    """A schedule for an optimizer that steps once every k batches, at the last of them.
 
     Args:
         schedule: A Keras schedule that counts batches.
-        batches: Batches for each step.
+        batches: Number of batches per step.
 
     Examples:
         >>> import keras
@@ -27,7 +31,7 @@ class PerStepSchedule(keras.optimizers.schedules.LearningRateSchedule):
         super().__init__()
         self.schedule, self.batches = schedule, batches
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: Tensor | int) -> Tensor:
         """Return the learning rate at a step, counted from 0."""
         return self.schedule((step + 1) * self.batches - 1)
 
@@ -36,42 +40,49 @@ class PerStepSchedule(keras.optimizers.schedules.LearningRateSchedule):
         return {"schedule": keras.saving.serialize_keras_object(self.schedule), "batches": self.batches}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> PerStepSchedule:
-        """Make it from its arguments."""
+    def from_config(cls, config: Mapping[str, Any]) -> PerStepSchedule:
+        """Create the schedule from its arguments."""
         return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["batches"])
 
 
-def per_step(optimizer: keras.optimizers.Optimizer, batches: int) -> keras.optimizers.Optimizer:
-    """Return a copy of an optimiser whose schedule counts batches; one with a fixed rate is returned as it is."""
-    copied = type(optimizer).from_config(optimizer.get_config())
-    inner = getattr(copied, "inner_optimizer", copied)  # of one that scales losses
+def with_per_step_schedule(optimizer: keras.optimizers.Optimizer, batches: int) -> keras.optimizers.Optimizer:
+    """Return a copy of an optimizer whose schedule counts batches; with a constant rate return the optimizer itself.
+
+    Args:
+        optimizer: The optimizer, which steps once every `batches` batches.
+        batches: Number of batches per step.
+    """
+    copy = type(optimizer).from_config(optimizer.get_config())
+    inner = getattr(copy, "inner_optimizer", copy)  # of a LossScaleOptimizer
     rate = inner.get_config()["learning_rate"]
-    found = keras.saving.deserialize_keras_object(rate) if isinstance(rate, dict) else None
-    if not isinstance(found, keras.optimizers.schedules.LearningRateSchedule):
+    schedule = keras.saving.deserialize_keras_object(rate) if isinstance(rate, dict) else None
+    if not isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
         return optimizer
-    inner.learning_rate = PerStepSchedule(found, batches)
-    return copied
+    inner.learning_rate = PerStepSchedule(schedule, batches)
+    return copy
 
 
 @keras.saving.register_keras_serializable(package="deepkit")
 class WarmUpSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """The Keras schedule that `WarmUp` makes of another one: the first steps scale it.
+    """The Keras schedule that `WarmUp` builds from another one: the first steps scale it.
 
     Args:
         schedule: A Keras schedule.
-        warmup_steps: Steps until it is whole.
-        start_factor: Share of it at the first step.
+        warmup_steps: Number of steps after which the schedule is no longer scaled.
+        start_factor: Factor at the first step; it rises linearly to 1.
     """
 
-    def __init__(self, schedule: Any, warmup_steps: int, start_factor: float = 0.0) -> None:
+    def __init__(
+        self, schedule: keras.optimizers.schedules.LearningRateSchedule, warmup_steps: int, start_factor: float = 0.0
+    ) -> None:
         super().__init__()
         self.schedule, self.warmup_steps, self.start_factor = schedule, warmup_steps, start_factor
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: Tensor | int) -> Tensor:
         """Return the learning rate at a step, counted from 0."""
         step = keras.ops.cast(step, "float32")
-        share = keras.ops.minimum(self.start_factor + (1 - self.start_factor) * step / self.warmup_steps, 1.0)
-        return share * self.schedule(step)
+        factor = keras.ops.minimum(self.start_factor + (1 - self.start_factor) * step / self.warmup_steps, 1.0)
+        return factor * self.schedule(step)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
@@ -79,6 +90,6 @@ class WarmUpSchedule(keras.optimizers.schedules.LearningRateSchedule):
         return {"schedule": schedule, "warmup_steps": self.warmup_steps, "start_factor": self.start_factor}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> WarmUpSchedule:
-        """Make it from its arguments."""
+    def from_config(cls, config: Mapping[str, Any]) -> WarmUpSchedule:
+        """Create the schedule from its arguments."""
         return cls(**{**config, "schedule": keras.saving.deserialize_keras_object(config["schedule"])})

@@ -1,237 +1,277 @@
-"""Measuring: the real model takes a few real steps under each candidate, and the fastest that trains the same is kept.
+"""`autotune`: time the candidates for the open fields of a plan on the real model and data, and choose the fastest.
 
-Greedily, field by field, so that few programs are compiled: precision, then XLA, then steps per execution, each under
-what was taken before it. Until their turn comes, the steps per execution are 1.
+The search is greedy, field by field, so that few programs are compiled: precision, then XLA, then steps per execution,
+each with the choices made before it. Until their turn, the steps per execution are 1.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import gc
-import json
 import random
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 
 from deepkit.execution import choices
-from deepkit.execution.plan import Measurement, Plan, _short
-from deepkit.training.benchmark import MARGIN, Bench, Candidate, words
+from deepkit.execution.measurement import Measurement, format_milliseconds
+from deepkit.execution.plan import Plan, format_choice, resolve_plan
+from deepkit.execution.random_state import preserve_random_state
+from deepkit.training.benchmark import MARGIN, Benchmark, Trial, Value
 from deepkit.training.describe import fresh_copy, largest_divisor
-from deepkit.training.errors import RunDirError
-from deepkit.training.run_dir import RunDir
-from deepkit.training.training_data import TrainingData
+from deepkit.training.run_dir import stored_plan
+from deepkit.training.schedules import with_learning_rate
+from deepkit.training.training_data import make_training_data, training_target
 from deepkit.utils.console import echo
 
-FILE = "measurements.json"
-HEADINGS = ("field", "candidate", "ms a step", "spread", "loss", "verdict")
+if TYPE_CHECKING:
+    from deepkit.training.compile import Definition, Losses, LossWeights, Metrics
+    from deepkit.training.schedules import LearningRate
+    from deepkit.training.training_data import DataLike
+    from deepkit.utils.types import OptimizerLike, PathLike
+
 _PRECISIONS = {"CPU": ("float32", "mixed_bfloat16"), "GPU": ("float32", "mixed_bfloat16", "mixed_float16")}
-_MORE = 4  # times the default steps per execution are tried too, at most
-_SLOW = 200.0  # milliseconds a step, above which the one between two steps does not count
+_MAX_STEPS_FACTOR = 4  # the largest candidate for steps per execution, as a multiple of the default
+_SLOW_STEP = 200.0  # milliseconds a step, above which the time between two steps is negligible
 
 
-def settle(
-    net: Any, feed: TrainingData, plan: Plan, compiled: Mapping[str, Any], folder: RunDir | None, verbose: int | str
-) -> tuple[Plan, tuple[Measurement, ...]]:
-    """Return the plan with nothing left to measure, and what was measured for it just now.
+def autotune(
+    net: Definition | keras.Model,
+    data: DataLike,
+    *,
+    plan: Plan | None = None,
+    loss: Losses | None = None,
+    optimizer: OptimizerLike | None = None,
+    learning_rate: LearningRate | None = None,
+    metrics: Metrics | None = None,
+    loss_weights: LossWeights | None = None,
+    batch_size: int | None = None,
+    run_dir: PathLike | None = None,
+    verbose: int = 1,
+) -> Plan:
+    """Time precision, XLA and steps per execution on a definition and data, and return the fastest plan.
 
-    A run that has begun keeps its choices: measured anew they might be others, and it would be another run.
+    Only the fields that were left `"auto"` in `dk.plan` are timed. The model is built under each candidate and takes a
+    few steps on the first batches, always from the same weights. A candidate is rejected if its loss is not that of
+    float32, or if it fails. It replaces the choice of the plan only if it is faster by more than noise. The
+    definition, the data and the random state are left as they were.
+
+    Pass the same arguments to `dk.fit` afterwards, with the plan that is returned.
 
     Args:
-        net: What `fit` was given.
-        feed: The data of the run.
-        plan: The plan in force.
-        compiled: What `fit` got of `optimizer`, `loss`, `loss_weights` and `metrics`.
-        folder: The run directory, held; or None.
-        verbose: 0 for silence.
+        net: A definition such as `dk.Sequential([...])`. For a compiled `keras.Model` nothing is measured: it is
+            trained with its own settings.
+        data: The training data, as for `dk.fit`.
+        plan: The plan whose open fields are timed. By default the current plan, else `dk.plan()`.
+        loss: A Keras loss or its name. By default the loss of the definition's head.
+        optimizer: A Keras optimizer or its name, Adam by default. It must be copyable: trials use fresh copies.
+        learning_rate: A number, a Keras schedule, or a value such as `dk.OneCycle(0.4)`, which is built for one epoch.
+        metrics: A list of Keras metrics or names. By default the metrics of the definition's head.
+        loss_weights: Weight of each output's loss, by the name of the output.
+        batch_size: Examples per batch. By default that of the data, and 128 for arrays.
+        run_dir: Directory of a run. If the run has already started, its choices are returned instead of measuring:
+            another measurement might choose others, and that would be another run.
+        verbose: 1 to print each measurement, 0 for silence.
+
+    Returns:
+        The plan with the chosen fields, the reason for each of them, and the `measurements`.
 
     Raises:
-        ValueError: The definition cannot be built and compiled so, with any choice.
-        RunDirError: What was measured cannot be written, or the config in the folder not be read.
+        TypeError: `net` or `data` has an unsupported type.
+        ValueError: The definition cannot be compiled with these arguments, under any candidate.
+        DefinitionError: The definition does not fit the data.
+        TokenIdError: The data contains a token id outside the range of an embedding.
+        RunDirError: The config in the run directory is damaged.
+
+    Examples:
+        >>> import numpy as np
+        >>> import deepkit as dk
+        >>> x, y = np.random.default_rng(0).random((64, 4)), np.arange(64) % 2
+        >>> net = dk.Sequential([dk.MLP([8]), dk.Classifier(2)])
+        >>> plan = dk.autotune(net, (x, y), plan=dk.plan(precision="float32", seed=7), batch_size=16, verbose=0)
+        >>> sorted({measurement.field for measurement in plan.measurements})
+        ['jit_compile', 'steps_per_execution']
+        >>> run = dk.fit(net, (x, y), plan=plan, batch_size=16, verbose=0)
     """
-    why_not = _why_not(net, plan, compiled)
-    if why_not:
-        return _closed(plan, why_not), ()
-    begun = {} if folder is None else folder.config().get("plan", {})
-    if begun:
-        return _as_begun(plan, begun, folder), ()
-    search = _Search(plan, Bench(net, feed, compiled), feed.steps, verbose)
-    settled = search.settled()
-    if folder is not None:
-        with folder.convert_disk_errors("nothing was trained"):
-            folder.write(FILE, json.dumps([dataclasses.asdict(row) for row in search.rows], indent=1) + "\n")
-    return settled, tuple(search.rows)
+    plan = resolve_plan(plan)
+    if not plan.auto_fields:
+        if verbose:
+            echo("nothing to time: no field of the plan is left 'auto'")
+        return plan
+    stored = None if run_dir is None else stored_plan(run_dir)
+    if stored is not None:
+        return _with_stored_choices(plan, stored)
+    reason = _reason_not_to_measure(net, optimizer)
+    if reason:
+        rows = tuple(Measurement(name, "", verdict=f"not measured: {reason}") for name in plan.auto_fields)
+        if verbose:
+            for row in rows:
+                echo(f"  {row}")
+        return plan.replace(measurements=rows)
+    training_data = make_training_data(data, None, batch_size, plan).with_target(training_target(net))
+    if learning_rate is not None:
+        optimizer = with_learning_rate(optimizer, learning_rate, training_data.steps, epochs=1)
+    compile_args = {"optimizer": optimizer, "loss": loss, "metrics": metrics, "loss_weights": loss_weights}
+    with preserve_random_state(), plan:
+        return _Search(plan, Benchmark(net, training_data, compile_args), training_data.steps, verbose).run()
 
 
-def load(folder: RunDir) -> tuple[Measurement, ...]:
-    """Return what was measured when the run in a folder began, if something was.
-
-    Raises:
-        RunDirError: The file is damaged.
-    """
-    path = folder.path / FILE
-    if not path.exists():
-        return ()
-    try:
-        rows = [Measurement(**row) for row in json.loads(path.read_text(encoding="utf-8"))]
-    except (ValueError, TypeError) as error:
-        raise RunDirError(
-            f"run_dir: {path} is damaged ({error})\n  hint: moving it away; the report shows it"
-        ) from error
-    return tuple(replace(row, spread=(row.spread[0], row.spread[1]) if row.spread else None) for row in rows)
+def _with_stored_choices(plan: Plan, stored: Plan) -> Plan:
+    """Return the plan with the choices of a run that has started in the fields that are open."""
+    reason = "as in the run that has started, which was not measured"
+    if stored.measurements:
+        reason = "as measured before the run started"
+    values = {name: getattr(stored, name) for name in plan.auto_fields}
+    return plan.replace(reason=reason, **values).replace(auto_fields=(), measurements=stored.measurements)
 
 
-def _as_begun(plan: Plan, begun: Mapping[str, Any], folder: RunDir | None) -> Plan:
-    """Return the plan with the choices of the run that is in the folder."""
-    kept = {name: begun[name] for name in plan.undecided if name in begun}
-    measured = folder is not None and (folder.path / FILE).exists()
-    reason = "as measured when the run began" if measured else "as when the run began, without measuring"
-    return _closed(plan.replace(reason=reason, **kept), "not again: the run has begun")
-
-
-def _why_not(net: Any, plan: Plan, compiled: Mapping[str, Any]) -> str | None:
-    """Return why there is nothing to measure, or None."""
+def _reason_not_to_measure(net: object, optimizer: object) -> str:
+    """Return why no field can be measured; empty if measuring is possible."""
     if isinstance(net, keras.Model):
-        return "nothing to measure: the model came compiled"
-    if not plan.undecided:
-        return "nothing was open"
-    optimizer = compiled["optimizer"]
+        return "the model is already compiled"
     if isinstance(optimizer, keras.optimizers.Optimizer) and fresh_copy(optimizer) is optimizer:
         name = type(optimizer).__name__
-        return f"nothing was measured: {name} has no config to make a fresh one from, and trials would use it up"
-    return None
-
-
-def _closed(plan: Plan, why: str) -> Plan:
-    return plan.replace(reason=why, measure=False, undecided=())
+        return f"{name} cannot be copied from its config, and the trials would change the optimizer"
+    return ""
 
 
 class _Search:
-    """Goes through what a plan leaves undecided.
+    """The search through the open fields of a plan.
 
     Args:
         plan: The plan.
-        bench: Where candidates are compared.
-        epoch: Steps of an epoch, where known.
+        benchmark: Compares the trials.
+        steps_per_epoch: Number of steps in an epoch, or None if it is unknown.
         verbose: 0 for silence.
     """
 
-    def __init__(self, plan: Plan, bench: Bench, epoch: int | None, verbose: int | str) -> None:
-        self.rows: list[Measurement] = []
-        self._asked, self._bench, self._epoch, self._verbose = plan, bench, epoch, verbose
+    def __init__(self, plan: Plan, benchmark: Benchmark, steps_per_epoch: int | None, verbose: int) -> None:
+        self._rows: list[Measurement] = []
+        self._requested, self._benchmark = plan, benchmark
+        self._steps_per_epoch, self._verbose = steps_per_epoch, verbose
         seed = random.randrange(2**32) if plan.seed is None else plan.seed
-        self._best = Candidate(None, replace(plan, measure=False, undecided=(), seed=seed))
+        self._best = Trial(None, plan.replace(seed=seed))
 
-    def settled(self) -> Plan:
-        """Measure, and return the plan that comes of it."""
-        fields = [name for name in self._asked.undecided if self._is_open(name)]
-        if not fields:
-            return _closed(self._asked, "nothing was open")
+    def run(self) -> Plan:
+        """Measure the open fields, and return the plan with the choices."""
+        names = [name for name in self._requested.auto_fields if self._can_vary(name)]
+        plan = self._measure(names) if names else self._requested
+        return plan.replace(auto_fields=(), measurements=tuple(self._rows))
+
+    def _measure(self, names: Sequence[str]) -> Plan:
         if self._verbose:
-            echo(f"measuring {', '.join(fields)}, which can take a minute or two")
-        if "steps_per_execution" in fields:
-            self._best.plan = replace(self._best.plan, steps_per_execution=1)
-        found = self._asked
+            echo(f"timing {', '.join(names)}; this can take a minute or two")
+        if "steps_per_execution" in names:
+            self._best.plan = self._best.plan.replace(steps_per_execution=1)
+        plan = self._requested
         try:
-            self._best.trial = self._bench.trial(self._best.plan)  # what is wrong with the call itself is raised here
-            self._best.plan = self._best.trial.plan
-            for name in fields:
-                found = self._compare(name, found)
+            # a mistake in the arguments is raised here, outside of any attempt
+            self._best.model = self._benchmark.build_model(self._best.plan)
+            self._best.plan = self._best.model.plan
+            for name in names:
+                plan = self._choose_field(name, plan)
         finally:
-            self._best.trial = None
+            self._best.model = None
             gc.collect()
-        if found.seed is None:
-            keras.utils.set_random_seed(self._best.plan.seed)
-        return _closed(found, "done: this run began with it")
+        return plan
 
-    def _is_open(self, name: str) -> bool:
-        why_not = choices.forbidden(name, self._asked.devices, self._asked.deterministic)
-        if why_not:
-            self._note(Measurement(name, "", verdict=f"not measured: {why_not}"))
-        return not why_not
+    def _can_vary(self, name: str) -> bool:
+        reason = choices.only_choice_reason(name, self._requested.devices, self._requested.deterministic)
+        if reason:
+            self._record(Measurement(name, "", verdict=f"not measured: {reason}"))
+        return not reason
 
-    def _compare(self, name: str, found: Plan) -> Plan:
-        """Measure one field; return the plan so far with what was found."""
-        values, why_not = self._values(name)
-        if why_not:
-            self._note(Measurement(name, "", verdict=f"not measured: {why_not}"))
-            return found
-        candidates = [self._candidate(name, value) for value in values]
-        plainest = {"precision": "float32", "steps_per_execution": 1}.get(name, values[0])
-        reference = next(candidate for candidate in candidates if candidate.value == plainest)
-        best = self._bench.compare(candidates, reference)
-        for candidate in candidates:
-            self._note(_row(name, candidate, best, kept=best is candidates[0]))
-            candidate.trial = candidate.trial if candidate is best else None
+    def _choose_field(self, name: str, plan: Plan) -> Plan:
+        """Measure one field, and return the plan with its choice."""
+        values, reason = self._candidates(name)
+        if reason:
+            self._record(Measurement(name, "", verdict=f"not measured: {reason}"))
+            return plan
+        trials = [self._make_trial(name, value) for value in values]
+        reference_value = {"precision": "float32", "steps_per_execution": 1}.get(name, values[0])
+        reference = next(trial for trial in trials if trial.value == reference_value)
+        best = self._benchmark.choose(trials, reference)
+        for trial in trials:
+            self._record(_measurement(name, trial, best, is_first=best is trials[0]))
+            if trial is not best:
+                trial.model = None
         self._best = best
-        gc.collect()  # a model holds itself; on a GPU its memory is wanted now
-        return found.replace(reason=_reason(best, candidates), **{name: best.value})
+        gc.collect()  # models contain reference cycles: collect now to free GPU memory
+        return plan.replace(reason=_reason(best, trials), **{name: best.value})
 
-    def _candidate(self, name: str, value: Any) -> Candidate:
-        candidate = Candidate(value, replace(self._best.plan, **{name: value}))
-        if candidate.plan == self._best.plan:
-            candidate.trial, self._best.trial = self._best.trial, None
-        return candidate
+    def _make_trial(self, name: str, value: Value) -> Trial:
+        """Return the trial of a value; it takes over the model of the best trial if the plans are equal."""
+        change: dict[str, Any] = {name: value}
+        trial = Trial(value, self._best.plan.replace(**change))
+        if trial.plan == self._best.plan:
+            trial.model, self._best.model = self._best.model, None
+        return trial
 
-    def _values(self, name: str) -> tuple[list[Any], str | None]:
-        """Return the values to compare, the choice so far first; or why there are not several."""
-        plan = self._asked
+    def _candidates(self, name: str) -> tuple[Sequence[Value], str]:
+        """Return the values to compare, the current choice first, and why they are not compared, if so."""
+        plan = self._requested
         if name == "precision":
-            others = _PRECISIONS[plan.devices[0][:3]]
-            return list(dict.fromkeys([plan.precision, *others])), None
+            candidates = _PRECISIONS[plan.devices[0][:3]]
+            return list(dict.fromkeys([plan.precision, *candidates])), ""
         if name == "jit_compile":
-            left_out = plan.jit_compile and not self._best.plan.jit_compile
-            return [plan.jit_compile, not plan.jit_compile], dict(self._best.plan.reasons)[name] if left_out else None
-        slow = self._best.milliseconds
-        if slow is not None and slow > _SLOW:
-            return [], f"at {_short(slow)} ms a step, the way back to Python does not count"
+            model_refuses_xla = plan.jit_compile and not self._best.plan.jit_compile
+            reason = dict(self._best.plan.reasons)[name] if model_refuses_xla else ""
+            return [plan.jit_compile, not plan.jit_compile], reason
+        milliseconds = self._best.milliseconds
+        if milliseconds is not None and milliseconds > _SLOW_STEP:
+            duration = format_milliseconds(milliseconds)
+            return [], f"at {duration} ms a step, the return to Python between steps is negligible"
         counts = self._step_counts()
-        return counts, None if len(counts) > 1 else f"only 1 divides the {self._epoch} steps of an epoch"
+        return counts, "" if len(counts) > 1 else f"only 1 divides the {self._steps_per_epoch} steps of an epoch"
 
     def _step_counts(self) -> list[int]:
-        default = self._asked.steps_per_execution
-        if self._epoch is None:
+        default = self._requested.steps_per_execution
+        if self._steps_per_epoch is None:
             return [default, 1]
-        fits = largest_divisor(self._epoch, default)
-        return list(dict.fromkeys([fits, 1, largest_divisor(self._epoch, _MORE * default, multiple_of=fits)]))
+        divisor = largest_divisor(self._steps_per_epoch, default)
+        larger_divisor = largest_divisor(self._steps_per_epoch, _MAX_STEPS_FACTOR * default, multiple_of=divisor)
+        return list(dict.fromkeys([divisor, 1, larger_divisor]))
 
-    def _note(self, row: Measurement) -> None:
-        self.rows.append(row)
+    def _record(self, row: Measurement) -> None:
+        self._rows.append(row)
         if self._verbose:
             echo(f"  {row}")
 
 
-def _row(name: str, candidate: Candidate, best: Candidate, *, kept: bool) -> Measurement:
-    seconds = candidate.seconds
+def _measurement(name: str, trial: Trial, best: Trial, *, is_first: bool) -> Measurement:
+    seconds = trial.seconds
     spread = (1e3 * min(seconds), 1e3 * max(seconds)) if len(seconds) > 1 else None
-    verdict = _verdict(candidate, best, kept)
-    return Measurement(name, words(candidate.value), candidate.milliseconds, spread, candidate.loss, verdict)
+    verdict = _verdict(trial, best, is_first)
+    return Measurement(name, format_choice(trial.value), trial.milliseconds, spread, trial.loss, verdict)
 
 
-def _verdict(candidate: Candidate, best: Candidate, kept: bool) -> str:
-    if candidate.out:
-        return f"{candidate.out}; kept, as nothing else can be taken" if candidate is best else candidate.out
-    if candidate is best:
-        return "kept" if kept else "taken"
-    mine, its = candidate.milliseconds, best.milliseconds
-    change = mine / its - 1 if mine and its else 0.0
-    if change > MARGIN:
-        return f"takes {change:.0%} longer"
-    if change < -MARGIN:
-        return f"takes {-change:.0%} less, but not in every round"
-    return f"no different by more than {MARGIN:.0%}, which is noise"
+def _verdict(trial: Trial, best: Trial, best_is_first: bool) -> str:
+    """Return what became of a trial; the first trial of a field is the choice of the plan."""
+    if not trial.eligible:
+        suffix = "; kept, as no other candidate is eligible" if trial is best else ""
+        return trial.rejected_because + suffix
+    if trial is best:
+        return "kept" if best_is_first else "chosen"
+    difference = 0.0
+    if trial.milliseconds and best.milliseconds:
+        difference = trial.milliseconds / best.milliseconds - 1
+    if difference > MARGIN:
+        return f"takes {difference:.0%} longer"
+    if difference < -MARGIN:
+        return f"takes {-difference:.0%} less, but not in every round"
+    return f"differs by at most {MARGIN:.0%}, which is noise"
 
 
-def _reason(best: Candidate, candidates: list[Candidate]) -> str:
-    """Return in words why the best one is."""
-    if best.milliseconds is None or best.out:
-        return f"could not be measured: {best.out}"
-    others = [_beside(candidate) for candidate in candidates if candidate is not best]
-    return ", ".join([f"measured: {_short(best.milliseconds)} ms a step", *others])
+def _reason(best: Trial, trials: Sequence[Trial]) -> str:
+    """Return the reason for the choice, with the durations of all trials."""
+    if best.milliseconds is None or not best.eligible:
+        return f"could not be measured: {best.rejected_because}"
+    others = [_summarize(trial) for trial in trials if trial is not best]
+    return ", ".join([f"measured: {format_milliseconds(best.milliseconds)} ms a step", *others])
 
 
-def _beside(candidate: Candidate) -> str:
-    took = candidate.milliseconds
-    return f"{words(candidate.value)} " + (candidate.out.partition(":")[0] if took is None else f"{_short(took)} ms")
+def _summarize(trial: Trial) -> str:
+    result = trial.rejected_because.partition(":")[0]
+    if trial.milliseconds is not None:
+        result = f"{format_milliseconds(trial.milliseconds)} ms"
+    return f"{format_choice(trial.value)} {result}"

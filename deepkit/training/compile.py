@@ -86,7 +86,7 @@ def compile_definition(
     _check_definition(net)
     model = _build(net, data)
     if plan.strategy == "mirrored":
-        strategy.synchronise(model)
+        strategy.synchronize_batch_norm(model)
     _adapt(model, data)
     _check_sigmoid_targets(net, model, data)
     plan = _adapt_plan(plan, model, data)
@@ -331,7 +331,7 @@ def _check_precompiled(model: keras.Model, plan: Plan, arguments: Mapping[str, o
         )
     _check_strategy(model, plan)
     if plan.strategy == "mirrored":
-        strategy.check_synchronised(model)
+        strategy.check_batch_norm(model)
         strategy.check_optimizer(model.optimizer, plan.devices)
     plan = plan.replace(
         reason="the model is already compiled with it",

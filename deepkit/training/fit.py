@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import keras
 
@@ -18,7 +18,7 @@ from deepkit.training.errors import CheckpointError
 from deepkit.training.loop import restore_checkpoint, train
 from deepkit.training.run_config import describe_resume, run_config
 from deepkit.training.run_dir import RunDir, RunResult
-from deepkit.training.schedules import with_rate
+from deepkit.training.schedules import with_learning_rate
 from deepkit.training.state import TrainingState
 from deepkit.training.training_data import TrainingData, make_training_data, training_target
 from deepkit.utils import files
@@ -28,11 +28,9 @@ from deepkit.utils.validation import check_integer
 
 if TYPE_CHECKING:
     from deepkit.training.compile import Definition, Losses, LossWeights, Metrics
-    from deepkit.training.schedules import OneCycle, StepDecay, WarmUp
+    from deepkit.training.schedules import LearningRate
     from deepkit.training.training_data import DataLike, ValidationLike
     from deepkit.utils.types import OptimizerLike, PathLike
-
-    LearningRate: TypeAlias = float | keras.optimizers.schedules.LearningRateSchedule | OneCycle | StepDecay | WarmUp
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,7 +214,7 @@ def _with_learning_rate(
             "learning_rate: a compiled model is trained with its own optimizer",
             hint="set model.optimizer.learning_rate, or pass the definition to dk.fit",
         )
-    return with_rate(optimizer, learning_rate, steps, epochs)
+    return with_learning_rate(optimizer, learning_rate, steps, epochs)
 
 
 def _print_summary(compiled: CompiledModel) -> None:

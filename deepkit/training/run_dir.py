@@ -260,8 +260,7 @@ def stored_plan(run_dir: PathLike) -> Plan | None:
 
 def plan_fields(plan: Plan) -> dict[str, object]:
     """Return the fields of a plan that define a run, as JSON values: two runs with the same fields are the same."""
-    fields = {name: value for name, value in plan.choices().items() if name != "measure"}
-    return fields | {"devices": list(plan.devices)}
+    return plan.choices() | {"devices": list(plan.devices)}
 
 
 def plan_to_json(plan: Plan) -> dict[str, object]:
@@ -275,7 +274,7 @@ def _plan_from_json(stored: object) -> Plan:
         raise TypeError(f"requested_plan: expected a JSON object, received {type(stored).__name__}")
     names = {field.name for field in dataclasses.fields(Plan)}
     values = {name: value for name, value in stored.items() if name in names}
-    for name in ("devices", "undecided"):
+    for name in ("devices", "auto_fields"):
         if name in values:
             values[name] = tuple(values[name])
     values["reasons"] = tuple((name, reason) for name, reason in values.get("reasons", ()))

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from deepkit.training.run_dir import RunDir
 
-_MEASUREMENT_COLUMNS = ("field", "candidate", "ms a step", "spread", "loss", "verdict")
 _STYLE = """
 body { font: 16px/1.55 system-ui, sans-serif; color: #212529; background: #fff; max-width: 62rem; margin: 3rem auto;
        padding: 0 1.5rem; }
@@ -172,7 +171,7 @@ def _measurement_table(measurements: Sequence[Measurement]) -> str:
     """Return the table of the measurements behind the plan, or nothing."""
     if not measurements:
         return ""
-    rows = [_row("th", _MEASUREMENT_COLUMNS), *(_row("td", measurement.cells()) for measurement in measurements)]
+    rows = [_row("th", Measurement.columns), *(_row("td", measurement.cells()) for measurement in measurements)]
     return f"<h2>Measurements</h2><table>{''.join(rows)}</table>"
 
 

@@ -1,29 +1,36 @@
-"""Learning rates as values: a schedule in shares of the training, made one of steps when their number is known."""
+"""Learning rates as values: schedules relative to the length of the training, built when the steps are known."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias, Union
 
 import keras
 
 from deepkit.models.keras_schedules import WarmUpSchedule
+from deepkit.utils.errors import message
+from deepkit.utils.validation import check_number, is_number
+
+if TYPE_CHECKING:
+    from deepkit.utils.types import OptimizerLike
+
+KerasSchedule: TypeAlias = keras.optimizers.schedules.LearningRateSchedule
+LearningRate: TypeAlias = Union[float, KerasSchedule, "OneCycle", "StepDecay", "WarmUp"]
 
 
 @dataclass(frozen=True)
 class OneCycle:
-    """A learning rate that rises in a line to its peak and falls along half a cosine to almost nothing.
+    """A learning rate that rises linearly to its maximum and falls along half a cosine to almost nothing.
 
-    Smith & Topin 2018, "Super-Convergence", section 3, with the cosine in place of its straight fall; the momentum
-    is not cycled, for Keras's optimisers hold it fixed.
+    Smith & Topin 2018, "Super-Convergence", section 3, with a cosine instead of the linear fall. The momentum is not
+    cycled, because Keras's optimizers keep it constant.
 
     Args:
-        max_learning_rate: Highest learning rate.
-        warmup_fraction: Share of the training in which it rises, from 0 to below 1.
-        start: Learning rate at the first step, as a share of the peak.
-        end: Learning rate at the last step, as a share of the peak.
+        max_learning_rate: Maximum learning rate.
+        warmup_fraction: Fraction of the training in which it rises, from 0 to below 1.
+        start: Learning rate at the first step, as a fraction of the maximum.
+        end: Learning rate at the last step, as a fraction of the maximum.
 
     Raises:
         ValueError: A number is out of its range.
@@ -41,34 +48,37 @@ class OneCycle:
     end: float = field(default=0.0004, kw_only=True)
 
     def __post_init__(self) -> None:
-        _check(self, "max_learning_rate", self.max_learning_rate, above=0.0)
-        _check(self, "warmup_fraction", self.warmup_fraction, below=1.0)
-        _check(self, "start", self.start, most=1.0)
-        _check(self, "end", self.end, most=1.0)
+        _check_field(self, "max_learning_rate", above=0.0)
+        _check_field(self, "warmup_fraction", minimum=0.0, below=1.0)
+        _check_field(self, "start", minimum=0.0, maximum=1.0)
+        _check_field(self, "end", minimum=0.0, maximum=1.0)
 
-    def build(self, steps: int, steps_per_epoch: int = 1) -> keras.optimizers.schedules.LearningRateSchedule:
-        """Return Keras's schedule for a training of so many steps."""
-        rise = round(self.warmup_fraction * steps)
-        warm = {
-            "initial_learning_rate": self.start * self.max_learning_rate,
-            "warmup_target": self.max_learning_rate,
-            "warmup_steps": rise,
-        }
-        begin = warm if rise else {"initial_learning_rate": self.max_learning_rate}
-        return keras.optimizers.schedules.CosineDecay(decay_steps=max(steps - rise, 1), alpha=self.end, **begin)
+    def build(self, steps: int, steps_per_epoch: int = 1) -> KerasSchedule:
+        """Return the Keras schedule for a training of `steps` steps."""
+        warmup_steps = round(self.warmup_fraction * steps)
+        decay_steps = max(steps - warmup_steps, 1)
+        if not warmup_steps:
+            return keras.optimizers.schedules.CosineDecay(self.max_learning_rate, decay_steps, alpha=self.end)
+        return keras.optimizers.schedules.CosineDecay(
+            self.start * self.max_learning_rate,
+            decay_steps,
+            alpha=self.end,
+            warmup_target=self.max_learning_rate,
+            warmup_steps=warmup_steps,
+        )
 
 
 @dataclass(frozen=True)
 class StepDecay:
-    """A learning rate that is multiplied by a factor at given shares of the training, as in most papers of the 2010s.
+    """A learning rate that is multiplied by `gamma` at each milestone, as in most papers of the 2010s.
 
     Args:
-        learning_rate: Learning rate at the beginning.
-        milestones: Shares of the training at which it falls, ascending between 0 and 1.
-        gamma: What it is multiplied by each time.
+        learning_rate: Learning rate at the start.
+        milestones: Fractions of the training at which it falls, ascending between 0 and 1.
+        gamma: Factor at each milestone.
 
     Raises:
-        ValueError: A number is out of its range, or the shares do not ascend.
+        ValueError: A number is out of its range, or the milestones do not ascend.
 
     Examples:
         >>> import deepkit as dk
@@ -82,43 +92,43 @@ class StepDecay:
     gamma: float = field(default=0.1, kw_only=True)
 
     def __post_init__(self) -> None:
-        _check(self, "learning_rate", self.learning_rate, above=0.0)
-        _check(self, "gamma", self.gamma, above=0.0)
-        object.__setattr__(self, "milestones", tuple(self.milestones))
-        if (
-            not self.milestones
-            or any(not 0 < share < 1 for share in self.milestones)
-            or list(self.milestones) != sorted(set(self.milestones))
-        ):
+        _check_field(self, "learning_rate", above=0.0)
+        _check_field(self, "gamma", above=0.0)
+        milestones = tuple(self.milestones)
+        object.__setattr__(self, "milestones", milestones)
+        are_fractions = all(is_number(milestone) and 0 < milestone < 1 for milestone in milestones)
+        if not milestones or not are_fractions or list(milestones) != sorted(set(milestones)):
             raise ValueError(
-                f"StepDecay: milestones must be shares of the training that ascend between 0 and 1, received {self.milestones}\n"
-                "  hint: milestones=(0.5, 0.75)"
+                message(
+                    "StepDecay: milestones must be fractions of the training that ascend between 0 and 1, "
+                    f"received {milestones}",
+                    hint="use milestones=(0.5, 0.75)",
+                )
             )
 
-    def build(self, steps: int, steps_per_epoch: int = 1) -> keras.optimizers.schedules.LearningRateSchedule:
-        """Return Keras's schedule for a training of so many steps."""
+    def build(self, steps: int, steps_per_epoch: int = 1) -> KerasSchedule:
+        """Return the Keras schedule for a training of `steps` steps."""
         rates = [self.learning_rate * self.gamma**power for power in range(len(self.milestones) + 1)]
-        last = [
-            round(share * steps) - 1 for share in self.milestones
-        ]  # steps at the rate before: Keras's bounds belong to it
-        return keras.optimizers.schedules.PiecewiseConstantDecay(last, rates)
+        # Keras applies a rate up to and including its boundary
+        boundaries = [round(milestone * steps) - 1 for milestone in self.milestones]
+        return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates)
 
 
 @dataclass(frozen=True)
 class WarmUp:
-    """A learning rate that rises in a line before it is what it would be: another schedule's, or a number.
+    """A learning rate that rises linearly during the first epochs to a number or to another schedule.
 
     Goyal et al. 2017, "Accurate, Large Minibatch SGD", section 2.2.
 
     Args:
-        schedule: A number, a Keras schedule or one of these values: the learning rate once it is warm. Its own steps
-            count from the first step of the training.
-        epochs: Passes over the data in which it rises; parts of one are allowed.
-        start_factor: Share of the learning rate at the first step.
+        schedule: The learning rate after the warm-up: a number, a Keras schedule, or a value such as `dk.OneCycle`.
+            Its own steps count from the first step of the training.
+        epochs: Number of epochs in which it rises; it need not be an integer.
+        start_factor: Fraction of the learning rate at the first step.
 
     Raises:
         ValueError: A number is out of its range.
-        TypeError: `schedule` is no learning rate.
+        TypeError: `schedule` is not a learning rate.
 
     Examples:
         >>> import deepkit as dk
@@ -127,82 +137,107 @@ class WarmUp:
         [0.0, 0.05, 0.1, 0.1]
     """
 
-    schedule: Any
+    schedule: LearningRate
     epochs: float = field(default=1.0, kw_only=True)
     start_factor: float = field(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
-        _check(self, "epochs", self.epochs, above=0.0)
-        _check(self, "start_factor", self.start_factor, most=1.0)
+        _check_field(self, "epochs", above=0.0)
+        _check_field(self, "start_factor", minimum=0.0, maximum=1.0)
+        if not is_learning_rate(self.schedule):
+            raise TypeError(
+                message(
+                    f"WarmUp: schedule must be a number or a schedule, received {type(self.schedule).__name__}",
+                    hint="use dk.WarmUp(0.1), or dk.WarmUp(dk.OneCycle(0.4))",
+                )
+            )
         if isinstance(self.schedule, int | float):
-            _check(self, "schedule", self.schedule, above=0.0)
-        elif not is_rate(self.schedule):
-            raise TypeError(f"WarmUp: schedule must be a number or a schedule, received {type(self.schedule).__name__}")
+            _check_field(self, "schedule", above=0.0)
 
-    def build(self, steps: int, steps_per_epoch: int = 1) -> keras.optimizers.schedules.LearningRateSchedule:
-        """Return the schedule for a training of so many steps, so many of them in an epoch."""
-        rise = max(round(self.epochs * steps_per_epoch), 1)
-        if isinstance(self.schedule, int | float):  # a cosine that does not fall: Keras opens the file without deepkit
-            begin = {"initial_learning_rate": self.start_factor * self.schedule, "warmup_target": self.schedule}
-            return keras.optimizers.schedules.CosineDecay(decay_steps=1, alpha=1.0, warmup_steps=rise, **begin)
-        return WarmUpSchedule(as_schedule(self.schedule, steps, steps_per_epoch), rise, self.start_factor)
-
-
-def is_rate(value: Any) -> bool:
-    """Tell whether a value is a learning rate: a number, a Keras schedule or one of the values here."""
-    kinds = (int, float, keras.optimizers.schedules.LearningRateSchedule, OneCycle, StepDecay, WarmUp)
-    return isinstance(value, kinds) and not isinstance(value, bool)
+    def build(self, steps: int, steps_per_epoch: int = 1) -> KerasSchedule:
+        """Return the Keras schedule for a training of `steps` steps, `steps_per_epoch` of them in an epoch."""
+        warmup_steps = max(round(self.epochs * steps_per_epoch), 1)
+        schedule = as_schedule(self.schedule, steps, steps_per_epoch)
+        if isinstance(schedule, int | float):  # a stock Keras schedule, so that the model file loads without deepkit
+            return keras.optimizers.schedules.CosineDecay(
+                self.start_factor * schedule,
+                decay_steps=1,
+                alpha=1.0,
+                warmup_target=schedule,
+                warmup_steps=warmup_steps,
+            )
+        return WarmUpSchedule(schedule, warmup_steps, self.start_factor)
 
 
-def as_schedule(rate: Any, steps: int, steps_per_epoch: int) -> Any:
-    """Return a number or a Keras schedule as it is, and one of the values here as Keras's schedule."""
-    return rate.build(steps, steps_per_epoch) if isinstance(rate, OneCycle | StepDecay | WarmUp) else rate
+def is_learning_rate(value: object) -> bool:
+    """Return whether a value is a number, a Keras schedule or a schedule of this module."""
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, int | float | KerasSchedule | OneCycle | StepDecay | WarmUp)
 
 
-def with_rate(optimizer: Any, rate: Any, steps_per_epoch: int | None, epochs: int) -> Any:
-    """Return a fresh copy of an optimiser that has this learning rate.
+def as_schedule(rate: LearningRate, steps: int, steps_per_epoch: int) -> float | KerasSchedule:
+    """Return a number or a Keras schedule unchanged, and build a schedule of this module."""
+    if isinstance(rate, OneCycle | StepDecay | WarmUp):
+        return rate.build(steps, steps_per_epoch)
+    return rate
+
+
+def with_learning_rate(
+    optimizer: OptimizerLike | None, rate: LearningRate, steps_per_epoch: int | None, epochs: int
+) -> keras.optimizers.Optimizer:
+    """Return a fresh copy of an optimizer with another learning rate.
 
     Args:
-        optimizer: A Keras optimiser or its name; Adam where None.
+        optimizer: A Keras optimizer or its name; Adam if None.
         rate: A number, a Keras schedule, or a value such as `OneCycle`.
-        steps_per_epoch: Batches in an epoch, None where they are not known beforehand.
-        epochs: Of the whole training.
+        steps_per_epoch: Number of batches in an epoch, or None if it is unknown.
+        epochs: Number of epochs of the whole training.
 
     Raises:
-        TypeError: The rate is none.
-        ValueError: The rate is a share of a training whose steps are not known.
+        TypeError: The rate is not a learning rate.
+        ValueError: The schedule depends on the steps of the training, which are unknown.
     """
-    if not is_rate(rate):
+    if not is_learning_rate(rate):
         raise TypeError(
-            f"learning_rate: expected a number or a schedule, received {type(rate).__name__}\n"
-            "  hint: learning_rate=1e-3, or learning_rate=dk.OneCycle(0.4)"
+            message(
+                f"learning_rate: expected a number or a schedule, received {type(rate).__name__}",
+                hint="use learning_rate=1e-3, or learning_rate=dk.OneCycle(0.4)",
+            )
         )
     if steps_per_epoch is None and isinstance(rate, OneCycle | StepDecay | WarmUp):
         raise ValueError(
-            f"learning_rate={rate}: the data does not say how many batches an epoch has\n"
-            "  hint: dataset.apply(tf.data.experimental.assert_cardinality(steps)), or a Keras schedule of steps"
+            message(
+                f"learning_rate={rate}: the number of batches in an epoch of the data is unknown",
+                hint="use dataset.apply(tf.data.experimental.assert_cardinality(steps)), or a Keras schedule",
+            )
         )
-    made = keras.optimizers.get("adam" if optimizer is None else optimizer)
+    template: keras.optimizers.Optimizer = keras.optimizers.get("adam" if optimizer is None else optimizer)
     steps = steps_per_epoch or 1
-    return _copied(made, as_schedule(rate, epochs * steps, steps))
+    return _copy_with_rate(template, as_schedule(rate, epochs * steps, steps))
 
 
-def _copied(optimizer: Any, rate: Any) -> Any:
-    """Return a fresh copy of an optimiser with another rate; one that scales the loss has it inside."""
+def _copy_with_rate(optimizer: keras.optimizers.Optimizer, rate: float | KerasSchedule) -> keras.optimizers.Optimizer:
+    """Return a fresh copy of an optimizer with another rate, which a `LossScaleOptimizer` passes to its inner one."""
     config = optimizer.get_config()
     if "inner_optimizer" in config:
-        config["inner_optimizer"] = keras.optimizers.serialize(_copied(optimizer.inner_optimizer, rate))
+        config["inner_optimizer"] = keras.optimizers.serialize(_copy_with_rate(optimizer.inner_optimizer, rate))
     else:
         config["learning_rate"] = rate
     return type(optimizer).from_config(config)
 
 
-def _check(value: Any, name: str, number: Any, *, above: float | None = None, **bounds: float) -> None:
-    """Raise where a number is out of its range: above, or from 0; below or at most a bound."""
-    below, most = bounds.get("below", math.inf), bounds.get("most", math.inf)
-    fits = isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number)
-    if fits and (number > above if above is not None else number >= 0) and number < below and number <= most:
-        return
-    low = f"above {above:g}" if above is not None else "from 0"
-    high = f" to below {below:g}" if below < math.inf else f" to {most:g}" if most < math.inf else ""
-    raise ValueError(f"{type(value).__name__}: {name} must be a number {low}{high}, received {number!r}")
+def _check_field(
+    schedule: object,
+    name: str,
+    *,
+    above: float | None = None,
+    minimum: float | None = None,
+    below: float | None = None,
+    maximum: float | None = None,
+) -> None:
+    """Validate a numeric field of a schedule, and store it as a plain number."""
+    label = f"{type(schedule).__name__}: {name}"
+    value = getattr(schedule, name)
+    number = check_number(value, label, above=above, minimum=minimum, below=below, maximum=maximum)
+    object.__setattr__(schedule, name, number)

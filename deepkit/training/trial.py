@@ -1,11 +1,11 @@
-"""One candidate of a measurement: the real model, built and compiled under its plan, that takes a few real steps."""
+"""A compiled model that trains for a few steps, as often as needed, and is restored afterwards."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
@@ -17,85 +17,99 @@ from deepkit.training import token_id_check as token_ids
 from deepkit.training.compile import compile_definition
 from deepkit.training.training_data import TrainingData
 
-clock: Callable[[], float] = time.perf_counter  # seconds; tests put another in its place
-BATCHES = 4  # batches that are looked at, again and again
+if TYPE_CHECKING:
+    from deepkit.training.compile import Definition
+    from deepkit.utils.types import Dataset, Nested
+
+clock: Callable[[], float] = time.perf_counter  # returns seconds; tests replace it
+NUM_BATCHES = 4  # different batches, which a trial repeats
 
 
-def first_batches(feed: TrainingData) -> Any:
-    """Return the first batches of the training data, kept in memory; the order of the training is not touched.
+def first_batches(data: TrainingData) -> Dataset:
+    """Return the first batches of the training data, cached in memory, without changing the order of the training.
 
-    A `dk.data` pipeline or a pair of arrays remembers nothing of it. To a `tf.data.Dataset` it is one look, as if it
-    had been iterated once before. A smaller last batch is left out where there are others.
+    A `dk.data` pipeline and arrays have no position that iterating could move. A `tf.data.Dataset` is iterated once,
+    which counts as one pass if its order depends on the number of passes. A smaller last batch is left out if there
+    are others.
     """
-    source = feed.train.epochs() if isinstance(feed.train, Pipeline) else feed.train
-    count = BATCHES if feed.steps is None else max(1, min(BATCHES, feed.steps - 1))
-    kept = source.take(count).cache()
-    for _ in kept:  # fills the cache, which every later iteration reads
+    source = data.train.epochs() if isinstance(data.train, Pipeline) else data.train
+    count = NUM_BATCHES if data.steps is None else max(1, min(NUM_BATCHES, data.steps - 1))
+    batches = source.take(count).cache()
+    for _ in batches:  # fills the cache, which every later iteration reads
         pass
-    return kept
+    return batches
 
 
-class Trial:
-    """A model that is trained for a few steps from the same initial weights, as often as one likes.
+class TrialModel:
+    """A model that trains for a few steps from the same initial weights, as often as needed.
 
-    After every run all is put back, because a layer that had weights before is held by the definition as it is, and
-    belongs to the training that follows, too.
+    Every training is undone: a definition holds layers that have weights as they are, so they belong to the user's
+    training, too.
 
     Args:
         net: The definition, or a compiled model.
-        feed: The data of the run.
-        plan: What is tried; it has a seed, so that every trial starts from the same weights.
-        compiled: What `fit` got of `optimizer`, `loss`, `loss_weights` and `metrics`.
-        batches: Of `first_batches`.
+        data: The data of the run.
+        plan: The plan to try. With a seed, every trial starts from the same weights.
+        compile_args: The arguments of `fit` for compiling: `optimizer`, `loss`, `loss_weights` and `metrics`.
+        batches: The batches to train on; see `first_batches`.
 
     Raises:
-        ValueError: It cannot be built or compiled so.
+        ValueError: The model cannot be built or compiled.
     """
 
-    def __init__(self, net: Any, feed: TrainingData, plan: Plan, compiled: Mapping[str, Any], batches: Any) -> None:
+    def __init__(
+        self,
+        net: Definition | keras.Model,
+        data: TrainingData,
+        plan: Plan,
+        compile_args: Mapping[str, Any],
+        batches: Dataset,
+    ) -> None:
         self._batches = batches
         with plan:
-            parts = compile_definition(net, feed, plan, **compiled)
-            self.plan, self.model = parts.plan, parts.model
-            self._around = plan if parts.precompiled else parts.plan  # what a compiled model came with is not entered
-            state.build_variables(self.model, lambda: _input(batches))
+            compiled = compile_definition(net, data, plan, **compile_args)
+            self.plan, self.model = compiled.plan, compiled.model
+            # the plan of a precompiled model reports its settings, which are not to be entered
+            self._training_plan = plan if compiled.precompiled else compiled.plan
+            state.build_variables(self.model, lambda: _sample_input(batches))
             self._initial = state.capture(self.model)
 
     @property
-    def draws(self) -> bool:
-        """Whether the model draws random numbers while it trains, as dropout does."""
-        return bool(self._streams())
+    def is_random(self) -> bool:
+        """Whether the model draws random numbers during training, as dropout does."""
+        return bool(self._seed_variables())
 
     def loss(self, steps: int, *, draw: int = 0) -> float:
-        """Train from the initial weights; return the mean loss of the steps.
+        """Train from the initial weights and return the mean loss of the steps.
 
         Args:
-            steps: How many, a multiple of the plan's steps per execution.
-            draw: Which random numbers: 0 for those of the run, another number for others.
+            steps: Number of steps, a multiple of the plan's steps per execution.
+            draw: Which random numbers to draw: 0 for those of the run, another number for different ones.
 
         Raises:
             ValueError: The training step reports no loss.
         """
-        for stream in self._streams() if draw else []:
-            stream.assign(stream + draw)
+        if draw:
+            for seed in self._seed_variables():
+                seed.assign(seed + draw)
         return reported_loss(self._train(steps).logs)
 
-    def seconds(self, steps: int) -> float:
-        """Train from the initial weights; return the seconds that each of so many steps took.
+    def seconds_per_step(self, steps: int) -> float:
+        """Train from the initial weights and return the duration of a step, averaged over the steps.
 
-        One call is made before the clock starts: TensorFlow prepares a function anew for each new iterator, which
-        takes longer than a step and comes once in a whole training.
+        One call runs before the clock starts: TensorFlow prepares a function anew for each new iterator, which takes
+        longer than a step and happens once in a whole training.
         """
         return self._train(steps + self.plan.steps_per_execution).seconds / steps
 
-    def train(self, batches: Any, steps: int, callback: keras.callbacks.Callback, verbose: int = 0) -> None:
-        """Train from the initial weights, and put everything back.
+    def train(self, batches: Dataset, steps: int, callback: keras.callbacks.Callback, verbose: int = 0) -> None:
+        """Train from the initial weights, and restore all variables.
 
         Raises:
             TokenIdError: An embedding has no row for a token id.
         """
         batches = token_ids.check_batches(batches, self.model)
-        with self._around:
+        with self._training_plan:
             try:
                 self.model.fit(batches, steps_per_epoch=steps, shuffle=False, callbacks=[callback], verbose=verbose)
             except tf.errors.InvalidArgumentError as error:
@@ -103,39 +117,40 @@ class Trial:
                 if explained is None:
                     raise
                 raise explained from error
-            finally:  # what the definition shares with other models is as it was, too
+            finally:  # also restores layers that the definition shares with other models
                 state.restore(self.model, self._initial, "the trial")
 
-    def _train(self, steps: int) -> _Watch:
-        watch = _Watch()
-        self.train(self._batches.repeat(), steps, watch)
-        return watch
+    def _train(self, steps: int) -> _StepTimer:
+        timer = _StepTimer()
+        self.train(self._batches.repeat(), steps, timer)
+        return timer
 
-    def _streams(self) -> list[Any]:
+    def _seed_variables(self) -> list[keras.Variable]:
         return [variable for variable in self.model.non_trainable_variables if "seed_generator" in variable.path]
 
 
-class _Watch(keras.callbacks.Callback):
-    """Takes the time from the second call of the training function to the results of the last one."""
+class _StepTimer(keras.callbacks.Callback):
+    """Measures the time from the second call of the training function to the results of the last one."""
 
-    def on_train_begin(self, logs: Any = None) -> None:
-        """Forget what was before."""
-        self._calls, self._began = 0, 0.0
+    def on_train_begin(self, logs: object = None) -> None:
+        """Reset the count of calls."""
+        self._calls, self._start = 0, 0.0
 
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Start at the second call, when the devices are done with the first."""
+    def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
+        """Start the clock at the second call, after the devices have finished the first."""
         self._calls += 1
         if self._calls == 2:
-            state.variable_value(min(self.model.trainable_variables, key=lambda variable: math.prod(variable.shape)))
-            self._began = clock()
+            smallest = min(self.model.trainable_variables, key=lambda variable: math.prod(variable.shape))
+            state.variable_value(smallest)  # waits for the devices
+            self._start = clock()
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Stop when the numbers are there: the devices have nothing left to do."""
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Stop the clock: the devices have finished, as their results are available."""
         self.logs = dict(logs or {})
-        self.seconds = clock() - self._began
+        self.seconds = clock() - self._start
 
 
-def _input(batches: Any) -> Any:
+def _sample_input(batches: Dataset) -> Nested:
     batch = next(iter(batches))
     return batch[0] if isinstance(batch, tuple) else batch
 
@@ -144,9 +159,11 @@ def reported_loss(logs: Mapping[str, float]) -> float:
     """Return the loss, or the sum of the losses that a model with its own training step reports.
 
     Raises:
-        ValueError: It reports none.
+        ValueError: The logs contain no loss.
     """
-    found = [logs["loss"]] if "loss" in logs else [value for name, value in logs.items() if name.endswith("loss")]
-    if not found:
+    if "loss" in logs:
+        return float(logs["loss"])
+    losses = [value for name, value in logs.items() if name.endswith("loss")]
+    if not losses:
         raise ValueError(f"the training step reports no loss to compare, only {', '.join(logs) or 'nothing'}")
-    return float(sum(found))
+    return float(sum(losses))

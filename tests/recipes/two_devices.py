@@ -36,7 +36,7 @@ def equal(net, arrays, **given):
 
 def refused(net):
     texts, labels = sentiment.made_up(sentiment.Config(), 160).train.arrays()
-    with pytest.raises(ValueError, match="strings, which Keras cannot share out over 2 devices") as caught:
+    with pytest.raises(ValueError, match="strings, which Keras cannot split over 2 devices") as caught:
         dk.fit(net, (texts, labels), batch_size=16, plan=dk.plan(devices=["CPU:0", "CPU:1"]), verbose=0)
     assert "\n  hint: one device, or token numbers" in str(caught.value)
 
