@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import keras
 import numpy as np
@@ -23,7 +23,8 @@ from deepkit.utils.errors import format_value, message
 from deepkit.utils.validation import is_integer
 
 if TYPE_CHECKING:
-    from deepkit.definition.sequential import Block
+    from deepkit.definition.fields import BodyLike
+    from deepkit.training.training_data import DataLike
     from deepkit.utils.types import Dataset, Nested, PathLike
 
 _CODE_BATCH = 1024  # examples whose codes are computed at a time
@@ -31,11 +32,11 @@ _FIXED_ARGUMENTS = ("loss", "metrics", "validation_data")
 
 
 def pretrain(
-    units: Sequence[int | Block | keras.layers.Layer],
-    data: Any,
+    units: Sequence[int | BodyLike],
+    data: DataLike,
     *,
-    corruption: Any = None,
-    activation: Any = "sigmoid",
+    corruption: BodyLike | None = None,
+    activation: str | Callable[..., Any] | None = "sigmoid",
     tied_weights: bool = False,
     epochs: int = 15,
     run_dir: PathLike | None = None,
@@ -128,15 +129,15 @@ def _check_fit_args(fit_args: dict[str, Any]) -> None:
             )
 
 
-def _inputs(data: Any) -> np.ndarray:
+def _inputs(data: DataLike) -> np.ndarray:
     """Return the inputs of the training data as one array, images from 0 to 1."""
-    if isinstance(data, Data):
-        data = data.train
-    if isinstance(data, tf.data.Dataset) and not isinstance(data, Pipeline):
-        data = _concatenated_inputs(data)
-    if not isinstance(data, Pipeline):
-        data = from_arrays(data[0] if isinstance(data, tuple | list) else data).train
-    x = data.arrays()[0]
+    batches = data.train if isinstance(data, Data) else data
+    if isinstance(batches, Pipeline):
+        x = batches.arrays()[0]
+    elif isinstance(batches, tf.data.Dataset):
+        x = from_arrays(_concatenated_inputs(batches)).train.arrays()[0]
+    else:
+        x = from_arrays(batches[0] if isinstance(batches, tuple | list) else batches).train.arrays()[0]
     if not isinstance(x, np.ndarray):
         raise TypeError(
             message(
@@ -158,11 +159,11 @@ def _concatenated_inputs(dataset: Dataset) -> Nested:
 
 
 def _encoder(
-    unit: int | Block | keras.layers.Layer, number: int, activation: Any, codes: np.ndarray
-) -> list[Block | keras.layers.Layer]:
+    unit: int | BodyLike, number: int, activation: str | Callable[..., Any] | None, codes: np.ndarray
+) -> list[BodyLike]:
     """Return the elements of the encoder of one layer, with a unique name."""
     if not is_integer(unit):
-        return [Sequential([unit], name=f"part{number}")]
+        return [Sequential([cast("BodyLike", unit)], name=f"part{number}")]
     dense = layers.Dense(unit, activation=activation, name=f"dense{number}")
     return [layers.Flatten(), dense] if codes.ndim > 2 else [dense]
 

@@ -1,4 +1,4 @@
-"""Small models and data, and a machine without GPUs."""
+"""A machine without GPUs."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from deepkit.execution import devices
 
 @pytest.fixture
 def no_gpu(monkeypatch):
-    """Let TensorFlow offer one CPU only, whatever this machine has."""
+    """Let TensorFlow offer one CPU only, whatever devices this machine has."""
     monkeypatch.setattr(devices, "available", lambda: ("CPU:0",))

@@ -1,4 +1,4 @@
-"""Two devices compute what one computes, or say why they would not."""
+"""Two devices compute the same as one, or an error explains why they would not."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import pytest
 
 
 @pytest.mark.slow
-def test_two_devices_equal_one_or_refuse(tmp_path):
+def test_two_devices_equal_one_or_are_rejected(tmp_path):
     command = [sys.executable, "-m", "tests.execution.two_devices", str(tmp_path / "run")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "all equal, all refused" in done.stdout, done.stderr[-3000:]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "all equal, all refused" in result.stdout, result.stderr[-3000:]

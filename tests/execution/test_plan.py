@@ -1,4 +1,4 @@
-"""The plan: choices, reasons, errors, and what entering it changes and puts back."""
+"""The plan: choices, reasons, errors, and the global state that entering it changes and restores."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ def test_auto_on_a_machine_without_gpus(no_gpu):
         "memory_growth": None,
         "seed": 0,
         "deterministic": True,
-        "measure": False,
     }
 
 
@@ -35,10 +34,23 @@ def test_every_choice_has_a_reason_and_a_row():
     assert str(dk.plan(devices="CPU:0")) == "\n".join(table)
 
 
+def test_replacing_a_choice_replaces_its_reason():
+    plan = dk.plan(devices="CPU:0")
+    changed = plan.replace(reason="a test", steps_per_execution=2)
+    assert (changed.steps_per_execution, dict(changed.reasons)["steps_per_execution"]) == (2, "a test")
+    assert plan.replace(steps_per_execution=2).reasons == plan.reasons
+
+
+def test_the_fields_left_auto_are_known(no_gpu):
+    assert dk.plan().auto_fields == ("precision", "jit_compile", "steps_per_execution")
+    assert dk.plan(precision="float32", steps_per_execution=1).auto_fields == ("jit_compile",)
+
+
 def test_a_plan_is_a_value():
     assert dk.plan(devices="CPU:0") == dk.plan(devices="/device:cpu:0")
     assert hash(dk.plan(seed=1)) == hash(dk.plan(seed=1))
     assert dk.plan(seed=1) != dk.plan(seed=2)
+    assert dk.plan(devices="CPU:0", precision="float32") == dk.plan(devices="CPU:0")  # only auto_fields differ
 
 
 @pytest.mark.parametrize(
@@ -51,15 +63,15 @@ def test_a_plan_is_a_value():
         (None, "float32"),
     ],
 )
-def test_precision_follows_the_gpu(capability, policy):
+def test_precision_follows_the_compute_capability_of_the_gpu(capability, policy):
     assert choices.precision("auto", capability, on_gpu=True)[0] == policy
 
 
-def test_gpus_are_all_taken_and_get_their_choices(monkeypatch):
+def test_all_gpus_are_used_with_their_own_defaults(monkeypatch):
     monkeypatch.setattr(devices, "available", lambda: ("CPU:0", "GPU:0", "GPU:1"))
     monkeypatch.setattr(devices, "capability", lambda names: (8, 6))
     monkeypatch.setattr(devices, "grow_memory", lambda names, probe=False: False)
-    monkeypatch.setattr(devices, "repeats_bits", lambda: False)
+    monkeypatch.setattr(devices, "is_deterministic", lambda: False)
     several = dk.plan()
     assert several.devices == ("GPU:0", "GPU:1")
     assert (several.strategy, several.steps_per_execution, several.jit_compile) == ("mirrored", 1, False)
@@ -78,10 +90,10 @@ def test_a_policy_set_by_the_user_is_kept():
     finally:
         keras.config.set_dtype_policy("float32")
     assert plan.precision == "mixed_float16"
-    assert "global policy in force" in dict(plan.reasons)["precision"]
+    assert "the global dtype policy" in dict(plan.reasons)["precision"]
 
 
-def test_entering_sets_and_leaving_restores():
+def test_entering_changes_the_policy_and_leaving_restores_it():
     outer, inner = dk.plan(precision="mixed_bfloat16", seed=3), dk.plan(precision="float64", seed=4)
     with outer:
         assert keras.config.dtype_policy().name == "mixed_bfloat16"
@@ -94,76 +106,84 @@ def test_entering_sets_and_leaving_restores():
     assert (keras.config.dtype_policy().name, current()) == ("float32", None)
 
 
-def test_an_error_inside_restores_too():
+def test_an_error_inside_restores_the_policy_too():
     with pytest.raises(KeyError), dk.plan(precision="float64"):
         raise KeyError
     assert keras.config.dtype_policy().name == "float32"
     assert current() is None
 
 
-def test_the_seed_starts_at_each_entering():
-    def drawn():
+def test_entering_restarts_from_the_seed():
+    def draw():
         with dk.plan(devices="CPU:0", seed=11):
             return np.random.rand(), float(keras.random.uniform(())), dk.Sequential([dk.Classifier(2)]).build((3,))
 
-    (a, b, first), (c, d, second) = drawn(), drawn()
+    (a, b, first), (c, d, second) = draw(), draw()
     assert (a, b) == (c, d)
     assert all(np.array_equal(x, y) for x, y in zip(first.get_weights(), second.get_weights(), strict=True))
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         ({"devices": 99}, "devices=99: expected a number from 1 to"),
         ({"devices": ["TPU:0"]}, "there is no 'TPU:0' here, TensorFlow offers CPU:0"),
         ({"devices": "CPU:7"}, "set_logical_device_configuration"),
         ({"devices": []}, "expected 'auto', a number, or a list of names"),
         ({"devices": ["CPU:0", "cpu:0"]}, "CPU:0 is named more than once"),
-        ({"precision": "half"}, "precision='half': expected 'auto' or one of float32"),
-        ({"jit_compile": 1}, "jit_compile=1: expected 'auto', True or False"),
-        ({"deterministic": "no"}, "deterministic='no': expected 'auto', True or False"),
-        ({"steps_per_execution": 0}, "expected 'auto' or a whole number from 1"),
-        ({"seed": -1}, "seed=-1: expected a whole number"),
-        ({"measure": "yes"}, "measure='yes': expected True or False"),
+        ({"precision": "half"}, "precision must be one of 'auto', 'float32'"),
+        ({"precision": "half"}, "received 'half'"),
+        ({"jit_compile": 1}, "jit_compile must be one of 'auto', True, False, received 1"),
+        ({"deterministic": "no"}, "deterministic must be one of 'auto', True, False, received 'no'"),
+        ({"steps_per_execution": 0}, "hint: use 'auto' or a positive integer"),
+        ({"steps_per_execution": "four"}, "steps_per_execution must be a positive integer, received 'four'"),
+        ({"seed": -1}, "seed must be an integer of at least 0, received -1"),
+        ({"seed": 2**32}, "seed must be at most 4,294,967,295, received 4294967296"),
     ],
 )
-def test_wrong_arguments_say_what_is_expected(arguments, said):
+def test_an_invalid_argument_is_reported_with_the_expected_values(arguments, expected):
     with pytest.raises(ValueError, match="\n  hint: ") as caught:
         dk.plan(**arguments)
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
 
 
-def test_cpus_and_gpus_do_not_mix(monkeypatch):
+def test_numpy_numbers_are_accepted():
+    plan = dk.plan(devices=np.int64(1), steps_per_execution=np.int32(4), seed=np.int64(3), jit_compile=np.bool_(False))
+    assert (plan.steps_per_execution, plan.seed, plan.jit_compile) == (4, 3, False)
+    assert {type(plan.steps_per_execution), type(plan.seed)} == {int}
+
+
+def test_cpus_and_gpus_cannot_be_mixed(monkeypatch):
     monkeypatch.setattr(devices, "available", lambda: ("CPU:0", "GPU:0"))
     with pytest.raises(ValueError, match="CPUs and GPUs cannot train one model together"):
         dk.plan(devices=["CPU:0", "GPU:0"])
 
 
-@pytest.mark.parametrize("wrong", [{"jit_compile": True}, {"steps_per_execution": 4}])
-def test_several_devices_refuse_what_keras_cannot_do(monkeypatch, wrong):
+@pytest.mark.parametrize("unsupported", [{"jit_compile": True}, {"steps_per_execution": 4}])
+def test_several_devices_reject_settings_that_keras_does_not_support(monkeypatch, unsupported):
     monkeypatch.setattr(devices, "available", lambda: ("CPU:0", "CPU:1"))
     with pytest.raises(ValueError, match="with 2 devices"):
-        dk.plan(devices=["CPU:0", "CPU:1"], **wrong)
+        dk.plan(devices=["CPU:0", "CPU:1"], **unsupported)
 
 
 def test_xla_and_determinism_exclude_each_other(monkeypatch):
     plan = dk.plan(devices="CPU:0", jit_compile=True)
     assert (plan.jit_compile, plan.deterministic) == (True, False)
-    assert "Keras compiles with XLA only without it" in dict(plan.reasons)["deterministic"]
-    with pytest.raises(ValueError, match="hint: one of them without the other"):
+    assert "Keras compiles with XLA only without determinism" in dict(plan.reasons)["deterministic"]
+    with pytest.raises(ValueError, match="hint: set only one of them to True"):
         dk.plan(devices="CPU:0", jit_compile=True, deterministic=True)
-    monkeypatch.setattr(devices, "repeats_bits", lambda: True)
+    monkeypatch.setattr(devices, "is_deterministic", lambda: True)
     with pytest.raises(ValueError, match="an earlier plan made this process deterministic"):
         plan.__enter__()
 
 
-def test_another_backend_is_refused(monkeypatch):
+def test_another_backend_is_rejected(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(ValueError, match="KERAS_BACKEND=tensorflow"):
         dk.plan()
 
 
-def test_a_plan_is_not_entered_inside_another_strategy():
+def test_a_plan_cannot_be_entered_inside_another_strategy():
     with (
         tf.distribute.OneDeviceStrategy("/CPU:0").scope(),
         pytest.raises(ValueError, match="another distribution strategy"),

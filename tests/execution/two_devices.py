@@ -10,7 +10,6 @@ import tensorflow as tf
 
 import deepkit as dk
 from deepkit.training import benchmark
-from deepkit.training.autotune import autotune
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -58,9 +57,9 @@ def train_translation(devices):
 
 def check_that_only_precision_is_measured():
     x, y = np.random.default_rng(0).random((96, 4)).astype("float32"), np.arange(96) % 2
-    benchmark.ROUNDS, benchmark.MOST_STEPS = 2, 1
+    benchmark.NUM_ROUNDS, benchmark.MAX_ROUND_STEPS = 2, 1
     net, data = dk.Sequential([dk.Classifier(2)]), (x, y)
-    plan = autotune(net, data, batch_size=16, plan=dk.plan(devices=TWO), verbose=0)
+    plan = dk.autotune(net, data, batch_size=16, plan=dk.plan(devices=TWO), verbose=0)
     assert [(row.field, row.value) for row in plan.measurements] == [
         ("jit_compile", ""),
         ("steps_per_execution", ""),
