@@ -1,7 +1,7 @@
-"""Keras layers for maths and weights that Keras lacks.
+"""Keras layers for math and weights that Keras lacks.
 
-Each is a plain `keras.layers.Layer` on `keras.ops`, registered under the package name `deepkit`, so that a
-`.keras` file that holds one loads wherever `deepkit.layers` was imported.
+Each is a `keras.layers.Layer` written on `keras.ops` and registered under the package name `deepkit`. A `.keras` file
+that holds one loads after `deepkit.layers` is imported.
 """
 
 from deepkit.layers.cross_attention import MultiHeadCrossAttention

@@ -1,44 +1,52 @@
-"""Multi-head attention over another sequence whose weights can be worked with."""
+"""Multi-head attention over another sequence, with a correct symbolic shape of its attention scores."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import keras
+
+if TYPE_CHECKING:
+    from deepkit.utils.types import KerasTensor
 
 
 @keras.saving.register_keras_serializable(package="deepkit")
 class MultiHeadCrossAttention(keras.layers.MultiHeadAttention):
-    """A `keras.layers.MultiHeadAttention` that knows the shape of its weights over another sequence.
+    """A `keras.layers.MultiHeadAttention` that states the shape of its attention scores correctly.
 
-    Keras says that the weights are `(batch, heads, queries, queries)` before it computes them, also where the memory
-    has another number of places; no layer can then follow that looks at their shape. Nothing else differs: the
+    On symbolic tensors Keras states the shape `(batch, heads, queries, queries)`, even if the value has another number
+    of steps than the query, so that no layer that depends on this shape can follow. Nothing else differs: the
     arguments are those of `keras.layers.MultiHeadAttention`.
 
     Call arguments:
-        query: The queries.
-        value: The memory.
-        return_attention_scores: Whether the weights come out too.
+        query: Tensor of shape `(batch, queries, features)`.
+        value: Tensor of shape `(batch, steps, features)`, of any width.
+        return_attention_scores: Whether to return `(output, scores)` instead of the output.
 
     Input shape:
-        Query `(batch, queries, features)` and memory `(batch, places, features)`, of any widths.
+        Query `(batch, queries, features)` and value `(batch, steps, features)`.
 
     Output shape:
-        That of the query; the weights `(batch, heads, queries, places)`.
+        That of the query; the scores have the shape `(batch, heads, queries, steps)`.
 
     Examples:
         >>> import keras
         >>> from deepkit.layers import MultiHeadCrossAttention
         >>> layer = MultiHeadCrossAttention(2, key_dim=8)
-        >>> asked, seen = keras.Input((5, 16)), keras.Input((49, 32))
-        >>> layer(asked, seen, return_attention_scores=True)[1].shape
+        >>> query, value = keras.Input((5, 16)), keras.Input((49, 32))
+        >>> layer(query, value, return_attention_scores=True)[1].shape
         (None, 2, 5, 49)
     """
 
     def compute_output_spec(
-        self, query: Any, value: Any, *args: Any, return_attention_scores: bool = False, **kwargs: Any
-    ) -> Any:
-        """Return the shapes of the output and of the weights."""
+        self,
+        query: KerasTensor,
+        value: KerasTensor,
+        *args: object,
+        return_attention_scores: bool = False,
+        **kwargs: object,
+    ) -> KerasTensor | tuple[KerasTensor, KerasTensor]:
+        """Return the symbolic output, with the attention scores if requested."""
         output = super().compute_output_spec(query, value, *args, **kwargs)
         if not return_attention_scores:
             return output

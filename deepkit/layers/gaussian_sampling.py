@@ -1,41 +1,56 @@
-"""Draws from a Gaussian that gradients pass through: the reparameterisation trick."""
+"""Differentiable draws from a Gaussian: the reparameterization trick."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import keras
 from keras import ops
 
-from deepkit.layers import config_checks as _checks
+from deepkit.utils.errors import format_value, message
+from deepkit.utils.validation import check_integer
+
+if TYPE_CHECKING:
+    from deepkit.utils.types import Shape, Tensor
+
+    Moments: TypeAlias = Mapping[str, Tensor] | Sequence[Tensor]
+    MomentShapes: TypeAlias = Mapping[str, Shape] | Sequence[Shape]
 
 
 @keras.saving.register_keras_serializable(package="deepkit")
 class GaussianSampling(keras.layers.Layer):
-    """In training, draw z = mean + exp(log_variance / 2) * noise; else return the mean.
+    """Draw z = mean + exp(log_variance / 2) * noise in training; return the mean at inference.
 
-    The noise is standard normal and does not depend on any weight, so gradients reach the mean and the variance
-    through the drawn z. Source: Kingma & Welling 2014, "Auto-Encoding Variational Bayes", section 2.4; Rezende et
-    al. 2014.
+    The noise is standard normal and independent of all weights, so that gradients reach the mean and the variance
+    through the draw z (the reparameterization trick).
 
-    At inference a network is a function: the layer then returns the mean, the likeliest z, `num_samples` times where
-    samples are asked for. To draw at inference too, call it with `training=True`.
+    At inference the layer is deterministic: it returns the mean, the mode of z, repeated `num_samples` times if that
+    argument is set. To draw at inference too, call the layer with `training=True`.
+
+    Reference:
+        Kingma & Welling 2014, "Auto-Encoding Variational Bayes", section 2.4; Rezende et al. 2014, "Stochastic
+        Backpropagation and Approximate Inference in Deep Generative Models".
 
     Args:
-        num_samples: How many draws of each example, on an axis of their own behind the batch; None for one draw
-            without such an axis.
-        seed: Integer for the same draws each time; None for others each time.
+        num_samples: Number of draws for each example, on an axis after the batch axis. None draws once, without this
+            axis.
+        seed: Integer seed for reproducible draws; None for a random seed.
+
+    Call arguments:
+        inputs: Mean and log-variance: a mapping with these two keys, or a pair.
+        training: Whether to draw, or to return the mean.
 
     Input shape:
-        Mean and logarithm of the variance, `{"mean": (batch, ...), "log_variance": (batch, ...)}` as
-        `dk.GaussianHead` returns them, or a pair of the two.
+        `{"mean": (batch, ...), "log_variance": (batch, ...)}`, as `dk.GaussianHead` returns them, or a pair of these
+        shapes.
 
     Output shape:
         `(batch, ...)`, or `(batch, num_samples, ...)`.
 
     Raises:
-        ValueError: `num_samples` is no positive integer, or the input is no mean with a variance of its shape.
+        ValueError: `num_samples` is not a positive integer, or the input is not a mean with a log-variance of the same
+            shape.
 
     Examples:
         >>> import deepkit as dk
@@ -44,34 +59,36 @@ class GaussianSampling(keras.layers.Layer):
         (None, 8)
     """
 
-    def __init__(self, num_samples: int | None = None, *, seed: int | None = None, **kwargs: Any) -> None:
+    def __init__(self, num_samples: int | None = None, *, seed: int | None = None, **kwargs: object) -> None:
         super().__init__(**kwargs)
         if num_samples is not None:
-            hint = "GaussianSampling() for one draw of each example"
-            _checks.positive_integer(num_samples, "GaussianSampling: num_samples", hint)
+            hint = "use GaussianSampling() for one draw of each example"
+            num_samples = check_integer(num_samples, "GaussianSampling: num_samples", hint=hint)
         self.num_samples = num_samples
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def build(self, input_shape: Any) -> None:
-        """Check that a mean and a variance come in."""
-        mean, log_variance = (tuple(shape) for shape in _pair(input_shape))
+    def build(self, input_shape: MomentShapes) -> None:
+        """Check that the mean and the log-variance have the same shape."""
+        mean, log_variance = (tuple(shape) for shape in _split_moments(input_shape))
         if mean != log_variance:
-            raise ValueError(
+            problem = (
                 f"GaussianSampling: mean and log_variance must have one shape, received {mean[1:]} and "
                 f"{log_variance[1:]}"
             )
+            raise ValueError(message(problem, hint="use dk.GaussianHead(units) before this layer"))
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
-        """Draw in the type of the inputs, which `dk.GaussianHead` keeps in float32."""
-        mean, log_variance = _pair(inputs)
+    def call(self, inputs: Moments, training: bool = False) -> Tensor:
+        """Draw in the dtype of the inputs, which `dk.GaussianHead` keeps in float32."""
+        mean, log_variance = _split_moments(inputs)
         if self.num_samples is not None:
-            mean, log_variance = (_repeated(part, self.num_samples) for part in (mean, log_variance))
+            mean = _repeat(mean, self.num_samples)
+            log_variance = _repeat(log_variance, self.num_samples)
         return draw(mean, log_variance, self.seed_generator) if training else mean
 
-    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: MomentShapes) -> Shape:
         """Return the output shape."""
-        mean = tuple(_pair(input_shape)[0])
+        mean = tuple(_split_moments(input_shape)[0])
         return mean if self.num_samples is None else (mean[0], self.num_samples, *mean[1:])
 
     def get_config(self) -> dict[str, Any]:
@@ -79,30 +96,29 @@ class GaussianSampling(keras.layers.Layer):
         return {**super().get_config(), "num_samples": self.num_samples, "seed": self.seed}
 
 
-def draw(mean: Any, log_variance: Any, seed: Any) -> Any:
-    """Return one draw of each Gaussian, through which gradients reach the mean and the variance.
+def draw(mean: Tensor, log_variance: Tensor | float, seed: int | keras.random.SeedGenerator | None) -> Tensor:
+    """Draw once from each Gaussian; gradients reach the mean and the log-variance.
 
     Args:
-        mean: Of any shape.
-        log_variance: Of the same shape.
-        seed: An integer, or a `keras.random.SeedGenerator`, which moves on.
+        mean: Tensor of any shape.
+        log_variance: Tensor of the same shape, or a number.
+        seed: An integer, or a `keras.random.SeedGenerator`, which advances.
     """
     noise = keras.random.normal(ops.shape(mean), dtype="float32", seed=seed)
     return mean + ops.exp(0.5 * log_variance) * ops.cast(noise, mean.dtype)
 
 
-def _repeated(x: Any, times: int) -> Any:
-    return ops.repeat(ops.expand_dims(x, 1), times, axis=1)
+def _repeat(x: Tensor, count: int) -> Tensor:
+    return ops.repeat(ops.expand_dims(x, 1), count, axis=1)
 
 
-def _pair(inputs: Any) -> tuple[Any, Any]:
-    """Return the mean and the logarithm of the variance, tensors or shapes."""
+def _split_moments(inputs: Any) -> tuple[Any, Any]:
+    """Return the mean and the log-variance, given as tensors or as shapes."""
     if isinstance(inputs, Mapping) and set(inputs) == {"mean", "log_variance"}:
         return inputs["mean"], inputs["log_variance"]
-    lone = isinstance(inputs, tuple) and any(part is None or isinstance(part, int) for part in inputs)  # one shape
-    if isinstance(inputs, list | tuple) and len(inputs) == 2 and not lone:
+    is_shape = isinstance(inputs, tuple) and any(size is None or isinstance(size, int) for size in inputs)
+    if isinstance(inputs, list | tuple) and len(inputs) == 2 and not is_shape:
         return inputs[0], inputs[1]
-    raise ValueError(
-        f"GaussianSampling: expected the mean and the log variance, received {inputs!r}\n"
-        '  hint: dk.GaussianHead(units) before it, or {"mean": ..., "log_variance": ...}'
-    )
+    problem = f"GaussianSampling: expected the mean and the log variance, received {format_value(inputs)}"
+    hint = 'use dk.GaussianHead(units) before this layer, or pass {"mean": ..., "log_variance": ...}'
+    raise ValueError(message(problem, hint=hint))

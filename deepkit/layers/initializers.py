@@ -1,23 +1,29 @@
-"""Initial weights that Keras has no name for."""
+"""Initial weights that Keras has no initializer for."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import keras
+
+if TYPE_CHECKING:
+    from deepkit.utils.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="deepkit")
 class FanInUniform(keras.initializers.Initializer):
     """Uniform weights between -scale/n and scale/n, where n is the number of inputs of the unit.
 
-    Source: LeCun et al. 1998, appendix A, with a scale of 2.4. Keras's `LecunUniform` divides by the square root
-    of n instead.
+    Keras's `LecunUniform` divides by the square root of n instead.
+
+    Reference:
+        LeCun et al. 1998, "Gradient-Based Learning Applied to Document Recognition", appendix A, with a scale of 2.4.
 
     Args:
         scale: The limit for a unit with one input.
-        seed: Integer for the same weights each time; None for others each time.
+        seed: Integer seed for reproducible weights; None for a random seed.
 
     Examples:
         >>> import numpy as np
@@ -30,7 +36,7 @@ class FanInUniform(keras.initializers.Initializer):
         self.scale, self.seed = scale, seed
         self._uniform = keras.initializers.RandomUniform(-1.0, 1.0, seed=seed)
 
-    def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
+    def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> Tensor:
         """Return initial weights of shape `(..., inputs, outputs)`."""
         fan_in = math.prod(shape[:-1]) if len(shape) > 1 else 1
         return self._uniform(shape, dtype=dtype) * (self.scale / fan_in)
@@ -40,20 +46,25 @@ class FanInUniform(keras.initializers.Initializer):
         return {"scale": self.scale, "seed": self.seed}
 
 
-def independent(initializer: Any, number: int) -> list[Any]:
-    """Return that many initialisers like this one, none of which draws the numbers of another.
+def independent_initializers(initializer: Callable[..., Any], count: int) -> list[Callable[..., Any]]:
+    """Return copies of an initializer that draw different numbers from one another.
 
-    A Keras initialiser draws the same numbers each time it is called, so that weights made by calling one
-    repeatedly would all start equal.
+    A Keras initializer draws the same numbers at every call, so that weights made by repeated calls would all start
+    equal.
 
     Args:
-        initializer: A Keras initialiser; one with an integer seed is given the seeds that follow. A function, or
-            one whose seed is a `SeedGenerator`, is returned as it is: it is for itself to draw anew.
-        number: How many.
+        initializer: A Keras initializer; the copies of one with an integer seed get consecutive seeds. A function, or
+            an initializer whose seed is a `SeedGenerator`, draws new numbers at every call and is returned unchanged.
+        count: Number of copies.
     """
-    config = initializer.get_config() if isinstance(initializer, keras.initializers.Initializer) else None
-    seed = config.get("seed") if config else None
-    if config is None or isinstance(seed, dict):
-        return [initializer] * number
-    shifts = [{"seed": seed + i} if isinstance(seed, int) else {} for i in range(number)]
-    return [type(initializer).from_config({**config, **shift}) for shift in shifts]
+    if not isinstance(initializer, keras.initializers.Initializer):
+        return [initializer] * count
+    config = initializer.get_config()
+    seed = config.get("seed")
+    if isinstance(seed, dict):
+        return [initializer] * count
+    copies: list[Callable[..., Any]] = []
+    for i in range(count):
+        shifted = {"seed": seed + i} if isinstance(seed, int) else {}
+        copies.append(type(initializer).from_config({**config, **shifted}))
+    return copies

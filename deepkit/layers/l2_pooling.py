@@ -1,41 +1,49 @@
-"""Pooling by the length of the window's vector."""
+"""Pooling by the Euclidean norm of each window."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
 
-from deepkit.layers import config_checks as _checks
+from deepkit.layers.axes import standardize_data_format
+from deepkit.utils.errors import message
+from deepkit.utils.validation import check_choice, check_integer
+
+if TYPE_CHECKING:
+    from deepkit.utils.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="deepkit")
 class L2Pooling(keras.layers.Layer):
-    """The square root of the sum of squares over each window, for sequences, images and volumes alike.
+    """The square root of the sum of squares over each window of a sequence, an image or a volume.
 
-    Lp pooling with p = 2 (Sermanet et al. 2012, "Convolutional Neural Networks Applied to House Numbers Digit
-    Classification"), every element of the window with the weight 1. It is a sum, not a mean: the root of the mean
-    of squares is this over `sqrt(window size)`. Under `padding="same"` a window at the border sums only what is
-    there. Squares and root are computed in float32 at least, and at zero the gradient is zero.
+    Lp pooling with p = 2, in which every element of the window has the weight 1. It is a sum, not a mean: divide the
+    output by `sqrt(window size)` for the root mean square. With `padding="same"`, a window at the border sums only
+    the elements of the input. Squares and roots are computed in float32 or wider, and the gradient at zero is zero.
+
+    Reference:
+        Sermanet et al. 2012, "Convolutional Neural Networks Applied to House Numbers Digit Classification".
 
     Args:
-        pool_size: Size of the window in elements: one integer for all spatial axes, or one for each.
-        strides: Distance between windows, likewise; None for `pool_size`.
-        padding: `"valid"` or `"same"`, as in Keras's pooling.
+        pool_size: Size of the window in elements: one integer for all spatial axes, or one for each axis.
+        strides: Distance between windows: one integer, or one for each axis; None for `pool_size`.
+        padding: `"valid"` or `"same"`, as in Keras's pooling layers.
         data_format: `"channels_last"`, `"channels_first"`, or None for Keras's setting.
 
     Input shape:
-        `(batch, spatial..., channels)` with one to three spatial axes, or `(batch, channels, spatial...)` under
+        `(batch, spatial..., channels)` with one to three spatial axes, or `(batch, channels, spatial...)` with
         `"channels_first"`.
 
     Output shape:
-        The same with `(n - pool_size) // strides + 1` elements on a spatial axis of n; `ceil(n / strides)` under
-        `"same"`.
+        The input shape, with `(n - pool_size) // strides + 1` elements on a spatial axis of n elements, or
+        `ceil(n / strides)` with `padding="same"`.
 
     Raises:
-        ValueError: An argument is wrong, or does not fit the number of spatial axes.
+        ValueError: An argument is out of range, or does not match the number of spatial axes.
 
     Examples:
         >>> import numpy as np
@@ -51,36 +59,34 @@ class L2Pooling(keras.layers.Layer):
         strides: int | tuple[int, ...] | None = None,
         padding: str = "valid",
         data_format: str | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         super().__init__(**kwargs)
-        self.pool_size = _sizes(pool_size, "pool_size")
-        self.strides = self.pool_size if strides is None else _sizes(strides, "strides")
-        if padding not in ("valid", "same"):
-            raise ValueError(
-                f'L2Pooling: padding must be "valid" or "same", received {padding!r}\n  hint: padding="same"'
-            )
-        self.padding = padding
-        self.data_format = _checks.data_format(data_format, "L2Pooling")
+        self.pool_size = _check_sizes(pool_size, "pool_size")
+        self.strides = self.pool_size if strides is None else _check_sizes(strides, "strides")
+        self.padding = check_choice(padding, "L2Pooling: padding", ("valid", "same"), hint='use padding="same"')
+        self.data_format = standardize_data_format(data_format, "L2Pooling")
         self.input_spec = keras.InputSpec(min_ndim=3, max_ndim=5)
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Check that the arguments fit the number of axes."""
-        self._windows(len(input_shape))
+    def build(self, input_shape: Shape) -> None:
+        """Check that the arguments match the number of axes."""
+        self._pool_and_strides(len(input_shape))
 
-    def call(self, inputs: Any) -> Any:
-        """Pool the squares and take the root, whose gradient at zero would be infinite."""
-        pool, strides = self._windows(len(inputs.shape))
+    def call(self, inputs: Tensor) -> Tensor:
+        """Sum the squares and take the root."""
+        pool, strides = self._pool_and_strides(len(inputs.shape))
         squares = ops.square(ops.cast(inputs, keras.backend.result_type(self.compute_dtype, "float32")))
         if self.padding == "same":
             squares = self._pad(squares, pool, strides)
         sums = math.prod(pool) * ops.average_pool(squares, pool, strides, "valid", self.data_format)
-        some = sums > 0
-        return ops.cast(ops.where(some, ops.sqrt(ops.where(some, sums, 1.0)), 0.0), self.compute_dtype)
+        # the root has an infinite gradient at zero, which the inner `where` hides from the backward pass
+        is_positive = sums > 0
+        roots = ops.sqrt(ops.where(is_positive, sums, 1.0))
+        return ops.cast(ops.where(is_positive, roots, 0.0), self.compute_dtype)
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the output shape."""
-        pool, strides = self._windows(len(input_shape))
+        pool, strides = self._pool_and_strides(len(input_shape))
         inputs = keras.KerasTensor(input_shape)
         return tuple(ops.average_pool(inputs, pool, strides, self.padding, self.data_format).shape)
 
@@ -94,35 +100,35 @@ class L2Pooling(keras.layers.Layer):
             "data_format": self.data_format,
         }
 
-    def _windows(self, rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return pool size and strides, one number for each spatial axis."""
-        return _for_each_axis(self.pool_size, "pool_size", rank), _for_each_axis(self.strides, "strides", rank)
+    def _pool_and_strides(self, rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return pool size and strides, one integer for each spatial axis."""
+        pool = _broadcast_to_axes(self.pool_size, "pool_size", rank)
+        return pool, _broadcast_to_axes(self.strides, "strides", rank)
 
-    def _pad(self, squares: Any, pool: tuple[int, ...], strides: tuple[int, ...]) -> Any:
-        """Put zeros where "same" windows reach over the border: average pooling would leave those out of its mean."""
-        first = 1 if self.data_format == "channels_last" else 2
-        widths: list[Any] = [(0, 0)] * len(squares.shape)
-        for axis, (size, stride) in enumerate(zip(pool, strides, strict=True), start=first):
+    def _pad(self, squares: Tensor, pool: tuple[int, ...], strides: tuple[int, ...]) -> Tensor:
+        """Add zeros for windows of "same" that cross the border; average pooling would leave them out of its mean."""
+        first_axis = 1 if self.data_format == "channels_last" else 2
+        widths: list[tuple[Tensor | int, Tensor | int]] = [(0, 0)] * len(squares.shape)
+        for axis, (size, stride) in enumerate(zip(pool, strides, strict=True), start=first_axis):
             n = ops.shape(squares)[axis]
-            over = ((n + stride - 1) // stride - 1) * stride + size - n
-            over = max(over, 0) if isinstance(n, int) else ops.maximum(over, 0)
-            widths[axis] = (over // 2, over - over // 2)
+            excess = ((n + stride - 1) // stride - 1) * stride + size - n
+            excess = max(excess, 0) if isinstance(n, int) else ops.maximum(excess, 0)
+            widths[axis] = (excess // 2, excess - excess // 2)
         return ops.pad(squares, widths)
 
 
-def _sizes(value: Any, argument: str) -> int | tuple[int, ...]:
-    """Return an integer as it is, and several as a tuple."""
-    several = isinstance(value, list | tuple)
-    for item in value if several else (value,):
-        _checks.positive_integer(item, f"L2Pooling: {argument}", "L2Pooling(2)")
-    return tuple(value) if several else value
+def _check_sizes(value: int | Sequence[int], argument: str) -> int | tuple[int, ...]:
+    """Return a positive integer, or a tuple of positive integers."""
+    name, hint = f"L2Pooling: {argument}", "use L2Pooling(2)"
+    if isinstance(value, list | tuple):
+        return tuple(check_integer(item, name, hint=hint) for item in value)
+    return check_integer(value, name, hint=hint)
 
 
-def _for_each_axis(value: int | tuple[int, ...], argument: str, rank: int) -> tuple[int, ...]:
+def _broadcast_to_axes(value: int | tuple[int, ...], argument: str, rank: int) -> tuple[int, ...]:
+    """Return one integer for each spatial axis of an input with `rank` axes."""
     sizes = (value,) * (rank - 2) if isinstance(value, int) else value
     if len(sizes) != rank - 2:
-        raise ValueError(
-            f"L2Pooling: {argument}={value} has {len(sizes)} numbers, the input has {rank - 2} spatial axes\n"
-            f"  hint: {argument}={sizes[0] if sizes else 2}, for all of them"
-        )
+        problem = f"L2Pooling: {argument}={value} has {len(sizes)} numbers, the input has {rank - 2} spatial axes"
+        raise ValueError(message(problem, hint=f"use {argument}={sizes[0] if sizes else 2} for all axes"))
     return sizes

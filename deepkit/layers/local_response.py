@@ -1,41 +1,48 @@
-"""Competition between neighbouring channels, before there was batch normalisation."""
+"""Local response normalization: competition between neighboring channels."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from deepkit.layers import config_checks as _checks
+from deepkit.layers.axes import channel_axis, standardize_data_format, static_size
+from deepkit.utils.validation import check_integer, check_number
+
+if TYPE_CHECKING:
+    from deepkit.utils.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="deepkit")
 class LocalResponseNormalization(keras.layers.Layer):
-    """Divide each channel by a power of the sum of squares of its neighbours at the same place.
+    """Divide each channel by a power of the sum of squares of its neighboring channels at the same position.
 
     `b = a / (bias + alpha * sum of a^2 over the channels from i - depth_radius to i + depth_radius) ** beta`, where
-    channels beyond the first and the last count as zero. Source: Krizhevsky et al. 2012, "ImageNet Classification
-    with Deep Convolutional Neural Networks", section 3.3, whose k = 2, n = 5, alpha = 1e-4, beta = 0.75 are the
-    defaults here. As in the paper and in `tf.nn.local_response_normalization`, `alpha` is not divided by n; where
-    a net was trained with one that is, divide its `alpha` by n. Computed in float32 at least.
+    channels before the first and after the last count as zero. As in the paper and in
+    `tf.nn.local_response_normalization`, `alpha` is not divided by the number n of channels in the sum; for a network
+    that was trained with the division, pass `alpha / n`. The layer computes in float32 or wider.
+
+    Reference:
+        Krizhevsky et al. 2012, "ImageNet Classification with Deep Convolutional Neural Networks", section 3.3, whose
+        k = 2, n = 5, alpha = 1e-4, beta = 0.75 are the defaults.
 
     Args:
-        depth_radius: Number of neighbours on either side; the paper's n is `2 * depth_radius + 1`.
+        depth_radius: Number of neighbors on either side; the paper's n is `2 * depth_radius + 1`.
         bias: The paper's k, above zero.
-        alpha: Weight of the sum of squares, not below zero.
-        beta: The power.
+        alpha: Weight of the sum of squares, zero or above.
+        beta: The exponent.
         data_format: `"channels_last"`, `"channels_first"`, or None for Keras's setting.
 
     Input shape:
-        `(batch, ..., channels)`, or `(batch, channels, ...)` under `"channels_first"`.
+        `(batch, ..., channels)`, or `(batch, channels, ...)` with `"channels_first"`.
 
     Output shape:
         That of the input.
 
     Raises:
-        ValueError: An argument is wrong, or the number of channels is unknown.
+        ValueError: An argument is out of range, or the number of channels is unknown.
 
     Examples:
         >>> import numpy as np
@@ -53,42 +60,31 @@ class LocalResponseNormalization(keras.layers.Layer):
         alpha: float = 1e-4,
         beta: float = 0.75,
         data_format: str | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         super().__init__(**kwargs)
-        if isinstance(depth_radius, bool) or not isinstance(depth_radius, int) or depth_radius < 0:
-            raise ValueError(
-                f"LocalResponseNormalization: depth_radius must be an integer of at least 0, received {depth_radius!r}"
-                "\n  hint: depth_radius=2, for five channels"
-            )
-        if not bias > 0:
-            raise ValueError(
-                f"LocalResponseNormalization: bias must be above 0, received {bias!r}: channels that are all zero "
-                "would be divided by zero\n  hint: bias=2.0"
-            )
-        if not alpha >= 0:
-            raise ValueError(
-                f"LocalResponseNormalization: alpha must be at least 0, received {alpha!r}\n  hint: alpha=1e-4"
-            )
-        self.depth_radius = depth_radius
-        self.bias = bias
-        self.alpha = alpha
+        name = "LocalResponseNormalization"
+        hint = "use depth_radius=2 for sums over five channels"
+        self.depth_radius = check_integer(depth_radius, f"{name}: depth_radius", minimum=0, hint=hint)
+        hint = "use bias=2.0; bias=0 divides by zero if all channels are zero"
+        self.bias = check_number(bias, f"{name}: bias", above=0, hint=hint)
+        self.alpha = check_number(alpha, f"{name}: alpha", minimum=0, hint="use alpha=1e-4")
         self.beta = beta
-        self.data_format = _checks.data_format(data_format, "LocalResponseNormalization")
+        self.data_format = standardize_data_format(data_format, name)
         self.input_spec = keras.InputSpec(min_ndim=2)
         self.supports_masking = True
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Check that the number of channels is known."""
-        _checks.known_size(input_shape, _checks.channel_axis(self.data_format), "LocalResponseNormalization")
+        static_size(input_shape, channel_axis(self.data_format), "LocalResponseNormalization")
 
-    def call(self, inputs: Any) -> Any:
-        """Divide by the power of what the neighbours sum up to, as a logarithm: `ops.power` takes twice the time."""
+    def call(self, inputs: Tensor) -> Tensor:
+        """Divide by the power of the sum; `exp` and `log` take half the time of `ops.power`."""
         x = ops.cast(inputs, keras.backend.result_type(self.compute_dtype, "float32"))
-        logarithm = ops.log(self.bias + self.alpha * self._sum_of_neighbours(ops.square(x)))
+        logarithm = ops.log(self.bias + self.alpha * self._sum_neighbors(ops.square(x)))
         return ops.cast(x * ops.exp(-self.beta * logarithm), self.compute_dtype)
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the output shape."""
         return input_shape
 
@@ -103,9 +99,9 @@ class LocalResponseNormalization(keras.layers.Layer):
             "data_format": self.data_format,
         }
 
-    def _sum_of_neighbours(self, squares: Any) -> Any:
-        """Multiply by a band of ones: no running sum that loses the small beside the large, and exportable anywhere."""
-        axis = _checks.channel_axis(self.data_format) % len(squares.shape)
+    def _sum_neighbors(self, squares: Tensor) -> Tensor:
+        """Multiply by a band matrix of ones: exact for a small channel beside large ones, unlike a running sum."""
+        axis = channel_axis(self.data_format) % len(squares.shape)
         channels = np.arange(squares.shape[axis])
         band = np.abs(channels[:, None] - channels[None, :]) <= self.depth_radius
         last = ops.moveaxis(squares, axis, -1)

@@ -1,23 +1,32 @@
-"""Pooling over the steps of a sequence that count."""
+"""Pooling over the unmasked steps of a sequence."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
 
+from deepkit.utils.validation import check_choice
+
+if TYPE_CHECKING:
+    from deepkit.utils.types import Shape, Tensor
+
 
 @keras.saving.register_keras_serializable(package="deepkit")
 class MaskedPooling1D(keras.layers.Layer):
-    """The mean or the maximum over the steps that the mask keeps; zeros where it keeps none.
+    """The mean or the maximum over the unmasked steps; zeros if every step is masked.
 
-    Without a mask it is `GlobalAveragePooling1D` or `GlobalMaxPooling1D`. With one, Keras's maximum takes the padding
-    for data, and its mean of a sequence of padding alone is not a number, which ruins every weight at the next step.
-    `dk.Classifier(pool="avg")` and its like take this layer wherever a mask comes in.
+    Without a mask it equals `GlobalAveragePooling1D` or `GlobalMaxPooling1D`. With a mask, Keras's maximum includes
+    the padding, and its mean of a sequence of padding only is NaN, which makes every weight NaN at the next step.
+    `dk.Classifier(pool="avg")` and the other heads use this layer if their input has a mask.
 
     Args:
         pool: `"avg"` or `"max"`.
+
+    Call arguments:
+        inputs: Tensor of shape `(batch, steps, features)`.
+        mask: Boolean tensor of shape `(batch, steps)`; False leaves a step out.
 
     Input shape:
         `(batch, steps, features)`.
@@ -26,7 +35,7 @@ class MaskedPooling1D(keras.layers.Layer):
         `(batch, features)`.
 
     Raises:
-        ValueError: `pool` is neither.
+        ValueError: `pool` is neither `"avg"` nor `"max"`.
 
     Examples:
         >>> import deepkit as dk
@@ -36,33 +45,31 @@ class MaskedPooling1D(keras.layers.Layer):
         [-2.0, -1.0]
     """
 
-    def __init__(self, pool: str = "avg", **kwargs: Any) -> None:
+    def __init__(self, pool: str = "avg", **kwargs: object) -> None:
         super().__init__(**kwargs)
-        if pool not in ("avg", "max"):
-            raise ValueError(f'MaskedPooling1D: pool must be "avg" or "max", received {pool!r}')
-        self.pool = pool
+        self.pool = check_choice(pool, "MaskedPooling1D: pool", ("avg", "max"), hint='use pool="avg"')
         self.supports_masking = True
         self.input_spec = keras.layers.InputSpec(ndim=3)
 
-    def call(self, inputs: Any, mask: Any = None) -> Any:
-        """Sum in float32: half precision counts no further than some thousand steps."""
+    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Pool; sums are in float32, as float16 holds no integers above some thousand exactly."""
         if mask is None:
             return ops.mean(inputs, axis=1) if self.pool == "avg" else ops.max(inputs, axis=1)
-        kept = ops.expand_dims(ops.cast(mask, "bool"), 2)
+        unmasked = ops.expand_dims(ops.cast(mask, "bool"), 2)
         if self.pool == "max":
-            half = keras.backend.standardize_dtype(inputs.dtype) == "float16"
-            lowest = ops.cast(-6e4 if half else -3e38, inputs.dtype)  # a step that counts is hardly below
-            highest = ops.max(ops.where(kept, inputs, lowest), axis=1)
-            return ops.where(ops.any(kept, axis=1), highest, ops.zeros_like(highest))
-        total = ops.sum(ops.cast(ops.where(kept, inputs, ops.zeros_like(inputs)), "float32"), axis=1)
-        count = ops.maximum(ops.sum(ops.cast(kept, "float32"), axis=1), 1.0)
+            is_float16 = keras.backend.standardize_dtype(inputs.dtype) == "float16"
+            lowest = ops.cast(-6e4 if is_float16 else -3e38, inputs.dtype)  # near the smallest number of the dtype
+            largest = ops.max(ops.where(unmasked, inputs, lowest), axis=1)
+            return ops.where(ops.any(unmasked, axis=1), largest, ops.zeros_like(largest))
+        total = ops.sum(ops.cast(ops.where(unmasked, inputs, ops.zeros_like(inputs)), "float32"), axis=1)
+        count = ops.maximum(ops.sum(ops.cast(unmasked, "float32"), axis=1), 1.0)
         return ops.cast(total / count, inputs.dtype)
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
-        """No steps are left."""
+    def compute_mask(self, inputs: Tensor, mask: Tensor | None = None) -> None:
+        """Return None: the output has no time axis."""
         return
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the output shape."""
         return (input_shape[0], input_shape[2])
 

@@ -1,42 +1,44 @@
-"""Noise that destroys part of what a denoising autoencoder sees: masking, and salt and pepper."""
+"""Corruption for denoising autoencoders: masking noise and salt-and-pepper noise."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
 
+from deepkit.utils.errors import format_value, message
+from deepkit.utils.validation import check_fraction, is_number
 
-class _Destruction(keras.layers.Layer):
-    """What both kinds of noise have in common: a share of the values, drawn in training alone."""
+if TYPE_CHECKING:
+    from deepkit.utils.types import Shape, Tensor
 
-    def __init__(self, rate: float, *, seed: int | None = None, **kwargs: Any) -> None:
+
+class _Corruption(keras.layers.Layer):
+    """Base of both kinds of noise: replace a random fraction of the values in training."""
+
+    def __init__(self, rate: float, *, seed: int | None = None, **kwargs: object) -> None:
         super().__init__(**kwargs)
-        owner = type(self).__name__
-        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
-            raise ValueError(
-                f"{owner}: rate must be a number from 0 to below 1, received {rate!r}\n  hint: {owner}(0.25)"
-            )
-        self.rate = rate
+        name = type(self).__name__
+        self.rate = check_fraction(rate, f"{name}: rate", hint=f"use {name}(0.25)")
         self.seed = seed
-        if rate > 0:
+        if self.rate > 0:
             self.seed_generator = keras.random.SeedGenerator(seed)
         self.supports_masking = True
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
-        """Put something else in the place of the values that are drawn."""
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+        """Replace a random fraction `rate` of the values in training."""
         if not training or self.rate == 0:
             return inputs
         # in float32: half precision has too few numbers between 0 and 1 for a small rate
-        drawn = keras.random.uniform(ops.shape(inputs), dtype="float32", seed=self.seed_generator)
-        return ops.where(drawn < self.rate, self._instead(inputs, drawn), inputs)
+        uniform = keras.random.uniform(ops.shape(inputs), dtype="float32", seed=self.seed_generator)
+        return ops.where(uniform < self.rate, self._replacements(inputs, uniform), inputs)
 
-    def _instead(self, inputs: Any, drawn: Any) -> Any:
-        """Return what stands in the place of each value that was drawn: `drawn` is below the rate there."""
+    def _replacements(self, inputs: Tensor, uniform: Tensor) -> Tensor:
+        """Return the replacement of each value; only those with `uniform` below the rate are used."""
         raise NotImplementedError
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the output shape."""
         return input_shape
 
@@ -46,26 +48,32 @@ class _Destruction(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="deepkit")
-class MaskingNoise(_Destruction):
-    """In training, set each value to 0 with probability `rate`; else the identity.
+class MaskingNoise(_Corruption):
+    """Set each value to 0 with probability `rate` in training; the identity at inference.
 
-    The corruption of a denoising autoencoder: what is missing must be filled in from the rest. Unlike
-    `keras.layers.Dropout` it leaves the other values as they are, for the input of a corrupted example is to look
-    like an input. Source: Vincent et al. 2010, "Stacked Denoising Autoencoders", section 3.3, where it is MN; the
-    additive Gaussian noise (GS) of that section is `keras.layers.GaussianNoise`.
+    The corruption of a denoising autoencoder, which learns to fill in the missing values from the others. Unlike
+    `keras.layers.Dropout`, the layer does not scale the remaining values.
+
+    Reference:
+        Vincent et al. 2010, "Stacked Denoising Autoencoders", section 3.3 (MN); the additive Gaussian noise of that
+        section (GS) is `keras.layers.GaussianNoise`.
 
     Args:
-        rate: Probability of each value, from 0 (never) to below 1.
-        seed: Integer for the same draws each time; None for others each time.
+        rate: Probability that a value is set to 0, from 0 (never) to below 1.
+        seed: Integer seed for reproducible draws; None for a random seed.
+
+    Call arguments:
+        inputs: Tensor of any shape.
+        training: Whether to corrupt the input.
 
     Input shape:
         Any.
 
     Output shape:
-        That of the input.
+        The input shape.
 
     Raises:
-        ValueError: `rate` is no number from 0 to below 1.
+        ValueError: `rate` is not a fraction in [0, 1).
 
     Examples:
         >>> import deepkit as dk
@@ -76,31 +84,35 @@ class MaskingNoise(_Destruction):
         ([0.0, 1.0], 1.0)
     """
 
-    def _instead(self, inputs: Any, drawn: Any) -> Any:
+    def _replacements(self, inputs: Tensor, uniform: Tensor) -> Tensor:
         return ops.zeros_like(inputs)
 
 
 @keras.saving.register_keras_serializable(package="deepkit")
-class SaltAndPepperNoise(_Destruction):
-    """In training, set a share of the values to the smallest or the largest there is, by a fair coin.
+class SaltAndPepperNoise(_Corruption):
+    """Set a fraction `rate` of the values to `low` or `high`, each with probability 1/2, in training.
 
-    Source: Vincent et al. 2010, "Stacked Denoising Autoencoders", section 3.3, where it is SP.
+    Reference:
+        Vincent et al. 2010, "Stacked Denoising Autoencoders", section 3.3 (SP).
 
     Args:
-        rate: Probability that a value is destroyed, from 0 (never) to below 1; half of these become `low`, half
-            `high`.
-        low: The smallest value.
-        high: The largest value.
-        seed: Integer for the same draws each time; None for others each time.
+        rate: Probability that a value is replaced, from 0 (never) to below 1.
+        low: The smallest value of the data.
+        high: The largest value of the data.
+        seed: Integer seed for reproducible draws; None for a random seed.
+
+    Call arguments:
+        inputs: Tensor of any shape.
+        training: Whether to corrupt the input.
 
     Input shape:
         Any.
 
     Output shape:
-        That of the input.
+        The input shape.
 
     Raises:
-        ValueError: `rate` is no number from 0 to below 1, or `low` is not below `high`.
+        ValueError: `rate` is not a fraction in [0, 1), or `low` is not below `high`.
 
     Examples:
         >>> import deepkit as dk
@@ -112,20 +124,21 @@ class SaltAndPepperNoise(_Destruction):
     """
 
     def __init__(
-        self, rate: float, low: float = 0.0, high: float = 1.0, *, seed: int | None = None, **kwargs: Any
+        self, rate: float, low: float = 0.0, high: float = 1.0, *, seed: int | None = None, **kwargs: object
     ) -> None:
         super().__init__(rate, seed=seed, **kwargs)
-        if not all(isinstance(end, int | float) and not isinstance(end, bool) for end in (low, high)) or not low < high:
-            raise ValueError(
-                f"SaltAndPepperNoise: low must be a number below high, received low={low!r}, high={high!r}\n"
-                "  hint: low=0, high=1, the smallest and the largest value of the data"
+        if not is_number(low) or not is_number(high) or not low < high:
+            problem = (
+                f"SaltAndPepperNoise: low must be a number below high, received low={format_value(low)}, "
+                f"high={format_value(high)}"
             )
+            raise ValueError(message(problem, hint="pass the smallest and the largest value of the data as low, high"))
         self.low, self.high = low, high
 
-    def _instead(self, inputs: Any, drawn: Any) -> Any:
-        # below the rate, the draw is uniform: its lower half is the coin
-        ends = [ops.cast(end, inputs.dtype) for end in (self.low, self.high)]
-        return ops.where(drawn < self.rate / 2, *ends)
+    def _replacements(self, inputs: Tensor, uniform: Tensor) -> Tensor:
+        # given that it is below the rate, the number is uniform on [0, rate): its lower half selects `low`
+        low, high = ops.cast(self.low, inputs.dtype), ops.cast(self.high, inputs.dtype)
+        return ops.where(uniform < self.rate / 2, low, high)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""

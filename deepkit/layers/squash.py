@@ -1,18 +1,24 @@
 """The scaled hyperbolic tangent of the 1990s networks."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import keras
 from keras import ops
+
+if TYPE_CHECKING:
+    from deepkit.utils.types import Tensor
 
 AMPLITUDE, SLOPE = 1.7159, 2 / 3
 
 
 @keras.saving.register_keras_serializable(package="deepkit")
-def scaled_tanh(x: Any) -> Any:
-    """Return 1.7159 tanh(2x/3), which passes through (1, 1) and (-1, -1) where it curves most.
+def scaled_tanh(x: Tensor) -> Tensor:
+    """Return 1.7159 tanh(2x/3), which passes through (1, 1) and (-1, -1), its points of largest curvature.
 
-    Source: LeCun et al. 1998, "Gradient-Based Learning Applied to Document Recognition", appendix A.
+    Reference:
+        LeCun et al. 1998, "Gradient-Based Learning Applied to Document Recognition", appendix A.
 
     Args:
         x: Tensor of any shape.

@@ -1,39 +1,50 @@
-"""Residual branches that are left out at random."""
+"""Stochastic depth: residual branches that are dropped at random."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
 
+from deepkit.utils.validation import check_fraction
+
+if TYPE_CHECKING:
+    from deepkit.utils.types import Shape, Tensor
+
 
 @keras.saving.register_keras_serializable(package="deepkit")
 class StochasticDepth(keras.layers.Layer):
-    """In training, drop the whole branch of an example with probability `rate`; else the identity.
+    """Drop the whole branch of an example with probability `rate` in training; the identity at inference.
 
-    It is the last layer in the body of a residual block: what is dropped is the branch, and the shortcut carries
-    the example on. Source: Huang et al. 2016, "Deep Networks with Stochastic Depth", section 3.
+    Use it as the last layer in the body of a residual block: it drops the branch, and the shortcut remains.
 
-    Two differences from the paper, which draws once for a mini-batch and multiplies the branch by its survival
-    probability `1 - rate` when testing. Here each example draws for itself, and the branches that survive are
-    divided by `1 - rate` in training, so that inference is the plain network. The expectations agree: weights
-    trained here are those of the paper's rule with the branch's output divided by `1 - rate`. The paper lets the
-    rate grow linearly with depth, from 0 at the input to 0.5 at the last block.
+    The layer differs from the paper in two ways. The paper draws once for each mini-batch and multiplies the branch
+    by its survival probability `1 - rate` at inference. This layer draws once for each example and divides the
+    surviving branches by `1 - rate` in training, so that inference is the plain network. Both rules have the same
+    expectation: the trained weights correspond to those of the paper's rule with the branch's output divided by
+    `1 - rate`. In the paper the rate grows linearly with depth, from 0 at the input to 0.5 at the last block.
+
+    Reference:
+        Huang et al. 2016, "Deep Networks with Stochastic Depth", section 3.
 
     Args:
-        rate: Probability that a branch is dropped, from 0 (never) to below 1. A branch that is always dropped
-            would never learn what inference then adds.
-        seed: Integer for the same draws each time; None for others each time.
+        rate: Probability that a branch is dropped, from 0 (never) to below 1. A rate of 1 is refused: the branch would
+            never be trained, but used at inference.
+        seed: Integer seed for reproducible draws; None for a random seed.
+
+    Call arguments:
+        inputs: Tensor with the batch axis first.
+        training: Whether to drop branches.
 
     Input shape:
         Any, with the batch axis first.
 
     Output shape:
-        That of the input.
+        The input shape.
 
     Raises:
-        ValueError: `rate` is no number from 0 to below 1.
+        ValueError: `rate` is not a fraction in [0, 1).
 
     Examples:
         >>> import deepkit as dk
@@ -42,28 +53,23 @@ class StochasticDepth(keras.layers.Layer):
         (None, 28, 28, 8)
     """
 
-    def __init__(self, rate: float, *, seed: int | None = None, **kwargs: Any) -> None:
+    def __init__(self, rate: float, *, seed: int | None = None, **kwargs: object) -> None:
         super().__init__(**kwargs)
-        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
-            raise ValueError(
-                f"StochasticDepth: rate must be a number from 0 to below 1, received {rate!r}\n"
-                "  hint: StochasticDepth(0.2)"
-            )
-        self.rate = rate
+        self.rate = check_fraction(rate, "StochasticDepth: rate", hint="use StochasticDepth(0.2)")
         self.seed = seed
-        if rate > 0:
+        if self.rate > 0:
             self.seed_generator = keras.random.SeedGenerator(seed)
         self.supports_masking = True
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
-        """Draw in float32: half precision has too few numbers between 0 and 1 for a small rate."""
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+        """Drop in training; draw in float32, as half precision has too few numbers between 0 and 1 for a small rate."""
         if not training or self.rate == 0:
             return inputs
-        one_each = (ops.shape(inputs)[0], *[1] * (len(inputs.shape) - 1))
-        survives = keras.random.uniform(one_each, dtype="float32", seed=self.seed_generator) >= self.rate
+        noise_shape = (ops.shape(inputs)[0], *[1] * (len(inputs.shape) - 1))
+        survives = keras.random.uniform(noise_shape, dtype="float32", seed=self.seed_generator) >= self.rate
         return ops.where(survives, inputs / (1 - self.rate), ops.zeros_like(inputs))
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the output shape."""
         return input_shape
 

@@ -1,11 +1,16 @@
-"""A convolution that runs both ways."""
+"""A convolution that can be called in reverse, as the transposed convolution with the same kernel."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import layers, ops
+
+from deepkit.utils.errors import format_value, message
+
+if TYPE_CHECKING:
+    from deepkit.utils.types import ActivationLike, KerasTensor, Shape, Tensor
 
 _CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
 
@@ -15,38 +20,40 @@ class TiedConv(keras.layers.Wrapper):
     """A convolution that can be called in reverse: the transposed convolution with the same kernel.
 
     `layer(x)` is the wrapped convolution of `x`; `layer(code, reverse=True)` is
-    `reverse_activation(C' code + reverse_bias)`, where C is the convolution as a matrix, without bias and activation,
-    and C' its transpose: encoder and decoder of a convolutional autoencoder with tied weights. For strides of 1 it is
-    the convolution of the code with the kernel flipped over its spatial axes. Source: Masci et al. 2011, "Stacked
-    Convolutional Auto-Encoders for Hierarchical Feature Extraction", section 3. `TiedDense` is the same for
-    `keras.layers.Dense`.
+    `reverse_activation(C' code + reverse_bias)`, in which C is the convolution as a matrix, without bias and
+    activation, and C' its transpose: encoder and decoder of a convolutional autoencoder with tied weights. With
+    strides of 1 it is the convolution of the code with the kernel flipped along its spatial axes. `TiedDense` is the
+    corresponding layer for `keras.layers.Dense`.
 
-    On an axis with a stride several sizes give a code of one size, and in reverse it is the size of the first call
-    that comes back; it must be known. On an axis with stride 1 the size follows from the code, and may be unknown
-    and another one at each call.
+    On an axis with a stride above 1, several input sizes give the same code size; the reverse call returns the size of
+    the first forward call, which must be known. On an axis with stride 1 the size follows from the code; it may be
+    unknown, and may differ from call to call.
+
+    Reference:
+        Masci et al. 2011, "Stacked Convolutional Auto-Encoders for Hierarchical Feature Extraction", section 3.
 
     Args:
         layer: A `keras.layers.Conv1D`, `Conv2D` or `Conv3D`, with any padding, strides, dilation and groups.
         reverse_activation: The activation in reverse.
-        use_reverse_bias: Whether there is a bias for each input channel in reverse, with the initialiser, penalty
-            and constraint of the layer's own; False where the layer is called forward only, so that no weight is
-            left without a gradient.
-        kwargs: `name` and the rest of what a Keras layer takes; the dtype is the wrapped layer's unless given.
+        use_reverse_bias: Whether the reverse direction has a bias, with the wrapped layer's initializer, regularizer
+            and constraint. Set it to False if the layer is only called forward, so that no weight is left without a
+            gradient.
+        kwargs: Further arguments of `keras.layers.Layer`; the default dtype is that of the wrapped layer.
 
     Call arguments:
-        inputs: A tensor, the features or in reverse the code.
-        reverse: Whether to go from the code to the features. The first call must be forward: it fixes their channels
-            and sizes.
+        inputs: Tensor of features, or of codes in reverse.
+        reverse: Whether to map codes to features. The first call must be forward, as it sets the channels and sizes of
+            the features.
 
     Input shape:
-        What the wrapped layer takes; in reverse what it returns.
+        The input shape of the wrapped layer; its output shape in reverse.
 
     Output shape:
-        What the wrapped layer returns; in reverse what it takes.
+        The output shape of the wrapped layer; its input shape in reverse.
 
     Raises:
-        ValueError: The layer is no convolution, the first call is in reverse, or in reverse the code is not of the
-            wrapped layer's output or the size to come back to is not known.
+        ValueError: The layer is not a convolution, the first call is in reverse, the code does not have the shape of
+            the wrapped layer's output, or the size to restore is unknown.
 
     Examples:
         >>> import keras
@@ -63,81 +70,77 @@ class TiedConv(keras.layers.Wrapper):
         self,
         layer: keras.layers.Layer,
         *,
-        reverse_activation: Any = None,
+        reverse_activation: ActivationLike = None,
         use_reverse_bias: bool = True,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
-        if type(layer) not in _CONVOLUTIONS:  # a subclass may do something else with its kernel
-            raise ValueError(
-                f"TiedConv: layer must be a Keras Conv1D, Conv2D or Conv3D, received {layer!r}\n"
-                "  hint: TiedConv(keras.layers.Conv2D(8, 3))"
-            )
-        given = kwargs.pop("dtype", None)
-        super().__init__(layer, dtype=layer.dtype_policy if given is None else given, **kwargs)
-        if given is not None:
-            layer.dtype_policy = self.dtype_policy  # one precision both ways
+        if type(layer) not in _CONVOLUTIONS:  # a subclass may use its kernel differently
+            problem = f"TiedConv: layer must be a Keras Conv1D, Conv2D or Conv3D, received {format_value(layer)}"
+            raise ValueError(message(problem, hint="use TiedConv(keras.layers.Conv2D(8, 3))"))
+        dtype = kwargs.pop("dtype", None)
+        super().__init__(layer, dtype=layer.dtype_policy if dtype is None else dtype, **kwargs)
+        if dtype is not None:
+            layer.dtype_policy = self.dtype_policy  # the same precision in both directions
         self.reverse_activation = keras.activations.get(reverse_activation)
         self.use_reverse_bias = use_reverse_bias
         self.input_spec = keras.InputSpec(ndim=layer.rank + 2)
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make the wrapped layer's weights and a bias for the way back, and note the sizes to come back to."""
+    def build(self, input_shape: Shape = ()) -> None:
+        """Create the wrapped layer's weights and the reverse bias, and store the shapes to restore in reverse."""
         super().build(input_shape)
-        self._features = tuple(input_shape)
-        self._code = self.layer.compute_output_shape(self._features)
+        self._feature_shape = tuple(input_shape)
+        self._code_shape = self.layer.compute_output_shape(self._feature_shape)
         self.reverse_bias = None
         if self.use_reverse_bias:
             self.reverse_bias = self.add_weight(
                 name="reverse_bias",
-                shape=(self._features[self._channels],),
+                shape=(self._feature_shape[self._channel_axis],),
                 initializer=self.layer.bias_initializer,
                 regularizer=self.layer.bias_regularizer,
                 constraint=self.layer.bias_constraint,
             )
 
-    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """Refuse a first call in reverse, which would fix channels and sizes wrongly."""
+    def __call__(self, inputs: Tensor, *args: object, **kwargs: object) -> Tensor:
+        """Refuse a first call in reverse, which would set wrong channels and sizes."""
         if not self.built and (kwargs.get("reverse") or (args and args[0])):
-            raise self._not_built()
+            raise self._not_built_error()
         return super().__call__(inputs, *args, **kwargs)
 
-    def call(self, inputs: Any, reverse: bool = False) -> Any:
-        """Convolve, or transpose the convolution, add the bias of the way back and apply its activation."""
+    def call(self, inputs: Tensor, reverse: bool = False) -> Tensor:
+        """Apply the convolution, or the transposed convolution with the reverse bias and activation."""
         if not reverse:
             return self.layer(inputs)
         self._check_code(inputs.shape)
-        outputs = self._fitted(self._transposed(inputs))
+        outputs = self._restore_size(self._transpose_conv(inputs))
         if self.reverse_bias is not None:
             shape = [1] * len(inputs.shape)
-            shape[self._channels] = -1
+            shape[self._channel_axis] = -1
             outputs = outputs + ops.reshape(self.reverse_bias, shape)
         return self.reverse_activation(outputs)
 
-    def compute_output_shape(
-        self, input_shape: tuple[int | None, ...], reverse: bool = False
-    ) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: Shape, reverse: bool = False) -> Shape:
         """Return the output shape."""
         if not reverse:
             return self.layer.compute_output_shape(input_shape)
         self._check_code(input_shape)
         shape = list(input_shape)
-        shape[self._channels] = self._features[self._channels]
-        for axis, window, stride in self._steps():
+        shape[self._channel_axis] = self._feature_shape[self._channel_axis]
+        for axis, window, stride in self._windows():
             size = shape[axis]
             if stride > 1:
-                shape[axis] = self._features[axis]
+                shape[axis] = self._feature_shape[axis]
             elif size is not None and self.layer.padding == "valid":
                 shape[axis] = size + window - 1
         return tuple(shape)
 
-    def compute_output_spec(self, inputs: Any, reverse: bool = False) -> keras.KerasTensor:
-        """Return the output's shape and dtype: Keras gives `compute_output_shape` no `reverse`."""
+    def compute_output_spec(self, inputs: KerasTensor, reverse: bool = False) -> KerasTensor:
+        """Return the symbolic output; Keras does not pass `reverse` to `compute_output_shape`."""
         return keras.KerasTensor(self.compute_output_shape(inputs.shape, reverse), dtype=self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
         config = super().get_config()
-        config["layer"].pop("build_config", None)  # it is built by this one, which gives its weights their paths
+        config["layer"].pop("build_config", None)  # `build` builds the wrapped layer, for the paths of its weights
         return {
             **config,
             "reverse_activation": keras.activations.serialize(self.reverse_activation),
@@ -145,84 +148,98 @@ class TiedConv(keras.layers.Wrapper):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> TiedConv:
-        """Return the layer of a config, which stays as it is; a wrapped layer without a name is `conv`."""
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> TiedConv:
+        """Create a layer from its config, which is not changed; the default name of the wrapped layer is `conv`."""
         layer = dict(config["layer"])
         layer["config"] = {**layer["config"], "name": layer["config"].get("name") or "conv"}
         return super().from_config({**config, "layer": layer}, custom_objects)
 
     @property
-    def _channels(self) -> int:
+    def _channel_axis(self) -> int:
         return -1 if self.layer.data_format == "channels_last" else 1
 
-    def _steps(self) -> list[tuple[int, int, int]]:
-        """Return axis, width of the window with its dilation, and stride of each spatial axis."""
-        first = 1 if self._channels == -1 else 2
-        sizes = zip(self.layer.kernel_size, self.layer.dilation_rate, self.layer.strides, strict=True)
-        return [(first + i, (size - 1) * rate + 1, stride) for i, (size, rate, stride) in enumerate(sizes)]
+    def _windows(self) -> list[tuple[int, int, int]]:
+        """Return the axis, the dilated width of the window and the stride, for each spatial axis."""
+        axis = 1 if self._channel_axis == -1 else 2
+        windows = []
+        for size, rate, stride in zip(
+            self.layer.kernel_size, self.layer.dilation_rate, self.layer.strides, strict=True
+        ):
+            windows.append((axis, (size - 1) * rate + 1, stride))
+            axis += 1
+        return windows
 
-    def _transposed(self, code: Any) -> Any:
-        """Spread each value of the code over the window that it came from; no padding is cut off yet."""
+    def _transpose_conv(self, code: Tensor) -> Tensor:
+        """Return the transposed convolution with "valid" padding, before cropping, for each group."""
         groups = self.layer.groups
         kernels = ops.split(ops.convert_to_tensor(self.layer.kernel), groups, axis=-1)
-        codes = ops.split(code, groups, axis=self._channels)
-        parts = [self._spread(part, kernel) for part, kernel in zip(codes, kernels, strict=True)]
-        return parts[0] if groups == 1 else ops.concatenate(parts, axis=self._channels)
+        codes = ops.split(code, groups, axis=self._channel_axis)
+        outputs = [self._transpose_conv_group(*group) for group in zip(codes, kernels, strict=True)]
+        return outputs[0] if groups == 1 else ops.concatenate(outputs, axis=self._channel_axis)
 
-    def _spread(self, code: Any, kernel: Any) -> Any:
-        order = self.layer.data_format
+    def _transpose_conv_group(self, code: Tensor, kernel: Tensor) -> Tensor:
+        data_format = self.layer.data_format
         if set(self.layer.dilation_rate) == {1}:
-            return ops.conv_transpose(code, kernel, list(self.layer.strides), "valid", data_format=order)
-        # Keras has dilation with strides of 1 only, where a convolution does it; TensorFlow's transposed one does not
-        around = [(0, 0)] * len(code.shape)
-        for axis, window, _ in self._steps():
-            around[axis] = (window - 1, window - 1)
+            return ops.conv_transpose(code, kernel, list(self.layer.strides), "valid", data_format=data_format)
+        # Keras allows dilation only with strides of 1, for which the transposed convolution is a convolution with the
+        # flipped kernel; TensorFlow's transposed convolution does not support dilation
+        padding = [(0, 0)] * len(code.shape)
+        for axis, window, _ in self._windows():
+            padding[axis] = (window - 1, window - 1)
         flipped = ops.swapaxes(ops.flip(kernel, axis=tuple(range(self.layer.rank))), -1, -2)
         rates = list(self.layer.dilation_rate)
-        return ops.conv(ops.pad(code, around), flipped, 1, "valid", data_format=order, dilation_rate=rates)
+        return ops.conv(ops.pad(code, padding), flipped, 1, "valid", data_format=data_format, dilation_rate=rates)
 
-    def _fitted(self, outputs: Any) -> Any:
-        """Cut off what lies in the padding of the convolution, and put zeros where no window reached."""
-        kept = [slice(None)] * len(outputs.shape)
-        missing = [(0, 0)] * len(outputs.shape)
-        for axis, window, stride in self._steps():
-            before, after = self._around(axis, window, stride)
-            kept[axis] = slice(before, -after if after > 0 else None)
-            missing[axis] = (0, max(-after, 0))
-        outputs = outputs[tuple(kept)]
-        return ops.pad(outputs, missing) if any(map(any, missing)) else outputs
+    def _restore_size(self, outputs: Tensor) -> Tensor:
+        """Crop the padding of the convolution, and add zeros for features that no window covered."""
+        crops = [slice(None)] * len(outputs.shape)
+        padding = [(0, 0)] * len(outputs.shape)
+        for axis, window, stride in self._windows():
+            before, after = self._overhang(axis, window, stride)
+            crops[axis] = slice(before, -after if after > 0 else None)
+            padding[axis] = (0, max(-after, 0))
+        outputs = outputs[tuple(crops)]
+        return ops.pad(outputs, padding) if any(map(any, padding)) else outputs
 
-    def _around(self, axis: int, window: int, stride: int) -> tuple[int, int]:
-        """Return how far the windows reach over the features on both sides; negative where they fall short."""
+    def _overhang(self, axis: int, window: int, stride: int) -> tuple[int, int]:
+        """Return how far the windows extend beyond the features, before and after; negative if they end earlier."""
         padding = self.layer.padding
-        if stride == 1:  # at any size
-            end = over = 0 if padding == "valid" else window - 1
+        if stride == 1:  # independent of the size
+            excess = 0 if padding == "valid" else window - 1
+            total = excess
         else:
-            over = (self._code[axis] - 1) * stride + window - self._features[axis]
-            end = over + max(stride - window, 0)  # Keras spreads to the end of the last stride
-        before = {"valid": 0, "causal": window - 1}.get(padding, max(over, 0) // 2)
-        return before, end - before
+            excess = (self._code_shape[axis] - 1) * stride + window - self._feature_shape[axis]
+            total = excess + max(stride - window, 0)  # Keras's output ends with the last stride
+        if padding == "valid":
+            before = 0
+        elif padding == "causal":
+            before = window - 1
+        else:
+            before = max(excess, 0) // 2
+        return before, total - before
 
-    def _check_code(self, shape: tuple[int | None, ...]) -> None:
-        """Refuse a code that is not of the wrapped layer's output, or from which the size does not follow."""
+    def _check_code(self, shape: Shape) -> None:
+        """Refuse a code of another shape than the wrapped layer's output, and a size that cannot be restored."""
         if not self.built:
-            raise self._not_built()
-        rigid = [self._channels, *(axis for axis, _, stride in self._steps() if stride > 1)]
-        for axis in rigid:
-            if self._features[axis] is None:
-                raise ValueError(
-                    f"TiedConv {self.name!r}: axis {axis} has a stride, and its size was unknown at the first call, "
-                    f"which received the shape {self._features}, so it cannot come back\n"
-                    "  hint: keras.Input with a number on that axis, or strides=1"
+            raise self._not_built_error()
+        fixed_axes = [self._channel_axis, *(axis for axis, _, stride in self._windows() if stride > 1)]
+        for axis in fixed_axes:
+            if self._feature_shape[axis] is None:
+                problem = (
+                    f"TiedConv {self.name!r}: cannot restore the size of axis {axis}, which has a stride and was "
+                    f"unknown at the first call, received the shape {self._feature_shape}"
                 )
-            if shape[axis] not in (None, self._code[axis]) or (axis == self._channels and shape[axis] is None):
-                raise ValueError(
-                    f"TiedConv {self.name!r}: in reverse it takes a code of the shape {self._code}, "
-                    f"received {tuple(shape)}\n  hint: its own output as the code"
+                raise ValueError(message(problem, hint="use a keras.Input with a number on that axis, or strides=1"))
+            is_unknown_channel = axis == self._channel_axis and shape[axis] is None
+            if shape[axis] not in (None, self._code_shape[axis]) or is_unknown_channel:
+                problem = (
+                    f"TiedConv {self.name!r}: in reverse, it expects a code of the shape {self._code_shape}, "
+                    f"received {tuple(shape)}"
                 )
+                raise ValueError(message(problem, hint="pass the layer's own output"))
 
-    def _not_built(self) -> ValueError:
-        return ValueError(
-            f"TiedConv {self.name!r}: called in reverse before it was called forward, which fixes channels and sizes\n"
-            "  hint: code = layer(x), then layer(code, reverse=True)"
+    def _not_built_error(self) -> ValueError:
+        problem = (
+            f"TiedConv {self.name!r}: called in reverse before the first forward call, which sets channels and sizes"
         )
+        return ValueError(message(problem, hint="call code = layer(x), then layer(code, reverse=True)"))

@@ -1,41 +1,56 @@
-"""A dense layer that runs both ways."""
+"""A dense layer that can be called in reverse, with the transposed kernel."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
 
-from deepkit.layers import config_checks as _checks
+from deepkit.layers.axes import static_size
+from deepkit.utils.errors import message
+from deepkit.utils.validation import check_integer
+
+if TYPE_CHECKING:
+    from deepkit.utils.types import (
+        ActivationLike,
+        ConstraintLike,
+        InitializerLike,
+        KerasTensor,
+        RegularizerLike,
+        Shape,
+        Tensor,
+    )
 
 
 @keras.saving.register_keras_serializable(package="deepkit")
 class TiedDense(keras.layers.Layer):
     """A dense layer that can be called in reverse, with the transpose of the same kernel.
 
-    `layer(x)` is `activation(x W + bias)`; `layer(code, reverse=True)` is `reverse_activation(code W' + reverse_bias)`
-    with W' the transpose of W: encoder and decoder of an autoencoder with tied weights. Source: Vincent et al. 2010,
-    "Stacked Denoising Autoencoders", section 2.2. It is to `keras.layers.Dense` what Keras's `ReversibleEmbedding`
-    is to `Embedding`.
+    `layer(x)` is `activation(x W + bias)`; `layer(code, reverse=True)` is `reverse_activation(code W' + reverse_bias)`,
+    with W' the transpose of W: encoder and decoder of an autoencoder with tied weights. Keras's `ReversibleEmbedding`
+    is the corresponding layer for `Embedding`.
+
+    Reference:
+        Vincent et al. 2010, "Stacked Denoising Autoencoders", section 2.2.
 
     Args:
         units: Number of outputs, which is the number of inputs in reverse.
-        activation: Keras's name of an activation, a function, or None.
-        use_bias: Whether there is a bias for each unit.
+        activation: Name of a Keras activation, a function, or None.
+        use_bias: Whether the forward direction has a bias.
         reverse_activation: The activation in reverse.
-        use_reverse_bias: Whether there is a bias for each feature in reverse; False where the layer is called
-            forward only, so that no weight is left without a gradient.
-        kernel_initializer: For the kernel of shape `(features, units)`.
-        bias_initializer: For both biases.
-        kernel_regularizer: For the kernel, counted once.
-        bias_regularizer: For both biases.
-        kernel_constraint: For the kernel.
-        bias_constraint: For both biases.
+        use_reverse_bias: Whether the reverse direction has a bias. Set it to False if the layer is only called
+            forward, so that no weight is left without a gradient.
+        kernel_initializer: Initializer of the kernel, of shape `(features, units)`.
+        bias_initializer: Initializer of both biases.
+        kernel_regularizer: Regularizer of the kernel, counted once.
+        bias_regularizer: Regularizer of both biases.
+        kernel_constraint: Constraint on the kernel.
+        bias_constraint: Constraint on both biases.
 
     Call arguments:
-        inputs: A tensor, the features or in reverse the code.
-        reverse: Whether to go from the code to the features. The first call must be forward: it fixes their number.
+        inputs: Tensor of features, or of codes in reverse.
+        reverse: Whether to map codes to features. The first call must be forward, as it sets the number of features.
 
     Input shape:
         `(batch, ..., features)`; in reverse `(batch, ..., units)`.
@@ -44,7 +59,7 @@ class TiedDense(keras.layers.Layer):
         `(batch, ..., units)`; in reverse `(batch, ..., features)`.
 
     Raises:
-        ValueError: `units` is no positive integer, the number of features is unknown or another one than at the
+        ValueError: `units` is not a positive integer, the number of features is unknown or differs from that of the
             first call, or the first call is in reverse.
 
     Examples:
@@ -61,20 +76,20 @@ class TiedDense(keras.layers.Layer):
         self,
         units: int,
         *,
-        activation: Any = None,
+        activation: ActivationLike = None,
         use_bias: bool = True,
-        reverse_activation: Any = None,
+        reverse_activation: ActivationLike = None,
         use_reverse_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
-        **kwargs: Any,
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        bias_initializer: InitializerLike = "zeros",
+        kernel_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
+        **kwargs: object,
     ) -> None:
         super().__init__(**kwargs)
-        self.units = _checks.positive_integer(units, "TiedDense: units", 'TiedDense(32, activation="relu")')
+        self.units = check_integer(units, "TiedDense: units", hint='use TiedDense(32, activation="relu")')
         self.activation = keras.activations.get(activation)
         self.use_bias = use_bias
         self.reverse_activation = keras.activations.get(reverse_activation)
@@ -88,9 +103,9 @@ class TiedDense(keras.layers.Layer):
         self.input_spec = keras.InputSpec(min_ndim=2)
         self.supports_masking = True
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make the kernel for both ways, and a bias for each."""
-        self._features = _checks.known_size(input_shape, -1, "TiedDense")
+    def build(self, input_shape: Shape) -> None:
+        """Create the shared kernel, and a bias for each direction."""
+        self._features = static_size(input_shape, -1, "TiedDense")
         self.kernel = self.add_weight(
             name="kernel",
             shape=(self._features, self.units),
@@ -101,15 +116,15 @@ class TiedDense(keras.layers.Layer):
         self.bias = self._add_bias("bias", self.units) if self.use_bias else None
         self.reverse_bias = self._add_bias("reverse_bias", self._features) if self.use_reverse_bias else None
 
-    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """Refuse a first call in reverse, which would fix the number of features wrongly."""
+    def __call__(self, inputs: Tensor, *args: object, **kwargs: object) -> Tensor:
+        """Refuse a first call in reverse, which would set a wrong number of features."""
         if not self.built and (kwargs.get("reverse") or (args and args[0])):
-            raise self._not_built()
+            raise self._not_built_error()
         return super().__call__(inputs, *args, **kwargs)
 
-    def call(self, inputs: Any, reverse: bool = False) -> Any:
-        """Multiply by the kernel or its transpose, add the bias of that way and apply its activation."""
-        self.compute_output_shape(inputs.shape, reverse)
+    def call(self, inputs: Tensor, reverse: bool = False) -> Tensor:
+        """Multiply by the kernel or its transpose, add the bias of this direction and apply its activation."""
+        self.compute_output_shape(inputs.shape, reverse)  # checks the number of features
         kernel = ops.transpose(self.kernel) if reverse else ops.convert_to_tensor(self.kernel)
         bias = self.reverse_bias if reverse else self.bias
         outputs = ops.matmul(inputs, kernel)
@@ -117,24 +132,22 @@ class TiedDense(keras.layers.Layer):
             outputs = outputs + ops.convert_to_tensor(bias)
         return self.reverse_activation(outputs) if reverse else self.activation(outputs)
 
-    def compute_output_shape(
-        self, input_shape: tuple[int | None, ...], reverse: bool = False
-    ) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: Shape, reverse: bool = False) -> Shape:
         """Return the output shape."""
         if not self.built and reverse:
-            raise self._not_built()
-        received = input_shape[-1]
-        expected = self.units if reverse else self._features if self.built else received
-        if received != expected:
-            way = "in reverse it takes a code" if reverse else "its kernel was made for an input"
-            raise ValueError(
-                f"TiedDense {self.name!r}: {way} of {expected} features, received the shape {tuple(input_shape)}\n"
-                f"  hint: {'its own output as the code' if reverse else 'another TiedDense for this input'}"
+            raise self._not_built_error()
+        if reverse:
+            self._check_features(
+                input_shape, self.units, "in reverse, it expects a code", "pass the layer's own output"
             )
-        return (*input_shape[:-1], self._features if reverse else self.units)
+            return (*input_shape[:-1], self._features)
+        if self.built:
+            hint = "use another TiedDense for this input"
+            self._check_features(input_shape, self._features, "its kernel expects an input", hint)
+        return (*input_shape[:-1], self.units)
 
-    def compute_output_spec(self, inputs: Any, reverse: bool = False) -> keras.KerasTensor:
-        """Return the output's shape and dtype: Keras gives `compute_output_shape` no `reverse`."""
+    def compute_output_spec(self, inputs: KerasTensor, reverse: bool = False) -> KerasTensor:
+        """Return the symbolic output; Keras does not pass `reverse` to `compute_output_shape`."""
         return keras.KerasTensor(self.compute_output_shape(inputs.shape, reverse), dtype=self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
@@ -154,7 +167,12 @@ class TiedDense(keras.layers.Layer):
             "bias_constraint": keras.constraints.serialize(self.bias_constraint),
         }
 
-    def _add_bias(self, name: str, size: int) -> Any:
+    def _check_features(self, shape: Shape, expected: int, role: str, hint: str) -> None:
+        if shape[-1] != expected:
+            problem = f"TiedDense {self.name!r}: {role} of {expected} features, received the shape {tuple(shape)}"
+            raise ValueError(message(problem, hint=hint))
+
+    def _add_bias(self, name: str, size: int) -> keras.Variable:
         return self.add_weight(
             name=name,
             shape=(size,),
@@ -163,8 +181,9 @@ class TiedDense(keras.layers.Layer):
             constraint=self.bias_constraint,
         )
 
-    def _not_built(self) -> ValueError:
-        return ValueError(
-            f"TiedDense {self.name!r}: called in reverse before it was called forward, which fixes the number of "
-            "features\n  hint: code = layer(x), then layer(code, reverse=True)"
+    def _not_built_error(self) -> ValueError:
+        problem = (
+            f"TiedDense {self.name!r}: called in reverse before the first forward call, which sets the number of "
+            "features"
         )
+        return ValueError(message(problem, hint="call code = layer(x), then layer(code, reverse=True)"))

@@ -1,45 +1,60 @@
-"""Strings made token ids, where an empty text and a missing vocabulary are no trap."""
+"""Token ids of strings, with defined results for empty texts and clear errors without a vocabulary."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
 
+from deepkit.utils.errors import format_value, message
+from deepkit.utils.validation import check_choice
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from deepkit.utils.types import ArrayLike, Tensor
+
 SPLIT_PUNCTUATION = "lower_and_split_punctuation"
-_MARK = r"([^\p{L}\p{M}\p{N}\s'’_-])"  # none of what may stand inside a word
+# anything but letters, numbers, spaces and the marks that occur inside words
+_PUNCTUATION = r"([^\p{L}\p{M}\p{N}\s'’_-])"
 
 
 @keras.saving.register_keras_serializable(package="deepkit")
 class TokenIds(keras.layers.TextVectorization):
-    """A `keras.layers.TextVectorization` that gives token ids, with at least one for every text.
+    """A `keras.layers.TextVectorization` that returns at least one token id for every text.
 
-    Seven things differ from Keras's layer. An empty text is one unknown word, id 1, where Keras gives padding alone, or
-    no steps at all: recurrent layers fail on no steps, a mean over no steps is not a number, and the cuDNN kernels
-    refuse a sequence of padding. A text that is too long may lose its beginning instead of its end. Punctuation can
-    become words of its own, with `standardize="lower_and_split_punctuation"`. Letters beyond ASCII are lowered too:
-    "Über" and "über" are one word. A layer without a vocabulary says so when it is called or saved, where Keras writes
-    a file that it cannot read. Words that `set_vocabulary` sets are in the file, where Keras saves those the layer was
-    made with. And a word may hold any mark: Keras cuts the words of a saved file at U+0085, which film reviews hold,
-    and cannot load it.
+    It differs from Keras's layer in seven ways:
+
+    - An empty text is one unknown word, id 1. Keras returns only padding, or no steps at all: recurrent layers fail on
+      zero steps, a mean over zero steps is NaN, and the cuDNN kernels refuse a sequence of padding.
+    - `truncating="pre"` cuts a long text at its beginning instead of its end.
+    - `standardize="lower_and_split_punctuation"` keeps punctuation as separate words.
+    - Letters beyond ASCII are converted to lowercase too: "Über" and "über" are the same word.
+    - A layer without a vocabulary raises an error when it is called or saved; Keras writes a file that it cannot load.
+    - The saved file holds the words of `set_vocabulary`; Keras saves those passed to the constructor.
+    - A word may contain any character. Keras splits the words of a saved file at U+0085, which occurs in film reviews,
+      and cannot load the file.
 
     Args:
-        max_tokens: Most ids, padding and the unknown word included; None for no limit.
+        max_tokens: Maximum number of ids, including padding and the unknown word; None for no limit.
         truncating: `"post"` cuts a text longer than `output_sequence_length` at its end, `"pre"` at its beginning,
-            as `keras.utils.pad_sequences` calls it.
+            as in `keras.utils.pad_sequences`.
         kwargs: Further arguments of `keras.layers.TextVectorization`.
 
+    Call arguments:
+        inputs: Tensor of strings.
+
     Input shape:
-        `(batch,)` or `(batch, 1)`, of strings.
+        `(batch,)` or `(batch, 1)`, strings.
 
     Output shape:
-        `(batch, output_sequence_length)`, of int64; `(batch, time)` without a length.
+        `(batch, output_sequence_length)`, int64; `(batch, time)` if `output_sequence_length` is None.
 
     Raises:
-        ValueError: There is no vocabulary yet.
+        ValueError: The layer has no vocabulary, or an argument contradicts token ids as the output.
 
     Examples:
         >>> import deepkit as dk
@@ -48,57 +63,59 @@ class TokenIds(keras.layers.TextVectorization):
         [[1, 2], [1, 0]]
     """
 
-    def __init__(self, max_tokens: int | None = None, *, truncating: str = "post", **kwargs: Any) -> None:
-        if truncating not in ("post", "pre"):
-            raise ValueError(f'TokenIds: truncating must be "post" or "pre", received {truncating!r}')
-        for key, only in (("output_mode", "int"), ("ragged", False), ("sparse", False)):
-            if kwargs.get(key, only) != only:
-                raise ValueError(
-                    f"TokenIds: {key} must be {only!r}, received {kwargs[key]!r}: token ids come out\n"
-                    "  hint: keras.layers.TextVectorization"
+    def __init__(self, max_tokens: int | None = None, *, truncating: str = "post", **kwargs: object) -> None:
+        check_choice(truncating, "TokenIds: truncating", ("post", "pre"), hint='use truncating="post"')
+        for key, required in (("output_mode", "int"), ("ragged", False), ("sparse", False)):
+            if kwargs.get(key, required) != required:
+                problem = (
+                    f"TokenIds: {key} must be {required!r} because the layer returns token ids, received "
+                    f"{format_value(kwargs[key])}"
                 )
+                raise ValueError(message(problem, hint="use keras.layers.TextVectorization"))
         self.standardization = kwargs.pop("standardize", "lower_and_strip_punctuation")
-        own = self.standardization == SPLIT_PUNCTUATION
-        standardize = lower_and_split_punctuation if own else self.standardization
+        standardize = self.standardization
+        if standardize == SPLIT_PUNCTUATION:
+            standardize = lower_and_split_punctuation
         super().__init__(max_tokens=max_tokens, standardize=standardize, **kwargs)
         self.truncating = truncating
-        for name in ("save_assets", "load_assets"):  # the words are kept by this layer alone
-            setattr(self._lookup_layer, name, _nothing)
+        for name in ("save_assets", "load_assets"):  # this layer saves the vocabulary
+            setattr(self._lookup_layer, name, _ignore_assets)
 
     @property
     def has_vocabulary(self) -> bool:
-        """Whether words are known, from data or as they were given."""
-        with tf.init_scope():  # a number, also while a graph is being traced
-            return int(self.vocabulary_size()) > 2  # padding and the unknown word
+        """Whether there are words besides padding and the unknown word."""
+        with tf.init_scope():  # a Python integer, even while a graph is traced
+            return int(self.vocabulary_size()) > 2
 
-    def call(self, inputs: Any) -> Any:
-        """Look the words up; a text without any has one that is unknown."""
-        self._check("called")
-        if self._split is None:  # one word a text
+    def call(self, inputs: Tensor) -> Tensor:
+        """Return the ids of the words; a text without words is one unknown word."""
+        self._check_vocabulary("called")
+        if self._split is None:  # each text is one word
             ids = super().call(tf.reshape(inputs, (-1, 1)))
+        elif self.truncating == "pre" and self._output_sequence_length:
+            ids = self._truncate_beginning(inputs)
         else:
-            last = self.truncating == "pre" and self._output_sequence_length
-            ids = self._last(inputs) if last else super().call(inputs)
+            ids = super().call(inputs)
         steps = tf.maximum(tf.shape(ids)[1], 1)
         ids = tf.pad(ids, [[0, 0], [0, steps - tf.shape(ids)[1]]])
         empty = tf.reduce_all(ids == 0, axis=1, keepdims=True)
         ids += tf.cast(empty & (tf.range(steps)[None] == 0), ids.dtype)
         return tf.ensure_shape(ids, self.compute_output_shape(inputs.shape))
 
-    def _preprocess(self, inputs: Any) -> Any:
-        """Lower all letters first: Keras then finds none to lower but those of ASCII."""
+    def _preprocess(self, inputs: Tensor) -> Tensor:
+        """Convert all letters to lowercase first; Keras converts only those of ASCII."""
         if self.standardization in ("lower", "lower_and_strip_punctuation"):
             inputs = tf.strings.lower(inputs, encoding="utf-8")
         return super()._preprocess(inputs)
 
-    def _last(self, inputs: Any) -> Any:
-        """Return the last ids of each text, padded behind."""
+    def _truncate_beginning(self, inputs: Tensor) -> Tensor:
+        """Return the last ids of each text, padded at the end."""
         ids = self._lookup_layer(self._preprocess(inputs))  # ragged
         length = self._output_sequence_length
         return ids[:, -length:].to_tensor(shape=(None, length))
 
-    def set_vocabulary(self, vocabulary: Any, idf_weights: Any = None) -> None:
-        """Set the words; they take the place of those that the layer was given, in its config too."""
+    def set_vocabulary(self, vocabulary: str | Sequence[str], idf_weights: ArrayLike | None = None) -> None:
+        """Set the words; they replace those passed to the constructor, in the config too."""
         super().set_vocabulary(vocabulary, idf_weights)
         if self._lookup_layer.input_vocabulary is not None:
             words = self.get_vocabulary(include_special_tokens=False)
@@ -109,29 +126,30 @@ class TokenIds(keras.layers.TextVectorization):
         return {**super().get_config(), "standardize": self.standardization, "truncating": self.truncating}
 
     def save_assets(self, dir_path: str) -> None:
-        """Save the vocabulary; one that was given is part of the config."""
-        self._check("saved")
+        """Save the vocabulary, unless it is part of the config."""
+        self._check_vocabulary("saved")
         if self.get_config()["vocabulary"] is None:
             Path(dir_path, "vocabulary.json").write_text(json.dumps(list(map(str, self.get_vocabulary()))))
 
     def load_assets(self, dir_path: str) -> None:
-        """Load the vocabulary."""
+        """Load the vocabulary, unless it is part of the config."""
         if self.get_config()["vocabulary"] is None:
             self.set_vocabulary(json.loads(Path(dir_path, "vocabulary.json").read_text()))
 
-    def _check(self, what: str) -> None:
+    def _check_vocabulary(self, action: str) -> None:
         if not self.has_vocabulary:
-            raise ValueError(
-                f"the text layer {self.name!r} is {what} before it has a vocabulary\n"
-                "  hint: dk.fit, which learns it from the training data, dk.adapt(model, dataset), "
-                "or dk.Text(..., vocabulary=...)"
+            problem = f"the text layer {self.name!r} is {action} before it has a vocabulary"
+            hint = (
+                "call dk.fit, which learns it from the training data, or dk.adapt(model, dataset), or pass "
+                "dk.Text(..., vocabulary=...)"
             )
+            raise ValueError(message(problem, hint=hint))
 
 
-def _nothing(folder: str) -> None:
-    """Neither save nor load."""
+def _ignore_assets(folder: str) -> None:
+    """Neither save nor load assets."""
 
 
-def lower_and_split_punctuation(texts: Any) -> Any:
-    """Return texts in small letters, those beyond ASCII too, with spaces around marks that are not inside a word."""
-    return tf.strings.regex_replace(tf.strings.lower(texts, encoding="utf-8"), _MARK, r" \1 ")
+def lower_and_split_punctuation(texts: Tensor) -> Tensor:
+    """Return texts in lowercase, letters beyond ASCII included, with spaces around punctuation outside words."""
+    return tf.strings.regex_replace(tf.strings.lower(texts, encoding="utf-8"), _PUNCTUATION, r" \1 ")

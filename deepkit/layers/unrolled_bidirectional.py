@@ -1,31 +1,40 @@
-"""Both directions of an unrolled recurrent layer, with the mask on the right steps."""
+"""Bidirectional unrolled recurrent layers that mask the correct steps."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import keras
 from keras import ops
 
+if TYPE_CHECKING:
+    from deepkit.utils.types import Tensor
+
 
 @keras.saving.register_keras_serializable(package="deepkit")
 class UnrolledBidirectional(keras.layers.Bidirectional):
-    """A `keras.layers.Bidirectional` of unrolled layers that return sequences, with a mask.
+    """A `keras.layers.Bidirectional` of unrolled layers that return sequences, with a correct mask.
 
-    Keras sets the outputs of masked steps to zero, and does so in the backward layer of an unrolled pair with the
-    mask of the forward order, so that steps that count become zeros. Here the layers hold their last output in
-    masked steps, and the merged outputs of those steps are set to zero. `dk.Recurrent` takes this layer where it is
-    needed.
+    Keras sets the outputs of masked steps to zero. In the backward layer of an unrolled pair it uses the mask in
+    forward order, so that unmasked steps become zeros. In this layer both directions repeat their last output in
+    masked steps, and the merged outputs of those steps are set to zero. `dk.Recurrent` uses this layer if needed.
 
     Args:
         layer: The forward layer.
         kwargs: Further arguments of `keras.layers.Bidirectional`.
 
+    Call arguments:
+        sequences: Tensor of shape `(batch, steps, features)`.
+        initial_state: List of initial states, forward before backward.
+        mask: Boolean tensor of shape `(batch, steps)`.
+        training: Whether dropout is active.
+
     Input shape:
         `(batch, steps, features)`, with a known number of steps.
 
     Output shape:
-        That of `keras.layers.Bidirectional`.
+        The output shape of `keras.layers.Bidirectional`.
 
     Examples:
         >>> import deepkit as dk
@@ -35,17 +44,23 @@ class UnrolledBidirectional(keras.layers.Bidirectional):
         (None, 6, 8)
     """
 
-    def __init__(self, layer: keras.layers.Layer, **kwargs: Any) -> None:
+    def __init__(self, layer: keras.layers.Layer, **kwargs: object) -> None:
         super().__init__(layer, **kwargs)
         self.forward_layer.zero_output_for_mask = self.backward_layer.zero_output_for_mask = False
 
-    def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool | None = None) -> Any:
+    def call(
+        self,
+        sequences: Tensor,
+        initial_state: Sequence[Tensor] | None = None,
+        mask: Tensor | None = None,
+        training: bool | None = None,
+    ) -> Tensor | tuple[Tensor, ...]:
         """Run both directions, and set the outputs of masked steps to zero."""
-        found = super().call(sequences, initial_state=initial_state, mask=mask, training=training)
+        result = super().call(sequences, initial_state=initial_state, mask=mask, training=training)
         if mask is None or not self.return_sequences:
-            return found
-        outputs = list(found) if isinstance(found, list | tuple) else [found]
-        kept = ops.expand_dims(ops.cast(mask, "bool"), 2)
+            return result
+        outputs = list(result) if isinstance(result, list | tuple) else [result]  # outputs before states
+        unmasked = ops.expand_dims(ops.cast(mask, "bool"), 2)
         for i in range(2 if self.merge_mode is None else 1):
-            outputs[i] = ops.where(kept, outputs[i], ops.zeros_like(outputs[i]))
-        return tuple(outputs) if isinstance(found, list | tuple) else outputs[0]
+            outputs[i] = ops.where(unmasked, outputs[i], ops.zeros_like(outputs[i]))
+        return tuple(outputs) if isinstance(result, list | tuple) else outputs[0]

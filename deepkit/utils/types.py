@@ -23,6 +23,10 @@ KerasTensor: TypeAlias = keras.KerasTensor
 Tensors: TypeAlias = KerasTensor | Sequence[KerasTensor] | Mapping[str, KerasTensor]
 """One symbolic tensor, or several by position or by name."""
 
+ActivationLike: TypeAlias = str | Callable[..., Any] | None
+InitializerLike: TypeAlias = str | keras.initializers.Initializer | Callable[..., Any]
+RegularizerLike: TypeAlias = str | keras.regularizers.Regularizer | None
+ConstraintLike: TypeAlias = str | keras.constraints.Constraint | None
 LossLike: TypeAlias = str | keras.losses.Loss | Callable[..., Any]
 MetricLike: TypeAlias = str | keras.metrics.Metric | Callable[..., Any]
 OptimizerLike: TypeAlias = str | keras.optimizers.Optimizer

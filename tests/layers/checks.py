@@ -1,4 +1,4 @@
-"""What every layer must do, as functions that the tests of each layer call."""
+"""Checks of any layer, called by the tests of each layer."""
 
 import keras
 import numpy as np
@@ -11,8 +11,8 @@ def data(*shape, seed=0, scale=1.0):
 
 def assert_config_round_trip(layer):
     config = layer.get_config()
-    again = type(layer).from_config(config)
-    assert again.get_config() == config
+    restored = type(layer).from_config(config)
+    assert restored.get_config() == config
     assert keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer)).get_config() == config
 
 
@@ -28,7 +28,7 @@ def assert_saved_and_cloned(layer, x, folder):
 
 
 def assert_same_under_xla(layer, x, rtol=1e-5):
-    """Compile for unknown sizes: nothing but the number of axes and of channels is said beforehand."""
+    """Compile for unknown sizes: only the number of axes and of channels is known."""
     expected = np.asarray(layer(x))
     axis = 1 if getattr(layer, "data_format", None) == "channels_first" else x.ndim - 1
     signature = [tf.TensorSpec([n if i == axis else None for i, n in enumerate(x.shape)], x.dtype)]
@@ -38,17 +38,17 @@ def assert_same_under_xla(layer, x, rtol=1e-5):
 
 
 def assert_symbolic_shape(layer, x):
-    """Known and unknown sizes agree with what comes out."""
-    real = tuple(layer(x).shape)
-    assert layer.compute_output_shape(x.shape) == real
+    """Check the symbolic shapes for known and unknown sizes against that of the output."""
+    output_shape = tuple(layer(x).shape)
+    assert layer.compute_output_shape(x.shape) == output_shape
     axis = 1 if getattr(layer, "data_format", None) == "channels_first" else x.ndim - 1
-    free = tuple(n if i == axis else None for i, n in enumerate(x.shape))
-    symbolic = layer(keras.Input(batch_shape=free)).shape
-    assert symbolic == tuple(n if i == axis else None for i, n in enumerate(real))
+    unknown = tuple(n if i == axis else None for i, n in enumerate(x.shape))
+    symbolic = layer(keras.Input(batch_shape=unknown)).shape
+    assert symbolic == tuple(n if i == axis else None for i, n in enumerate(output_shape))
 
 
 def assert_precision(make, x, rtol=0.02):
-    """Half precision gives half precision out, near what single precision gives."""
+    """Check that half precision returns half precision, close to the result of single precision."""
     expected = np.asarray(make(dtype="float32")(x))
     for policy, dtype in (("mixed_float16", "float16"), ("mixed_bfloat16", "bfloat16")):
         layer = make(dtype=policy)
@@ -67,7 +67,7 @@ def gradient(function, x):
 
 
 def assert_mask_passes(layer, features):
-    """The mean over the steps that are not padding equals that of the sequence without padding."""
+    """Check that the mean over the unmasked steps equals that of the sequence without padding."""
     net = [keras.layers.Masking(), layer, keras.layers.GlobalAveragePooling1D()]
     model = keras.Sequential([keras.Input((None, features)), *net])
     short = data(2, 3, features)

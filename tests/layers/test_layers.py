@@ -1,4 +1,4 @@
-"""The layers of 1998 against NumPy, their counts, and their errors."""
+"""The layers of LeNet-5: equality with NumPy, weight counts and errors."""
 
 import keras
 import numpy as np
@@ -46,7 +46,7 @@ def test_a_full_table_is_an_ordinary_convolution():
     np.testing.assert_allclose(y, keras.ops.conv(x, kernel), rtol=1e-5, atol=1e-5)
 
 
-def test_each_map_is_initialised_with_the_number_of_its_own_inputs():
+def test_each_map_is_initialized_with_its_own_number_of_inputs():
     layer = dkl.TableConv2D([(0,), (0, 1, 2, 3)], 5, kernel_initializer=dkl.FanInUniform(2.4))
     layer.build((None, 8, 8, 4))
     kernel = np.abs(np.asarray(layer.kernel))
@@ -60,7 +60,7 @@ def test_an_image_smaller_than_the_kernels_of_a_table_is_refused():
 
 
 @pytest.mark.parametrize("initializer", ["glorot_uniform", keras.initializers.HeNormal(seed=1)])
-def test_every_map_of_a_table_begins_with_a_kernel_of_its_own(initializer):
+def test_every_map_of_a_table_starts_with_a_different_kernel(initializer):
     layer = dkl.TableConv2D([(0, 1), (1, 2), (0, 2)], 3, kernel_initializer=initializer)
     layer.build((None, 8, 8, 3))
     first, second, third = (np.asarray(layer.kernel)[..., 2 * i : 2 * i + 2] for i in range(3))
@@ -79,20 +79,20 @@ def test_subsampling_equals_numpy():
     np.testing.assert_allclose(layer(x), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_rbf_units_answer_with_squared_distances():
-    centres = images(4, 6)
+def test_rbf_units_return_squared_distances():
+    centers = images(4, 6)
     x = images(3, 6) + 1
-    expected = ((x[:, None] - centres[None]) ** 2).sum(-1)
-    np.testing.assert_allclose(dkl.RBF(centres)(x), expected, rtol=1e-4)
+    expected = ((x[:, None] - centers[None]) ** 2).sum(-1)
+    np.testing.assert_allclose(dkl.RBF(centers)(x), expected, rtol=1e-4)
 
 
-def test_rbf_centres_are_not_weights():
+def test_rbf_centers_are_not_weights():
     layer = dkl.RBF(images(4, 6))
     layer.build((None, 6))
     assert layer.weights == []
 
 
-def test_the_squash_passes_through_one():
+def test_scaled_tanh_passes_through_one():
     np.testing.assert_allclose(dkl.scaled_tanh(np.array([1.0, -1.0, 1e6], "float32")), [1.0, -1.0, 1.7159], atol=1e-4)
 
 
@@ -103,17 +103,17 @@ def test_the_squash_passes_through_one():
         (lambda: dkl.TableConv2D([(0, 3)], 3)(images(1, 5, 5, 3)), "table names input map 3, received 3 channels"),
         (lambda: dkl.Subsampling2D(0), "pool_size must be a positive integer, received 0"),
         (lambda: dkl.Subsampling2D(True), "pool_size must be a positive integer, received True"),
-        (lambda: dkl.RBF([1.0, 2.0]), r"centres must have the shape (units, features), received (2,)"),
-        (lambda: dkl.RBF([[1.0, 2.0]])(images(1, 3)), "the centres have 2 features, received 3"),
+        (lambda: dkl.RBF([1.0, 2.0]), r"centers must have the shape (units, features), received (2,)"),
+        (lambda: dkl.RBF([[1.0, 2.0]])(images(1, 3)), "the centers have 2 features, received 3"),
     ],
 )
-def test_bad_arguments(make, text):
+def test_invalid_arguments_are_refused(make, text):
     with pytest.raises(ValueError) as caught:  # noqa: PT011  the text is checked below
         make()
     assert text in str(caught.value)
 
 
 @pytest.mark.parametrize("size", [0, -1, 2.5, True, "3"])
-def test_a_table_convolution_needs_a_window(size):
+def test_a_kernel_size_that_is_not_a_positive_integer_is_refused(size):
     with pytest.raises(ValueError, match="TableConv2D: kernel_size must be a positive integer, received"):
         dkl.TableConv2D([(0,)], size)

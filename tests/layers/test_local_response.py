@@ -1,4 +1,4 @@
-"""Local response normalisation against a loop and against TensorFlow's own."""
+"""Local response normalization: equality with a loop and with TensorFlow's implementation."""
 
 import numpy as np
 import pytest
@@ -12,8 +12,8 @@ def loop(x, radius, bias, alpha, beta):
     y = np.zeros(x.shape)
     channels = x.shape[-1]
     for i in range(channels):
-        near = x[..., max(0, i - radius) : min(channels, i + radius + 1)].astype("float64")
-        y[..., i] = x[..., i] / (bias + alpha * (near**2).sum(-1)) ** beta
+        neighbors = x[..., max(0, i - radius) : min(channels, i + radius + 1)].astype("float64")
+        y[..., i] = x[..., i] / (bias + alpha * (neighbors**2).sum(-1)) ** beta
     return y
 
 
@@ -22,9 +22,9 @@ def loop(x, radius, bias, alpha, beta):
 def test_equals_a_loop_in_both_data_formats(shape, radius):
     x = checks.data(*shape, scale=3)
     expected = loop(x, radius, 1.5, 0.2, 0.6)
-    arguments = {"depth_radius": radius, "bias": 1.5, "alpha": 0.2, "beta": 0.6}
-    np.testing.assert_allclose(LocalResponseNormalization(**arguments)(x), expected, rtol=1e-5, atol=1e-6)
-    first = LocalResponseNormalization(**arguments, data_format="channels_first")
+    kwargs = {"depth_radius": radius, "bias": 1.5, "alpha": 0.2, "beta": 0.6}
+    np.testing.assert_allclose(LocalResponseNormalization(**kwargs)(x), expected, rtol=1e-5, atol=1e-6)
+    first = LocalResponseNormalization(**kwargs, data_format="channels_first")
     y = np.asarray(first(np.ascontiguousarray(np.moveaxis(x, -1, 1))))
     np.testing.assert_allclose(np.moveaxis(y, 1, -1), expected, rtol=1e-5, atol=1e-6)
 
@@ -48,21 +48,19 @@ def test_squares_do_not_overflow_half_precision():
     np.testing.assert_allclose(np.asarray(y), loop(np.float32(x), 2, 2.0, 1e-4, 0.75), rtol=2e-3)
 
 
-def test_double_precision_stays():
+def test_double_precision_is_kept():
     x = checks.data(2, 6).astype("float64")
     y = LocalResponseNormalization(alpha=0.5, dtype="float64")(x)
     np.testing.assert_allclose(y, loop(x, 2, 2.0, 0.5, 0.75), rtol=1e-14)
 
 
 def test_gradients_equal_those_of_tensorflow_and_are_finite_at_zero():
-    arguments = {"depth_radius": 2, "bias": 1.0, "alpha": 0.3, "beta": 0.75}
+    kwargs = {"depth_radius": 2, "bias": 1.0, "alpha": 0.3, "beta": 0.75}
     x = checks.data(2, 3, 3, 7)
     x[0] = 0
-    theirs = checks.gradient(lambda x: tf.nn.local_response_normalization(x, **arguments), x)
-    np.testing.assert_allclose(
-        checks.gradient(LocalResponseNormalization(**arguments), x), theirs, rtol=1e-4, atol=1e-5
-    )
-    np.testing.assert_array_equal(theirs[0], 1)
+    expected = checks.gradient(lambda x: tf.nn.local_response_normalization(x, **kwargs), x)
+    np.testing.assert_allclose(checks.gradient(LocalResponseNormalization(**kwargs), x), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(expected[0], 1)
 
 
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
@@ -87,30 +85,30 @@ def test_masks_config_and_files(tmp_path):
         (
             lambda: LocalResponseNormalization(-1),
             "LocalResponseNormalization: depth_radius must be an integer of at least 0, received -1\n"
-            "  hint: depth_radius=2, for five channels",
+            "  hint: use depth_radius=2 for sums over five channels",
         ),
         (
             lambda: LocalResponseNormalization(bias=0),
-            "LocalResponseNormalization: bias must be above 0, received 0: channels that are all zero would be "
-            "divided by zero\n  hint: bias=2.0",
+            "LocalResponseNormalization: bias must be a number above 0, received 0\n"
+            "  hint: use bias=2.0; bias=0 divides by zero if all channels are zero",
         ),
         (
             lambda: LocalResponseNormalization(alpha=-1e-4),
-            "LocalResponseNormalization: alpha must be at least 0, received -0.0001\n  hint: alpha=1e-4",
+            "LocalResponseNormalization: alpha must be a number from 0, received -0.0001\n  hint: use alpha=1e-4",
         ),
         (
             lambda: LocalResponseNormalization(data_format="NHWC"),
-            'LocalResponseNormalization: data_format must be "channels_last", "channels_first" or None, '
-            "received 'NHWC'\n  hint: data_format=\"channels_last\"",
+            "LocalResponseNormalization: data_format must be one of 'channels_last', 'channels_first', received 'NHWC'"
+            '\n  hint: use data_format="channels_last"',
         ),
         (
             lambda: LocalResponseNormalization().build((None, 4, None)),
             "LocalResponseNormalization: axis -1 of the input must have a known size, received the shape "
-            "(None, 4, None)\n  hint: keras.Input or build with a number on that axis",
+            "(None, 4, None)\n  hint: use a keras.Input, or a build shape, with a number on that axis",
         ),
     ],
 )
-def test_bad_arguments(make, text):
+def test_invalid_arguments_are_refused(make, text):
     with pytest.raises(ValueError) as caught:  # noqa: PT011  the text is checked below
         make()
     assert str(caught.value) == text

@@ -1,4 +1,4 @@
-"""Maxout, dense and across channels."""
+"""Maxout: the dense layer and the maximum across channels."""
 
 import keras
 import numpy as np
@@ -10,7 +10,7 @@ from deepkit.layers import ChannelMax, FanInUniform, Maxout
 from tests.layers import checks
 
 
-def test_every_unit_is_the_largest_of_its_pieces():
+def test_every_unit_is_the_maximum_of_its_pieces():
     layer = Maxout(4, num_pieces=3, bias_initializer="random_normal")
     x = checks.data(2, 5, 6)
     y = np.asarray(layer(x))
@@ -37,18 +37,18 @@ def test_two_pieces_of_opposite_sign_are_the_absolute_value():
     np.testing.assert_array_equal(layer(np.array([[-2.0], [3.0]])), [[2.0], [3.0]])
 
 
-def test_each_piece_starts_as_a_dense_layer_of_its_own():
+def test_each_piece_is_initialized_as_a_separate_dense_layer():
     layer = Maxout(300, num_pieces=3)
     layer.build((None, 100))
     kernel = np.asarray(layer.kernel)
-    limit = np.sqrt(6 / (100 + 300))  # Glorot for 100 inputs and 300 outputs; not 900, nor a receptive field of 100
+    limit = np.sqrt(6 / (100 + 300))  # Glorot for 100 inputs and 300 outputs, not 900
     for piece in range(3):
         assert 0.99 * limit < np.abs(kernel[..., piece]).max() <= limit
     assert np.abs(np.corrcoef(kernel.reshape(-1, 3).T) - np.eye(3)).max() < 0.03
 
 
 @pytest.mark.parametrize("initializer", [keras.initializers.GlorotUniform(seed=7), FanInUniform(seed=7)])
-def test_a_seeded_initialiser_makes_the_same_pieces_each_time_and_different_ones(initializer):
+def test_a_seeded_initializer_is_reproducible_and_its_pieces_differ(initializer):
     first, second = (Maxout(4, num_pieces=2, kernel_initializer=initializer) for _ in range(2))
     first.build((None, 5))
     second.build((None, 5))
@@ -61,19 +61,19 @@ def test_a_seeded_initialiser_makes_the_same_pieces_each_time_and_different_ones
     [keras.initializers.HeNormal(seed=keras.random.SeedGenerator(3)), lambda shape, dtype=None: checks.data(*shape)],
     ids=["seed generator", "function"],
 )
-def test_initialisers_that_draw_for_themselves(initializer):
+def test_initializers_that_draw_new_numbers_at_every_call(initializer):
     layer = Maxout(4, num_pieces=2, kernel_initializer=initializer)
     layer.build((None, 5))
     assert np.asarray(layer.kernel).std() > 0.1
 
 
-def test_a_seed_generator_draws_each_piece_anew():
+def test_an_initializer_with_a_seed_generator_draws_different_pieces():
     layer = Maxout(4, kernel_initializer=keras.initializers.HeNormal(seed=keras.random.SeedGenerator(3)))
     layer.build((None, 5))
     assert not np.any(np.asarray(layer.kernel)[..., 0] == np.asarray(layer.kernel)[..., 1])
 
 
-def test_constraints_and_regularisers():
+def test_constraints_and_regularizers():
     layer = Maxout(
         4,
         kernel_initializer="ones",
@@ -91,12 +91,12 @@ def test_constraints_and_regularisers():
     checks.assert_config_round_trip(layer)
 
 
-def test_the_mnist_net_of_the_paper_in_its_dense_form_has_its_weights():
+def test_the_dense_mnist_network_of_the_paper_has_its_number_of_weights():
     net = dk.Sequential([layers.Dropout(0.2), Maxout(240, num_pieces=5), layers.Dropout(0.5), dk.Classifier(10)])
     assert net.build((784,)).count_params() == 785 * 240 * 5 + 241 * 10
 
 
-def test_the_weights_and_the_input_get_gradients_at_zero_too():
+def test_gradients_are_finite_at_zero():
     layer = Maxout(3, kernel_initializer="ones")
     assert np.all(np.isfinite(checks.gradient(layer, np.zeros((2, 4), "float32"))))
     np.testing.assert_allclose(checks.gradient(layer, checks.data(2, 4)), np.full((2, 4), 3.0))
@@ -109,14 +109,14 @@ def test_maxout_shapes_and_xla(shape):
     checks.assert_same_under_xla(layer, checks.data(*shape), rtol=1e-4)
 
 
-def test_maxout_is_saved_cloned_and_runs_in_half_precision(tmp_path):
+def test_maxout_config_saving_cloning_and_half_precision(tmp_path):
     checks.assert_config_round_trip(Maxout(4, num_pieces=5, kernel_initializer=FanInUniform(1.0)))
     checks.assert_saved_and_cloned(Maxout(4, num_pieces=3), checks.data(2, 5), tmp_path)
     checks.assert_precision(lambda dtype: Maxout(4, kernel_initializer="ones", dtype=dtype), checks.data(2, 5))
 
 
 @pytest.mark.parametrize("layer", [Maxout(4, bias_initializer="ones"), ChannelMax(2)], ids=["maxout", "channel_max"])
-def test_a_mask_passes(layer):
+def test_the_mask_is_propagated(layer):
     checks.assert_mask_passes(layer, features=4)
 
 
@@ -136,7 +136,7 @@ def test_channel_max_shapes_and_xla(data_format):
     checks.assert_same_under_xla(layer, checks.data(2, 4, 6, 8))
 
 
-def test_channel_max_is_saved_cloned_and_runs_in_half_precision(tmp_path):
+def test_channel_max_config_saving_cloning_and_half_precision(tmp_path):
     checks.assert_config_round_trip(ChannelMax(3, data_format="channels_first"))
     checks.assert_saved_and_cloned(ChannelMax(2), checks.data(2, 3, 3, 4), tmp_path)
     checks.assert_precision(lambda dtype: ChannelMax(2, dtype=dtype), checks.data(2, 3, 3, 4))
@@ -156,34 +156,34 @@ def test_dense_maxout_is_a_linear_layer_and_a_channel_max():
     [
         (
             lambda: Maxout(0),
-            "Maxout: units must be a positive integer, received 0\n  hint: Maxout(240, num_pieces=5)",
+            "Maxout: units must be a positive integer, received 0\n  hint: use Maxout(240, num_pieces=5)",
         ),
         (
             lambda: Maxout(4, num_pieces=True),
-            "Maxout: num_pieces must be a positive integer, received True\n  hint: Maxout(240, num_pieces=5)",
+            "Maxout: num_pieces must be a positive integer, received True\n  hint: use Maxout(240, num_pieces=5)",
         ),
         (
             lambda: Maxout(4).build((None, None)),
             "Maxout: axis -1 of the input must have a known size, received the shape (None, None)\n"
-            "  hint: keras.Input or build with a number on that axis",
+            "  hint: use a keras.Input, or a build shape, with a number on that axis",
         ),
         (
             lambda: ChannelMax(2.0),
-            "ChannelMax: num_pieces must be a positive integer, received 2.0\n  hint: ChannelMax(2)",
+            "ChannelMax: num_pieces must be a positive integer, received 2.0\n  hint: use ChannelMax(2)",
         ),
         (
             lambda: ChannelMax(2)(np.zeros((1, 4, 4, 5), "float32")),
             "ChannelMax: the number of channels must be a multiple of num_pieces=2, received 5 channels\n"
-            "  hint: filters=2 * units in the layer before",
+            "  hint: use filters=2 * units in the layer before",
         ),
         (
             lambda: ChannelMax(2, data_format="last"),
-            'ChannelMax: data_format must be "channels_last", "channels_first" or None, received \'last\'\n'
-            '  hint: data_format="channels_last"',
+            "ChannelMax: data_format must be one of 'channels_last', 'channels_first', received 'last'\n"
+            '  hint: use data_format="channels_last"',
         ),
     ],
 )
-def test_bad_arguments(make, text):
+def test_invalid_arguments_are_refused(make, text):
     with pytest.raises(ValueError) as caught:  # noqa: PT011  the text is checked below
         make()
     assert str(caught.value) == text

@@ -1,4 +1,4 @@
-"""Masking, and salt and pepper: what they destroy, how often, and that inference does not see it."""
+"""Masking noise and salt-and-pepper noise: replaced values, rate, seeds and inference."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ from tests.layers import checks
 BOTH = pytest.mark.parametrize("noise", [MaskingNoise, SaltAndPepperNoise])
 
 
-def test_both_are_public_under_two_names():
+def test_both_are_exported_by_deepkit_and_by_its_layers():
     assert dk.MaskingNoise is dk.layers.MaskingNoise
     assert dk.SaltAndPepperNoise is dk.layers.SaltAndPepperNoise
 
@@ -24,35 +24,35 @@ def test_inference_is_the_identity(noise):
     np.testing.assert_array_equal(noise(0.9)(x, training=False), x)
 
 
-def test_masking_sets_values_to_zero_and_leaves_the_others_as_they_are():
+def test_masking_sets_values_to_zero_and_does_not_scale_the_others():
     x = np.abs(checks.data(100, 20)) + 1
     y = np.asarray(MaskingNoise(0.3, seed=1)(x, training=True))
-    kept = y != 0
-    np.testing.assert_array_equal(y[kept], x[kept])  # dropout would have divided them by 0.7
-    assert 0 < kept[0].sum() < 20  # value by value, not example by example
+    unmasked = y != 0
+    np.testing.assert_array_equal(y[unmasked], x[unmasked])  # dropout would have divided them by 0.7
+    assert 0 < unmasked[0].sum() < 20  # values are drawn independently, not whole examples
 
 
-def test_salt_and_pepper_sets_values_to_the_two_ends():
+def test_salt_and_pepper_sets_values_to_low_and_high():
     x = np.full((1000, 50), 0.5, "float32")
     y = np.asarray(SaltAndPepperNoise(0.4, low=-1, high=2, seed=1)(x, training=True))
-    shares = [float(np.mean(y == value)) for value in (-1, 0.5, 2)]
-    assert sum(shares) == 1
-    np.testing.assert_allclose(shares, [0.2, 0.6, 0.2], atol=4 * np.sqrt(0.24 / y.size))
+    fractions = [float(np.mean(y == value)) for value in (-1, 0.5, 2)]
+    assert sum(fractions) == 1
+    np.testing.assert_allclose(fractions, [0.2, 0.6, 0.2], atol=4 * np.sqrt(0.24 / y.size))
 
 
 @BOTH
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize("rate", [0.003, 0.7])
-def test_the_rate_is_met_in_every_precision(noise, rate, dtype):
+def test_the_replaced_fraction_equals_the_rate_in_every_precision(noise, rate, dtype):
     n = 200_000
     y = noise(rate, seed=2, dtype=dtype)(np.full((n, 1), 0.5, "float32"), training=True)
     assert y.dtype == {"mixed_bfloat16": "bfloat16", "mixed_float16": "float16"}.get(dtype, dtype)
-    destroyed = float(np.mean(np.asarray(tf.cast(y, "float32")) != 0.5))
-    assert abs(destroyed - rate) < 4 * np.sqrt(rate * (1 - rate) / n)
+    replaced = float(np.mean(np.asarray(tf.cast(y, "float32")) != 0.5))
+    assert abs(replaced - rate) < 4 * np.sqrt(rate * (1 - rate) / n)
 
 
 @BOTH
-def test_a_seed_gives_the_same_draws_and_each_call_others(noise):
+def test_a_seed_is_reproducible_and_every_call_draws_new_numbers(noise):
     x = np.full((64, 4), 0.5, "float32")
     first, second, other = noise(0.5, seed=5), noise(0.5, seed=5), noise(0.5, seed=6)
     a, b = np.asarray(first(x, training=True)), np.asarray(first(x, training=True))
@@ -62,12 +62,12 @@ def test_a_seed_gives_the_same_draws_and_each_call_others(noise):
 
 
 @BOTH
-def test_the_state_of_the_generator_is_all_it_takes_to_go_on(noise):
+def test_the_seed_generator_holds_the_whole_random_state(noise):
     x = np.full((64, 4), 0.5, "float32")
-    layer, again = noise(0.5, seed=5), noise(0.5, seed=7)
+    layer, other = noise(0.5, seed=5), noise(0.5, seed=7)
     layer(x, training=True)
-    again.seed_generator.state.assign(layer.seed_generator.state)
-    np.testing.assert_array_equal(again(x, training=True), layer(x, training=True))
+    other.seed_generator.state.assign(layer.seed_generator.state)
+    np.testing.assert_array_equal(other(x, training=True), layer(x, training=True))
 
 
 @BOTH
@@ -78,7 +78,7 @@ def test_a_rate_of_zero_draws_nothing(noise):
 
 
 @BOTH
-def test_what_is_destroyed_has_no_gradient_and_what_is_not_finite_goes_too(noise):
+def test_replaced_values_have_no_gradient_even_if_they_are_infinite(noise):
     layer = noise(0.5, seed=4)
     gradient = checks.gradient(lambda x: layer(x, training=True), np.full((32, 2), np.inf, "float32"))
     assert set(gradient.ravel()) == {0.0, 1.0}
@@ -109,32 +109,32 @@ def test_shapes_masks_config_and_files(noise, tmp_path):
     checks.assert_precision(lambda dtype: noise(0.5, dtype=dtype), checks.data(2, 3))
 
 
-def test_two_of_one_definition_draw_apart():
+def test_two_layers_of_one_definition_draw_independently():
     model = dk.Repeat(dk.MaskingNoise(0.5, seed=1), num_repeats=2).build((1,))
-    kept = np.asarray(model(np.ones((2000, 1), "float32"), training=True)).mean()
-    assert abs(kept - 0.25) < 4 * np.sqrt(0.25 * 0.75 / 2000)  # drawn together, half would be kept
+    unmasked = np.asarray(model(np.ones((2000, 1), "float32"), training=True)).mean()
+    assert abs(unmasked - 0.25) < 4 * np.sqrt(0.25 * 0.75 / 2000)  # with the same draws it would be one half
 
 
 @BOTH
 @pytest.mark.parametrize("rate", [1, -0.1, float("nan"), "0.5", None, True])
-def test_bad_rates(noise, rate):
+def test_invalid_rates_are_refused(noise, rate):
     with pytest.raises(ValueError) as caught:  # noqa: PT011  the text is checked below
         noise(rate)
     assert str(caught.value) == (
-        f"{noise.__name__}: rate must be a number from 0 to below 1, received {rate!r}\n  hint: {noise.__name__}(0.25)"
+        f"{noise.__name__}: rate must be a fraction in [0, 1), received {rate!r}\n  hint: use {noise.__name__}(0.25)"
     )
 
 
 @pytest.mark.parametrize(("low", "high"), [(1, 0), (0, 0), (float("nan"), 1), ("0", 1), (False, True)])
-def test_bad_ends(low, high):
+def test_low_must_be_below_high(low, high):
     with pytest.raises(ValueError, match=f"low must be a number below high, received low={low!r}, high={high!r}"):
         SaltAndPepperNoise(0.5, low=low, high=high)
 
 
-def test_a_loaded_model_draws_from_its_seed(tmp_path):
+def test_a_loaded_model_draws_the_same_numbers(tmp_path):
     inputs = keras.Input((3,))
     model = keras.Model(inputs, SaltAndPepperNoise(0.5, low=-1, seed=9)(inputs))
     model.save(tmp_path / "model.keras")
     x = np.ones((64, 3), "float32")
-    again = keras.models.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(again(x, training=True), model(x, training=True))
+    restored = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(restored(x, training=True), model(x, training=True))

@@ -1,4 +1,4 @@
-"""Stochastic depth: what it drops, how often, and that inference does not see it."""
+"""Stochastic depth: dropped branches, rate, seeds and inference."""
 
 import keras
 import numpy as np
@@ -19,7 +19,7 @@ def test_inference_is_the_identity():
 
 
 @pytest.mark.parametrize("shape", [(200,), (200, 3), (200, 4, 4, 2)])
-def test_an_example_is_dropped_whole_or_scaled_whole(shape):
+def test_an_example_is_dropped_or_scaled_as_a_whole(shape):
     x = np.abs(checks.data(*shape)) + 1
     y = np.asarray(StochasticDepth(0.25, seed=1)(x, training=True))
     survives = y.reshape(200, -1)[:, 0] != 0
@@ -30,19 +30,19 @@ def test_an_example_is_dropped_whole_or_scaled_whole(shape):
 
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize("rate", [0.003, 0.2, 0.7])
-def test_the_rate_is_met_in_every_precision(rate, dtype):
+def test_the_dropped_fraction_equals_the_rate_in_every_precision(rate, dtype):
     n = 200_000
     y = StochasticDepth(rate, seed=2, dtype=dtype)(np.ones((n, 1), "float32"), training=True)
     dropped = float(np.mean(np.asarray(tf.cast(y, "float32")) == 0))
     assert abs(dropped - rate) < 4 * np.sqrt(rate * (1 - rate) / n)
 
 
-def test_the_mean_stays():
+def test_the_mean_is_unchanged():
     y = StochasticDepth(0.5, seed=3)(np.ones((100_000, 1), "float32"), training=True)
     assert abs(float(np.mean(y)) - 1) < 4 / np.sqrt(100_000)
 
 
-def test_a_seed_gives_the_same_draws_and_each_call_others():
+def test_a_seed_is_reproducible_and_every_call_draws_new_numbers():
     x = np.ones((64, 1), "float32")
     first, second, other = StochasticDepth(0.5, seed=5), StochasticDepth(0.5, seed=5), StochasticDepth(0.5, seed=6)
     a, b = np.asarray(first(x, training=True)), np.asarray(first(x, training=True))
@@ -51,7 +51,7 @@ def test_a_seed_gives_the_same_draws_and_each_call_others():
     assert np.any(np.asarray(other(x, training=True)) != a)
 
 
-def test_what_is_not_finite_is_dropped_too():
+def test_infinite_values_are_dropped_too():
     x = np.full((64, 1), np.inf, "float32")
     y = np.asarray(StochasticDepth(0.5, seed=1)(x, training=True))
     assert set(y.ravel()) == {0.0, np.inf}
@@ -80,16 +80,16 @@ def test_a_dropped_branch_leaves_the_shortcut():
     np.testing.assert_allclose(model(x), np.full((50, 3), 4.0))
 
 
-def test_blocks_of_one_definition_draw_apart():
+def test_layers_of_one_definition_draw_independently():
     branch = dk.Residual(StochasticDepth(0.5, seed=1), activation=None)
     model = dk.Repeat(branch, num_repeats=2).build((1,))
     y = np.asarray(model(np.ones((200, 1), "float32"), training=True))
-    assert set(y.ravel()) == {1.0, 3.0, 9.0}  # drawn together, only 1 and 9 would be seen
+    assert set(y.ravel()) == {1.0, 3.0, 9.0}  # with the same draws, 3 would not occur
 
 
 @pytest.mark.parametrize("compiled", [True, False])
 def test_in_a_graph_of_unknown_sizes_and_under_xla(compiled):
-    """The draws under XLA are others, as those of every layer on `keras.random` are; what is done with them is not."""
+    """XLA draws other numbers, as for every layer on `keras.random`, but from the same distribution."""
     layer = StochasticDepth(0.5, seed=7)
     signature = [tf.TensorSpec([None, None], "float32")]
     function = tf.function(lambda x: layer(x, training=True), input_signature=signature, jit_compile=compiled)
@@ -107,19 +107,19 @@ def test_shapes_masks_config_and_files(tmp_path):
     checks.assert_precision(lambda dtype: StochasticDepth(0.5, dtype=dtype), checks.data(2, 3))
 
 
-def test_a_loaded_model_draws_from_its_seed(tmp_path):
+def test_a_loaded_model_draws_the_same_numbers(tmp_path):
     inputs = keras.Input((1,))
     model = keras.Model(inputs, StochasticDepth(0.5, seed=9)(inputs))
     model.save(tmp_path / "model.keras")
     x = np.ones((64, 1), "float32")
-    again = keras.models.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(again(x, training=True), model(x, training=True))
+    restored = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(restored(x, training=True), model(x, training=True))
 
 
 @pytest.mark.parametrize("rate", [1, -0.1, float("nan"), "0.5", None, True])
-def test_bad_rates(rate):
+def test_invalid_rates_are_refused(rate):
     with pytest.raises(ValueError) as caught:  # noqa: PT011  the text is checked below
         StochasticDepth(rate)
     assert str(caught.value) == (
-        f"StochasticDepth: rate must be a number from 0 to below 1, received {rate!r}\n  hint: StochasticDepth(0.2)"
+        f"StochasticDepth: rate must be a fraction in [0, 1), received {rate!r}\n  hint: use StochasticDepth(0.2)"
     )

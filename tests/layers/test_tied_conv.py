@@ -1,4 +1,4 @@
-"""A convolution called both ways: its way back as a matrix, its files, and what it refuses."""
+"""TiedConv: the reverse direction as a transposed matrix, saving and errors."""
 
 import keras
 import numpy as np
@@ -16,15 +16,15 @@ def autoencoder(layer, *shape):
     return keras.Model(inputs, layer(layer(inputs), reverse=True))
 
 
-def noisy(layer):
-    """Give every weight a value: biases begin at zero and would hide a mistake."""
+def randomize_weights(layer):
+    """Set every weight to random values: biases start at zero and would hide a mistake."""
     for i, weight in enumerate(layer.weights):
         weight.assign(checks.data(*weight.shape, seed=i))
     return layer
 
 
 def matrix(function, shape):
-    """Return what a linear function does to each unit vector, one row each, and the shape of its output."""
+    """Return the output of a linear function for each unit vector, one a row, and the output shape."""
     size = int(np.prod(shape))
     outputs = np.asarray(function(np.eye(size, dtype="float32").reshape(size, *shape)))
     return outputs.reshape(size, -1), outputs.shape[1:]
@@ -33,16 +33,16 @@ def matrix(function, shape):
 def assert_transposed(convolution, *shape):
     layer = TiedConv(convolution, use_reverse_bias=False)
     forward, code = matrix(layer, shape)
-    back, returned = matrix(lambda y: layer(y, reverse=True), code)
-    assert returned == shape
-    np.testing.assert_allclose(back, forward.T, atol=1e-6, err_msg=str(shape))
+    reverse, restored_shape = matrix(lambda y: layer(y, reverse=True), code)
+    assert restored_shape == shape
+    np.testing.assert_allclose(reverse, forward.T, atol=1e-6, err_msg=str(shape))
     assert np.abs(forward).max() > 0
 
 
 @pytest.mark.parametrize("padding", ["same", "valid", "causal"])
 @pytest.mark.parametrize("strides", [1, 2, 3])
 @pytest.mark.parametrize("window", [1, 2, 3, 4])
-def test_back_is_the_transpose_of_the_convolution_as_a_matrix(window, strides, padding):
+def test_reverse_is_the_transposed_matrix_of_the_convolution(window, strides, padding):
     for size in (4, 5, 6, 7, 11):
         assert_transposed(layers.Conv1D(2, window, strides, padding, use_bias=False), size, 3)
 
@@ -50,7 +50,7 @@ def test_back_is_the_transpose_of_the_convolution_as_a_matrix(window, strides, p
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("shape", [(4, 5, 2), (5, 7, 1), (6, 4, 2)])
 @pytest.mark.parametrize(("window", "strides"), [((3, 2), (2, 3)), ((1, 4), (2, 1)), ((2, 3), (3, 2)), (3, 2)])
-def test_and_of_one_of_images_with_each_axis_its_own(window, strides, shape, padding):
+def test_reverse_of_an_image_convolution_with_different_axes(window, strides, shape, padding):
     assert_transposed(layers.Conv2D(3, window, strides, padding, use_bias=False), *shape)
 
 
@@ -66,19 +66,19 @@ def test_and_of_one_of_images_with_each_axis_its_own(window, strides, shape, pad
         (layers.Conv1D(3, 3, padding="same", groups=3, dilation_rate=2, use_bias=False), (6, 3)),
     ],
 )
-def test_and_of_volumes_dilations_and_groups(convolution, shape):
+def test_reverse_with_volumes_dilation_and_groups(convolution, shape):
     assert_transposed(convolution, *shape)
 
 
 @pytest.mark.parametrize("dilation", [1, 2])
-def test_channels_first_is_the_same_with_axes_moved(dilation):
+def test_channels_first_equals_channels_last_with_moved_axes(dilation):
     convolution = layers.Conv2D(4, (3, 2), 3 - dilation, "same", dilation_rate=dilation, use_bias=False)
     last = TiedConv(convolution)
     x = checks.data(2, 5, 6, 3)
     last(x)
     first = TiedConv(layers.Conv2D.from_config(convolution.get_config() | {"data_format": "channels_first"}))
     first.build((None, 3, 5, 6))
-    noisy(last)
+    randomize_weights(last)
     first.set_weights(last.get_weights())
     code = np.asarray(last(x))
     expected = np.moveaxis(np.asarray(last(code, reverse=True)), 3, 1)
@@ -94,30 +94,30 @@ def test_forward_is_the_wrapped_layer_itself():
     np.testing.assert_array_equal(layer(x), convolution(x))
 
 
-def test_back_has_a_bias_and_an_activation_of_its_own():
+def test_reverse_has_its_own_bias_and_activation():
     layer = TiedConv(layers.Conv2D(3, 3, 2, "same", activation="relu"), reverse_activation="tanh")
     code = np.asarray(layer(checks.data(2, 5, 4, 2)))
-    noisy(layer)
+    randomize_weights(layer)
     plain = TiedConv(layer.layer, use_reverse_bias=False)
     plain.build((None, 5, 4, 2))
     expected = np.tanh(np.asarray(plain(code, reverse=True)) + layer.reverse_bias.numpy())
     np.testing.assert_allclose(layer(code, reverse=True), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_one_kernel_and_a_bias_for_each_way():
+def test_one_kernel_and_a_bias_for_each_direction():
     model = autoencoder(TiedConv(layers.Conv2D(4, 3, name="conv"), name="t"), 6, 5, 2)
-    found = {(w.path, w.shape) for w in model.weights}
-    assert found == {("t/conv/kernel", (3, 3, 2, 4)), ("t/conv/bias", (4,)), ("t/reverse_bias", (2,))}
+    weights = {(w.path, w.shape) for w in model.weights}
+    assert weights == {("t/conv/kernel", (3, 3, 2, 4)), ("t/conv/bias", (4,)), ("t/reverse_bias", (2,))}
     bare = TiedConv(layers.Conv2D(4, 3, use_bias=False), use_reverse_bias=False)
     assert autoencoder(bare, 6, 5, 2).count_params() == 3 * 3 * 2 * 4
 
 
 @pytest.mark.parametrize("dilation", [1, 2])
-def test_the_kernel_gets_the_gradients_of_both_ways(dilation):
+def test_the_kernel_gets_the_gradients_of_both_directions(dilation):
     layer = TiedConv(layers.Conv1D(2, 3, 3 - dilation, "same", dilation_rate=dilation))
     x = checks.data(2, 5, 3)
     layer(x)
-    noisy(layer)
+    randomize_weights(layer)
 
     def loss():
         return tf.reduce_sum(layer(layer(x), reverse=True) ** 2)
@@ -134,17 +134,17 @@ def test_the_kernel_gets_the_gradients_of_both_ways(dilation):
         assert slope == pytest.approx(float(np.sum(gradient * step)), rel=1e-2)
 
 
-def test_is_saved_and_cloned_where_it_is_called_both_ways(tmp_path):
+def test_a_model_that_calls_it_in_both_directions_is_saved_and_cloned(tmp_path):
     convolution = layers.Conv2D(3, 3, 2, "same", activation="relu", name="conv")
     layer = TiedConv(convolution, reverse_activation="sigmoid", name="t")
     model = autoencoder(layer, 5, 4, 2)
-    noisy(layer)
+    randomize_weights(layer)
     model.save(tmp_path / "model.keras")
-    again = keras.models.load_model(tmp_path / "model.keras")
+    restored = keras.models.load_model(tmp_path / "model.keras")
     clone = keras.models.clone_model(model)
     clone.set_weights(model.get_weights())
     x = checks.data(2, 5, 4, 2)
-    for other in (again, clone):
+    for other in (restored, clone):
         np.testing.assert_array_equal(other(x), model(x))
         assert [w.path for w in other.weights] == [w.path for w in model.weights]
     checks.assert_config_round_trip(layer)
@@ -162,10 +162,10 @@ def test_shapes_with_known_and_unknown_sizes():
 
 
 @pytest.mark.parametrize("padding", ["same", "valid", "causal"])
-def test_any_size_comes_back_where_there_are_no_strides(padding):
+def test_without_strides_any_size_is_restored(padding):
     layer = TiedConv(layers.Conv1D(3, 4, padding=padding, dilation_rate=2))
     model = autoencoder(layer, None, 2)
-    noisy(layer)
+    randomize_weights(layer)
     x = checks.data(1, 11, 2)
     for size in (7, 10, 11):
         y = np.asarray(model(x[:, :size]))
@@ -174,25 +174,25 @@ def test_any_size_comes_back_where_there_are_no_strides(padding):
 
 
 @pytest.mark.parametrize(("policy", "dtype"), [("mixed_float16", "float16"), ("mixed_bfloat16", "bfloat16")])
-def test_half_precision_both_ways(policy, dtype):
+def test_half_precision_in_both_directions(policy, dtype):
     layer = TiedConv(layers.Conv1D(3, 3, kernel_initializer="ones", dtype=policy))
     code = layer(keras.Input((5, 2)))
     assert (code.dtype, layer(code, reverse=True).dtype) == (dtype, dtype)
     x = checks.data(2, 5, 2)
-    back = layer(layer(x), reverse=True)
-    assert back.dtype == dtype
+    output = layer(layer(x), reverse=True)
+    assert output.dtype == dtype
     assert {w.dtype for w in layer.weights} == {"float32"}
-    whole = autoencoder(TiedConv(layers.Conv1D(3, 3, kernel_initializer="ones")), 5, 2)
-    np.testing.assert_allclose(np.asarray(tf.cast(back, "float32")), whole(x), rtol=0.05, atol=0.2)
+    single_precision = autoencoder(TiedConv(layers.Conv1D(3, 3, kernel_initializer="ones")), 5, 2)
+    np.testing.assert_allclose(np.asarray(tf.cast(output, "float32")), single_precision(x), rtol=0.05, atol=0.2)
 
 
-def test_a_dtype_given_to_it_is_that_of_both_ways():
+def test_the_dtype_argument_applies_to_both_directions():
     kernel = {"kernel_initializer": "ones"}
     checks.assert_precision(lambda dtype: TiedConv(layers.Conv1D(3, 3, **kernel), dtype=dtype), checks.data(2, 5, 2))
     assert TiedConv(layers.Conv1D(3, 3), dtype="mixed_float16").layer.compute_dtype == "float16"
 
 
-def test_same_under_xla_both_ways():
+def test_xla_equals_eager_in_both_directions():
     layer = TiedConv(layers.Conv2D(3, 3, padding="same", activation="tanh"))
     checks.assert_same_under_xla(layer, checks.data(2, 4, 5, 2))
     code = checks.data(2, 4, 5, 3)
@@ -201,7 +201,7 @@ def test_same_under_xla_both_ways():
     np.testing.assert_allclose(compiled(code), layer(code, reverse=True), rtol=1e-4, atol=1e-5)
 
 
-def test_penalties_count_once_and_both_biases_have_theirs():
+def test_the_kernel_is_regularized_once_and_both_biases_are_regularized():
     convolution = layers.Conv1D(
         2, 3, kernel_initializer="ones", bias_initializer="ones", bias_constraint="non_neg",
         kernel_regularizer=keras.regularizers.L2(0.5), bias_regularizer=keras.regularizers.L1(0.25),
@@ -218,7 +218,7 @@ def test_as_an_element_of_a_definition():
     assert net.build((5, 4)).count_params() == 4 * 2 * 3 + 3
 
 
-def first_call_at(*shape):
+def built_with(*shape):
     layer = TiedConv(layers.Conv2D(3, 3, 2, "same"), name="tied")
     layer(keras.Input(shape))
     return layer
@@ -231,36 +231,36 @@ def first_call_at(*shape):
             lambda: TiedConv(layers.SeparableConv2D(3, 3, name="sep")),
             "TiedConv: layer must be a Keras Conv1D, Conv2D or Conv3D, "
             "received <SeparableConv2D name=sep, built=False>\n"
-            "  hint: TiedConv(keras.layers.Conv2D(8, 3))",
+            "  hint: use TiedConv(keras.layers.Conv2D(8, 3))",
         ),
         (lambda: TiedConv(8), "TiedConv: layer must be a Keras Conv1D, Conv2D or Conv3D, received 8\n"),
         (
             lambda: TiedConv(layers.Conv1D(3, 3), name="tied")(keras.Input((5, 3)), reverse=True),
-            "TiedConv 'tied': called in reverse before it was called forward, which fixes channels and sizes\n"
-            "  hint: code = layer(x), then layer(code, reverse=True)",
+            "TiedConv 'tied': called in reverse before the first forward call, which sets channels and sizes\n"
+            "  hint: call code = layer(x), then layer(code, reverse=True)",
         ),
         (
             lambda: TiedConv(layers.Conv1D(3, 3), name="tied").compute_output_shape((None, 5, 3), True),
-            "TiedConv 'tied': called in reverse before it was called forward",
+            "TiedConv 'tied': called in reverse before the first forward call",
         ),
         (
-            lambda: first_call_at(8, None, 2)(np.zeros((1, 4, 4, 3), "float32"), reverse=True),
-            "TiedConv 'tied': axis 2 has a stride, and its size was unknown at the first call, which received the "
-            "shape (None, 8, None, 2), so it cannot come back\n"
-            "  hint: keras.Input with a number on that axis, or strides=1",
+            lambda: built_with(8, None, 2)(np.zeros((1, 4, 4, 3), "float32"), reverse=True),
+            "TiedConv 'tied': cannot restore the size of axis 2, which has a stride and was unknown at the first call, "
+            "received the shape (None, 8, None, 2)\n"
+            "  hint: use a keras.Input with a number on that axis, or strides=1",
         ),
         (
-            lambda: first_call_at(8, 7, 2)(keras.Input((4, 5, 3)), reverse=True),
-            "TiedConv 'tied': in reverse it takes a code of the shape (None, 4, 4, 3), received (None, 4, 5, 3)\n"
-            "  hint: its own output as the code",
+            lambda: built_with(8, 7, 2)(keras.Input((4, 5, 3)), reverse=True),
+            "TiedConv 'tied': in reverse, it expects a code of the shape (None, 4, 4, 3), received (None, 4, 5, 3)\n"
+            "  hint: pass the layer's own output",
         ),
         (
-            lambda: first_call_at(8, 7, 2)(np.zeros((1, 4, 4, 2), "float32"), reverse=True),
-            "in reverse it takes a code of the shape (None, 4, 4, 3), received (1, 4, 4, 2)",
+            lambda: built_with(8, 7, 2)(np.zeros((1, 4, 4, 2), "float32"), reverse=True),
+            "in reverse, it expects a code of the shape (None, 4, 4, 3), received (1, 4, 4, 2)",
         ),
     ],
 )
-def test_errors(make, text):
+def test_invalid_layers_and_calls_are_refused(make, text):
     with pytest.raises(ValueError) as caught:  # noqa: PT011  the text is checked below
         make()
     assert text in str(caught.value)
