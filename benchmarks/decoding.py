@@ -67,7 +67,7 @@ class _StepwiseDecoder:
         ids, memory = keras.Input((1,), dtype="int64"), keras.Input((None, 384))
         states = [keras.Input(state.shape[1:]) for state in translator.decoder.inputs[1:]]
         outputs, *new_states = translator.decoder([ids, *states])
-        attended, _ = translator.reader([outputs, memory])
+        attended, _ = translator.attention_head([outputs, memory])
         next_ids = layers.Lambda(lambda logits: keras.ops.argmax(logits, -1))(translator.classifier(attended))
         self.step = keras.Model([ids, memory, *states], [next_ids, *new_states])
 

@@ -20,7 +20,7 @@ from deepkit.definition.inputs import InputSpec, InputSpecs
 from deepkit.definition.sequential import Sequential
 from deepkit.layers import GaussianSampling
 from deepkit.losses.likelihoods import LIKELIHOODS
-from deepkit.models.vae import VariationalAutoencoder, beta_problem
+from deepkit.models.vae import VariationalAutoencoder, check_beta
 
 if TYPE_CHECKING:
     from deepkit.utils.types import KerasTensor, Shape, Tensors
@@ -68,9 +68,7 @@ class VAE(Block):
 
     def check(self) -> None:
         """Refuse a beta that the bound does not have."""
-        problem = beta_problem(self.beta, self.num_importance_samples)
-        if problem is not None:
-            raise DefinitionError(f"VAE: {problem[0]}", hint=problem[1])
+        check_beta(self.beta, self.num_importance_samples, "VAE", error=DefinitionError)
 
     @property
     def accepts_multiple_inputs(self) -> bool:

@@ -1,1 +1,5 @@
 """Losses and likelihoods that Keras lacks."""
+
+from deepkit.losses.smoothed_crossentropy import SmoothedCrossentropy
+
+__all__ = ["SmoothedCrossentropy"]

@@ -1,13 +1,12 @@
-"""Keras models with a loss or a training step of their own: what `build` returns where composition is not enough.
+"""Keras models with their own loss or training step.
 
-Each is a plain `keras.Model`, registered under the package name `deepkit`, so that a `.keras` file that holds one
-loads wherever this package was imported; so do the losses that such files name. To open any file of deepkit this one
-import is enough: it brings `deepkit.layers` and the schedule of `WarmUp` along.
+Each is a `keras.Model` registered under the package name `deepkit`. After `import deepkit.models`, every `.keras` file
+written by deepkit loads: the import also registers the layers, the losses and the learning-rate schedules.
 """
 
 import deepkit.layers
 import deepkit.models.keras_schedules  # noqa: F401
-from deepkit.losses.smoothed_crossentropy import SmoothedCrossentropy
+from deepkit.losses import SmoothedCrossentropy
 from deepkit.models.gan import GenerativeAdversarialNetwork
 from deepkit.models.seq2seq import SequenceToSequence
 from deepkit.models.vae import VariationalAutoencoder

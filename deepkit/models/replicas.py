@@ -1,25 +1,30 @@
-"""Random numbers over several devices, the same as on one."""
+"""Random numbers over several devices that equal those of one device."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 from keras import ops
 
+if TYPE_CHECKING:
+    from deepkit.utils.types import Tensor
 
-def shared_out(draw: Callable[[Any], Any], count: Any) -> Any:
-    """Return this device's share of what one device would draw for the whole batch.
 
-    Every device holds a copy of the seed: left alone, all of them would draw the same numbers.
+def split_across_replicas(draw: Callable[[Tensor | int], Tensor], num_rows: Tensor | int) -> Tensor:
+    """Return this device's rows of the numbers that one device would draw for the whole batch.
+
+    Every device holds a copy of the seed, so that separate draws would be equal on all devices.
 
     Args:
-        draw: Returns so many rows.
-        count: Rows wanted on this device.
+        draw: Function that draws a number of rows.
+        num_rows: Number of rows for this device.
     """
-    replicas, device = tf.distribute.get_strategy().num_replicas_in_sync, tf.distribute.get_replica_context()
-    if replicas == 1 or device is None:  # on no device where Keras only works out shapes
-        return draw(count)
-    rows, first = draw(count * replicas), device.replica_id_in_sync_group * count
-    return ops.slice(rows, (first, 0), (count, rows.shape[1]))
+    strategy, context = tf.distribute.get_strategy(), tf.distribute.get_replica_context()
+    num_replicas = strategy.num_replicas_in_sync
+    if num_replicas == 1 or context is None:  # there is no replica while Keras infers shapes
+        return draw(num_rows)
+    rows = draw(num_rows * num_replicas)
+    start = context.replica_id_in_sync_group * num_rows
+    return ops.slice(rows, (start, 0), (num_rows, rows.shape[1]))

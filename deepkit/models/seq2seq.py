@@ -1,13 +1,10 @@
-"""An encoder and a decoder as a Keras model: trained with the right words before it, decoded with its own."""
+"""Encoder-decoder model of texts, trained with teacher forcing and decoded autoregressively."""
 
 from __future__ import annotations
 
 import functools
-import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -15,67 +12,70 @@ import tensorflow as tf
 from keras import ops
 
 from deepkit.definition.outputs import logits_message, probability_loss_name
-from deepkit.layers.config_checks import positive_integer
-from deepkit.layers.token_ids import SPLIT_PUNCTUATION, TokenIds
-from deepkit.models.beam_search import END, beam_search
+from deepkit.layers.token_ids import TokenIds
+from deepkit.models.alignment import AttentionMap, attention_map
+from deepkit.models.beam_search import END
+from deepkit.models.decoding import UNKNOWN, check_search_arguments, compile_search, join_tokens
 from deepkit.models.tokens import (
-    batches_alike,
-    checked_texts,
-    ids_of,
+    as_string_tensor,
     labels_of,
-    real_places,
-    reversed_ids,
-    takeable,
+    length_bucketed_batches,
+    reverse_ids,
+    token_ids,
+    token_mask,
+    validate_texts,
     weights_of,
 )
+from deepkit.utils.errors import message
+from deepkit.utils.validation import check_integer
 
-_UNKNOWN = 1  # the id of every word that is not in the vocabulary
-_PARTS = ("source_text", "target_text", "encoder", "decoder", "reader", "classifier")
+if TYPE_CHECKING:
+    from deepkit.utils.types import Dataset, LossLike, Nested, OptimizerLike, Tensor
 
-
-@dataclass(frozen=True, eq=False)
-class AttentionMap:
-    """Where a decoder looked: one row a target token, the end among them, and one column a source token.
-
-    Args:
-        weights: (target tokens, source tokens), each row adding up to 1.
-        source: The source tokens.
-        target: The target tokens; `""` for the end.
-    """
-
-    weights: np.ndarray
-    source: list[str]
-    target: list[str]
+_COMPONENTS = ("source_text", "target_text", "encoder", "decoder", "attention_head", "classifier")
 
 
 class _Perplexity(keras.metrics.Mean):
     """The exponential of the mean cross-entropy of a token."""
 
-    def result(self) -> Any:
+    def result(self) -> Tensor:
+        """Return the perplexity."""
         return ops.exp(super().result())
 
 
 @keras.saving.register_keras_serializable(package="deepkit")
 class SequenceToSequence(keras.Model):
-    """An encoder of source texts and a decoder that writes target texts; what `dk.Seq2Seq(...).build` returns.
+    """An encoder of source texts and a decoder of target texts; `dk.Seq2Seq(...).build` returns it.
 
-    `fit` takes pairs of texts, (sources, targets), and needs no loss: that is the cross-entropy of a token, given the
-    right tokens before it (teacher forcing), padding left out. Reported besides are the share of tokens that are the
-    most probable ones, `accuracy`, and `perplexity`, the exponential of the cross-entropy over all tokens seen.
-    Called on a pair, the model returns the logits (tokens, vocabulary) of all tokens of all targets, the ends among
-    them, one text after the other: no padding is computed.
+    `fit` takes pairs of texts, (sources, targets). The loss is the cross-entropy of each token given the true tokens
+    before it (teacher forcing), without padding. `fit` also reports `accuracy`, the fraction of tokens that are the
+    most probable ones, and `perplexity`, the exponential of the mean cross-entropy over all tokens. Called on a pair,
+    the model returns the logits of all tokens and ends of all targets, concatenated, so that no padding is computed.
 
-    Id 0, which pads, is also what a text begins behind and ends with.
+    Id 0 is the padding, the end of a text and the input before its first token.
 
     Args:
-        source_text: The layer that makes ids of source texts, at least one of each.
-        target_text: The same for targets.
-        encoder: From ids (batch, time) to the states that the decoder begins with, and with attention before them
-            the memory (batch, time, features).
-        decoder: From ids and states to its outputs (batch, time, units) and the states after the last step.
-        reader: From outputs and memory to what is to be classified, and the weights; None without attention.
-        classifier: The layer from there to the logits.
-        reverse_source: Whether the encoder reads the source from its end.
+        source_text: Layer from source texts to ids, with at least one id for each text.
+        target_text: Layer from target texts to ids.
+        encoder: Model from ids `(batch, time)` to the initial states of the decoder; with attention, the memory
+            `(batch, time, features)` comes before the states.
+        decoder: Model from ids and states to outputs `(batch, time, units)` and the states after the last step.
+        attention_head: Model from outputs and memory to the inputs of the classifier and the attention weights; None
+            without attention.
+        classifier: Dense layer that returns the logits.
+        reverse_source: Whether the encoder reads the source in reverse order.
+        name: Name of the model.
+        kwargs: Further arguments of `keras.Model`.
+
+    Call arguments:
+        inputs: A pair of sources and targets, texts or ids.
+        training: Whether dropout is active.
+
+    Input shape:
+        A pair of shapes `(batch,)`, strings; or `(batch, time)`, ids.
+
+    Output shape:
+        `(tokens, vocabulary)`.
 
     Examples:
         >>> import deepkit as dk
@@ -93,112 +93,120 @@ class SequenceToSequence(keras.Model):
         target_text: TokenIds,
         encoder: keras.Model,
         decoder: keras.Model,
-        reader: keras.Model | None,
-        classifier: keras.layers.Layer,
+        attention_head: keras.Model | None,
+        classifier: keras.layers.Dense,
         *,
         reverse_source: bool = False,
         name: str | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         super().__init__(name=name, **kwargs)
         self.source_text, self.target_text = source_text, target_text
-        self.encoder, self.decoder, self.reader, self.classifier = encoder, decoder, reader, classifier
+        self.encoder, self.decoder = encoder, decoder
+        self.attention_head, self.classifier = attention_head, classifier
         self.reverse_source = reverse_source
         self.accuracy_tracker = keras.metrics.Mean("accuracy")
         self.perplexity_tracker = _Perplexity("perplexity")
-        if reader is not None:
-            reader.supports_masking = True  # it is given the mask of the memory
-        self._search = functools.lru_cache(self._compiled_search)
+        if attention_head is not None:
+            attention_head.supports_masking = True  # it receives the mask of the memory
+        self._compiled_search = functools.lru_cache(functools.partial(compile_search, self))
         ids = tf.TensorSpec((None, None), "int64")
-        self._explained = tf.function(self._explain, input_signature=[ids, ids], autograph=False)
-        self.built = True  # the parts are
+        self._compiled_score = tf.function(self._score, input_signature=[ids, ids], autograph=False)
+        self.built = True  # the components are built
 
-    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **kwargs: Any) -> None:
-        """Set how to train, as `keras.Model.compile` does; a loss takes the place of the cross-entropy of a token.
+    def compile(self, optimizer: OptimizerLike = "rmsprop", loss: LossLike | None = None, **kwargs: object) -> None:
+        """Configure the training, as `keras.Model.compile` does; `loss` replaces the cross-entropy of a token.
 
         Raises:
-            ValueError: The model is on several devices, or the loss is of probabilities.
+            ValueError: The model is on several devices, or the loss expects probabilities.
         """
-        devices = self.distribute_strategy.num_replicas_in_sync
-        if devices > 1:
-            raise ValueError(
-                f"{self.name} over {devices} devices: the loss is a mean over the tokens of a batch, which is not the "
-                "mean of the devices' means, as texts differ in length\n  hint: one device"
+        num_devices = self.distribute_strategy.num_replicas_in_sync
+        if num_devices > 1:
+            problem = (
+                f"{self.name} over {num_devices} devices: the loss is the mean over the tokens of a batch, which is "
+                "not the mean of the devices' means, as texts differ in length"
             )
+            raise ValueError(message(problem, hint="use one device"))
         name = probability_loss_name(loss)
         if name:
             raise ValueError(logits_message(name, "loss", "the classifier is linear", "the default loss, or "))
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compile as the model was that was saved."""
+        """Compile with the arguments of a saved model."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
-    def call(self, inputs: tuple[Any, Any], training: bool = False) -> Any:
-        """Return the logits of every target token, given those before it."""
+    def call(self, inputs: tuple[Tensor, Tensor], training: bool = False) -> Tensor:
+        """Return the logits of every target token, given the tokens before it."""
         if not isinstance(inputs, list | tuple) or len(inputs) != 2:
-            raise ValueError(
-                f"{self.name}: called on one text; expected a pair, sources and targets\n"
-                "  hint: model.translate(sources), or model((sources, targets))"
-            )
+            problem = f"{self.name}: expected a pair of sources and targets, received one input"
+            raise ValueError(message(problem, hint="call model.translate(sources), or model((sources, targets))"))
         source, target = self._source_ids(inputs[0]), self._target_ids(inputs[1])
-        read, _ = self._forced(source, target, training)
-        return self.classifier(tf.boolean_mask(read, real_places(target)))
+        attended, _ = self._teacher_forced(source, target, training=training)
+        return self.classifier(tf.boolean_mask(attended, token_mask(target)))
 
-    def train_step(self, data: Any) -> Any:
-        """Learn from a batch of pairs."""
-        return super().train_step(self._pairs(data))
+    def train_step(self, data: Nested) -> dict[str, Tensor]:
+        """Train on a batch of pairs."""
+        return super().train_step(self._convert_batch(data))
 
-    def test_step(self, data: Any) -> Any:
+    def test_step(self, data: Nested) -> dict[str, Tensor]:
         """Evaluate a batch of pairs."""
-        return super().test_step(self._pairs(data))
+        return super().test_step(self._convert_batch(data))
 
     def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
-        """Return the mean cross-entropy of a token, with penalties on weights where there are some."""
+        self,
+        x: Nested | None = None,
+        y: Any = None,
+        y_pred: Tensor | None = None,
+        sample_weight: Tensor | None = None,
+        training: bool = True,
+    ) -> Tensor:
+        """Return the mean cross-entropy of a token, plus penalties on weights."""
         labels, weights = labels_of(y), weights_of(y, sample_weight)
         losses = keras.losses.sparse_categorical_crossentropy(labels, y_pred, from_logits=True)
-        right = ops.cast(ops.equal(ops.argmax(y_pred, -1), labels), "float32")
-        self.accuracy_tracker.update_state(right, weights)
+        is_correct = ops.cast(ops.equal(ops.argmax(y_pred, -1), labels), "float32")
+        self.accuracy_tracker.update_state(is_correct, weights)
         self.perplexity_tracker.update_state(losses, weights)
         if self._compile_loss is not None:
             return super().compute_loss(x, labels, y_pred, weights, training)
         return ops.sum(losses * weights) / ops.maximum(ops.sum(weights), 1e-7) + sum(self.losses)
 
-    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Update the metrics that were given to `compile`, token by token."""
+    def compute_metrics(
+        self, x: Nested, y: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Update the metrics of `compile`, which count tokens."""
         return super().compute_metrics(x, labels_of(y), y_pred, weights_of(y, sample_weight))
 
-    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Train as `keras.Model.fit` does, also on lists of strings and arrays of strings of a fixed width."""
-        validation = kwargs.get("validation_data")
-        if isinstance(validation, list | tuple):
-            kwargs["validation_data"] = tuple(takeable(part) for part in validation)
-        return super().fit(takeable(x), takeable(y), *args, **kwargs)
+    def fit(self, x: object = None, y: object = None, *args: object, **kwargs: object) -> keras.callbacks.History:
+        """Train as `keras.Model.fit` does, also on lists of strings and on fixed-width string arrays."""
+        validation_data = kwargs.get("validation_data")
+        if isinstance(validation_data, list | tuple):
+            kwargs["validation_data"] = tuple(as_string_tensor(value) for value in validation_data)
+        return super().fit(as_string_tensor(x), as_string_tensor(y), *args, **kwargs)
 
-    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Evaluate as `keras.Model.evaluate` does, also on lists of strings and arrays of strings of a fixed width."""
-        return super().evaluate(takeable(x), takeable(y), *args, **kwargs)
+    def evaluate(
+        self, x: object = None, y: object = None, *args: object, **kwargs: object
+    ) -> float | list[float] | dict[str, float]:
+        """Evaluate as `keras.Model.evaluate` does, also on lists of strings and on fixed-width string arrays."""
+        return super().evaluate(as_string_tensor(x), as_string_tensor(y), *args, **kwargs)
 
-    def adapt(self, dataset: tf.data.Dataset) -> None:
-        """Learn the vocabularies of both sides, where there are none yet.
+    def adapt(self, dataset: Dataset) -> None:
+        """Learn the vocabularies of the text layers that have none.
 
         Args:
             dataset: Batches of pairs.
 
         Raises:
-            ValueError: The batches are no pairs, or hold no words.
+            ValueError: The batches are not pairs, or hold no words.
         """
-        for place, layer in enumerate((self.source_text, self.target_text)):
+        for index, layer in enumerate((self.source_text, self.target_text)):
             if layer.get_vocabulary(include_special_tokens=False):
                 continue
-            layer.adapt(dataset.map(lambda *batch, place=place: self._pair(batch)[place]))
+            layer.adapt(dataset.map(lambda *batch, index=index: self._split_pair(batch)[index]))
             if not layer.get_vocabulary(include_special_tokens=False):
-                raise ValueError(
-                    f"{self.name}: no word in the {('sources', 'targets')[place]}\n  hint: texts that are not empty"
-                )
+                problem = f"{self.name}: no word in the {('sources', 'targets')[index]}"
+                raise ValueError(message(problem, hint="pass texts that are not empty"))
 
     def translate(
         self,
@@ -209,205 +217,195 @@ class SequenceToSequence(keras.Model):
         max_length: int = 100,
         batch_size: int = 64,
         return_attention: bool = False,
-    ) -> Any:
-        """Return the target text that the model finds for each source text.
+    ) -> list[str] | tuple[list[str], list[AttentionMap]]:
+        """Return the best target text of each source text, found by beam search.
 
-        Only words of the vocabulary come out. An empty text has an empty translation.
+        Targets consist of words of the vocabulary only. The target of an empty text is empty.
 
         Args:
             sources: Texts.
-            num_beams: How many unfinished texts are followed; 1 takes the most probable token each time. See
-                `deepkit.models.beam_search`.
-            length_penalty: How much longer texts are preferred: the alpha of Wu et al. 2016, equation 14; 0 for not.
-            max_length: Most tokens of a text.
-            batch_size: How many texts are decoded at a time.
-            return_attention: Whether the `AttentionMap` of each pair comes out too.
+            num_beams: Number of open sequences; 1 is greedy search. See `deepkit.models.beam_search`.
+            length_penalty: Preference for longer texts, the alpha of Wu et al. 2016, equation 14; 0 for none.
+            max_length: Maximum number of tokens of a target.
+            batch_size: Number of texts in a batch.
+            return_attention: Whether to return the `AttentionMap` of each pair too.
 
         Returns:
-            Texts; and with `return_attention` a list of maps behind them.
+            Texts; with `return_attention`, a tuple of texts and attention maps.
 
         Raises:
-            ValueError: An argument makes no sense, or there is no vocabulary yet.
-            TypeError: `sources` is no list of texts.
+            ValueError: An argument is out of range, or there is no vocabulary yet.
+            TypeError: `sources` is not a list of texts.
         """
-        _check_numbers(num_beams, length_penalty, max_length, batch_size)
-        texts, found = checked_texts(sources, "sources"), [""] * len(sources)
-        words = self._words(self.target_text)
-        asked = [number for number, text in enumerate(texts) if text.strip()]
-        for rows in batches_alike(asked, texts, batch_size):
-            ids = self._source_ids(tf.constant([texts[row] for row in rows]))
-            written, _ = self._search(num_beams)(ids, max_length, length_penalty, len(words))
-            for row, sequence in zip(rows, ops.convert_to_numpy(written), strict=True):
-                found[row] = self._joined([words[i] for i in sequence if i != END])
-        return (found, self.attention_maps(texts, found, batch_size=batch_size)) if return_attention else found
+        check_search_arguments(num_beams, length_penalty, max_length, batch_size)
+        texts = validate_texts(sources, "sources")
+        vocabulary = self._vocabulary(self.target_text)
+        translations = [""] * len(texts)
+        non_empty = [row for row, text in enumerate(texts) if text.strip()]
+        search = self._compiled_search(num_beams)
+        for rows in length_bucketed_batches(non_empty, texts, batch_size):
+            source = self._source_ids(tf.constant([texts[row] for row in rows]))
+            targets, _ = search(source, max_length, length_penalty, len(vocabulary))
+            for row, target in zip(rows, ops.convert_to_numpy(targets), strict=True):
+                tokens = [vocabulary[i] for i in target if i != END]
+                translations[row] = join_tokens(tokens, self.target_text)
+        if return_attention:
+            return translations, self.attention_maps(texts, translations, batch_size=batch_size)
+        return translations
 
     def attention_maps(
         self, sources: Sequence[str], targets: Sequence[str], *, batch_size: int = 64
     ) -> list[AttentionMap]:
-        """Return where the decoder looks in each source text while it writes the target text beside it.
+        """Return the attention weights of the decoder for pairs of texts.
 
         Args:
             sources: Texts.
-            targets: A text for each.
-            batch_size: How many pairs are taken at a time.
+            targets: A target text for each source.
+            batch_size: Number of pairs in a batch.
 
         Returns:
-            A map a pair, with all that `dk.visualize.attention` draws.
+            A map for each pair, which `dk.visualize.attention` draws.
 
         Raises:
-            ValueError: The model has no attention, or there are not as many targets as sources.
+            ValueError: The model has no attention, or the numbers of sources and targets differ.
         """
-        if self.reader is None:
-            raise ValueError(f'{self.name} has no attention\n  hint: dk.Seq2Seq(..., attention="additive")')
-        words = [np.array(self._words(layer)) for layer in (self.source_text, self.target_text)]
+        if self.attention_head is None:
+            problem = f"{self.name} has no attention"
+            raise ValueError(message(problem, hint='build it from dk.Seq2Seq(..., attention="additive")'))
+        source_vocabulary = np.array(self._vocabulary(self.source_text))
+        target_vocabulary = np.array(self._vocabulary(self.target_text))
         maps = []
-        for source, target in self._paired(sources, targets, batch_size):
-            weights = ops.convert_to_numpy(self._explained(source, target)[1])
-            for one, row, written in zip(weights, source.numpy(), target.numpy(), strict=True):
-                places, queries = np.count_nonzero(row), np.count_nonzero(written)
-                seen, row = one[: queries + 1, :places], row[:places]
-                if self.reverse_source:
-                    seen, row = seen[:, ::-1], row[::-1]
-                maps.append(AttentionMap(seen, words[0][row].tolist(), [*words[1][written[:queries]].tolist(), ""]))
+        for source, target in self._pair_batches(sources, targets, batch_size):
+            weights = ops.convert_to_numpy(self._compiled_score(source, target)[1])
+            for pair in zip(weights, ops.convert_to_numpy(source), ops.convert_to_numpy(target), strict=True):
+                maps.append(
+                    attention_map(
+                        *pair,
+                        source_vocabulary=source_vocabulary,
+                        target_vocabulary=target_vocabulary,
+                        is_reversed=self.reverse_source,
+                    )
+                )
         return maps
 
     def log_likelihood(self, sources: Sequence[str], targets: Sequence[str], *, batch_size: int = 64) -> np.ndarray:
-        """Return log p(target | source) of each pair, the end among the tokens.
+        """Return log p(target | source) of each pair, including the end of the target.
 
         Args:
             sources: Texts.
-            targets: A text for each.
-            batch_size: How many pairs are taken at a time.
+            targets: A target text for each source.
+            batch_size: Number of pairs in a batch.
 
         Returns:
-            Nats (pairs,).
+            Nats, `(pairs,)`.
         """
-        pairs = self._paired(sources, targets, batch_size)
-        found = [ops.convert_to_numpy(self._explained(source, target)[0]) for source, target in pairs]
-        return np.concatenate(found) if found else np.zeros(0, "float32")
+        log_p = []
+        for source, target in self._pair_batches(sources, targets, batch_size):
+            log_p.append(ops.convert_to_numpy(self._compiled_score(source, target)[0]))
+        return np.concatenate(log_p) if log_p else np.zeros(0, "float32")
+
+    def encode(self, source: Tensor, *, training: bool = False) -> tuple[Tensor | None, list[Tensor]]:
+        """Return the memory, or None without attention, and the initial states of the decoder.
+
+        Args:
+            source: Source ids, `(batch, time)`.
+            training: Whether dropout is active.
+        """
+        outputs = self.encoder(source, training=training)
+        outputs = list(outputs) if isinstance(outputs, list | tuple) else [outputs]
+        if self.attention_head is None:
+            return None, outputs
+        return outputs[0], outputs[1:]
+
+    def attend(
+        self, outputs: Tensor, memory: Tensor | None, source: Tensor, *, training: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the inputs of the classifier and the attention weights; without attention, the outputs and None.
+
+        Args:
+            outputs: Outputs of the decoder, `(batch, steps, units)`.
+            memory: Memory of the encoder, `(batch, time, features)`.
+            source: Source ids, `(batch, time)`, which mask the memory.
+            training: Whether dropout is active.
+        """
+        if self.attention_head is None:
+            return outputs, None
+        return self.attention_head([outputs, memory], training=training, mask=[None, ops.not_equal(source, 0)])
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
-        parts = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in _PARTS}
+        components = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in _COMPONENTS}
         dtype = keras.dtype_policies.serialize(self.dtype_policy)
-        return {**parts, "reverse_source": self.reverse_source, "name": self.name, "dtype": dtype}
+        return {**components, "reverse_source": self.reverse_source, "name": self.name, "dtype": dtype}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> SequenceToSequence:
-        """Make a model of what `get_config` returned."""
-        parts = {
-            name: keras.saving.deserialize_keras_object(config[name], custom_objects=custom_objects) for name in _PARTS
+    def from_config(cls, config: Mapping[str, Any], custom_objects: dict[str, Any] | None = None) -> SequenceToSequence:
+        """Create a model from its config."""
+        components = {
+            name: keras.saving.deserialize_keras_object(config[name], custom_objects=custom_objects)
+            for name in _COMPONENTS
         }
-        return cls(**{**config, **parts})
+        return cls(**{**config, **components})
 
-    def _pairs(self, data: Any) -> tuple[Any, Any, Any]:
-        """Return a batch with its texts as ids: sources and targets as inputs, targets as labels."""
-        x, y = self._pair(data if isinstance(data, tuple) else (data,))
-        weight = keras.utils.unpack_x_y_sample_weight(data)[2]
+    def _convert_batch(self, data: Nested) -> tuple[tuple[Tensor, Tensor], Tensor, Tensor | None]:
+        """Return a batch as ids: sources and targets as inputs, targets as labels, and the weights."""
+        x, y = self._split_pair(data if isinstance(data, tuple) else (data,))
+        sample_weight = keras.utils.unpack_x_y_sample_weight(data)[2]
         source, target = self._source_ids(x), self._target_ids(y)
-        return (source, target), target, weight
+        return (source, target), target, sample_weight
 
-    def _pair(self, batch: tuple[Any, ...]) -> tuple[Any, Any]:
+    def _split_pair(self, batch: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         x, y, _ = keras.utils.unpack_x_y_sample_weight(batch)
-        if y is None or not all(hasattr(part, "dtype") for part in (x, y)):
-            raise ValueError(
-                f"{self.name}: expected pairs of texts, received {'sources only' if y is None else type(x).__name__}\n"
-                "  hint: (sources, targets), two arrays of strings"
-            )
+        if y is None or not hasattr(x, "dtype") or not hasattr(y, "dtype"):
+            received = "only sources" if y is None else type(x).__name__
+            problem = f"{self.name}: expected pairs of texts, received {received}"
+            raise ValueError(message(problem, hint="pass (sources, targets), two arrays of strings"))
         return x, y
 
-    def _forced(self, source: Any, target: Any, training: bool) -> tuple[Any, Any]:
-        """Return what is to be classified at each place of the targets, and the weights of the source's places."""
-        memory, states = self._encoded(source, training)
-        begun = ops.pad(target, [[0, 0], [1, 0]])  # END stands before the first token
-        outputs, *_ = self.decoder([begun, *states], training=training)
-        return self._read(outputs, memory, source, training)
+    def _teacher_forced(self, source: Tensor, target: Tensor, *, training: bool) -> tuple[Tensor, Tensor | None]:
+        """Return the inputs of the classifier for each target step, and the attention weights."""
+        memory, states = self.encode(source, training=training)
+        decoder_inputs = ops.pad(target, [[0, 0], [1, 0]])  # END is the input before the first token
+        outputs, *_ = self.decoder([decoder_inputs, *states], training=training)
+        return self.attend(outputs, memory, source, training=training)
 
-    def _encoded(self, source: Any, training: bool) -> tuple[Any, list[Any]]:
-        found = self.encoder(source, training=training)
-        found = found if isinstance(found, list | tuple) else [found]
-        if self.reader is None:
-            return None, list(found)
-        return found[0], list(found[1:])
+    def _score(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return log p of each target, and the attention weights."""
+        attended, weights = self._teacher_forced(source, target, training=False)
+        log_p = ops.log_softmax(ops.cast(self.classifier(attended), "float32"))
+        token_log_p = ops.take_along_axis(log_p, ops.pad(target, [[0, 0], [0, 1]])[..., None], axis=2)[..., 0]
+        return ops.sum(ops.where(token_mask(target), token_log_p, 0.0), axis=1), weights
 
-    def _read(self, outputs: Any, memory: Any, source: Any, training: bool) -> tuple[Any, Any]:
-        if self.reader is None:
-            return outputs, None
-        return self.reader([outputs, memory], training=training, mask=[None, ops.not_equal(source, 0)])
+    def _source_ids(self, texts: Tensor) -> Tensor:
+        """Return the ids of sources, in reverse order with `reverse_source`; ids are returned unchanged."""
+        ids = token_ids(self.source_text, texts)
+        return reverse_ids(ids) if self.reverse_source and ids is not texts else ids
 
-    def _explain(self, source: Any, target: Any) -> tuple[Any, Any]:
-        """Return log p of each target, and the weights of the source's places."""
-        read, weights = self._forced(source, target, training=False)
-        log_p = ops.log_softmax(ops.cast(self.classifier(read), "float32"))
-        each = ops.take_along_axis(log_p, ops.pad(target, [[0, 0], [0, 1]])[..., None], axis=2)[..., 0]
-        return ops.sum(ops.where(real_places(target), each, 0.0), axis=1), weights
-
-    def _compiled_search(self, num_beams: int) -> Any:
-        """Return the decoding loop for a number of beams, compiled."""
-        scalars = [tf.TensorSpec((), dtype) for dtype in ("int32", "float32", "int32")]
-        signature = [tf.TensorSpec((None, None), "int64"), *scalars]
-        return tf.function(functools.partial(self._searched, num_beams), input_signature=signature, autograph=False)
-
-    def _searched(self, num_beams: int, source: Any, max_length: Any, length_penalty: Any, words: Any) -> Any:
-        """Return the best targets as ids, and their scores; `words` ids can be written, the unknown word cannot."""
-        memory, states = self._encoded(source, training=False)
-        numbers = ops.arange(self.classifier.units)
-        barred = ops.logical_or(numbers == _UNKNOWN, numbers >= words)
-
-        def step(tokens: Any, states: list[Any]) -> tuple[Any, list[Any]]:
-            outputs, *states = self.decoder([ops.reshape(tokens, (-1, 1)), *states], training=False)
-            queries = ops.reshape(outputs, (-1, num_beams, outputs.shape[-1]))  # the beams of a text share its memory
-            read, _ = self._read(queries, memory, source, training=False)
-            log_p = ops.log_softmax(ops.cast(self.classifier(read), "float32"))
-            return ops.where(barred, -math.inf, log_p), states
-
-        begun = [ops.repeat(state, num_beams, axis=0) for state in states]
-        return beam_search(step, begun, num_beams=num_beams, max_length=max_length, length_penalty=length_penalty)
-
-    def _source_ids(self, texts: Any) -> Any:
-        """Return ids, turned around where the encoder reads from the end; what is no text is ids already."""
-        ids = ids_of(self.source_text, texts)
-        return reversed_ids(ids) if self.reverse_source and ids is not texts else ids
-
-    def _target_ids(self, texts: Any) -> Any:
-        """Return ids; of an empty text none, as nothing is to be written but the end."""
-        ids = ids_of(self.target_text, texts)
+    def _target_ids(self, texts: Tensor) -> Tensor:
+        """Return the ids of targets, zeros for an empty text, of which only the end is decoded."""
+        ids = token_ids(self.target_text, texts)
         if ids is texts:
             return ids
-        blank = tf.equal(tf.strings.length(tf.strings.strip(tf.reshape(texts, (-1, 1)))), 0)
-        return ops.where(blank, 0, ids)
+        is_empty = tf.equal(tf.strings.length(tf.strings.strip(tf.reshape(texts, (-1, 1)))), 0)
+        return ops.where(is_empty, 0, ids)
 
-    def _paired(self, sources: Any, targets: Any, batch_size: int) -> Iterator[tuple[Any, Any]]:
-        positive_integer(batch_size, f"{self.name}: batch_size", "batch_size=64")
-        sources, targets = checked_texts(sources, "sources"), checked_texts(targets, "targets")
+    def _pair_batches(
+        self, sources: Sequence[str], targets: Sequence[str], batch_size: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield batches of source and target ids."""
+        batch_size = check_integer(batch_size, f"{self.name}: batch_size", hint="use batch_size=64")
+        sources, targets = validate_texts(sources, "sources"), validate_texts(targets, "targets")
         if len(sources) != len(targets):
-            raise ValueError(f"expected a target for each source, received {len(sources)} and {len(targets)}")
+            problem = f"expected a target for each source, received {len(sources)} and {len(targets)}"
+            raise ValueError(message(problem, hint="pass lists of the same length"))
         for i in range(0, len(sources), batch_size):
-            pair = sources[i : i + batch_size], targets[i : i + batch_size]
-            yield self._source_ids(tf.constant(pair[0])), self._target_ids(tf.constant(pair[1]))
+            source = self._source_ids(tf.constant(sources[i : i + batch_size]))
+            yield source, self._target_ids(tf.constant(targets[i : i + batch_size]))
 
-    def _words(self, layer: keras.layers.TextVectorization) -> list[str]:
-        words = layer.get_vocabulary()
-        if len(words) <= _UNKNOWN + 1:
-            raise ValueError(
-                f"{self.name} has no vocabulary yet\n  hint: dk.fit, which learns it from the training data, or "
-                "model.adapt(pairs)"
-            )
-        return words
-
-    def _joined(self, tokens: list[str]) -> str:
-        config = self.target_text.get_config()
-        text = ("" if config["split"] == "character" else " ").join(tokens)
-        # a mark goes to the word before it, and is split from it again when the text is read
-        return re.sub(r" ([.,;:!?%)])", r"\1", text) if config["standardize"] == SPLIT_PUNCTUATION else text
-
-
-def _check_numbers(num_beams: Any, length_penalty: Any, max_length: Any, batch_size: Any) -> None:
-    for name, value, usual in (
-        ("num_beams", num_beams, 4),
-        ("max_length", max_length, 100),
-        ("batch_size", batch_size, 64),
-    ):
-        positive_integer(value, f"translate: {name}", f"{name}={usual}")
-    if not isinstance(length_penalty, int | float) or not 0 <= length_penalty < math.inf:
-        raise ValueError(f"translate: length_penalty must be a number from 0, received {length_penalty!r}")
+    def _vocabulary(self, layer: TokenIds) -> list[str]:
+        vocabulary = layer.get_vocabulary()
+        if len(vocabulary) <= UNKNOWN + 1:
+            problem = f"{self.name} has no vocabulary yet"
+            hint = "call dk.fit, which learns it from the training data, or model.adapt(pairs)"
+            raise ValueError(message(problem, hint=hint))
+        return vocabulary

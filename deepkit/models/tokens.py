@@ -1,66 +1,87 @@
-"""Texts and their ids on the way into `SequenceToSequence`: taken, turned around, told from padding."""
+"""Texts and token ids: validation, conversion, masks and batches."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from deepkit.utils.errors import format_value, message
 
-def ids_of(layer: Any, texts: Any) -> Any:
-    """Return ids of texts; what is no text is ids already."""
+if TYPE_CHECKING:
+    from deepkit.utils.types import Tensor
+
+
+def token_ids(layer: Callable[[Tensor], Tensor], texts: Tensor) -> Tensor:
+    """Return the ids of texts; a tensor of another dtype than string holds ids and is returned unchanged."""
     return layer(texts) if keras.backend.standardize_dtype(texts.dtype) == "string" else texts
 
 
-def takeable(value: Any) -> Any:
-    """Return strings as Keras takes them: as an array of objects."""
+def as_string_tensor(value: Any) -> Any:
+    """Convert lists of strings, and arrays of fixed-width strings, to arrays of dtype object, which Keras accepts."""
     if isinstance(value, np.ndarray) and value.dtype.kind in "US":
         return value.astype(object)
-    texts = isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
-    return np.array(value, object) if texts else value
+    is_texts = isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
+    return np.array(value, object) if is_texts else value
 
 
-def reversed_ids(ids: Any) -> Any:
-    """Turn each row around up to its padding."""
-    lengths = ops.sum(ops.cast(ids != 0, "int32"), 1)[:, None]
-    places = ops.arange(ops.shape(ids)[1])[None]
-    return ops.take_along_axis(ids, ops.where(places < lengths, lengths - 1 - places, places), axis=1)
+def reverse_ids(ids: Tensor) -> Tensor:
+    """Reverse the ids of each row, and leave its padding at the end."""
+    lengths = ops.sum(ops.cast(ops.not_equal(ids, 0), "int32"), 1)[:, None]
+    steps = ops.arange(ops.shape(ids)[1])[None]
+    return ops.take_along_axis(ids, ops.where(steps < lengths, lengths - 1 - steps, steps), axis=1)
 
 
-def real_places(target: Any) -> Any:
-    """Return which of (batch, time + 1) places hold a token: as many as the target has, and one for its end."""
-    lengths = ops.sum(ops.cast(target != 0, "int32"), 1)[:, None]
+def token_mask(target: Tensor) -> Tensor:
+    """Return the mask `(batch, time + 1)` of the tokens of each target and its end."""
+    lengths = ops.sum(ops.cast(ops.not_equal(target, 0), "int32"), 1)[:, None]
     return ops.arange(ops.shape(target)[1] + 1)[None] <= lengths
 
 
-def labels_of(target: Any) -> Any:
-    """Return the ids of all tokens, the ends among them, one text after the other."""
-    return tf.boolean_mask(ops.pad(target, [[0, 0], [0, 1]]), real_places(target))
+def labels_of(target: Tensor) -> Tensor:
+    """Return the ids of all tokens and ends of a batch, `(tokens,)`."""
+    return tf.boolean_mask(ops.pad(target, [[0, 0], [0, 1]]), token_mask(target))
 
 
-def weights_of(target: Any, sample_weight: Any) -> Any:
-    """Return a weight for each token: that of its text."""
-    real = real_places(target)
-    each = 1.0 if sample_weight is None else ops.reshape(ops.cast(sample_weight, "float32"), (-1, 1))
-    return tf.boolean_mask(ops.cast(real, "float32") * each, real)
+def weights_of(target: Tensor, sample_weight: Tensor | None) -> Tensor:
+    """Return the weight of each token, which is that of its text, `(tokens,)`."""
+    mask = token_mask(target)
+    weight = 1.0 if sample_weight is None else ops.reshape(ops.cast(sample_weight, "float32"), (-1, 1))
+    return tf.boolean_mask(ops.cast(mask, "float32") * weight, mask)
 
 
-def checked_texts(value: Any, name: str) -> list[str]:
-    """Return a list of texts, or raise a TypeError that names the argument."""
+def validate_texts(value: object, name: str) -> list[str]:
+    """Return a list of strings.
+
+    Args:
+        value: A list, tuple or array of strings.
+        name: Name of the argument, for the message.
+
+    Raises:
+        TypeError: The value is one string, or holds a value that is not a string.
+    """
     if isinstance(value, str | bytes):
-        raise TypeError(f"{name}: expected a list of texts, received one\n  hint: [{value!r}]")
-    found = list(value) if isinstance(value, list | tuple | np.ndarray) else None
-    if found is None or not all(isinstance(text, str) for text in found):
-        odd = value if found is None else next(text for text in found if not isinstance(text, str))
-        raise TypeError(f'{name}: expected a list of texts, received {type(odd).__name__} {odd!r}\n  hint: ["a text"]')
-    return [str(text) for text in found]
+        problem = f"{name}: expected a list of texts, received one text"
+        raise TypeError(message(problem, hint=f"pass [{format_value(value)}]"))
+    if not isinstance(value, list | tuple | np.ndarray):
+        raise _not_texts(value, name)
+    for text in value:
+        if not isinstance(text, str):
+            raise _not_texts(text, name)
+    return [str(text) for text in value]
 
 
-def batches_alike(rows: list[int], texts: list[str], size: int) -> Iterator[list[int]]:
-    """Return rows in batches of texts that are about as long as one another."""
+def _not_texts(value: object, name: str) -> TypeError:
+    problem = f"{name}: expected a list of texts, received {type(value).__name__} {format_value(value)}"
+    return TypeError(message(problem, hint='pass ["a text"]'))
+
+
+def length_bucketed_batches(rows: list[int], texts: list[str], batch_size: int) -> Iterator[list[int]]:
+    """Yield batches of row numbers whose texts have similar lengths."""
     ordered = sorted(rows, key=lambda row: len(texts[row]))
-    yield from (ordered[i : i + size] for i in range(0, len(ordered), size))
+    for i in range(0, len(ordered), batch_size):
+        yield ordered[i : i + batch_size]

@@ -1,52 +1,72 @@
-"""The variational autoencoder as a Keras model: its loss is a bound on the likelihood of its input."""
+"""The variational autoencoder, trained on a lower bound of the log-likelihood of its input."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
-from deepkit.layers.config_checks import positive_integer
-from deepkit.layers.gaussian_sampling import GaussianSampling, draw
-from deepkit.losses.likelihoods import LIKELIHOODS, gaussian_log_prob
-from deepkit.models.replicas import shared_out
+from deepkit.layers.gaussian_sampling import GaussianSampling
+from deepkit.losses.likelihoods import LIKELIHOODS
+from deepkit.models.importance_sampling import estimate_log_likelihood, log_prior_ratio
+from deepkit.models.replicas import split_across_replicas
+from deepkit.utils.errors import format_value, make_error, message
+from deepkit.utils.validation import check_choice, check_integer, check_number
 
-_ROWS = 2048  # draws decoded at a time when a likelihood is estimated
+if TYPE_CHECKING:
+    from deepkit.utils.types import ArrayLike, Dataset, Nested, OptimizerLike, Tensor
+
+_MAX_DECODED_ROWS = 2048  # draws decoded at a time in the estimate of a likelihood
 
 
 @keras.saving.register_keras_serializable(package="deepkit")
 class VariationalAutoencoder(keras.Model):
-    """An encoder q(z | x) and a decoder p(x | z), trained on a bound of log p(x); what `dk.VAE(...).build` returns.
+    """An encoder q(z | x) and a decoder p(x | z), trained on a lower bound of log p(x); `dk.VAE(...).build` returns it.
 
-    Called on data, the model returns the reconstruction: the mean of p(x | z) at the mean of q(z | x), in training
-    at a draw of it. It needs no loss: `compile("adam")` and `fit(x)` are enough, labels are not looked at. What
-    `fit` and `evaluate` report, in nats per example: `loss`, the negative bound on log p(x) (with penalties on
-    weights where there are some); `reconstruction`, -E[log p(x | z)]; and `kl`, the divergence of q(z | x) from the
-    standard normal. Source: Kingma & Welling 2014, section 2 and appendix B. Everything is computed in float32,
-    also where the layers have 16 bits.
+    Called on data, the model returns the reconstruction: the mean of p(x | z) at the mean of q(z | x), or at a draw
+    from q(z | x) in training. It needs no loss: call `compile("adam")` and `fit(x)`; labels are ignored. `fit` and
+    `evaluate` report, in nats per example, `loss`, the negative bound plus penalties on weights; `reconstruction`,
+    -E[log p(x | z)]; and `kl`, the divergence of q(z | x) from the standard normal. The bound is computed in float32,
+    even if the layers compute in 16 bits.
 
-    `beta` is no weight: `save` and `load_model` keep it, `save_weights` and `load_weights` do not. And
-    `keras.models.clone_model` makes the reconstruction alone, without the bound;
-    `type(model).from_config(model.get_config())` is a second model with weights of its own.
+    `beta` is a non-trainable weight, so that compiled steps read its current value and every checkpoint holds it.
+
+    `keras.models.clone_model` returns a functional model of the reconstruction, without the bound;
+    `type(model).from_config(model.get_config())` returns a second model with new weights.
+
+    Reference:
+        Kingma & Welling 2014, "Auto-Encoding Variational Bayes", section 2 and appendix B.
 
     Args:
-        encoder: Returns `{"mean": (batch, latent_dim), "log_variance": (batch, latent_dim)}`.
-        decoder: From z to `{"logits": ...}`, or `{"mean": ...}` and `"log_variance"`, of the shape of the data.
+        encoder: Model that returns `{"mean": (batch, latent_dim), "log_variance": (batch, latent_dim)}`.
+        decoder: Model from z to `{"logits": ...}`, or to `{"mean": ...}` with or without `"log_variance"`, of the
+            shape of the data.
         likelihood: `"bernoulli"`, `"gaussian"` or `"unit_gaussian"`.
         beta: Weight of the divergence in the loss (Higgins et al. 2017); the loss is a bound for 1 and above. It can
-            be set while the model is trained, by a callback.
-        num_importance_samples: Draws in the importance-weighted bound (Burda et al. 2016); 1 for the plain bound.
-        dtype: Policy of the model, the one in force if left out; the layers have their own.
+            be changed during the training, for example by a callback.
+        num_importance_samples: Number of draws in the importance-weighted bound (Burda et al. 2016); 1 for the plain
+            bound.
+        name: Name of the model.
+        dtype: Dtype policy of the model, the global policy by default; the layers have their own.
+
+    Call arguments:
+        inputs: Examples.
+        training: Whether to draw from q(z | x) and to add the loss.
+
+    Input shape:
+        `(batch, ...)`, the input shape of the encoder.
+
+    Output shape:
+        The input shape.
 
     Raises:
-        ValueError: The outputs of encoder and decoder are not those of a variational autoencoder, or an argument makes
-            no sense.
+        ValueError: The outputs of the encoder or the decoder are not those of a variational autoencoder, or an
+            argument is out of range.
 
     Examples:
         >>> import numpy as np
@@ -69,155 +89,151 @@ class VariationalAutoencoder(keras.Model):
         beta: float = 1.0,
         num_importance_samples: int = 1,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: str | keras.DTypePolicy | None = None,
     ) -> None:
-        if likelihood not in LIKELIHOODS:
-            known = ", ".join(map(repr, LIKELIHOODS))
-            raise ValueError(
-                f"VariationalAutoencoder: likelihood must be one of {known}, received {likelihood!r}\n"
-                '  hint: likelihood="gaussian"'
-            )
-        positive_integer(
-            num_importance_samples, "VariationalAutoencoder: num_importance_samples", "num_importance_samples=1"
+        owner = type(self).__name__
+        hint = 'use likelihood="gaussian"'
+        likelihood = check_choice(likelihood, f"{owner}: likelihood", tuple(LIKELIHOODS), hint=hint)
+        num_importance_samples = check_integer(
+            num_importance_samples, f"{owner}: num_importance_samples", hint="use num_importance_samples=1"
         )
-        _check_outputs(encoder, ("mean", "log_variance"), "encoder")
-        _check_outputs(decoder, LIKELIHOODS[likelihood].outputs, "decoder")
+        check_beta(np.asarray(beta).item(), num_importance_samples, owner)
         distribution = LIKELIHOODS[likelihood]
+        _check_outputs(encoder, ("mean", "log_variance"), "encoder")
+        _check_outputs(decoder, distribution.outputs, "decoder")
         sampling = GaussianSampling(name="sampling", dtype="float32")
-        entered = encoder.inputs[0]
-        inputs = keras.Input(entered.shape[1:], dtype=entered.dtype, name="input")
+        inputs = keras.Input(encoder.inputs[0].shape[1:], dtype=encoder.inputs[0].dtype, name="input")
         outputs = decoder(sampling(encoder(inputs)))
         mean = layers.Activation(distribution.activation, dtype="float32", name="mean")
         super().__init__(inputs, mean(outputs[distribution.outputs[0]]), name=name)
-        if dtype is not None:  # which a functional model does not take; it decides whether losses are scaled
+        if dtype is not None:  # not an argument of a functional model; it decides whether losses are scaled
             self.dtype_policy = dtype
         self.encoder, self.decoder, self.sampling = encoder, decoder, sampling
         self.likelihood, self.num_importance_samples = likelihood, num_importance_samples
-        self._check_beta(beta)
-        # a variable, which compiled steps read; hidden from Keras, which would count it among the weights
-        first = keras.initializers.Constant(beta)
-        self._live = SimpleNamespace(beta=keras.Variable(first, (), dtype="float32", trainable=False, name="beta"))
-        self.evaluation_seed = keras.random.SeedGenerator()  # its own: validating does not change the training
+        self._beta = self.add_weight(
+            shape=(), initializer=keras.initializers.Constant(beta), dtype="float32", trainable=False, name="beta"
+        )
+        self.evaluation_seed = keras.random.SeedGenerator()  # separate: validation does not change the training
         self.reconstruction_tracker = keras.metrics.Mean("reconstruction")
         self.kl_tracker = keras.metrics.Mean("kl")
-        self.autocast = False  # 16 bits are for the layers; what is explained is the data as it came
+        self.autocast = False  # the bound compares with the data in float32
 
     @property
     def beta(self) -> float:
-        """Weight of the divergence in the loss; set anew, it holds from the next step on."""
-        value = ops.convert_to_numpy(self._live.beta)
-        return float(np.format_float_scientific(value[()]))  # the shortest that is this number in 32 bits: 0.1 as 0.1
+        """Weight of the divergence in the loss; a new value applies from the next step on."""
+        value = ops.convert_to_numpy(self._beta)
+        return float(
+            np.format_float_scientific(value[()])
+        )  # the shortest decimal of the float32: 0.1, not 0.10000000149
 
     @beta.setter
     def beta(self, value: float) -> None:
-        self._check_beta(value)
-        self._live.beta.assign(value)
+        check_beta(np.asarray(value).item(), self.num_importance_samples, self.name)
+        self._beta.assign(value)
 
-    def _check_beta(self, value: Any) -> None:
-        wrong = beta_problem(np.asarray(value).item(), self.num_importance_samples)
-        if wrong:
-            raise ValueError(f"{self.name}: {wrong[0]}\n  hint: {wrong[1]}")
-
-    @property
-    def variables(self) -> list[keras.Variable]:
-        """All state, beta included, so that a checkpoint has it."""
-        live = getattr(self, "_live", None)
-        return super().variables + ([live.beta] if live else [])
-
-    def compile(self, optimizer: Any = "rmsprop", loss: None = None, **kwargs: Any) -> None:
-        """Set how to train, as `keras.Model.compile` does, on the bound: another loss would be added to it.
+    def compile(self, optimizer: OptimizerLike = "rmsprop", loss: None = None, **kwargs: object) -> None:
+        """Configure the training, as `keras.Model.compile` does, on the bound.
 
         Raises:
-            ValueError: A loss is given.
+            ValueError: `loss` is passed; it would be added to the bound.
         """
         if loss is not None:
-            raise ValueError(
-                f"loss: a VAE brings its own, the bound on log p(x), received {loss!r}\n"
-                "  hint: leaving loss out; dk.VAE(likelihood=..., beta=...) says what the bound is of"
-            )
+            problem = f"loss: a VAE has its own loss, the bound on log p(x), received {format_value(loss)}"
+            hint = "compile without loss; dk.VAE(likelihood=..., beta=...) selects the bound"
+            raise ValueError(message(problem, hint=hint))
         super().compile(optimizer=optimizer, **kwargs)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compile as the model was that was saved."""
+        """Compile with the arguments of a saved model."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
-    def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
+    def call(self, inputs: Tensor, training: bool = False, mask: Tensor | None = None) -> Tensor:
         """Return the reconstruction; in training, add the loss."""
         if not training:
             return super().call(inputs, training=False)
         outputs = self._add_bound(inputs, self.sampling.seed_generator, training=True)
-        drawn = LIKELIHOODS[self.likelihood].mean(outputs)
-        return drawn[:: self.num_importance_samples]
+        means = LIKELIHOODS[self.likelihood].mean(outputs)
+        return means[:: self.num_importance_samples]  # the first draw of each example
 
     def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
-        """Return the negative bound; of an evaluation too, where the call has decoded no draw."""
+        self,
+        x: Any = None,
+        y: Tensor | None = None,
+        y_pred: Tensor | None = None,
+        sample_weight: Tensor | None = None,
+        training: bool = True,
+    ) -> Tensor:
+        """Return the negative bound; in evaluation, compute it here, as the call has not drawn."""
         if sample_weight is not None:
-            raise ValueError("sample_weight: a VAE's examples all count alike\n  hint: leaving the weights out")
+            problem = "sample_weight: a VAE does not support weights of examples"
+            raise ValueError(message(problem, hint="leave sample_weight out"))
         if not training:
             self._add_bound(x, self.evaluation_seed, training=False)
         return super().compute_loss(x, y, y_pred, sample_weight, training=training)
 
-    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Update the metrics that were given to `compile`; without labels they compare with the input."""
-        return super().compute_metrics(x, self._data(x) if y is None else y, y_pred, sample_weight)
+    def compute_metrics(
+        self, x: Tensor, y: Tensor | None, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Update the metrics of `compile`; without labels they compare with the input."""
+        return super().compute_metrics(x, self._as_examples(x) if y is None else y, y_pred, sample_weight)
 
-    def adapt(self, dataset: Any) -> None:
-        """Look at the first batch before a training: values that the likelihood does not know are refused.
+    def adapt(self, dataset: Dataset) -> None:
+        """Check the first batch before a training.
 
         Args:
             dataset: A `tf.data.Dataset` of inputs, or of tuples that begin with them.
 
         Raises:
-            ValueError: The values are not 0 and 1, and the likelihood is Bernoulli's.
+            ValueError: The likelihood is Bernoulli, and the values are not 0 and 1.
         """
         self.check_data(dataset.take(1))
 
-    def check_data(self, dataset: Any) -> None:
-        """Look at all batches as `adapt` looks at the first one; `dk.fit` does where the loss became infinite."""
+    def check_data(self, dataset: Dataset) -> None:
+        """Check all batches as `adapt` checks the first one; `dk.fit` calls it if the loss became infinite."""
         for batch in dataset:
-            self._check(batch[0] if isinstance(batch, tuple) else batch)
+            self._check_values(batch[0] if isinstance(batch, tuple) else batch)
 
-    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+    def fit(self, x: Nested | Dataset | None = None, *args: object, **kwargs: object) -> keras.callbacks.History:
         """Train as `keras.Model.fit` does, on inputs without labels."""
-        self._look(x)
+        self._check_inputs(x)
         return super().fit(x, *args, **kwargs)
 
-    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Return the negative bound and its parts as `keras.Model.evaluate` does, each from one set of draws."""
-        self._look(x)
+    def evaluate(
+        self, x: Nested | Dataset | None = None, *args: object, **kwargs: object
+    ) -> float | list[float] | dict[str, float]:
+        """Return the negative bound and its terms, as `keras.Model.evaluate` does, estimated with one set of draws."""
+        self._check_inputs(x)
         return super().evaluate(x, *args, **kwargs)
 
-    def encode(self, x: Any, batch_size: int | None = None) -> dict[str, np.ndarray]:
-        """Return mean and log-variance of q(z | x), each (examples, latent)."""
+    def encode(self, x: Tensor | Dataset, batch_size: int | None = None) -> dict[str, np.ndarray]:
+        """Return mean and log-variance of q(z | x), each `(examples, latent)`."""
         return self.encoder.predict(x, batch_size=batch_size, verbose=0)
 
-    def decode(self, z: Any, batch_size: int | None = None) -> np.ndarray:
-        """Return the mean of p(x | z) for each z (examples, latent)."""
+    def decode(self, z: Tensor | Dataset, batch_size: int | None = None) -> np.ndarray:
+        """Return the mean of p(x | z) for each z, `(examples, latent)`."""
         outputs = self.decoder.predict(z, batch_size=batch_size, verbose=0)
         return ops.convert_to_numpy(LIKELIHOODS[self.likelihood].mean(outputs))
 
-    def reconstruct(self, x: Any, batch_size: int | None = None) -> np.ndarray:
+    def reconstruct(self, x: Tensor | Dataset, batch_size: int | None = None) -> np.ndarray:
         """Return the mean of p(x | z) at the mean of q(z | x)."""
         return self.predict(x, batch_size=batch_size, verbose=0)
 
     def sample(self, num_samples: int, *, seed: int | None = None, noise: bool = False) -> np.ndarray:
-        """Draw new examples: z from the standard normal, and the mean of p(x | z), which is what papers show.
+        """Draw z from the standard normal prior, and return the mean of p(x | z), as papers show it.
 
         Args:
-            num_samples: How many.
-            seed: Integer for the same ones each time.
-            noise: Whether to draw from p(x | z) too, rather than to return its mean.
+            num_samples: Number of examples.
+            seed: Integer seed for reproducible examples; None for a random seed.
+            noise: Whether to draw from p(x | z) instead of returning its mean.
 
         Returns:
-            Examples (num_samples, ...) of the data's shape, float32.
+            Examples of shape `(num_samples, ...)`, float32.
 
         Raises:
-            ValueError: `num_samples` is no positive integer.
+            ValueError: `num_samples` is not a positive integer.
         """
-        positive_integer(num_samples, "sample: num_samples", "sample(16, seed=0)")
+        num_samples = check_integer(num_samples, "sample: num_samples", hint="use sample(16, seed=0)")
         generator = keras.random.SeedGenerator(seed)
         z = keras.random.normal((num_samples, *self.decoder.input_shape[1:]), seed=generator)
         outputs = self.decoder.predict(ops.convert_to_numpy(z), verbose=0)
@@ -225,36 +241,48 @@ class VariationalAutoencoder(keras.Model):
         return ops.convert_to_numpy(distribution.draw(outputs, generator) if noise else distribution.mean(outputs))
 
     def log_likelihood(
-        self, x: Any, num_samples: int = 5000, *, batch_size: int = 100, seed: int | None = None
+        self, x: ArrayLike | Dataset, num_samples: int = 5000, *, batch_size: int = 100, seed: int | None = None
     ) -> np.ndarray:
         """Estimate log p(x) of each example by importance sampling, with q(z | x) as the proposal.
 
-        The estimate is a lower bound on average, and the tighter the more samples. Source: Rezende et al. 2014,
-        appendix E; Burda et al. 2016 report it with 5000 samples.
+        The expectation of the estimate is a lower bound, which is tighter with more samples.
+
+        Reference:
+            Rezende et al. 2014, appendix E; Burda et al. 2016 report it with 5000 samples.
 
         Args:
-            x: Examples, or a dataset of batches of them, with or without labels.
-            num_samples: Draws for each example.
-            batch_size: Examples taken at a time.
-            seed: Integer for the same draws each time.
+            x: Examples, or a dataset of batches of examples, with or without labels.
+            num_samples: Number of draws for each example.
+            batch_size: Number of examples in a batch.
+            seed: Integer seed for reproducible draws; None for a random seed.
 
         Returns:
-            Nats of each example (examples,): log-probabilities, or log-densities under a Gaussian likelihood.
+            Nats of each example, `(examples,)`: log-probabilities, or log-densities under a Gaussian likelihood.
 
         Raises:
-            ValueError: Values are not 0 and 1, and the likelihood is Bernoulli's; `num_samples` or `batch_size` is not
-                positive.
+            ValueError: The likelihood is Bernoulli, and the values are not 0 and 1; or `num_samples` or `batch_size`
+                is not a positive integer.
         """
-        positive_integer(num_samples, "log_likelihood: num_samples", "num_samples=5000")
-        positive_integer(batch_size, "log_likelihood: batch_size", "batch_size=100")
+        num_samples = check_integer(num_samples, "log_likelihood: num_samples", hint="use num_samples=5000")
+        batch_size = check_integer(batch_size, "log_likelihood: batch_size", hint="use batch_size=100")
         generator = keras.random.SeedGenerator(seed)
-        chunk = min(num_samples, max(1, _ROWS // batch_size))
-        estimate = tf.function(
-            lambda batch: self._estimate(batch, num_samples, chunk, generator),
-            input_signature=[tf.TensorSpec((None, *self.input_shape[1:]))],
-            autograph=False,
-        )
-        return np.concatenate([ops.convert_to_numpy(estimate(batch)) for batch in self._batches(x, batch_size)])
+        chunk_size = min(num_samples, max(1, _MAX_DECODED_ROWS // batch_size))
+
+        def estimate(batch: Tensor) -> Tensor:
+            mean, log_variance = self._encode(batch, training=False)
+            repeated = ops.repeat(batch, chunk_size, axis=0)
+            return estimate_log_likelihood(
+                lambda z: self._log_prob(repeated, self.decoder(z, training=False)),
+                mean,
+                log_variance,
+                num_samples=num_samples,
+                chunk_size=chunk_size,
+                seed=generator,
+            )
+
+        signature = [tf.TensorSpec((None, *self.input_shape[1:]))]
+        compiled = tf.function(estimate, input_signature=signature, autograph=False)
+        return np.concatenate([ops.convert_to_numpy(compiled(batch)) for batch in self._batches(x, batch_size)])
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
@@ -269,118 +297,115 @@ class VariationalAutoencoder(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> VariationalAutoencoder:
-        """Make a model of what `get_config` returned."""
-        parts = {
+    def from_config(
+        cls, config: Mapping[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> VariationalAutoencoder:
+        """Create a model from its config."""
+        networks = {
             name: keras.saving.deserialize_keras_object(config[name], custom_objects=custom_objects)
             for name in ("encoder", "decoder")
         }
-        return cls(**{**config, **parts})
+        return cls(**{**config, **networks})
 
-    def _add_bound(self, x: Any, seed: Any, *, training: bool) -> Mapping[str, Any]:
-        """Add the loss of a batch, note its parts, and return what the decoder said of the draws."""
-        x = self._data(x)
-        count = self.num_importance_samples
-        mean, log_variance = self._code(x, training)
+    def _add_bound(self, x: Tensor, seed: keras.random.SeedGenerator, *, training: bool) -> Mapping[str, Tensor]:
+        """Add the loss of a batch, update the metrics, and return the decoder's outputs for the draws."""
+        x = self._as_examples(x)
+        num_samples = self.num_importance_samples
+        mean, log_variance = self._encode(x, training)
         kl = -0.5 * ops.sum(1 + log_variance - ops.square(mean) - ops.exp(log_variance), axis=-1)
-        mean, log_variance, repeated = (ops.repeat(part, count, axis=0) for part in (mean, log_variance, x))
-        noise = shared_out(lambda rows: keras.random.normal((rows, mean.shape[1]), seed=seed), ops.shape(mean)[0])
+        mean, log_variance = ops.repeat(mean, num_samples, axis=0), ops.repeat(log_variance, num_samples, axis=0)
+        latent_dim = mean.shape[1]
+        noise = split_across_replicas(
+            lambda num_rows: keras.random.normal((num_rows, latent_dim), seed=seed), ops.shape(mean)[0]
+        )
         z = mean + ops.exp(0.5 * log_variance) * noise
         outputs = self.decoder(z, training=training)
-        log_prob = self._log_prob(repeated, outputs)  # (batch * samples,)
-        if count == 1:
-            loss = self._live.beta * kl - log_prob
+        log_prob = self._log_prob(ops.repeat(x, num_samples, axis=0), outputs)  # (batch * num_samples,)
+        if num_samples == 1:
+            loss = self._beta * kl - log_prob
         else:
-            weights = ops.reshape(log_prob + _log_ratio(z, mean, log_variance), (-1, count))
-            loss = math.log(count) - ops.logsumexp(weights, axis=1)
+            log_weights = ops.reshape(log_prob + log_prior_ratio(z, mean, log_variance), (-1, num_samples))
+            loss = math.log(num_samples) - ops.logsumexp(log_weights, axis=1)
         self.reconstruction_tracker.update_state(-log_prob)
         self.kl_tracker.update_state(kl)
-        keras.layers.Layer.add_loss(self, ops.mean(loss))  # a functional model's own takes none
+        keras.layers.Layer.add_loss(self, ops.mean(loss))  # `add_loss` of a functional model raises an error
         return outputs
 
-    def _estimate(self, x: Any, num_samples: int, chunk: int, seed: Any) -> Any:
-        """Return the log of the mean importance weight of each example, a chunk of the samples at a time."""
-        size = ops.shape(x)[0]
-        mean, log_variance, repeated = (ops.repeat(part, chunk, axis=0) for part in (*self._code(x, False), x))
+    def _as_examples(self, x: Tensor) -> Tensor:
+        """Return a batch in float32; as in calls of Keras models, a channel axis of size 1 may be missing or added."""
+        received, expected = tf.TensorShape(x.shape[1:]), tf.TensorShape(self.input_shape[1:])
+        is_compatible = (
+            received.is_compatible_with(expected)
+            or received.concatenate(1).is_compatible_with(expected)
+            or received.is_compatible_with(expected.concatenate(1))
+        )
+        if not is_compatible:
+            problem = f"{self.name}: expected examples of the shape {tuple(expected)}, received {tuple(received)}"
+            hint = f"pass data of that shape, or build the model with .build({tuple(received)})"
+            raise ValueError(message(problem, hint=hint))
+        return ops.reshape(ops.cast(x, "float32"), (-1, *expected))
 
-        def add(step: Any, total: Any) -> Any:
-            z = draw(mean, log_variance, seed)
-            log_prob = self._log_prob(repeated, self.decoder(z, training=False))
-            weights = ops.reshape(log_prob + _log_ratio(z, mean, log_variance), (-1, chunk))
-            wanted = ops.arange(chunk) + step * chunk < num_samples  # the last chunk may be smaller
-            return ops.logaddexp(total, ops.logsumexp(ops.where(wanted, weights, -math.inf), axis=1))
-
-        total = ops.fori_loop(0, -(-num_samples // chunk), add, ops.full((size,), -math.inf))
-        return total - math.log(num_samples)
-
-    def _data(self, x: Any) -> Any:
-        """Return a batch in float32; an axis of one channel may be missing or too many, as in calls of Keras models."""
-        given, wanted = tf.TensorShape(x.shape[1:]), tf.TensorShape(self.input_shape[1:])
-        pairs = (given, wanted), (given.concatenate(1), wanted), (given, wanted.concatenate(1))
-        if not any(one.is_compatible_with(other) for one, other in pairs):
-            raise ValueError(
-                f"{self.name}: expected examples of the shape {tuple(wanted)}, received {tuple(given)}\n"
-                f"  hint: data of that shape, or .build({tuple(given)})"
-            )
-        return ops.reshape(ops.cast(x, "float32"), (-1, *wanted))
-
-    def _code(self, x: Any, training: bool) -> tuple[Any, Any]:
+    def _encode(self, x: Tensor, training: bool) -> tuple[Tensor, Tensor]:
         code = self.encoder(x, training=training)
         return ops.cast(code["mean"], "float32"), ops.cast(code["log_variance"], "float32")
 
-    def _log_prob(self, x: Any, outputs: Mapping[str, Any]) -> Any:
+    def _log_prob(self, x: Tensor, outputs: Mapping[str, Tensor]) -> Tensor:
         outputs = {name: ops.cast(value, "float32") for name, value in outputs.items()}
         return ops.sum(LIKELIHOODS[self.likelihood].log_prob(x, outputs), axis=tuple(range(1, len(x.shape))))
 
-    def _batches(self, x: Any, size: int) -> Iterator[Any]:
-        """Return the examples in batches, checked."""
-        given = x if isinstance(x, tf.data.Dataset) else tf.data.Dataset.from_tensor_slices(np.asarray(x)).batch(size)
-        whole = given.map(lambda *batch: batch[0]).unbatch().batch(size)
-        for batch in whole:
-            self._check(batch)
-            yield self._data(batch)
-
-    def _look(self, x: Any) -> None:
-        """Raise where values have no probability, of a dataset those of the first batch."""
+    def _batches(self, x: ArrayLike | Dataset, batch_size: int) -> Iterator[Tensor]:
+        """Yield the examples in batches, after checking them."""
+        dataset: Dataset
         if isinstance(x, tf.data.Dataset):
-            self.adapt(x.epochs() if hasattr(x, "epochs") else x)  # deepkit's own count how often they are looked at
-        elif isinstance(x, np.ndarray) or tf.is_tensor(x):
-            self._check(x)
+            dataset = x
+        else:
+            dataset = tf.data.Dataset.from_tensor_slices(np.asarray(x)).batch(batch_size)
+        for examples in dataset.map(lambda *batch: batch[0]).unbatch().batch(batch_size):
+            self._check_values(examples)
+            yield self._as_examples(examples)
 
-    def _check(self, x: Any) -> None:
-        """Raise where values have no probability."""
+    def _check_inputs(self, x: object) -> None:
+        """Check the values of arrays and tensors, and those of the first batch of a dataset."""
+        if isinstance(x, tf.data.Dataset):
+            # deepkit's datasets count their epochs: iterate over a copy
+            self.adapt(x.epochs() if hasattr(x, "epochs") else x)
+        elif isinstance(x, np.ndarray) or tf.is_tensor(x):
+            self._check_values(x)
+
+    def _check_values(self, x: object) -> None:
+        """Raise an error if values have no probability under the likelihood."""
         if self.likelihood != "bernoulli":
             return
         values = np.asarray(x)
         if np.all((values == 0) | (values == 1)):
             return
-        raise ValueError(
-            f"{self.name}.decoder: a Bernoulli likelihood is of the values 0 and 1, received values from "
-            f"{values.min():.4g} to {values.max():.4g}\n"
-            '  hint: likelihood="gaussian" for grey values, or black and white ones: (x > 0.5).astype("float32")'
+        low, high = values.min(), values.max()
+        problem = f"a Bernoulli likelihood expects the values 0 and 1, received values from {low:.4g} to {high:.4g}"
+        hint = 'use likelihood="gaussian" for gray values, or binary ones: (x > 0.5).astype("float32")'
+        raise ValueError(message(problem, path=f"{self.name}.decoder", hint=hint))
+
+
+def check_beta(beta: object, num_importance_samples: int, name: str, *, error: type[Exception] = ValueError) -> None:
+    """Raise an error if a weight of the divergence is negative, or not 1 in an importance-weighted bound.
+
+    Args:
+        beta: The weight.
+        num_importance_samples: Number of draws in the bound.
+        name: Name of the model or the definition, for the message.
+        error: Class of the error.
+    """
+    number = check_number(beta, f"{name}: beta", minimum=0, error=error, hint="use beta=1.0")
+    if number != 1 and num_importance_samples > 1:
+        problem = (
+            f"{name}: beta={number!r} weights the divergence, which the importance-weighted bound does not contain"
         )
-
-
-def beta_problem(beta: Any, num_importance_samples: int) -> tuple[str, str] | None:
-    """Return what is wrong with a weight of the divergence, and how to mend it; None where nothing is."""
-    if isinstance(beta, bool) or not isinstance(beta, int | float) or not 0 <= beta < math.inf:
-        return f"beta must be a number of at least 0, received {beta!r}", "beta=1.0"
-    if beta != 1 and num_importance_samples > 1:
-        problem = f"beta={beta!r} weights the divergence, which the bound of several draws does not have"
-        return problem, "num_importance_samples=1, or beta=1.0"
-    return None
-
-
-def _log_ratio(z: Any, mean: Any, log_variance: Any) -> Any:
-    """Return log p(z) - log q(z | x)."""
-    return ops.sum(gaussian_log_prob(z, 0.0, 0.0) - gaussian_log_prob(z, mean, log_variance), axis=-1)
+        raise make_error(error, problem, hint="use num_importance_samples=1, or beta=1.0")
 
 
 def _check_outputs(model: keras.Model, names: tuple[str, ...], role: str) -> None:
     output = getattr(model, "output", None)
-    received = sorted(output) if isinstance(output, dict) else "one without a name"
-    if received != sorted(names):
-        raise ValueError(
-            f"VariationalAutoencoder: the {role} must have the outputs {', '.join(names)}, received {received}\n"
-            "  hint: dk.VAE(encoder, latent_dim=..., decoder=...).build(input_shape), which adds them"
-        )
+    received = str(sorted(output)) if isinstance(output, dict) else "one without a name"
+    if received != str(sorted(names)):
+        problem = f"VariationalAutoencoder: the {role} must have the outputs {', '.join(names)}, received {received}"
+        hint = "use dk.VAE(encoder, latent_dim=..., decoder=...).build(input_shape), which adds them"
+        raise ValueError(message(problem, hint=hint))

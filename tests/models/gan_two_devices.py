@@ -1,4 +1,4 @@
-"""A GAN on two logical CPUs beside one: run by the tests, in a process of its own."""
+"""Compare a GAN on two logical CPUs with one on a single CPU; the tests run this script in a separate process."""
 
 import sys
 from pathlib import Path
@@ -30,5 +30,5 @@ if __name__ == "__main__":
     np.testing.assert_allclose(one.history["loss"], two.history["loss"], rtol=1e-5)
     with pytest.raises(ValueError, match="discriminator_steps=2 over several devices") as caught:
         train(["CPU:0", "CPU:1"], steps=2)
-    assert "\n  hint: one device, or discriminator_steps=1" in str(caught.value)
+    assert "\n  hint: use one device, or discriminator_steps=1" in str(caught.value)
     print("equal, refused")

@@ -1,4 +1,4 @@
-"""Sequence to sequence: the loss by hand, beam search by enumeration, and the loop step by step."""
+"""SequenceToSequence: loss, beam search against enumeration, step-by-step decoding, saving and errors."""
 
 import functools
 import itertools
@@ -12,6 +12,7 @@ import tensorflow as tf
 
 import deepkit as dk
 from deepkit.models.beam_search import beam_search
+from deepkit.models.decoding import join_tokens
 from deepkit.training import text_vocabulary as text
 
 WORDS = ("a", "b", "c", "d")
@@ -19,24 +20,24 @@ SOURCES = ["a b", "d c a b", "c", "b b a"]
 TEXT = dk.Text(6, vocabulary=WORDS)
 
 
-# the loops of these tests look at one place without tf.function, of which Keras warns
-one_place = pytest.mark.filterwarnings("ignore:You are using a softmax over axis")
+# the loops of these tests run attention over a single step, for which Keras warns
+single_step = pytest.mark.filterwarnings("ignore:You are using a softmax over axis")
 
 
-def definition(attention="additive", **given):
-    given = {"encoder": dk.BiLSTM(4), "decoder": dk.Recurrent("lstm", 8), "embedding_dim": 5} | given
-    return dk.Seq2Seq(TEXT, attention=attention, **given)
+def definition(attention="additive", **kwargs):
+    kwargs = {"encoder": dk.BiLSTM(4), "decoder": dk.Recurrent("lstm", 8), "embedding_dim": 5} | kwargs
+    return dk.Seq2Seq(TEXT, attention=attention, **kwargs)
 
 
 @functools.cache
-def known(attention="additive"):
+def shared_model(attention="additive"):
     """Return a model that no test changes."""
     return built(attention, **VARIANTS[attention])
 
 
-def built(attention="additive", **given):
-    """Return a model whose guesses differ: the weights it begins with give all words nearly the same probability."""
-    model = definition(attention, **given).build()
+def built(attention="additive", **kwargs):
+    """Return a model with large random weights; the initial weights give all words nearly the same probability."""
+    model = definition(attention, **kwargs).build()
     rng = np.random.default_rng(3)
     model.set_weights([rng.normal(0, 0.7, weight.shape) for weight in model.get_weights()])
     return model
@@ -56,25 +57,25 @@ each_variant = pytest.mark.parametrize("attention", VARIANTS, ids=str)
 
 
 def log_p_by_loop(model, source, target):
-    """Return log p of a target of ids step by step: the encoder alone, then the decoder one token at a time."""
+    """Return log p of target ids: run the encoder, then the decoder one token at a time."""
     ids = model.source_text(tf.constant([source]))
     ids = ids[:, ::-1] if model.reverse_source else ids
-    found = model.encoder(ids)
-    found = found if isinstance(found, list) else [found]
-    memory, states = (found[0], found[1:]) if model.reader else (None, found)
+    outputs = model.encoder(ids)
+    outputs = outputs if isinstance(outputs, list) else [outputs]
+    memory, states = (outputs[0], outputs[1:]) if model.attention_head else (None, outputs)
     total, last = 0.0, 0
     for token in (*target, 0):
         output, *states = model.decoder([tf.constant([[last]]), *states])
-        read = output if memory is None else model.reader([output, tf.identity(memory)])[0]
-        total += float(tf.nn.log_softmax(model.classifier(read))[0, 0, token])
+        attended = output if memory is None else model.attention_head([output, tf.identity(memory)])[0]
+        total += float(tf.nn.log_softmax(model.classifier(attended))[0, 0, token])
         last = token
     return total
 
 
-@one_place
+@single_step
 @each_variant
-def test_teacher_forcing_in_one_piece_equals_the_decoder_step_by_step(attention):
-    model = known(attention)
+def test_teacher_forcing_equals_the_decoder_step_by_step(attention):
+    model = shared_model(attention)
     targets = ["b a", "", "d d c b a", "c"]
     ids = [[2 + WORDS.index(word) for word in text.split()] for text in targets]
     by_loop = [log_p_by_loop(model, *pair) for pair in zip(SOURCES, ids, strict=True)]
@@ -90,29 +91,27 @@ def test_the_loss_is_the_mean_over_tokens_and_the_metrics_count_tokens():
     result = model.evaluate(np.array(SOURCES), np.array(targets), batch_size=4, return_dict=True, verbose=0)
     assert result["loss"] == pytest.approx(expected, rel=1e-5)
     assert result["perplexity"] == pytest.approx(np.exp(expected), rel=1e-5)
-    apart = model.evaluate(np.array(SOURCES), np.array(targets), batch_size=1, return_dict=True, verbose=0)
-    assert apart["perplexity"] == pytest.approx(np.exp(expected), rel=1e-5)
-    assert apart["accuracy"] == pytest.approx(result["accuracy"])
+    single = model.evaluate(np.array(SOURCES), np.array(targets), batch_size=1, return_dict=True, verbose=0)
+    assert single["perplexity"] == pytest.approx(np.exp(expected), rel=1e-5)
+    assert single["accuracy"] == pytest.approx(result["accuracy"])
     logits = model((tf.constant(SOURCES), tf.constant(targets)))
     labels = [3, 2, 0, 2, 0, 5, 5, 4, 3, 2, 0, 4, 0]
     assert result["accuracy"] == pytest.approx(np.mean(np.argmax(logits, -1) == labels))
 
 
-def test_weights_of_examples_and_metrics_of_ones_own_are_token_by_token():
+def test_sample_weights_and_compiled_metrics_count_tokens():
     model = built()
-    model.compile("sgd", weighted_metrics=[keras.metrics.SparseCategoricalAccuracy("own")])
+    model.compile("sgd", weighted_metrics=[keras.metrics.SparseCategoricalAccuracy("compiled")])
     pairs = np.array(SOURCES), np.array(["b a", "a", "d d c b a", "c"])
     result = model.evaluate(*pairs, sample_weight=np.array([1.0, 0, 0, 2]), return_dict=True, verbose=0)
     log_p = model.log_likelihood(*pairs)
     assert result["loss"] == pytest.approx(-(log_p[0] + 2 * log_p[3]) / (3 + 2 * 2), rel=1e-5)
-    assert result["own"] == pytest.approx(result["accuracy"])
+    assert result["compiled"] == pytest.approx(result["accuracy"])
 
 
-def test_a_loss_of_probabilities_is_refused_and_one_of_logits_taken():
+def test_a_loss_of_probabilities_is_refused_and_one_of_logits_accepted():
     model = built()
-    with pytest.raises(
-        ValueError, match=r"gives logits: a word has no softmax yet\n  hint: leaving loss out, or keras"
-    ):
+    with pytest.raises(ValueError, match=r"the classifier is linear.*\n  hint: use the default loss, or keras"):
         model.compile("sgd", "sparse_categorical_crossentropy")
     pairs = np.array(SOURCES), np.array(["b a", "a", "d d c b a", "c"])
     results = []
@@ -123,53 +122,53 @@ def test_a_loss_of_probabilities_is_refused_and_one_of_logits_taken():
 
 
 @each_variant
-def test_padding_changes_nothing(attention):
-    model = known(attention)
+def test_padding_does_not_change_the_translation(attention):
+    model = shared_model(attention)
     together = model.translate(SOURCES, num_beams=3, max_length=6)
     assert together == [model.translate([source], num_beams=3, max_length=6)[0] for source in SOURCES]
 
 
-def everything(most):
-    """Return all texts of up to `most` words as ids."""
-    for length in range(most + 1):
+def all_texts(max_length):
+    """Yield all texts of up to `max_length` words as ids."""
+    for length in range(max_length + 1):
         yield from itertools.product(range(2, 6), repeat=length)
 
 
 @pytest.mark.parametrize("penalty", [0.0, 1.0])
-def test_a_wide_beam_finds_what_enumeration_finds(penalty):
-    model = known()
+def test_a_wide_beam_equals_enumeration(penalty):
+    model = shared_model()
     source = "d c a b"
-    texts = [" ".join(WORDS[i - 2] for i in ids) for ids in everything(3)]
+    texts = [" ".join(WORDS[i - 2] for i in ids) for ids in all_texts(3)]
     lengths = np.array([len(text.split()) for text in texts])
     scores = model.log_likelihood([source] * len(texts), texts, batch_size=100) / ((6 + lengths) / 6) ** penalty
     assert model.translate([source], num_beams=64, length_penalty=penalty, max_length=3) == [texts[np.argmax(scores)]]
 
 
-@one_place
+@single_step
 @pytest.mark.slow
-def test_one_beam_takes_the_most_probable_word_each_time():
-    model = known()
-    for source, found in zip(SOURCES, model.translate(SOURCES, num_beams=1, max_length=5), strict=True):
-        written = []
-        while len(written) < 5:
-            continued = [log_p_by_loop_of(model, source, written, token) for token in (0, 2, 3, 4, 5)]
-            token = (0, 2, 3, 4, 5)[int(np.argmax(continued))]
+def test_one_beam_is_greedy_search():
+    model = shared_model()
+    for source, translation in zip(SOURCES, model.translate(SOURCES, num_beams=1, max_length=5), strict=True):
+        prefix = []
+        while len(prefix) < 5:
+            log_p = [log_p_of_next_token(model, source, prefix, token) for token in (0, 2, 3, 4, 5)]
+            token = (0, 2, 3, 4, 5)[int(np.argmax(log_p))]
             if token == 0:
                 break
-            written.append(token)
-        assert found == " ".join(WORDS[i - 2] for i in written)
+            prefix.append(token)
+        assert translation == " ".join(WORDS[i - 2] for i in prefix)
 
 
-def log_p_by_loop_of(model, source, written, token):
-    """Return log p(token | source, written)."""
-    found = model.encoder(model.source_text(tf.constant([source])))
-    outputs, *_ = model.decoder([tf.constant([[0, *written]]), *found[1:]])
-    read, _ = model.reader([outputs, tf.identity(found[0])])
-    return float(tf.nn.log_softmax(model.classifier(read))[0, -1, token])
+def log_p_of_next_token(model, source, prefix, token):
+    """Return log p(token | source, prefix)."""
+    memory, *states = model.encoder(model.source_text(tf.constant([source])))
+    outputs, *_ = model.decoder([tf.constant([[0, *prefix]]), *states])
+    attended, _ = model.attention_head([outputs, tf.identity(memory)])
+    return float(tf.nn.log_softmax(model.classifier(attended))[0, -1, token])
 
 
-def test_beam_search_follows_a_table_of_probabilities_past_a_poor_first_word():
-    # the most probable first word leads to poor second ones: greedy decoding falls for it
+def test_beam_search_finds_a_better_sequence_than_greedy_search():
+    # the most probable first word has only improbable continuations
     table = np.full((6, 6), 1e-9, "float32")
     table[0, [2, 3]] = 0.6, 0.4
     table[2, [2, 3, 4, 0]] = 0.3, 0.25, 0.25, 0.2
@@ -179,43 +178,44 @@ def test_beam_search_follows_a_table_of_probabilities_past_a_poor_first_word():
     def step(tokens, states):
         return tf.gather(tf.math.log(tf.constant(table)), tokens), states
 
-    def found(beam, penalty=0.0):
-        ids, score = beam_search(step, [tf.zeros((beam, 1))], num_beams=beam, max_length=4, length_penalty=penalty)
+    def search(num_beams, penalty=0.0):
+        states = [tf.zeros((num_beams, 1))]
+        ids, score = beam_search(step, states, num_beams=num_beams, max_length=4, length_penalty=penalty)
         return ids.numpy()[0].tolist(), float(np.exp(score[0]))
 
-    assert found(1) == ([2, 2, 2, 2], pytest.approx(0.6 * 0.3**3 * 0.2))
-    assert found(2) == ([3, 0, 0, 0], pytest.approx(0.4 * 0.99))
+    assert search(1) == ([2, 2, 2, 2], pytest.approx(0.6 * 0.3**3 * 0.2))
+    assert search(2) == ([3, 0, 0, 0], pytest.approx(0.4 * 0.99))
 
 
-def test_the_maps_are_the_weights_of_the_decoder():
-    model = known("multiplicative")
+def test_attention_maps_hold_the_weights_of_the_decoder():
+    model = shared_model("multiplicative")
     translations, maps = model.translate(SOURCES, max_length=5, return_attention=True)
-    for source, translation, one in zip(SOURCES, translations, maps, strict=True):
-        assert (one.source, one.target) == (source.split(), [*translation.split(), ""])
-        assert one.weights.shape == (len(one.target), len(one.source))
-        np.testing.assert_allclose(one.weights.sum(1), 1, atol=1e-5)
-    alone = model.attention_maps(SOURCES[1:2], translations[1:2])[0]
-    np.testing.assert_allclose(alone.weights, maps[1].weights, atol=1e-5)
+    for source, translation, alignment in zip(SOURCES, translations, maps, strict=True):
+        assert (alignment.source, alignment.target) == (source.split(), [*translation.split(), ""])
+        assert alignment.weights.shape == (len(alignment.target), len(alignment.source))
+        np.testing.assert_allclose(alignment.weights.sum(1), 1, atol=1e-5)
+    single = model.attention_maps(SOURCES[1:2], translations[1:2])[0]
+    np.testing.assert_allclose(single.weights, maps[1].weights, atol=1e-5)
 
 
 @pytest.mark.slow
-def test_a_reversed_source_is_read_from_its_end():
-    plain, turned = built(), built(reverse_source=True)
-    backwards = [" ".join(reversed(source.split())) for source in SOURCES]
+def test_reverse_source_equals_reversed_texts():
+    plain, reverse = built(), built(reverse_source=True)
+    reversed_sources = [" ".join(reversed(source.split())) for source in SOURCES]
     np.testing.assert_allclose(
-        turned.log_likelihood(SOURCES, SOURCES), plain.log_likelihood(backwards, SOURCES), rtol=1e-5
+        reverse.log_likelihood(SOURCES, SOURCES), plain.log_likelihood(reversed_sources, SOURCES), rtol=1e-5
     )
-    maps = turned.attention_maps(SOURCES[:2], SOURCES[:2]), plain.attention_maps(backwards[:2], SOURCES[:2])
+    maps = reverse.attention_maps(SOURCES[:2], SOURCES[:2]), plain.attention_maps(reversed_sources[:2], SOURCES[:2])
     np.testing.assert_allclose(maps[0][1].weights, maps[1][1].weights[:, ::-1], atol=1e-5)
 
 
-def test_it_learns_to_copy_and_a_new_process_translates_from_the_file(tmp_path):
+def test_it_learns_to_copy_and_a_new_process_loads_it(tmp_path):
     rng = np.random.default_rng(0)
     texts = np.array([" ".join(rng.choice(WORDS, rng.integers(1, 4))) for _ in range(300)])
     net = dk.Seq2Seq(dk.Text(6), embedding_dim=8, encoder=dk.BiLSTM(8), decoder=dk.Recurrent("lstm", 16))
     run = dk.fit(net, (texts, texts), epochs=6, batch_size=32, optimizer=keras.optimizers.Adam(0.02), verbose=0)
-    found = run.model.translate(SOURCES, num_beams=2, max_length=6)
-    assert found[0] == "a b"
+    translations = run.model.translate(SOURCES, num_beams=2, max_length=6)
+    assert translations[0] == "a b"
     assert run.history["accuracy"][-1] > 0.9
     run.model.save(tmp_path / "model.keras")
     code = (
@@ -224,25 +224,25 @@ def test_it_learns_to_copy_and_a_new_process_translates_from_the_file(tmp_path):
         f"print(model.translate({SOURCES!r}, num_beams=2, max_length=6))"
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert printed.strip().splitlines()[-1] == repr(found)
+    assert printed.strip().splitlines()[-1] == repr(translations)
 
 
 @pytest.mark.slow
-def test_going_on_after_a_stop_gives_the_same_bits(tmp_path):
+def test_resuming_is_bit_exact(tmp_path):
     pairs = np.array(SOURCES * 4), np.array(["b a", "a", "d d c b a", "c"] * 4)
     net = definition(dropout=0.3)
-    given = {"batch_size": 4, "verbose": 0, "plan": dk.plan(seed=1, deterministic=True)}
-    whole = dk.fit(net, pairs, epochs=2, run_dir=tmp_path / "whole", **given)
-    dk.fit(net, pairs, epochs=1, run_dir=tmp_path / "parts", **given)
-    parts = dk.fit(net, pairs, epochs=2, run_dir=tmp_path / "parts", **given)
-    assert parts.resume == "exact"
-    for one, other in zip(whole.model.get_weights(), parts.model.get_weights(), strict=True):
+    kwargs = {"batch_size": 4, "verbose": 0, "plan": dk.plan(seed=1, deterministic=True)}
+    whole = dk.fit(net, pairs, epochs=2, run_dir=tmp_path / "whole", **kwargs)
+    dk.fit(net, pairs, epochs=1, run_dir=tmp_path / "resumed", **kwargs)
+    resumed = dk.fit(net, pairs, epochs=2, run_dir=tmp_path / "resumed", **kwargs)
+    assert resumed.resume == "exact"
+    for one, other in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("policy", ["mixed_float16"])
-def test_sixteen_bits_train_and_translate(policy):
+def test_mixed_precision_trains_and_translates(policy):
     keras.config.set_dtype_policy(policy)
     model = built()
     model.compile("adam")
@@ -251,24 +251,24 @@ def test_sixteen_bits_train_and_translate(policy):
     assert len(model.translate(SOURCES, max_length=4)) == 4
 
 
-def test_every_weight_learns():
+def test_every_weight_is_trained():
     model = built()
     before = model.get_weights()
     model.compile(keras.optimizers.SGD(0.1))
     model.fit(np.array(SOURCES), np.array(SOURCES), verbose=0)
-    unmoved = [w.path for w, old in zip(model.weights, before, strict=True) if np.array_equal(w, old)]
-    assert unmoved == []
+    unchanged = [w.path for w, old in zip(model.weights, before, strict=True) if np.array_equal(w, old)]
+    assert unchanged == []
 
 
-def test_no_text_and_an_empty_text_have_defined_translations():
-    model = known()
+def test_no_texts_and_empty_texts_are_translated():
+    model = shared_model()
     assert model.translate([]) == []
     assert model.translate(["", "  ", "a b"], max_length=3)[:2] == ["", ""]
     assert model.log_likelihood([], []).shape == (0,)
     assert np.all(np.isfinite(model.log_likelihood(["", "zzz"], ["a", ""])))
 
 
-def test_unknown_and_absent_words_are_never_written():
+def test_unknown_words_and_ids_without_a_word_are_never_decoded():
     model = dk.Seq2Seq(dk.Text(50, vocabulary=WORDS), encoder=dk.BiLSTM(4), decoder=dk.Recurrent("gru", 8)).build()
     bias = np.zeros(50, "float32")
     bias[[1, 30]] = 100  # the unknown word, and an id without a word
@@ -277,22 +277,23 @@ def test_unknown_and_absent_words_are_never_written():
     assert set(words) <= set(WORDS)
 
 
-def test_letters_are_joined_without_spaces():
+def test_characters_are_joined_without_spaces():
     text = dk.Text(6, vocabulary=WORDS, split="character")
     model = dk.Seq2Seq(text, encoder=dk.BiLSTM(4), decoder=dk.Recurrent("gru", 8)).build()
     model.classifier.bias.assign([-9.0, 0, 9, 0, 0, 0])
     assert model.translate(["ab"], max_length=3) == ["aaa"]
 
 
-def test_marks_are_written_behind_their_words():
+def test_punctuation_is_joined_to_the_word_before():
     text = dk.Text(9, vocabulary=("ein", "ärzte-haus", ",", "it's", "."), standardize="lower_and_split_punctuation")
     model = dk.Seq2Seq(text, encoder=dk.BiLSTM(4), decoder=dk.Recurrent("gru", 8)).build()
     ids = model.target_text(tf.constant(["Ein Ärzte-Haus, it's."])).numpy()[0]
     assert ids.tolist() == [2, 3, 4, 5, 6]
-    assert model._joined([model.target_text.get_vocabulary()[i] for i in ids]) == "ein ärzte-haus, it's."
+    tokens = [model.target_text.get_vocabulary()[i] for i in ids]
+    assert join_tokens(tokens, model.target_text) == "ein ärzte-haus, it's."
 
 
-def test_the_definition_is_a_value(tmp_path):
+def test_the_definition_is_comparable_and_serializable(tmp_path):
     net = definition(dk.Attention("multiplicative", scaled=True), target=dk.Text(9), dropout=0.1, name="translator")
     assert eval(repr(net), {"dk": dk}) == net
     assert dk.from_dict(dk.to_dict(net)) == net
@@ -301,14 +302,14 @@ def test_the_definition_is_a_value(tmp_path):
     assert definition() == definition() != definition("dot")
 
 
-def test_weights_are_counted_as_by_hand():
+def test_the_number_of_weights():
     model = definition().build()
     # embeddings; LSTMs of 4(n m + n n + n); W, U and v; W of the attentional vector; the classifier
     counts = 2 * 6 * 5, 2 * 4 * (5 * 4 + 4 * 4 + 4) + 4 * (5 * 8 + 8 * 8 + 8), 2 * 8 * 8 + 8, 16 * 8, 8 * 6 + 6
     assert model.count_params() == sum(counts)
 
 
-REFUSED = [
+INVALID_DEFINITIONS = [
     (
         lambda: dk.Seq2Seq("de", encoder=dk.BiLSTM(4), decoder=dk.Recurrent("gru", 4)),
         "source must be dk.Text, received",
@@ -323,77 +324,83 @@ REFUSED = [
         lambda: definition("dot", decoder=dk.Recurrent("lstm", 9)).build(),
         "a query as wide as the memory, received 9 and 8",
     ),
-    (lambda: dk.Sequential([definition()]).build(), "cannot be a part of another model"),
+    (lambda: dk.Sequential([definition()]).build(), "cannot be part of another model"),
 ]
 
 
-@pytest.mark.parametrize(("make", "text"), REFUSED)
-def test_definitions_that_make_no_sense_are_refused(make, text):
+@pytest.mark.parametrize(("make", "text"), INVALID_DEFINITIONS)
+def test_invalid_definitions_are_refused(make, text):
     with pytest.raises(dk.DefinitionError, match=text):
         make()
 
 
-CALLS = [
-    (lambda model: model.translate("a b"), TypeError, r"expected a list of texts, received one\n  hint: \['a b'\]"),
+INVALID_CALLS = [
+    (lambda model: model.translate("a b"), TypeError, r"a list of texts, received one text\n  hint: pass \['a b'\]"),
     (lambda model: model.translate([1]), TypeError, "expected a list of texts, received int 1"),
     (lambda model: model.translate(3), TypeError, "expected a list of texts, received int 3"),
     (lambda model: model.translate(["a"], num_beams=0), ValueError, "num_beams must be a positive integer, received 0"),
     (lambda model: model.translate(["a"], max_length=0), ValueError, "max_length must be a positive integer"),
     (lambda model: model.translate(["a"], length_penalty=-1), ValueError, "length_penalty must be a number from 0"),
     (lambda model: model.log_likelihood(["a"], ["a"], batch_size=-1), ValueError, "batch_size must be a positive int"),
-    (lambda model: model.attention_maps(["a"], ["a"], batch_size=0), ValueError, "received 0\n  hint: batch_size=64"),
+    (
+        lambda model: model.attention_maps(["a"], ["a"], batch_size=0),
+        ValueError,
+        "received 0\n  hint: use batch_size=64",
+    ),
     (lambda model: model.log_likelihood(["a"], []), ValueError, "expected a target for each source, received 1 and 0"),
-    (lambda model: model(tf.constant(["a"])), ValueError, "called on one text; expected a pair"),
-    (lambda model: model.train_step((tf.constant(["a"]),)), ValueError, "received sources only"),
+    (lambda model: model(tf.constant(["a"])), ValueError, "expected a pair of sources and targets, received one"),
+    (lambda model: model.train_step((tf.constant(["a"]),)), ValueError, "received only sources"),
 ]
 
 
-@pytest.mark.parametrize(("call", "kind", "text"), CALLS)
-def test_calls_that_make_no_sense_are_refused(call, kind, text):
+@pytest.mark.parametrize(("call", "kind", "text"), INVALID_CALLS)
+def test_invalid_calls_are_refused(call, kind, text):
     with pytest.raises(kind, match=text):
-        call(known())
+        call(shared_model())
 
 
-def test_there_is_no_attention_to_draw_and_no_vocabulary_to_write_with():
-    with pytest.raises(ValueError, match=r"has no attention\n  hint: dk.Seq2Seq"):
+def test_missing_attention_and_missing_vocabularies_are_refused():
+    with pytest.raises(ValueError, match=r"has no attention\n  hint: build it from dk.Seq2Seq"):
         built(None).attention_maps(["a"], ["a"])
-    fresh = dk.Seq2Seq(dk.Text(9), encoder=dk.BiLSTM(4), decoder=dk.Recurrent("gru", 8)).build()
-    with pytest.raises(ValueError, match=r"has no vocabulary yet\n  hint: dk.fit"):
-        fresh.translate(["a"])
+    unadapted = dk.Seq2Seq(dk.Text(9), encoder=dk.BiLSTM(4), decoder=dk.Recurrent("gru", 8)).build()
+    with pytest.raises(ValueError, match=r"has no vocabulary yet\n  hint: call dk.fit"):
+        unadapted.translate(["a"])
     with pytest.raises(ValueError, match="no word in the targets"):
-        fresh.adapt(tf.data.Dataset.from_tensors((tf.constant(["a"]), tf.constant([""]))))
+        unadapted.adapt(tf.data.Dataset.from_tensors((tf.constant(["a"]), tf.constant([""]))))
 
 
-def test_adapt_by_hand_is_the_models_own():
-    fresh = dk.Seq2Seq(dk.Text(9), encoder=dk.BiLSTM(4), decoder=dk.Recurrent("gru", 8)).build()
+def test_adapt_calls_the_method_of_the_model():
+    unadapted = dk.Seq2Seq(dk.Text(9), encoder=dk.BiLSTM(4), decoder=dk.Recurrent("gru", 8)).build()
     pairs = tf.data.Dataset.from_tensors((tf.constant(["a b"]), tf.constant(["c"])))
-    with pytest.raises(ValueError, match=r"before it has a vocabulary\n  hint: dk.fit.*, dk.adapt\(model, dataset\)"):
-        fresh((tf.constant(["a"]), tf.constant(["c"])))
-    assert len(text.adapt(fresh, pairs)) == 2
-    assert sorted(fresh.source_text.get_vocabulary()[2:]) == ["a", "b"]
-    assert fresh.target_text.get_vocabulary()[2:] == ["c"]
-    assert text.adapt(fresh, pairs) == []
+    with pytest.raises(
+        ValueError, match=r"before it has a vocabulary\n  hint: call dk.fit.* dk.adapt\(model, dataset\)"
+    ):
+        unadapted((tf.constant(["a"]), tf.constant(["c"])))
+    assert len(text.adapt(unadapted, pairs)) == 2
+    assert sorted(unadapted.source_text.get_vocabulary()[2:]) == ["a", "b"]
+    assert unadapted.target_text.get_vocabulary()[2:] == ["c"]
+    assert text.adapt(unadapted, pairs) == []
 
 
 @pytest.mark.parametrize("kind", [list, tuple, np.array])
-def test_kerass_methods_take_texts_as_they_are_written(kind):
+def test_fit_and_evaluate_accept_lists_tuples_and_arrays_of_strings(kind):
     model = built()
     model.compile("sgd", run_eagerly=True)
     pairs = kind(SOURCES), kind(["b a", "a", "d d c b a", "c"])
     history = model.fit(*pairs, validation_data=pairs, shuffle=False, verbose=0).history
-    found = model.evaluate(*pairs, verbose=0, return_dict=True)
-    assert history["val_loss"][0] == pytest.approx(found["loss"], rel=1e-6)
+    result = model.evaluate(*pairs, verbose=0, return_dict=True)
+    assert history["val_loss"][0] == pytest.approx(result["loss"], rel=1e-6)
 
 
-def test_a_file_of_16_bits_goes_on_as_it_was_wherever_it_is_loaded(tmp_path):
+def test_a_mixed_float16_file_loads_under_another_policy(tmp_path):
     keras.config.set_dtype_policy("mixed_float16")
     model = definition().build()
     model.compile("adam", run_eagerly=True)
     model.fit(SOURCES, SOURCES, verbose=0)
     model.save(tmp_path / "model.keras")
     keras.config.set_dtype_policy("float32")
-    again = keras.models.load_model(tmp_path / "model.keras")
-    assert isinstance(again.optimizer, keras.optimizers.LossScaleOptimizer)
-    assert int(again.optimizer.iterations) == int(model.optimizer.iterations)
-    for one, other in zip(again.optimizer.variables, model.optimizer.variables, strict=True):
+    restored = keras.models.load_model(tmp_path / "model.keras")
+    assert isinstance(restored.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert int(restored.optimizer.iterations) == int(model.optimizer.iterations)
+    for one, other in zip(restored.optimizer.variables, model.optimizer.variables, strict=True):
         np.testing.assert_array_equal(one, other)

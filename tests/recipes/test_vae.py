@@ -9,7 +9,7 @@ from recipes.generative import vae
 
 def test_the_network_is_that_of_the_paper():
     model = vae.RECIPE.build(vae.Config())
-    assert model.count_params() == 815_824
+    assert model.count_params() == 815_824 + 1  # beta
     assert (model.encoder.count_params(), model.decoder.count_params()) == (412_540, 403_284)
 
 

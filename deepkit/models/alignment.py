@@ -1,0 +1,49 @@
+"""Attention maps: the attention weights of a decoder with the tokens of both texts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionMap:
+    """The attention weights of one pair of texts: a row for each target token and one for the end.
+
+    Args:
+        weights: Array of shape (target tokens + 1, source tokens), each row with sum 1.
+        source: The source tokens.
+        target: The target tokens, and `""` for the end.
+    """
+
+    weights: np.ndarray
+    source: list[str]
+    target: list[str]
+
+
+def attention_map(
+    weights: np.ndarray,
+    source_ids: np.ndarray,
+    target_ids: np.ndarray,
+    *,
+    source_vocabulary: np.ndarray,
+    target_vocabulary: np.ndarray,
+    is_reversed: bool,
+) -> AttentionMap:
+    """Return the attention map of one pair of a batch, without padding.
+
+    Args:
+        weights: Attention weights, `(target steps + 1, source steps)`.
+        source_ids: Ids of the source, `(source steps,)`.
+        target_ids: Ids of the target, `(target steps,)`.
+        source_vocabulary: The word of each source id.
+        target_vocabulary: The word of each target id.
+        is_reversed: Whether the source ids are in reverse order; the map has the order of the text.
+    """
+    source_length, target_length = np.count_nonzero(source_ids), np.count_nonzero(target_ids)
+    weights, source_ids = weights[: target_length + 1, :source_length], source_ids[:source_length]
+    if is_reversed:
+        weights, source_ids = weights[:, ::-1], source_ids[::-1]
+    target = target_vocabulary[target_ids[:target_length]].tolist()
+    return AttentionMap(weights, source_vocabulary[source_ids].tolist(), [*target, ""])
