@@ -55,7 +55,7 @@ class VAE(Block):
         >>> tanh = dk.MLP([500], activation="tanh")
         >>> model = dk.VAE(tanh, latent_dim=20, decoder=tanh).build((28, 28, 1))
         >>> model.count_params(), model.encoder.count_params()
-        (815824, 412540)
+        (815825, 412540)
     """
 
     encoder: fields.Body = fields.body()

@@ -140,8 +140,14 @@ def check_gradients(block: Block, input_shape: Shape, model: keras.Model, inputs
 def check_clone(block: Block, input_shape: Shape, model: keras.Model, inputs: Inputs) -> None:
     """`keras.models.clone_model` returns an equal model."""
     clone = keras.models.clone_model(model)
-    clone.set_weights(model.get_weights())
+    clone.set_weights(_layer_weights(model))
     _assert_equal(clone(inputs), model(inputs), "the clone has other outputs")
+
+
+def _layer_weights(model: keras.Model) -> list[np.ndarray]:
+    """Return the weights of all layers, without those that a model has of its own, such as beta of a VAE."""
+    weights = {id(weight): weight for layer in model.layers for weight in layer.weights}
+    return [_numpy(weight) for weight in weights.values()]
 
 
 def check_separate_weights(block: Block, input_shape: Shape, model: keras.Model, inputs: Inputs) -> None:
@@ -164,7 +170,7 @@ def check_call(block: Block, input_shape: Shape, model: keras.Model, inputs: Inp
     """A call on a symbolic tensor adds the layers that `build` adds."""
     x = keras.Input(input_shape, dtype="string" if input_shape == () else None)
     called = keras.Model(x, block(x))
-    called.set_weights(model.get_weights())
+    called.set_weights(_layer_weights(model))
     pairs = zip(keras.tree.flatten(called(inputs)), keras.tree.flatten(model(inputs)), strict=True)
     for output, expected in pairs:
         np.testing.assert_allclose(_numpy(output), _numpy(expected), rtol=1e-6, atol=1e-6)
