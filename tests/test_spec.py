@@ -203,7 +203,7 @@ CONV = "{block: ConvBlock, filters: 8}"
             "model.yaml: block: there is no block 'Conv2D'; it is a layer: say layer: Conv2D",
         ),
         ("{layer: ConvBlock}", "layer: there is no layer 'ConvBlock'; it is a block: say block: ConvBlock"),
-        ("{layer: RBF, centres: [[0]]}", "layer: there is no layer 'RBF'; did you mean deepkit.RBF?"),
+        ("{layer: RBF, centers: [[0]]}", "layer: there is no layer 'RBF'; did you mean deepkit.RBF?"),
         ("{block: ConvBlock}", "model.yaml: ConvBlock needs 'filters'"),
         ("{layer: Dense}", "model.yaml: Dense needs 'units'"),
         ("3", "model.yaml: expected a mapping with `block:` or `layer:`, or a list of them, received 3"),
