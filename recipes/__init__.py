@@ -1,1 +1,1 @@
-"""Recipes: each module reproduces one paper, end to end, with one command."""
+"""Recipes: each module reproduces one paper by one command, or defines the networks of one."""

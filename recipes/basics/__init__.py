@@ -1,1 +1,1 @@
-"""The smallest networks: what one unit, and two layers, can do."""
+"""Recipes of the smallest networks."""

@@ -1,1 +1,1 @@
-"""Recipes that learn without labels."""
+"""Recipes of generative models and autoencoders."""

@@ -1,1 +1,1 @@
-"""Sequence recipes."""
+"""Recipes for text and other sequences."""

@@ -1,1 +1,1 @@
-"""Image recipes."""
+"""Recipes and definitions for images."""

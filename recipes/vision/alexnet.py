@@ -1,12 +1,11 @@
-"""AlexNet: the network of 2012 in its two halves, and as the single tower that is built under its name since.
+"""AlexNet: the network of 2012 in its two halves, and the single tower that later implementations use.
 
-The original was too large for one graphics card of its day. Two held half of the maps each, and the second, fourth
-and fifth convolutions see only the maps of their own card: grouped convolutions. Rectified units, pooling windows that
-overlap, local response normalisation and dropout are the paper's other means. Its results on ImageNet are in its
-tables 1 and 2. A module of definitions: it trains nothing by itself.
+The original was too large for one graphics card of its time. Two cards held half of the maps each, and the second,
+fourth and fifth convolutions see only the maps of their own card: grouped convolutions. The network also uses ReLU,
+overlapping pooling windows, local response normalization and dropout. Tables 1 and 2 of Krizhevsky et al. (2012) have
+its results on ImageNet.
 
-Source: Alex Krizhevsky, Ilya Sutskever and Geoffrey E. Hinton, "ImageNet Classification with Deep Convolutional
-Neural Networks", NIPS 2012.
+Definitions only: `alexnet().build((227, 227, 3))` makes the network, `dk.fit` trains it.
 """
 
 from __future__ import annotations
@@ -18,6 +17,9 @@ import keras
 from keras import layers
 
 import deepkit as dk
+from recipes import papers
+
+PAPER = papers.KRIZHEVSKY_2012
 
 
 def alexnet(
@@ -25,25 +27,25 @@ def alexnet(
 ) -> dk.Sequential:
     """Return the network of section 3.5 and figure 2, for images of 227x227x3.
 
-    The figure says 224, from which no whole number of windows of 11 with strides of 4 makes its 55 positions.
+    The figure says 224, but convolutions of 11x11 with stride 4 do not fit 224 pixels to give its 55 positions.
 
     Args:
         num_classes: Number of classes.
-        groups: Parts that the maps of the second, fourth and fifth convolutions are kept in: the paper's 2, or 1.
-        dropout: Fraction of the units of the two wide dense layers dropped in training.
+        groups: Groups of the second, fourth and fifth convolutions: 2 as in the paper, or 1.
+        dropout: Dropout rate of the two wide dense layers.
         activation: None for logits, `"softmax"` for probabilities.
     """
-    lrn = dk.layers.LocalResponseNormalization()
+    normalization = dk.layers.LocalResponseNormalization()
     pool1, pool2, pool5 = (layers.MaxPooling2D(3, 2, name=f"pool{i}") for i in (1, 2, 5))
     return dk.Sequential(
         [
-            *(_conv(96, 11, strides=4, padding="valid", name="conv1"), lrn, pool1),
-            *(_conv(256, 5, groups=groups, ones=True, name="conv2"), lrn, pool2),
+            *(_conv(96, 11, strides=4, padding="valid", name="conv1"), normalization, pool1),
+            *(_conv(256, 5, groups=groups, bias=1, name="conv2"), normalization, pool2),
             _conv(384, 3, name="conv3"),
-            _conv(384, 3, groups=groups, ones=True, name="conv4"),
-            *(_conv(256, 3, groups=groups, ones=True, name="conv5"), pool5),
-            dk.MLP([4096, 4096], dropout=dropout, dense=_start(ones=True), name="fc"),
-            dk.Classifier(num_classes, activation=activation, dense=_start()),
+            _conv(384, 3, groups=groups, bias=1, name="conv4"),
+            *(_conv(256, 3, groups=groups, bias=1, name="conv5"), pool5),
+            dk.MLP([4096, 4096], dropout=dropout, dense=_initializers(bias=1), name="fc"),
+            dk.Classifier(num_classes, activation=activation, dense=_initializers()),
         ],
         name="alexnet" if groups == 2 else "alexnet_single_tower",
     )
@@ -52,13 +54,14 @@ def alexnet(
 single_tower = partial(alexnet, groups=1)
 
 
-def _conv(filters: int, size: int, *, strides: int = 1, ones: bool = False, name: str, **conv: Any) -> dk.ConvBlock:
-    return dk.ConvBlock(
-        filters, kernel_size=size, strides=strides, norm=None, conv={**conv, **_start(ones=ones)}, name=name
-    )
+def _conv(filters: int, size: int, *, strides: int = 1, bias: int = 0, name: str, **conv: Any) -> dk.ConvBlock:
+    conv |= _initializers(bias=bias)
+    return dk.ConvBlock(filters, kernel_size=size, strides=strides, norm=None, conv=conv, name=name)
 
 
-def _start(*, ones: bool = False) -> dict[str, Any]:
-    """Return how the weights begin (section 5): biases of 1 give the rectifiers something to pass on."""
-    kernel = keras.initializers.RandomNormal(stddev=0.01)
-    return {"kernel_initializer": kernel, "bias_initializer": "ones" if ones else "zeros"}
+def _initializers(*, bias: int = 0) -> dict[str, Any]:
+    """Return the initializers of section 5; a bias of 1 gives ReLU positive inputs at the start."""
+    return {
+        "kernel_initializer": keras.initializers.RandomNormal(stddev=0.01),
+        "bias_initializer": "ones" if bias else "zeros",
+    }

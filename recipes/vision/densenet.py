@@ -1,25 +1,31 @@
-"""DenseNet: every layer sees what all before it made; the nets for ImageNet and for CIFAR, a table each.
+"""DenseNet: every layer receives the outputs of all layers before it; the networks for ImageNet and for CIFAR.
 
-Source: Huang, Liu, van der Maaten & Weinberger 2017, "Densely Connected Convolutional Networks" (table 1 for
-ImageNet, table 2 for CIFAR). A layer adds `growth` channels, the paper's k, to what it received, so that layers can be
-thin. In the nets called BC a 1x1 convolution comes before each 3x3 one (B, bottleneck), and a
-transition halves the channels between two blocks (C, compression).
+A layer adds `growth` channels, k in Huang et al. (2017), to its input, so that layers can be narrow. In DenseNet-BC, a
+1x1 convolution precedes each 3x3 convolution (B, bottleneck), and a transition between two blocks halves the channels
+(C, compression). Table 1 of the paper has the networks for ImageNet, table 2 those for CIFAR.
 
 Definitions only: `densenet121().build((224, 224, 3))` makes the network, `dk.fit` trains it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 from keras import layers
 
 import deepkit as dk
+from deepkit.utils.errors import format_value
+from deepkit.utils.validation import is_integer, is_number
+from recipes import papers
 
-# growth, and the layers of each block: table 1, and 161 as in the authors' models. Like all whose name says a
-# depth they have two convolutions a layer, and 5 more layers with weights, but for 264, which has 265 by its repeats
+if TYPE_CHECKING:
+    from deepkit.definition.fields import BodyLike
+
+PAPER = papers.HUANG_2017
+# Growth, and the layers of each block: table 1, and 161 from the authors' models. The depth counts two convolutions per
+# layer and 5 more layers with weights; 264 has 265 by its blocks.
 VARIANTS: dict[int, tuple[int, tuple[int, ...]]] = {
     121: (32, (6, 12, 24, 16)),
     161: (48, (6, 12, 36, 24)),
@@ -28,24 +34,24 @@ VARIANTS: dict[int, tuple[int, tuple[int, ...]]] = {
     264: (32, (6, 12, 64, 48)),
 }
 
-# the authors' constants; the odd epsilon is that of Keras's trained weights, 1e-5 in the authors' code
+# as in the authors' code, except for the epsilon, which is 1e-5 there; Keras's trained weights need this one
 NORM = layers.BatchNormalization(momentum=0.9, epsilon=1.001e-5)
 HE = {"kernel_initializer": "he_normal"}
 conv = partial(dk.ConvBlock, norm=NORM, order="norm-activation-conv", conv=HE)
 
 
 def densenet(depth: int, *, num_classes: int = 1000) -> dk.Sequential:
-    """Return a DenseNet-BC for ImageNet, which gives logits.
+    """Return a DenseNet-BC for ImageNet, which returns logits.
 
-    It pads as the authors' code and `keras.applications` do, and has Keras's layers in Keras's order: the weights of
-    `keras.applications.DenseNet121`, 169 and 201 fit by `set_weights`.
+    It pads like the authors' code and `keras.applications`, and has Keras's layers in Keras's order: `set_weights`
+    accepts the weights of `keras.applications.DenseNet121`, 169 and 201.
 
     Args:
         depth: 121, 161, 169, 201 or 264 layers.
-        num_classes: How many classes there are.
+        num_classes: Number of classes.
 
     Raises:
-        DefinitionError: There is no such depth.
+        DefinitionError: There is no network of this depth.
 
     Examples:
         >>> from recipes.vision.densenet import densenet
@@ -53,24 +59,22 @@ def densenet(depth: int, *, num_classes: int = 1000) -> dk.Sequential:
         (None, 10)
     """
     if depth not in VARIANTS:
-        near = min(VARIANTS, key=lambda known: abs(known - depth)) if isinstance(depth, int) else 121
-        known = ", ".join(str(known) for known in VARIANTS)
-        raise dk.DefinitionError(
-            f"densenet: depth must be one of {known}, received {depth!r}", hint=f"densenet({near})"
-        )
-    growth, repeats = VARIANTS[depth]
-    stem = [
+        nearest = min(VARIANTS, key=lambda variant: abs(variant - depth)) if is_number(depth) else 121
+        problem = f"densenet: depth must be one of {', '.join(map(str, VARIANTS))}, received {format_value(depth)}"
+        raise dk.DefinitionError(problem, hint=f"use densenet({nearest})")
+    growth, layers_per_block = VARIANTS[depth]
+    stem: list[BodyLike] = [
         layers.ZeroPadding2D(3),
         dk.ConvBlock(2 * growth, kernel_size=7, strides=2, norm=NORM, conv={"padding": "valid", **HE}),
         layers.ZeroPadding2D(1),
         layers.MaxPooling2D(3, 2),
     ]
-    blocks = [dk.DenselyConnected(bottleneck(growth), num_repeats=times) for times in repeats]
-    return _net(stem, blocks, dk.Transition(norm=NORM, conv=HE), num_classes, f"densenet{depth}")
+    blocks = [dk.DenselyConnected(bottleneck(growth), num_repeats=num_layers) for num_layers in layers_per_block]
+    return _network(stem, blocks, dk.Transition(norm=NORM, conv=HE), num_classes, f"densenet{depth}")
 
 
 def in_keras(depth: int, *, include_top: bool = True, num_classes: int = 1000) -> dk.Sequential:
-    """Return a DenseNet that ends as that of `keras.applications`: in probabilities, or without a top in maps."""
+    """Return a DenseNet that ends like that of `keras.applications`: in probabilities, or in feature maps."""
     net = densenet(depth, num_classes=num_classes)
     top = [dk.Classifier(num_classes, pool="avg", activation="softmax")] if include_top else []
     return dk.Sequential([*net.layers[:-1], *top], name=net.name)
@@ -79,53 +83,62 @@ def in_keras(depth: int, *, include_top: bool = True, num_classes: int = 1000) -
 def cifar_densenet(
     depth: int, growth: int, *, bc: bool = False, num_classes: int = 10, dropout: float = 0.0
 ) -> dk.Sequential:
-    """Return a DenseNet(L, k) of three blocks for the 32x32 images of CIFAR, which gives logits.
+    """Return a DenseNet(L, k) of three blocks for the 32x32 images of CIFAR, which returns logits.
 
     Args:
-        depth: How many layers, the paper's L: 4 more than a multiple of 3, with `bc` of 6. The paper has 40 and 100,
-            with `bc` 100, 190 and 250.
+        depth: Number of layers, the paper's L: 4 more than a multiple of 3, or of 6 with `bc`. The paper has 40 and
+            100, and 100, 190 and 250 with `bc`.
         growth: Channels that a layer adds, the paper's k.
         bc: Whether it is a DenseNet-BC, with bottlenecks and half of the channels after each block.
-        num_classes: How many classes there are.
-        dropout: After each convolution but the first; the paper has 0.2 where images are not augmented.
+        num_classes: Number of classes.
+        dropout: Dropout rate after each convolution except the first; the paper has 0.2 without augmentation.
 
     Raises:
-        DefinitionError: The depth cannot be divided among three blocks.
+        DefinitionError: Three blocks cannot have this depth.
 
     Examples:
         >>> from recipes.vision.densenet import cifar_densenet
         >>> cifar_densenet(40, 12).build((32, 32, 3)).count_params()
         1037818
     """
-    each = 3 * (2 if bc else 1)
-    if not isinstance(depth, int) or depth < 4 + each or (depth - 4) % each:
-        near = 4 + each * max(1, round((depth - 4) / each)) if isinstance(depth, int) else 40
-        raise dk.DefinitionError(
-            f"cifar_densenet: depth must be 4 more than a multiple of {each} (three blocks of layers"
-            f"{' of two convolutions' if bc else ''}, and a stem, two transitions, a head), received {depth!r}",
-            hint=f"cifar_densenet({near}, {growth}{', bc=True' if bc else ''})",
-        )
+    num_layers = _layers_per_block(depth, growth, bc)
     stem = dk.ConvBlock(2 * growth if bc else 16, norm=None, activation=None, conv={"use_bias": False, **HE})
-    layer = bottleneck(growth, dropout) if bc else [conv(growth), *_drop(dropout)]
-    blocks = [dk.DenselyConnected(layer, num_repeats=(depth - 4) // each)] * 3
+    layer = bottleneck(growth, dropout) if bc else [conv(growth), *_dropout(dropout)]
+    blocks = [dk.DenselyConnected(layer, num_repeats=num_layers)] * 3
     pool = dk.Sequential([layers.Dropout(dropout), layers.AveragePooling2D(2)], name="pool") if dropout else "avg"
-    between = dk.Transition(compression=0.5 if bc else 1.0, pool=pool, norm=NORM, conv=HE)
+    transition = dk.Transition(compression=0.5 if bc else 1.0, pool=pool, norm=NORM, conv=HE)
     name = f"densenet{'_bc' if bc else ''}_{depth}_{growth}"
-    return _net([stem], blocks, between, num_classes, name)
+    return _network([stem], blocks, transition, num_classes, name)
 
 
-def bottleneck(growth: int, dropout: float = 0.0) -> list[Any]:
+def bottleneck(growth: int, dropout: float = 0.0) -> list[BodyLike]:
     """Return a layer of a DenseNet-BC: a 1x1 convolution to four times `growth` channels, then 3x3 to `growth`."""
-    return [conv(4 * growth, kernel_size=1), *_drop(dropout), conv(growth), *_drop(dropout)]
+    return [conv(4 * growth, kernel_size=1), *_dropout(dropout), conv(growth), *_dropout(dropout)]
 
 
-def _drop(rate: float) -> list[Any]:
+def _dropout(rate: float) -> list[BodyLike]:
     return [layers.Dropout(rate)] if rate else []
 
 
-def _net(stem: list[Any], blocks: list[Any], between: dk.Block, num_classes: int, name: str) -> dk.Sequential:
-    """Return blocks with a transition between each two, a stem before and a head behind them."""
-    body = [part for block in blocks for part in (block, between)][:-1]
+def _layers_per_block(depth: int, growth: int, bc: bool) -> int:
+    """Return the number of layers in each of three blocks; a stem, two transitions and a head make 4 layers more."""
+    multiple = 6 if bc else 3
+    if not is_integer(depth) or depth < 4 + multiple or (depth - 4) % multiple:
+        nearest = 4 + multiple * max(1, round((depth - 4) / multiple)) if is_number(depth) else 40
+        kind = "layers of two convolutions" if bc else "layers"
+        raise dk.DefinitionError(
+            f"cifar_densenet: depth must be 4 more than a multiple of {multiple} (three blocks of {kind}, a stem, two "
+            f"transitions and a head), received {format_value(depth)}",
+            hint=f"use cifar_densenet({nearest}, {growth}{', bc=True' if bc else ''})",
+        )
+    return (depth - 4) // multiple
+
+
+def _network(
+    stem: Sequence[BodyLike], blocks: Sequence[dk.Block], transition: dk.Block, num_classes: int, name: str
+) -> dk.Sequential:
+    """Return a stem, blocks with a transition between each two, and a head."""
+    body = [element for block in blocks for element in (block, transition)][:-1]
     return dk.Sequential([*stem, *body, NORM, layers.ReLU(), dk.Classifier(num_classes, pool="avg")], name=name)
 
 

@@ -1,23 +1,28 @@
-"""GoogLeNet: modules that look at their input through 1x1, 3x3 and 5x5 windows and a pooling side by side.
+"""GoogLeNet: Inception modules, which apply 1x1, 3x3 and 5x5 convolutions and pooling side by side.
 
-1x1 convolutions before the costly windows keep the computation down, and an average over all positions in place of
-wide dense layers keeps the weights down: 7 million, where AlexNet has 61. In training, two further classifiers on the
-way send gradients to the lower layers; they are dropped afterwards. The paper's table 1 has the architecture, its
-section 7 the results on ImageNet. A module of definitions: it trains nothing by itself.
+1x1 convolutions before the expensive ones keep the computation low, and an average over all positions in place of wide
+dense layers keeps the weights few: 7 million, compared with 61 million of AlexNet. In training, two auxiliary
+classifiers send gradients to the lower layers; they are removed afterwards. Table 1 of Szegedy et al. (2015) has the
+architecture, and section 7 the results on ImageNet.
 
-Source: Christian Szegedy et al., "Going Deeper with Convolutions", CVPR 2015, https://arxiv.org/abs/1409.4842.
+Definitions only: `googlenet().build((224, 224, 3))` makes the network, `dk.fit` trains it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers
 
 import deepkit as dk
+from deepkit.utils.errors import message
+from recipes import papers
 
+PAPER = papers.SZEGEDY_2015
 # table 1 of the paper: 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool projection
 MODULES = {
     "3a": (64, 96, 128, 16, 32, 32),
@@ -31,20 +36,20 @@ MODULES = {
     "5b": (384, 192, 384, 48, 128, 128),
 }
 POOLED_AFTER = ("3b", "4e")
-HEADS = {"auxiliary1": "inception4a", "auxiliary2": "inception4d"}  # each behind its module
+HEADS = {"auxiliary1": "inception4a", "auxiliary2": "inception4d"}  # the module before each auxiliary classifier
 LOSS_WEIGHTS = {"classifier": 1.0, "auxiliary1": 0.3, "auxiliary2": 0.3}  # section 5
 
 
 def googlenet(
-    *, num_classes: int = 1000, norm: Any = None, dropout: float = 0.4, activation: str | None = None
+    *, num_classes: int = 1000, norm: str | None = None, dropout: float = 0.4, activation: str | None = None
 ) -> dk.Sequential:
-    """Return the network of table 1 as it is used, without auxiliary classifiers; the paper's images are 224x224x3.
+    """Return the network of table 1 without auxiliary classifiers; the images of the paper are 224x224x3.
 
     Args:
         num_classes: Number of classes.
-        norm: None as in the paper, with its local response normalisation; `"batch"` has batch normalisation behind
-            every convolution, in place of that and of the biases.
-        dropout: Fraction of the features dropped before the classifier in training.
+        norm: None for the local response normalization of the paper; `"batch"` for batch normalization after every
+            convolution, in place of that and of the biases.
+        dropout: Dropout rate before the classifier.
         activation: None for logits, `"softmax"` for probabilities.
     """
     nodes = _nodes(norm)
@@ -56,25 +61,31 @@ googlenet_bn = partial(googlenet, norm="batch")
 
 
 def googlenet_with_heads(
-    *, num_classes: int = 1000, norm: Any = None, dropout: float = 0.4, input_shape: tuple[int, ...] = (224, 224, 3)
+    *,
+    num_classes: int = 1000,
+    norm: str | None = None,
+    dropout: float = 0.4,
+    input_shape: tuple[int, ...] = (224, 224, 3),
 ) -> dk.Functional:
-    """Return the network as it is trained, with three outputs of logits: `classifier`, `auxiliary1`, `auxiliary2`.
+    """Return the network for training, with three outputs of logits: `classifier`, `auxiliary1`, `auxiliary2`.
 
-    Their losses are weighted by `LOSS_WEIGHTS`, `labels` gives each its labels, and `without_heads` takes the two
-    auxiliary ones off a trained model.
+    `LOSS_WEIGHTS` are the weights of their losses, `labels` repeats the labels for each output, and `without_heads`
+    removes the auxiliary classifiers from a trained model.
 
     Args:
         num_classes: Number of classes.
         norm: As in `googlenet`.
-        dropout: Fraction of the features dropped before the classifier; 0.7 before the auxiliary ones (section 5).
-        input_shape: Rows, columns and channels of an image.
+        dropout: Dropout rate before the classifier; it is 0.7 before the auxiliary ones (section 5).
+        input_shape: Shape of an image: `(height, width, channels)`.
     """
     nodes: dict[str, Any] = {}
     last = "image"
-    for name, body in _nodes(norm).items():
-        nodes[name] = (last, body)
+    for name, block in _nodes(norm).items():
+        nodes[name] = (last, block)
         last = name
-        nodes |= {head: (name, _auxiliary(num_classes, norm)) for head, module in HEADS.items() if module == name}
+        for head, module in HEADS.items():
+            if module == name:
+                nodes[head] = (name, _auxiliary(num_classes, norm))
     nodes["classifier"] = (last, dk.Classifier(num_classes, pool="avg", dropout=dropout))
     return dk.Functional(
         inputs={"image": dk.Input(input_shape)},
@@ -84,29 +95,27 @@ def googlenet_with_heads(
     )
 
 
-def labels(y: Any) -> dict[str, Any]:
-    """Return the labels of every output: the same for each."""
+def labels(y: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the same labels for every output."""
     return dict.fromkeys(LOSS_WEIGHTS, y)
 
 
 def without_heads(model: keras.Model) -> keras.Model:
-    """Return a trained network without its auxiliary classifiers; it shares the weights of the given one.
+    """Return a trained network without its auxiliary classifiers; it shares the weights of the given model.
 
     Raises:
-        ValueError: The model has no output called `classifier`.
+        ValueError: The model does not have an output called `classifier`.
     """
     outputs = model.output
     if not isinstance(outputs, dict) or "classifier" not in outputs:
-        raise ValueError(
-            f"{model.name} has no auxiliary classifiers to take off: expected the outputs {', '.join(LOSS_WEIGHTS)}\n"
-            "  hint: a model built from googlenet_with_heads()"
-        )
+        problem = f"{model.name} has no auxiliary classifiers: expected the outputs {', '.join(LOSS_WEIGHTS)}"
+        raise ValueError(message(problem, hint="pass a model built from googlenet_with_heads()"))
     return keras.Model(model.input, outputs["classifier"], name=model.name.removesuffix("_with_heads"))
 
 
-def inception(row: tuple[int, ...], *, norm: Any = None, name: str | None = None) -> dk.Parallel:
+def inception(filters: Sequence[int], *, norm: str | None = None, name: str | None = None) -> dk.Parallel:
     """Return a module of figure 2b from its row of table 1."""
-    ones, reduce3, threes, reduce5, fives, pooled = row
+    ones, reduce3, threes, reduce5, fives, pooled = filters
     conv = partial(dk.ConvBlock, norm=norm)
     return dk.Parallel(
         {
@@ -119,29 +128,31 @@ def inception(row: tuple[int, ...], *, norm: Any = None, name: str | None = None
     )
 
 
-def _nodes(norm: Any) -> dict[str, Any]:
-    """Return the parts of the trunk by name, in order."""
+def _nodes(norm: str | None) -> dict[str, Any]:
+    """Return the blocks before the classifier by name, in order."""
     nodes: dict[str, Any] = {"stem": _stem(norm)}
-    for module, row in MODULES.items():
-        nodes[f"inception{module}"] = inception(row, norm=norm, name=f"inception{module}")
+    for module, filters in MODULES.items():
+        nodes[f"inception{module}"] = inception(filters, norm=norm, name=f"inception{module}")
         if module in POOLED_AFTER:
             nodes[f"pool{module}"] = _pool(f"pool{module}")
     return nodes
 
 
-def _stem(norm: Any) -> dk.Sequential:
+def _stem(norm: str | None) -> dk.Sequential:
     conv = partial(dk.ConvBlock, norm=norm)
     lrn = [] if norm else [dk.layers.LocalResponseNormalization()]
-    body = [conv(64, kernel_size=7, strides=2), _pool(), *lrn, conv(64, kernel_size=1), conv(192), *lrn, _pool()]
-    return dk.Sequential(body, name="stem")
+    return dk.Sequential(
+        [conv(64, kernel_size=7, strides=2), _pool(), *lrn, conv(64, kernel_size=1), conv(192), *lrn, _pool()],
+        name="stem",
+    )
 
 
 def _pool(name: str | None = None) -> layers.MaxPooling2D:
-    """Return a pooling that halves, rounding up as the paper's does."""
+    """Return a pooling with stride 2 that rounds sizes up, as in the paper."""
     return layers.MaxPooling2D(3, 2, padding="same", name=name)
 
 
-def _auxiliary(num_classes: int, norm: Any) -> list[Any]:
+def _auxiliary(num_classes: int, norm: str | None) -> list[Any]:
     """Return an auxiliary classifier of section 5."""
     return [
         layers.AveragePooling2D(5, 3),
@@ -151,5 +162,5 @@ def _auxiliary(num_classes: int, norm: Any) -> list[Any]:
     ]
 
 
-def _name(norm: Any) -> str:
+def _name(norm: str | None) -> str:
     return "googlenet_bn" if norm == "batch" else "googlenet"

@@ -1,4 +1,4 @@
-"""Weights and multiply-adds of a definition, counted without making a weight."""
+"""Weights and multiply-adds of a definition, counted without creating weights."""
 
 import math
 
@@ -6,13 +6,13 @@ import keras
 
 
 def symbolic(definition, input_shape=None):
-    """Build a model whose weights have shapes only."""
+    """Build a model whose weights have shapes but no values."""
     with keras.StatelessScope(initialize_variables=False):
         return definition.build(input_shape)
 
 
 def counts(definition, input_shape=None):
-    """Return how many weights are trained, and how many there are."""
+    """Return the numbers of trainable weights and of all weights."""
     model = symbolic(definition, input_shape)
     return tuple(sum(math.prod(w.shape) for w in weights) for weights in (model.trainable_weights, model.weights))
 

@@ -1,4 +1,4 @@
-"""DenseNet: the counts of every net of the paper, and the same output as Keras's with the same weights."""
+"""DenseNet: weights of every network of the paper, and the output of Keras with the same weights."""
 
 import math
 
@@ -10,7 +10,7 @@ from keras import layers
 import deepkit as dk
 from recipes.vision.densenet import cifar_densenet, densenet, densenet121, densenet161, densenet264
 
-IMAGENET = {  # Huang et al. 2017, table 1: keras.applications, torchvision for 161, the same sum for 264
+IMAGENET = {  # Huang et al. 2017, table 1: from keras.applications; 264 by the same sum
     121: (7_978_856, 8_062_504),
     169: (14_149_480, 14_307_880),
     201: (20_013_928, 20_242_984),
@@ -27,7 +27,7 @@ CIFAR = {  # table 2, which rounds to 1.0M, 7.0M, 27.2M, 0.8M, 15.3M and 25.6M
 
 
 def slow(*values):
-    return pytest.param(*values, marks=pytest.mark.slow)  # a second or more of building
+    return pytest.param(*values, marks=pytest.mark.slow)  # building takes a second or more
 
 
 def size(weights):
@@ -35,7 +35,7 @@ def size(weights):
 
 
 def symbolic(net, *shape):
-    """Return the model of a net, without making a weight."""
+    """Build a model whose weights have shapes but no values."""
     with keras.StatelessScope(initialize_variables=False):
         return net.build(shape)
 
@@ -49,78 +49,78 @@ def depth_of(model):
 
 
 @pytest.mark.parametrize("depth", [121, slow(169), slow(201), 264])
-def test_the_nets_for_imagenet_have_their_counts(depth):
+def test_counts_of_the_networks_for_imagenet(depth):
     model = symbolic(densenet(depth), 224, 224, 3)
     assert counts(model) == IMAGENET[depth]
-    assert depth_of(model) == (265 if depth == 264 else depth)  # the repeats of the paper make one more
+    assert depth_of(model) == (265 if depth == 264 else depth)  # the blocks of the paper have one more
 
 
-def test_the_widest_net_has_its_count():
+def test_counts_of_the_widest_network():
     model = symbolic(densenet161(), 224, 224, 3)
     assert (counts(model)[0], depth_of(model)) == (28_681_000, 161)
 
 
 @pytest.mark.parametrize(("depth", "growth", "bc"), [net if net[0] < 150 else slow(*net) for net in CIFAR])
-def test_the_nets_for_cifar_have_their_counts(depth, growth, bc):
+def test_counts_of_the_networks_for_cifar(depth, growth, bc):
     model = symbolic(cifar_densenet(depth, growth, bc=bc), 32, 32, 3)
     assert counts(model) == CIFAR[depth, growth, bc]
     assert depth_of(model) == depth
 
 
-def randomise(model, seed=0):
-    """Give every weight another value, the statistics of the normalisations too, without numbers that explode."""
+def randomize(model, seed=0):
+    """Set every weight, including the statistics of normalizations, to random values that keep outputs moderate."""
     random = np.random.default_rng(seed)
     for weight in model.weights:
         fan_in = math.prod(weight.shape[:-1]) if len(weight.shape) > 1 else 100
-        centre = 1.0 if weight.path.endswith(("gamma", "variance")) else 0.0
-        values = centre + random.normal(scale=1 / math.sqrt(fan_in), size=weight.shape)
+        center = 1.0 if weight.path.endswith(("gamma", "variance")) else 0.0
+        values = center + random.normal(scale=1 / math.sqrt(fan_in), size=weight.shape)
         weight.assign(np.abs(values) + 0.1 if weight.path.endswith("variance") else values)
 
 
-def largest_difference(ours, theirs, side=64):
-    randomise(theirs)
-    ours.set_weights(theirs.get_weights())
+def largest_difference(model, reference, side=64):
+    randomize(reference)
+    model.set_weights(reference.get_weights())
     x = np.random.default_rng(1).normal(size=(2, side, side, 3)).astype("float32")
-    expected = np.asarray(theirs(x))
-    assert expected.std() > 1e-2  # otherwise anything would be near
-    return float(np.abs(np.asarray(ours(x)) - expected).max() / np.abs(expected).max())
+    expected = np.asarray(reference(x))
+    assert expected.std() > 1e-2  # a small output would be close to anything
+    return float(np.abs(np.asarray(model(x)) - expected).max() / np.abs(expected).max())
 
 
-def kerass(depth, side=64):
+def keras_densenet(depth, side=64):
     make = getattr(keras.applications, f"DenseNet{depth}")
     return make(weights=None, classes=10, classifier_activation=None, input_shape=(side, side, 3))
 
 
-def test_with_the_weights_of_keras_it_gives_the_output_of_keras():
-    ours, theirs = densenet121(num_classes=10).build((64, 64, 3)), kerass(121)
-    assert ours.count_params() == theirs.count_params() == size(theirs.weights)
-    assert largest_difference(ours, theirs) < 1e-5
+def test_output_equals_keras_with_the_same_weights():
+    model, reference = densenet121(num_classes=10).build((64, 64, 3)), keras_densenet(121)
+    assert model.count_params() == reference.count_params() == size(reference.weights)
+    assert largest_difference(model, reference) < 1e-5
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("depth", [169, 201])
-def test_with_the_weights_of_keras_the_larger_ones_give_its_output(depth):
-    assert largest_difference(densenet(depth, num_classes=10).build((64, 64, 3)), kerass(depth)) < 1e-5
+def test_output_of_the_larger_networks_equals_keras_with_the_same_weights(depth):
+    assert largest_difference(densenet(depth, num_classes=10).build((64, 64, 3)), keras_densenet(depth)) < 1e-5
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("net", "shape"), [(densenet264(), (64, 64, 3)), (cifar_densenet(250, 24, bc=True), (32, 32, 3))]
 )
-def test_the_deepest_nets_build_and_compute(net, shape):
+def test_the_deepest_networks_build_and_compute(net, shape):
     y = np.asarray(net.build(shape)(np.ones((1, *shape), "float32")))
     assert y.shape[0] == 1
     assert np.isfinite(y).all()
 
 
-def test_dropout_follows_every_convolution_but_the_first():
+def test_dropout_follows_every_convolution_except_the_first():
     model = cifar_densenet(16, 4, bc=True, dropout=0.2).build((8, 8, 3))
     kinds = [type(layer) for layer in model.layers if isinstance(layer, layers.Conv2D | layers.Dropout)]
     assert kinds == [layers.Conv2D, *[layers.Conv2D, layers.Dropout] * (2 * 6 + 2)]
     assert {layer.rate for layer in model.layers if isinstance(layer, layers.Dropout)} == {0.2}
 
 
-def test_a_net_is_a_value():
+def test_definitions_are_values():
     net = cifar_densenet(10, 4, dropout=0.1)
     assert net == cifar_densenet(10, 4, dropout=0.1) != cifar_densenet(10, 4)
     assert dk.from_dict(dk.to_dict(net)) == net
@@ -132,30 +132,30 @@ def test_a_net_is_a_value():
     [
         (
             lambda: densenet(120),
-            "densenet: depth must be one of 121, 161, 169, 201, 264, received 120\n  hint: densenet(121)",
+            "densenet: depth must be one of 121, 161, 169, 201, 264, received 120\n  hint: use densenet(121)",
         ),
-        (lambda: densenet("B"), "received 'B'\n  hint: densenet(121)"),
+        (lambda: densenet("B"), "received 'B'\n  hint: use densenet(121)"),
         (
             lambda: cifar_densenet(41, 12),
-            "cifar_densenet: depth must be 4 more than a multiple of 3 (three blocks of layers, and a stem, two "
-            "transitions, a head), received 41\n  hint: cifar_densenet(40, 12)",
+            "cifar_densenet: depth must be 4 more than a multiple of 3 (three blocks of layers, a stem, two "
+            "transitions and a head), received 41\n  hint: use cifar_densenet(40, 12)",
         ),
-        (lambda: cifar_densenet(1, 12), "received 1\n  hint: cifar_densenet(7, 12)"),
-        (lambda: cifar_densenet(102, 12, bc=True), "hint: cifar_densenet(100, 12, bc=True)"),
+        (lambda: cifar_densenet(1, 12), "received 1\n  hint: use cifar_densenet(7, 12)"),
+        (lambda: cifar_densenet(102, 12, bc=True), "hint: use cifar_densenet(100, 12, bc=True)"),
         (
             lambda: symbolic(cifar_densenet(10, 4), 3, 3, 3),
-            'transition2: padding="valid" with pool_size=2 needs at least 2x2, received 1x1x32\n',
+            "at least 2x2, received 1x1x32\n  at    transition2\n",
         ),
     ],
 )
-def test_errors_say_the_place_and_the_mend(make, text):
+def test_errors_have_a_path_and_a_hint(make, text):
     with pytest.raises(dk.DefinitionError) as caught:
         make()
     assert text in str(caught.value)
 
 
-def test_an_image_too_small_is_refused_where_it_vanishes():
-    with pytest.raises(dk.DefinitionError, match="needs at least 2x2, received 1x1x512") as caught:
+def test_an_image_that_is_too_small_is_an_error():
+    with pytest.raises(dk.DefinitionError, match="at least 2x2, received 1x1x512") as caught:
         symbolic(densenet121(), 28, 28, 3)
-    assert caught.value.place == "transition3"
-    assert "one pooling step less before it" in caught.value.hint
+    assert caught.value.path == "transition3"
+    assert "one fewer pooling step before it" in caught.value.hint

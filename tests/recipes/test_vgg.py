@@ -1,4 +1,4 @@
-"""VGG: the counts of every configuration, and the shapes of table 1."""
+"""VGG: weights of every configuration, and the shapes of table 1."""
 
 import pytest
 from keras import layers
@@ -11,7 +11,7 @@ IMAGE = (224, 224, 3)
 
 
 @pytest.mark.parametrize(
-    ("net", "trainable", "products"),
+    ("net", "trainable", "num_multiply_adds"),
     [
         (vgg.vgg11, 132_863_336, 7_609_090_048),
         (vgg.vgg13, 133_047_848, 11_308_466_176),
@@ -20,10 +20,10 @@ IMAGE = (224, 224, 3)
         (vgg.vgg19, 143_667_240, None),
     ],
 )
-def test_counts_of_the_configurations(net, trainable, products):
+def test_counts_of_the_configurations(net, trainable, num_multiply_adds):
     assert counts(net(), IMAGE) == (trainable, trainable)
-    if products is not None:
-        assert multiply_adds(net(), IMAGE) == products
+    if num_multiply_adds is not None:
+        assert multiply_adds(net(), IMAGE) == num_multiply_adds
 
 
 @pytest.mark.parametrize(
@@ -48,34 +48,34 @@ def test_the_name_is_the_number_of_layers_with_weights(depth):
     assert sizes == [(112, 112, 64), (56, 56, 128), (28, 28, 256), (14, 14, 512), (7, 7, 512)]
 
 
-def test_c_has_a_window_of_one_pixel_in_its_last_three_stages():
+def test_configuration_c_has_1x1_convolutions_in_its_last_three_stages():
     kernels = [c.kernel_size[0] for c in symbolic(vgg.vgg16_1x1(), IMAGE).layers if isinstance(c, layers.Conv2D)]
     assert kernels == [3, 3, 3, 3, 3, 3, 1, 3, 3, 1, 3, 3, 1]
 
 
-def test_batch_normalisation_stands_between_convolution_and_activation():
+def test_batch_normalization_is_between_convolution_and_activation():
     model = symbolic(vgg.vgg11(norm="batch"), (32, 32, 3))
     kinds = [type(layer).__name__ for layer in model.layers[1:5]]
     assert (kinds, model.name) == (["Conv2D", "BatchNormalization", "Activation", "MaxPooling2D"], "vgg11_bn")
 
 
-def test_definitions_print_as_the_code_that_makes_them_and_fit_a_file(tmp_path):
+def test_definitions_survive_repr_and_yaml(tmp_path):
     for net in (vgg.vgg16(), vgg.vgg16_1x1(norm="batch", activation="softmax"), vgg.vgg16_cifar()):
         assert eval(repr(net), {"dk": dk, "layers": layers}) == net
         dk.dump(net, tmp_path / "net.yaml")
         assert dk.load(tmp_path / "net.yaml") == net
 
 
-def test_a_configuration_that_is_not_in_the_table():
+def test_an_unknown_configuration_is_an_error():
     with pytest.raises(dk.DefinitionError) as error:
         vgg.vgg(12)
-    assert str(error.value) == "vgg: depth must be one of 11, 13, '16_1x1', 16, 19, received 12\n  hint: vgg(16)"
+    assert str(error.value) == "vgg: depth must be one of 11, 13, '16_1x1', 16, 19, received 12\n  hint: use vgg(16)"
 
 
-def test_an_image_too_small():
+def test_an_image_that_is_too_small_is_an_error():
     with pytest.raises(dk.DefinitionError) as error:
         symbolic(vgg.vgg16(), (28, 28, 3))
-    assert str(error.value).startswith(
-        'stage5.pool: padding="valid" with pool_size=2 needs at least 2x2, received 1x1x512'
-    )
-    assert "a larger input" in str(error.value)
+    assert error.value.path == "stage5.pool"
+    assert str(error.value).startswith('padding="valid" with pool_size=2 needs')
+    assert "at least 2x2, received 1x1x512" in str(error.value)
+    assert "larger input" in str(error.value)

@@ -1,0 +1,226 @@
+"""The papers that the recipes reproduce or build on, sorted by year.
+
+A constant is the first author's surname and the year; a second paper of the same author and year ends in `B`. A recipe
+refers to its paper as `PAPER = papers.HE_2016`.
+"""
+
+from __future__ import annotations
+
+from deepkit.recipe import Paper
+
+MINSKY_1969 = Paper(
+    title="Perceptrons: An Introduction to Computational Geometry",
+    authors=("Marvin Minsky", "Seymour Papert"),
+    year=1969,
+    venue="MIT Press",
+)
+"""What one layer of threshold units can compute, and what it cannot, such as XOR."""
+
+RUMELHART_1986 = Paper(
+    title="Learning Internal Representations by Error Propagation",
+    authors=("David E. Rumelhart", "Geoffrey E. Hinton", "Ronald J. Williams"),
+    year=1986,
+    venue="Parallel Distributed Processing, vol. 1, chapter 8, pp. 318-362. MIT Press",
+)
+"""Backpropagation through hidden layers, with XOR as the first example."""
+
+SCHUSTER_1997 = Paper(
+    title="Bidirectional Recurrent Neural Networks",
+    authors=("Mike Schuster", "Kuldip K. Paliwal"),
+    year=1997,
+    venue="IEEE Transactions on Signal Processing 45(11), pp. 2673-2681",
+    url="https://doi.org/10.1109/78.650093",
+)
+"""Two recurrent networks, one from each end of a sequence."""
+
+LECUN_1998 = Paper(
+    title="Gradient-Based Learning Applied to Document Recognition",
+    authors=("Yann LeCun", "Léon Bottou", "Yoshua Bengio", "Patrick Haffner"),
+    year=1998,
+    venue="Proceedings of the IEEE 86(11), pp. 2278-2324",
+    url="https://doi.org/10.1109/5.726791",
+)
+"""LeNet-5 and MNIST."""
+
+SIMARD_2003 = Paper(
+    title="Best Practices for Convolutional Neural Networks Applied to Visual Document Analysis",
+    authors=("Patrice Y. Simard", "Dave Steinkraus", "John C. Platt"),
+    year=2003,
+    venue="International Conference on Document Analysis and Recognition (ICDAR), pp. 958-962",
+)
+"""Affine and elastic distortions of handwritten digits."""
+
+HINTON_2006 = Paper(
+    title="Reducing the Dimensionality of Data with Neural Networks",
+    authors=("Geoffrey E. Hinton", "Ruslan R. Salakhutdinov"),
+    year=2006,
+    venue="Science 313(5786), pp. 504-507",
+    url="https://doi.org/10.1126/science.1127647",
+)
+"""Deep autoencoders, pretrained layer by layer."""
+
+VINCENT_2008 = Paper(
+    title="Extracting and Composing Robust Features with Denoising Autoencoders",
+    authors=("Pascal Vincent", "Hugo Larochelle", "Yoshua Bengio", "Pierre-Antoine Manzagol"),
+    year=2008,
+    venue="International Conference on Machine Learning (ICML), pp. 1096-1103",
+)
+"""Denoising autoencoders."""
+
+VINCENT_2010 = Paper(
+    title="Stacked Denoising Autoencoders: Learning Useful Representations in a Deep Network with a Local Denoising "
+    "Criterion",
+    authors=("Pascal Vincent", "Hugo Larochelle", "Isabelle Lajoie", "Yoshua Bengio", "Pierre-Antoine Manzagol"),
+    year=2010,
+    venue="Journal of Machine Learning Research 11, pp. 3371-3408",
+    url="https://jmlr.org/papers/v11/vincent10a.html",
+)
+"""Deep networks pretrained by stacked denoising autoencoders."""
+
+MAAS_2011 = Paper(
+    title="Learning Word Vectors for Sentiment Analysis",
+    authors=("Andrew L. Maas", "Raymond E. Daly", "Peter T. Pham", "Dan Huang", "Andrew Y. Ng", "Christopher Potts"),
+    year=2011,
+    venue="Annual Meeting of the Association for Computational Linguistics (ACL), pp. 142-150",
+)
+"""The IMDB film reviews."""
+
+KRIZHEVSKY_2012 = Paper(
+    title="ImageNet Classification with Deep Convolutional Neural Networks",
+    authors=("Alex Krizhevsky", "Ilya Sutskever", "Geoffrey E. Hinton"),
+    year=2012,
+    venue="Advances in Neural Information Processing Systems (NIPS) 25",
+)
+"""AlexNet."""
+
+GOODFELLOW_2014 = Paper(
+    title="Generative Adversarial Nets",
+    authors=(
+        *("Ian J. Goodfellow", "Jean Pouget-Abadie", "Mehdi Mirza", "Bing Xu", "David Warde-Farley", "Sherjil Ozair"),
+        *("Aaron Courville", "Yoshua Bengio"),
+    ),
+    year=2014,
+    venue="Advances in Neural Information Processing Systems (NIPS) 27",
+    url="https://arxiv.org/abs/1406.2661",
+)
+"""Generative adversarial networks."""
+
+KINGMA_2014 = Paper(
+    title="Auto-Encoding Variational Bayes",
+    authors=("Diederik P. Kingma", "Max Welling"),
+    year=2014,
+    venue="International Conference on Learning Representations (ICLR)",
+    url="https://arxiv.org/abs/1312.6114",
+)
+"""Variational autoencoders."""
+
+SUTSKEVER_2014 = Paper(
+    title="Sequence to Sequence Learning with Neural Networks",
+    authors=("Ilya Sutskever", "Oriol Vinyals", "Quoc V. Le"),
+    year=2014,
+    venue="Advances in Neural Information Processing Systems (NIPS) 27",
+    url="https://arxiv.org/abs/1409.3215",
+)
+"""Encoder-decoder models for translation, without attention."""
+
+BAHDANAU_2015 = Paper(
+    title="Neural Machine Translation by Jointly Learning to Align and Translate",
+    authors=("Dzmitry Bahdanau", "Kyunghyun Cho", "Yoshua Bengio"),
+    year=2015,
+    venue="International Conference on Learning Representations (ICLR)",
+    url="https://arxiv.org/abs/1409.0473",
+)
+"""Additive attention."""
+
+LUONG_2015 = Paper(
+    title="Effective Approaches to Attention-based Neural Machine Translation",
+    authors=("Minh-Thang Luong", "Hieu Pham", "Christopher D. Manning"),
+    year=2015,
+    venue="Conference on Empirical Methods in Natural Language Processing (EMNLP), pp. 1412-1421",
+    url="https://arxiv.org/abs/1508.04025",
+)
+"""Multiplicative attention, applied to the output of the decoder."""
+
+SIMONYAN_2015 = Paper(
+    title="Very Deep Convolutional Networks for Large-Scale Image Recognition",
+    authors=("Karen Simonyan", "Andrew Zisserman"),
+    year=2015,
+    venue="International Conference on Learning Representations (ICLR)",
+    url="https://arxiv.org/abs/1409.1556",
+)
+"""VGG."""
+
+SRIVASTAVA_2015 = Paper(
+    title="Training Very Deep Networks",
+    authors=("Rupesh Kumar Srivastava", "Klaus Greff", "Jürgen Schmidhuber"),
+    year=2015,
+    venue="Advances in Neural Information Processing Systems (NIPS) 28",
+    url="https://arxiv.org/abs/1507.06228",
+)
+"""Highway networks, the conference paper."""
+
+SRIVASTAVA_2015B = Paper(
+    title="Highway Networks",
+    authors=("Rupesh Kumar Srivastava", "Klaus Greff", "Jürgen Schmidhuber"),
+    year=2015,
+    venue="ICML Deep Learning Workshop",
+    url="https://arxiv.org/abs/1505.00387",
+)
+"""Highway networks, the workshop paper."""
+
+SZEGEDY_2015 = Paper(
+    title="Going Deeper with Convolutions",
+    authors=(
+        *("Christian Szegedy", "Wei Liu", "Yangqing Jia", "Pierre Sermanet", "Scott Reed", "Dragomir Anguelov"),
+        *("Dumitru Erhan", "Vincent Vanhoucke", "Andrew Rabinovich"),
+    ),
+    year=2015,
+    venue="IEEE Conference on Computer Vision and Pattern Recognition (CVPR), pp. 1-9",
+    url="https://arxiv.org/abs/1409.4842",
+)
+"""GoogLeNet and its Inception modules."""
+
+BURDA_2016 = Paper(
+    title="Importance Weighted Autoencoders",
+    authors=("Yuri Burda", "Roger Grosse", "Ruslan Salakhutdinov"),
+    year=2016,
+    venue="International Conference on Learning Representations (ICLR)",
+    url="https://arxiv.org/abs/1509.00519",
+)
+"""A tighter bound for variational autoencoders, from several samples of the code."""
+
+HE_2016 = Paper(
+    title="Deep Residual Learning for Image Recognition",
+    authors=("Kaiming He", "Xiangyu Zhang", "Shaoqing Ren", "Jian Sun"),
+    year=2016,
+    venue="IEEE Conference on Computer Vision and Pattern Recognition (CVPR), pp. 770-778",
+    url="https://arxiv.org/abs/1512.03385",
+)
+"""Residual networks."""
+
+HE_2016B = Paper(
+    title="Identity Mappings in Deep Residual Networks",
+    authors=("Kaiming He", "Xiangyu Zhang", "Shaoqing Ren", "Jian Sun"),
+    year=2016,
+    venue="European Conference on Computer Vision (ECCV), pp. 630-645",
+    url="https://arxiv.org/abs/1603.05027",
+)
+"""Residual units that begin with normalization and activation."""
+
+HUANG_2017 = Paper(
+    title="Densely Connected Convolutional Networks",
+    authors=("Gao Huang", "Zhuang Liu", "Laurens van der Maaten", "Kilian Q. Weinberger"),
+    year=2017,
+    venue="IEEE Conference on Computer Vision and Pattern Recognition (CVPR), pp. 2261-2269",
+    url="https://arxiv.org/abs/1608.06993",
+)
+"""DenseNet."""
+
+SMITH_2018 = Paper(
+    title="Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates",
+    authors=("Leslie N. Smith", "Nicholay Topin"),
+    year=2018,
+    venue="arXiv preprint",
+    url="https://arxiv.org/abs/1708.07120",
+)
+"""The one-cycle learning-rate schedule."""
