@@ -1,41 +1,32 @@
-"""Variational autoencoders on binarised MNIST: a code of Gaussian noise, learned with the digits it stands for.
+"""Variational autoencoders on binarized MNIST: digits generated from a learned Gaussian code.
 
-The encoder 784-500-20 says which codes z an image may come from, as a Gaussian; the decoder 20-500-784 says which
-image a code stands for, as a probability of ink for each pixel. Both are trained on a bound of log p(x), whose gradient
-passes through the drawn code (Kingma & Welling 2014). New digits come from decoding plain noise. How likely the
-test digits are under the model is estimated by importance sampling, as Burda et al. 2016 do, whose tighter bound of
-several draws is here too: `--num-importance-samples 5`.
+The encoder 784-500-20 maps an image to a Gaussian distribution of codes, and the decoder 20-500-784 maps a code to a
+probability of ink for each pixel. Both are trained on a bound of log p(x), whose gradient passes through the sampled
+code (Kingma & Welling 2014). New digits are decoded from Gaussian noise. The likelihood of the test digits is estimated
+by importance sampling, as in Burda et al. 2016, who report 86.76 nats for a larger network. Their tighter bound from
+several samples of the code is available too.
+
+    deepkit run vae
+    deepkit run vae --num-importance-samples 50
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
 
 import deepkit as dk
-from deepkit.recipe import Claim, Deviation, Paper, Recipe, Result, Settings, main, parameters
+from deepkit.models import VariationalAutoencoder
+from deepkit.recipe import Claim, Deviation, Recipe, Result, Settings, main, parameters
+from recipes import papers
 
-PAPER = Paper(
-    title="Auto-Encoding Variational Bayes",
-    authors=("Diederik P. Kingma", "Max Welling"),
-    year=2014,
-    venue="International Conference on Learning Representations (ICLR)",
-    url="https://arxiv.org/abs/1312.6114",
-)
-IWAE = Paper(
-    title="Importance Weighted Autoencoders",
-    authors=("Yuri Burda", "Roger Grosse", "Ruslan Salakhutdinov"),
-    year=2016,
-    venue="International Conference on Learning Representations (ICLR)",
-    url="https://arxiv.org/abs/1509.00519",
-)
-
+PAPER = papers.KINGMA_2014
 CLAIMS = (
     Claim(
         metric="test bound",
@@ -51,60 +42,60 @@ CLAIMS = (
             value=nats,
             unit="nats",
             where="Burda et al. 2016, table 1",
-            setting="MNIST binarised anew at each pass, 784-200-200-50, 3,280 passes, 5,000 samples",
-            when={"num_importance_samples": samples},
+            setting="MNIST binarized anew in each epoch, 784-200-200-50, 3,280 epochs, 5,000 samples",
+            when={"num_importance_samples": num_samples},
             lower_is_better=True,
-            note="two hidden layers, and some thirty times the training",
+            note="two hidden layers, and about thirty times the training",
         )
-        for samples, nats in ((1, 86.76), (50, 84.78))
+        for num_samples, nats in ((1, 86.76), (50, 84.78))
     ),
 )
 DEVIATIONS = (
-    "Adam, whose step size rises and then falls to zero along a cosine, in place of Adagrad (section 5).",
-    "Trained on the 50,000 training images of the binarised set; 10,000 are kept to choose settings on.",
-    "The images were binarised once, by Salakhutdinov & Murray 2008.",
-    "Keras's initial weights (Glorot & Bengio 2010) in place of N(0, 0.01), and no prior on the weights (section 5).",
+    "Adam with a warm-up and a cosine decay, in place of Adagrad (section 5).",
+    "Trained on the 50,000 training images of the binarized data set; 10,000 are held out to choose settings.",
+    "The images were binarized once, by Salakhutdinov & Murray 2008.",
+    "Weights are initialized as in Keras (Glorot & Bengio 2010) in place of N(0, 0.01), and have no prior (section 5).",
     Deviation("Batches of 128 images in place of 100 (section 5).", {"batch_size": 128}),
 )
 METRICS = {
-    "test bound": "negative evidence lower bound of the test images, in nats an image; from one draw of each code, at "
-    "the end; of several draws where the training has several",
-    "test NLL": "negative log-likelihood of the test images, in nats an image, by importance sampling",
-    "validation bound": "the bound for the 10,000 images kept out, on which the settings were chosen",
-    "divergence": "of the codes of the test images from the prior, in nats: what the code says of an image",
+    "test bound": "negative evidence lower bound of the test images, in nats per image, from one sample of each code; "
+    "from several if the training uses several; computed once, at the end",
+    "test NLL": "negative log-likelihood of the test images, in nats per image, by importance sampling",
+    "validation bound": "the bound for the 10,000 held-out images, on which the settings were chosen",
+    "divergence": "KL divergence of the codes of the test images from the prior, in nats per image",
     "parameters": "trainable weights",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Settings):
-    """The paper's network; the schedule was chosen on validation images."""
+    """The network of the paper; the learning rate and the epochs were chosen on validation images."""
 
-    QUICK = {"seeds": 1, "epochs": 1, "hidden": 50, "likelihood_samples": 10}
+    QUICK = {"seeds": 1, "epochs": 1, "units": 50, "num_likelihood_samples": 10}
 
     epochs: int = 80
-    """Passes over the training data."""
-    hidden: int = 500
-    """Hidden units, in the encoder and in the decoder."""
+    """Epochs of training."""
+    units: int = 500
+    """Hidden units of the encoder, and of the decoder."""
     latent_dim: int = 20
-    """Numbers in the code."""
+    """Dimension of the code."""
     num_importance_samples: int = 1
-    """Draws of the code in the bound; above 1, the importance-weighted bound."""
+    """Samples of the code in the bound; with more than 1 it is the importance-weighted bound."""
     learning_rate: float = 4e-3
-    """Highest step size of Adam."""
+    """Peak learning rate of Adam."""
     batch_size: int = 128
-    """Images in a step."""
-    likelihood_samples: int = 5000
-    """Draws for each test image when its likelihood is estimated."""
+    """Images per step."""
+    num_likelihood_samples: int = 5000
+    """Samples of the code per test image in the estimate of its likelihood."""
 
 
 def load_data(config: Config, verbose: bool = True) -> dk.data.Data:
-    """Return binarised MNIST, or scikit-learn's digits, in black and white, where it cannot be had."""
+    """Return binarized MNIST, or scikit-learn's digits in black and white if it is not available."""
     return dk.data.load(
         "binarized_mnist",
         batch_size=config.batch_size,
         image_size=28,
-        map=black_and_white,
+        map=binarize,
         seed=config.seed,
         data_dir=config.data_dir,
         fallback="digits",
@@ -112,15 +103,15 @@ def load_data(config: Config, verbose: bool = True) -> dk.data.Data:
     )
 
 
-def black_and_white(images: Any) -> Any:
-    """Return images of 0 and 1: those that are stay, grey ones from 0 to 255 are cut in the middle."""
-    middle = tf.where(tf.reduce_max(images) > 1, 127.5, 0.5)
-    return tf.cast(images > middle, tf.float32)
+def binarize(images: tf.Tensor) -> tf.Tensor:
+    """Return images of 0 and 1: threshold gray images from 0 to 255 in the middle, and keep binary ones."""
+    threshold = tf.where(tf.reduce_max(images) > 1, 127.5, 0.5)
+    return tf.cast(images > threshold, tf.float32)
 
 
 def definition(config: Config) -> dk.VAE:
-    """Return the network: 815,824 weights with 500 hidden units and a code of 20."""
-    hidden = dk.MLP([config.hidden], activation="tanh")
+    """Return the network of a config: 815,824 weights with 500 hidden units and a code of 20."""
+    hidden = dk.MLP([config.units], activation="tanh")
     return dk.VAE(
         hidden,
         latent_dim=config.latent_dim,
@@ -131,11 +122,11 @@ def definition(config: Config) -> dk.VAE:
 
 
 def train(config: Config) -> Result:
-    """Train one network, and measure how likely it finds the test images."""
+    """Train one network and estimate the likelihood of the test images."""
     data = load_data(config)
-    run = train_one(config, data)
+    run = fit(config, data)
     test = run.model.evaluate(data.test, verbose=0, return_dict=True)
-    likelihood = run.model.log_likelihood(data.test, num_samples=config.likelihood_samples, seed=config.seed)
+    likelihood = run.model.log_likelihood(data.test, num_samples=config.num_likelihood_samples, seed=config.seed)
     measured = {
         "test bound": test["loss"],
         "test NLL": -float(likelihood.mean()),
@@ -143,61 +134,51 @@ def train(config: Config) -> Result:
         "divergence": test["kl"],
         "parameters": parameters(run.model),
     }
-    note = f"The likelihood is estimated with {config.likelihood_samples:,} samples an image."
+    note = f"The likelihood is estimated with {config.num_likelihood_samples:,} samples per image."
     return Result.of(run, data, measured, notes=(note,))
 
 
-def train_one(config: Config, data: dk.data.Data) -> dk.Run:
+def fit(config: Config, data: dk.data.Data) -> dk.Run:
     """Train the network of a config."""
-    return dk.fit(
-        definition(config),
-        data,
-        epochs=config.epochs,
-        run_dir=config.run_dir,
-        plan=config.plan(),
-        optimizer="adam",
-        learning_rate=dk.OneCycle(config.learning_rate, warmup_fraction=0.05),
-    )
+    learning_rate = dk.OneCycle(config.learning_rate, warmup_fraction=0.05)
+    return config.fit(definition(config), data, optimizer="adam", learning_rate=learning_rate)
 
 
-def draw(config: Config, outcomes: Sequence[Result]) -> Mapping[str, Figure]:
-    """Draw new digits, reconstructions, and all the codes of a network that has only two numbers in them.
+def draw(config: Config, results: Sequence[Result]) -> Mapping[str, Figure]:
+    """Draw generated digits, reconstructions, and the plane of codes of a network with a two-dimensional code.
 
-    Where the code has more, that is a second network, trained here and not in the recorded time.
+    If the code of the config has more dimensions, a second network is trained here for a fifth of the epochs; its
+    training is not part of the recorded time.
     """
-    model = outcomes[0].model
-    if model is None:
-        return {}
+    model = results[0].model
     data = load_data(config, verbose=False)
-    test: Any = data.test
-    images = test.arrays(20)[0]
+    images = data.test.arrays(20)[0]
     pairs = np.stack([images.reshape(2, 10, 28, 28), model.reconstruct(images).reshape(2, 10, 28, 28)], axis=1)
     figures = {
-        "Digits decoded from noise": sheet(model.sample(100, seed=config.seed), columns=10),
-        "Test images, and below each what its code is decoded to": sheet(pairs, columns=10),
+        "Digits decoded from noise": draw_images(model.sample(100, seed=config.seed), columns=10),
+        "Test images, each above its reconstruction": draw_images(pairs, columns=10),
     }
-    if (
-        config.latent_dim != 2
-    ):  # a plane of codes needs a network of its own: a fifth of the passes are enough to see it
-        short = replace(config, latent_dim=2, epochs=max(1, config.epochs // 5), run_dir=None)
-        model = train_one(short, data).model
-    return figures | {"The plane of codes of a network with two numbers in its code": sheet(plane(model), columns=20)}
+    if config.latent_dim != 2:
+        two_dimensional = dataclasses.replace(config, latent_dim=2, epochs=max(1, config.epochs // 5), run_dir=None)
+        model = fit(two_dimensional, data).model
+    figures["Digits decoded from the plane of two-dimensional codes"] = draw_images(decode_plane(model), columns=20)
+    return figures
 
 
-def plane(model: Any, side: int = 20) -> np.ndarray:
-    """Return what codes at even steps of the prior's probability are decoded to, as figure 4 of the paper has it."""
+def decode_plane(model: VariationalAutoencoder, side: int = 20) -> np.ndarray:
+    """Decode codes at equal steps of the prior's probability, as in figure 4 of the paper."""
     steps = [NormalDist().inv_cdf((i + 0.5) / side) for i in range(side)]
-    codes = [(across, up) for up in reversed(steps) for across in steps]
+    codes = [(horizontal, vertical) for vertical in reversed(steps) for horizontal in steps]
     return model.decode(np.array(codes, "float32"))
 
 
-def sheet(images: np.ndarray, columns: int) -> Figure:
-    """Return images of 28x28 pixels side by side in rows, ink in black."""
+def draw_images(images: np.ndarray, columns: int) -> Figure:
+    """Draw images of 28x28 pixels in rows, with black ink."""
     rows = images.reshape(-1, columns, 28, 28)
-    joined = rows.swapaxes(1, 2).reshape(len(rows) * 28, columns * 28)
+    grid = rows.swapaxes(1, 2).reshape(len(rows) * 28, columns * 28)
     figure = Figure(figsize=(6, 6 * len(rows) / columns), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(joined, cmap="gray_r", vmin=0, vmax=1)
+    axes.imshow(grid, cmap="gray_r", vmin=0, vmax=1)
     axes.set_axis_off()
     return figure
 
@@ -205,7 +186,7 @@ def sheet(images: np.ndarray, columns: int) -> Figure:
 RECIPE = Recipe(
     name="vae",
     paper=PAPER,
-    related=(IWAE,),
+    related=(papers.BURDA_2016,),
     config=Config,
     train=train,
     definition=definition,

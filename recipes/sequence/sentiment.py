@@ -1,10 +1,13 @@
-"""Sentiment: is a film review for or against? Bidirectional LSTMs on IMDB, and on the sentences of SST-2.
+"""Sentiment: classify film reviews as positive or negative by bidirectional LSTMs, on IMDB and SST-2.
 
-A recurrent network reads a text word by word and knows at each word what came before it. Two of them, one from
-either end, know at each word what comes after it too (Schuster & Paliwal 1997). Three variants: two bidirectional
-layers of which the last steps decide, as in the tutorial at keras.io (2,757,761 weights); one such layer of which
-the mean and the maximum over all words decide; and the first with one direction only, as a control. The saved
-model takes reviews as they are typed.
+A recurrent network reads a text word by word and knows at each word the words before it. Two of them, one from each
+end, also know the words after it (Schuster & Paliwal 1997). There are three variants: `bilstm` classifies by the last
+steps of two bidirectional layers, as in the tutorial at keras.io, which reports an accuracy of 84.28 % (2,757,761
+weights); `pooled` by the mean and the maximum over all words of one such layer; and `forward`, a control, has one
+direction only. The saved model takes reviews as strings.
+
+    deepkit run sentiment
+    deepkit run sentiment --variant pooled
 """
 
 from __future__ import annotations
@@ -20,23 +23,12 @@ from keras import layers
 from matplotlib.figure import Figure
 
 import deepkit as dk
-from deepkit.recipe import OWN, Claim, Deviation, Own, Paper, Recipe, Result, Settings, main, parameters
+from deepkit.recipe import Claim, Deviation, Recipe, Result, Settings, main, parameters
+from deepkit.utils.validation import check_choice
 from deepkit.visualize.figures import BLUE, ORANGE
+from recipes import papers
 
-PAPER = Paper(
-    title="Bidirectional Recurrent Neural Networks",
-    authors=("Mike Schuster", "Kuldip K. Paliwal"),
-    year=1997,
-    venue="IEEE Transactions on Signal Processing 45(11), pp. 2673-2681",
-    url="https://doi.org/10.1109/78.650093",
-)
-MAAS = Paper(
-    title="Learning Word Vectors for Sentiment Analysis",
-    authors=("Andrew L. Maas", "Raymond E. Daly", "Peter T. Pham", "Dan Huang", "Andrew Y. Ng", "Christopher Potts"),
-    year=2011,
-    venue="Annual Meeting of the Association for Computational Linguistics (ACL), pp. 142-150",
-)
-
+PAPER = papers.SCHUSTER_1997
 IMDB, SST2 = {"data": "imdb"}, {"data": "sst2"}
 CLAIMS = (
     Claim(
@@ -44,136 +36,145 @@ CLAIMS = (
         value=84.28,
         unit="%",
         where="keras.io, Bidirectional LSTM on IMDB",
-        setting="IMDB, two bidirectional LSTMs, second pass",
+        setting="IMDB, two bidirectional LSTMs, second epoch",
         when={"variant": "bilstm", **IMDB},
-        note="not the paper's, which has no such data: what the tutorial prints, as validation accuracy, for the "
-        "25,000 test reviews; 82.69 after the first pass",
+        note="from the tutorial, because the paper does not use such data: the validation accuracy that it prints for "
+        "the 25,000 test reviews; 82.69 after the first epoch",
     ),
 )
 DEVIATIONS = (
     "Film reviews, in place of the paper's speech data.",
     "LSTMs (Hochreiter & Schmidhuber 1997), in place of the paper's simple recurrent units.",
-    Deviation("2,500 of the 25,000 training reviews are kept to choose settings on; the tutorial keeps none.", IMDB),
-    Deviation("Padding is behind the words and masked; the tutorial's is in front of them and read.", IMDB),
     Deviation(
-        "GLUE keeps the test labels of SST-2 back: its 872 validation sentences are the test data here, and 2,500 of "
-        "the training sentences the validation data.",
+        "2,500 of the 25,000 training reviews are held out to choose settings; the tutorial holds out none.", IMDB
+    ),
+    Deviation("Padding follows the words and is masked; in the tutorial it precedes them and is not masked.", IMDB),
+    Deviation(
+        "The test labels of SST-2 are not public (GLUE): its 872 validation sentences are the test data here, and "
+        "2,500 of the training sentences the validation data.",
         SST2,
     ),
-    Deviation("Words are told apart and counted in the 22,500 reviews; the tutorial loads ready-made numbers.", IMDB),
+    Deviation("The vocabulary is built from the 22,500 reviews; the tutorial loads token numbers.", IMDB),
 )
 METRICS = {
-    "test accuracy": "share of the test texts that are judged rightly, in percent; read once, at the end",
-    "validation accuracy": "the same for the 2,500 training texts kept out",
+    "test accuracy": "share of correctly classified test texts, in percent; the test data is read once, at the end",
+    "validation accuracy": "the same for the 2,500 held-out training texts",
     "parameters": "trainable weights",
 }
 
-# bilstm and forward have the tutorial's settings; those of pooled are usual ones, not searched but for the passes: two
-# gave a better validation accuracy than three
-SETTINGS = {
-    "bilstm": {"epochs": 2, "length": 200, "dropout": 0.0},
-    "pooled": {"epochs": 2, "length": 400, "dropout": 0.4},
-    "forward": {"epochs": 2, "length": 200, "dropout": 0.0},
+# bilstm and forward have the settings of the tutorial; pooled has usual ones, of which only the number of epochs was
+# chosen: two gave a better validation accuracy than three
+DEFAULTS = {
+    "bilstm": {"epochs": 2, "sequence_length": 200, "dropout": 0.0},
+    "pooled": {"epochs": 2, "sequence_length": 400, "dropout": 0.4},
+    "forward": {"epochs": 2, "sequence_length": 200, "dropout": 0.0},
 }
-UNITS, EMBEDDING = 64, 128  # the tutorial's widths
-WORDS = {"imdb": 20_000, "sst2": 10_000}
+UNITS, EMBEDDING_DIM = 64, 128  # as in the tutorial
+VOCABULARY_SIZE = {"imdb": 20_000, "sst2": 10_000}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Settings):
-    """Sentiment of film reviews."""
+    """A classifier of film reviews."""
 
-    QUICK = {"seeds": 1, "epochs": 1, "length": 20, "num_examples": 640}
+    QUICK = {"seeds": 1, "epochs": 1, "sequence_length": 20, "num_examples": 640}
 
     variant: Literal["bilstm", "pooled", "forward"] = "bilstm"
     """Last steps of two bidirectional layers, all steps of one, or one direction only."""
     data: Literal["imdb", "sst2"] = "imdb"
     """Whole reviews, or single sentences."""
-    epochs: Own[int] = OWN
-    """Passes over the training data; the variant's own where not given."""
-    length: Own[int] = OWN
-    """Words of a review that are read, the last ones of a longer one; the variant's own where not given."""
-    dropout: Own[float] = OWN
-    """Share of the embedding's and the classifier's features dropped in training; the variant's own where not given."""
+    epochs: int | None = None
+    """Epochs of training; depends on the variant by default."""
+    sequence_length: int | None = None
+    """Words of a review that are read, the last ones of a longer review; depends on the variant by default."""
+    dropout: float | None = None
+    """Dropout rate of the embedding and of the classifier; depends on the variant by default."""
     learning_rate: float = 1e-3
-    """Step size of Adam."""
+    """Learning rate of Adam."""
     batch_size: int = 32
-    """Texts in a step."""
+    """Texts per step."""
     num_examples: int = 0
-    """Texts used of each part of the data, the test part too; 0 for all, all else is not comparable."""
+    """Texts of each split, including the test split; 0 for all, any other number is not comparable."""
 
-    def own(self) -> Mapping[str, Any]:
-        """Return the variant's own settings."""
-        return SETTINGS[self.variant]
+    def resolve_defaults(self) -> Mapping[str, Any]:
+        """Return the settings of the variant."""
+        return DEFAULTS[self.variant]
 
 
 def load_data(config: Config, verbose: bool = True) -> dk.data.Data:
-    """Return the texts, or made-up ones where they cannot be had."""
+    """Return the texts, or synthetic reviews if they are not available."""
     name = {"imdb": "imdb_reviews", "sst2": "glue/sst2"}[config.data]
-    usual: dict[str, Any] = {"batch_size": config.batch_size, "seed": config.seed, "data_dir": config.data_dir}
+    common: dict[str, Any] = {"batch_size": config.batch_size, "seed": config.seed, "data_dir": config.data_dir}
     try:
-        data = dk.data.load(name, validation=2_500, verbose=verbose, **usual)
+        data = dk.data.load(name, validation=2_500, verbose=verbose, **common)
         if data.test is None:
-            data = dataclasses.replace(data, test=dk.data.load(name, verbose=False, **usual).validation)
+            data = dataclasses.replace(data, test=dk.data.load(name, verbose=False, **common).validation)
     except dk.data.DataError as error:
-        data = dataclasses.replace(made_up(config), stand_in_for=name)
+        data = dataclasses.replace(synthetic_reviews(config), stand_in_for=name)
         if verbose:
             print(f"{data.describe()}, standing in for {name} ({error.problem}): not comparable with {name}")
     return data.head(config.num_examples) if config.num_examples else data
 
 
-def made_up(config: Config, num_examples: int = 1_500) -> dk.data.Data:
-    """Return reviews by definition: the words for and against are counted, and a "not" behind one turns it round."""
+def synthetic_reviews(config: Config, num_examples: int = 1_500) -> dk.data.Data:
+    """Return reviews that are positive if they have more positive than negative words; a "not" after one negates it."""
     rng = np.random.default_rng(0)
-    good, bad = ("good", "fine", "lovely", "great"), ("bad", "dull", "awful", "poor")
+    positive, negative = ("good", "fine", "lovely", "great"), ("bad", "dull", "awful", "poor")
     texts: list[str] = []
     labels: list[int] = []
     while len(texts) < num_examples:
-        words, score = [], 0
+        words: list[str] = []
+        score = 0
         for _ in range(rng.integers(1, 6)):
-            sign, turned = rng.integers(0, 2), rng.integers(0, 4) == 0
+            is_positive, is_negated = rng.integers(0, 2), rng.integers(0, 4) == 0
             words += [*rng.choice(["the", "film", "was", "plot", "and"], rng.integers(0, 4))]
-            words += [rng.choice(good if sign else bad), *(["not"] if turned else [])]
-            score += 1 if sign != turned else -1
+            words.append(rng.choice(positive if is_positive else negative))
+            if is_negated:
+                words.append("not")
+            score += 1 if is_positive != is_negated else -1
         if score:
             texts.append(" ".join(map(str, words)))
             labels.append(int(score > 0))
     x, y = np.array(texts), np.array(labels)
-    part = num_examples // 5
+    fifth = num_examples // 5
     return dk.data.from_arrays(
-        x[2 * part :],
-        y[2 * part :],
-        validation=(x[part : 2 * part], y[part : 2 * part]),
-        test=(x[:part], y[:part]),
+        x[2 * fifth :],
+        y[2 * fifth :],
+        validation=(x[fifth : 2 * fifth], y[fifth : 2 * fifth]),
+        test=(x[:fifth], y[:fifth]),
         batch_size=config.batch_size,
         seed=config.seed,
-        name="made-up reviews",
+        name="synthetic reviews",
     )
 
 
 def sentiment(
-    variant: str = "bilstm", *, words: int = 20_000, length: int = 200, dropout: float = 0.0
+    variant: str = "bilstm", *, vocabulary_size: int = 20_000, sequence_length: int = 200, dropout: float = 0.0
 ) -> dk.Sequential:
-    """Return the network of a variant, strings in and a logit out.
+    """Return the network of a variant, from strings to a logit.
+
+    Args:
+        variant: `"bilstm"`, `"pooled"` or `"forward"`.
+        vocabulary_size: Number of words in the vocabulary.
+        sequence_length: Words of a text that are read, the last ones of a longer text.
+        dropout: Dropout rate of the embedding and of the classifier.
 
     Raises:
-        DefinitionError: There is no such variant.
+        DefinitionError: The variant does not exist.
     """
-    if variant not in SETTINGS:
-        known = ", ".join(SETTINGS)
-        raise dk.DefinitionError(f"sentiment: variant must be one of {known}, received {variant!r}", hint="sentiment()")
+    check_choice(variant, "sentiment: variant", tuple(DEFAULTS), error=dk.DefinitionError, hint='use "bilstm"')
     pools = {"mean": dk.layers.MaskedPooling1D("avg"), "most": dk.layers.MaskedPooling1D("max")}
-    reads: dict[str, tuple[Any, ...]] = {
-        "bilstm": (dk.BiLSTM(UNITS, num_layers=2),),
-        "forward": (dk.Recurrent("lstm", UNITS, num_layers=2),),
-        "pooled": (dk.BiLSTM(UNITS, return_sequences=True), dk.Parallel(pools)),
+    recurrent: dict[str, list[dk.Block]] = {
+        "bilstm": [dk.BiLSTM(UNITS, num_layers=2)],
+        "forward": [dk.Recurrent("lstm", UNITS, num_layers=2)],
+        "pooled": [dk.BiLSTM(UNITS, return_sequences=True), dk.Parallel(pools)],
     }
     return dk.Sequential(
         [
-            dk.Text(words, output_sequence_length=length, truncating="pre"),
-            layers.Embedding(words, EMBEDDING, mask_zero=True, name="embedding"),
+            dk.Text(vocabulary_size, output_sequence_length=sequence_length, truncating="pre"),
+            layers.Embedding(vocabulary_size, EMBEDDING_DIM, mask_zero=True, name="embedding"),
             *([layers.SpatialDropout1D(dropout)] if dropout else []),
-            *reads[variant],
+            *recurrent[variant],
             dk.Classifier(1, dropout=dropout),
         ],
         name=f"sentiment_{variant}",
@@ -182,20 +183,18 @@ def sentiment(
 
 def definition(config: Config) -> dk.Sequential:
     """Return the network of a config."""
-    return sentiment(config.variant, words=WORDS[config.data], length=config.length, dropout=config.dropout)
+    return sentiment(
+        config.variant,
+        vocabulary_size=VOCABULARY_SIZE[config.data],
+        sequence_length=config.sequence_length,
+        dropout=config.dropout,
+    )
 
 
 def train(config: Config) -> Result:
-    """Train one network and read its accuracy."""
+    """Train one network and measure its accuracy."""
     data = load_data(config)
-    run = dk.fit(
-        definition(config),
-        data,
-        epochs=config.epochs,
-        run_dir=config.run_dir,
-        plan=config.plan(),
-        optimizer=keras.optimizers.Adam(config.learning_rate),
-    )
+    run = config.fit(definition(config), data, optimizer=keras.optimizers.Adam(config.learning_rate))
     measured = {
         "test accuracy": accuracy(run.model, data.test),
         "validation accuracy": accuracy(run.model, data.validation),
@@ -204,42 +203,41 @@ def train(config: Config) -> Result:
     return Result.of(run, data, measured, comparable=not config.num_examples)
 
 
-def accuracy(model: keras.Model, part: Any) -> float:
-    """Return the share of a part of the data that is judged rightly, in percent."""
-    return 100 * model.evaluate(part, verbose=0, return_dict=True)["accuracy"]
+def accuracy(model: keras.Model, split: dk.data.Pipeline) -> float:
+    """Return the share of correctly classified examples of a split, in percent."""
+    return 100 * model.evaluate(split, verbose=0, return_dict=True)["accuracy"]
 
 
-def draw(config: Config, outcomes: Sequence[Result]) -> Mapping[str, Figure]:
-    """Draw where the first network is wrong: by the length of the text, and by how sure it is."""
-    test, model = load_data(config, verbose=False).test, outcomes[0].model
-    if test is None or model is None:
-        return {}
+def draw(config: Config, results: Sequence[Result]) -> Mapping[str, Figure]:
+    """Draw the accuracy of the first network by the length of a text, and its logits."""
+    test, model = load_data(config, verbose=False).test, results[0].model
     texts, labels = test.arrays()
     logits = np.ravel(model.predict(test, verbose=0))
-    words = np.array([len(text.split()) for text in texts])
+    num_words = np.array([len(text.split()) for text in texts])
     return {
-        "Accuracy by the length of the text": by_length(words, (logits > 0) == labels),
-        "How sure it is of the test texts": by_confidence(labels, logits),
+        "Accuracy by the number of words in a text": draw_accuracy(num_words, (logits > 0) == labels),
+        "Logits of the test texts": draw_logits(labels, logits),
     }
 
 
-def by_length(words: np.ndarray, right: np.ndarray) -> Figure:
+def draw_accuracy(num_words: np.ndarray, correct: np.ndarray) -> Figure:
     """Draw the accuracy in five groups of equal size, from the shortest texts to the longest."""
-    groups = np.array_split(np.argsort(words, kind="stable"), 5)
     figure = Figure(figsize=(6, 3), layout="constrained")
     axes = figure.subplots()
-    axes.bar([f"{words[group[0]]} to {words[group[-1]]}" for group in groups], [100 * right[g].mean() for g in groups])
+    groups = np.array_split(np.argsort(num_words, kind="stable"), 5)
+    labels = [f"{num_words[group[0]]} to {num_words[group[-1]]}" for group in groups]
+    axes.bar(labels, [100 * correct[group].mean() for group in groups])
     axes.set(xlabel="words", ylabel="accuracy in percent", ylim=(50, 100))
     return figure
 
 
-def by_confidence(labels: np.ndarray, logits: np.ndarray) -> Figure:
-    """Draw how many texts of each kind get which logit; what is on the wrong side of 0 is a mistake."""
+def draw_logits(labels: np.ndarray, logits: np.ndarray) -> Figure:
+    """Draw a histogram of the logits for each class; a logit on the wrong side of 0 is a mistake."""
     figure = Figure(figsize=(6, 3), layout="constrained")
     axes = figure.subplots()
     bins = np.linspace(-8, 8, 65)
-    for label, (name, colour) in enumerate((("against", ORANGE), ("for", BLUE))):
-        axes.hist(np.clip(logits[labels == label], -8, 8), list(bins), alpha=0.6, label=name, color=colour)
+    for label, (name, color) in enumerate((("negative", ORANGE), ("positive", BLUE))):
+        axes.hist(np.clip(logits[labels == label], -8, 8), list(bins), alpha=0.6, label=name, color=color)
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set(xlabel="logit", ylabel="texts")
     axes.legend(frameon=False)
@@ -249,7 +247,7 @@ def by_confidence(labels: np.ndarray, logits: np.ndarray) -> Figure:
 RECIPE = Recipe(
     name="sentiment",
     paper=PAPER,
-    related=(MAAS,),
+    related=(papers.MAAS_2011,),
     config=Config,
     train=train,
     definition=definition,

@@ -1,6 +1,6 @@
-"""Every recipe as small as it goes, and what is done with them in processes of their own.
+"""Every recipe under its smallest settings, and what the tests do with them in separate processes.
 
-python -m tests.recipes.every train RUNS TRAINING CASE...   (TRAINING: 0, or which is killed in its second epoch)
+python -m tests.recipes.every train RUNS TRAINING CASE...   (TRAINING: the one to kill in its second epoch, or 0)
 python -m tests.recipes.every load RUNS CASE...
 """
 
@@ -21,19 +21,19 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).parents[2]
-POINTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["deepkit.recipes"]
+ENTRY_POINTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["deepkit.recipes"]
 
 
 @dataclass(frozen=True)
 class Case:
-    """A recipe under settings that train in a second or so.
+    """A recipe under settings that train in about a second.
 
     Args:
         recipe: Name of its entry point.
-        settings: Besides those of every case.
-        trainings: How many nets are trained, each in a folder of its own.
-        killed: Which of them is killed in its second epoch, counted from 1.
-        stand_in: Whether other data stands in for the paper's.
+        settings: Settings besides those of every case.
+        trainings: Number of networks that are trained, each in its own folder.
+        killed: Number of the training to kill in its second epoch, counted from 1.
+        stand_in: Whether other data stands in for that of the paper.
     """
 
     recipe: str
@@ -43,24 +43,24 @@ class Case:
     stand_in: bool = True
 
     def load(self) -> Any:
-        """Import the recipe; by this tree's list, whatever is installed."""
+        """Import the recipe from the entry points of this working tree, whatever is installed."""
         import importlib
 
-        return importlib.import_module(POINTS[self.recipe]).RECIPE
+        return importlib.import_module(ENTRY_POINTS[self.recipe]).RECIPE
 
     def config(self, runs: Path, name: str) -> Any:
-        given = {"epochs": 2, "devices": "cpu", "run_dir": runs / name, "data_dir": runs / "nothing", **self.settings}
-        return self.load().config.smoke(**given)
+        common = {"epochs": 2, "devices": "cpu", "run_dir": runs / name, "data_dir": runs / "nothing"}
+        return self.load().config.smoke(**{**common, **self.settings})
 
 
 CASES = {
     "lenet": Case("lenet", {"variant": "original", "distort": True}),
     "resnet": Case("resnet", {"batch_size": 500}),
     "depth": Case("depth", {"depths": (2,)}, trainings=4, killed=3),
-    "sentiment": Case("sentiment", {"length": 8, "num_examples": 96}),
-    "denoising": Case("denoising", {"pretraining": 2, "units": 10}, trainings=5, killed=2),
+    "sentiment": Case("sentiment", {"sequence_length": 8, "num_examples": 96}),
+    "denoising": Case("denoising", {"pretraining_epochs": 2, "units": 10}, trainings=5, killed=2),
     "denoising-filters": Case("denoising", {"task": "filters", "units": 10}, trainings=4, killed=3),
-    "vae": Case("vae", {"hidden": 10, "latent_dim": 2, "likelihood_samples": 5, "batch_size": 500}),
+    "vae": Case("vae", {"units": 10, "latent_dim": 2, "num_likelihood_samples": 5, "batch_size": 500}),
     "gan": Case("gan"),
     "gan-ring": Case("gan", {"data": "ring", "batch_size": 4000}, stand_in=False),
     "translation": Case("translation", {"num_examples": 96, "batch_size": 32, "num_beams": 1}, trainings=2, killed=2),
@@ -68,33 +68,33 @@ CASES = {
 }
 
 
-def answers(model: Any, inputs: Any) -> dict[str, np.ndarray]:
-    """Return what a model is asked for once it is trained."""
+def predictions(model: Any, inputs: Any) -> dict[str, np.ndarray]:
+    """Return the predictions of a trained model: translations, or samples and outputs."""
     import tensorflow as tf
 
     if hasattr(model, "translate"):
         texts = [text.decode() if isinstance(text, bytes) else str(text) for text in inputs]
         return {"translations": np.array(model.translate(texts, num_beams=2, max_length=8), "S")}
-    drawn = {"samples": model.sample(4, seed=0)} if hasattr(model, "sample") else {}
-    return {**drawn, "outputs": np.asarray(model(tf.constant(inputs), training=False))}
+    samples = {"samples": model.sample(4, seed=0)} if hasattr(model, "sample") else {}
+    return {**samples, "outputs": np.asarray(model(tf.constant(inputs), training=False))}
 
 
-def answering(fit: Any) -> Any:
-    """Return `dk.fit`, leaving in the run's folder what the trained model answers."""
+def saving_predictions(fit: Any) -> Any:
+    """Return a `dk.fit` that also saves the predictions of the trained model in its run directory."""
 
-    def wrapped(net: Any, data: Any, **given: Any) -> Any:
-        run = fit(net, data, **given)
+    def wrapped(net: Any, data: Any, **arguments: Any) -> Any:
+        run = fit(net, data, **arguments)
         if run.run_dir is not None:
             inputs = data[:8] if isinstance(data, np.ndarray) else data.train.arrays(8)[0]
             inputs = np.array(inputs.tolist()) if inputs.dtype == object else inputs  # texts as bytes
-            np.savez(run.run_dir / "answers.npz", inputs=inputs, **answers(run.model, inputs))
+            np.savez(run.run_dir / "predictions.npz", inputs=inputs, **predictions(run.model, inputs))
         return run
 
     return wrapped
 
 
 def kill_in(training: int) -> None:
-    """Let this process be killed, without any chance to tidy up, in the second epoch of one of its trainings."""
+    """Make this process kill itself in the second epoch of one of its trainings."""
     from deepkit.training.loop import CheckpointCallback
 
     count, begins, step = itertools.count(1), CheckpointCallback.on_train_begin, CheckpointCallback.on_train_batch_end
@@ -113,51 +113,52 @@ def kill_in(training: int) -> None:
 
 
 def train(runs: Path, names: list[str]) -> None:
-    """Train each case in a folder of its own, and leave its numbers there, or why there are none."""
+    """Train each case in its own folder, and write its report or its error there."""
     import deepkit as dk
     from deepkit.training import pretrain
 
-    dk.fit = pretrain.fit = answering(dk.fit)
+    dk.fit = pretrain.fit = saving_predictions(dk.fit)
     for name in names:
         case = CASES[name]
         try:
             report = dk.recipe.run(case.load(), case.config(runs, name))
-        except Exception:  # the other cases are not to suffer
+        except Exception:  # continue with the other cases
             (runs / name / "error.txt").write_text(traceback.format_exc())
             continue
-        found = {
+        content = {
             "measured": {metric: measured.values for metric, measured in report.measured.items()},
             "comparable": report.comparable,
-            "pictures": {caption: len(picture) for caption, picture in report.figures.items()},
+            "figures": {caption: len(png) for caption, png in report.figures.items()},
         }
-        (runs / name / "report.json").write_text(json.dumps(found))
+        (runs / name / "report.json").write_text(json.dumps(content))
 
 
 def load(runs: Path, names: list[str]) -> None:
-    """Load what was trained where no recipe was imported, and compare answers."""
+    """Load the trained models without importing a recipe, and compare their predictions."""
     import keras
 
     import deepkit.layers
-    import deepkit.models  # noqa: F401  what is registered by importing it
+    import deepkit.models  # noqa: F401  registers its classes
 
     for name in names:
         for path in sorted((runs / name).rglob("model.keras")):
             try:
-                with np.load(path.with_name("answers.npz")) as kept:
-                    loaded = answers(keras.models.load_model(path), kept["inputs"])
-                    for what, answer in loaded.items():
-                        np.testing.assert_array_equal(answer, kept[what], err_msg=what)
-                said = ", ".join(loaded)
+                with np.load(path.with_name("predictions.npz")) as saved:
+                    loaded = predictions(keras.models.load_model(path), saved["inputs"])
+                    for key, values in loaded.items():
+                        np.testing.assert_array_equal(values, saved[key], err_msg=key)
+                outcome = ", ".join(loaded)
             except Exception:
-                said = traceback.format_exc()
-            path.with_name("loaded.txt").write_text(said)
+                outcome = traceback.format_exc()
+            path.with_name("loaded.txt").write_text(outcome)
 
 
 if __name__ == "__main__":
-    what, folder, *rest = sys.argv[1:]
-    if what == "load":
-        load(Path(folder), rest)
+    command, folder, *arguments = sys.argv[1:]
+    if command == "load":
+        load(Path(folder), arguments)
     else:
-        if int(rest[0]):
-            kill_in(int(rest[0]))
-        train(Path(folder), rest[1:])
+        training, *names = arguments
+        if int(training):
+            kill_in(int(training))
+        train(Path(folder), names)

@@ -1,4 +1,4 @@
-"""Denoising autoencoders: the paper's counts, the split, the measures, and a smoke run of each task."""
+"""Denoising autoencoders: weights, split, measurements, and a smoke run of each task."""
 
 import importlib
 
@@ -18,12 +18,12 @@ def test_sdae_3_has_the_weights_of_the_paper():
     assert denoising.RECIPE.build(denoising.Config()).count_params() == 2_797_010
 
 
-def test_the_autoencoder_of_the_filters_has_the_weights_of_the_notes():
+def test_the_autoencoder_of_task_filters_has_the_weights_of_the_lecture_notes():
     assert denoising.RECIPE.build(denoising.Config(task="filters")).count_params() == 785_284
 
 
-def test_the_loss_of_the_filters_is_that_of_the_notes():
-    config = denoising.Config(task="filters", units=7, penalty=0.3)
+def test_the_loss_of_task_filters_is_that_of_the_lecture_notes():
+    config = denoising.Config(task="filters", units=7, weight_penalty=0.3)
     model = denoising.autoencoder(config, noise=0).build((28, 28, 1))
     model.compile(loss="mse")
     x = np.random.default_rng(0).random((5, 28, 28, 1)).astype("float32")
@@ -34,49 +34,52 @@ def test_the_loss_of_the_filters_is_that_of_the_notes():
     assert 28 * 28 * model.evaluate(x, x, verbose=0) == pytest.approx(expected, rel=1e-5)
 
 
-def test_settings_follow_the_task_unless_given():
+def test_default_settings_depend_on_the_task():
     assert (denoising.Config().units, denoising.Config(task="filters").units) == (1000, 500)
     assert denoising.Config(task="filters", epochs=3).epochs == 3
-    with pytest.raises(ValueError, match="epochs must be a whole number of at least 1, received -3"):
+    with pytest.raises(ValueError, match="epochs must be a positive integer, received -3"):
         denoising.Config(epochs=-3)
 
 
 @pytest.mark.parametrize(
-    ("given", "text"),
+    ("settings", "text"),
     [
         ({"task": "filter"}, "task must be one of .*, received 'filter'; did you mean 'filters'"),
-        ({"noise": -1}, r"noise must be a share of at least 0 and below 1, received -1\n  hint: 0\.25"),
-        ({"tuning_noise": 30}, "tuning_noise must be a share of at least 0 and below 1, received 30"),
+        (
+            {"pretraining_noise": -1},
+            r"pretraining_noise must be a fraction in \[0, 1\), received -1\n  hint: use 0\.25",
+        ),
+        ({"fine_tuning_noise": 30}, r"fine_tuning_noise must be a fraction in \[0, 1\), received 30"),
     ],
 )
-def test_settings_refuse_nonsense(given, text):
+def test_invalid_settings_are_errors(settings, text):
     with pytest.raises(ValueError, match=text):
-        denoising.Config(**given)
+        denoising.Config(**settings)
 
 
-def test_structure_tells_strokes_from_random_weights():
+def test_filter_structure_is_higher_for_strokes_than_for_random_weights():
     random = np.random.default_rng(0).normal(size=(50, 28, 28))
     rows, columns = np.mgrid[:28, :28]
     stroke = np.exp(-((rows - columns) ** 2) / 8)[None]
-    assert abs(denoising.structure(random)) < 0.05
-    assert denoising.structure(stroke) > 0.8
-    assert denoising.structure(3 * stroke + 1) == pytest.approx(denoising.structure(stroke))
+    assert abs(denoising.filter_structure(random)) < 0.05
+    assert denoising.filter_structure(stroke) > 0.8
+    assert denoising.filter_structure(3 * stroke + 1) == pytest.approx(denoising.filter_structure(stroke))
 
 
-def test_correlation_is_numpys():
+def test_row_correlation_equals_numpy():
     a, b = np.random.default_rng(0).normal(size=(2, 3, 40))
-    expected = [np.corrcoef(one, other)[0, 1] for one, other in zip(a, b, strict=True)]
-    np.testing.assert_allclose(denoising.correlation(a, b), expected)
+    expected = [np.corrcoef(row_a, row_b)[0, 1] for row_a, row_b in zip(a, b, strict=True)]
+    np.testing.assert_allclose(denoising.row_correlation(a, b), expected)
 
 
-def test_the_split_of_the_stand_in_shares_no_image(tmp_path, monkeypatch, capsys):
+def test_the_splits_of_the_stand_in_are_disjoint(tmp_path, monkeypatch, capsys):
     offline(monkeypatch, tmp_path)
     data = denoising.load_data(denoising.Config(data_dir=tmp_path))
-    assert [part.num_examples for part in (data.train, data.validation, data.test)] == [1_250, 250, 297]
+    assert [split.num_examples for split in (data.train, data.validation, data.test)] == [1_250, 250, 297]
     whole = dk.data.load("digits", image_size=28, validation=0, verbose=False)
-    parts = [part.arrays()[0] for part in (data.train, data.validation, data.test)]
-    together = np.concatenate([whole.train.arrays()[0], whole.test.arrays()[0]])
-    np.testing.assert_array_equal(np.concatenate(parts), together)
+    splits = [split.arrays()[0] for split in (data.train, data.validation, data.test)]
+    images = np.concatenate([whole.train.arrays()[0], whole.test.arrays()[0]])
+    np.testing.assert_array_equal(np.concatenate(splits), images)
 
 
 @pytest.mark.usefixtures("without_reports")
@@ -99,16 +102,15 @@ def test_a_smoke_run_on_the_bundled_digits(task, tmp_path, monkeypatch, capsys):
     config = denoising.Config.smoke(task=task, data_dir=tmp_path / "nothing", run_dir=tmp_path / "run")
     report = dk.recipe.run(denoising.RECIPE, config)
     assert not report.comparable
-    parts = {path.name for path in (tmp_path / "run" / "seed0").iterdir()}
-    assert parts == (
+    folders = {path.name for path in (tmp_path / "run" / "seed0").iterdir()}
+    assert folders == (
         {"pretraining", "sdae", "random_start"} if task == "sdae" else {f"noise{n}" for n in (0, 10, 30, 50)}
     )
     printed = capsys.readouterr().out.lower()
     assert "not comparable" in printed
     assert "smoke run" in printed
-    monkeypatch.setattr(
-        importlib.import_module("deepkit.training.fit"), "train", None
-    )  # all is there: nothing is trained again
+    fit_module = importlib.import_module("deepkit.training.fit")
+    monkeypatch.setattr(fit_module, "train", None)  # finished runs are not trained again
     again = dk.recipe.run(denoising.RECIPE, config)
     assert again.measured == report.measured
 
@@ -116,13 +118,13 @@ def test_a_smoke_run_on_the_bundled_digits(task, tmp_path, monkeypatch, capsys):
 @pytest.mark.slow
 def test_mnist_basic_has_the_sizes_of_the_paper(tfds_dir):
     data = denoising.load_data(denoising.Config(data_dir=tfds_dir))
-    assert [part.num_examples for part in (data.train, data.validation, data.test)] == [10_000, 2_000, 50_000]
-    images = np.concatenate([part.arrays()[0] for part in (data.train, data.validation, data.test)])
+    assert [split.num_examples for split in (data.train, data.validation, data.test)] == [10_000, 2_000, 50_000]
+    images = np.concatenate([split.arrays()[0] for split in (data.train, data.validation, data.test)])
     assert len({image.tobytes() for image in images}) == 62_000
 
 
 @pytest.mark.slow
 def test_a_short_pretraining_is_better_than_a_random_start(tfds_dir, tmp_path):
-    config = denoising.Config(pretraining=3, epochs=5, units=300, data_dir=tfds_dir, run_dir=tmp_path)
+    config = denoising.Config(pretraining_epochs=3, epochs=5, units=300, data_dir=tfds_dir, run_dir=tmp_path)
     measured = denoising.train(config).measured
     assert measured["test error"] < measured["test error from a random start"]

@@ -1,4 +1,4 @@
-"""Depth: nets of about one size, where each begins, and a smoke run of all of them."""
+"""Depth: networks of about the same size, their initial values, and a smoke run of all of them."""
 
 import math
 
@@ -14,7 +14,7 @@ DEPTHS = depth.Config().depths
 
 
 def symbolic(net):
-    """Return the model of a net, without making a weight."""
+    """Build a model whose weights have shapes but no values."""
     with keras.StatelessScope(initialize_variables=False):
         return net.build((28, 28, 1))
 
@@ -24,33 +24,33 @@ def size(model):
 
 
 def matrices(model):
-    """Return how many hidden layers a net has."""
+    """Return the number of hidden layers."""
     dense = [layer for layer in model.layers if isinstance(layer, layers.Dense)]
-    return sum(not layer.name.endswith("gate") for layer in dense) - 1  # the classifier is none
+    return sum(not layer.name.endswith("gate") for layer in dense) - 1  # without the classifier
 
 
 @pytest.mark.parametrize("layers_", [10, 50])
-def test_all_kinds_have_the_depth_and_about_the_weights_of_the_plain_net(layers_):
+def test_all_kinds_have_the_same_depth_and_about_the_weights_of_the_plain_network(layers_):
     nets = {kind: symbolic(make(layers_)) for kind, make in depth.KINDS.items()}
     assert {kind: matrices(model) for kind, model in nets.items()} == dict.fromkeys(depth.KINDS, layers_)
     sizes = {kind: size(model) for kind, model in nets.items()}
     assert sizes["residual"] == sizes["plain"]
     assert abs(sizes["dense"] / sizes["plain"] - 1) < 0.03
-    assert 0.8 < sizes["highway"] / sizes["plain"] < 1  # 50 units beside 71, as in the paper
+    assert 0.8 < sizes["highway"] / sizes["plain"] < 1  # 50 units compared with 71, as in the paper
 
 
-def test_a_dense_layer_is_thinner_the_more_of_them_there_are():
+def test_dense_layers_are_narrower_in_deeper_networks():
     assert [depth.growth(n) for n in DEPTHS] == [27, 20, 16, 13]
 
 
-def test_a_residual_net_begins_as_its_first_layer():
+def test_a_residual_network_initially_equals_its_first_layer():
     model = depth.residual(10).build((6,))
     x = np.random.default_rng(0).normal(size=(4, 6)).astype("float32")
     first = keras.ops.relu(model.get_layer("mlp.dense")(x))
     np.testing.assert_allclose(model(x), model.get_layer("classifier.dense")(first), rtol=1e-5, atol=1e-6)
 
 
-def test_a_plain_and_a_residual_layer_differ_only_by_what_passes():
+def test_a_residual_layer_adds_its_input():
     model = depth.residual(2).build((6,))
     kernel = np.random.default_rng(0).normal(size=(71, 71)).astype("float32")
     model.get_layer("repeat.residual.dense").set_weights([kernel, np.zeros(71)])
@@ -60,22 +60,22 @@ def test_a_plain_and_a_residual_layer_differ_only_by_what_passes():
     np.testing.assert_allclose(model(x), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_a_net_has_the_step_size_chosen_for_it_unless_one_is_given():
-    rate = depth.optimizer("dense", 50, depth.Config(), steps=100).get_config()["learning_rate"]["config"]
-    assert (rate["initial_learning_rate"], rate["decay_steps"]) == (depth.RATES["dense"][50], 100)
-    near = depth.optimizer("plain", 60, depth.Config(), steps=100)
-    assert float(near.learning_rate) == pytest.approx(depth.RATES["plain"][50])
-    given = depth.optimizer("plain", 50, depth.Config(learning_rate=0.5, momentum=0.3), steps=100)
-    assert (float(given.learning_rate), given.momentum) == (0.5, 0.3)
+def test_the_learning_rate_depends_on_the_network_by_default():
+    rate = depth.optimizer("dense", 50, depth.Config(), steps_per_epoch=100).get_config()["learning_rate"]["config"]
+    assert (rate["initial_learning_rate"], rate["decay_steps"]) == (depth.LEARNING_RATES["dense"][50], 100)
+    near = depth.optimizer("plain", 60, depth.Config(), steps_per_epoch=100)
+    assert float(near.learning_rate) == pytest.approx(depth.LEARNING_RATES["plain"][50])
+    optimizer = depth.optimizer("plain", 50, depth.Config(learning_rate=0.5, momentum=0.3), steps_per_epoch=100)
+    assert (float(optimizer.learning_rate), optimizer.momentum) == (0.5, 0.3)
 
 
-def test_every_net_has_a_step_size():
-    assert {kind: tuple(rates) for kind, rates in depth.RATES.items()} == dict.fromkeys(depth.KINDS, DEPTHS)
+def test_every_network_has_a_learning_rate():
+    assert {kind: tuple(rates) for kind, rates in depth.LEARNING_RATES.items()} == dict.fromkeys(depth.KINDS, DEPTHS)
 
 
 @pytest.mark.parametrize("depths", [(), (1, 10)])
-def test_depths_that_make_no_sense_are_refused(depths):
-    with pytest.raises(ValueError, match=r"depths must be whole numbers of at least 2, received .*\n  hint: --depths"):
+def test_invalid_depths_are_errors(depths):
+    with pytest.raises(ValueError, match=r"depths must be integers of at least 2, received .*\n  hint: use --depths"):
         depth.Config(depths=depths)
 
 
@@ -86,30 +86,30 @@ def test_definitions_are_values():
         assert dk.from_dict(dk.to_dict(net)) == net
 
 
-def test_the_figure_has_a_line_a_kind_and_the_mean_of_the_repeats():
+def test_the_figure_has_one_line_per_kind_with_the_mean_of_the_repeats():
     config = depth.Config(depths=(50, 10), seeds=2)
     losses = [{f"training loss, {k} {d}": d * factor for k in depth.KINDS for d in (10, 50)} for factor in (1.0, 3.0)]
-    outcomes = [dk.recipe.Result(measured=measured, data="none") for measured in losses]
-    (figure,) = depth.draw(config, outcomes).values()
+    results = [dk.recipe.Result(measured=measured, data="none") for measured in losses]
+    (figure,) = depth.draw(config, results).values()
     line = figure.axes[0].lines[0]
     assert (list(line.get_xdata()), list(line.get_ydata())) == ([10, 50], [20.0, 100.0])
-    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == [*depth.KINDS, "knowing nothing"]
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == [*depth.KINDS, "chance"]
     assert figure.axes[0].get_yscale() == "log"
 
 
 @pytest.mark.slow
-def test_a_smoke_run_on_the_bundled_digits_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
+def test_a_smoke_run_on_the_bundled_digits_is_not_repeated(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "nothing"))
     monkeypatch.setattr("deepkit.data.download.is_reachable", lambda *a, **k: False)
     monkeypatch.setattr(depth, "KINDS", {kind: depth.KINDS[kind] for kind in ("plain", "highway")})
-    monkeypatch.setattr(depth, "COLOURS", {kind: depth.COLOURS[kind] for kind in ("plain", "highway")})
+    monkeypatch.setattr(depth, "COLORS", {kind: depth.COLORS[kind] for kind in ("plain", "highway")})
     config = depth.Config.smoke(depths=(2,), data_dir=tmp_path / "nothing", run_dir=tmp_path / "run")
     report = dk.recipe.run(depth.RECIPE, config)
     assert not report.comparable
     assert "not comparable" in capsys.readouterr().out.lower()
-    kept = sorted(path.parent.name for path in (tmp_path / "run" / "seed0").glob("*/model.keras"))
-    assert kept == ["highway2", "plain2"]
-    assert (tmp_path / "run" / "picture1.png").exists()
+    finished = sorted(path.parent.name for path in (tmp_path / "run" / "seed0").glob("*/model.keras"))
+    assert finished == ["highway2", "plain2"]
+    assert (tmp_path / "run" / "figure1.png").exists()
     again = dk.recipe.run(depth.RECIPE, config)
     assert capsys.readouterr().out.count("holds a finished run") == 2
     assert {n: m.values for n, m in again.measured.items()} == {n: m.values for n, m in report.measured.items()}
@@ -124,7 +124,7 @@ def test_a_smoke_run_on_mnist_trains_every_kind(tfds_dir, tmp_path):
 
 
 @pytest.mark.slow
-def test_one_pass_tells_the_plain_net_of_50_layers_from_the_others(tfds_dir):
+def test_the_plain_network_of_50_layers_is_worse_than_the_others_after_one_epoch(tfds_dir):
     measured = depth.train(depth.Config(epochs=1, depths=(50,), data_dir=tfds_dir)).measured
     losses = {kind: measured[f"training loss, {kind} 50"] for kind in depth.KINDS}
     assert losses.pop("plain") > 2 * max(losses.values())

@@ -1,4 +1,4 @@
-"""What every recipe must stand: a kill in mid-training, a new process, the command line, and its own declarations."""
+"""Tests of every recipe: a kill during training, a new process, the command line, and the declarations."""
 
 import io
 import json
@@ -16,53 +16,53 @@ import yaml
 
 from deepkit.recipe import Deviation, applies
 from deepkit.training import checkpoint
-from tests.recipes.every import CASES, POINTS, ROOT
+from tests.recipes.every import CASES, ENTRY_POINTS, ROOT
 
 each_case = pytest.mark.parametrize("name", CASES)
-each_recipe = pytest.mark.parametrize("name", POINTS)
+each_recipe = pytest.mark.parametrize("name", ENTRY_POINTS)
 
 
-def process(empty, *arguments):
-    """Run a module where no data is prepared and no network answers."""
-    nowhere = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
-    environment = {**os.environ, **nowhere, "TFDS_DATA_DIR": str(empty), "PYTHONPATH": str(ROOT)}
+def run_module(empty, *arguments):
+    """Run a module without prepared data and without a network."""
+    no_proxy = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
+    environment = {**os.environ, **no_proxy, "TFDS_DATA_DIR": str(empty), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=empty, env=environment)
 
 
 def train(folder, names, killed=0):
-    return process(folder, "tests.recipes.every", "train", folder, killed, *names)
+    return run_module(folder, "tests.recipes.every", "train", folder, killed, *names)
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("undisturbed")
-    done = train(folder, CASES)
-    assert done.returncode == 0, done.stderr[-3000:]
+def uninterrupted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    completed = train(folder, CASES)
+    assert completed.returncode == 0, completed.stderr[-3000:]
     return folder
 
 
 @pytest.fixture(scope="module")
-def gone_on(tmp_path_factory):
-    """Kill every case in its middle, note what it left, and run the same again."""
+def resumed(tmp_path_factory):
+    """Kill every case during training, inspect its folder, and run it again."""
     folder = tmp_path_factory.mktemp("killed")
-    left = {}
+    killed_runs = {}
     for name, case in CASES.items():
         killed = train(folder, [name], case.killed)
         checkpoints = [path.parent for path in sorted((folder / name).rglob("checkpoint.zip"))]
         epochs = [checkpoint.load(path).epoch for path in checkpoints if not (path / "model.keras").exists()]
-        whole = len(list((folder / name).rglob("model.keras")))
-        left[name] = SimpleNamespace(process=killed, epochs=epochs, whole=whole)
-    done = train(folder, CASES)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return SimpleNamespace(folder=folder, left=left)
+        finished = len(list((folder / name).rglob("model.keras")))
+        killed_runs[name] = SimpleNamespace(process=killed, epochs=epochs, finished=finished)
+    completed = train(folder, CASES)
+    assert completed.returncode == 0, completed.stderr[-3000:]
+    return SimpleNamespace(folder=folder, killed_runs=killed_runs)
 
 
 @pytest.fixture(scope="module")
-def loaded(undisturbed):
-    done = process(undisturbed, "tests.recipes.every", "load", undisturbed, *CASES)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return undisturbed
+def loaded(uninterrupted):
+    completed = run_module(uninterrupted, "tests.recipes.every", "load", uninterrupted, *CASES)
+    assert completed.returncode == 0, completed.stderr[-3000:]
+    return uninterrupted
 
 
 def report(folder, name):
@@ -71,96 +71,96 @@ def report(folder, name):
     return json.loads((folder / name / "report.json").read_text())
 
 
-def weights(path):
-    """Return everything that a saved model keeps in numbers: weights, seed generators, its optimisers."""
-    found = {}
+def variables_of(path):
+    """Return all variables of a saved model: weights, seed generators and optimizers."""
+    variables = {}
 
-    def keep(name, item):
+    def collect(name, item):
         if isinstance(item, h5py.Dataset):
-            found[name] = item[()]
+            variables[name] = item[()]
 
     with zipfile.ZipFile(path) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
-        file.visititems(keep)
-    return found
+        file.visititems(collect)
+    return variables
 
 
 def test_every_recipe_has_a_case():
-    assert {case.recipe for case in CASES.values()} == set(POINTS)
+    assert {case.recipe for case in CASES.values()} == set(ENTRY_POINTS)
 
 
 @pytest.mark.slow
 @each_case
-def test_killed_in_mid_training_it_ends_with_the_same_bits(name, undisturbed, gone_on):
-    case, left = CASES[name], gone_on.left[name]
-    assert left.process.returncode == -signal.SIGKILL, left.process.stderr[-3000:]
-    assert (left.whole, left.epochs) == (case.killed - 1, [1])
-    assert report(gone_on.folder, name)["measured"] == report(undisturbed, name)["measured"]
-    paths = sorted((undisturbed / name).rglob("model.keras"))
+def test_resumed_run_is_bit_exact(name, uninterrupted, resumed):
+    case, killed = CASES[name], resumed.killed_runs[name]
+    assert killed.process.returncode == -signal.SIGKILL, killed.process.stderr[-3000:]
+    assert (killed.finished, killed.epochs) == (case.killed - 1, [1])
+    assert report(resumed.folder, name)["measured"] == report(uninterrupted, name)["measured"]
+    paths = sorted((uninterrupted / name).rglob("model.keras"))
     assert len(paths) == case.trainings
     for path in paths:
-        place = path.relative_to(undisturbed)
-        ours, theirs = weights(gone_on.folder / place), weights(path)
-        assert ours.keys() == theirs.keys()
-        for variable in theirs:
-            np.testing.assert_array_equal(ours[variable], theirs[variable], err_msg=f"{place}: {variable}")
+        relative_path = path.relative_to(uninterrupted)
+        actual, expected = variables_of(resumed.folder / relative_path), variables_of(path)
+        assert actual.keys() == expected.keys()
+        for variable in expected:
+            np.testing.assert_array_equal(actual[variable], expected[variable], err_msg=f"{relative_path}: {variable}")
 
 
 @pytest.mark.slow
 @each_case
-def test_what_is_saved_answers_the_same_in_a_new_process(name, loaded):
+def test_saved_model_predicts_the_same_in_a_new_process(name, loaded):
     report(loaded, name)
-    said = [path.with_name("loaded.txt").read_text() for path in sorted((loaded / name).rglob("model.keras"))]
+    outcomes = [path.with_name("loaded.txt").read_text() for path in sorted((loaded / name).rglob("model.keras"))]
     expected = {"vae": "samples, outputs", "gan": "samples, outputs", "translation": "translations"}
-    assert said == [expected.get(CASES[name].recipe, "outputs")] * CASES[name].trainings
+    assert outcomes == [expected.get(CASES[name].recipe, "outputs")] * CASES[name].trainings
 
 
 @pytest.mark.slow
 @each_case
-def test_what_is_measured_is_explained_and_drawn(name, undisturbed):
-    recipe, found = CASES[name].load(), report(undisturbed, name)
-    kinds = {metric.partition(", ")[0] for metric in recipe.metrics}  # "test error, plain 10" is as "test error, ..."
-    assert {metric.partition(", ")[0] for metric in found["measured"]} <= kinds
-    claimed = {claim.metric for claim in recipe.claims_for(CASES[name].config(undisturbed, name))}
-    assert {metric.partition(", ")[0] for metric in claimed} <= {m.partition(", ")[0] for m in found["measured"]}
-    assert all(np.all(np.isfinite(values)) for values in found["measured"].values())
-    assert found["pictures"]
-    assert min(found["pictures"].values()) > 1000  # bytes
-    assert found["comparable"] is not CASES[name].stand_in
+def test_measured_metrics_are_explained_and_drawn(name, uninterrupted):
+    recipe, content = CASES[name].load(), report(uninterrupted, name)
+    explained = {metric.partition(", ")[0] for metric in recipe.metrics}  # "test error" of "test error, plain 10"
+    assert {metric.partition(", ")[0] for metric in content["measured"]} <= explained
+    claimed = {claim.metric for claim in recipe.claims_for(CASES[name].config(uninterrupted, name))}
+    assert {metric.partition(", ")[0] for metric in claimed} <= {m.partition(", ")[0] for m in content["measured"]}
+    assert all(np.all(np.isfinite(values)) for values in content["measured"].values())
+    assert content["figures"]
+    assert min(content["figures"].values()) > 1000  # bytes
+    assert content["comparable"] is not CASES[name].stand_in
 
 
 @pytest.mark.slow
 @each_recipe
-def test_quick_from_the_command_line_says_what_it_is(name, tmp_path):
-    done = process(tmp_path, POINTS[name], "--quick")
-    assert done.returncode == 0, done.stderr[-3000:]
-    printed = " ".join(done.stdout.split()).lower()
+def test_quick_run_from_the_command_line_is_marked(name, tmp_path):
+    completed = run_module(tmp_path, ENTRY_POINTS[name], "--quick")
+    assert completed.returncode == 0, completed.stderr[-3000:]
+    printed = " ".join(completed.stdout.split()).lower()
     assert "smoke run, not a result" in printed
     stand_in = any(case.stand_in for case in CASES.values() if case.recipe == name)
     assert ("standing in for" in printed, "not comparable with the paper" in printed) == (stand_in, stand_in)
 
 
 @pytest.mark.slow
-def test_two_devices_train_as_one(tmp_path):
-    done = process(tmp_path, "tests.recipes.two_devices")
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "all equal, strings refused" in done.stdout
+def test_two_devices_train_like_one(tmp_path):
+    completed = run_module(tmp_path, "tests.recipes.two_devices")
+    assert completed.returncode == 0, completed.stderr[-3000:]
+    assert "all equal, strings refused" in completed.stdout
 
 
 @each_recipe
-def test_what_is_declared_can_apply(name):
+def test_every_declaration_applies_to_some_config(name):
     recipe = next(case for case in CASES.values() if case.recipe == name).load()
     assert recipe.name == name
     assert recipe.deviations
     assert recipe.draw is not None
-    conditional = [part for part in (*recipe.claims, *recipe.deviations) if not isinstance(part, str)]
-    for part in conditional:
-        assert applies(part.when, recipe.config(**part.when)), part
-    texts = [part.text if isinstance(part, Deviation) else part for part in recipe.deviations]
+    conditional = [item for item in (*recipe.claims, *recipe.deviations) if not isinstance(item, str)]
+    for item in conditional:
+        assert applies(item.when, recipe.config(**item.when)), item
+    texts = [item.text if isinstance(item, Deviation) else item for item in recipe.deviations]
     assert all(text.strip() for text in (*texts, *recipe.metrics.values()))
 
 
 def test_every_recipe_has_a_page():
     nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
     (pages,) = [section["Recipes"] for section in nav if "Recipes" in section]
-    there = {path for page in pages if isinstance(page, dict) for path in page.values()}
-    assert {f"recipes/{name}.md" for name in POINTS} <= there
+    paths = {path for page in pages if isinstance(page, dict) for path in page.values()}
+    assert {f"recipes/{name}.md" for name in ENTRY_POINTS} <= paths

@@ -1,4 +1,4 @@
-"""LeNet-5: the numbers of the paper layer by layer, and one short training."""
+"""LeNet-5: the weights of the paper layer by layer, and a short training."""
 
 import keras
 import numpy as np
@@ -9,11 +9,11 @@ import deepkit as dk
 from recipes.vision import lenet
 
 
-def trainable(part):
-    return sum(int(np.prod(weight.shape)) for weight in part.trainable_weights)
+def trainable(layer):
+    return sum(int(np.prod(weight.shape)) for weight in layer.trainable_weights)
 
 
-def test_the_modern_net_has_61706_weights_and_equals_the_hand_written_one():
+def test_the_modern_network_has_61706_weights():
     model = lenet.modern().build((28, 28, 1))
     kinds = [type(layer).__name__ for layer in model.layers[1:] if layer.weights]
     assert (trainable(model), kinds) == (61_706, ["Conv2D", "Conv2D", "Dense", "Dense", "Dense"])
@@ -48,27 +48,27 @@ def test_the_connection_table_is_that_of_the_paper():
     assert lenet.CONNECTIONS[4] == (4, 5, 0)
     assert lenet.CONNECTIONS[14] == (2, 3, 5, 0)
     seen = [sum(channel in row for row in lenet.CONNECTIONS) for channel in range(6)]
-    assert seen == [10] * 6  # every map of S2 is seen by ten of C3
+    assert seen == [10] * 6  # ten maps of C3 see each map of S2
 
 
-def test_the_drawings_are_ten_different_signs():
+def test_the_drawings_of_the_digits_differ():
     points = lenet.drawings()
     assert points.shape == (10, 84)
     assert set(np.unique(points)) == {-1.0, 1.0}
     distances = ((points[:, None] - points[None]) ** 2).sum(-1) / 4
-    assert distances[~np.eye(10, dtype=bool)].min() >= 4  # pixels in which the two most alike differ
+    assert distances[~np.eye(10, dtype=bool)].min() >= 4  # pixels in which the most similar two differ
 
 
-def test_settings_follow_the_variant_unless_given():
+def test_default_settings_depend_on_the_variant():
     assert lenet.Config().epochs == 30
     assert lenet.Config(variant="original").epochs == 30
     assert lenet.Config(epochs=3, dropout=0.0).epochs == 3
     assert lenet.Config(dropout=0.0).dropout == 0.0
-    with pytest.raises(ValueError, match="epochs must be a whole number of at least 1, received -3"):
+    with pytest.raises(ValueError, match="epochs must be a positive integer, received -3"):
         lenet.Config(epochs=-3)
 
 
-def test_the_loss_is_cross_entropy_with_smoothed_labels():
+def test_the_loss_is_cross_entropy_with_label_smoothing():
     logits = np.array([[2.0, 1.0, 0.0]], "float32")
     log_p = logits - np.log(np.exp(logits).sum())
     expected = -(0.3 / 3 * log_p.sum() + 0.7 * log_p[0, 1])
@@ -84,10 +84,9 @@ def test_the_original_saves_and_loads(tmp_path):
     np.testing.assert_array_equal(keras.models.load_model(tmp_path / "lenet.keras")(x), model(x))
 
 
-def test_definitions_print_as_the_code_that_makes_them():
+def test_the_repr_of_a_definition_is_its_code():
     for net in (lenet.modern(0.4), lenet.original()):
-        again = eval(repr(net), {"dk": dk, "layers": layers, "keras": keras})
-        assert again == net
+        assert eval(repr(net), {"dk": dk, "layers": layers, "keras": keras}) == net
 
 
 def test_a_smoke_run_on_the_bundled_digits(tmp_path, monkeypatch, capsys):
@@ -103,8 +102,8 @@ def test_a_smoke_run_on_the_bundled_digits(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["modern", "original"])
-def test_three_passes_over_mnist_come_near(variant, tfds_dir, tmp_path):
+def test_three_epochs_on_mnist_reach_a_low_error(variant, tfds_dir, tmp_path):
     config = lenet.Config(variant=variant, epochs=3, data_dir=tfds_dir, run_dir=tmp_path / "run")
-    outcome = lenet.train(config.repeats()[0])
-    assert outcome.comparable
-    assert outcome.measured["test error"] < 2.5
+    result = lenet.train(config.repeats()[0])
+    assert result.comparable
+    assert result.measured["test error"] < 2.5

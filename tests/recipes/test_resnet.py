@@ -1,4 +1,4 @@
-"""Residual networks: the counts of the papers, the layouts of Keras, and one short training."""
+"""Residual networks: the weights of the papers, the layouts of Keras, and a short training."""
 
 import math
 
@@ -13,7 +13,7 @@ from recipes.vision import resnet, resnet_in_keras
 
 
 def counts(definition, shape):
-    """Return trainable and all parameters, without making any."""
+    """Return the numbers of trainable weights and of all weights, without creating them."""
     with keras.StatelessScope(initialize_variables=False):
         model = definition.build(shape)
         return sum(math.prod(weight.shape) for weight in model.trainable_weights), model.count_params()
@@ -21,7 +21,7 @@ def counts(definition, shape):
 
 @pytest.mark.parametrize(
     ("depth", "trainable", "total"),
-    [  # torchvision's counts without, Keras's way of counting with the statistics of the normalisations
+    [  # as in torchvision; as Keras counts, with the statistics of the normalizations
         (18, 11_689_512, 11_699_112),
         (34, 21_797_672, 21_814_696),
         (50, 25_557_032, 25_610_152),
@@ -29,7 +29,7 @@ def counts(definition, shape):
         (152, 60_192_808, 60_344_232),
     ],
 )
-def test_the_columns_of_table_1_have_their_counts(depth, trainable, total):
+def test_counts_of_the_networks_of_table_1(depth, trainable, total):
     assert counts(resnet.resnet(depth), (224, 224, 3)) == (trainable, total)
 
 
@@ -47,7 +47,7 @@ def test_the_columns_of_table_1_have_their_counts(depth, trainable, total):
     ],
     ids=lambda value: value.name if isinstance(value, dk.Block) else "",
 )
-def test_the_networks_for_cifar_have_their_counts(definition, trainable, total):
+def test_counts_of_the_networks_for_cifar(definition, trainable, total):
     assert counts(definition, (32, 32, 3)) == (trainable, total)
 
 
@@ -61,25 +61,25 @@ def test_the_networks_for_cifar_have_their_counts(definition, trainable, total):
     ],
     ids=lambda value: value.name if isinstance(value, dk.Block) else "",
 )
-def test_the_thousand_layers_build_with_their_counts(definition, trainable, total):
+def test_counts_of_the_networks_with_a_thousand_layers(definition, trainable, total):
     model = definition.build((32, 32, 3))
     assert sum(math.prod(weight.shape) for weight in model.trainable_weights) == trainable
     assert model.count_params() == total
     assert np.isfinite(model(np.zeros((1, 32, 32, 3), "float32")).numpy()).all()
 
 
-def test_option_a_adds_no_weights_to_the_plain_net_and_learns_another_function():
+def test_option_a_adds_no_weights_to_the_plain_network_but_computes_another_function():
     plain, residual = resnet.cifar_plain(8).build((32, 32, 3)), resnet.cifar_resnet(8).build((32, 32, 3))
     residual.set_weights(plain.get_weights())
     x = np.random.default_rng(0).random((2, 32, 32, 3)).astype("float32")
     assert np.abs(plain(x) - residual(x)).max() > 1e-3
 
 
-def test_the_stages_of_table_1_have_its_sizes():
+def test_the_stages_have_the_shapes_of_table_1():
     with keras.StatelessScope(initialize_variables=False):
         model = resnet.resnet50().build((224, 224, 3))
-    ends = [layer for layer in model.layers if layer.name.endswith(".activation") and "residual" in layer.name]
-    sizes = {layer.name.split(".")[0]: layer.output.shape[1:] for layer in ends if layer.name.count(".") == 2}
+    last_layers = [layer for layer in model.layers if layer.name.endswith(".activation") and "residual" in layer.name]
+    sizes = {layer.name.split(".")[0]: layer.output.shape[1:] for layer in last_layers if layer.name.count(".") == 2}
     assert sizes == {
         "stage1": (56, 56, 256),
         "stage2": (28, 28, 512),
@@ -99,7 +99,7 @@ def test_the_stages_of_table_1_have_its_sizes():
         (lambda: resnet_in_keras.version2(152), 60_380_648),
     ],
 )
-def test_the_layouts_of_keras_have_its_counts(make, total):
+def test_counts_of_the_layouts_of_keras(make, total):
     assert counts(make(), (224, 224, 3))[1] == total
 
 
@@ -107,46 +107,51 @@ def test_the_layouts_of_keras_have_its_counts(make, total):
     ("make", "expected"),
     [
         (lambda: resnet.resnet(51), "resnet: depth must be one of 18, 34, 50, 101, 152, received 51"),
-        (lambda: resnet.cifar_resnet(22), r"has 6n\+2 layers here, received 22\n  hint: cifar_resnet\(20\)"),
-        (lambda: resnet.preactivated(163), r"has 9n\+2 layers here, received 163\n  hint: preactivated\(164\)"),
-        (lambda: resnet.cifar_plain(2), r"has 6n\+2 layers here, received 2\n  hint: cifar_plain\(8\)"),
-        (lambda: resnet.Config(depth=21), r"has 6n\+2 layers here, received 21\n  hint: --depth 20"),
-        (lambda: resnet.cifar_resnet("20"), r"has 6n\+2 layers here, received '20'\n  hint: cifar_resnet\(20\)"),
-        (lambda: resnet.preactivated(164.0), r"has 9n\+2 layers here, received 164\.0\n  hint: preactivated\(29\)"),
+        (
+            lambda: resnet.cifar_resnet(22),
+            r"must be 6n\+2 in a network for CIFAR, received 22\n  hint: use cifar_resnet\(20\)",
+        ),
+        (lambda: resnet.preactivated(163), r"must be 9n\+2 .*, received 163\n  hint: use preactivated\(164\)"),
+        (lambda: resnet.cifar_plain(2), r"must be 6n\+2 .*, received 2\n  hint: use cifar_plain\(8\)"),
+        (lambda: resnet.Config(depth=21), r"must be 6n\+2 .*, received 21\n  hint: use --depth 20"),
+        (lambda: resnet.cifar_resnet("20"), r"must be 6n\+2 .*, received '20'\n  hint: use cifar_resnet\(20\)"),
+        (lambda: resnet.preactivated(164.0), r"must be 9n\+2 .*, received 164\.0\n  hint: use preactivated\(164\)"),
         (lambda: resnet_in_keras.version1(18), "keras.applications has no ResNet of 18 layers"),
     ],
 )
-def test_a_depth_that_there_is_not_is_refused(make, expected):
+def test_an_impossible_depth_is_an_error(make, expected):
     with pytest.raises(dk.DefinitionError, match=expected):
         make()
 
 
-def test_the_settings_are_those_of_the_schedule():
-    cycle, paper = resnet.Config(), resnet.Config(schedule="paper", depth=110)
-    assert (cycle.epochs, cycle.learning_rate, cycle.weight_decay) == (50, 0.2, 5e-4)
+def test_default_settings_depend_on_the_schedule():
+    one_cycle, paper = resnet.Config(), resnet.Config(schedule="paper", depth=110)
+    assert (one_cycle.epochs, one_cycle.learning_rate, one_cycle.weight_decay) == (50, 0.2, 5e-4)
     assert (paper.epochs, paper.learning_rate, paper.weight_decay) == (182, 0.1, 1e-4)
-    assert resnet.learning_rate(cycle) == dk.OneCycle(0.2)
+    assert resnet.learning_rate(one_cycle) == dk.OneCycle(0.2)
     assert resnet.learning_rate(paper) == dk.WarmUp(dk.StepDecay(0.1), epochs=1, start_factor=0.1)
     assert resnet.Config(epochs=3, learning_rate=0.5).epochs == 3
     assert resnet.Config(weight_decay=0.0).weight_decay == 0
 
 
-def test_what_is_no_choice_is_refused():
+def test_an_unknown_choice_is_an_error():
     with pytest.raises(ValueError, match=r"kind must be one of .*, received 'Plain'; did you mean 'plain'?"):
         resnet.Config(kind="Plain")
     with pytest.raises(ValueError, match="schedule must be one of 'one-cycle', 'paper', received 'x'"):
         resnet.Config(schedule="x")
 
 
-def test_the_warm_up_deviates_where_there_is_one():
+def test_the_deviation_of_the_warm_up_applies_only_with_a_warm_up():
     steps, short = resnet.Config(schedule="paper", depth=110), resnet.Config(schedule="paper")
     assert set(resnet.RECIPE.deviations_for(steps)) - set(resnet.RECIPE.deviations_for(short)) == {4}
 
 
-def test_the_net_that_is_trained_scales_its_images_to_mean_0_and_deviation_1():
+def test_images_are_scaled_to_mean_0_and_standard_deviation_1():
     model = resnet.definition(resnet.Config(kind="plain", depth=8)).build((32, 32, 3))
     scaling = next(layer for layer in model.layers if isinstance(layer, layers.Rescaling))
-    np.testing.assert_allclose(scaling(np.array([0.475, 0.725, 0.225])), [0, 1, -1], atol=1e-6)  # mean, one deviation
+    np.testing.assert_allclose(
+        scaling(np.array([0.475, 0.725, 0.225])), [0, 1, -1], atol=1e-6
+    )  # mean, mean ± one standard deviation
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Translation: its data, its networks, and one smoke run on spoken numbers."""
+"""Translation: data, networks, and a smoke run on spoken numbers."""
 
 import gzip
 
@@ -11,10 +11,10 @@ from recipes.sequence import translation
 
 @pytest.fixture
 def folder(tmp_path):
-    """Return a folder with pairs of two words, one side of each part gzipped."""
-    for part in translation.PARTS.values():
-        (tmp_path / f"{part}.de").write_text("ein Hund\nzwei Männer\n", encoding="utf-8")
-        (tmp_path / f"{part}.en.gz").write_bytes(gzip.compress(b"a dog\ntwo men\n"))
+    """Return a folder with pairs of two words; the English side of each split is gzipped."""
+    for split in translation.SPLITS.values():
+        (tmp_path / f"{split}.de").write_text("ein Hund\nzwei Männer\n", encoding="utf-8")
+        (tmp_path / f"{split}.en.gz").write_bytes(gzip.compress(b"a dog\ntwo men\n"))
     return tmp_path
 
 
@@ -25,54 +25,48 @@ def test_plain_and_gzipped_files_are_read_line_by_line(folder):
     assert (data.train.num_examples, data.stand_in_for) == (2, None)
 
 
-def test_an_empty_line_stays_in_its_place(tmp_path):
+def test_an_empty_line_is_kept(tmp_path):
     (tmp_path / "val.de").write_text("ein Hund\n\nzwei\n", encoding="utf-8")
-    assert translation.lines(tmp_path, "val.de") == ["ein Hund", "", "zwei"]
+    assert translation.read_lines(tmp_path, "val.de") == ["ein Hund", "", "zwei"]
 
 
 def test_a_folder_without_the_files_is_an_error(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"holds neither train.de nor train.de.gz"):
+    with pytest.raises(FileNotFoundError, match=r"contains neither train.de nor train.de.gz"):
         translation.load_pairs(translation.Config(folder=tmp_path))
 
 
-def test_the_numbers_are_said_in_the_order_of_each_language():
-    german, english = translation.numbers(50, seed=0)
-    assert translation.numbers(50, seed=0) == (german, english) != translation.numbers(50, seed=1)
+def test_spoken_numbers_have_the_order_of_each_language():
+    german, english = translation.spoken_numbers(50, seed=0)
+    assert translation.spoken_numbers(50, seed=0) == (german, english) != translation.spoken_numbers(50, seed=1)
+    one = dict(zip(translation.ONES["de"], translation.ONES["en"], strict=True))
+    ten = dict(zip(translation.TENS["de"], translation.TENS["en"], strict=True))
     for source, target in zip(german, english, strict=True):
-        for said, meant in zip(source.split(", "), target.split(", "), strict=True):
-            hundred, ones, tens = said.split()[0], said.split()[2], said.split()[4]
-            place = translation.ONES["de"].index, translation.TENS["de"].index
-            words = translation.ONES["en"], translation.TENS["en"]
-            assert (
-                meant == f"{words[0][place[0](hundred)]} hundred {words[1][place[1](tens)]} {words[0][place[0](ones)]}"
-            )
+        for german_number, english_number in zip(source.split(", "), target.split(", "), strict=True):
+            hundreds, _, ones, _, tens = german_number.split()
+            assert english_number == f"{one[hundreds]} hundred {ten[tens]} {one[ones]}"
 
 
-def test_the_two_networks_differ_by_the_attention_only():
+def test_the_two_networks_differ_only_in_the_attention():
     config = translation.Config()
-    one, other = translation.translator(config, "additive"), translation.translator(config, None)
-    assert (one.encoder, one.decoder, one.source, one.target) == (
-        other.encoder,
-        other.decoder,
-        other.source,
-        other.target,
-    )
+    attending, plain = translation.translator(config, "additive"), translation.translator(config, None)
+    for name in ("encoder", "decoder", "source", "target"):
+        assert getattr(attending, name) == getattr(plain, name)
     units = translation.UNITS
     attention = units * units + 2 * units * units + units + 3 * units * units  # W, U, v; and W of [context; output]
-    assert one.build().count_params() - other.build().count_params() == attention
+    assert attending.build().count_params() - plain.build().count_params() == attention
 
 
 def test_bleu_is_compared_on_the_same_sentences():
-    right = ["A dog runs on the grass.", "Two men sit on a bench."] * 20
-    worse = ["a dog runs on grass.", "two men sit."] * 20
-    scores, p_value, signature = translation.compare({"with": right, "without": worse}, right)
+    references = ["A dog runs on the grass.", "Two men sit on a bench."] * 20
+    worse_translations = ["a dog runs on grass.", "two men sit."] * 20
+    scores, p_value, signature = translation.compare({"with": references, "without": worse_translations}, references)
     assert scores["with"] == pytest.approx(100)
     assert scores["without"] < 60
     assert p_value < 0.01
     assert "case:lc" in signature
 
 
-def test_definitions_print_as_the_code_that_makes_them():
+def test_the_repr_of_the_definition_is_its_code():
     net = translation.definition(translation.Config())
     assert eval(repr(net), {"dk": dk}) == net
 
@@ -89,8 +83,16 @@ def test_a_smoke_run_on_spoken_numbers(capsys, tmp_path):
 
 
 @pytest.mark.slow
-def test_spoken_numbers_are_learnt_with_attention():
+def test_spoken_numbers_are_learned_with_attention():
     config = translation.Config(epochs=6)
     run = translation.train_one(config, "additive", translation.load_data(config))
     german, english = translation.load_pairs(config)["test"]
-    assert np.mean([a == b for a, b in zip(run.model.translate(german), english, strict=True)]) > 0.9
+    assert (
+        np.mean(
+            [
+                translated == reference
+                for translated, reference in zip(run.model.translate(german), english, strict=True)
+            ]
+        )
+        > 0.9
+    )

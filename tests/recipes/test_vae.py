@@ -1,4 +1,4 @@
-"""The variational autoencoder's recipe: its weights, its pictures, and one short training."""
+"""Recipe of the variational autoencoder: weights, figures, and a short training."""
 
 import numpy as np
 import pytest
@@ -13,33 +13,33 @@ def test_the_network_is_that_of_the_paper():
     assert (model.encoder.count_params(), model.decoder.count_params()) == (412_540, 403_284)
 
 
-def test_the_definition_prints_as_the_code_that_makes_it():
+def test_the_repr_of_the_definition_is_its_code():
     net = vae.definition(vae.Config(num_importance_samples=5))
     assert eval(repr(net), {"dk": dk}) == net
 
 
-def test_grey_images_become_black_and_white_and_binary_ones_stay():
-    grey = np.array([[0.0, 127.0, 128.0, 255.0]], "float32")
-    assert vae.black_and_white(grey).numpy().tolist() == [[0, 0, 1, 1]]
+def test_gray_images_are_binarized_and_binary_ones_kept():
+    gray = np.array([[0.0, 127.0, 128.0, 255.0]], "float32")
+    assert vae.binarize(gray).numpy().tolist() == [[0, 0, 1, 1]]
     binary = np.array([[0.0, 1.0, 1.0, 0.0]], "float32")
-    np.testing.assert_array_equal(vae.black_and_white(binary), binary)
+    np.testing.assert_array_equal(vae.binarize(binary), binary)
 
 
-def test_a_sheet_has_the_images_in_rows():
+def test_images_are_drawn_in_rows():
     images = np.zeros((6, 28, 28), "float32")
-    images[4] = 1  # second row, second of three
-    shown = vae.sheet(images, columns=3).axes[0].images[0].get_array()
-    assert shown.shape == (56, 84)
-    assert shown[28:, 28:56].min() == 1
-    assert shown.sum() == 28 * 28
+    images[4] = 1  # row 2, column 2
+    grid = vae.draw_images(images, columns=3).axes[0].images[0].get_array()
+    assert grid.shape == (56, 84)
+    assert grid[28:, 28:56].min() == 1
+    assert grid.sum() == 28 * 28
 
 
-def test_the_plane_goes_up_and_to_the_right():
+def test_codes_of_the_plane_increase_upward_and_to_the_right():
     class Decoder:
         def decode(self, codes):
             return codes
 
-    codes = vae.plane(Decoder(), side=3)
+    codes = vae.decode_plane(Decoder(), side=3)
     assert codes.shape == (9, 2)
     assert codes[0, 0] < 0 < codes[0, 1]
     assert codes[4].tolist() == [0, 0]
@@ -58,8 +58,8 @@ def test_a_smoke_run_on_the_bundled_digits(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_three_passes_over_binarised_mnist_come_near(tfds_dir, tmp_path):
-    config = vae.Config(epochs=3, likelihood_samples=20, data_dir=tfds_dir, run_dir=tmp_path / "run")
-    outcome = vae.train(config.repeats()[0])
-    assert outcome.comparable
-    assert outcome.measured["test NLL"] < outcome.measured["test bound"] < 125
+def test_three_epochs_on_binarized_mnist_reach_a_good_bound(tfds_dir, tmp_path):
+    config = vae.Config(epochs=3, num_likelihood_samples=20, data_dir=tfds_dir, run_dir=tmp_path / "run")
+    result = vae.train(config.repeats()[0])
+    assert result.comparable
+    assert result.measured["test NLL"] < result.measured["test bound"] < 125

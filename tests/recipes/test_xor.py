@@ -14,19 +14,19 @@ def test_the_network_has_nine_parameters(seed):
 
 
 def test_constructed_weights_are_exact():
-    output = np.asarray(xor.construct()(xor.POINTS))
+    output = np.asarray(xor.constructed_network()(xor.POINTS))
     np.testing.assert_array_equal(output, xor.LABELS)
 
 
-def test_linear_hidden_units_cannot_do_it():
+def test_linear_hidden_units_cannot_compute_xor():
     model = xor.network("linear", "hard_sigmoid").build((2,))
-    model.set_weights(xor.construct().get_weights())
-    assert xor.correct(model) < 4
+    model.set_weights(xor.constructed_network().get_weights())
+    assert xor.count_correct(model) < 4
 
 
 def test_an_undecided_output_is_wrong():
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, "sigmoid", kernel_initializer="zeros")])
-    assert xor.correct(model) == 0
+    assert xor.count_correct(model) == 0
 
 
 def test_every_batch_is_the_four_points():
@@ -44,12 +44,12 @@ def test_a_smoke_run_reports(capsys):
     assert "SMOKE RUN" in capsys.readouterr().out
 
 
-def test_the_picture_shows_a_solved_and_an_unsolved_start():
-    model = xor.construct()
-    outcomes = [xor.Result(measured={"solved": s}, data="", model=model) for s in (0.0, 1.0)]
-    (figure,) = xor.draw(xor.Config(), outcomes).values()
-    assert [axes.get_title() for axes in figure.axes] == ["solved: seed 1", "caught in a local minimum: seed 0"]
-    (figure,) = xor.draw(xor.Config(), outcomes[:1]).values()
+def test_the_figure_shows_a_solved_and_an_unsolved_start():
+    model = xor.constructed_network()
+    results = [xor.Result(measured={"solved": s}, data="", model=model) for s in (0.0, 1.0)]
+    (figure,) = xor.draw(xor.Config(), results).values()
+    assert [axes.get_title() for axes in figure.axes] == ["solved: seed 1", "local minimum: seed 0"]
+    (figure,) = xor.draw(xor.Config(), results[:1]).values()
     assert figure.axes[0].get_title() == "solved: none"
 
 
