@@ -14,7 +14,7 @@ from deepkit.data.splits import split_validation
 from deepkit.utils.errors import message
 
 if TYPE_CHECKING:
-    from deepkit.data.elements import Arrays
+    from deepkit.data.nested_arrays import Arrays
 
 NAMES = ("digits", "iris", "wine", "breast_cancer")
 _NUM_TEST_EXAMPLES = {"digits": 297}  # the last writers of the file; the tables use a fifth

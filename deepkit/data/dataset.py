@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from deepkit.data.augmentation import Augmentation
-from deepkit.data.elements import inputs_of
+from deepkit.data.nested_arrays import inputs_of
 from deepkit.data.pipeline import Pipeline
 from deepkit.data.pipeline_settings import PipelineSettings
 from deepkit.data.sources import Source
 
 if TYPE_CHECKING:
-    from deepkit.data.elements import Scales, Shapes
+    from deepkit.data.nested_arrays import Scales, Shapes
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

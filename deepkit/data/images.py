@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from deepkit.data.elements import inputs_of
+from deepkit.data.nested_arrays import inputs_of
 from deepkit.utils.errors import message
 
 if TYPE_CHECKING:
-    from deepkit.data.elements import Scales
+    from deepkit.data.nested_arrays import Scales
     from deepkit.utils.types import Dataset, Nested, Tensor
 
 SAMPLE_SIZE = 64  # number of examples to inspect for their size

@@ -10,7 +10,7 @@ from deepkit.data.augmentation import Augmentation
 from deepkit.utils.validation import check_integer
 
 if TYPE_CHECKING:
-    from deepkit.data.elements import Scales
+    from deepkit.data.nested_arrays import Scales
 
 
 @dataclasses.dataclass(frozen=True)

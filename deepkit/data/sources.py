@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 if TYPE_CHECKING:
-    from deepkit.data.elements import Arrays
+    from deepkit.data.nested_arrays import Arrays
     from deepkit.utils.types import Dataset, Nested, Tensor
 
 Order: TypeAlias = tuple[int, "Tensor"]

@@ -11,7 +11,7 @@ from deepkit.utils.errors import format_value, message
 from deepkit.utils.validation import check_fraction, is_flag
 
 if TYPE_CHECKING:
-    from deepkit.data.elements import Arrays
+    from deepkit.data.nested_arrays import Arrays
 
 
 def num_validation_examples(validation: object, num_examples: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deepkit.data.elements import inputs_of
+from deepkit.data.nested_arrays import inputs_of
 from deepkit.utils.validation import check_choice
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import tensorflow as tf
 from deepkit.data.images import resize_images
 
 if TYPE_CHECKING:
-    from deepkit.data.elements import Scales
+    from deepkit.data.nested_arrays import Scales
     from deepkit.data.tfds_types import Builder, FeatureKeys
     from deepkit.utils.types import Dataset, Nested
 

@@ -17,7 +17,7 @@ from deepkit.data.splits import split_validation
 from deepkit.utils.errors import format_value, message
 
 if TYPE_CHECKING:
-    from deepkit.data.elements import Arrays
+    from deepkit.data.nested_arrays import Arrays
 
 
 def from_arrays(

@@ -134,10 +134,11 @@ def _inputs(data: DataLike) -> np.ndarray:
     batches = data.train if isinstance(data, Data) else data
     if isinstance(batches, Pipeline):
         x = batches.arrays()[0]
-    elif isinstance(batches, tf.data.Dataset):
-        x = from_arrays(_concatenated_inputs(batches)).train.arrays()[0]
     else:
-        x = from_arrays(batches[0] if isinstance(batches, tuple | list) else batches).train.arrays()[0]
+        arrays: Any = batches[0] if isinstance(batches, tuple | list) else batches
+        if isinstance(batches, tf.data.Dataset):
+            arrays = _concatenated_inputs(batches)
+        x = from_arrays(arrays).train.arrays()[0]
     if not isinstance(x, np.ndarray):
         raise TypeError(
             message(

@@ -255,7 +255,9 @@ def test_what_comes_in_must_be_text():
 
 
 def test_the_layer_gives_ids_only():
-    with pytest.raises(ValueError, match="TokenIds: ragged must be False because the layer returns token ids, received True"):
+    with pytest.raises(
+        ValueError, match="TokenIds: ragged must be False because the layer returns token ids, received True"
+    ):
         TokenIds(ragged=True)
 
 
