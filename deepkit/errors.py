@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from deepkit.data.errors import DataError
 from deepkit.definition.errors import DefinitionError
-from deepkit.training.errors import CheckpointError, DivergedError, ExportError, RunDirError, TokenIdError
+from deepkit.export.errors import ExportError
+from deepkit.training.errors import CheckpointError, DivergedError, RunDirError, TokenIdError
 
 __all__ = [
     "CheckpointError", "DataError", "DefinitionError", "DivergedError", "ExportError", "RunDirError", "TokenIdError",

@@ -1,126 +1,131 @@
-"""What can be exported where: the checks that need no export to be made."""
+"""Checks of the arguments of `export` that do not need the export itself."""
 
 from __future__ import annotations
 
 import difflib
-import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import keras
 
 from deepkit.definition.block import Block
-from deepkit.export.formats import FORMATS, Format, layers
-from deepkit.training.errors import ExportError
+from deepkit.export.errors import ExportError
+from deepkit.export.formats import FORMATS, Format, all_layers
+from deepkit.utils.errors import format_value, message
+from deepkit.utils.validation import check_number
 
-_ALSO_CALLED = {"tflite": "litert", "tf_saved_model": "saved_model", "savedmodel": "saved_model", "tf": "saved_model"}
-_OF_A_SAVED_MODEL = {"saved_model.pb", "fingerprint.pb", "variables", "assets", "assets.extra"}
-_HALVES = ("bfloat16", "float16")  # coarsest first
+if TYPE_CHECKING:
+    from deepkit.utils.types import PathLike
+
+_SYNONYMS = {"tflite": "litert", "tf_saved_model": "saved_model", "savedmodel": "saved_model", "tf": "saved_model"}
+_SAVED_MODEL_FILES = {"saved_model.pb", "fingerprint.pb", "variables", "assets", "assets.extra"}
+_HALF_PRECISION = ("bfloat16", "float16")  # the coarser one first
 
 
-def the_format(name: str) -> Format:
-    """Return the format of a name.
+def get_format(name: str) -> Format:
+    """Return the format with a name.
 
     Raises:
-        ValueError: There is none; the message says which was meant, or all.
+        ValueError: There is no such format; the message suggests the closest one.
     """
     if name in FORMATS:
         return FORMATS[name]
-    near = difflib.get_close_matches(str(name).lower(), [*FORMATS, *_ALSO_CALLED], n=1, cutoff=0.5)
-    meant = [_ALSO_CALLED.get(n, n) for n in near] or list(FORMATS)
-    raise ValueError(f"format={name!r}: expected {_either(FORMATS)}\n  hint: format={_either(meant)}")
+    close = difflib.get_close_matches(str(name).lower(), [*FORMATS, *_SYNONYMS], n=1, cutoff=0.5)
+    suggestions = [_SYNONYMS.get(match, match) for match in close] or list(FORMATS)
+    problem = f"format must be {_alternatives(FORMATS)}, received {format_value(name)}"
+    raise ValueError(message(problem, hint=f"use format={_alternatives(suggestions)}"))
 
 
-def _either(names: Any) -> str:
+def _alternatives(names: Iterable[str]) -> str:
     return " or ".join(f'"{name}"' for name in names)
 
 
-def check_model(model: Any, form: Format) -> None:
-    """Raise unless this is a Keras model with weights that the format can hold, and what writes it is installed."""
+def check_model(model: object, form: Format) -> None:
+    """Raise unless `model` is a built Keras model that the format supports, and its packages are installed."""
     if not isinstance(model, keras.Model):
-        raise TypeError(_no_model(model))
+        raise TypeError(_not_a_model(model))
     if not model.built:
         raise ExportError(
-            f"the model {model.name!r} has not been built: it has no weights to export",
-            "model(x) or model.fit(x, y) first",
+            f"the model {model.name!r} is not built: it has no weights to export",
+            hint="call the model on a batch, or train it, before you export it",
         )
-    missing = form.missing()
+    missing = form.missing_modules()
     if missing:
         raise ExportError(
-            f'format="{form.name}" needs {" and ".join(missing)}', f'pip install "deepkit-keras[{form.name}]"'
+            f'format="{form.name}" needs {" and ".join(missing)}', hint=f'run pip install "deepkit-keras[{form.name}]"'
         )
-    for layer in layers(model):
-        if layer.compute_dtype in form.lacks and not isinstance(layer, keras.layers.InputLayer):
+    for layer in all_layers(model):
+        if layer.compute_dtype in form.unsupported_dtypes and not isinstance(layer, keras.layers.InputLayer):
             raise ExportError(
-                f"the layer {layer.name!r} computes in {layer.compute_dtype}, which {form.name} cannot run",
-                'a twin in float32: with dk.plan(precision="float32"): twin = definition.build(input_shape); '
-                "twin.set_weights(model.get_weights())",
+                f"the layer {layer.name!r} computes in {layer.compute_dtype}, which {form.name} does not support",
+                hint='export a copy in float32: with dk.plan(precision="float32"): copy = definition.build(input_shape)'
+                "; copy.set_weights(model.get_weights())",
             )
 
 
-def _no_model(given: Any) -> str:
-    expected = f"export: expected a keras.Model, received {type(given).__name__}"
-    if isinstance(given, Block):
-        return (
-            f"{expected}, a definition, which holds no weights\n"
-            "  hint: model = definition.build(input_shape), or dk.fit(definition, data).model"
-        )
-    if isinstance(getattr(given, "model", None), keras.Model):
-        return f"{expected}, which has one\n  hint: dk.export(run.model, ...)"
-    return f"{expected}\n  hint: what definition.build(input_shape) returns"
+def _not_a_model(value: object) -> str:
+    """Return the error message for a value that is not a Keras model."""
+    problem = f"export: model must be a keras.Model, received {type(value).__name__}"
+    if isinstance(value, Block):
+        hint = "use definition.build(input_shape), or dk.fit(definition, data).model"
+        return message(f"{problem}, a definition, which has no weights", hint=hint)
+    if isinstance(getattr(value, "model", None), keras.Model):
+        return message(f"{problem}, which holds a model", hint="use dk.export(run.model, ...)")
+    return message(problem, hint="pass the model that definition.build(input_shape) returns")
 
 
-def check_tolerance(tolerance: Any) -> None:
-    """Raise unless this is a number from 0, or None."""
-    if tolerance is None:
-        return
-    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float):
-        raise TypeError(f"tolerance: expected a number, received {type(tolerance).__name__}\n  hint: tolerance=1e-4")
-    if not tolerance >= 0:
-        raise ValueError(f"tolerance={tolerance}: expected a number from 0\n  hint: tolerance=1e-4")
+def check_tolerance(tolerance: object) -> float:
+    """Return a tolerance; raise unless it is a number from 0."""
+    return check_number(tolerance, "tolerance", minimum=0, hint="use tolerance=1e-4")
 
 
-def precision(model: keras.Model) -> str:
+def coarsest_dtype(model: keras.Model) -> str:
     """Return the coarsest dtype that a layer computes in."""
-    used = {layer.compute_dtype for layer in (model, *layers(model))}
-    return next((half for half in _HALVES if half in used), "float32")
+    used = {layer.compute_dtype for layer in (model, *all_layers(model))}
+    return next((dtype for dtype in _HALF_PRECISION if dtype in used), "float32")
 
 
-def place(path: str | os.PathLike[str], form: Format) -> Path:
-    """Return where to write.
+def check_path(path: PathLike, form: Format) -> Path:
+    """Return the path to export to.
 
     Raises:
-        ValueError: The ending is that of another format.
-        ExportError: Something that is no export of this format is there.
+        ValueError: The suffix is not that of the format.
+        ExportError: The path exists, and is not an export of this format.
     """
-    there = Path(path).expanduser()
-    _check_ending(there, form)
-    if form.suffix and there.is_dir():
-        raise ExportError(f"{there} is a folder, an export to {form.name} is a file", "another path")
-    if not form.suffix and there.exists():
-        _check_replaceable(there)
-    return there
+    target = Path(path).expanduser()
+    _check_suffix(target, form)
+    if form.suffix and target.is_dir():
+        raise ExportError(f"{target} is a folder, but an export to {form.name} is a file", hint="use another path")
+    if not form.suffix and target.exists():
+        _check_replaceable(target)
+    return target
 
 
-def _check_ending(there: Path, form: Format) -> None:
-    if there.suffix == form.suffix:
+def _check_suffix(target: Path, form: Format) -> None:
+    if target.suffix == form.suffix:
         return
     others = {other.suffix: other.name for other in FORMATS.values() if other.suffix}
-    known = there.suffix in (*others, ".keras", ".h5", ".litert")
-    hint = str(there.with_suffix(form.suffix) if known else Path(f"{there}{form.suffix}"))
-    instead = f', or format="{others[there.suffix]}"' if there.suffix in others else ""
+    is_model_suffix = target.suffix in (*others, ".keras", ".h5", ".litert")
+    suggestion = target.with_suffix(form.suffix) if is_model_suffix else Path(f"{target}{form.suffix}")
+    hint = f"use path={str(suggestion)!r}"
+    if target.suffix in others:
+        hint += f', or format="{others[target.suffix]}"'
     if form.suffix:
-        raise ValueError(f'path={str(there)!r}: format="{form.name}" ends in {form.suffix}\n  hint: {hint!r}{instead}')
-    if known:
-        raise ValueError(f"path={str(there)!r}: a SavedModel is a folder\n  hint: {hint!r}{instead}")
+        problem = f'path must end in {form.suffix} if format="{form.name}", received {str(target)!r}'
+        raise ValueError(message(problem, hint=hint))
+    if is_model_suffix:
+        problem = f'path must be a folder if format="{form.name}", received {str(target)!r}'
+        raise ValueError(message(problem, hint=hint))
 
 
-def _check_replaceable(there: Path) -> None:
-    if not there.is_dir():
-        raise ExportError(f"{there} is a file, a SavedModel is a folder", "another path")
-    others = sorted({entry.name for entry in there.iterdir()} - _OF_A_SAVED_MODEL)
+def _check_replaceable(target: Path) -> None:
+    if not target.is_dir():
+        raise ExportError(f"{target} is a file, but a SavedModel is a folder", hint="use another path")
+    others = sorted({entry.name for entry in target.iterdir()} - _SAVED_MODEL_FILES)
     if others:
-        listed = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
+        names = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
         raise ExportError(
-            f"{there} holds more than a SavedModel ({listed}), which would be lost", f"{str(there / 'saved_model')!r}"
+            f"{target} contains other files than those of a SavedModel ({names}), which would be lost",
+            hint=f"use path={str(target / 'saved_model')!r}",
         )

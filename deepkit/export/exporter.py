@@ -1,4 +1,4 @@
-"""`export`: from a model to a file that serves, in place only once it has been run and gives what the model gives."""
+"""`export`: write a model for inference, run the exported file, and keep it only if its outputs are the model's."""
 
 from __future__ import annotations
 
@@ -10,229 +10,247 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import keras
 import tensorflow as tf
 
-from deepkit.export import checks as exportable
-from deepkit.export.formats import Format, brief, layer_of, numpy, run_litert
-from deepkit.export.parity import Difference, ShapesDiffer, difference
+from deepkit.export import checks
+from deepkit.export.errors import ExportError
+from deepkit.export.formats import Format, find_layer, load_litert, summarize_error, to_arrays
+from deepkit.export.parity import Difference, ShapeMismatch, compare_outputs
 from deepkit.export.quiet import quiet
-from deepkit.export.sample import Sample, sampled
-from deepkit.training.errors import ExportError
+from deepkit.export.sample import Sample, make_sample
 from deepkit.utils import files
 
-__all__ = ["ExportError", "Exported", "default_path", "export"]
+if TYPE_CHECKING:
+    from deepkit.utils.types import Nested, PathLike
+
+__all__ = ["ExportError", "ExportResult", "default_path", "export"]
 
 
 @dataclass(frozen=True)
-class Exported:
-    """What was exported, and how near it is to the model.
+class ExportResult:
+    """An exported file, and its difference from the model.
 
     Args:
         path: The file, or the folder of a SavedModel.
         format: `"saved_model"`, `"onnx"` or `"litert"`.
-        size: In bytes.
-        difference: The largest absolute difference between its outputs and the model's on the sample.
-        relative: The same in parts of the largest output.
-        tolerance: What was allowed, in parts of the largest output.
+        size: Size in bytes.
+        absolute_difference: Largest absolute difference between its outputs and the model's on the sample.
+        relative_difference: The same, relative to the largest output.
+        tolerance: The largest relative difference that was allowed.
         sample_shapes: Shape of the sample, batch axis first, for each input.
     """
 
     path: Path
     format: str
     size: int
-    difference: float
-    relative: float
+    absolute_difference: float
+    relative_difference: float
     tolerance: float
     sample_shapes: tuple[tuple[int, ...], ...]
 
     def __str__(self) -> str:
         shapes = ", ".join("x".join(map(str, shape)) for shape in self.sample_shapes)
         return (
-            f"{self.path}: {self.format}, {_size_text(self.size)}; differs from the model by at most "
-            f"{self.difference:.1e} ({self.relative:.1e} of the largest output, allowed {self.tolerance:.1e}) "
-            f"on a batch of {shapes}"
+            f"{self.path}: {self.format}, {_format_size(self.size)}; differs from the model by at most "
+            f"{self.absolute_difference:.1e} ({self.relative_difference:.1e} of the largest output, "
+            f"tolerance {self.tolerance:.1e}) on a batch of {shapes}"
         )
 
 
 def export(
     model: keras.Model,
-    path: str | os.PathLike[str],
+    path: PathLike,
     *,
     format: str = "saved_model",
-    sample: Any = None,
+    sample: Nested | None = None,
     tolerance: float | None = None,
-) -> Exported:
-    """Export a model for inference, run the result, and keep it only if it computes what the model computes.
+) -> ExportResult:
+    """Export a model for inference, run the exported file, and keep it only if its outputs are those of the model.
 
-    Keras writes it. It is then read back and run, on the processor, without Keras: a SavedModel by TensorFlow, ONNX by
-    ONNX Runtime, LiteRT by its interpreter. Only when its outputs are those of `model(sample, training=False)` does it
-    take its place at `path`; whatever was there before stays until then.
+    Keras writes the file. Then `export` loads it and runs it on the CPU, without Keras: a SavedModel with TensorFlow,
+    ONNX with ONNX Runtime, LiteRT with its interpreter. It is moved to `path` only if its outputs are those of
+    `model(sample, training=False)`; otherwise an earlier export at `path` stays unchanged.
 
     Args:
         model: A Keras model that has been built.
-        path: Where to: a folder for `"saved_model"`, a file ending in `.onnx` or `.tflite` for the others. An
-            earlier export is replaced; a folder with anything else in it is not.
+        path: A folder for `"saved_model"`, a file that ends in `.onnx` or `.tflite` for the others. An earlier export
+            is replaced; a folder that contains anything else is not.
         format: `"saved_model"`, `"onnx"` (needs `pip install "deepkit-keras[onnx]"`) or `"litert"`.
-        sample: A batch to compare on, in the structure of the model's inputs. Left out, one is drawn under a fixed
-            seed: floats normal, integers 0 or 1, texts of the words that the model knows, 8, 32 or 128 for an unknown
-            size. A model of your own class needs one: it says nothing of its inputs.
-        tolerance: The largest difference to allow, in parts of the largest output. Left out: 1e-4 for float32 (1e-5
+        sample: A batch to compare on, in the structure of the model's inputs. By default a random batch with a fixed
+            seed: normal floats, integers 0 or 1, texts of words in the model's vocabulary; unknown sizes are 8, 32
+            or 128. A subclassed model needs a sample, because its inputs are unknown.
+        tolerance: The largest difference to allow, relative to the largest output. Default: 1e-4 for float32 (1e-5
             for a SavedModel, which runs the same kernels), more for a model with half precision.
 
     Returns:
-        Where it is, its size, and how far it is from the model.
+        The path, the size, and the difference from the model.
 
     Raises:
-        TypeError: `model` is no Keras model.
-        ValueError: `format`, `path`, `sample` or `tolerance` makes no sense.
-        ExportError: The format cannot hold the model, something of another kind is at `path`, or what was exported
-            computes something else; the message says what and where. What was at `path` is still there.
+        TypeError: `model` is not a Keras model.
+        ValueError: `format`, `path`, `sample` or `tolerance` is invalid.
+        ExportError: The format does not support the model, `path` exists and is not an export of this format, or the
+            outputs differ. The file at `path` is unchanged.
 
     Examples:
         >>> import deepkit as dk
         >>> model = dk.Sequential([dk.MLP([8]), dk.Classifier(3)]).build((4,))
         >>> exported = dk.export(model, "iris")
-        >>> exported.path.name, exported.sample_shapes, exported.relative <= exported.tolerance
+        >>> exported.path.name, exported.sample_shapes, exported.relative_difference <= exported.tolerance
         ('iris', ((3, 4),), True)
     """
-    form = exportable.the_format(format)
-    exportable.check_model(model, form)
-    exportable.check_tolerance(tolerance)
-    place = exportable.place(path, form)
-    allowed = form.tolerance[exportable.precision(model)] if tolerance is None else float(tolerance)
-    with tf.device("CPU:0"):  # where all three formats are run; a GPU may multiply with fewer bits
-        batch = sampled(model, sample)
-        with _aside(place) as aside:
+    form = checks.get_format(format)
+    checks.check_model(model, form)
+    if tolerance is None:
+        tolerance = form.tolerances[checks.coarsest_dtype(model)]
+    else:
+        tolerance = checks.check_tolerance(tolerance)
+    target = checks.check_path(path, form)
+    with tf.device("CPU:0"):  # exports run on the CPU; a GPU may multiply with fewer bits
+        batch = make_sample(model, sample)
+        with _temporary_path(target) as temporary:
             with quiet():
-                found = _written(model, aside, form, batch, allowed)
-            size = _settle(aside)
-    return Exported(place, form.name, size, found.absolute, found.relative, allowed, batch.shapes)
+                difference = _write_and_verify(model, temporary, form, batch, tolerance)
+            size = _fsync(temporary)
+    return ExportResult(
+        target, form.name, size, difference.absolute, difference.relative, float(tolerance), batch.shapes
+    )
 
 
-def default_path(name: str | os.PathLike[str], format: str) -> Path:
-    """Return where an export of that name goes: the name itself for a SavedModel, with its ending for a file.
+def default_path(name: PathLike, format: str) -> Path:
+    """Return the path of an export with this name: the name for a SavedModel, with the suffix of the format for a file.
 
     Args:
-        name: Such as `"runs/first/model"`.
-        format: One that `export` takes.
+        name: A path without a suffix, such as `"runs/first/model"`.
+        format: A format of `export`.
 
     Examples:
         >>> from deepkit.export.exporter import default_path
         >>> default_path("lenet", "onnx").name
         'lenet.onnx'
     """
-    return Path(f"{os.fspath(name)}{exportable.the_format(format).suffix}")
+    return Path(f"{os.fspath(name)}{checks.get_format(format).suffix}")
 
 
 @contextlib.contextmanager
-def _aside(place: Path) -> Iterator[Path]:
-    """Give a path in a folder of its own beside `place`, and put what is there in place when all went well."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".exporting-") as folder:
-        aside = Path(folder) / place.name
-        yield aside
-        if not place.is_dir():
-            os.replace(aside, place)
+def _temporary_path(target: Path) -> Iterator[Path]:
+    """Yield a path in a temporary folder beside `target`, and move it to `target` if the body raises no error."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".exporting-") as folder:
+        temporary = Path(folder) / target.name
+        yield temporary
+        if not target.is_dir():
+            os.replace(temporary, target)
             return
-        # A folder is not replaced in one step. The old one goes with the temporary folder, or is found in it should the
-        # process be killed between the two.
+        # A folder cannot be replaced in one step. The old one is deleted with the temporary folder; if the process is
+        # killed between the two steps, it is still there.
         old = Path(folder) / ".replaced"
-        os.replace(place, old)
+        os.replace(target, old)
         try:
-            os.replace(aside, place)
+            os.replace(temporary, target)
         except BaseException:
-            os.replace(old, place)
+            os.replace(old, target)
             raise
 
 
-def _settle(aside: Path) -> int:
-    """Wait until every byte is on the disk, and return how many there are."""
-    every = [aside] if aside.is_file() else [file for file in aside.rglob("*") if file.is_file()]
-    for file in every:
+def _fsync(path: Path) -> int:
+    """Block until a file or a folder is on the disk, and return its size in bytes."""
+    paths = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    for file in paths:
         files.fsync(file)
-    return sum(file.stat().st_size for file in every)
+    return sum(file.stat().st_size for file in paths)
 
 
-def _written(model: keras.Model, aside: Path, form: Format, batch: Sample, allowed: float) -> Difference:
-    """Write and run a model, and return how far the two are apart; again where a converter changed a shape."""
-    for _ in range(form.attempts - 1):
-        _write(model, aside, form, batch)
+def _write_and_verify(model: keras.Model, path: Path, form: Format, sample: Sample, tolerance: float) -> Difference:
+    """Write and run a model, and return the difference; try again if the converter changed the shape of an output."""
+    for _ in range(form.max_attempts - 1):
+        _write(model, path, form, sample)
         try:
-            return _check(model, aside, form, batch, allowed)
+            return _verify(model, path, form, sample, tolerance)
         except ExportError as error:
-            if not isinstance(error.__cause__, ShapesDiffer):
+            if not isinstance(error.__cause__, ShapeMismatch):
                 raise
-    _write(model, aside, form, batch)
-    return _check(model, aside, form, batch, allowed)
+    _write(model, path, form, sample)
+    return _verify(model, path, form, sample, tolerance)
 
 
-def _write(model: keras.Model, aside: Path, form: Format, batch: Sample) -> None:
-    outputs = batch.ports.outputs
-    parts = outputs.values() if isinstance(outputs, dict) else outputs if isinstance(outputs, list | tuple) else ()
-    if any(keras.tree.is_nested(part) for part in parts):
+def _write(model: keras.Model, path: Path, form: Format, sample: Sample) -> None:
+    if _is_nested(sample.signature.outputs):
         raise ExportError(
-            "the outputs are nested; an export has one, a list or a dict of them",
-            "keras.Model(model.input, keras.tree.flatten(model.output))",
+            "the outputs of the model are nested; an exported model has one output, a list or a dict of outputs",
+            hint="export keras.Model(model.input, keras.tree.flatten(model.output))",
         )
     try:
-        form.write(model, aside, batch.ports)
+        form.write(model, path, sample.signature)
     except (ExportError, OSError):
         raise
-    except Exception as error:  # converters raise what they like
-        raise _unable(f"{form.name} cannot hold this model", error, model, form) from error
+    except Exception as error:  # converters raise any exception
+        raise _conversion_error(f"the model cannot be exported to {form.name}", error, model, form) from error
 
 
-def _check(model: keras.Model, aside: Path, form: Format, batch: Sample, allowed: float) -> Difference:
-    """Run what was written and return how far it is from the model; raise where that is too far."""
+def _is_nested(outputs: object) -> bool:
+    """Return whether outputs hold lists or dicts of outputs."""
+    if isinstance(outputs, dict):
+        return any(keras.tree.is_nested(output) for output in outputs.values())
+    if isinstance(outputs, list | tuple):
+        return any(keras.tree.is_nested(output) for output in outputs)
+    return False
+
+
+def _verify(model: keras.Model, path: Path, form: Format, sample: Sample, tolerance: float) -> Difference:
+    """Run the exported file and return its difference from the model; raise if it is above the tolerance."""
     try:
-        found = difference(batch.outputs, form.runner(aside, batch.ports)(batch.inputs))
-    except Exception as error:  # runtimes raise what they like
-        raise _unable(f"what was written for {form.name} cannot be run", error, model, form) from error
-    if found.excess > allowed:
-        raise _apart(found, model, aside, form, batch, allowed)
-    return found
+        difference = compare_outputs(sample.outputs, form.load(path, sample.signature)(sample.inputs))
+    except Exception as error:  # runtimes raise any exception
+        raise _conversion_error(f"the {form.name} export cannot be run", error, model, form) from error
+    if difference.scaled > tolerance:
+        raise _parity_error(difference, model, path, form, sample, tolerance)
+    return difference
 
 
-def _apart(
-    found: Difference, model: keras.Model, aside: Path, form: Format, batch: Sample, allowed: float
+def _parity_error(
+    difference: Difference, model: keras.Model, path: Path, form: Format, sample: Sample, tolerance: float
 ) -> ExportError:
-    """Return an error that says how far an export is from its model and, where it can be told, why."""
-    where = f" (in output {found.output + 1} of {len(batch.outputs)})" if len(batch.outputs) > 1 else ""
+    """Return the error for outputs that differ, with the reason if it can be found."""
+    output = f" in output {difference.output + 1} of {len(sample.outputs)}" if len(sample.outputs) > 1 else ""
     problem = (
-        f"the {form.name} export does not compute what the model computes: they differ by {found.absolute:.2g}, "
-        f"{found.relative:.2g} of the largest output, where {allowed:.2g} is allowed; "
-        f"the model gives {found.expected:.6g}, the export {found.received:.6g}{where}"
+        f"the outputs of the {form.name} export differ from the model's by {difference.absolute:.2g}, which is "
+        f"{difference.relative:.2g} of the largest output (tolerance {tolerance:.2g}): "
+        f"the model returns {difference.expected:.6g}, the export {difference.received:.6g}{output}"
     )
-    again = numpy(model(keras.tree.pack_sequence_as(batch.ports.inputs, batch.inputs), training=False))
-    if difference(batch.outputs, again).excess > allowed:
+    inputs = keras.tree.pack_sequence_as(sample.signature.inputs, sample.inputs)
+    second_outputs = to_arrays(model(inputs, training=False))
+    if compare_outputs(sample.outputs, second_outputs).scaled > tolerance:
         return ExportError(
-            f"{problem}. The model itself gives something else at each call",
-            "layers that are not random when training=False",
+            f"{problem}. The model itself returns different outputs at each call",
+            hint="use layers that are not random if training=False",
         )
     if form.name == "litert":
-        plain = difference(batch.outputs, run_litert(aside, batch.ports, accelerated=False)(batch.inputs))
-        if plain.excess <= allowed:
+        runner = load_litert(path, sample.signature, use_default_delegate=False)
+        without_delegate = compare_outputs(sample.outputs, runner(sample.inputs))
+        if without_delegate.scaled <= tolerance:
             return ExportError(
-                f"{problem}. Without XNNPACK, which LiteRT runs it with by default, they differ by "
-                f"{plain.absolute:.2g}: the file is right, XNNPACK is not",
-                'another kernel_size, strides or padding, or format="onnx"',
+                f"{problem}. Without XNNPACK, which LiteRT uses by default, they differ by "
+                f"{without_delegate.absolute:.2g}: the file is correct, XNNPACK is not",
+                hint='use another kernel_size, strides or padding, or format="onnx"',
             )
     other = "onnx" if form.name == "saved_model" else "saved_model"
-    return ExportError(problem, f'format="{other}", or a larger tolerance if the difference does not matter')
+    return ExportError(problem, hint=f'use format="{other}", or a larger tolerance if the difference does not matter')
 
 
-def _unable(what: str, error: Exception, model: keras.Model, form: Format) -> ExportError:
-    """Return an error with the reason in a line, and the layer that the text of `error` speaks of, if any."""
+def _conversion_error(problem: str, error: Exception, model: keras.Model, form: Format) -> ExportError:
+    """Return an error with the reason in one line, and the layer that the message of `error` names, if any."""
     nodes = re.findall(r"[\w.\-]+(?:/[\w.\-]+)+", str(error))
-    layer = next((name for name in (layer_of(node, model) for node in nodes) if name), "")
-    because = f", because of its layer {layer!r}" if layer else ""
-    hint = "model.save(path), a file for Keras" if form.name == "saved_model" else 'format="saved_model"'
-    return ExportError(f"{what}{because}: {brief(error)}", hint)
+    layer = next((name for name in (find_layer(node, model) for node in nodes) if name), "")
+    because = f" because of its layer {layer!r}" if layer else ""
+    hint = 'use format="saved_model"'
+    if form.name == "saved_model":
+        hint = "save the model for Keras with model.save(path)"
+    return ExportError(f"{problem}{because}: {summarize_error(error)}", hint=hint)
 
 
-def _size_text(size: int) -> str:
+def _format_size(size: int) -> str:
     power = min(3, int(math.log10(max(size, 1)) // 3))
     return f"{size / 1000**power:.3g} {('bytes', 'kB', 'MB', 'GB')[power]}"

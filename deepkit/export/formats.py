@@ -1,250 +1,274 @@
-"""The formats a model can be exported to: how each is written, by Keras, and how it is run again without Keras."""
+"""The export formats: how Keras writes each one, and how each one runs without Keras."""
 
 from __future__ import annotations
 
 import functools
 import importlib.util
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from deepkit.training.errors import ExportError
+from deepkit.export.errors import ExportError
 
-Arrays = Sequence[np.ndarray]
-Runner = Callable[[Arrays], list[np.ndarray]]
+Spec: TypeAlias = keras.KerasTensor | keras.InputSpec
+Specs: TypeAlias = Spec | Sequence["Specs"] | Mapping[str, "Specs"]
+"""An input or an output, or lists and dicts of them."""
+
+Arrays: TypeAlias = Sequence[np.ndarray]
+Runner: TypeAlias = Callable[[Arrays], list[np.ndarray]]
+"""A function from the inputs to the outputs, both in flat order."""
 
 
 @dataclass(frozen=True)
-class Ports:
-    """What goes into a model and what comes out.
+class Signature:
+    """The inputs and outputs of a model.
 
     Args:
-        inputs: The structure of the inputs: Keras tensors or `keras.InputSpec`s.
-        outputs: The structure of the outputs, of whatever leaves.
+        inputs: The inputs in their structure: Keras tensors or `keras.InputSpec`s.
+        outputs: The outputs in their structure; the leaves may be of any type.
     """
 
-    inputs: Any
-    outputs: Any
+    inputs: Specs
+    outputs: object
 
     @property
-    def names(self) -> list[str]:
+    def input_names(self) -> list[str]:
         """Names of the inputs in flat order."""
         return [spec.name for spec in keras.tree.flatten(self.inputs)]
 
-    def signature(self) -> list[Any]:
-        """Return what Keras is told of the inputs: one positional argument, any batch size."""
-        return [keras.tree.map_structure(_any_batch, self.inputs)]
+    def input_signature(self) -> list[object]:
+        """Return the `input_signature` for Keras: one positional argument, any batch size."""
+        return [keras.tree.map_structure(_with_any_batch_size, self.inputs)]
 
 
 @dataclass(frozen=True)
 class Format:
-    """A format that models are exported to.
+    """An export format.
 
     Args:
-        name: What users call it.
-        suffix: How its files end; empty where it is a folder.
+        name: Value of the argument `format`.
+        suffix: Suffix of its files; empty if an export is a folder.
         write: Writes a model to a path.
-        runner: Reads a path and returns a function of flat inputs to flat outputs.
-        lacks: Compute dtypes that it has no operations for.
-        tolerance: The largest difference that is taken for rounding, by the model's coarsest compute dtype.
-        modules: What has to be importable.
-        attempts: How often a conversion is tried whose outputs have other shapes than the model's.
+        load: Loads an export from a path, and returns a function from inputs to outputs.
+        unsupported_dtypes: Compute dtypes that it has no operations for.
+        tolerances: The largest difference that counts as rounding, by the coarsest compute dtype of the model.
+        modules: Modules that must be installed.
+        max_attempts: How often to convert a model if the converted outputs have wrong shapes.
     """
 
     name: str
     suffix: str
-    write: Callable[[keras.Model, Path, Ports], None]
-    runner: Callable[[Path, Ports], Runner]
-    lacks: tuple[str, ...]
-    tolerance: dict[str, float]
+    write: Callable[[keras.Model, Path, Signature], None]
+    load: Callable[[Path, Signature], Runner]
+    unsupported_dtypes: tuple[str, ...]
+    tolerances: dict[str, float]
     modules: tuple[str, ...] = ()
-    attempts: int = 1
+    max_attempts: int = 1
 
-    def missing(self) -> list[str]:
+    def missing_modules(self) -> list[str]:
         """Return the modules that are not installed."""
         return [name for name in self.modules if importlib.util.find_spec(name) is None]
 
 
-def _any_batch(spec: Any) -> keras.InputSpec:
+def _with_any_batch_size(spec: Spec) -> keras.InputSpec:
     return keras.InputSpec(shape=(None, *spec.shape[1:]), dtype=spec.dtype, name=spec.name)
 
 
-def write_saved_model(model: keras.Model, path: Path, ports: Ports) -> None:
-    """Write a folder that TensorFlow serves.
+def write_saved_model(model: keras.Model, path: Path, signature: Signature) -> None:
+    """Write a SavedModel.
 
-    `model.export` would write what layers do when nobody says whether this is training, and random augmentation
-    then augments (keras 3.15); so the endpoint is made here, as Keras makes that of LiteRT.
+    `model.export` would leave `training` open, so that random layers augment (Keras 3.15). Therefore this function
+    adds the endpoint itself, as Keras does for LiteRT.
 
     Raises:
-        ExportError: The model calls back into Python, which the folder would not have.
+        ExportError: The model calls Python functions, which a SavedModel cannot contain.
     """
     archive = keras.export.ExportArchive()
     archive.track(model)
-    archive.add_endpoint("serve", functools.partial(model.__call__, training=False), input_signature=ports.signature())
+    serve = functools.partial(model.__call__, training=False)
+    archive.add_endpoint("serve", serve, input_signature=signature.input_signature())
     archive.write_out(path, verbose=False)
     graph = tf.saved_model.load(path).signatures["serving_default"].graph.as_graph_def()
     nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
     python = [(node.op, node.name) for node in nodes if node.op in ("PyFunc", "PyFuncStateless", "EagerPyFunc")]
     if python:
-        raise unsupported("a SavedModel", python[:1], model, "keras.ops or TensorFlow operations in its place")
+        raise unsupported("a SavedModel", python[:1], model, "use keras.ops or TensorFlow operations instead")
 
 
-def run_saved_model(path: Path, ports: Ports) -> Runner:
-    """Run the endpoint `serve` with TensorFlow."""
-    loaded = tf.saved_model.load(path)  # kept by the function below: `serve` alone does not keep its variables
+def load_saved_model(path: Path, signature: Signature) -> Runner:
+    """Return a function that runs the endpoint `serve` with TensorFlow."""
+    loaded = tf.saved_model.load(path)  # `run` must keep a reference: `serve` alone does not keep its variables
 
     def run(inputs: Arrays) -> list[np.ndarray]:
-        return numpy(loaded.serve(keras.tree.pack_sequence_as(ports.inputs, [tf.constant(x) for x in inputs])))
+        tensors = [tf.constant(array) for array in inputs]
+        return to_arrays(loaded.serve(keras.tree.pack_sequence_as(signature.inputs, tensors)))
 
     return run
 
 
-def write_onnx(model: keras.Model, path: Path, ports: Ports) -> None:
+def write_onnx(model: keras.Model, path: Path, signature: Signature) -> None:
     """Write an ONNX file.
 
     Raises:
-        ExportError: It holds an operation that ONNX does not know; tf2onnx writes such files without complaint.
+        ExportError: The file holds an operation that ONNX does not have; tf2onnx writes such files without an error.
     """
     import onnx
 
-    from deepkit.export import onnx_workarounds as onnx_gaps
+    from deepkit.export import onnx_workarounds
 
-    constants = onnx_gaps.write(model, path, ports.signature())
-    written = onnx.load(path)
-    nodes = written.graph.node
+    constants = onnx_workarounds.write(model, path, signature.input_signature())
+    proto = onnx.load(path)
+    nodes = proto.graph.node
     unknown = [(node.op_type, node.name) for node in nodes if not node.domain and not onnx.defs.has(node.op_type)]
     if unknown:
-        raise unsupported("ONNX", unknown, model, 'format="saved_model", or a layer of other operations')
-    onnx_gaps.close_inputs(written.graph, ports.names, constants)
-    onnx.save(written, path)
+        raise unsupported("ONNX", unknown, model, _USE_SAVED_MODEL)
+    onnx_workarounds.remove_constant_inputs(proto.graph, signature.input_names, constants)
+    onnx.save(proto, path)
 
 
-def run_onnx(path: Path, ports: Ports) -> Runner:
-    """Run with ONNX Runtime on the processor."""
+def load_onnx(path: Path, signature: Signature) -> Runner:
+    """Return a function that runs the file with ONNX Runtime on the CPU."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what is fatal is raised
+    options.log_severity_level = 4  # fatal errors only, which are raised too
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    there = [port.name for port in session.get_inputs()]
-    return lambda inputs: session.run(None, _named(there, ports, inputs))
+    names = [value.name for value in session.get_inputs()]
+    return lambda inputs: session.run(None, _by_name(names, signature, inputs))
 
 
-def write_litert(model: keras.Model, path: Path, ports: Ports) -> None:
-    """Write a LiteRT file of LiteRT's own operations only, so that every LiteRT runs it.
+def write_litert(model: keras.Model, path: Path, signature: Signature) -> None:
+    """Write a LiteRT file of LiteRT's built-in operations only, so that every LiteRT interpreter runs it.
 
     Raises:
-        ExportError: An operation is TensorFlow's alone.
+        ExportError: The model needs an operation that only TensorFlow has.
     """
-    own = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
+    builtins = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
+    input_signature = signature.input_signature()
     try:
-        model.export(path, format="litert", verbose=False, input_signature=ports.signature(), target_spec=own)
+        model.export(path, format="litert", verbose=False, input_signature=input_signature, target_spec=builtins)
     except Exception as error:
-        found = [op for op in _IN_CONVERTER.findall(str(error)) if op[0] not in ("StatefulPartitionedCall", "While")]
-        if not found:
+        operations = [op for op in _OPERATION.findall(str(error)) if op[0] not in ("StatefulPartitionedCall", "While")]
+        if not operations:
             raise
-        loops = any(name.startswith("TensorList") for name, _ in found)
-        hint = "unroll=True in the recurrent layer, and a known number of steps" if loops else _ELSEWHERE
-        raise unsupported("LiteRT", found, model, hint) from error
+        has_loop = any(name.startswith("TensorList") for name, _ in operations)
+        hint = _UNROLL if has_loop else _USE_SAVED_MODEL
+        raise unsupported("LiteRT", operations, model, hint) from error
 
 
-_IN_CONVERTER = re.compile(r'fused\["(\w+):", "([^"@]+)@')
-_ELSEWHERE = 'format="saved_model", or a layer of other operations'
+_OPERATION = re.compile(r'fused\["(\w+):", "([^"@]+)@')  # (operation, node) in an error message of the converter
+_UNROLL = "set unroll=True in the recurrent layer, and use a fixed number of time steps"
+_USE_SAVED_MODEL = 'use format="saved_model", or a layer of other operations'
 
 
-def run_litert(path: Path, ports: Ports, *, accelerated: bool = True) -> Runner:
-    """Run with TensorFlow's own LiteRT interpreter; not `accelerated`, without its default delegate, XNNPACK."""
+def load_litert(path: Path, signature: Signature, *, use_default_delegate: bool = True) -> Runner:
+    """Return a function that runs the file with TensorFlow's LiteRT interpreter.
+
+    Args:
+        path: The file.
+        signature: The inputs and outputs of the model.
+        use_default_delegate: Whether to accelerate with XNNPACK, as LiteRT does by default.
+    """
     resolver = tf.lite.experimental.OpResolverType
-    kind = resolver.AUTO if accelerated else resolver.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    interpreter = tf.lite.Interpreter(model_path=str(path), experimental_op_resolver_type=kind)
-    signature = interpreter.get_signature_runner()  # kept with the interpreter; takes any batch size
+    resolver_type = resolver.AUTO if use_default_delegate else resolver.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    interpreter = tf.lite.Interpreter(model_path=str(path), experimental_op_resolver_type=resolver_type)
+    serve = interpreter.get_signature_runner()  # keeps the interpreter; accepts any batch size
 
     def run(inputs: Arrays) -> list[np.ndarray]:
-        found = signature(**_named(list(signature.get_input_details()), ports, inputs))
-        if isinstance(ports.outputs, dict):
-            return [found[key] for key in sorted(ports.outputs)]
-        return [found[f"output_{i}"] for i in range(len(found))]
+        outputs = serve(**_by_name(list(serve.get_input_details()), signature, inputs))
+        if isinstance(signature.outputs, dict):
+            return [outputs[key] for key in sorted(signature.outputs)]
+        return [outputs[f"output_{i}"] for i in range(len(outputs))]
 
     return run
 
 
-def numpy(structure: Any) -> list[np.ndarray]:
-    """Return the leaves as arrays."""
+def to_arrays(structure: object) -> list[np.ndarray]:
+    """Return the leaves of a structure as arrays."""
     return [keras.ops.convert_to_numpy(leaf) for leaf in keras.tree.flatten(structure)]
 
 
-def unsupported(where: str, found: Sequence[tuple[str, str]], model: keras.Model, hint: str) -> ExportError:
-    """Return an error that names the operations that a format lacks and the layer of the first."""
-    names = list(dict.fromkeys(op for op, _ in found))
-    layer = layer_of(found[0][1], model)
-    owner = f"the layer {layer!r}" if layer else "the model"
-    return ExportError(f"{owner} uses {', '.join(names)}, which {where} does not have", hint)
+def unsupported(format_name: str, operations: Sequence[tuple[str, str]], model: keras.Model, hint: str) -> ExportError:
+    """Return the error for operations that a format does not have.
 
-
-def layer_of(node: str, model: keras.Model) -> str:
-    """Return the innermost layer of a model that the name of a node in its graph speaks of; empty for none.
-
-    Names of nodes are those of layers between slashes, with `_1` added where the graph was traced before.
+    Args:
+        format_name: The format in a sentence, such as `"a SavedModel"`.
+        operations: Name of each operation and of its node in the graph.
+        model: The model; the message names the layer of the first operation.
+        hint: What to do instead.
     """
-    *parts, _ = node.split("/")  # the last is the operation
-    names = {layer.name for layer in layers(model)}
-    again = model.name not in parts
-    found = [name for part in parts for name in _readings(part, again) if name in names]
-    return found[-1] if found else ""
+    names = list(dict.fromkeys(name for name, _ in operations))
+    layer = find_layer(operations[0][1], model)
+    owner = f"the layer {layer!r}" if layer else "the model"
+    return ExportError(f"{owner} uses {', '.join(names)}, which {format_name} does not support", hint=hint)
 
 
-def layers(model: Any) -> Iterator[keras.layers.Layer]:
-    """Yield every layer of a model, those of models within it too."""
+def find_layer(node: str, model: keras.Model) -> str:
+    """Return the name of the innermost layer in the name of a graph node, or an empty text if there is none.
+
+    The name of a node consists of names of layers between slashes, with `_1` appended if the graph was traced before.
+    """
+    *scopes, _ = node.split("/")  # the last one is the operation
+    layer_names = {layer.name for layer in all_layers(model)}
+    is_retraced = model.name not in scopes
+    matches = [name for scope in scopes for name in _candidate_names(scope, is_retraced) if name in layer_names]
+    return matches[-1] if matches else ""
+
+
+def _candidate_names(scope: str, is_retraced: bool) -> list[str]:
+    """Return the names that a layer with this scope may have, the more likely one last."""
+    without_number = re.sub(r"_\d+$", "", scope)
+    return [scope, without_number] if is_retraced else [without_number, scope]
+
+
+def all_layers(model: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
+    """Yield every layer of a model, including the layers of nested models."""
     for layer in getattr(model, "layers", ()):
         yield layer
-        yield from layers(layer)
+        yield from all_layers(layer)
 
 
-def brief(error: Exception, most: int = 300) -> str:
-    """Return what an error says on one line: of a trace through traced code its last line, else its first."""
+def summarize_error(error: Exception, max_length: int = 300) -> str:
+    """Return an error message in one line: the last line of a trace through a `tf.function`, else the first line."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip() or type(error).__name__
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     line = lines[-1] if lines[0].startswith("in user code") else lines[0]
-    return line if len(line) <= most else line[: most - 3] + "..."
+    return line if len(line) <= max_length else line[: max_length - 3] + "..."
 
 
-def _readings(part: str, again: bool) -> list[str]:
-    bare = re.sub(r"_\d+$", "", part)
-    return [part, bare] if again else [bare, part]  # the last that is a layer counts
+def _by_name(names: Sequence[str], signature: Signature, inputs: Arrays) -> dict[str, np.ndarray]:
+    """Return the inputs that an export takes, by name."""
+    arrays = dict(zip(signature.input_names, inputs, strict=True))
+    if not arrays.keys() >= set(names):
+        raise ValueError(f"the export has the inputs {', '.join(names)}, the model {', '.join(arrays)}")
+    return {name: arrays[name] for name in names}
 
 
-def _named(there: Sequence[str], ports: Ports, inputs: Arrays) -> dict[str, np.ndarray]:
-    given = dict(zip(ports.names, inputs, strict=True))
-    if not given.keys() >= set(there):
-        raise ValueError(f"it takes {', '.join(there)}, the model {', '.join(given)}")
-    return {name: given[name] for name in there}
-
-
-# Measured on networks of up to 120 layers, in parts of the largest output: float32 gives 1e-6 with other kernels and
-# exactly 0 with TensorFlow's own. float16 rounds at 5e-4 and bfloat16 at 4e-3, at every layer.
+# Measured on networks of up to 120 layers, relative to the largest output: float32 differs by 1e-6 with other kernels
+# and by exactly 0 with TensorFlow's own. float16 is rounded at 5e-4 and bfloat16 at 4e-3, in every layer.
 _OTHER_KERNELS = {"float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1}
 _SAME_KERNELS = {"float32": 1e-5, "float16": 5e-3, "bfloat16": 4e-2}
 
 FORMATS = {
     format.name: format
     for format in (
-        Format("saved_model", "", write_saved_model, run_saved_model, (), _SAME_KERNELS),
+        Format("saved_model", "", write_saved_model, load_saved_model, (), _SAME_KERNELS),
         Format(
             "onnx",
             ".onnx",
             write_onnx,
-            run_onnx,
+            load_onnx,
             ("bfloat16",),
             _OTHER_KERNELS,
             ("onnx", "onnxruntime", "tf2onnx"),
-            attempts=6,  # tf2onnx walks through sets, and in some orders it loses a squeeze behind a pooling
+            max_attempts=6,  # tf2onnx iterates over sets, and in some orders it drops a squeeze after a pooling layer
         ),
-        Format("litert", ".tflite", write_litert, run_litert, ("float16", "bfloat16"), _OTHER_KERNELS),
+        Format("litert", ".tflite", write_litert, load_litert, ("float16", "bfloat16"), _OTHER_KERNELS),
     )
 }

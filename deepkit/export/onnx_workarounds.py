@@ -1,4 +1,10 @@
-"""What stands between Keras's ONNX export and the layers of Keras: four gaps, closed here and nowhere else."""
+"""Workarounds for four gaps in Keras's ONNX export.
+
+- Random layers are exported as in training: `_InferenceModel` calls the model with `training=False`.
+- Grouped convolutions are compiled with XLA, which tf2onnx cannot convert: `_without_xla` runs them eagerly.
+- tf2onnx has no handler for `Erfc`, of which the exact GELU is made: `_register_erfc` adds one.
+- Constants outside the weights become inputs of the ONNX graph: `remove_constant_inputs` makes them initializers.
+"""
 
 from __future__ import annotations
 
@@ -6,85 +12,92 @@ import contextlib
 import functools
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-FLOAT16 = 10  # ONNX's number of the dtype
+if TYPE_CHECKING:
+    import onnx
+
+    from deepkit.utils.types import Nested
+
+FLOAT16 = 10  # code of the dtype in ONNX
 
 
-def write(model: keras.Model, path: Path, signature: list[Any]) -> dict[str, np.ndarray]:
-    """Export a model through Keras and return the constants it was traced with, by the name of their node."""
-    _teach_erfc()
+def write(model: keras.Model, path: Path, input_signature: list[object]) -> dict[str, np.ndarray]:
+    """Export a model with Keras, and return the constants in its graph by the name of their node."""
+    _register_erfc()
     constants: dict[str, np.ndarray] = {}
-    with _inlined():
-        _Inference(model, constants).export(path, format="onnx", verbose=False, input_signature=signature)
+    with _without_xla():
+        _InferenceModel(model, constants).export(path, format="onnx", verbose=False, input_signature=input_signature)
     return constants
 
 
-class _Inference(keras.Model):
-    """A model as it is when not training, which Keras's export leaves open: random layers would augment.
+class _InferenceModel(keras.Model):
+    """A model that is called with `training=False`, which Keras's export does not do: random layers would augment.
 
     Args:
         model: The model.
-        constants: Gets the tensors that layers hold outside their weights, as `Normalization` does.
+        constants: Receives the tensors that layers hold outside their weights, as `Normalization` does.
     """
 
     def __init__(self, model: keras.Model, constants: dict[str, np.ndarray]) -> None:
         super().__init__(name="serve", autocast=False)
         self.model = model
-        self.remember = constants.update  # a dict as attribute would be tracked, and copied
+        self.add_constants = constants.update  # Keras would track and copy a dict that is an attribute
         self.built = True
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Nested) -> Nested:
         outputs = self.model(inputs, training=False)
         captures = tf.compat.v1.get_default_graph().captures
-        self.remember({inner.name: outer.numpy() for outer, inner in captures if outer.dtype != tf.resource})
+        self.add_constants({inner.name: outer.numpy() for outer, inner in captures if outer.dtype != tf.resource})
         return outputs
 
 
-def close_inputs(graph: Any, names: Collection[str], constants: Mapping[str, np.ndarray]) -> None:
-    """Make what tf2onnx takes for inputs, though it is constant, constant.
+def remove_constant_inputs(
+    graph: onnx.GraphProto, input_names: Collection[str], constants: Mapping[str, np.ndarray]
+) -> None:
+    """Replace the inputs of a graph that are constants by initializers.
 
     Args:
         graph: An ONNX graph, changed in place.
-        names: The real inputs.
-        constants: Values by name.
+        input_names: Names of the model's inputs.
+        constants: Values of the constants by name.
     """
     from onnx import numpy_helper
 
     used = {name for node in graph.node for name in node.input}
-    for port in [port for port in graph.input if port.name not in names and port.name in constants]:
-        graph.input.remove(port)
-        if port.name in used:
-            graph.initializer.append(numpy_helper.from_array(constants[port.name], port.name))
+    for value in [value for value in graph.input if value.name not in input_names and value.name in constants]:
+        graph.input.remove(value)
+        if value.name in used:
+            graph.initializer.append(numpy_helper.from_array(constants[value.name], value.name))
 
 
 @contextlib.contextmanager
-def _inlined() -> Iterator[None]:
-    """Trace what Keras compiles with XLA as plain operations: tf2onnx takes no compiled function.
+def _without_xla() -> Iterator[None]:
+    """Trace functions that Keras compiles with XLA as plain operations: tf2onnx cannot convert a compiled function.
 
-    Keras compiles grouped convolutions, which TensorFlow cannot otherwise train on a processor.
+    Keras compiles grouped convolutions, which TensorFlow cannot otherwise train on a CPU.
     """
-    before = tf.config.functions_run_eagerly()
+    was_eager = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(True)
     try:
         yield
     finally:
-        tf.config.run_functions_eagerly(before)
+        tf.config.run_functions_eagerly(was_eager)
 
 
 @functools.cache
-def _teach_erfc() -> None:
-    """Teach tf2onnx the complementary error function, 1 - erf, which every exact GELU is made of."""
+def _register_erfc() -> None:
+    """Register a tf2onnx handler for the complementary error function, 1 - erf, of which the exact GELU is made."""
     from tf2onnx.handler import tf_op
 
     @tf_op("Erfc")
     class Erfc:
         @classmethod
-        def version_9(cls, ctx: Any, node: Any, **kwargs: Any) -> None:
+        def version_9(cls, ctx: Any, node: Any, **kwargs: object) -> None:  # tf2onnx has no types
             dtypes, shapes = node.output_dtypes, node.output_shapes
             dtype = np.float16 if dtypes[0] == FLOAT16 else np.float32
             one = ctx.make_const(f"{node.name}_one", np.array(1.0, dtype)).output[0]

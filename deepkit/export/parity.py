@@ -1,4 +1,4 @@
-"""How far the outputs of two ways of running a model are apart."""
+"""The difference between the outputs of a model and those of its export."""
 
 from __future__ import annotations
 
@@ -8,70 +8,77 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Shape = tuple[int, ...]
+# Outputs whose largest value is below this are compared as if it were this: float32 sums are rounded at about 1e-7.
+SMALL = 1e-2
 
-SMALL = 1e-2  # outputs smaller than this are compared as if they were as large: float32 sums round at about 1e-7
 
-
-class ShapesDiffer(ValueError):
-    """Two sets of outputs differ in number or in shape."""
+class ShapeMismatch(ValueError):
+    """The outputs of a model and of its export differ in number or in shape."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How far the outputs of two ways of running a model are apart.
+    """The largest difference between two lists of outputs.
 
     Args:
         absolute: The largest absolute difference.
-        relative: The largest over the outputs of: its largest absolute difference over its largest absolute value.
-        excess: As `relative`, with outputs that are all smaller than 0.01 taken as 0.01, so that rounding near zero
-            is no difference; what a tolerance is compared with.
-        output: Number of the output where `excess` is.
-        expected: What the model gave there.
-        received: What the other way gave there.
+        relative: The largest absolute difference of an output over the largest absolute value of that output.
+        scaled: As `relative`, but the largest value of an output counts as at least 0.01, so that rounding near zero
+            does not matter. This number is compared with the tolerance.
+        output: Index of the output with the largest `scaled`.
+        expected: Value of the model at the largest difference in that output.
+        received: Value of the export there.
     """
 
     absolute: float
     relative: float
-    excess: float
+    scaled: float
     output: int
     expected: float
     received: float
 
 
-def difference(expected: Sequence[np.ndarray], received: Sequence[np.ndarray]) -> Difference:
-    """Compare outputs one by one; a NaN equals a NaN and differs infinitely from everything else.
+def compare_outputs(expected: Sequence[np.ndarray], received: Sequence[np.ndarray]) -> Difference:
+    """Compare outputs one by one. A NaN equals a NaN, and differs by infinity from any other value.
 
     Raises:
-        ShapesDiffer: They differ in number or in shape.
+        ShapeMismatch: The outputs differ in number or in shape.
     """
-    shapes = [[array.shape for array in arrays] for arrays in (expected, received)]
-    if shapes[0] != shapes[1]:
-        raise ShapesDiffer(f"the model's outputs have the shapes {_text(shapes[0])}, those exported {_text(shapes[1])}")
-    every = [_one(i, a, b) for i, (a, b) in enumerate(zip(expected, received, strict=True))]
-    worst = max(every, key=lambda one: one.excess)
+    expected_shapes = [array.shape for array in expected]
+    received_shapes = [array.shape for array in received]
+    if expected_shapes != received_shapes:
+        raise ShapeMismatch(
+            f"the model's outputs have the shapes {_shapes_text(expected_shapes)}, "
+            f"the exported outputs {_shapes_text(received_shapes)}"
+        )
+    differences = [_compare(i, a, b) for i, (a, b) in enumerate(zip(expected, received, strict=True))]
+    worst = max(differences, key=lambda difference: difference.scaled)
     return Difference(
-        max(one.absolute for one in every),
-        max(one.relative for one in every),
-        worst.excess,
+        max(difference.absolute for difference in differences),
+        max(difference.relative for difference in differences),
+        worst.scaled,
         worst.output,
         worst.expected,
         worst.received,
     )
 
 
-def _one(number: int, expected: np.ndarray, received: np.ndarray) -> Difference:
+def _compare(output: int, expected: np.ndarray, received: np.ndarray) -> Difference:
     a, b = np.asarray(expected, "float64").ravel(), np.asarray(received, "float64").ravel()
     if not a.size:
-        return Difference(0.0, 0.0, 0.0, number, math.nan, math.nan)
+        return Difference(0.0, 0.0, 0.0, output, math.nan, math.nan)
     with np.errstate(invalid="ignore"):
-        apart = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))
-    apart = np.where(np.isnan(apart), math.inf, apart)
-    at = int(np.argmax(apart))
-    largest, scale = float(apart[at]), float(np.max(np.abs(a[np.isfinite(a)]), initial=0.0))
-    relative = largest / scale if scale else (math.inf if largest else 0.0)
-    return Difference(largest, relative, largest / max(SMALL, scale), number, float(a[at]), float(b[at]))
+        distance = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))
+    distance = np.where(np.isnan(distance), math.inf, distance)
+    index = int(np.argmax(distance))
+    largest, scale = float(distance[index]), float(np.max(np.abs(a[np.isfinite(a)]), initial=0.0))
+    relative = 0.0
+    if scale:
+        relative = largest / scale
+    elif largest:
+        relative = math.inf
+    return Difference(largest, relative, largest / max(SMALL, scale), output, float(a[index]), float(b[index]))
 
 
-def _text(shapes: Sequence[Shape]) -> str:
+def _shapes_text(shapes: Sequence[tuple[int, ...]]) -> str:
     return ", ".join("x".join(map(str, shape)) or "()" for shape in shapes) or "none"

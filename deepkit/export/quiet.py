@@ -1,4 +1,4 @@
-"""Keep what converters say about their own progress off the screen, and lose nothing that matters."""
+"""Hide the progress messages of converters, and keep all other messages."""
 
 from __future__ import annotations
 
@@ -12,37 +12,38 @@ from deepkit.utils.stderr import capture_stderr
 
 _LOGGERS = ("absl", "tensorflow", "tf2onnx")
 _WARNINGS = (
-    r"\s*Warning: tf\.lite\.Interpreter is deprecated",  # it is what TensorFlow itself brings to run the file
-    r"In the future `np\.object` will be defined",  # Keras's own patch of tf2onnx
+    r"\s*Warning: tf\.lite\.Interpreter is deprecated",  # TensorFlow itself has no other interpreter
+    r"In the future `np\.object` will be defined",  # raised by Keras's patch of tf2onnx
 )
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Drop lines of progress; other lines are printed afterwards, or added as a note to the error that is raised."""
-    with warnings.catch_warnings(), _loggers_raised(logging.CRITICAL), contextlib.ExitStack() as stack:
-        for message in _WARNINGS:
-            warnings.filterwarnings("ignore", message=message)
-        said = stack.enter_context(capture_stderr())
+    """Drop progress messages; print all others after the block, or add them to the error that is raised as a note."""
+    with warnings.catch_warnings(), _logging_level(logging.CRITICAL), contextlib.ExitStack() as stack:
+        for pattern in _WARNINGS:
+            warnings.filterwarnings("ignore", message=pattern)
+        lines = stack.enter_context(capture_stderr())
         try:
             yield
         except Exception as error:
             stack.close()
-            if said:
-                error.add_note(b"".join(said).decode(errors="replace"))
+            if lines:
+                error.add_note(b"".join(lines).decode(errors="replace"))
             raise
         stack.close()
-        sys.stderr.write(b"".join(said).decode(errors="replace"))
+        sys.stderr.write(b"".join(lines).decode(errors="replace"))
 
 
 @contextlib.contextmanager
-def _loggers_raised(level: int) -> Iterator[None]:
+def _logging_level(level: int) -> Iterator[None]:
+    """Set the level of the converters' loggers, and restore it."""
     loggers = [logging.getLogger(name) for name in _LOGGERS]
-    before = [logger.level for logger in loggers]
+    levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(level)
     try:
         yield
     finally:
-        for logger, old in zip(loggers, before, strict=True):
-            logger.setLevel(old)
+        for logger, original in zip(loggers, levels, strict=True):
+            logger.setLevel(original)

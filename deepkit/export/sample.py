@@ -1,162 +1,173 @@
-"""A batch to try an export on, given or drawn, and what the model makes of it."""
+"""The batch on which an export is compared with its model: given by the user, or random."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from deepkit.export.formats import Ports, brief, numpy
-from deepkit.training.errors import ExportError
+from deepkit.export.errors import ExportError
+from deepkit.export.formats import Signature, Spec, Specs, summarize_error, to_arrays
 from deepkit.training.text_vocabulary import text_layers
+from deepkit.utils.errors import message
 
-BATCH = 3  # neither one nor a common size, so that a mixed-up axis shows
-SIZES = (8, 32, 128)  # for axes of unknown size: the first that the model can take
+if TYPE_CHECKING:
+    from deepkit.utils.types import ArrayLike
+
+BATCH_SIZE = 3  # neither 1 nor a common size, so that mixed-up axes are noticed
+UNKNOWN_SIZES = (8, 32, 128)  # tried for axes of unknown size, in this order
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A batch and what the model makes of it.
+    """A batch and the outputs of the model for it.
 
     Args:
-        inputs: The batch, flat.
-        outputs: What the model gives for it, flat.
-        ports: The structures of both.
+        inputs: The batch, in flat order.
+        outputs: The outputs, in flat order.
+        signature: The structures of both.
     """
 
     inputs: list[np.ndarray]
     outputs: list[np.ndarray]
-    ports: Ports
+    signature: Signature
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """Shape of each input, batch axis first."""
-        return tuple(x.shape for x in self.inputs)
+        return tuple(array.shape for array in self.inputs)
 
 
-def sampled(model: keras.Model, given: Any = None) -> Sample:
-    """Run the model on a batch: the given one, else one that is drawn.
+def make_sample(model: keras.Model, batch: object = None) -> Sample:
+    """Call the model on a batch, or on a random one if `batch` is None.
 
     Raises:
-        ValueError: The given batch does not fit the model's inputs.
-        ExportError: No batch can be drawn.
+        ValueError: The batch does not fit the model's inputs.
+        ExportError: The inputs of the model are unknown, or it cannot be called on a random batch.
     """
-    inputs = _inputs(model, given)
+    inputs = _input_specs(model, batch)
     specs = keras.tree.flatten(inputs)
-    if given is not None:
-        return _run(model, inputs, _fitting(given, inputs, specs))
-    return _drawn(model, inputs, specs)
+    if batch is not None:
+        return _call(model, inputs, _check_batch(batch, inputs, specs))
+    return _random_sample(model, inputs, specs)
 
 
-def draw(specs: Sequence[Any], size: int, *, seed: int = 0, words: Sequence[str] = ("a",)) -> list[np.ndarray]:
-    """Return a batch drawn for inputs: floats normal, integers and booleans 0 or 1, which any embedding has.
+def random_batch(
+    specs: Sequence[Spec], unknown_size: int, *, seed: int = 0, words: Sequence[str] = ("a",)
+) -> list[np.ndarray]:
+    """Return a random batch: normal floats, and integers and booleans of 0 and 1, which every embedding has.
 
     Args:
-        specs: What has a `shape`, with the batch axis, and a `dtype`.
-        size: For axes of unknown size; a text has fewer words than that.
-        seed: Of the draw.
-        words: What texts are made of.
+        specs: Shape, with the batch axis, and dtype of each input.
+        unknown_size: Size of axes of unknown size; a text has fewer words than that.
+        seed: Seed of the random generator.
+        words: Words of the texts.
     """
-    numbers = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     batch = []
     for spec in specs:
-        first, *rest = spec.shape
-        shape = (first or BATCH, *(size if n is None else n for n in rest))
+        batch_size, *sizes = spec.shape
+        shape = (batch_size or BATCH_SIZE, *(unknown_size if size is None else size for size in sizes))
         if spec.dtype == "string":
-            texts = [" ".join(numbers.choice(words, numbers.integers(size))) for _ in range(math.prod(shape))]
+            texts = [" ".join(rng.choice(words, rng.integers(unknown_size))) for _ in range(math.prod(shape))]
             batch.append(_cast(np.reshape(texts, shape), "string"))
-            continue
-        floating = keras.backend.is_float_dtype(spec.dtype)
-        drawn = numbers.normal(size=shape) if floating else numbers.integers(0, 2, size=shape)
-        batch.append(_cast(drawn, spec.dtype))
+        elif keras.backend.is_float_dtype(spec.dtype):
+            batch.append(_cast(rng.normal(size=shape), spec.dtype))
+        else:
+            batch.append(_cast(rng.integers(0, 2, size=shape), spec.dtype))
     return batch
 
 
-def _inputs(model: keras.Model, given: Any) -> Any:
-    """Return the structure of the inputs: the model's own, else that of the given batch."""
+def _input_specs(model: keras.Model, batch: object) -> Specs:
+    """Return the inputs of the model in their structure; those of a subclassed model follow from the batch."""
     try:
         return model.inputs[0] if isinstance(model, keras.Sequential) else model.input
-    except (AttributeError, ValueError):  # a class of its own
+    except (AttributeError, ValueError):  # a subclassed model
         pass
-    if given is None:
+    if batch is None:
         raise ExportError(
-            f"{type(model).__name__} is a class of its own, which does not say what goes into it", "sample=x, a batch"
+            f"{type(model).__name__} is a subclassed model, whose inputs are unknown",
+            hint="pass sample=x, a batch of its inputs",
         )
-    numbers = iter(range(len(keras.tree.flatten(given))))
+    numbers = iter(range(len(keras.tree.flatten(batch))))
 
-    def spec(x: Any) -> keras.InputSpec:
-        x = np.asarray(x)
-        kind = keras.backend.standardize_dtype(x.dtype)
-        kind = model.input_dtype if keras.backend.is_float_dtype(kind) else kind
-        return keras.InputSpec(shape=(None, *x.shape[1:]), dtype=kind, name=f"input_{next(numbers)}")
+    def spec(value: ArrayLike) -> keras.InputSpec:
+        array = np.asarray(value)
+        dtype = keras.backend.standardize_dtype(array.dtype)
+        if keras.backend.is_float_dtype(dtype):
+            dtype = model.input_dtype
+        return keras.InputSpec(shape=(None, *array.shape[1:]), dtype=dtype, name=f"input_{next(numbers)}")
 
-    return keras.tree.map_structure(spec, given)
+    return keras.tree.map_structure(spec, batch)
 
 
-def _fitting(given: Any, inputs: Any, specs: list[Any]) -> list[np.ndarray]:
-    """Return the given batch, flat and in the dtypes of the inputs; raise where it does not fit."""
+def _check_batch(batch: object, inputs: Specs, specs: Sequence[Spec]) -> list[np.ndarray]:
+    """Return a batch in flat order and in the dtypes of the inputs; raise if it does not fit them."""
     try:
-        keras.tree.assert_same_structure(inputs, given)
+        keras.tree.assert_same_structure(inputs, batch)
     except (ValueError, TypeError) as error:
-        wanted = keras.tree.map_structure(lambda spec: spec.name, inputs)
-        received = keras.tree.map_structure(lambda x: type(x).__name__, given)
-        raise ValueError(
-            f"sample: expected a batch for each input, as in {wanted}, received {received}\n"
-            "  hint: the structure that model(...) takes"
-        ) from error
-    batch = [np.asarray(x) for x in keras.tree.flatten(given)]
-    for spec, x in zip(specs, batch, strict=True):
-        shape = tuple(spec.shape[1:])
-        fits = x.ndim == len(shape) + 1 and all(n in (None, m) for n, m in zip(shape, x.shape[1:], strict=True))
-        if not fits or not len(x):
-            expected = ", ".join(["batch", *("any" if n is None else str(n) for n in shape)])
-            raise ValueError(
-                f"sample: the input {spec.name!r} takes the shape ({expected}), received {x.shape}\n"
-                "  hint: a few examples, such as x[:4]"
-            )
-    return [_cast(x, spec.dtype) for spec, x in zip(specs, batch, strict=True)]
+        expected = keras.tree.map_structure(lambda spec: spec.name, inputs)
+        received = keras.tree.map_structure(lambda value: type(value).__name__, batch)
+        problem = f"sample must hold a batch for each input, in the structure {expected}, received {received}"
+        raise ValueError(message(problem, hint="pass a batch as you pass it to model(...)")) from error
+    arrays = [np.asarray(value) for value in keras.tree.flatten(batch)]
+    for spec, array in zip(specs, arrays, strict=True):
+        if array.ndim == 0 or not len(array) or not _fits(array.shape[1:], spec.shape[1:]):
+            shape = ", ".join(["batch", *("any" if size is None else str(size) for size in spec.shape[1:])])
+            problem = f"sample of the input {spec.name!r} must have the shape ({shape}), received {array.shape}"
+            raise ValueError(message(problem, hint="pass a few examples, such as x[:4]"))
+    return [_cast(array, spec.dtype) for spec, array in zip(specs, arrays, strict=True)]
 
 
-def _drawn(model: keras.Model, inputs: Any, specs: list[Any]) -> Sample:
-    """Draw a batch of the smallest size that the model can take."""
-    unknown = any(n is None for spec in specs for n in spec.shape[1:])
+def _fits(shape: Sequence[int], expected: Sequence[int | None]) -> bool:
+    if len(shape) != len(expected):
+        return False
+    return all(size in (None, received) for size, received in zip(expected, shape, strict=True))
+
+
+def _random_sample(model: keras.Model, inputs: Specs, specs: Sequence[Spec]) -> Sample:
+    """Call the model on a random batch of the smallest size that it accepts."""
+    has_unknown_size = any(size is None for spec in specs for size in spec.shape[1:])
     batch: list[np.ndarray] = []
     problem = ""
-    words = _words(model)
-    for size in SIZES if unknown else SIZES[:1]:
-        batch = draw(specs, size, words=words)
+    words = _vocabulary(model)
+    for size in UNKNOWN_SIZES if has_unknown_size else UNKNOWN_SIZES[:1]:
+        batch = random_batch(specs, size, words=words)
         try:
-            sample = _run(model, inputs, batch)
-        except Exception as error:  # whatever a layer raises for a size it cannot take
-            problem = brief(error)
+            sample = _call(model, inputs, batch)
+        except Exception as error:  # layers raise any exception for a size that they do not accept
+            problem = summarize_error(error)
             continue
-        if all(y.size and np.all(np.isfinite(y.astype("float64"))) for y in sample.outputs):
+        if all(output.size and np.all(np.isfinite(output.astype("float64"))) for output in sample.outputs):
             return sample
         problem = "its outputs are empty or not finite"
-    shapes = ", ".join("x".join(map(str, x.shape)) for x in batch)
-    raise ExportError(f"the model does not take a drawn batch of {shapes}: {problem}", "sample=x, a batch of real data")
+    shapes = ", ".join("x".join(map(str, array.shape)) for array in batch)
+    raise ExportError(
+        f"the model cannot be run on a random batch of shape {shapes}: {problem}",
+        hint="pass sample=x, a batch of real data",
+    )
 
 
-def _words(model: keras.Model) -> list[str]:
-    """Return words that the model knows, and one that it does not."""
+def _vocabulary(model: keras.Model) -> list[str]:
+    """Return words in the vocabularies of the model, and one that is in none."""
     vocabularies = [layer.get_vocabulary(include_special_tokens=False) for layer in text_layers(model)]
-    known = [word for vocabulary in vocabularies for word in vocabulary[:1000]]
-    return [*map(str, known), "unheard-of"]
+    words = [str(word) for vocabulary in vocabularies for word in vocabulary[:1000]]
+    return [*words, "unheard-of"]
 
 
-def _run(model: keras.Model, inputs: Any, batch: list[np.ndarray]) -> Sample:
+def _call(model: keras.Model, inputs: Specs, batch: list[np.ndarray]) -> Sample:
     outputs = model(keras.tree.pack_sequence_as(inputs, batch), training=False)
-    return Sample(batch, numpy(outputs), Ports(inputs, outputs))
+    return Sample(batch, to_arrays(outputs), Signature(inputs, outputs))
 
 
-def _cast(x: np.ndarray, dtype: str) -> np.ndarray:
-    import ml_dtypes  # comes with TensorFlow
+def _cast(array: np.ndarray, dtype: str) -> np.ndarray:
+    import ml_dtypes  # a dependency of TensorFlow
 
     if dtype == "string":
-        return tf.convert_to_tensor(x.tolist(), tf.string).numpy()
-    return x.astype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
+        return tf.convert_to_tensor(array.tolist(), tf.string).numpy()
+    return array.astype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)

@@ -72,18 +72,6 @@ class TokenIdError(StructuredError, ValueError):
         )
 
 
-class ExportError(StructuredError, ValueError):
-    """A model that cannot be exported, or an export that does not compute what the model computes.
-
-    Args:
-        problem: What was received and what was expected.
-        hint: What to do instead.
-    """
-
-    def __init__(self, problem: str, hint: str = "") -> None:
-        super().__init__(problem, hint=hint)
-
-
 def _restored_state(epoch: int, checkpoint: Path | None) -> str:
     """Return a clause that names the state to which a model was restored."""
     state = f"the end of epoch {epoch - 1}" if epoch > 1 else "the start of training"

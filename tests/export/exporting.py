@@ -1,4 +1,4 @@
-"""Running exports as their users would: without deepkit."""
+"""Run exports as their users do: without deepkit."""
 
 import warnings
 
@@ -9,12 +9,14 @@ import tensorflow as tf
 from deepkit.export.formats import FORMATS
 
 SUFFIX = {name: form.suffix for name, form in FORMATS.items()}
-needs_onnx = pytest.mark.skipif(bool(FORMATS["onnx"].missing()), reason='needs pip install "deepkit-keras[onnx]"')
+needs_onnx = pytest.mark.skipif(
+    bool(FORMATS["onnx"].missing_modules()), reason='needs pip install "deepkit-keras[onnx]"'
+)
 each_format = pytest.mark.parametrize("format", ["saved_model", pytest.param("onnx", marks=needs_onnx), "litert"])
 
 
 def run(format, path, x):
-    """Return what an export gives for a batch, or for batches by name."""
+    """Return the outputs of an export for a batch, or for a dict of batches."""
     return {"saved_model": _saved_model, "onnx": _onnx, "litert": _litert}[format](path, x)
 
 
@@ -27,10 +29,10 @@ def _onnx(path, x):
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    names = [port.name for port in session.get_outputs()]
+    names = [value.name for value in session.get_outputs()]
     feeds = x if isinstance(x, dict) else {session.get_inputs()[0].name: x}
-    found = dict(zip(names, session.run(None, feeds), strict=True))
-    return found if isinstance(x, dict) else found[names[0]]
+    outputs = dict(zip(names, session.run(None, feeds), strict=True))
+    return outputs if isinstance(x, dict) else outputs[names[0]]
 
 
 def _litert(path, x):
@@ -38,5 +40,5 @@ def _litert(path, x):
         warnings.filterwarnings("ignore", message=r"\s*Warning: tf\.lite\.Interpreter is deprecated")
         signature = tf.lite.Interpreter(model_path=str(path)).get_signature_runner()
     feeds = x if isinstance(x, dict) else {next(iter(signature.get_input_details())): x}
-    found = signature(**feeds)
-    return found if isinstance(x, dict) else found["output_0"]
+    outputs = signature(**feeds)
+    return outputs if isinstance(x, dict) else outputs["output_0"]
