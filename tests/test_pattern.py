@@ -1,4 +1,4 @@
-"""Patterns: the textbook's networks layer by layer, what binds to what, and errors under their column."""
+"""Patterns: textbook networks layer by layer, lists and repeats, names, and the loss."""
 
 from types import SimpleNamespace
 
@@ -50,9 +50,9 @@ def vgg_blocks(*counts):
     return [[width] * n for width, n in zip((64, 128, 256, 512, 512), counts, strict=True)]
 
 
-# name: text, arguments, input shape, the same by hand, parameters
+# name: pattern, arguments, input shape, the same layers in Keras, parameters
 TEXTBOOK = {
-    # LeCun et al. 1998 as it is drawn today: padded input, C3 in full, softmax
+    # LeCun et al. 1998 in its modern form: padded input, fully connected C3, softmax
     "lenet": (
         "CONV5x5x6-TANH-AVGPOOL-CONV5x5x16v-TANH-AVGPOOL-(FC-TANH)*2-FC10-SOFTMAX",
         {"units": [120, 84]},
@@ -135,7 +135,7 @@ TEXTBOOK = {
     "vgg13": (vgg_text(2, 2, 2, 2, 2), {}, (224, 224, 3), lambda: vgg(*vgg_blocks(2, 2, 2, 2, 2)), 133_047_848),
     "vgg16": (vgg_text(2, 2, 3, 3, 3), {}, (224, 224, 3), lambda: vgg(*vgg_blocks(2, 2, 3, 3, 3)), 138_357_544),
     "vgg19": (vgg_text(2, 2, 4, 4, 4), {}, (224, 224, 3), lambda: vgg(*vgg_blocks(2, 2, 4, 4, 4)), 143_667_240),
-    # LeCun et al. 1998: a vector goes in as it is
+    # LeCun et al. 1998: the input is a vector
     "mlp": (
         "(FC-RELU)*2-SOFTMAX10",
         {"units": [300, 100]},
@@ -147,28 +147,29 @@ TEXTBOOK = {
 
 
 def configs(model):
-    """Return the class and config of each layer but for what its name and input make of it."""
-    found = []
+    """Return the class and the config, without the name, of each layer."""
+    result = []
     for layer in model.layers:
         if not isinstance(layer, layers.InputLayer):
             config = layer.get_config()
-            found.append((type(layer), {key: value for key, value in config.items() if key != "name"}))
-    return found
+            result.append((type(layer), {key: value for key, value in config.items() if key != "name"}))
+    return result
 
 
 @pytest.mark.parametrize("name", TEXTBOOK)
-def test_a_textbook_network_equals_the_one_by_hand(name):
-    text, arguments, shape, by_hand, parameters = TEXTBOOK[name]
-    with keras.StatelessScope(initialize_variables=False):  # shapes of weights, no weights: VGG has 138 million
+def test_a_textbook_network_has_the_layers_of_the_keras_model(name):
+    text, arguments, shape, keras_layers, num_parameters = TEXTBOOK[name]
+    with keras.StatelessScope(initialize_variables=False):  # creates no weights: VGG has 138 million
         model = from_pattern(text, **arguments).build(shape)
-        expected = keras.Sequential([keras.Input(shape), *by_hand()])
+        expected = keras.Sequential([keras.Input(shape), *keras_layers()])
         assert configs(model) == configs(expected)
-        assert model.count_params() == expected.count_params() == parameters
+        assert model.count_params() == expected.count_params() == num_parameters
 
 
-def test_with_the_same_weights_it_gives_the_same():
-    text, arguments, shape, by_hand, _ = TEXTBOOK["convnetjs"]
-    model, expected = from_pattern(text, **arguments).build(shape), keras.Sequential([keras.Input(shape), *by_hand()])
+def test_outputs_equal_those_of_the_keras_model_with_the_same_weights():
+    text, arguments, shape, keras_layers, _ = TEXTBOOK["convnetjs"]
+    model = from_pattern(text, **arguments).build(shape)
+    expected = keras.Sequential([keras.Input(shape), *keras_layers()])
     expected.set_weights(model.get_weights())
     x = np.random.default_rng(0).normal(size=(2, *shape)).astype("float32")
     np.testing.assert_array_equal(model(x), expected(x))
@@ -225,7 +226,7 @@ ONE_LAYER = [
 
 
 @pytest.mark.parametrize(("text", "arguments", "expected"), ONE_LAYER, ids=[text for text, _, _ in ONE_LAYER])
-def test_an_atom_stands_for(text, arguments, expected):
+def test_the_layer_of_an_atom(text, arguments, expected):
     assert from_pattern(text, **arguments).layers == as_body(expected, "expected")
 
 
@@ -240,7 +241,7 @@ def test_an_atom_stands_for(text, arguments, expected):
         "((CONV4*N-RELU)*2-POOL)*N",
     ],
 )
-def test_ways_to_write_the_same(text):
+def test_equivalent_notations(text):
     arguments = {"N": 1} if "*N" in text else {}
     net, plain = from_pattern(text, **arguments), from_pattern("CONV4-RELU-CONV4-RELU-POOL")
     assert configs(net.build((8, 8, 1))) == configs(plain.build((8, 8, 1)))
@@ -250,7 +251,7 @@ def names(text, shape=(16, 16, 3), **arguments):
     return [layer.name for layer in from_pattern(text, **arguments).build(shape).layers[1:]]
 
 
-def test_layers_are_named_by_kind_and_repeats_of_repeats_are_stages():
+def test_layers_are_named_after_their_kind_and_nested_repeats_are_stages():
     assert names("(CONV4-RELU)*2-POOL-FC8-RELU-SOFTMAX2") == [
         *("conv1", "relu1", "conv2", "relu2", "pool", "fc.flatten", "fc.dense", "relu3", "softmax.dense"),
     ]
@@ -265,11 +266,11 @@ def test_layers_are_named_by_kind_and_repeats_of_repeats_are_stages():
     ]
 
 
-def test_its_layers_are_the_same_network_as_a_list():
+def test_a_sequential_of_its_layers_is_the_same_network():
     net = from_pattern(CS231N, **ARGUMENTS)
-    by_list, by_text = dk.Sequential(net.layers).build((16, 16, 3)), net.build((16, 16, 3))
-    assert configs(by_list) == configs(by_text)
-    assert [w.path for w in by_list.weights] == [w.path for w in by_text.weights]
+    sequential, pattern = dk.Sequential(net.layers).build((16, 16, 3)), net.build((16, 16, 3))
+    assert configs(sequential) == configs(pattern)
+    assert [w.path for w in sequential.weights] == [w.path for w in pattern.weights]
 
 
 def filters(text, **arguments):
@@ -277,7 +278,7 @@ def filters(text, **arguments):
     return [layer.filters for layer in model.layers if isinstance(layer, layers.Conv2D)]
 
 
-def test_a_list_binds_to_the_outermost_repeat_of_its_length():
+def test_a_list_belongs_to_the_outermost_repeat_of_its_length():
     nested = "[CONV*N]*M"
     assert filters(nested, N=2, M=3, filters=[1, 2, 3]) == [1, 1, 2, 2, 3, 3]
     assert filters(nested, N=2, M=3, filters=[1, 2]) == [1, 2, 1, 2, 1, 2]
@@ -288,29 +289,29 @@ def test_a_list_binds_to_the_outermost_repeat_of_its_length():
     assert [layer.kernel_size for layer in sizes.layers[1:]] == [(5, 5), (3, 3)]
 
 
-def test_an_argument_decides_what_a_question_mark_leaves_open():
+def test_an_argument_decides_whether_an_optional_item_is_built():
     text = "(CONV4-BN?-(RELU-DROPOUT)?-POOL?)*2"
-    given = {"relu": False, "pool": [True, False]}
-    assert names(text, bn=True, **given) == ["conv1", "bn1", "pool", "conv2", "bn2"]
-    assert names(text, bn=False, **given) == ["conv1", "pool", "conv2"]
+    others = {"relu": False, "pool": [True, False]}
+    assert names(text, bn=True, **others) == ["conv1", "bn1", "pool", "conv2", "bn2"]
+    assert names(text, bn=False, **others) == ["conv1", "pool", "conv2"]
     assert names("CONV4-POOL*2?", pool=True) == ["conv", "pool1", "pool2"]
     assert names("CONV4-POOL*2?", pool=False) == ["conv"]
 
 
-def test_what_is_left_out_needs_no_arguments_and_leaves_idle_ones_alone():
+def test_arguments_of_items_that_are_left_out_are_optional():
     assert names("(CONV-DROPOUT?)*N-RELU", N=0) == ["relu"]
     assert names("(CONV-DROPOUT?)*N-RELU", N=0, filters=[8, 9], kernel_size=5, dropout=True, rate=0.5) == ["relu"]
     assert names("FC*K-SOFTMAX", K=0, units=[1, 2], num_classes=2) == ["softmax.flatten", "softmax.dense"]
 
 
-def test_an_input_in_the_text_fixes_the_shape():
+def test_an_input_in_the_text_sets_the_input_shape():
     net = from_pattern("INPUT8x8x3 -> CONV4 -> RELU")
     assert net.build().input_shape == (None, 8, 8, 3)
     assert net.build((8, 8, 3)).output_shape == (None, 8, 8, 4)
     assert from_pattern("INPUT-CONV4").input_spec() is None
 
 
-def test_it_is_a_value():
+def test_patterns_compare_by_value():
     net = from_pattern(CS231N, **ARGUMENTS)
     assert net == from_pattern(CS231N, **dict(reversed(ARGUMENTS.items()))) == Pattern(CS231N, net.arguments)
     assert hash(net) == hash(from_pattern(CS231N, **{**ARGUMENTS, "filters": (32, 64, 128)}))
@@ -319,7 +320,7 @@ def test_it_is_a_value():
     assert net != from_pattern(CS231N.replace("-", ","), **ARGUMENTS)
 
 
-def test_it_prints_as_the_call_that_makes_it():
+def test_repr_is_the_call_that_creates_it():
     net = from_pattern("(FC-RELU)*N-SOFTMAX", units=[8, 4], num_classes=3, N=2, name="small")
     expected = 'dk.from_pattern("(FC-RELU)*N-SOFTMAX", N=2, num_classes=3, units=[8, 4], name="small")'
     assert repr(net) == expected
@@ -327,7 +328,7 @@ def test_it_prints_as_the_call_that_makes_it():
     assert net.build((5,)).name == "small"
 
 
-def test_it_is_a_part_like_any_other():
+def test_a_pattern_is_an_element_like_any_other_block():
     net = dk.Sequential(
         [from_pattern("(CONV4-RELU)*2-POOL"), dk.Residual(from_pattern("CONV4-RELU")), dk.Classifier(2)]
     )
@@ -336,8 +337,8 @@ def test_it_is_a_part_like_any_other():
         "pattern.relu1",
         "pattern.conv2",
     ]
-    by_call = from_pattern("CONV4-RELU", name="body")(keras.Input((8, 8, 1)))
-    assert by_call.shape == (None, 8, 8, 4)
+    output = from_pattern("CONV4-RELU", name="body")(keras.Input((8, 8, 1)))
+    assert output.shape == (None, 8, 8, 4)
 
 
 @pytest.mark.parametrize(
@@ -350,7 +351,7 @@ def test_it_is_a_part_like_any_other():
         ("FC8-RELU-FC1-SIGMOID", keras.losses.BinaryCrossentropy, False),
     ],
 )
-def test_a_dense_end_is_a_classifier(text, loss, from_logits):
+def test_a_dense_layer_at_the_end_is_a_classifier(text, loss, from_logits):
     net = from_pattern(text)
     objective = net.objective((None, 3), (None,))
     assert type(objective.loss) is loss
@@ -360,12 +361,12 @@ def test_a_dense_end_is_a_classifier(text, loss, from_logits):
     assert net.build((5,)).output.dtype == "float32"
 
 
-def test_another_end_has_no_objective():
+def test_other_last_layers_have_no_objective():
     assert from_pattern("CONV4-RELU").objective((None, 8, 8, 4), (None,)) is None
     assert from_pattern("FC4-SIGMOID-RELU").objective((None, 4), (None,)) is None
 
 
-def test_fit_takes_loss_and_metrics_from_it():
+def test_fit_uses_its_loss_and_metrics():
     x = np.random.default_rng(0).normal(size=(16, 4, 4, 1)).astype("float32")
     run = dk.fit(from_pattern("CONV2-RELU-SOFTMAX2"), (x, np.arange(16) % 2), epochs=1, verbose=0)
     assert set(run.history) == {"loss", "accuracy"}

@@ -1,26 +1,31 @@
-"""The arguments of a pattern: which there are, what each may be, and which value an atom gets."""
+"""The arguments of a pattern: their checks, and the value of each for a layer."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 from deepkit.definition.errors import DefinitionError
 from deepkit.pattern.symbols import KINDS, Atom, Item, Source
+from deepkit.utils.errors import format_value
+from deepkit.utils.validation import check_flag, check_fraction, check_integer
 
-SIZES = {"filters": 64, "units": 256, "num_classes": 10, "kernel_size": 3, "rate": 0.5}  # each with a good value
+Value: TypeAlias = bool | int | float
+Argument: TypeAlias = Value | tuple[Value, ...]
+
+SIZES = {"filters": 64, "units": 256, "num_classes": 10, "kernel_size": 3, "rate": 0.5}  # with an example
 FLAGS = tuple(kind.lower() for kind in KINDS if kind != "INPUT")
 LETTERS = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
-_MISSING = {  # what an atom lacks, and what to try
-    "filters": ("number of filters", "CONV64, or filters=64"),
-    "units": ("number of units", "FC256, or units=256"),
-    "num_classes": ("number of classes", "{kind}10, or num_classes=10"),
-    "rate": ("rate", "DROPOUT0.5, or rate=0.5"),
+_MISSING = {  # the noun and the hint for the error of a missing size
+    "filters": ("number of filters", "use CONV64, or pass filters=64"),
+    "units": ("number of units", "use FC256, or pass units=256"),
+    "num_classes": ("number of classes", "use {kind}10, or pass num_classes=10"),
+    "rate": ("rate", "use DROPOUT0.5, or pass rate=0.5"),
 }
-_TAKEN_BY = {
+_KINDS_WITH = {
     "filters": ("CONV",),
     "kernel_size": ("CONV",),
     "units": ("FC",),
@@ -30,8 +35,14 @@ _TAKEN_BY = {
 
 
 @dataclass(frozen=True)
-class Loop:
-    """A repeat that is being written out, at one of its times."""
+class Repeat:
+    """One iteration of a repeat.
+
+    Args:
+        text: The repeat in an error message: `"*N (N=2)"`.
+        count: Number of iterations.
+        index: Index of this iteration.
+    """
 
     text: str
     count: int
@@ -39,139 +50,141 @@ class Loop:
 
 
 class Lookup:
-    """The arguments of one pattern, and which of them were used.
+    """The values of the arguments of one pattern, and the names of those that were used.
 
     Args:
         source: The text, for errors.
-        arguments: What was given, lists as tuples.
-
-    Raises:
-        DefinitionError: A name is unknown, or a value is of the wrong kind.
+        arguments: The arguments, as `check_arguments` returns them.
     """
 
-    def __init__(self, source: Source, arguments: Mapping[str, Any]) -> None:
-        for name, value in arguments.items():
-            _check(name, value)
+    def __init__(self, source: Source, arguments: Mapping[str, Argument]) -> None:
         self.source, self.arguments = source, arguments
         self.used: set[str] = set()
 
     def count(self, item: Item) -> int:
-        """Return how often an item comes."""
-        if not isinstance(item.times, str):
-            return 1 if item.times is None else item.times
-        if item.times not in self.arguments:
-            raise self.source.error(item.times_at, f"the count {item.times} has no value", f"{item.times}=2")
-        self.used.add(item.times)
-        return self.arguments[item.times]
+        """Return how often an item is repeated."""
+        if item.repeats is None:
+            return 1
+        if isinstance(item.repeats, int):
+            return item.repeats
+        letter = item.repeats
+        count = self.arguments.get(letter)
+        if not isinstance(count, int):
+            problem = f"{letter}, the number of repeats, is missing"
+            raise self.source.error(item.repeats_position, problem, f"pass {letter}=2")
+        self.used.add(letter)
+        return count
 
-    def wanted(self, item: Item, loops: tuple[Loop, ...]) -> bool:
-        """Tell whether an item stays: it has no `?`, or its argument says so."""
-        if item.asked_at is None:
+    def is_included(self, item: Item, repeats: tuple[Repeat, ...]) -> bool:
+        """Return whether an item is built: it has no `?`, or its argument is True."""
+        if item.optional_position is None:
             return True
         atom = next(item.atoms())
-        return self.value(atom.kind.lower(), atom, item.asked_at, loops)
+        return bool(self.value(atom.kind.lower(), atom, item.optional_position, repeats))
 
-    def value(self, name: str, atom: Atom, at: int, loops: tuple[Loop, ...]) -> Any:
-        """Return an argument; of a list, the value for this time of the repeat it belongs to.
+    def value(self, name: str, atom: Atom, position: int, repeats: tuple[Repeat, ...]) -> Value:
+        """Return the value of an argument for an atom; of a list, the value for the current iteration of its repeat.
 
         Args:
             name: The argument.
-            atom: Who asks.
-            at: Where in the text an error points.
-            loops: The repeats around the atom, outermost first.
+            atom: The atom that needs it.
+            position: Position in the text for an error.
+            repeats: The repeats around the atom, the outermost first.
 
         Raises:
-            DefinitionError: It is not given, or no repeat around the atom runs once for each value of the list.
+            DefinitionError: The argument is missing, or no repeat around the atom has as many iterations as the list
+                has values.
         """
         if name not in self.arguments:
-            raise self._missing(name, atom, at)
+            raise self._missing(name, atom, position)
         self.used.add(name)
-        given = self.arguments[name]
-        if not isinstance(given, tuple):
-            return given
-        for loop in loops:
-            if loop.count == len(given):
-                return given[loop.index]
-        raise self._no_repeat(name, given, atom, at, loops)
+        argument = self.arguments[name]
+        if not isinstance(argument, tuple):
+            return argument
+        for repeat in repeats:
+            if repeat.count == len(argument):
+                return argument[repeat.index]
+        raise self._wrong_length(name, argument, atom, position, repeats)
 
     def check_unused(self, atoms: Iterable[Atom]) -> None:
-        """Raise where an argument was given that nothing took."""
+        """Raise if an argument was not used."""
         for name in self.arguments:
             if name not in self.used:
                 raise self._unused(name, list(atoms))
 
-    def _missing(self, name: str, atom: Atom, at: int) -> DefinitionError:
+    def _missing(self, name: str, atom: Atom, position: int) -> DefinitionError:
         if name not in _MISSING:
-            return self.source.error(at, f"nothing decides {atom.kind}?", f"{name}=True or {name}=False")
+            problem = f"{name}, which decides {atom.kind}?, is missing"
+            return self.source.error(position, problem, f"pass {name}=True or {name}=False")
         noun, hint = _MISSING[name]
-        return self.source.error(at, f"{atom.text} has no {noun}", hint.format(kind=atom.kind))
+        return self.source.error(position, f"{atom.text} has no {noun}", hint.format(kind=atom.kind))
 
-    def _no_repeat(
-        self, name: str, given: tuple[Any, ...], atom: Atom, at: int, loops: tuple[Loop, ...]
+    def _wrong_length(
+        self, name: str, values: tuple[Value, ...], atom: Atom, position: int, repeats: tuple[Repeat, ...]
     ) -> DefinitionError:
-        noun = "value" if len(given) == 1 else "values"
-        if loops:
-            counts = " or ".join(str(n) for n in dict.fromkeys(loop.count for loop in loops))
-            why = f"{atom.text} is repeated {', '.join(loop.text for loop in loops)}"
-            hint = f"one value for all, or a list of {counts}"
-        else:
-            why, hint = f"{atom.text} is not repeated", f"{name}={given[0]!r}, one value"
-        return self.source.error(at, f"{name} has {len(given)} {noun}, one for each time of a repeat, but {why}", hint)
+        problem = f"{name} has {len(values)} {'value' if len(values) == 1 else 'values'}, but {atom.text} is"
+        if not repeats:
+            return self.source.error(position, f"{problem} not repeated", f"pass one value: {name}={values[0]!r}")
+        texts = ", ".join(repeat.text for repeat in repeats)
+        counts = " or ".join(str(n) for n in dict.fromkeys(repeat.count for repeat in repeats))
+        hint = f"pass one value, or a list of {counts} values"
+        return self.source.error(position, f"{problem} repeated {texts}", hint)
 
     def _unused(self, name: str, atoms: list[Atom]) -> DefinitionError:
-        given = f"{name}={_shown(self.arguments[name])} is given, but "
-        sized = [atom for atom in atoms if atom.kind in _TAKEN_BY.get(name, ()) and atom.size]
+        problem = f"{name}={_format(self.arguments[name])} is not used: "
+        sized = [atom for atom in atoms if atom.kind in _KINDS_WITH.get(name, ()) and atom.size]
         if sized:
             atom = sized[-1] if name == "num_classes" else sized[0]
-            problem = f"{given}{atom.text} has its own in the text"
-            return self.source.error(atom.at, problem, f"{atom.kind} without a size, or no {name}=")
+            hint = f"use {atom.kind} without a size, or remove {name}="
+            return self.source.error(atom.position, f"{problem}{atom.text} has its own size", hint)
         if name in LETTERS:
-            problem, hint = f"nothing is repeated {name} times", f"*{name} behind what is repeated"
+            reason, hint = f"nothing is repeated {name} times", f"write *{name} after a layer or a group"
         elif name in FLAGS:
-            problem, hint = f"no {name.upper()}? is in the pattern", f"{name.upper()}? where it may be left out"
+            reason, hint = f"the pattern has no {name.upper()}?", f"write {name.upper()}? if it may be left out"
         else:
-            problem, hint = "nothing in the pattern takes it", "leaving it out"
-        return DefinitionError(f"from_pattern: {given}{problem}", code=self.source.text, hint=hint)
+            reason, hint = "no layer of the pattern takes it", "remove it"
+        return DefinitionError(f"from_pattern: {problem}{reason}", code=self.source.text, hint=hint)
 
 
-def _check(name: str, value: Any) -> None:
-    """Raise unless an argument is known and its value is of the right kind."""
+def check_arguments(arguments: Mapping[str, object]) -> dict[str, Argument]:
+    """Return the arguments with plain Python numbers, and lists as tuples.
+
+    Raises:
+        DefinitionError: A name is unknown, or a value is of the wrong type.
+    """
+    return {name: _check_argument(name, value) for name, value in arguments.items()}
+
+
+def _check_argument(name: str, value: object) -> Argument:
     if name in LETTERS:
-        fits, words, good = _whole(value, least=0), "a whole number of at least 0", "2"
-    elif name in FLAGS:
-        fits, words, good = _all(value, _flag), f"True or False, {_OR_LIST}", "True"
-    elif name == "num_classes":
-        fits, words, good = _whole(value), "a positive integer", "10"
-    elif name == "rate":
-        fits, words, good = _all(value, _fraction), f"a fraction in [0, 1), {_OR_LIST}", "0.5"
-    elif name in SIZES:
-        fits, words, good = _all(value, _whole), f"a positive integer, {_OR_LIST}", str(SIZES[name])
-    else:
-        near = difflib.get_close_matches(name, (*SIZES, *FLAGS), n=1)
-        known = f"{', '.join(SIZES)}, a capital letter of a repeat, or the kind before a '?' in lower case"
-        raise DefinitionError(f"from_pattern takes no argument {name!r}", hint=f"{near[0]}=" if near else known)
-    if not fits:
-        raise DefinitionError(f"from_pattern: {name} must be {words}; received {_shown(value)}", hint=f"{name}={good}")
+        hint = f"pass {name}=2"
+        return check_integer(value, f"from_pattern: {name}", minimum=0, error=DefinitionError, hint=hint)
+    if name in FLAGS:
+        return _check_each(check_flag, name, value, "True")
+    if name == "num_classes":
+        return check_integer(value, "from_pattern: num_classes", error=DefinitionError, hint="pass num_classes=10")
+    if name == "rate":
+        return _check_each(check_fraction, name, value, "0.5")
+    if name in SIZES:
+        return _check_each(check_integer, name, value, str(SIZES[name]))
+    close = difflib.get_close_matches(str(name), (*SIZES, *FLAGS), n=1)
+    names = f"{', '.join(SIZES)}, a capital letter of a repeat, or the layer before a '?' in lower case"
+    hint = f"use {close[0]}=" if close else f"use {names}"
+    raise DefinitionError(f"from_pattern takes no argument {format_value(name)}", hint=hint)
 
 
-_OR_LIST = "or a list with one for each time of a repeat"
+def _check_each(check: Callable[..., Value], name: str, value: object, example: str) -> Argument:
+    """Return a checked value, or a list of checked values as a tuple."""
+    hint = f"pass {name}={example}, or a list with one value for each iteration of a repeat"
+    if not isinstance(value, list | tuple):
+        return check(value, f"from_pattern: {name}", error=DefinitionError, hint=hint)
+    if not value:
+        raise DefinitionError(f"from_pattern: {name} must not be an empty list", hint=hint)
+    return tuple(
+        check(element, f"from_pattern: {name}[{i}]", error=DefinitionError, hint=hint)
+        for i, element in enumerate(value)
+    )
 
 
-def _all(value: Any, fits: Any) -> bool:
-    return bool(value) and all(map(fits, value)) if isinstance(value, tuple) else fits(value)
-
-
-def _whole(value: Any, least: int = 1) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _fraction(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1
-
-
-def _flag(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _shown(value: Any) -> str:
-    return repr(list(value) if isinstance(value, tuple) else value)
+def _format(argument: Argument) -> str:
+    return format_value(list(argument) if isinstance(argument, tuple) else argument)

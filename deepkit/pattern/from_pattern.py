@@ -1,4 +1,4 @@
-"""Networks as textbooks write them: `[(CONV-RELU)*N-POOL?]*M-(FC-RELU)*K-SOFTMAX`."""
+"""Networks in textbook notation: `[(CONV-RELU)*N-POOL?]*M-(FC-RELU)*K-SOFTMAX`."""
 
 from __future__ import annotations
 
@@ -13,29 +13,31 @@ from keras import layers
 
 from deepkit.blocks.dense import MLP
 from deepkit.blocks.heads import Classifier
-from deepkit.definition import source as code
+from deepkit.definition import source
 from deepkit.definition.block import Block, Objective
 from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError
 from deepkit.definition.inputs import InputSpec, InputSpecs
 from deepkit.definition.sequential import Input, Sequential, as_element
 from deepkit.layers import L2Pooling, LocalResponseNormalization
+from deepkit.pattern.arguments import check_arguments
 from deepkit.pattern.expand import Step, expand
+from deepkit.utils.errors import format_value
 
 __all__ = ["Pattern", "from_pattern"]
 
 
 @dataclass(frozen=True, repr=False)
 class Pattern(Block):
-    """A network that was written as a textbook writes it; `dk.from_pattern` makes one.
+    """A network in textbook notation, as `dk.from_pattern` returns it.
 
-    It is a definition like any other: it compares equal to one of the same text and arguments, prints back as the
-    call of `dk.from_pattern`, builds, and lies in a `dk.Sequential`. `layers` are the layers it stands for.
+    It is a definition like any other: two patterns with the same text and arguments are equal, `repr` is the call of
+    `dk.from_pattern`, and it can be an element of a `dk.Sequential`. `layers` are the definitions of its layers.
 
     Args:
         pattern: The text.
-        arguments: Counts of letters, sizes and decisions, as `dk.from_pattern` takes them.
-        name: Name of this part, and of the model when it is the whole.
+        arguments: Numbers of repeats, sizes and decisions, as in `dk.from_pattern`.
+        name: Name of this block, and of the model if it is the whole model.
 
     Raises:
         DefinitionError: The text is not a pattern, or the arguments do not fit it.
@@ -47,82 +49,88 @@ class Pattern(Block):
     """
 
     pattern: str
-    arguments: Mapping[str, Any] | Sequence[tuple[str, Any]] = field(default=(), metadata={"body": "arguments"})
+    arguments: Mapping[str, object] | Sequence[tuple[str, object]] = field(default=(), metadata={"body": "arguments"})
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.pattern, str):
             raise DefinitionError(
-                f"from_pattern takes a text, received {type(self.pattern).__name__} {self.pattern!r}",
-                hint='dk.from_pattern("CONV32-RELU-POOL-SOFTMAX10")',
+                f"from_pattern: pattern must be a string, received {format_value(self.pattern)}",
+                hint='use dk.from_pattern("CONV32-RELU-POOL-SOFTMAX10")',
             )
         if not isinstance(self.arguments, Mapping | list | tuple):
-            raise DefinitionError(f"Pattern: arguments must be a mapping, received {self.arguments!r}")
-        arguments = {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in dict(self.arguments).items()}
+            raise DefinitionError(
+                f"Pattern: arguments must be a mapping, received {format_value(self.arguments)}",
+                hint='use arguments={"N": 2}',
+            )
+        arguments = check_arguments(dict(self.arguments))
         object.__setattr__(self, "arguments", tuple(sorted(arguments.items())))
         expand(self.pattern, arguments)
 
     @property
     def layers(self) -> tuple[Block, ...]:
-        """The definitions it stands for, named as in the text: `dk.Sequential(net.layers)` is the same network.
+        """The definitions of its layers, named after their kinds: `dk.Sequential(net.layers)` is the same network.
 
-        A repeat of repeats is a `dk.Sequential` of its own for each time, named `stage1`, `stage2`.
+        Each iteration of a repeat that contains repeats is a `dk.Sequential`, named `stage1`, `stage2`.
         """
-        return _elements(expand(self.pattern, dict(self.arguments)), {})
+        return _elements(expand(self.pattern, check_arguments(dict(self.arguments))), {})
 
     def add(self, x: Any, builder: Builder) -> Any:
         """Add the layers in order."""
         return builder.add_all(x, self.layers)
 
     def input_spec(self) -> InputSpec | InputSpecs | None:
-        """Return what an `INPUT32x32x3` fixes."""
+        """Return the input shape of an `INPUT32x32x3`, or None."""
         return self.layers[0].input_spec()
 
     def objective(self, outputs: tuple[int | None, ...], labels: tuple[int | None, ...]) -> Objective | None:
-        """Ask the last layer: cross-entropy and accuracy where it is a classifier."""
+        """Return the objective of the last layer: cross-entropy and accuracy if it is a classifier."""
         return self.layers[-1].objective(outputs, labels)
 
     def __repr__(self) -> str:
-        named = {name: code.quoted(list(v) if isinstance(v, tuple) else v) for name, v in dict(self.arguments).items()}
+        kwargs = {}
+        for name, value in dict(self.arguments).items():
+            kwargs[name] = source.quoted(list(value) if isinstance(value, tuple) else value)
         if self.name:
-            named["name"] = code.quoted(self.name)
-        return code.call("dk.from_pattern", [code.quoted(self.pattern)], named)
+            kwargs["name"] = source.quoted(self.name)
+        return source.call("dk.from_pattern", [source.quoted(self.pattern)], kwargs)
 
 
-def from_pattern(pattern: str, *, name: str | None = None, **arguments: Any) -> Pattern:
-    """Make a definition of a network from the text of a textbook.
+def from_pattern(pattern: str, *, name: str | None = None, **arguments: object) -> Pattern:
+    """Return the definition of a network in textbook notation.
 
-    Layers follow one another with `-`, `->` or `,`; spaces and line breaks do not count. Round or square brackets
-    group. `*3` or `*N` repeats the layer or group before it, and `N=3` is an argument; with `N=0` it is left out.
-    `?` leaves the layer or group before it to an argument, the (first) kind in lower case: `POOL?` with
-    `pool=True`.
+    `-`, `->` or `,` separate layers; spaces and line breaks are ignored. Round or square brackets are a group. `*3` or
+    `*N` repeats the layer or group before it; `N=3` is an argument, and with `N=0` the item is left out. `?` makes the
+    layer or group before it optional, depending on an argument with the name of its (first) layer in lower case:
+    `POOL?` with `pool=True`.
 
-    `CONV64` has 64 filters, `CONV5x5x64` says its kernel too; `/2` is the stride, and a last `s` or `v` the padding,
-    same or valid. Convolutions pad the same unless told otherwise, pooling is valid: `POOL3/2`, `POOL2s`, and
-    `POOL` for 2. Pooling is `POOL` (or `MAXPOOL`), `AVGPOOL`, `L2POOL` and `GAP`, the average over all positions.
-    `FC256` is a dense layer, and takes an image as one vector. `FC10-SOFTMAX` and `SOFTMAX10` are both a dense
-    layer with that activation. `BN` and `LRN` normalise, `DROPOUT0.5` drops half. Activations are `RELU`, `RELU6`,
-    `LEAKYRELU0.1`, `ELU`, `SELU`, `GELU`, `SILU`, `SWISH`, `MISH`, `SIGMOID`, `TANH`, `SOFTPLUS`, `SOFTSIGN`.
-    `FLATTEN` is there for those who like to see it, `INPUT` or `INPUT32x32x3` may stand first.
+    `CONV64` has 64 filters, `CONV5x5x64` also sets the kernel size; `/2` is the stride, and a final `s` or `v` the
+    padding, same or valid. By default convolutions have same padding, and pooling has valid padding: `POOL3/2`,
+    `POOL2s`; `POOL` is 2x2. Pooling layers are `POOL` (or `MAXPOOL`), `AVGPOOL`, `L2POOL` and `GAP`, the average over
+    all positions. `FC256` is a dense layer, and flattens an image. `FC10-SOFTMAX` and `SOFTMAX10` are both a dense
+    layer with softmax. `BN` and `LRN` are normalization layers, `DROPOUT0.5` has the rate 0.5. Activations are
+    `RELU`, `RELU6`, `LEAKYRELU0.1`, `ELU`, `SELU`, `GELU`, `SILU`, `SWISH`, `MISH`, `SIGMOID`, `TANH`, `SOFTPLUS`,
+    `SOFTSIGN`. `FLATTEN` is allowed but not needed; `INPUT` or `INPUT32x32x3` can be the first item.
 
-    A pattern that ends in `FC`, `SOFTMAX` or `FC-SIGMOID` ends in a `dk.Classifier`, so `dk.fit` knows its loss.
+    A pattern that ends in `FC`, `SOFTMAX` or `FC-SIGMOID` ends in a `dk.Classifier`, which sets the loss for `dk.fit`.
 
     Args:
         pattern: The text.
-        name: Name of this part, and of the model when it is the whole.
-        **arguments: What the text leaves open. Capital letters: the counts of repeats. `filters`, `units`,
-            `num_classes` and `rate` (of `DROPOUT`): the sizes not in the text; `num_classes` is that of the last `FC` or of a
-            `SOFTMAX`. `kernel_size`: of convolutions that say none, 3 if left out. `pool=True` and its like: what a
-            `?` asks. A list (of all but `num_classes`) has one value for each time of the outermost repeat around the
-            layer that runs as often as the list is long.
+        name: Name of this block, and of the model if it is the whole model.
+        **arguments: Values that the text leaves open. Capital letters: numbers of repeats. `filters`, `units`,
+            `num_classes` and `rate` (of `DROPOUT`): sizes that are not in the text; `num_classes` is that of the last
+            `FC` or of a `SOFTMAX`. `kernel_size`: of convolutions without one in the text, 3 by default. `pool=True`
+            and other layers in lower case: whether the layers before a `?` are built. A list (of all but
+            `num_classes`) has one value for each iteration of a repeat: the outermost repeat around the layer with as
+            many iterations as the list has values.
 
     Input shape:
-        Images `(batch, rows, columns, channels)`, or vectors `(batch, features)` for a text without `CONV` and
-        pooling.
+        Images `(batch, rows, columns, channels)`, or vectors `(batch, features)` if the text has no `CONV` and
+        pooling layers.
 
     Raises:
-        DefinitionError: The text is not a pattern, and a caret shows where; or an argument is missing, unknown,
-            unused, of a wrong value, or a list that fits no repeat.
+        DefinitionError: The text is not a pattern, and a caret points at the column; or an argument is missing,
+            unknown, unused, invalid, or a list whose length is that of no repeat.
 
     Examples:
         >>> import deepkit as dk
@@ -137,13 +145,13 @@ def from_pattern(pattern: str, *, name: str | None = None, **arguments: Any) -> 
     return Pattern(pattern, arguments, name=name)
 
 
-_POOLS: dict[str, Callable[..., Any]] = {
+_POOLING: dict[str, Callable[..., keras.layers.Layer]] = {
     "POOL": layers.MaxPooling2D,
     "MAXPOOL": layers.MaxPooling2D,
     "AVGPOOL": layers.AveragePooling2D,
     "L2POOL": L2Pooling,
 }
-_PLAIN: dict[str, Callable[..., Any]] = {
+_WITHOUT_SIZE: dict[str, Callable[[], keras.layers.Layer]] = {
     "BN": lambda: layers.BatchNormalization(axis=_channel_axis()),
     "LRN": LocalResponseNormalization,
     "GAP": layers.GlobalAveragePooling2D,
@@ -152,60 +160,62 @@ _PLAIN: dict[str, Callable[..., Any]] = {
 }
 
 
-def _elements(steps: Iterable[Step], made: dict[Step, Block], depth: int = 0) -> tuple[Block, ...]:
-    """Return the definitions of steps that lie in the same stage, named among their siblings.
+def _elements(steps: Iterable[Step], definitions: dict[Step, Block], depth: int = 0) -> tuple[Block, ...]:
+    """Return the definitions of steps in the same stage, named among their siblings.
 
     Args:
         steps: The steps.
-        made: The nameless definition of each step that came before, to be used again for its like.
-        depth: How many stages these steps have in common.
+        definitions: Cache of definitions without a name, so that equal steps share one.
+        depth: Number of stages around all these steps.
     """
-    parts: list[tuple[str, Block]] = []
-    for stage, inside in itertools.groupby(steps, key=lambda step: step.place[depth : depth + 1]):
+    elements: list[tuple[str, Block]] = []
+    for stage, stage_steps in itertools.groupby(steps, key=lambda step: step.stages[depth : depth + 1]):
         if stage:
-            parts.append(("stage", Sequential(_elements(inside, made, depth + 1))))
+            elements.append(("stage", Sequential(_elements(stage_steps, definitions, depth + 1))))
         else:
-            parts += [(step.kind.lower(), _definition(step, made)) for step in inside]
-    return tuple(_named(parts))
+            elements += [(step.kind.lower(), _definition(step, definitions)) for step in stage_steps]
+    return tuple(_with_names(elements))
 
 
-def _named(parts: list[tuple[str, Block]]) -> Iterator[Block]:
-    """Name each part after its kind, numbered from 1 where it is not alone, as every block is."""
-    kinds, numbers = Counter(kind for kind, _ in parts), Counter[str]()
-    for kind, part in parts:
-        numbers[kind] += 1
-        name = f"{kind}{numbers[kind]}" if kinds[kind] > 1 else kind
-        yield part if name == part.default_name else replace(part, name=name)
+def _with_names(elements: list[tuple[str, Block]]) -> Iterator[Block]:
+    """Name each element after its kind, numbered from 1 if there are several."""
+    totals, counts = Counter(kind for kind, _ in elements), Counter[str]()
+    for kind, element in elements:
+        counts[kind] += 1
+        name = f"{kind}{counts[kind]}" if totals[kind] > 1 else kind
+        yield element if name == element.default_name else replace(element, name=name)
 
 
-def _definition(step: Step, made: dict[Step, Block]) -> Block:
-    like = replace(step, place=(), atom=replace(step.atom, at=0))
-    if like not in made:
-        made[like] = as_element(_layer(step), "from_pattern")
-    return made[like]
+def _definition(step: Step, definitions: dict[Step, Block]) -> Block:
+    key = replace(step, stages=(), atom=replace(step.atom, position=0))
+    if key not in definitions:
+        definitions[key] = as_element(_layer(step), "from_pattern")
+    return definitions[key]
 
 
 def _layer(step: Step) -> Block | keras.layers.Layer:
     """Return the layer or block of one step."""
     kind, number = step.kind, step.number or 0
-    if step.classifier:
+    if step.is_classifier:
         return Classifier(int(number), activation=step.activation)
     if kind == "FC":
         return MLP([int(number)], activation=None)
     if kind == "CONV":
         return layers.Conv2D(int(number), step.window, step.atom.strides or 1, step.atom.padding or "same")
-    if kind in _POOLS:
+    if kind in _POOLING:
         size = step.window * 2 if len(step.window) == 1 else step.window or (2, 2)
-        return _POOLS[kind](size, strides=step.atom.strides, padding=step.atom.padding or "valid")
+        return _POOLING[kind](size, strides=step.atom.strides, padding=step.atom.padding or "valid")
     if kind == "INPUT":
         return Input(step.window)
     if kind == "DROPOUT":
         return layers.Dropout(number)
     if kind == "LEAKYRELU":
-        return layers.LeakyReLU(**({} if step.number is None else {"negative_slope": number}))
-    return _PLAIN[kind]() if kind in _PLAIN else layers.Activation(kind.lower())
+        return layers.LeakyReLU() if step.number is None else layers.LeakyReLU(negative_slope=number)
+    if kind in _WITHOUT_SIZE:
+        return _WITHOUT_SIZE[kind]()
+    return layers.Activation(kind.lower())
 
 
 def _channel_axis() -> int:
-    """Return the axis of the channels of an image, and of the features of a vector."""
+    """Return the axis of the channels of an image, or of the features of a vector."""
     return 1 if keras.config.image_data_format() == "channels_first" else -1

@@ -1,4 +1,4 @@
-"""The text of a pattern, read into atoms and groups from left to right.
+"""A recursive descent parser: from the text of a pattern to atoms and groups.
 
 seq  = item {("-" | "->" | ",") item}
 item = atom ["*" (INT | LETTER)] ["?"]
@@ -11,16 +11,19 @@ import difflib
 import re
 
 from deepkit.definition.errors import DefinitionError
-from deepkit.pattern.symbols import DECIMAL, INT, KINDS, Atom, Item, Source
+from deepkit.pattern.symbols import DECIMAL, INTEGER, KINDS, Atom, Item, Source
 
-DEEPEST = 30  # brackets in brackets
-DIGITS = 9  # in one number
+MAX_DEPTH = 30  # of nested brackets
+MAX_DIGITS = 9  # of a number
 
 _KIND = re.compile(r"L2POOL|RELU6(?![0-9])|[A-Z]+")
 _SIZE = re.compile(r"[0-9.][0-9.xX×]*")
+_INTEGER = re.compile(INTEGER)
+_LETTER = re.compile(r"[A-Z](?![A-Za-z0-9])")
+_WORD = re.compile(r"\w+")
 _CLOSING = {"(": ")", "[": "]"}
-_DASHES = tuple("–—−→⟶")  # what a dash becomes in a printed page
-_ALSO_CALLED = {
+_DASHES = tuple("–—−→⟶")  # printed instead of a hyphen or an arrow
+_SYNONYMS = {
     "CONVOLUTION": "CONV",
     "DENSE": "FC",
     "LINEAR": "FC",
@@ -38,10 +41,12 @@ def parse(source: Source) -> tuple[Item, ...]:
     """Return the items of a pattern.
 
     Raises:
-        DefinitionError: The text is not a pattern; the error shows where.
+        DefinitionError: The text is not a pattern; the error points at the column.
     """
     if not source.text.strip():
-        raise DefinitionError("from_pattern: the pattern is empty", hint='"CONV32-RELU-POOL-SOFTMAX10"')
+        raise DefinitionError(
+            "from_pattern: the pattern is empty", hint='write layers, such as "CONV32-RELU-POOL-SOFTMAX10"'
+        )
     parser = _Parser(source)
     items = parser.sequence(0)
     parser.end()
@@ -49,178 +54,195 @@ def parse(source: Source) -> tuple[Item, ...]:
 
 
 class _Parser:
-    """Reads from left to right, one method for each rule of the grammar."""
+    """Reads the text from left to right; one method for each rule of the grammar."""
 
     def __init__(self, source: Source) -> None:
-        self.source, self.text, self.at = source, source.text, 0
+        self.source, self.text, self.position = source, source.text, 0
 
     def sequence(self, depth: int) -> tuple[Item, ...]:
         items = [self.item(depth)]
-        while self.take("-") or self.take(","):
-            if self.text[self.at - 1] == "-" and self.text.startswith(">", self.at):
-                self.at += 1
+        while self.accept("-") or self.accept(","):
+            if self.text[self.position - 1] == "-" and self.text.startswith(">", self.position):
+                self.position += 1
             items.append(self.item(depth))
         return tuple(items)
 
     def item(self, depth: int) -> Item:
-        self.skip()
-        at = self.at
-        body = self.group(depth) if self.next() in _CLOSING else self.atom()
-        times, times_at = self.times() if self.take("*") else (None, 0)
-        asked_at = self.at - 1 if self.take("?") else None
-        return Item(body, at, times, times_at, asked_at)
+        self.skip_spaces()
+        position = self.position
+        body = self.group(depth) if self.peek() in _CLOSING else self.atom()
+        repeats, repeats_position = self.repeats() if self.accept("*") else (None, 0)
+        optional_position = self.position - 1 if self.accept("?") else None
+        return Item(body, position, repeats, repeats_position, optional_position)
 
     def group(self, depth: int) -> tuple[Item, ...]:
-        opened_at, opened = self.at, self.text[self.at]
-        if depth == DEEPEST:
-            raise self.source.error(opened_at, f"brackets more than {DEEPEST} deep", "fewer brackets")
-        self.at += 1
+        start, opening = self.position, self.text[self.position]
+        closing = _CLOSING[opening]
+        if depth == MAX_DEPTH:
+            raise self.source.error(start, f"brackets are more than {MAX_DEPTH} deep", "use fewer brackets")
+        self.position += 1
         items = self.sequence(depth + 1)
-        if not self.next():
-            raise self.source.error(
-                opened_at, f"{opened!r} is never closed", f"{_CLOSING[opened]!r} behind its last layer"
-            )
-        if not self.take(_CLOSING[opened]):
-            if self.next() in _CLOSING.values():
-                problem = f"{self.next()!r} closes the {opened!r} of column {self.column(opened_at)}"
-                raise self.source.error(self.at, problem, f"{_CLOSING[opened]!r}")
+        if not self.peek():
+            raise self.source.error(start, f"{opening!r} is never closed", f"add {closing!r} after its last layer")
+        if not self.accept(closing):
+            if self.peek() in _CLOSING.values():
+                problem = f"{self.peek()!r} closes the {opening!r} of column {self.column(start)}"
+                raise self.source.error(self.position, problem, f"use {closing!r}")
             raise self.unexpected()
         return items
 
     def end(self) -> None:
-        if self.next() in _CLOSING.values():
-            raise self.source.error(self.at, f"{self.next()!r} closes nothing", "leaving it out")
-        if self.next():
+        if self.peek() in _CLOSING.values():
+            raise self.source.error(self.position, f"{self.peek()!r} has no opening bracket", "remove it")
+        if self.peek():
             raise self.unexpected()
 
-    def times(self) -> tuple[int | str, int]:
-        self.skip()
-        at = self.at
-        if letter := self.match(re.compile(r"[A-Z](?![A-Za-z0-9])")):
-            return letter, at
-        if digits := self.match(re.compile(INT)):
-            return self.whole(digits, at, "a repeat"), at
-        raise self.source.error(
-            at, f"expected a number or one capital letter after '*', found {self.found()}", "*2 or *N"
-        )
+    def repeats(self) -> tuple[int | str, int]:
+        self.skip_spaces()
+        position = self.position
+        if letter := self.match(_LETTER):
+            return letter, position
+        if digits := self.match(_INTEGER):
+            return self.positive_integer(digits, position, "a repeat"), position
+        problem = f"expected a number or one capital letter after '*', received {self.received()}"
+        raise self.source.error(position, problem, "use *2 or *N")
 
     def atom(self) -> Atom:
-        at, kind = self.at, self.kind()
+        position, kind = self.position, self.kind()
         size = self.size(kind)
         strides = padding = None
-        if self.take("/"):
-            strides = self.stride(kind)
-        if self.next() in ("s", "v"):
+        if self.accept("/"):
+            strides = self.strides(kind)
+        if self.peek() in ("s", "v"):
             padding = self.padding(kind)
-        return Atom(kind, "".join(self.text[at : self.at].split()), at, size, strides, padding)
+        text = "".join(self.text[position : self.position].split())
+        return Atom(kind, text, position, size, strides, padding)
 
     def kind(self) -> str:
-        at, kind = self.at, self.match(_KIND)
+        position, kind = self.position, self.match(_KIND)
         if kind in KINDS:
             return kind
-        self.at = at
-        if not self.next().isalpha():
-            hint = "'-', the plain sign" if self.next() in _DASHES else "a layer such as CONV64 or POOL"
-            raise self.source.error(at, f"expected a layer or a bracket, found {self.found()}", hint)
+        self.position = position
+        if not self.peek().isalpha():
+            hint = "write a layer such as CONV64 or POOL"
+            if self.peek() in _DASHES:
+                hint = "use '-', the hyphen"
+            raise self.source.error(position, f"expected a layer or a bracket, received {self.received()}", hint)
         word = self.match(re.compile(r"\w[A-Za-z_]*"))
         if word.upper() in KINDS:
-            raise self.source.error(at, f"{word!r}: kinds of layers are written in capitals", word.upper())
-        near = difflib.get_close_matches(word.upper(), KINDS, n=1)
-        hint = _ALSO_CALLED.get(word.upper(), near[0] if near else "")
-        asked = f"; did you mean {hint}?" if hint else ""
-        raise self.source.error(at, f"unknown kind of layer {word!r}{asked}", hint or f"one of {', '.join(KINDS)}")
+            raise self.source.error(position, f"{word!r}: layers are written in capitals", f"use {word.upper()}")
+        close = difflib.get_close_matches(word.upper(), KINDS, n=1)
+        suggestion = _SYNONYMS.get(word.upper(), close[0] if close else "")
+        if suggestion:
+            problem = f"unknown layer {word!r}; did you mean {suggestion}?"
+            raise self.source.error(position, problem, f"use {suggestion}")
+        raise self.source.error(position, f"unknown layer {word!r}", f"use one of {', '.join(KINDS)}")
 
     def size(self, kind: str) -> tuple[float, ...]:
-        self.skip()
-        at, raw, rule = self.at, self.match(_SIZE), KINDS[kind]
-        if not raw:
+        self.skip_spaces()
+        position, text, syntax = self.position, self.match(_SIZE), KINDS[kind]
+        if not text:
             return ()
-        if not rule.size:
-            raise self.source.error(at, f"{kind} takes no size, found {raw!r}", kind)
-        if kind == "CONV" and re.fullmatch(f"{INT}x{INT}", raw):
-            problem = f"{raw!r} is a kernel without its number of filters"
-            rows, columns = raw.split("x")
-            also = f", or CONV64 with kernel_size={rows}" if rows == columns else ""
-            raise self.source.error(at, problem, f"CONV{raw}x64{also}")
-        if not re.fullmatch(rule.form, raw):
-            raise self.source.error(at, f"{kind} takes {rule.size}, found {raw!r}", rule.example)
-        if rule.form != DECIMAL:
-            return tuple(self.whole(digits, at, f"a size of {kind}") for digits in raw.split("x"))
-        if float(raw) >= (1 if kind == "DROPOUT" else 10**DIGITS):
-            raise self.source.error(at, f"{kind} takes {rule.size}, found {raw!r}", rule.example)
-        return (float(raw),)
+        if not syntax.size:
+            raise self.source.error(position, f"{kind} takes no size, received {text!r}", f"use {kind}")
+        if kind == "CONV" and re.fullmatch(f"{INTEGER}x{INTEGER}", text):
+            raise self.kernel_without_filters(text, position)
+        if not re.fullmatch(syntax.size_regex, text):
+            raise self.wrong_size(kind, text, position)
+        if syntax.size_regex != DECIMAL:
+            numbers = text.split("x")
+            return tuple(self.positive_integer(digits, position, f"a size of {kind}") for digits in numbers)
+        if float(text) >= (1 if kind == "DROPOUT" else 10**MAX_DIGITS):
+            raise self.wrong_size(kind, text, position)
+        return (float(text),)
 
-    def stride(self, kind: str) -> int:
-        self.skip()
-        at = self.at
-        if not KINDS[kind].window:
-            raise self.source.error(at - 1, f"{kind} takes no stride", f"{kind} without it")
-        digits = self.match(re.compile(INT))
+    def wrong_size(self, kind: str, text: str, position: int) -> DefinitionError:
+        syntax = KINDS[kind]
+        return self.source.error(position, f"{kind} takes {syntax.size}, received {text!r}", f"use {syntax.example}")
+
+    def kernel_without_filters(self, text: str, position: int) -> DefinitionError:
+        hint = f"use CONV{text}x64"
+        rows, columns = text.split("x")
+        if rows == columns:
+            hint += f", or CONV64 with kernel_size={rows}"
+        return self.source.error(position, f"{text!r} is a kernel without the number of filters", hint)
+
+    def strides(self, kind: str) -> int:
+        self.skip_spaces()
+        position = self.position
+        if not KINDS[kind].has_window:
+            raise self.source.error(position - 1, f"{kind} takes no stride", f"use {kind} without a stride")
+        digits = self.match(_INTEGER)
         if not digits:
-            raise self.source.error(
-                at, f"expected a stride after '/', found {self.found()}", f"{KINDS[kind].example}/2"
-            )
-        return self.whole(digits, at, "a stride")
+            problem = f"expected a stride after '/', received {self.received()}"
+            raise self.source.error(position, problem, f"use {KINDS[kind].example}/2")
+        return self.positive_integer(digits, position, "a stride")
 
     def padding(self, kind: str) -> str:
-        at, letter = self.at, self.text[self.at]
-        word = self.match(re.compile(r"\w+"))
+        position, letter = self.position, self.text[self.position]
+        word = self.match(_WORD)
         if len(word) > 1:
-            raise self.source.error(at, f"expected '-', ',' or the end, found {word!r}", "'-' between two layers")
-        if not KINDS[kind].window:
-            raise self.source.error(at, f"{kind} takes no padding, found {letter!r}", f"{kind} without it")
+            problem = f"expected '-', ',' or the end, received {word!r}"
+            raise self.source.error(position, problem, "write '-' between two layers")
+        if not KINDS[kind].has_window:
+            problem = f"{kind} takes no padding, received {letter!r}"
+            raise self.source.error(position, problem, f"use {kind} without padding")
         return "same" if letter == "s" else "valid"
 
-    def whole(self, digits: str, at: int, what: str) -> int:
-        """Return a positive whole number."""
-        if len(digits) > DIGITS:
-            problem = f"{what} has {len(digits)} digits, expected at most {DIGITS}"
-            raise self.source.error(at, problem, "a smaller number")
+    def positive_integer(self, digits: str, position: int, name: str) -> int:
+        if len(digits) > MAX_DIGITS:
+            problem = f"{name} must have at most {MAX_DIGITS} digits, received {len(digits)}"
+            raise self.source.error(position, problem, "use a smaller number")
         if int(digits) == 0:
-            raise self.source.error(at, f"{what} must be at least 1, found {digits}", "1")
+            raise self.source.error(position, f"{name} must be at least 1, received {digits}", "use 1 or more")
         return int(digits)
 
     def unexpected(self) -> DefinitionError:
-        """Return the error for what may not follow an item."""
-        found, before = self.next(), self.text[: self.at].rstrip()[-1:]
-        hint = "'-' between two layers"
-        if found == "*":
-            hint = "'*' before '?'" if before == "?" else "brackets: (CONV*2)*3"
-        elif found == "?":
-            hint = "one '?'"
-        elif found in _DASHES:
-            hint = "'-', the plain sign"
-        elif found == "/":
-            hint = "the stride before the padding: CONV64/2s"
-        return self.source.error(self.at, f"expected '-', ',' or the end, found {self.found()}", hint)
+        """Return the error for a character that cannot follow an item."""
+        character, previous = self.peek(), self.text[: self.position].rstrip()[-1:]
+        hint = "write '-' between two layers"
+        if character == "*" and previous == "?":
+            hint = "write '*' before '?'"
+        elif character == "*":
+            hint = "use brackets: (CONV*2)*3"
+        elif character == "?":
+            hint = "use one '?'"
+        elif character in _DASHES:
+            hint = "use '-', the hyphen"
+        elif character == "/":
+            hint = "write the stride before the padding: CONV64/2s"
+        problem = f"expected '-', ',' or the end, received {self.received()}"
+        return self.source.error(self.position, problem, hint)
 
-    def skip(self) -> None:
-        while self.at < len(self.text) and self.text[self.at].isspace():
-            self.at += 1
+    def skip_spaces(self) -> None:
+        while self.position < len(self.text) and self.text[self.position].isspace():
+            self.position += 1
 
-    def next(self) -> str:
-        """Return the next character that is no space, empty at the end."""
-        self.skip()
-        return self.text[self.at : self.at + 1]
+    def peek(self) -> str:
+        """Return the next character that is not a space; an empty text at the end."""
+        self.skip_spaces()
+        return self.text[self.position : self.position + 1]
 
-    def take(self, sign: str) -> bool:
-        """Pass `sign` where it comes next."""
-        found = self.next() == sign
-        self.at += found
-        return found
+    def accept(self, character: str) -> bool:
+        """Skip `character` if it comes next, and return whether it does."""
+        is_next = self.peek() == character
+        self.position += is_next
+        return is_next
 
-    def match(self, form: re.Pattern[str]) -> str:
-        """Pass and return what has this form here; empty where nothing has."""
-        found = form.match(self.text, self.at)
-        self.at = found.end() if found else self.at
-        return found.group() if found else ""
+    def match(self, regex: re.Pattern[str]) -> str:
+        """Skip and return the text that matches here; an empty text if nothing does."""
+        match = regex.match(self.text, self.position)
+        if match is None:
+            return ""
+        self.position = match.end()
+        return match.group()
 
-    def found(self) -> str:
-        """Return what comes next, in words."""
-        if not self.next():
+    def received(self) -> str:
+        """Return the next word or character for an error message."""
+        if not self.peek():
             return "the end"
-        word = re.compile(r"\w+").match(self.text, self.at)
-        return repr(word.group() if word else self.next())
+        word = _WORD.match(self.text, self.position)
+        return repr(word.group() if word else self.peek())
 
-    def column(self, at: int) -> int:
-        return at - self.text.rfind("\n", 0, at)
+    def column(self, position: int) -> int:
+        return position - self.text.rfind("\n", 0, position)

@@ -1,4 +1,4 @@
-"""The words of a pattern: the kinds of layers, what may follow each, and errors that point into the text."""
+"""The layers of a pattern, its parts (atoms, groups, repeats), and errors that point into its text."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from dataclasses import dataclass
 
 from deepkit.definition.errors import DefinitionError
 
-WIDTH = 72  # of the part of a long line that an error shows
-INT, DECIMAL = "[0-9]+", r"([0-9]*\.[0-9]+|[0-9]+)"
+MAX_LINE_WIDTH = 72  # characters of a long line that an error shows
+INTEGER, DECIMAL = "[0-9]+", r"([0-9]*\.[0-9]+|[0-9]+)"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What may follow the name of a kind.
+    """The syntax of one kind of layer.
 
     Args:
-        size: Its size in words; empty where it takes none.
-        form: The size as a regular expression.
-        example: One that is right.
-        window: Whether it slides over an image, and so has a stride and a padding.
+        size: Description of its size for error messages; empty if it has no size.
+        size_regex: Regular expression of the size.
+        example: A correct example.
+        has_window: Whether it slides a window over an image, and therefore has a stride and a padding.
     """
 
     size: str = ""
-    form: str = ""
+    size_regex: str = ""
     example: str = ""
-    window: bool = False
+    has_window: bool = False
 
 
-_POOL = Kind("K or KxK", f"{INT}(x{INT})?", "POOL2", window=True)
+_POOL = Kind("K or KxK", f"{INTEGER}(x{INTEGER})?", "POOL2", has_window=True)
 
 ACTIVATIONS = (
     "RELU", "RELU6", "LEAKYRELU", "ELU", "SELU", "GELU", "SILU", "SWISH", "MISH", "SIGMOID", "TANH", "SOFTPLUS",
@@ -36,16 +36,16 @@ ACTIVATIONS = (
 )  # fmt: skip
 
 KINDS: dict[str, Kind] = {
-    "INPUT": Kind("ROWSxCOLUMNSxCHANNELS", f"{INT}(x{INT})*", "INPUT32x32x3"),
-    "CONV": Kind("FILTERS or KxKxFILTERS", f"{INT}(x{INT}x{INT})?", "CONV3x3x64", window=True),
+    "INPUT": Kind("ROWSxCOLUMNSxCHANNELS", f"{INTEGER}(x{INTEGER})*", "INPUT32x32x3"),
+    "CONV": Kind("FILTERS or KxKxFILTERS", f"{INTEGER}(x{INTEGER}x{INTEGER})?", "CONV3x3x64", has_window=True),
     **dict.fromkeys(("POOL", "MAXPOOL", "AVGPOOL", "L2POOL"), _POOL),
     "GAP": Kind(),
     "BN": Kind(),
     "LRN": Kind(),
     "DROPOUT": Kind("a rate in [0, 1)", DECIMAL, "DROPOUT0.5"),
     "FLATTEN": Kind(),
-    "FC": Kind("UNITS", INT, "FC256"),
-    "SOFTMAX": Kind("CLASSES", INT, "SOFTMAX10"),
+    "FC": Kind("UNITS", INTEGER, "FC256"),
+    "SOFTMAX": Kind("CLASSES", INTEGER, "SOFTMAX10"),
     **dict.fromkeys(ACTIVATIONS, Kind()),
     "LEAKYRELU": Kind("a slope", DECIMAL, "LEAKYRELU0.1"),
 }
@@ -53,20 +53,20 @@ KINDS: dict[str, Kind] = {
 
 @dataclass(frozen=True)
 class Atom:
-    """One layer as it is written.
+    """One layer in the text of a pattern.
 
     Args:
-        kind: Its kind: `"CONV"`.
-        text: All of it: `"CONV3x3x64/2"`.
-        at: Where it begins in the pattern.
-        size: The numbers of its size; empty where it has none.
-        strides: The stride, where one is written.
-        padding: `"same"` or `"valid"`, where it is written.
+        kind: Kind of the layer: `"CONV"`.
+        text: Its whole text: `"CONV3x3x64/2"`.
+        position: Index of its first character in the pattern.
+        size: The numbers of its size; empty if it has none.
+        strides: The stride, or None.
+        padding: `"same"`, `"valid"`, or None.
     """
 
     kind: str
     text: str
-    at: int
+    position: int
     size: tuple[float, ...] = ()
     strides: int | None = None
     padding: str | None = None
@@ -74,32 +74,32 @@ class Atom:
 
 @dataclass(frozen=True)
 class Item:
-    """An atom or a group, how often it comes, and whether it may be left out.
+    """An atom or a group, with its repeat and its `?`.
 
     Args:
-        body: The atom, or what is in the brackets.
-        at: Where it begins in the pattern.
-        times: A number, a letter, or None where it is not repeated.
-        times_at: Where that stands.
-        asked_at: Where the `?` stands, None without.
+        body: The atom, or the items of the group.
+        position: Index of its first character in the pattern.
+        repeats: Number of repeats, the letter of an argument, or None if it is not repeated.
+        repeats_position: Index of the number or letter.
+        optional_position: Index of the `?`, or None.
     """
 
     body: Atom | tuple[Item, ...]
-    at: int
-    times: int | str | None = None
-    times_at: int = 0
-    asked_at: int | None = None
+    position: int
+    repeats: int | str | None = None
+    repeats_position: int = 0
+    optional_position: int | None = None
 
-    def nested(self) -> Iterator[Item]:
-        """Return this item and those in it, in the order of the text."""
+    def walk(self) -> Iterator[Item]:
+        """Yield this item and all items in it, in the order of the text."""
         yield self
         if not isinstance(self.body, Atom):
             for item in self.body:
-                yield from item.nested()
+                yield from item.walk()
 
     def atoms(self) -> Iterator[Atom]:
-        """Return the atoms in it, in the order of the text."""
-        for item in self.nested():
+        """Yield the atoms in it, in the order of the text."""
+        for item in self.walk():
             if isinstance(item.body, Atom):
                 yield item.body
 
@@ -110,22 +110,25 @@ class Source:
 
     text: str
 
-    def error(self, at: int, problem: str, hint: str = "") -> DefinitionError:
-        """Return (not raise) an error that shows the line with a caret under position `at`."""
-        at = min(at, len(self.text.rstrip()))
-        start = self.text.rfind("\n", 0, at) + 1
-        line, column = self.text[start:].split("\n")[0].rstrip(), at - start
-        where = f"column {column + 1}"
+    def error(self, position: int, problem: str, hint: str = "") -> DefinitionError:
+        """Return (not raise) an error that shows the line of a position with a caret below it."""
+        position = min(position, len(self.text.rstrip()))
+        line_start = self.text.rfind("\n", 0, position) + 1
+        line, column = self.text[line_start:].split("\n")[0].rstrip(), position - line_start
+        location = f"column {column + 1}"
         if "\n" in self.text.strip():
-            where = f"line {self.text.count(chr(10), 0, start) + 1}, {where}"
-        return DefinitionError(f"from_pattern: {where}: {problem}", code=_pointed(line, column), hint=hint)
+            location = f"line {self.text.count(chr(10), 0, line_start) + 1}, {location}"
+        return DefinitionError(f"from_pattern: {location}: {problem}\n{_with_caret(line, column)}", hint=hint)
 
 
-def _pointed(line: str, column: int) -> str:
-    """Return the line, or the part of it around the column, with a caret below."""
-    line = "".join(sign if sign.isprintable() else " " for sign in line)
-    left = max(0, min(column - WIDTH // 2, len(line) - WIDTH))
-    shown = line[left : left + WIDTH]
-    shown = "..." + shown[3:] if left else shown
-    shown = shown[:-3] + "..." if left + WIDTH < len(line) else shown
-    return f"{shown}\n{' ' * (column - left)}^"
+def _with_caret(line: str, column: int) -> str:
+    """Return a line, or the part of a long line around the column, with a caret below; both are indented."""
+    line = "".join(character if character.isprintable() else " " for character in line)
+    left = max(0, min(column - MAX_LINE_WIDTH // 2, len(line) - MAX_LINE_WIDTH))
+    excerpt = line[left : left + MAX_LINE_WIDTH]
+    if left:
+        excerpt = f"...{excerpt[3:]}"
+    if left + MAX_LINE_WIDTH < len(line):
+        excerpt = f"{excerpt[:-3]}..."
+    indent = " " * 8
+    return f"{indent}{excerpt}\n{indent}{' ' * (column - left)}^"
