@@ -1,4 +1,4 @@
-"""The `deepkit build` command: from a file to a model, its picture and its exports."""
+"""The `deepkit build` command: the model of a file, its diagram and its exports."""
 
 import random
 
@@ -24,17 +24,17 @@ def file(tmp_path, monkeypatch):
     return "small.yaml"
 
 
-def test_says_what_was_built(file, capsys):
+def test_prints_the_number_of_parameters_and_layers(file, capsys):
     assert cli.main(["build", file]) == 0
     assert capsys.readouterr().out == "small: 647 parameters in 10 layers\n"
 
 
-def test_the_summary_shows_definition_layers_and_parameters(file, capsys):
+def test_summary_prints_definition_layers_and_parameters(file, capsys):
     assert cli.main(["build", file, "--summary"]) == 0
-    shown = capsys.readouterr().out
-    assert repr(NET) in shown
-    assert "conv_stack.conv_block1.conv" in shown
-    assert shown.endswith("647 parameters, 631 of them trainable\n")
+    output = capsys.readouterr().out
+    assert repr(NET) in output
+    assert "conv_stack.conv_block1.conv" in output
+    assert output.endswith("647 parameters, 631 of them trainable\n")
 
 
 def test_the_same_seed_saves_the_same_weights(file, tmp_path):
@@ -45,42 +45,47 @@ def test_the_same_seed_saves_the_same_weights(file, tmp_path):
     assert not all(np.array_equal(x, y) for x, y in zip(a, c, strict=True))
 
 
-def test_draws_and_exports(file, tmp_path, capsys):
-    words = ["--diagram", "pictures/small.svg", "--export", "saved_model", "--output", "served"]
-    assert cli.main(["build", file, *words]) == 0
+def test_diagram_and_export(file, tmp_path, capsys):
+    flags = ["--diagram", "pictures/small.svg", "--export", "saved_model", "--output", "served"]
+    assert cli.main(["build", file, *flags]) == 0
     assert "647 parameters" in (tmp_path / "pictures/small.svg").read_text()
     assert (tmp_path / "served/saved_model.pb").exists()
-    shown = capsys.readouterr().out
-    assert "diagram: pictures/small.svg\n" in shown
-    assert "exported: served: saved_model" in shown
+    output = capsys.readouterr().out
+    assert "diagram: pictures/small.svg\n" in output
+    assert "exported: served: saved_model" in output
 
 
-def test_an_export_goes_beside_the_file(file, tmp_path):
+def test_the_default_path_of_an_export_is_beside_the_file(file, tmp_path):
     assert cli.main(["build", file, "--export", "litert"]) == 0
     assert (tmp_path / "small.tflite").exists()
 
 
 @pytest.mark.parametrize(
-    ("text", "words", "error"),
+    ("text", "flags", "error"),
     [
         (
             "[{block: MLP, units: [3]}]",
             [],
-            "DefinitionError: nothing in the definition fixes the shape of its input\n"
-            "  in  dk.Sequential([dk.MLP([3])])\n"
-            "  hint: --input-shape 28 28 1, the shape of one example without the batch axis\n",
+            "DefinitionError: the definition has no input shape\n"
+            "  in    dk.Sequential([dk.MLP([3])])\n"
+            "  hint: pass --input-shape, the shape of one example without the batch axis, such as 28 28 1\n",
         ),
         (
             "[{block: MLP, units: [99999, 99999999]}]",
             ["--input-shape", "3"],
-            "ValueError: the model has 36.4 TiB of weights, and ",
+            "ValueError: the model has 36.4 TiB of weights, but only ",
         ),
-        ("[{block: MPL}]", [], "DefinitionError: net.yaml: [0].block: there is no block 'MPL'; did you mean MLP?\n"),
-        ("[]", ["--save", "x.h5"], "ValueError: --save: expected a file that ends in .keras, received x.h5\n"),
+        ("[{block: MPL}]", [], "there is no block 'MPL'; did you mean MLP?\n  at    net.yaml: [0].block\n"),
+        (
+            "[]",
+            ["--save", "x.h5"],
+            "ValueError: --save must be a file that ends in .keras, received x.h5\n  hint: use --save x.keras\n",
+        ),
         (
             "[]",
             ["--output", "x"],
-            "ValueError: --output is where an export goes\n  hint: --export saved_model, onnx or",
+            "ValueError: --output is the path of an export, and there is no --export\n"
+            "  hint: add --export saved_model, onnx or litert\n",
         ),
         (
             "[{block: MLP, units: [3]}]",
@@ -89,33 +94,33 @@ def test_an_export_goes_beside_the_file(file, tmp_path):
         ),
     ],
 )
-def test_errors(file, tmp_path, capsys, text, words, error):
+def test_errors(file, tmp_path, capsys, text, flags, error):
     (tmp_path / "net.yaml").write_text(text)
-    assert cli.main(["build", "net.yaml", *words]) == 1
+    assert cli.main(["build", "net.yaml", *flags]) == 1
     assert error in capsys.readouterr().err
 
 
-def test_a_shape_may_be_unknown(file, tmp_path, capsys):
+def test_sizes_of_the_input_shape_can_be_unknown(file, tmp_path, capsys):
     dk.dump(dk.Sequential([dk.ConvBlock(4, norm=None)]), "any.yaml")
     assert cli.main(["build", "any.yaml", "--input-shape", "None", "None", "3"]) == 0
     assert "112 parameters" in capsys.readouterr().out
 
 
 @pytest.mark.slow
-def test_mutated_files_end_in_a_model_or_a_clear_error(tmp_path):
-    """As in the fast test of files, and what is read is built as well."""
+def test_mutated_files_give_a_model_or_a_clear_error(tmp_path):
+    """As the fast test of files, but also builds every definition that can be read."""
     rng = random.Random(1)
-    ends = {"not read": 0, "too large": 0, "does not fit": 0, "built": 0}
+    counts = {"unreadable": 0, "too large": 0, "does not fit": 0, "built": 0}
     for _ in range(1500):
         case = rng.choice(CASES)
         definition, _ = attempted(mutated(rng, dk.to_dict(case.definition())), tmp_path)
-        ends[end_of(definition, case.shape)] += 1
-    assert min(ends.values()) > 5, ends
+        counts[result_of_building(definition, case.shape)] += 1
+    assert min(counts.values()) > 5, counts
 
 
-def end_of(definition, shape):
+def result_of_building(definition, shape):
     if definition is None:
-        return "not read"
+        return "unreadable"
     shape = None if definition.input_spec() is not None else shape
     try:
         check_size(definition, shape)

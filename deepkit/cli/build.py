@@ -1,4 +1,4 @@
-"""The `deepkit build` command: from a definition in a file to a model, its summary, its picture and its exports."""
+"""The `deepkit build` command: build the model of a YAML file; print, draw, save or export it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from deepkit.utils.console import echo
+from deepkit.utils.errors import message
 
 if TYPE_CHECKING:
     import keras
@@ -19,92 +20,92 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """Build the model that a YAML file defines; show, draw, save or export it."""
+    """Build the model of a YAML file; print, draw, save or export it."""
 
     file: Annotated[Path, tyro.conf.Positional]
-    """The definition, as `dk.dump` writes it."""
+    """Definition of the model, as `dk.dump` writes it."""
     input_shape: tuple[int | None, ...] | None = None
-    """Shape of one example without the batch axis, such as 28 28 1, where the definition does not fix it."""
+    """Shape of one example without the batch axis, such as 28 28 1; needed if the definition has no input shape."""
     summary: bool = False
-    """Print the definition, the layers and the parameters."""
+    """Print the definition, the layers and the number of parameters."""
     diagram: Path | None = None
-    """Draw the model into this file: .svg, .png or .pdf."""
+    """Draw a diagram of the model to this file: .svg, .png or .pdf."""
     depth: int | None = None
-    """How many levels of blocks the diagram opens; by default as many as stay readable."""
+    """Number of nested levels of blocks that the diagram shows; by default as many as are readable."""
     save: Path | None = None
-    """Save the model, untrained, into this .keras file."""
+    """Save the untrained model to this .keras file."""
     export: Literal["saved_model", "onnx", "litert"] | None = None
-    """Export the model, untrained, and compare what was written with the model."""
+    """Export the untrained model in this format, and verify the outputs of the exported file."""
     output: Path | None = None
-    """Where the export goes; by default the file's name with the format's ending."""
+    """Path of the export; by default the name of the YAML file with the suffix of the format."""
     seed: int = 0
     """Seed of the initial weights."""
 
 
 def run(options: Options) -> int:
-    """Do what the options ask for and return the exit code."""
+    """Run `deepkit build` and return the exit code."""
     import keras
 
     from deepkit.definition.errors import DefinitionError
     from deepkit.serialization.serialize import load
 
-    _check(options)
+    _check_options(options)
     definition = load(options.file)
     if options.input_shape is None and definition.input_spec() is None:
         raise DefinitionError(
-            "nothing in the definition fixes the shape of its input",
+            "the definition has no input shape",
             code=definition,
-            hint="--input-shape 28 28 1, the shape of one example without the batch axis",
+            hint="pass --input-shape, the shape of one example without the batch axis, such as 28 28 1",
         )
     check_size(definition, options.input_shape)
     keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(options.seed)
     model = definition.build(options.input_shape)
     if options.summary:
-        summarise(definition, model)
+        summarize(definition, model)
     else:
         echo(f"{model.name}: {model.count_params():,} parameters in {len(model.layers)} layers")
     _write(model, options)
     return 0
 
 
-def _check(options: Options) -> None:
-    """Raise where options make no sense, before anything is built."""
+def _check_options(options: Options) -> None:
+    """Raise if an option is invalid, before the model is built."""
     if options.save is not None and options.save.suffix != ".keras":
-        raise ValueError(f"--save: expected a file that ends in .keras, received {options.save}")
+        problem = f"--save must be a file that ends in .keras, received {options.save}"
+        raise ValueError(message(problem, hint=f"use --save {options.save.with_suffix('.keras')}"))
     if options.diagram is not None:
         from deepkit.visualize.figures import file_format
 
         file_format(options.diagram)
     if options.output is not None and options.export is None:
-        raise ValueError("--output is where an export goes\n  hint: --export saved_model, onnx or litert with it")
+        problem = "--output is the path of an export, and there is no --export"
+        raise ValueError(message(problem, hint="add --export saved_model, onnx or litert"))
 
 
 def check_size(definition: Block, input_shape: tuple[int | None, ...] | None) -> None:
-    """Raise where a definition cannot be built, or its weights need more than half of the free memory.
+    """Raise if a definition cannot be built, or if its weights need more than half of the free memory.
 
-    It is built once without making a weight, so a file with a slip in it does no harm.
+    The definition is built without allocating weights, so that a mistake in a file cannot exhaust the memory.
 
     Raises:
-        DefinitionError: It cannot be built.
-        ValueError: It is too large.
+        DefinitionError: The definition cannot be built.
+        ValueError: The weights are too large.
     """
     import keras
 
     from deepkit.data import memory
 
     with keras.StatelessScope(initialize_variables=False):
-        needed = sum(4 * math.prod(weight.shape) for weight in definition.build(input_shape).weights)
-    if needed > memory.available_bytes() // 2:
-        free = memory.format_bytes(memory.available_bytes())
-        raise ValueError(
-            f"the model has {memory.format_bytes(needed)} of weights, and {free} of memory are free\n"
-            "  hint: narrower layers, or a pooling before the first dense layer"
-        )
+        size = sum(4 * math.prod(weight.shape) for weight in definition.build(input_shape).weights)
+    free = memory.available_bytes()
+    if size > free // 2:
+        problem = f"the model has {memory.format_bytes(size)} of weights, but only {memory.format_bytes(free)} of memory are free"
+        raise ValueError(message(problem, hint="use narrower layers, or pooling before the first dense layer"))
 
 
-def summarise(definition: Block, model: keras.Model) -> None:
-    """Print a definition, the layers of its model and the parameters."""
+def summarize(definition: Block, model: keras.Model) -> None:
+    """Print a definition, the layers of its model and the number of parameters."""
     echo(f"{definition!r}\n")
     model.summary(print_fn=lambda line, **_: echo(line))
     trainable = sum(math.prod(weight.shape) for weight in model.trainable_weights)

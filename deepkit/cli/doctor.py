@@ -1,7 +1,7 @@
-"""What works on this machine, and how to mend what does not.
+"""The `deepkit doctor` command: check this machine and the installation, with a hint for each problem.
 
-Each check is a small function that returns one `Check`; what it looks at can be given, so that each of its
-answers can be tested on any machine.
+Each check is a small function that returns a `CheckResult`. The values that it inspects are optional arguments, so
+that the tests can cover every result on any machine.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from types import ModuleType
+from typing import Literal
 
 from rich.markup import escape
 
@@ -22,247 +23,253 @@ from deepkit.recipe import discovery
 from deepkit.utils import machine
 from deepkit.utils.console import console
 
-State = Literal["ok", "warn", "fail"]
+Status = Literal["ok", "warn", "fail"]
 MARKS = {"ok": "[green]ok  [/]", "warn": "[yellow]warn[/]", "fail": "[red]FAIL[/]"}
-GPU_EXTRA = 'pip install "deepkit-keras[gpu]"'
+GPU_EXTRA = 'run pip install "deepkit-keras[gpu]"'
+REINSTALL_TENSORFLOW = "run pip install --force-reinstall tensorflow"
 GIB = 2**30
 DATA_SERVER = "https://storage.googleapis.com/tfds-data/"
 
 
 @dataclass(frozen=True)
 class Options:
-    """Say what works on this machine, and how to mend what does not; exit code 1 if something failed."""
+    """Check this machine and the installation; exit code 1 if a check fails."""
 
     data_dir: Path | None = None
-    """Folder of prepared data sets to look at; TFDS_DATA_DIR or the TFDS default where not given."""
+    """Folder of prepared data sets; by default TFDS_DATA_DIR, or the default folder of TFDS."""
 
 
 @dataclass(frozen=True)
-class Check:
-    """One thing looked at.
+class CheckResult:
+    """The result of one check.
 
     Args:
-        name: What was looked at.
-        state: "fail" when something that deepkit needs does not work, "warn" when something is missing out.
-        finding: What was found.
-        hint: What to do about it; empty when nothing is to be done.
+        name: Name of the check.
+        status: `"fail"` if something that deepkit needs does not work, `"warn"` if something optional does not.
+        message: The finding.
+        hint: How to solve the problem; empty if there is none.
     """
 
     name: str
-    state: State
-    finding: str
+    status: Status
+    message: str
     hint: str = ""
 
 
-def examine(options: Options) -> int:
-    """Run every check, print each as it comes, and return 1 if one failed."""
+def run(options: Options) -> int:
+    """Run all checks, print each result at once, and return 1 if a check failed."""
     folder = data_folder(options.data_dir)
-    checks: list[Callable[[], Check]] = [
-        python, packages, tensorflow, processor, gpu, xla, mixed_precision,
-        lambda: prepared_data(folder), lambda: disk(folder), network, recipes,
+    checks: list[Callable[[], CheckResult]] = [
+        check_python, check_packages, check_tensorflow, check_cpu, check_gpu, check_xla, check_mixed_precision,
+        lambda: check_data(folder), lambda: check_disk(folder), check_network, check_recipes,
     ]  # fmt: skip
-    done = []
+    failed = []
     for check in checks:
-        done.append(guarded(check))
-        show(done[-1])
-    failed = [check.name for check in done if check.state == "fail"]
+        result = run_check(check)
+        print_result(result)
+        if result.status == "fail":
+            failed.append(result.name)
     console().print(f"\n[red]failed: {', '.join(failed)}[/]" if failed else "\n[green]everything needed works[/]")
     return 1 if failed else 0
 
 
-def guarded(check: Callable[[], Check]) -> Check:
-    """Run one check; a check that breaks is itself a finding, and must not hide the others."""
+def run_check(check: Callable[[], CheckResult]) -> CheckResult:
+    """Run one check; an exception in a check is a failure, so that the other checks still run."""
     try:
         return check()
-    except Exception as error:  # a doctor is called when anything may be wrong
-        name = getattr(check, "__name__", "check").replace("_", " ")
-        return Check(name, "fail", f"the check broke: {type(error).__name__}: {error}", "report this as a bug")
+    except Exception as error:  # on a broken installation any exception is possible
+        name = getattr(check, "__name__", "check").removeprefix("check_").replace("_", " ")
+        problem = f"the check raised {type(error).__name__}: {error}"
+        return CheckResult(name, "fail", problem, "report this as a bug")
 
 
-def show(check: Check) -> None:
-    """Print one check."""
-    console().print(f"{MARKS[check.state]} [bold]{check.name}[/]: {escape(check.finding)}")
-    if check.hint:
-        console().print(f"     hint: {escape(check.hint)}")
+def print_result(result: CheckResult) -> None:
+    """Print the result of one check."""
+    console().print(f"{MARKS[result.status]} [bold]{result.name}[/]: {escape(result.message)}")
+    if result.hint:
+        console().print(f"     hint: {escape(result.hint)}")
 
 
-def python(version: tuple[int, ...] = sys.version_info[:3]) -> Check:
-    """Check that this Python is one that deepkit is made for."""
+def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> CheckResult:
+    """Check that deepkit supports this version of Python."""
     text = f"{'.'.join(map(str, version))} at {sys.executable}"
     if (3, 11) <= version[:2] < (3, 14):
-        return Check("python", "ok", text)
-    return Check("python", "fail", f"{text}; deepkit needs 3.11 to 3.13", "a virtual environment of Python 3.12")
+        return CheckResult("python", "ok", text)
+    hint = "create a virtual environment with Python 3.12"
+    return CheckResult("python", "fail", f"{text}; deepkit needs 3.11 to 3.13", hint)
 
 
-def packages(declared: Iterable[str] | None = None, installed: Callable[[str], str] = metadata.version) -> Check:
-    """Check every declared dependency against its range."""
+def check_packages(
+    declared: Iterable[str] | None = None, installed: Callable[[str], str] = metadata.version
+) -> CheckResult:
+    """Check the version of every declared dependency."""
     from packaging.requirements import Requirement
 
     lines = (metadata.requires("deepkit-keras") or []) if declared is None else declared
-    needed = [Requirement(line) for line in lines]
-    found, wrong = [], []
-    for requirement in [r for r in needed if r.marker is None or r.marker.evaluate({"extra": ""})]:
+    requirements = [Requirement(line) for line in lines]
+    versions, wrong = [], []
+    for requirement in requirements:
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
         try:
             version = installed(requirement.name)
         except metadata.PackageNotFoundError:
             version = "missing"
-        found.append(f"{requirement.name} {version}")
+        versions.append(f"{requirement.name} {version}")
         if version == "missing" or not requirement.specifier.contains(version, prereleases=True):
             wrong.append(f'"{requirement.name}{requirement.specifier}"')
     if wrong:
-        return Check("packages", "fail", f"{', '.join(found)}", f"pip install {' '.join(wrong)}")
-    return Check("packages", "ok", ", ".join(found))
+        return CheckResult("packages", "fail", ", ".join(versions), f"run pip install {' '.join(wrong)}")
+    return CheckResult("packages", "ok", ", ".join(versions))
 
 
-def tensorflow(load: Callable[[], Any] | None = None) -> Check:
-    """Check that TensorFlow can be imported and computes."""
+def check_tensorflow(load: Callable[[], ModuleType] | None = None) -> CheckResult:
+    """Check that TensorFlow can be imported and computes a sum."""
     try:
         tf = _tensorflow() if load is None else load()
         total = float(tf.reduce_sum(tf.ones((2, 2))))
     except Exception as error:
-        return Check(
-            "tensorflow", "fail", f"{type(error).__name__}: {error}", "pip install --force-reinstall tensorflow"
-        )
+        return CheckResult("tensorflow", "fail", f"{type(error).__name__}: {error}", REINSTALL_TENSORFLOW)
     if total != 4.0:
-        return Check("tensorflow", "fail", f"1+1+1+1 gave {total}", "pip install --force-reinstall tensorflow")
-    return Check("tensorflow", "ok", f"{tf.__version__}, computes")
+        return CheckResult("tensorflow", "fail", f"the sum of four ones is {total}", REINSTALL_TENSORFLOW)
+    return CheckResult("tensorflow", "ok", f"{tf.__version__} works")
 
 
-def processor(flags: Iterable[str] | None = None) -> Check:
-    """Check for the vector instructions that make training on this processor fast."""
-    known = set(machine.cpu_flags() if flags is None else flags)
+def check_cpu(flags: Iterable[str] | None = None) -> CheckResult:
+    """Check that the CPU has the vector instructions that make training fast."""
+    available = set(machine.cpu_flags() if flags is None else flags)
     hardware = machine.hardware()
     text = f"{hardware['cpu']}, {hardware['cores']} cores, {hardware['memory']}"
-    if not known or platform.machine().lower() not in ("x86_64", "amd64"):
-        return Check("processor", "ok", text)
-    fast = [name for name in ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16") if name in known]
+    if not available or platform.machine().lower() not in ("x86_64", "amd64"):
+        return CheckResult("cpu", "ok", text)
+    fast = [name for name in ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16") if name in available]
     if "avx2" in fast and "fma" in fast:
-        return Check("processor", "ok", f"{text}; {', '.join(fast)}")
-    return Check("processor", "warn", f"{text}; without AVX2 and FMA, so training is several times slower")
+        return CheckResult("cpu", "ok", f"{text}; {', '.join(fast)}")
+    return CheckResult("cpu", "warn", f"{text}; no AVX2 and FMA, training is several times slower")
 
 
-def gpu(
-    card: bool | None = None,
-    seen: Sequence[str] | None = None,
+def check_gpu(
+    has_card: bool | None = None,
+    gpus: Sequence[str] | None = None,
     missing: Sequence[str] | None = None,
-    build: Mapping[str, Any] | None = None,
-) -> Check:
-    """Check the NVIDIA card, the libraries TensorFlow needs for it, by name, and whether TensorFlow uses it."""
-    card = machine.has_card() if card is None else card
-    seen = machine.gpus() if seen is None else seen
+    build: Mapping[str, object] | None = None,
+) -> CheckResult:
+    """Check the NVIDIA card, the libraries that TensorFlow needs for it, and whether TensorFlow uses it."""
+    has_card = machine.has_card() if has_card is None else has_card
+    gpus = machine.gpus() if gpus is None else gpus
     build = _build_info() if build is None else build
-    wanted = f"CUDA {build.get('cuda_version', '?')}, cuDNN {build.get('cudnn_version', '?')}"
+    versions = f"CUDA {build.get('cuda_version', '?')}, cuDNN {build.get('cudnn_version', '?')}"
     if not build.get("is_cuda_build", False):
-        return Check(
-            "gpu", "warn" if card else "ok", f"{'a card, but ' if card else ''}this TensorFlow is for processors only"
-        )
-    if not card and not seen:
-        return Check(
-            "gpu", "ok", f"no NVIDIA card: training runs on the processor (this TensorFlow could use {wanted})"
-        )
+        text = "this TensorFlow is built for CPUs only"
+        return CheckResult("gpu", "warn" if has_card else "ok", f"an NVIDIA card, but {text}" if has_card else text)
+    if not has_card and not gpus:
+        text = f"no NVIDIA card: training runs on the CPU (this TensorFlow supports {versions})"
+        return CheckResult("gpu", "ok", text)
     missing = machine.missing_libraries(build) if missing is None else missing
-    if seen:
-        text = f"{', '.join(seen)} ({wanted})"
-        lacking = f"; cannot load {', '.join(missing)}" if missing else ""
-        return Check("gpu", "warn" if missing else "ok", text + lacking, GPU_EXTRA if missing else "")
+    if gpus:
+        text = f"{', '.join(gpus)} ({versions})"
+        if missing:
+            return CheckResult("gpu", "warn", f"{text}; cannot load {', '.join(missing)}", GPU_EXTRA)
+        return CheckResult("gpu", "ok", text)
     if missing:
-        driver = [name for name in missing if name.startswith("the driver")]
-        hint = "installing NVIDIA's driver" if driver else GPU_EXTRA
-        return Check("gpu", "fail", f"an NVIDIA card, but {', '.join(missing)} cannot be loaded", hint)
-    return Check("gpu", "fail", f"an NVIDIA card and its libraries, but TensorFlow does not see it ({wanted})",
-                 "TF_CPP_MIN_LOG_LEVEL=0 deepkit doctor, which shows TensorFlow's own reason")  # fmt: skip
+        lacks_driver = any(name.startswith("the driver") for name in missing)
+        hint = "install NVIDIA's driver" if lacks_driver else GPU_EXTRA
+        return CheckResult("gpu", "fail", f"an NVIDIA card, but {', '.join(missing)} cannot be loaded", hint)
+    text = f"an NVIDIA card and its libraries, but TensorFlow does not see it ({versions})"
+    return CheckResult("gpu", "fail", text, "run TF_CPP_MIN_LOG_LEVEL=0 deepkit doctor to see TensorFlow's messages")
 
 
-def xla(compiled: Callable[[], float] | None = None) -> Check:
+def check_xla(compiled_sum: Callable[[], float] | None = None) -> CheckResult:
     """Check that XLA compiles and runs a small function."""
+    hint = "use --jit-compile False"
     try:
-        value = _compiled_sum() if compiled is None else compiled()
+        value = _compiled_sum() if compiled_sum is None else compiled_sum()
     except Exception as error:
-        return Check("xla", "warn", f"{type(error).__name__}: {_first(error)}", "--jit-compile False")
+        return CheckResult("xla", "warn", f"{type(error).__name__}: {_first_line(error)}", hint)
     if value != 6.0:
-        return Check("xla", "fail", f"1+2+3 gave {value}", "--jit-compile False")
-    return Check("xla", "ok", "compiles and runs")
+        return CheckResult("xla", "fail", f"the sum of 1, 2 and 3 is {value}", hint)
+    return CheckResult("xla", "ok", "compiles and runs")
 
 
-def mixed_precision(compute: Callable[[str], float] | None = None, seen: Sequence[str] | None = None) -> Check:
-    """Check that half precision computes, and say where it pays."""
-    seen = machine.gpus() if seen is None else seen
-    works = []
+def check_mixed_precision(
+    product: Callable[[str], float] | None = None, gpus: Sequence[str] | None = None
+) -> CheckResult:
+    """Check that TensorFlow computes in half precision, and report whether it makes training faster."""
+    gpus = machine.gpus() if gpus is None else gpus
+    product = _half_precision_product if product is None else product
+    supported = []
     for dtype in ("bfloat16", "float16"):
         try:
-            if (_half_product if compute is None else compute)(dtype) == 4.0:
-                works.append(dtype)
-        except Exception:  # any failure means the same: this dtype is not to be had
+            if product(dtype) == 4.0:
+                supported.append(dtype)
+        except Exception:  # any exception means that this dtype is not supported
             continue
-    if len(works) < 2:
-        return Check(
-            "mixed precision", "warn", f"computes in {', '.join(works) or 'neither half type'}", "--precision float32"
-        )
-    pays = "pays on this GPU" if seen else "rarely pays on a processor; float32 is the default there"
-    return Check("mixed precision", "ok", f"bfloat16 and float16 compute; {pays}")
+    if len(supported) < 2:
+        text = f"only {supported[0]} works" if supported else "neither bfloat16 nor float16 works"
+        return CheckResult("mixed precision", "warn", text, "use --precision float32")
+    speed = "faster on this GPU" if gpus else "rarely faster on a CPU, where float32 is the default"
+    return CheckResult("mixed precision", "ok", f"bfloat16 and float16 work; {speed}")
 
 
-def data_folder(given: Path | None = None) -> Path:
-    """Return where prepared data sets are looked for first."""
-    return given or Path(os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets").expanduser()
+def data_folder(data_dir: Path | None = None) -> Path:
+    """Return the first folder where `dk.data.load` searches for prepared data sets."""
+    return data_dir or Path(os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets").expanduser()
 
 
-def prepared_data(folder: Path) -> Check:
-    """Check that the data folder can be read and written, and list the data sets prepared in it."""
+def check_data(folder: Path) -> CheckResult:
+    """Check that the data folder is readable and writable, and list its data sets."""
     if not folder.exists():
-        return Check("data", "ok", f"{folder} is not there yet; it is made at the first download")
+        return CheckResult("data", "ok", f"{folder} does not exist yet; the first download creates it")
     if not folder.is_dir() or not os.access(folder, os.R_OK):
-        return Check("data", "fail", f"{folder} is not a folder that can be read", "TFDS_DATA_DIR=/another/folder")
-    sets = {f.parents[1] for f in folder.glob("*/*/dataset_info.json")} | {
-        f.parents[2] for f in folder.glob("*/*/*/dataset_info.json")
-    }
-    sizes = [f"{path.name} {_size(path) / GIB:.2f} GiB" for path in sorted(sets)]
-    text = f"{folder}: {', '.join(sizes) or 'nothing prepared yet'}"
+        return CheckResult("data", "fail", f"{folder} is not a readable folder", "set TFDS_DATA_DIR=/another/folder")
+    data_sets = {path.parents[1] for path in folder.glob("*/*/dataset_info.json")}
+    data_sets |= {path.parents[2] for path in folder.glob("*/*/*/dataset_info.json")}
+    sizes = [f"{path.name} {_size(path) / GIB:.2f} GiB" for path in sorted(data_sets)]
+    text = f"{folder}: {', '.join(sizes) or 'no data sets yet'}"
     if not os.access(folder, os.W_OK):
-        return Check(
-            "data", "warn", f"{text}; read-only, so nothing can be added", "TFDS_DATA_DIR=/another/folder for more"
-        )
-    return Check("data", "ok", text)
+        hint = "set TFDS_DATA_DIR=/another/folder to download more"
+        return CheckResult("data", "warn", f"{text}; read-only, so no data set can be added", hint)
+    return CheckResult("data", "ok", text)
 
 
-def disk(folder: Path, free: int | None = None) -> Check:
-    """Check that there is room for data sets and runs, 5 GiB being comfortable and 1 GiB the least."""
-    place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    room = shutil.disk_usage(place).free if free is None else free
-    text = f"{room / GIB:.1f} GiB free at {place}"
-    if room < GIB:
-        return Check("disk", "fail", text, "TFDS_DATA_DIR on a larger disk")
-    return Check("disk", "ok" if room >= 5 * GIB else "warn", text)
+def check_disk(folder: Path, free: int | None = None) -> CheckResult:
+    """Check that there is disk space for data sets and runs: at least 1 GiB, better 5 GiB."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free if free is None else free
+    text = f"{free / GIB:.1f} GiB free at {existing}"
+    if free < GIB:
+        return CheckResult("disk", "fail", text, "set TFDS_DATA_DIR to a folder on a larger disk")
+    return CheckResult("disk", "ok" if free >= 5 * GIB else "warn", text)
 
 
-def network(reach: Callable[[], bool] | None = None) -> Check:
+def check_network(is_reachable: Callable[[], bool] | None = None) -> CheckResult:
     """Check, within seconds, whether data sets can be downloaded."""
-    if (_reachable if reach is None else reach)():
-        return Check("network", "ok", "data sets can be downloaded")
-    return Check("network", "warn", "the data sets' server cannot be reached: prepared data and bundled digits only",
-                 "a proxy (HTTPS_PROXY), or a prepared folder (TFDS_DATA_DIR)")  # fmt: skip
+    if (_is_reachable if is_reachable is None else is_reachable)():
+        return CheckResult("network", "ok", "data sets can be downloaded")
+    text = "the server of the data sets cannot be reached: only prepared data sets and bundled digits are available"
+    return CheckResult("network", "warn", text, "set HTTPS_PROXY, or TFDS_DATA_DIR to a folder of prepared data sets")
 
 
-def recipes(entries: Sequence[discovery.RecipeEntry] | None = None) -> Check:
-    """Check that recipes are installed and can be read."""
-    every = discovery.entries() if entries is None else entries
-    broken = [f"{entry.name} ({entry.problem})" for entry in every if entry.problem]
+def check_recipes(entries: Sequence[discovery.RecipeEntry] | None = None) -> CheckResult:
+    """Check that recipes are installed and can be loaded."""
+    entries = discovery.entries() if entries is None else entries
+    broken = [f"{entry.name} ({entry.problem})" for entry in entries if entry.problem]
     if broken:
-        return Check(
-            "recipes", "warn", f"cannot be used: {', '.join(broken)}", "reinstalling the package they come from"
-        )
-    if not every:
-        return Check("recipes", "fail", "none found", "pip install --force-reinstall deepkit-keras")
-    return Check("recipes", "ok", ", ".join(entry.name for entry in every))
+        text = f"cannot be loaded: {', '.join(broken)}"
+        return CheckResult("recipes", "warn", text, "reinstall the package of these recipes")
+    if not entries:
+        hint = "run pip install --force-reinstall deepkit-keras"
+        return CheckResult("recipes", "fail", "no recipes are installed", hint)
+    return CheckResult("recipes", "ok", ", ".join(entry.name for entry in entries))
 
 
-def _tensorflow() -> Any:
+def _tensorflow() -> ModuleType:
     import tensorflow as tf
 
     return tf
 
 
-def _build_info() -> Mapping[str, Any]:
+def _build_info() -> Mapping[str, object]:
     try:
         return dict(_tensorflow().sysconfig.get_build_info())
     except ImportError:
@@ -274,7 +281,7 @@ def _compiled_sum() -> float:
     return float(tf.function(lambda x: tf.reduce_sum(x), jit_compile=True)(tf.constant([1.0, 2.0, 3.0])))
 
 
-def _half_product(dtype: str) -> float:
+def _half_precision_product(dtype: str) -> float:
     tf = _tensorflow()
     ones = tf.ones((4, 4), getattr(tf, dtype))
     return float((ones @ ones)[0, 0])
@@ -284,11 +291,11 @@ def _size(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-def _first(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [""])[0]
 
 
-def _reachable() -> bool:
-    from deepkit.data.download import is_reachable  # here: it needs TensorFlow, which may be what is broken
+def _is_reachable() -> bool:
+    from deepkit.data import download  # imported here: it needs TensorFlow, which may be broken
 
-    return is_reachable([DATA_SERVER])
+    return download.is_reachable([DATA_SERVER])

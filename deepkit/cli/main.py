@@ -1,7 +1,7 @@
 """The `deepkit` command: list, run, summary, build, doctor, results.
 
-TensorFlow is imported only by the commands that need it, and its start-up lines are kept from the screen in this
-process alone; a user's own TF_CPP_MIN_LOG_LEVEL is respected and then nothing is silenced.
+Only the commands that need TensorFlow import it. Its start-up messages are hidden, unless the user has set
+TF_CPP_MIN_LOG_LEVEL.
 """
 
 from __future__ import annotations
@@ -27,31 +27,32 @@ from deepkit.recipe.command import (
 )
 from deepkit.recipe.contract import Recipe
 from deepkit.utils.console import console, echo
+from deepkit.utils.errors import message
 
 HELP = """\
-[bold]deepkit[/]: canonical deep-learning architectures, reproduced with one command each.
+[bold]deepkit[/]: canonical deep-learning architectures, each reproduced with one command.
 
-  deepkit list                      the recipes, their papers and what they show
-  deepkit run NAME \\[flags]          train, evaluate, and set measured beside claimed
-  deepkit run NAME --help           the recipe's settings; every one is a flag
-  deepkit run NAME --quick          a smoke run of seconds
-  deepkit summary NAME \\[flags]      the network's layers and parameters, without data
-  deepkit build FILE.yaml \\[flags]   a model from a definition; its summary, diagram, export
-  deepkit doctor                    what works on this machine, and how to mend what does not
-  deepkit results \\[flags]           the recorded results; --write or --check a README
+  deepkit list                      list the recipes and their papers
+  deepkit run NAME \\[flags]          train and evaluate a recipe, and compare the results with the paper
+  deepkit run NAME --help           show the settings of a recipe; each one is a flag
+  deepkit run NAME --quick          run a recipe for a few seconds, to test that it works
+  deepkit summary NAME \\[flags]      show the layers and parameters of a recipe's model, without data
+  deepkit build FILE.yaml \\[flags]   build the model of a YAML file; print, draw, save or export it
+  deepkit doctor                    check this machine and the installation
+  deepkit results \\[flags]           show the recorded results; --write or --check a README
   deepkit --version
 
-  --traceback or DEEPKIT_TRACEBACK=1 shows where an error came from.
+  --traceback or DEEPKIT_TRACEBACK=1 shows the traceback of an error.
 """
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run one command line and return its exit code: 0 done, 1 failed, 2 misused, 130 interrupted."""
+    """Run a command line and return its exit code: 0 success, 1 failure, 2 wrong usage, 130 interrupted."""
     return run_cli(_dispatch, sys.argv[1:] if args is None else args, prog="deepkit")
 
 
-def _dispatch(words: Sequence[str]) -> int:
-    command, *rest = words or ["--help"]
+def _dispatch(args: Sequence[str]) -> int:
+    command, *rest = args or ["--help"]
     if command in ("--help", "-h", "help"):
         console().print(HELP)
         return 0
@@ -60,51 +61,53 @@ def _dispatch(words: Sequence[str]) -> int:
         return 0
     if command not in COMMANDS:
         close = difflib.get_close_matches(command, COMMANDS, n=1, cutoff=0.4)
-        suggestion = f"did you mean {close[0]}?" if close else f"there are: {', '.join(COMMANDS)}"
-        raise UsageError(f"no command is called {command!r}; {suggestion} `deepkit --help` explains them.")
+        suggestion = f"did you mean {close[0]}?" if close else f"the commands are {', '.join(COMMANDS)}"
+        raise UsageError(message(f"unknown command {command!r}; {suggestion}", hint="run deepkit --help"))
     return COMMANDS[command](rest)
 
 
 def _list(args: Sequence[str]) -> int:
     @dataclass(frozen=True)
     class List:
-        """Show the recipes that are installed, their papers' year and what they show."""
+        """List the installed recipes, with the year of the paper and a summary."""
 
     parse_options(List, args, "deepkit list")
     table = Table(box=None, pad_edge=False)
-    for heading in ("recipe", "year", "what it shows"):
-        table.add_column(heading, no_wrap=heading != "what it shows")
+    for heading in ("recipe", "year", "summary"):
+        table.add_column(heading, no_wrap=heading != "summary")
     for entry in discovery.entries():
-        text = f"[red]cannot be used: {escape(entry.problem)}[/]" if entry.problem else escape(entry.summary)
+        text = f"[red]cannot be loaded: {escape(entry.problem)}[/]" if entry.problem else escape(entry.summary)
         table.add_row(entry.name, str(entry.year or ""), text)
     console().print(table, soft_wrap=False)
     return 0
 
 
 def _run(args: Sequence[str]) -> int:
-    recipe, rest = _named(args, "run")
+    recipe, rest = _load_recipe(args, "run")
     return run_recipe(recipe, rest, prog=f"deepkit run {recipe.name}")
 
 
 def _summary(args: Sequence[str]) -> int:
-    from deepkit.cli.build import summarise
+    from deepkit.cli.build import summarize
 
-    recipe, rest = _named(args, "summary")
+    recipe, rest = _load_recipe(args, "summary")
     config = parse_config(recipe, rest, prog=f"deepkit summary {recipe.name}")
     with config.plan():
         model = recipe.build(config)
-    summarise(recipe.definition(config), model)
+    summarize(recipe.definition(config), model)
     return 0
 
 
-def _named(args: Sequence[str], command: str) -> tuple[Recipe, list[str]]:
+def _load_recipe(args: Sequence[str], command: str) -> tuple[Recipe, list[str]]:
+    """Return the recipe that the first argument names, and the other arguments."""
     name, *rest = args or [""]
     if not name or name.startswith("-"):
-        known = ", ".join(entry.name for entry in discovery.entries())
+        names = ", ".join(entry.name for entry in discovery.entries())
+        usage = f"usage: deepkit {command} NAME [flags]\n\nNAME is one of: {names}"
         if name in ("-h", "--help"):
-            echo(f"usage: deepkit {command} NAME [flags]\n\nNAME is one of: {known}")
+            echo(usage)
             raise SystemExit(0)
-        raise UsageError(f"usage: deepkit {command} NAME [flags], NAME being one of: {known}")
+        raise UsageError(usage)
     entry = discovery.entry(name)
     quiet_tensorflow()
     return entry.load(), rest
@@ -119,27 +122,27 @@ def _build(args: Sequence[str]) -> int:
 
 
 def _doctor(args: Sequence[str]) -> int:
-    from deepkit.cli.doctor import Options, examine
+    from deepkit.cli import doctor
 
-    options = parse_options(Options, args, "deepkit doctor")
+    options = parse_options(doctor.Options, args, "deepkit doctor")
     quiet_tensorflow(missing_ok=True)
-    return examine(options)
+    return doctor.run(options)
 
 
 @dataclass(frozen=True)
 class Results:
-    """Show the recorded results, or bring a file that shows them up to date."""
+    """Show the recorded results, or update a file that shows them."""
 
     write: Path | None = None
-    """Markdown file whose table, between its results markers, is brought up to date."""
+    """Markdown file whose results table, between its markers, is updated."""
     check: Path | None = None
-    """Markdown file whose table is checked; exit code 1 when it is out of date."""
+    """Markdown file whose results table is checked; exit code 1 if it is out of date."""
     page: str | None = None
     """Recipe whose documentation page is printed."""
     refresh: Path | None = None
-    """Results file in which paper, claims and deviations are brought up to the recipes' words; numbers stay."""
+    """Results file whose papers, claims and deviations are updated from the recipes; the numbers stay unchanged."""
     package: str = "recipes"
-    """Package of recipes whose results are shown."""
+    """Package of the recipes."""
 
 
 def _results(args: Sequence[str]) -> int:
@@ -151,14 +154,14 @@ def _results(args: Sequence[str]) -> int:
         changed = results.refresh(
             options.refresh, lambda recipe, flags: parse_config(recipe, flags, prog="deepkit run")
         )
-        echo("\n".join([f"{options.refresh}: {len(changed)} results have new words", *changed]))
+        echo("\n".join([f"{options.refresh}: {len(changed)} results updated", *changed]))
     elif options.page:
         discovery.entry(options.page)
         quiet_tensorflow()
         echo(pages.render_page(options.page))
     elif options.write:
-        written = pages.write(options.write, package=options.package)
-        echo(f"{options.write}: {'written' if written else 'was up to date'}")
+        is_changed = pages.write(options.write, package=options.package)
+        echo(f"{options.write}: {'updated' if is_changed else 'already up to date'}")
     elif options.check:
         pages.check(options.check, package=options.package)
         echo(f"{options.check}: up to date")

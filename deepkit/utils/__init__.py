@@ -1,1 +1,1 @@
-"""Helpers that know nothing about networks: files, console, machine."""
+"""Helpers without knowledge of networks: errors, validation, files, console, machine."""

@@ -1,4 +1,4 @@
-"""How deepkit speaks to a person: one place, so that it can be silenced or captured in one place."""
+"""The console: all of deepkit's output to the user, so that it can be silenced or captured in one place."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from rich.console import Console
 
 @functools.cache
 def console() -> Console:
-    """Return the console that all of deepkit prints to (standard output, resolved at each print)."""
+    """Return the console for all output; it resolves standard output at each print."""
     return Console(soft_wrap=True, highlight=False)
 
 
 def echo(message: str) -> None:
-    """Print one line for a person; square brackets are printed as they are."""
+    """Print a message; square brackets are printed, not interpreted as markup."""
     console().print(message, markup=False)

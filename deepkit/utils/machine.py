@@ -1,4 +1,4 @@
-"""What a result was measured on: the machine and the versions, in words."""
+"""Hardware and package versions of this machine, as recorded with every result."""
 
 from __future__ import annotations
 
@@ -10,30 +10,29 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 PACKAGES = {"tensorflow": "tensorflow", "keras": "keras", "deepkit": "deepkit-keras", "numpy": "numpy"}
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that matter to a result, without importing anything."""
-    found = {"python": platform.python_version()}
+    """Return the versions of Python and of the packages that affect a result, without importing them."""
+    result = {"python": platform.python_version()}
     for name, distribution in PACKAGES.items():
         try:
-            found[name] = metadata.version(distribution)
+            result[name] = metadata.version(distribution)
         except metadata.PackageNotFoundError:
-            found[name] = "unknown"
-    return found
+            result[name] = "unknown"
+    return result
 
 
 def hardware() -> dict[str, str]:
-    """Return processor, usable cores, memory and GPUs; the GPUs only once TensorFlow is loaded."""
+    """Return CPU, usable cores, memory and GPUs; there are no GPUs before TensorFlow is imported."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return {"cpu": cpu_model(), "cores": str(cores), "memory": memory(), "gpu": ", ".join(gpus()) or "none"}
 
 
 def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """Return the processor's name as the system tells it."""
+    """Return the name of the CPU."""
     if cpuinfo.exists():
         for line in cpuinfo.read_text().splitlines():
             if line.startswith("model name"):
@@ -42,7 +41,7 @@ def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def memory() -> str:
-    """Return the machine's memory, in GiB."""
+    """Return the size of the memory in GiB."""
     try:
         size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -51,7 +50,7 @@ def memory() -> str:
 
 
 def gpus() -> list[str]:
-    """Return the name of every GPU that TensorFlow sees; none while TensorFlow is not loaded."""
+    """Return the name of every GPU that TensorFlow sees; an empty list before TensorFlow is imported."""
     tf = sys.modules.get("tensorflow")
     if tf is None:
         return []
@@ -60,42 +59,46 @@ def gpus() -> list[str]:
 
 
 def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> list[str]:
-    """Return the processor's instruction sets as Linux names them; none on other systems."""
+    """Return the instruction sets of the CPU by their Linux names; an empty list on other systems."""
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     return next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), [])
 
 
 def has_card() -> bool:
-    """Return whether the system shows an NVIDIA card to this process."""
+    """Return whether this process can see an NVIDIA card."""
     return bool(glob.glob("/dev/nvidia[0-9]*")) or Path("/proc/driver/nvidia/version").exists()
 
 
-def libraries(build: Mapping[str, Any]) -> dict[str, str]:
-    """Return what TensorFlow loads for a GPU: file by name, for the CUDA and cuDNN it was built with."""
+def libraries(build: Mapping[str, object]) -> dict[str, str]:
+    """Return the files of the libraries that TensorFlow loads for a GPU, by name.
+
+    Args:
+        build: TensorFlow's build info, with the versions of CUDA and cuDNN.
+    """
     cuda = str(build.get("cuda_version", "12")).split(".")[0]
     cudnn = str(build.get("cudnn_version", "9")).split(".")[0]
-    older = str(int(cuda) - 1)  # cuFFT and cuSOLVER count one behind CUDA
+    previous = str(int(cuda) - 1)  # the version of cuFFT and cuSOLVER is one lower than that of CUDA
     return {
         "the driver": "libcuda.so.1",
         "CUDA runtime": f"libcudart.so.{cuda}",
         "cuDNN": f"libcudnn.so.{cudnn}",
         "cuBLAS": f"libcublas.so.{cuda}",
-        "cuFFT": f"libcufft.so.{older}",
-        "cuSOLVER": f"libcusolver.so.{older}",
+        "cuFFT": f"libcufft.so.{previous}",
+        "cuSOLVER": f"libcusolver.so.{previous}",
         "cuSPARSE": f"libcusparse.so.{cuda}",
         "NCCL": "libnccl.so.2",
     }
 
 
 def missing_libraries(
-    build: Mapping[str, Any], load: Callable[[str], object] = ctypes.CDLL, wheels: Sequence[str] | None = None
+    build: Mapping[str, object], load: Callable[[str], object] = ctypes.CDLL, folders: Sequence[str] | None = None
 ) -> list[str]:
-    """Return which of TensorFlow's GPU libraries can be loaded neither from pip's packages nor from the system."""
-    folders = _nvidia_folders() if wheels is None else wheels
-    return [f"{name} ({file})" for name, file in libraries(build).items() if not _loads(file, folders, load)]
+    """Return the GPU libraries that can be loaded neither from the packages of pip nor from the system."""
+    folders = _nvidia_folders() if folders is None else folders
+    return [f"{name} ({file})" for name, file in libraries(build).items() if not _can_load(file, folders, load)]
 
 
-def _loads(file: str, folders: Sequence[str], load: Callable[[str], object]) -> bool:
+def _can_load(file: str, folders: Sequence[str], load: Callable[[str], object]) -> bool:
     for path in [*(os.path.join(folder, file) for folder in folders), file]:
         try:
             load(path)
@@ -106,4 +109,4 @@ def _loads(file: str, folders: Sequence[str], load: Callable[[str], object]) -> 
 
 
 def _nvidia_folders() -> list[str]:
-    return [folder for entry in sys.path for folder in glob.glob(os.path.join(entry, "nvidia", "*", "lib"))]
+    return [folder for path in sys.path for folder in glob.glob(os.path.join(path, "nvidia", "*", "lib"))]
