@@ -1,7 +1,8 @@
 """Print the share of annotations that mypy resolves to `Any`, by package; fail above a limit.
 
-An annotation is that of a parameter, of a return value or of a variable. One that is `Any` itself counts: written so,
-or imported from a package without types. One that only holds an `Any`, such as `dict[str, Any]`, is shown apart.
+The annotations of parameters, return values and variables are counted. An annotation is `Any` if it is written so, or
+if its type is imported from a package without types. Types that only contain `Any`, such as `dict[str, Any]`, are
+counted separately.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def annotations(statement: Statement) -> Iterator[Type]:
     """Yield the resolved types of a statement's annotations."""
     if isinstance(statement, FuncDef) and isinstance(statement.type, CallableType):
         types = zip(statement.arguments, statement.type.arg_types, strict=True)
-        yield from (found for argument, found in types if argument.type_annotation is not None)
+        yield from (resolved for argument, resolved in types if argument.type_annotation is not None)
         yield statement.type.ret_type
     elif isinstance(statement, AssignmentStmt) and statement.unanalyzed_type is not None and statement.type:
         yield statement.type
@@ -52,12 +53,18 @@ def module_name(path: Path) -> str:
     return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
 
 
+def row(name: str, total: int, num_any: int, num_containing: int) -> str:
+    """Return the line of one package."""
+    shares = f"{100 * num_any / total:6.1f} % Any {100 * num_containing / total:6.1f} % contain Any"
+    return f"{name:24} {total:6,} annotations {shares}"
+
+
 def main() -> int:
-    """Print the shares, and return 1 if that of all packages is above the limit."""
+    """Print the shares, and return 1 if the total share is above the limit."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("packages", nargs="+")
-    parser.add_argument("--limit", type=float, default=100.0, help="largest share in percent")
-    parser.add_argument("--list", action="store_true", help="print the place of each annotation that is Any")
+    parser.add_argument("--limit", type=float, default=100.0, help="largest allowed share in percent")
+    parser.add_argument("--list", action="store_true", help="print the line of each annotation that is Any")
     args = parser.parse_args()
 
     options = Options()
@@ -67,27 +74,24 @@ def main() -> int:
     result = build.build([BuildSource(str(path), name, None) for name, path in paths.items()], options)
 
     total: Counter[str] = Counter()
-    plain: Counter[str] = Counter()
-    holding: Counter[str] = Counter()
+    num_any: Counter[str] = Counter()
+    num_containing: Counter[str] = Counter()
     for name, path in paths.items():
         group = ".".join(name.split(".")[:2])
         for statement in statements(result.files[name].defs):
-            for found in annotations(statement):
+            for annotation in annotations(statement):
                 total[group] += 1
-                if isinstance(get_proper_type(found), AnyType):
-                    plain[group] += 1
+                if isinstance(get_proper_type(annotation), AnyType):
+                    num_any[group] += 1
                     if args.list:
                         print(f"{path}:{statement.line}")
-                elif "Any" in str(found):
-                    holding[group] += 1
-
-    def row(name: str, count: int, is_any: int, holds_any: int) -> str:
-        return f"{name:24} {count:6,} annotations {100 * is_any / count:6.1f} % Any {100 * holds_any / count:6.1f} % hold one"
+                elif "Any" in str(annotation):
+                    num_containing[group] += 1
 
     for group in sorted(total):
-        print(row(group, total[group], plain[group], holding[group]))
-    print(row("all", total.total(), plain.total(), holding.total()))
-    return int(100 * plain.total() / total.total() > args.limit)
+        print(row(group, total[group], num_any[group], num_containing[group]))
+    print(row("all", total.total(), num_any.total(), num_containing.total()))
+    return int(100 * num_any.total() / total.total() > args.limit)
 
 
 if __name__ == "__main__":

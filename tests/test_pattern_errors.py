@@ -242,7 +242,10 @@ def test_numpy_numbers_become_python_numbers():
     assert repr(net) == 'dk.from_pattern("(CONV-POOL?)*N", N=2, filters=[8, 4], pool=True)'
 
 
-ALL_ARGUMENTS = "filters, units, num_classes, kernel_size, rate, a capital letter of a repeat, or the layer before a '?' in lower case"
+ALL_ARGUMENTS = (
+    "filters, units, num_classes, kernel_size, rate, a capital letter of a repeat, "
+    "or the layer before a '?' in lower case"
+)
 
 
 @pytest.mark.parametrize(

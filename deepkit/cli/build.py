@@ -100,7 +100,10 @@ def check_size(definition: Block, input_shape: tuple[int | None, ...] | None) ->
         size = sum(4 * math.prod(weight.shape) for weight in definition.build(input_shape).weights)
     free = memory.available_bytes()
     if size > free // 2:
-        problem = f"the model has {memory.format_bytes(size)} of weights, but only {memory.format_bytes(free)} of memory are free"
+        problem = (
+            f"the model has {memory.format_bytes(size)} of weights, "
+            f"but only {memory.format_bytes(free)} of memory are free"
+        )
         raise ValueError(message(problem, hint="use narrower layers, or pooling before the first dense layer"))
 
 

@@ -39,12 +39,12 @@ def message(problem: str, *, path: str = "", code: object = "", hint: str = "") 
 
 
 class StructuredError(Exception):
-    """An error that keeps the parts of its message.
+    """An error with the parts of its message as attributes.
 
     Args:
         problem: What was received and what was expected.
         path: Dotted name of the block, layer or key concerned; empty at the top.
-        code: The code that makes the block, or the block; its `repr` is taken when the message is read.
+        code: The code that makes the block, or the block; `repr` is called when the message is read.
         hint: What to do instead.
     """
 
@@ -98,13 +98,25 @@ class _ShortRepr(reprlib.Repr):
         self.maxstring = self.maxlong = self.maxother = MAX_VALUE_LENGTH
 
     def repr1(self, x: object, level: int) -> str:
-        shape, dtype = getattr(x, "shape", None), getattr(x, "dtype", None)
+        try:
+            shape, dtype = getattr(x, "shape", None), getattr(x, "dtype", None)
+        except Exception:  # a property of a foreign class raises
+            return super().repr1(x, level)
         if isinstance(x, type) or shape is None:
             return super().repr1(x, level)
+        type_name, dtype_name = type(x).__name__, getattr(dtype, "name", dtype)
         if shape == () and dtype is not None:
-            return f"<{type(x).__name__} scalar of dtype {dtype}>" if not hasattr(x, "item") else repr(x.item())
-        kind = "" if dtype is None else f" and dtype {getattr(dtype, 'name', dtype)}"
-        return f"<{type(x).__name__} of shape {tuple(shape)}{kind}>"
+            return repr(x.item()) if hasattr(x, "item") else f"<{type_name} scalar of dtype {dtype_name}>"
+        if getattr(shape, "rank", 0) is None:
+            return f"<{type_name} of unknown shape and dtype {dtype_name}>"
+        and_dtype = "" if dtype is None else f" and dtype {dtype_name}"
+        return f"<{type_name} of shape {tuple(shape)}{and_dtype}>"
+
+    def repr_int(self, x: int, level: int) -> str:
+        try:
+            return super().repr_int(x, level)
+        except ValueError:  # Python limits the number of digits
+            return f"<int of {x.bit_length():,} bits>"
 
 
 _SHORT = _ShortRepr()
@@ -112,15 +124,15 @@ _SHORT = _ShortRepr()
 
 def did_you_mean(name: object, choices: Iterable[object]) -> str:
     """Return `"; did you mean 'x'?"` for the closest choice, or an empty text if none is close."""
-    known = sorted({choice for choice in choices if isinstance(choice, str)})
-    close = difflib.get_close_matches(str(name)[:MAX_VALUE_LENGTH], known, n=1)
+    names = sorted({choice for choice in choices if isinstance(choice, str)})
+    close = difflib.get_close_matches(str(name)[:MAX_VALUE_LENGTH], names, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def did_you_mean_or_list(name: object, choices: Iterable[object], listing: str = "it takes") -> str:
-    """Return the closest choice as a question, or all choices if none is close."""
-    known = [choice for choice in choices if isinstance(choice, str)]
-    return did_you_mean(name, known) or f"; {listing} {', '.join(known) or 'nothing'}"
+    """Return `"; did you mean 'x'?"` for the closest choice, or the list of all choices if none is close."""
+    names = [choice for choice in choices if isinstance(choice, str)]
+    return did_you_mean(name, names) or f"; {listing} {', '.join(names) or 'nothing'}"
 
 
 def _shorten_code(text: str) -> str:

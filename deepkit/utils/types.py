@@ -32,16 +32,20 @@ MetricLike: TypeAlias = str | keras.metrics.Metric | Callable[..., Any]
 OptimizerLike: TypeAlias = str | keras.optimizers.Optimizer
 
 Nested: TypeAlias = Union["Tensor", Sequence["Nested"], Mapping[str, "Nested"]]
-"""A tensor, or lists and dictionaries of them, as a batch has them."""
+"""A tensor, or lists and dictionaries of them, such as a batch."""
 
 
 class Tensor(Protocol):
     """A tensor or an array: what functions of `keras.ops` take and return."""
 
     @property
-    def shape(self) -> Any: ...
+    def shape(self) -> Any:
+        """The sizes of the axes."""
+
     @property
-    def dtype(self) -> Any: ...
+    def dtype(self) -> Any:
+        """The data type of the values."""
+
     def __getitem__(self, key: Any, /) -> Any: ...
     def __len__(self) -> int: ...
     def __add__(self, other: Any, /) -> Any: ...
@@ -64,22 +68,57 @@ class Dataset(Protocol):
     """A `tf.data.Dataset`."""
 
     @property
-    def element_spec(self) -> Any: ...
+    def element_spec(self) -> Any:
+        """The specs of an element, in its structure."""
+
     def __iter__(self) -> Iterator[Any]: ...
-    def as_numpy_iterator(self) -> Iterator[Any]: ...
-    def apply(self, transformation_func: Callable[[Any], Any]) -> Dataset: ...
-    def batch(self, batch_size: int, drop_remainder: bool = ..., **kwargs: Any) -> Dataset: ...
-    def cache(self) -> Dataset: ...
-    def cardinality(self) -> Any: ...
-    def enumerate(self, start: int = ...) -> Dataset: ...
-    def filter(self, predicate: Callable[..., Any]) -> Dataset: ...
-    def flat_map(self, map_func: Callable[..., Any]) -> Dataset: ...
-    def map(self, map_func: Callable[..., Any], **kwargs: Any) -> Dataset: ...
-    def prefetch(self, buffer_size: int) -> Dataset: ...
-    def ragged_batch(self, batch_size: int, drop_remainder: bool = ...) -> Dataset: ...
-    def repeat(self, count: int | None = ...) -> Dataset: ...
-    def shuffle(self, buffer_size: int, **kwargs: Any) -> Dataset: ...
-    def skip(self, count: int) -> Dataset: ...
-    def take(self, count: int) -> Dataset: ...
-    def unbatch(self) -> Dataset: ...
-    def with_options(self, options: Any) -> Dataset: ...
+    def as_numpy_iterator(self) -> Iterator[Any]:
+        """Return an iterator over the elements as NumPy arrays."""
+
+    def apply(self, transformation_func: Callable[[Any], Any]) -> Dataset:
+        """Apply a function to the dataset."""
+
+    def batch(self, batch_size: int, drop_remainder: bool = ..., **kwargs: object) -> Dataset:
+        """Combine consecutive elements into batches."""
+
+    def cache(self) -> Dataset:
+        """Cache the elements in memory."""
+
+    def cardinality(self) -> Any:
+        """Return the number of elements; negative if it is unknown or infinite."""
+
+    def enumerate(self, start: int = ...) -> Dataset:
+        """Number the elements."""
+
+    def filter(self, predicate: Callable[..., Any]) -> Dataset:
+        """Keep the elements for which `predicate` is True."""
+
+    def flat_map(self, map_func: Callable[..., Any]) -> Dataset:
+        """Apply `map_func`, which returns a dataset, to each element, and concatenate the results."""
+
+    def map(self, map_func: Callable[..., Any], **kwargs: object) -> Dataset:
+        """Apply `map_func` to each element."""
+
+    def prefetch(self, buffer_size: int) -> Dataset:
+        """Prepare elements in advance."""
+
+    def ragged_batch(self, batch_size: int, drop_remainder: bool = ...) -> Dataset:
+        """Combine consecutive elements of different shapes into ragged batches."""
+
+    def repeat(self, count: int | None = ...) -> Dataset:
+        """Repeat the dataset; without end if `count` is None."""
+
+    def shuffle(self, buffer_size: int, **kwargs: object) -> Dataset:
+        """Shuffle the elements."""
+
+    def skip(self, count: int) -> Dataset:
+        """Skip the first elements."""
+
+    def take(self, count: int) -> Dataset:
+        """Keep only the first elements."""
+
+    def unbatch(self) -> Dataset:
+        """Split batches into elements."""
+
+    def with_options(self, options: object) -> Dataset:
+        """Set `tf.data.Options`."""

@@ -1,7 +1,6 @@
-"""Checks of arguments: each returns the value as a plain Python value, or raises with what was received.
+"""Checks of arguments: each returns a plain Python value, or raises an error with the received value.
 
-NumPy's numbers and booleans are accepted wherever Python's are. `name` is how the message names the argument:
-`"ConvBlock: filters"`.
+NumPy numbers and booleans are accepted. `name` is the name of the argument in the message: `"ConvBlock: filters"`.
 """
 
 from __future__ import annotations
@@ -17,17 +16,19 @@ Choice = TypeVar("Choice")
 
 
 def is_integer(value: object) -> bool:
-    """Return whether a value is an integer of Python's or NumPy's; booleans are not."""
+    """Return whether a value is a Python or NumPy integer; booleans are not."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def is_number(value: object) -> bool:
-    """Return whether a value is a finite real number of Python's or NumPy's; booleans are not."""
+    """Return whether a value is a finite Python or NumPy number; booleans and complex numbers are not."""
+    if is_integer(value):
+        return True  # `math.isfinite` raises for an integer above the largest float
     return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def is_flag(value: object) -> bool:
-    """Return whether a value is a boolean of Python's or NumPy's."""
+    """Return whether a value is a Python or NumPy boolean."""
     return isinstance(value, bool) or (type(value).__name__ in ("bool", "bool_") and type(value).__module__ == "numpy")
 
 
@@ -40,14 +41,14 @@ def check_integer(
     error: type[Exception] = ValueError,
     hint: str = "",
 ) -> int:
-    """Return an integer in a range; by default a positive one."""
-    if not is_integer(value) or int(value) < minimum:  # type: ignore[call-overload]
+    """Return an integer of at least `minimum` and at most `maximum`."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or int(value) < minimum:
         kind = "a positive integer" if minimum == 1 else f"an integer of at least {minimum}"
         raise make_error(error, f"{name} must be {kind}, received {format_value(value)}", hint=hint)
-    number = int(value)  # type: ignore[call-overload]
+    number = int(value)
     if maximum is not None and number > maximum:
         raise make_error(error, f"{name} must be at most {maximum:,}, received {format_value(number)}", hint=hint)
-    return int(number)
+    return number
 
 
 def check_number(
@@ -62,8 +63,8 @@ def check_number(
     hint: str = "",
 ) -> float:
     """Return a finite number in a range: `above` and `below` are exclusive, `minimum` and `maximum` inclusive."""
-    if is_number(value):
-        number = int(value) if is_integer(value) else float(value)  # type: ignore[call-overload, arg-type]
+    if isinstance(value, numbers.Real) and is_number(value):
+        number = int(value) if isinstance(value, numbers.Integral) else float(value)
         if (
             (above is None or number > above)
             and (minimum is None or number >= minimum)
@@ -76,10 +77,12 @@ def check_number(
 
 
 def check_fraction(value: object, name: str, *, error: type[Exception] = ValueError, hint: str = "") -> float:
-    """Return a fraction from 0 to below 1."""
-    if not is_number(value) or not 0 <= float(value) < 1:  # type: ignore[arg-type]
-        raise make_error(error, f"{name} must be a fraction in [0, 1), received {format_value(value)}", hint=hint)
-    return float(value)  # type: ignore[arg-type]
+    """Return a number of at least 0 and below 1."""
+    if isinstance(value, numbers.Real) and is_number(value):
+        number = int(value) if isinstance(value, numbers.Integral) else float(value)
+        if 0 <= number < 1:
+            return float(number)
+    raise make_error(error, f"{name} must be a fraction in [0, 1), received {format_value(value)}", hint=hint)
 
 
 def check_flag(value: object, name: str, *, error: type[Exception] = ValueError, hint: str = "") -> bool:
@@ -97,7 +100,7 @@ def check_choice(
     error: type[Exception] = ValueError,
     hint: str = "",
 ) -> Choice:
-    """Return the one of the choices that equals the value and has its type; suggest the closest name otherwise."""
+    """Return the choice that equals the value and has its type; the error suggests the closest one."""
     for choice in choices:
         if type(choice) is type(value) and choice == value:
             return choice
@@ -107,9 +110,14 @@ def check_choice(
 
 
 def _bounds(above: float | None, minimum: float | None, below: float | None, maximum: float | None) -> str:
-    low = f" above {above:g}" if above is not None else f" from {minimum:g}" if minimum is not None else ""
+    """Return a range for a message: `" from 0 to below 1"`."""
+    lower = ""
+    if above is not None:
+        lower = f" above {above:g}"
+    elif minimum is not None:
+        lower = f" from {minimum:g}"
     if below is not None:
-        return f"{low} to below {below:g}" if low else f" below {below:g}"
+        return f"{lower} to below {below:g}" if lower else f" below {below:g}"
     if maximum is not None:
-        return f"{low} to {maximum:g}" if low else f" of at most {maximum:g}"
-    return low
+        return f"{lower} to {maximum:g}" if lower else f" of at most {maximum:g}"
+    return lower
