@@ -275,7 +275,7 @@ def test_a_pattern_must_be_a_string(value):
 
 def test_the_name_is_checked():
     with pytest.raises(
-        dk.DefinitionError, match=r"^Pattern: name must be letters, digits, '_' or '-', received 'a.b'\n"
+        dk.DefinitionError, match=r"^Pattern: name must consist of letters, digits, '_' or '-', received 'a.b'\n"
     ):
         from_pattern("RELU", name="a.b")
 
@@ -284,18 +284,18 @@ BUILD = [
     (
         "CONV8-POOL-POOL*2",
         (4, 4, 1),
-        'padding="valid" with pool_size=2 needs at least 2x2, received 1x1x8\n'
+        'padding="valid" with pool_size=2 needs an input of at least 2x2, received 1x1x8\n'
         "  at    pool3\n"
         '  in    layers.MaxPooling2D(name="pool3")\n'
-        '  hint: padding="same", a smaller kernel, a larger input, or one pooling step less before it',
+        '  hint: use padding="same", a smaller kernel, a larger input, or one fewer pooling step before it',
     ),
     (
         "[(CONV8-RELU)*1-POOL3]*2",
         (4, 4, 1),
-        'padding="valid" with pool_size=3 needs at least 3x3, received 1x1x8\n'
+        'padding="valid" with pool_size=3 needs an input of at least 3x3, received 1x1x8\n'
         "  at    stage2.pool\n"
         '  in    layers.MaxPooling2D(pool_size=3, strides=3, name="pool")\n'
-        '  hint: padding="same", a smaller kernel, a larger input, or one pooling step less before it',
+        '  hint: use padding="same", a smaller kernel, a larger input, or one fewer pooling step before it',
     ),
     (
         "POOL-FC8",
@@ -311,7 +311,7 @@ BUILD = [
         "cannot flatten (None, None, 8): a size is unknown\n"
         "  at    fc\n"
         '  in    dk.Classifier(8, name="fc")\n'
-        '  hint: a fixed input_shape, or pool="avg"',
+        '  hint: use a fixed input_shape, or pool="avg"',
     ),
 ]
 

@@ -4,30 +4,62 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import keras
 from keras import layers
 
 from deepkit.blocks.dense import MLP
 from deepkit.blocks.heads import Classifier
-from deepkit.definition import source
-from deepkit.definition.block import Block, Objective
+from deepkit.definition import fields, source
+from deepkit.definition.block import Block
 from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError
 from deepkit.definition.inputs import InputSpec, InputSpecs
+from deepkit.definition.objective import Objective
 from deepkit.definition.sequential import Input, Sequential, as_element
 from deepkit.layers import L2Pooling, LocalResponseNormalization
-from deepkit.pattern.arguments import check_arguments
+from deepkit.pattern.arguments import Argument, check_arguments
 from deepkit.pattern.expand import Step, expand
 from deepkit.utils.errors import format_value
 
+if TYPE_CHECKING:
+    from deepkit.utils.types import Tensors
+
 __all__ = ["Pattern", "from_pattern"]
 
+Arguments: TypeAlias = tuple[tuple[str, Argument], ...]
 
-@dataclass(frozen=True, repr=False)
+
+class _TextField(fields.Field[str, str]):
+    def validate(self, value: object, name: str) -> str:
+        if not isinstance(value, str):
+            raise DefinitionError(
+                f"from_pattern: pattern must be a string, received {format_value(value)}",
+                hint='use dk.from_pattern("CONV32-RELU-POOL-SOFTMAX10")',
+            )
+        return value
+
+
+class _ArgumentsField(fields.Field["Mapping[str, object] | Arguments", "Arguments"]):
+    """The arguments, held as pairs of name and value in alphabetical order."""
+
+    def validate(self, value: object, name: str) -> Arguments:
+        if not isinstance(value, Mapping | list | tuple):
+            raise DefinitionError(
+                f"{name} must be a mapping, received {format_value(value)}", hint='use arguments={"N": 2}'
+            )
+        return tuple(sorted(check_arguments(dict(value)).items()))
+
+    def to_data(self, value: Arguments, writer: fields.DataWriter) -> object:
+        return {name: writer.value(argument) for name, argument in value}
+
+    def from_data(self, value: object, path: str, reader: fields.DataReader) -> object:
+        return reader.arguments(value, path)
+
+
 class Pattern(Block):
     """A network in textbook notation, as `dk.from_pattern` returns it.
 
@@ -48,24 +80,15 @@ class Pattern(Block):
         True
     """
 
-    pattern: str
-    arguments: Mapping[str, object] | Sequence[tuple[str, object]] = field(default=(), metadata={"body": "arguments"})
+    pattern: fields.Field[str, str] = _TextField()
+    arguments: fields.Field[Mapping[str, object] | Arguments, Arguments] = _ArgumentsField(default=())
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not isinstance(self.pattern, str):
-            raise DefinitionError(
-                f"from_pattern: pattern must be a string, received {format_value(self.pattern)}",
-                hint='use dk.from_pattern("CONV32-RELU-POOL-SOFTMAX10")',
-            )
-        if not isinstance(self.arguments, Mapping | list | tuple):
-            raise DefinitionError(
-                f"Pattern: arguments must be a mapping, received {format_value(self.arguments)}",
-                hint='use arguments={"N": 2}',
-            )
-        arguments = check_arguments(dict(self.arguments))
-        object.__setattr__(self, "arguments", tuple(sorted(arguments.items())))
-        expand(self.pattern, arguments)
+    def check(self) -> None:
+        """Raise if the text is not a pattern, or if the arguments do not fit it."""
+        self._steps()
+
+    def _steps(self) -> tuple[Step, ...]:
+        return expand(self.pattern, dict(self.arguments))
 
     @property
     def layers(self) -> tuple[Block, ...]:
@@ -73,9 +96,9 @@ class Pattern(Block):
 
         Each iteration of a repeat that contains repeats is a `dk.Sequential`, named `stage1`, `stage2`.
         """
-        return _elements(expand(self.pattern, check_arguments(dict(self.arguments))), {})
+        return _elements(self._steps(), {})
 
-    def add(self, x: Any, builder: Builder) -> Any:
+    def add(self, x: Tensors, builder: Builder) -> Tensors:
         """Add the layers in order."""
         return builder.add_all(x, self.layers)
 
@@ -83,13 +106,13 @@ class Pattern(Block):
         """Return the input shape of an `INPUT32x32x3`, or None."""
         return self.layers[0].input_spec()
 
-    def objective(self, outputs: tuple[int | None, ...], labels: tuple[int | None, ...]) -> Objective | None:
+    def objective(self, output_shape: Any, label_shape: Any) -> Objective | None:
         """Return the objective of the last layer: cross-entropy and accuracy if it is a classifier."""
-        return self.layers[-1].objective(outputs, labels)
+        return self.layers[-1].objective(output_shape, label_shape)
 
     def __repr__(self) -> str:
         kwargs = {}
-        for name, value in dict(self.arguments).items():
+        for name, value in self.arguments:
             kwargs[name] = source.quoted(list(value) if isinstance(value, tuple) else value)
         if self.name:
             kwargs["name"] = source.quoted(self.name)
