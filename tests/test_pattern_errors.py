@@ -254,7 +254,7 @@ ALL_ARGUMENTS = (
         ("filter", "filters="),
         ("bn_", "bn="),
         ("n", "bn="),
-        ("colour", ALL_ARGUMENTS),
+        ("xyz", ALL_ARGUMENTS),
     ],
 )
 def test_an_unknown_argument(name, hint):

@@ -243,7 +243,7 @@ def summarize_error(error: Exception, max_length: int = 300) -> str:
 
 
 def _by_name(names: Sequence[str], signature: Signature, inputs: Arrays) -> dict[str, np.ndarray]:
-    """Return the inputs that an export takes, by name."""
+    """Return the inputs of an export by name."""
     arrays = dict(zip(signature.input_names, inputs, strict=True))
     if not arrays.keys() >= set(names):
         raise ValueError(f"the export has the inputs {', '.join(names)}, the model {', '.join(arrays)}")

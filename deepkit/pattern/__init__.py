@@ -1,1 +1,1 @@
-"""How `dk.from_pattern` reads a text: words, parser, arguments, and the expansion into layers."""
+"""Patterns: networks in textbook notation, from the parser to the layers."""

@@ -98,8 +98,8 @@ def test_integers_with_more_digits_than_python_prints():
 
 
 def test_suggestions():
-    assert did_you_mean("fitlers", ["filters", "units"]) == "; did you mean 'filters'?"
-    assert did_you_mean("zzz", ["filters", "units"]) == ""
-    assert did_you_mean_or_list("fitlers", ["filters", "units"]) == "; did you mean 'filters'?"
-    assert did_you_mean_or_list("zzz", ["filters", "units"]) == "; it takes filters, units"
+    assert did_you_mean("sise", ["size", "units"]) == "; did you mean 'size'?"
+    assert did_you_mean("zzz", ["size", "units"]) == ""
+    assert did_you_mean_or_list("sise", ["size", "units"]) == "; did you mean 'size'?"
+    assert did_you_mean_or_list("zzz", ["size", "units"]) == "; it takes size, units"
     assert did_you_mean_or_list("zzz", []) == "; it takes nothing"

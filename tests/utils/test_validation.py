@@ -101,8 +101,8 @@ def test_the_message_names_the_argument_and_the_value(check, value, kwargs, mess
 
 
 def test_a_wrong_choice():
-    assert error_of(check_choice, "smae", "padding", ["same", "valid"]) == (
-        "padding must be one of 'same', 'valid', received 'smae'; did you mean 'same'?"
+    assert error_of(check_choice, "vali", "padding", ["same", "valid"]) == (
+        "padding must be one of 'same', 'valid', received 'vali'; did you mean 'valid'?"
     )
     assert error_of(check_choice, 1, "n", [True]) == "n must be one of True, received 1"
 
