@@ -75,7 +75,11 @@ def test_the_default_path_of_an_export_is_beside_the_file(file, tmp_path):
             ["--input-shape", "3"],
             "ValueError: the model has 36.4 TiB of weights, but only ",
         ),
-        ("[{block: MPL}]", [], "DefinitionError: there is no block 'MPL'; did you mean 'MLP'?\n  at    net.yaml: [0].block\n"),
+        (
+            "[{block: MPL}]",
+            [],
+            "DefinitionError: there is no block 'MPL'; did you mean 'MLP'?\n  at    net.yaml: [0].block\n",
+        ),
         (
             "[]",
             ["--save", "x.h5"],
