@@ -76,8 +76,11 @@ def _first(problems: Iterator[Problem | None]) -> Problem | None:
 def check_window(layer: keras.layers.Layer, x: Tensors) -> Problem | None:
     """Refuse an unpadded kernel or pooling window that is larger than its input."""
     argument = "kernel_size" if hasattr(layer, "kernel_size") else "pool_size"
-    window, padding = getattr(layer, argument), getattr(layer, "padding", None)
-    if padding != "valid" or not isinstance(x, keras.KerasTensor) or len(x.shape) != len(window) + 2:
+    if getattr(layer, "padding", None) != "valid" or not isinstance(x, keras.KerasTensor):
+        return None
+    window = getattr(layer, argument)
+    window = (window,) * (len(x.shape) - 2) if isinstance(window, int) else window
+    if len(x.shape) != len(window) + 2:
         return None
     first = 2 if getattr(layer, "data_format", "") == "channels_first" else 1
     sizes = x.shape[first : first + len(window)]
