@@ -18,7 +18,7 @@ PHRASES = {
     r"\b(put|made|set|left) aside\b": "name the temporary file, or the captured output",
     r"\bwhat (enters|comes in|goes in|comes out|is said)\b": "the input, the output, the message",
     r"\btells? (it|them|one) from\b|\btold apart\b": "distinguish",
-    r"\bin (so|as) many words\b|\bin words\b": "as text",
+    r"\b(said|told|shown|refused|reported|named|reason|printed) in (so many |a few )?words\b": "as text",
     r"\b[Tt]o be had\b": "available",
     r"\b(its|their) like\b": "others",
     r"\bsaid (aloud|so)\b": "printed",

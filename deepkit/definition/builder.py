@@ -126,7 +126,7 @@ class Builder:
             kwargs: Keyword arguments of the layer.
 
         Raises:
-            DefinitionError: The name is taken, or Keras refuses the arguments or the input.
+            DefinitionError: The name is in use, or Keras refuses the arguments or the input.
         """
         full_name = self.qualified_name(name)
         if self.reuse:
@@ -171,8 +171,8 @@ class Builder:
         """
         first_use = [definitions.index(d) if d.is_shared else i for i, d in enumerate(definitions)]
         distinct = [d for i, d in enumerate(definitions) if first_use[i] == i]
-        taken = Counter([*(d.name for d in distinct if d.name), *reserved])
-        for name, count in taken.items():
+        used_names = Counter([*(d.name for d in distinct if d.name), *reserved])
+        for name, count in used_names.items():
             if count > 1:
                 raise self.error(f"two siblings have the name {name!r}", hint="pass another name= to one of them")
         counts = Counter(d.default_name for d in distinct if not d.name)
@@ -184,10 +184,10 @@ class Builder:
                 continue
             default = definition.default_name
             name = definition.name or default
-            while not definition.name and (name in taken or (counts[default] > 1 and name == default)):
+            while not definition.name and (name in used_names or (counts[default] > 1 and name == default)):
                 numbers[default] += 1
                 name = f"{default}{numbers[default]}"
-            taken[name] += 1
+            used_names[name] += 1
             names.append(name)
         return names
 

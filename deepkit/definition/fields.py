@@ -39,7 +39,7 @@ from deepkit.utils.validation import (
 if TYPE_CHECKING:
     from deepkit.definition.protocol import Definition
 
-Given = TypeVar("Given")
+Accepted = TypeVar("Accepted")
 Held = TypeVar("Held")
 
 NORMS = ("batch", "layer")
@@ -84,7 +84,7 @@ class DataReader(Protocol):
         """Return a plain value or the Keras object that a mapping describes."""
 
 
-class Field(Generic[Given, Held]):
+class Field(Generic[Accepted, Held]):
     """One argument of a block; the base of all fields, which passes any value on.
 
     Args:
@@ -110,7 +110,7 @@ class Field(Generic[Given, Held]):
             raise AttributeError(self.name)
         return self.default
 
-    def __set__(self, instance: object, value: Given) -> None:
+    def __set__(self, instance: object, value: Accepted) -> None:
         instance.__dict__[self.name] = self.validate_for(instance, value, f"{type(instance).__name__}: {self.name}")
 
     def validate_for(self, instance: Any, value: Any, name: str) -> Any:

@@ -40,7 +40,7 @@ class LayerArguments(Mapping[str, Any]):
         if not isinstance(arguments, Mapping) or not all(isinstance(key, str) for key in arguments):
             problem = f"{name} takes a mapping of argument names to values, received {format_value(arguments)}"
             raise TypeError(message(problem, hint='use a dictionary such as {"kernel_initializer": "he_normal"}'))
-        known = set(keras_config.parameters(layer)) - {"name"}
+        layer_keys = set(keras_config.parameters(layer)) - {"name"}
         for key in arguments:
             if key == "data_format":
                 raise DefinitionError(
@@ -49,10 +49,10 @@ class LayerArguments(Mapping[str, Any]):
                 )
             if key in excluding:
                 raise DefinitionError(f"{name}: {key!r} is an argument of the block", hint=f"pass {key}= to the block")
-            if key not in known:
+            if key not in layer_keys:
                 layer_name = f"keras.layers.{layer.__name__}"
                 raise DefinitionError(
-                    f"{name}: {layer_name} takes no {key!r}{did_you_mean_or_list(key, sorted(known))}"
+                    f"{name}: {layer_name} takes no {key!r}{did_you_mean_or_list(key, sorted(layer_keys))}"
                 )
         check_flags(layer, arguments, name)
         self.json = _canonical(arguments)

@@ -227,8 +227,10 @@ def _wrong_argument(cls: Callable[..., Any], arguments: Mapping[str, Any], probl
     return named[0] if named else ""
 
 
-def _check_keys(owner: str, data: Mapping[Any, Any], known: Iterable[str], required: Iterable[str], path: str) -> None:
-    names = sorted(known)
+def _check_keys(
+    owner: str, data: Mapping[Any, Any], allowed: Iterable[str], required: Iterable[str], path: str
+) -> None:
+    names = sorted(allowed)
     for key in data:
         if key not in names:
             raise _error(f"{owner} takes no {key!r}{did_you_mean_or_list(key, names)}", _join(path, str(key)))

@@ -116,12 +116,12 @@ def find_class(name: object, kind: str, path: str) -> Any:
     Raises:
         DefinitionError: No class has this name, or a file may not name it.
     """
-    known: Mapping[str, type] = blocks() if kind == "block" else classes(kind)
-    if isinstance(name, str) and name in known:
-        return known[name]
+    candidates: Mapping[str, type] = blocks() if kind == "block" else classes(kind)
+    if isinstance(name, str) and name in candidates:
+        return candidates[name]
     if kind == "layer" and isinstance(name, str) and name in REFUSED:
         raise DefinitionError(f"{name} cannot be named in a file: {REFUSED[name]}", path=path)
-    raise DefinitionError(f"there is no {kind} {format_value(name)}{_suggestion(name, kind, known)}", path=path)
+    raise DefinitionError(f"there is no {kind} {format_value(name)}{_suggestion(name, kind, candidates)}", path=path)
 
 
 @functools.cache
@@ -153,15 +153,15 @@ def classes(kind: str) -> Mapping[str, type]:
     }
 
 
-def _suggestion(name: object, kind: str, known: Mapping[str, type]) -> str:
+def _suggestion(name: object, kind: str, candidates: Mapping[str, type]) -> str:
     other = "layer" if kind == "block" else "block"
     others: Mapping[str, type] = classes("layer") if kind == "block" else blocks()
     if not isinstance(name, str):
         return ""
     if name in others:
         return f"; it is a {other}: write {other}: {name}"
-    if _PREFIX + name in known:
+    if _PREFIX + name in candidates:
         return f"; did you mean {_PREFIX + name!r}?"
     if "." in name and kind == "block":
         return "; import the module that registers it first"
-    return did_you_mean(name, known)
+    return did_you_mean(name, candidates)

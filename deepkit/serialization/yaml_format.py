@@ -1,4 +1,4 @@
-"""YAML as definitions need it: plain data only, numbers as people write them, and errors with line and column."""
+"""The YAML of definitions: plain data only, numbers as in YAML 1.2, and errors with line and column."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import yaml
 
 MAX_BYTES = 4_000_000
 
-# YAML 1.2's core schema. PyYAML's own is 1.1, where 1e-4 is a string, `no` is False and 3:30 is 210.
+# the core schema of YAML 1.2; PyYAML implements 1.1, in which 1e-4 is a string, `no` is False and 3:30 is 210
 _RESOLVERS = (
     ("tag:yaml.org,2002:bool", re.compile(r"true|True|TRUE|false|False|FALSE"), "tTfF"),
     ("tag:yaml.org,2002:int", re.compile(r"[-+]?[0-9]+"), "-+0123456789"),
@@ -23,11 +23,11 @@ _RESOLVERS = (
 
 
 class YamlError(ValueError):
-    """Text that is no plain YAML; says where."""
+    """A text that is not plain YAML; the message contains the line and the column."""
 
 
 class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  PyYAML's own way to say it
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  PyYAML's class attribute
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.events.AliasEvent):
@@ -41,7 +41,7 @@ class _Loader(yaml.SafeLoader):
         seen = set()
         for key, _ in node.value:
             if key.value in seen and isinstance(key, yaml.ScalarNode):
-                raise yaml.MarkedYAMLError(problem=f"{key.value!r} is given twice", problem_mark=key.start_mark)
+                raise yaml.MarkedYAMLError(problem=f"{key.value!r} is a duplicate key", problem_mark=key.start_mark)
             seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
         return super().construct_mapping(node, deep=deep)
 
@@ -70,7 +70,7 @@ def parse(text: str) -> Any:
     """Return the plain data that `text` holds.
 
     Raises:
-        YamlError: It is no YAML, repeats itself by aliases, gives a key twice, or is nested too deeply.
+        YamlError: The text is not YAML, has aliases or a duplicate key, or is nested too deeply.
     """
     try:
         return yaml.load(text, Loader=_Loader)

@@ -273,8 +273,8 @@ def _check_loss_weights(model: keras.Model, weights: LossWeights) -> dict[str, f
             f"loss_weights: {model.name} has no named outputs",
             hint="use a dk.Functional with outputs=[...]",
         )
-    known = isinstance(weights, Mapping) and set(weights) <= set(names)
-    if known and all(is_number(weight) and weight >= 0 for weight in weights.values()):
+    has_output_names = isinstance(weights, Mapping) and set(weights) <= set(names)
+    if has_output_names and all(is_number(weight) and weight >= 0 for weight in weights.values()):
         return {name: float(weights.get(name, 1.0)) for name in names}
     raise make_error(
         ValueError,

@@ -50,7 +50,7 @@ def pretrain(
     without corruption Bengio et al. 2007, "Greedy Layer-Wise Training of Deep Networks".
 
     A definition uses the trained layers themselves, so fine-tuning continues with their weights, and changes them:
-    `dk.fit(dk.Sequential([*stack, dk.Classifier(10)]), labelled)`.
+    `dk.fit(dk.Sequential([*stack, dk.Classifier(10)]), labeled)`.
 
     Args:
         units: The layers from the bottom up: the number of units of a dense layer, or a block or Keras layer that can

@@ -76,13 +76,13 @@ def _embedding_inputs(model: keras.Model, batch_spec: object) -> list[EmbeddingI
     if len(keras.tree.flatten(input_spec)) != len(tensors):
         return []
     positions = {id(tensor): position for position, tensor in enumerate(tensors)}
-    found = []
+    embedding_inputs = []
     for layer in _embeddings(model):
         for node in layer._inbound_nodes:
             for tensor in node.input_tensors:
                 if id(tensor) in positions:
-                    found.append(EmbeddingInput(positions[id(tensor)], layer.name, layer.input_dim))
-    return found
+                    embedding_inputs.append(EmbeddingInput(positions[id(tensor)], layer.name, layer.input_dim))
+    return embedding_inputs
 
 
 @tf.autograph.experimental.do_not_convert
