@@ -18,7 +18,7 @@ def names(model):
 # --- Keras layers as elements ---------------------------------------------------------------------------------------
 
 
-def test_a_layer_without_weights_is_a_template_used_afresh():
+def test_a_layer_without_weights_is_a_template_that_each_build_copies():
     net = dk.Sequential([layers.Dense(4)])
     first, second = net.build((4,)), net.build((4,))
     assert isinstance(net.layers[0], LayerTemplate)
@@ -26,7 +26,7 @@ def test_a_layer_without_weights_is_a_template_used_afresh():
     assert not np.array_equal(first.layers[1].kernel, second.layers[1].kernel)
 
 
-def test_templates_compare_by_what_they_say_not_by_the_names_keras_gave():
+def test_templates_are_compared_by_config_without_generated_names():
     assert dk.Sequential([layers.Dense(4), layers.Dense(4)]) == dk.Sequential([layers.Dense(4), layers.Dense(4)])
     assert dk.Sequential([layers.Dense(4)]) != dk.Sequential([layers.Dense(4, name="mine")])
     wrapped = [dk.Sequential([layers.TimeDistributed(layers.Dense(4))]) for _ in range(2)]
@@ -38,11 +38,11 @@ def test_a_template_follows_the_precision_of_the_build():
     keras.config.set_dtype_policy("mixed_bfloat16")
     model = net.build((4,))
     assert [layer.compute_dtype for layer in model.layers[1:]] == ["bfloat16", "bfloat16"]
-    kept = dk.Sequential([layers.Dense(2, dtype="float32")]).build((4,))
-    assert kept.layers[1].compute_dtype == "float32"
+    explicit = dk.Sequential([layers.Dense(2, dtype="float32")]).build((4,))
+    assert explicit.layers[1].compute_dtype == "float32"
 
 
-def test_each_copy_of_a_seeded_layer_has_a_seed_of_its_own():
+def test_each_copy_of_a_seeded_layer_has_another_seed():
     model = dk.Repeat(layers.Dropout(0.5, seed=7), num_repeats=3).build((100,))
     assert [layer.seed for layer in model.layers[1:]] == [7, 8, 9]
 
@@ -59,15 +59,16 @@ def test_a_layer_with_weights_is_used_as_it_is():
     assert net != dk.Sequential([other, dk.Classifier(2)])
 
 
-def test_a_keras_sequential_without_weights_is_taken_apart():
+def test_a_keras_sequential_without_weights_becomes_a_definition():
     net = dk.Sequential([keras.Sequential([layers.Dense(3), layers.ReLU()], name="inner"), dk.Classifier(2)])
     assert net.layers[0] == dk.Sequential([layers.Dense(3), layers.ReLU()], name="inner")
     assert names(net.build((4,)))[:2] == ["inner.dense", "inner.re_lu"]
 
 
-def test_a_layer_with_several_inputs_says_what_is_missing():
-    with pytest.raises(dk.DefinitionError, match=r"multi_head_attention: missing a required argument: 'value'"):
+def test_a_layer_that_needs_several_inputs_names_the_missing_one():
+    with pytest.raises(dk.DefinitionError, match="missing a required argument: 'value'") as error:
         dk.Sequential([layers.MultiHeadAttention(2, 4)]).build((5, 4))
+    assert error.value.path == "multi_head_attention"
 
 
 def test_a_model_fixes_the_input_shape():
@@ -89,7 +90,7 @@ def test_adapted_preprocessing_is_used_as_it_is():
     assert isinstance(dk.Sequential([layers.MaxPooling2D()]).layers[0], LayerTemplate)
 
 
-def test_a_model_with_weights_inside_a_wrapper_is_seen():
+def test_a_model_with_weights_inside_a_wrapper_is_used_as_it_is():
     inner = keras.Sequential([keras.Input((4,)), layers.Dense(2)])
     assert isinstance(dk.Sequential([layers.TimeDistributed(inner)]).layers[0], LayerInstance)
 
@@ -98,26 +99,26 @@ def test_a_model_with_weights_inside_a_wrapper_is_seen():
     ("element", "text"),
     [
         ("relu", r"layers\[1\] must be a block, a Keras layer or a list of them, received str 'relu'"),
-        (layers.Flatten, r"received the class Flatten\n  hint: Flatten\(...\), an instance"),
+        (layers.Flatten, r"received the class Flatten\n  hint: use Flatten\(...\), an instance"),
         (3, "received int 3"),
     ],
 )
-def test_what_is_no_element(element, text):
+def test_values_that_are_not_elements(element, text):
     with pytest.raises(TypeError, match=text):
         dk.Sequential([layers.Flatten(), element])
 
 
-def test_a_keras_input_is_answered_with_dk_input():
-    with pytest.raises(TypeError, match=r"hint: dk.Input\(shape\) as the first element"):
+def test_a_keras_input_is_refused_with_a_hint_to_dk_input():
+    with pytest.raises(TypeError, match=r"hint: use dk.Input\(shape\) as the first element"):
         dk.Sequential([keras.Input((3,))])
-    with pytest.raises(dk.DefinitionError, match="as the first element"):
+    with pytest.raises(dk.DefinitionError, match="hint: make it the first element"):
         dk.Sequential([layers.Flatten(), dk.Input((3,))])
 
 
 # --- names ----------------------------------------------------------------------------------------------------------
 
 
-def test_siblings_are_numbered_and_an_only_child_is_not():
+def test_siblings_are_numbered_from_1_unless_there_is_one():
     net = dk.Sequential(
         [dk.Residual([dk.ConvBlock(3), dk.ConvBlock(3, activation=None)], name="stage"), layers.Flatten()]
     )
@@ -133,17 +134,17 @@ def test_siblings_are_numbered_and_an_only_child_is_not():
     ]
 
 
-def test_a_given_name_takes_the_place_of_the_kind():
+def test_a_name_replaces_the_default_name():
     model = dk.Sequential([layers.Dense(3, name="first"), layers.Dense(3), layers.Dense(3)], name="net").build((3,))
     assert (model.name, names(model)) == ("net", ["first", "dense1", "dense2"])
 
 
-def test_a_given_name_that_looks_like_a_numbered_one_is_stepped_over():
+def test_a_name_that_looks_like_a_numbered_one_is_skipped():
     model = dk.Sequential([layers.Dense(3, name="dense1"), layers.Dense(3), layers.Dense(3)]).build((3,))
     assert len(set(names(model))) == 3
 
 
-def test_a_body_part_may_be_of_the_kind_of_the_blocks_own_parts():
+def test_an_element_of_a_body_may_have_the_default_name_of_a_layer_of_the_block():
     block = dk.Residual([layers.Dense(3), layers.Activation("tanh")])
     assert "activation1" in names(block.build((3,)))
 
@@ -154,12 +155,12 @@ def test_names_are_checked(name):
         dk.ConvBlock(3, name=name)
 
 
-def test_one_name_for_two_siblings_is_refused():
-    with pytest.raises(dk.DefinitionError, match="the name 'x' is given to two siblings"):
+def test_two_siblings_with_one_name_are_refused():
+    with pytest.raises(dk.DefinitionError, match="two siblings have the name 'x'"):
         dk.Sequential([dk.MLP([3], name="x"), dk.MLP([3], name="x")]).build((3,))
 
 
-def test_blocks_called_by_hand_are_numbered_as_keras_numbers_layers():
+def test_blocks_called_on_tensors_are_numbered_as_keras_numbers_layers():
     x = keras.Input((8, 8, 3))
     y = dk.ConvBlock(3)(dk.ConvBlock(3)(x))
     model = keras.Model(x, y)
@@ -170,9 +171,9 @@ def test_blocks_called_by_hand_are_numbered_as_keras_numbers_layers():
 # --- sharing --------------------------------------------------------------------------------------------------------
 
 
-def test_equal_shared_parts_use_one_set_of_weights_wherever_they_are():
+def test_equal_shared_blocks_use_one_set_of_weights_at_every_place():
     tower = dk.Shared(dk.MLP([4]), name="tower")
-    net = dk.Sequential([tower, dk.Sequential([tower], name="again"), dk.MLP([4])])
+    net = dk.Sequential([tower, dk.Sequential([tower], name="second"), dk.MLP([4])])
     model = net.build((4,))
     assert model.count_params() == 2 * (4 * 4 + 4)
     assert names(model) == ["tower.mlp.dense", "tower.mlp.activation", "mlp.dense", "mlp.activation"]
@@ -184,13 +185,14 @@ def test_two_names_make_two_towers():
     assert model.count_params() == 2 * (4 * 4 + 4)
 
 
-def test_a_shared_that_cannot_take_the_second_input_says_where():
+def test_an_input_that_does_not_fit_the_weights_of_a_shared_has_the_path_of_its_layer():
     net = dk.Sequential([dk.Shared(dk.MLP([3])), dk.Shared(dk.MLP([3]))])
-    with pytest.raises(dk.DefinitionError, match=r"shared\.mlp: "):
+    with pytest.raises(dk.DefinitionError, match="is incompatible with the layer") as error:
         net.build((4,))
+    assert error.value.path == "shared.mlp"
 
 
-def test_a_shared_called_by_hand_is_refused():
+def test_a_shared_called_on_a_tensor_is_refused():
     with pytest.raises(dk.DefinitionError, match="would make new weights at each call"):
         dk.Shared(dk.MLP([3]))(keras.Input((3,)))
 
@@ -208,6 +210,9 @@ def test_sharing_across_nested_models_is_refused():
 def test_build_returns_a_plain_keras_model():
     model = dk.Sequential([dk.MLP([3])]).build((4,))
     assert type(model).__module__.startswith("keras.")
+    inputs = keras.Input((4,))
+    plain = keras.Model(inputs, layers.Dense(3)(inputs))
+    assert set(vars(model)) == set(vars(plain))  # nothing is patched on the instance
 
 
 def test_an_empty_definition_is_the_identity():
@@ -215,7 +220,7 @@ def test_an_empty_definition_is_the_identity():
     np.testing.assert_array_equal(model(np.ones((2, 4), "float32")), np.ones((2, 4)))
 
 
-def test_the_input_may_have_another_type():
+def test_the_input_may_have_another_dtype():
     net = dk.Sequential([dk.Input((None,), dtype="int32"), layers.Embedding(10, 4), dk.Classifier(2, pool="avg")])
     assert net.build().input.dtype == "int32"
 
@@ -228,8 +233,8 @@ def test_input_shapes_are_checked(shape):
         dk.Input(shape)
 
 
-def test_build_without_a_shape_says_what_to_write():
-    with pytest.raises(dk.DefinitionError, match=r"hint: .build\(\(28, 28, 1\)\)"):
+def test_build_without_a_shape_has_a_hint_with_the_call():
+    with pytest.raises(dk.DefinitionError, match=r"hint: use .build\(\(28, 28, 1\)\)"):
         dk.MLP([3]).build()
 
 
@@ -238,7 +243,7 @@ def test_calling_a_definition_on_data_is_refused():
         dk.MLP([3])(np.zeros((2, 4), "float32"))
 
 
-def test_a_very_deep_net_builds_and_leaves_the_recursion_limit_alone():
+def test_a_very_deep_net_is_built_without_a_changed_recursion_limit():
     before = sys.getrecursionlimit()
     unit = dk.Residual(dk.ConvBlock(1, kernel_size=1, norm=None), activation=None)
     model = dk.Repeat(unit, num_repeats=700).build((2, 2, 1))
@@ -246,10 +251,10 @@ def test_a_very_deep_net_builds_and_leaves_the_recursion_limit_alone():
     assert sys.getrecursionlimit() == before
 
 
-# --- errors carry the place -----------------------------------------------------------------------------------------
+# --- errors have a path ---------------------------------------------------------------------------------------------
 
 
-def test_the_message_of_the_design():
+def test_an_error_has_a_path_code_and_a_hint():
     net = dk.Sequential(
         [
             dk.Sequential([dk.ConvBlock(4)], name="stage1"),
@@ -262,22 +267,33 @@ def test_the_message_of_the_design():
     with pytest.raises(dk.DefinitionError) as caught:
         net.build((3, 3, 3))
     assert str(caught.value) == (
-        'stage2.residual.conv_block2: padding="valid" with kernel_size=5 needs at least 5x5, received 3x3x8\n'
-        '  in  dk.ConvBlock(128, kernel_size=5, conv={"padding": "valid"})\n'
-        '  hint: padding="same", a smaller kernel, a larger input, or one pooling step less before it'
+        'padding="valid" with kernel_size=5 needs an input of at least 5x5, received 3x3x8\n'
+        "  at    stage2.residual.conv_block2\n"
+        '  in    dk.ConvBlock(128, kernel_size=5, conv={"padding": "valid"})\n'
+        '  hint: use padding="same", a smaller kernel, a larger input, or one fewer pooling step before it'
     )
-    assert caught.value.place == "stage2.residual.conv_block2"
+    assert caught.value.path == "stage2.residual.conv_block2"
 
 
 def test_pooling_windows_are_checked_too():
-    with pytest.raises(dk.DefinitionError, match=r"max_pooling2d: padding=\"valid\" with pool_size=3 needs at least"):
+    text = r"padding=\"valid\" with pool_size=3 needs an input of at least 3x3, received 2x2x1\n  at    max_pooling2d"
+    with pytest.raises(dk.DefinitionError, match=text):
         dk.Sequential([layers.MaxPooling2D(3)]).build((2, 2, 1))
 
 
-def test_what_keras_refuses_is_reported_with_the_place():
+@pytest.mark.parametrize("shape", [(3, 1), (3, 3, 1), (3, 3, 3, 1)])
+def test_windows_of_l2_pooling_are_checked_at_every_rank(shape):
+    assert dk.ConvStack(2, pool="l2").build((8,) * (len(shape) - 1) + (1,)).output_shape[1] == 4
+    needed = "x".join("4" * (len(shape) - 1))
+    with pytest.raises(dk.DefinitionError, match=f"with pool_size=4 needs an input of at least {needed}, received 3"):
+        dk.Sequential([dk.layers.L2Pooling(4)]).build(shape)
+
+
+def test_an_error_of_keras_is_raised_with_the_path():
     net = dk.Sequential([dk.Sequential([layers.Dense(3), layers.Reshape((7, 7))], name="head")])
-    with pytest.raises(dk.DefinitionError, match=r"head\.reshape: "):
+    with pytest.raises(dk.DefinitionError, match="The total size of the tensor must be unchanged") as error:
         net.build((4,))
+    assert error.value.path == "head.reshape"
 
 
 def test_a_long_definition_is_shortened_in_an_error():
@@ -289,7 +305,7 @@ def test_a_long_definition_is_shortened_in_an_error():
 # --- printing -------------------------------------------------------------------------------------------------------
 
 
-def test_only_what_is_not_default_is_printed():
+def test_arguments_at_their_default_are_not_printed():
     assert repr(dk.ConvBlock(8)) == "dk.ConvBlock(8)"
     assert repr(dk.ConvBlock(8, strides=2, norm=None)) == "dk.ConvBlock(8, strides=2, norm=None)"
     assert repr(dk.Sequential([layers.MaxPooling2D(3, 2, padding="same")])) == (
@@ -298,7 +314,7 @@ def test_only_what_is_not_default_is_printed():
     assert repr(dk.Residual(dk.MLP([3]))) == "dk.Residual(dk.MLP([3]))"
 
 
-def test_a_long_definition_is_spread_over_lines():
+def test_a_long_definition_is_printed_over_several_lines():
     text = repr(dk.Sequential([dk.ConvStack(32, num_convs=2, norm=None)] * 4, name="net"))
     assert text.splitlines()[0] == "dk.Sequential(["
     assert text.splitlines()[1] == "    dk.ConvStack(32, norm=None),"
@@ -316,21 +332,22 @@ def test_definitions_cannot_be_changed():
         (lambda: dk.ConvBlock(8, stride=2), "ConvBlock takes no 'stride'; did you mean 'strides'?"),
         (
             lambda: dk.ConvBlock(8, padding="valid"),
-            "ConvBlock takes no 'padding', which is an argument of the Keras layer; say conv={\"padding\": ...}",
+            "ConvBlock takes no 'padding', which is an argument of the Keras layer; pass conv={\"padding\": ...}",
         ),
         (
             lambda: dk.MLP([8], use_bias=False),
-            "MLP takes no 'use_bias', which is an argument of the Keras layer; say dense={\"use_bias\": ...}",
+            "MLP takes no 'use_bias', which is an argument of the Keras layer; pass dense={\"use_bias\": ...}",
         ),
         (
             lambda: dk.Sequential(dk.MLP([8]), dk.MLP([8])),
-            "Sequential takes layers by position, received 2 values\n  hint: a list, or names for the others",
+            "Sequential takes layers by position, received 2 values\n"
+            "  hint: pass a list, or the other arguments by name",
         ),
         (lambda: dk.Repeat(dk.MLP([8]), 3), "Repeat takes body by position, received 2 values"),
         (lambda: dk.ConvBlock(8, conv={"use_bias": "no"}), "ConvBlock(conv=...): use_bias must be True or False"),
     ],
 )
-def test_an_argument_that_is_none_says_what_was_meant(make, text):
+def test_an_unknown_argument_has_a_suggestion(make, text):
     with pytest.raises(ValueError) as caught:  # noqa: PT011  the text is checked below
         make()
     assert text in str(caught.value)

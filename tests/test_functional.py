@@ -10,9 +10,9 @@ import deepkit as dk
 VQA = dk.Functional(
     inputs={"image": dk.Input((16, 16, 3)), "question": dk.Input((None,), dtype="int32")},
     nodes={
-        "seen": ("image", [dk.ConvStack(4), layers.GlobalAveragePooling2D()]),
-        "asked": ("question", [layers.Embedding(50, 6, mask_zero=True), layers.LSTM(5)]),
-        "answer": (["seen", "asked"], [dk.Merge("multiply"), dk.MLP([7]), dk.Classifier(3)]),
+        "pooled": ("image", [dk.ConvStack(4), layers.GlobalAveragePooling2D()]),
+        "encoded": ("question", [layers.Embedding(50, 6, mask_zero=True), layers.LSTM(5)]),
+        "answer": (["pooled", "encoded"], [dk.Merge("multiply"), dk.MLP([7]), dk.Classifier(3)]),
     },
     outputs="answer",
 )
@@ -37,42 +37,42 @@ SIAMESE = dk.Functional(
 )
 
 
-def numbers(*shape):
+def random_array(*shape):
     return np.random.default_rng(0).normal(size=shape).astype("float32")
 
 
-def test_several_inputs_go_by_name_and_layers_by_node():
+def test_several_inputs_are_a_mapping_and_layers_are_named_after_nodes():
     model = VQA.build()
     assert {name: x.shape for name, x in model.input.items()} == {"image": (None, 16, 16, 3), "question": (None, None)}
     names = [layer.name for layer in model.layers]
-    assert {"image", "question", "seen.conv_stack.conv_block1.conv", "asked.lstm", "answer.merge.multiply"} <= set(
+    assert {"image", "question", "pooled.conv_stack.conv_block1.conv", "encoded.lstm", "answer.merge.multiply"} <= set(
         names
     )
-    x = {"image": numbers(2, 16, 16, 3), "question": np.array([[3, 4, 0], [5, 0, 0]])}
+    x = {"image": random_array(2, 16, 16, 3), "question": np.array([[3, 4, 0], [5, 0, 0]])}
     assert model(x).shape == (2, 3)
 
 
-def test_several_outputs_go_by_name():
+def test_several_outputs_are_a_mapping():
     model = HEADS.build()
     assert {name: y.shape for name, y in model.output.items()} == {"kind": (None, 3), "size": (None, 1)}
 
 
-def test_saved_and_loaded(tmp_path):
-    for net, x in ((HEADS, numbers(2, 4)), (SIAMESE, {"left": numbers(2, 4), "right": numbers(2, 4)})):
+def test_a_saved_and_loaded_graph_has_the_same_outputs(tmp_path):
+    for net, x in ((HEADS, random_array(2, 4)), (SIAMESE, {"left": random_array(2, 4), "right": random_array(2, 4)})):
         model = net.build()
         model.save(tmp_path / "model.keras")
-        again = keras.models.load_model(tmp_path / "model.keras")
-        keras.tree.map_structure(np.testing.assert_array_equal, again(x), model(x))
+        loaded = keras.models.load_model(tmp_path / "model.keras")
+        keras.tree.map_structure(np.testing.assert_array_equal, loaded(x), model(x))
 
 
-def test_a_shared_tower_is_one_set_of_weights_under_its_own_name():
+def test_a_shared_tower_has_one_set_of_weights_under_its_name():
     model = SIAMESE.build()
     assert [w.path for w in model.weights] == [
         "tower.mlp.dense/kernel", "tower.mlp.dense/bias", "same.classifier.dense/kernel", "same.classifier.dense/bias",
     ]  # fmt: skip
 
 
-def test_values_compare_print_and_hash():
+def test_the_repr_makes_an_equal_graph_with_the_same_hash():
     namespace = {"dk": dk, "layers": layers, "keras": keras}
     for net in (VQA, HEADS, SIAMESE):
         assert eval(repr(net), namespace) == net
@@ -80,7 +80,7 @@ def test_values_compare_print_and_hash():
     assert VQA != HEADS
 
 
-def test_inside_a_sequence_it_is_a_block():
+def test_a_graph_may_be_an_element_of_a_sequential():
     body = dk.Functional(
         inputs={"x": dk.Input((None, None, 4))},
         nodes={"a": ("x", dk.ConvBlock(4)), "sum": (["x", "a"], dk.Merge("add"))},
@@ -94,29 +94,29 @@ def test_called_on_symbolic_tensors_in_order_or_by_name():
     left, right = keras.Input((4,)), keras.Input((4,))
     net = dk.Functional(
         inputs={"a": dk.Input((4,)), "b": dk.Input((4,))},
-        nodes={"far": (["a", "b"], dk.Merge("subtract"))},
-        outputs="far",
+        nodes={"difference": (["a", "b"], dk.Merge("subtract"))},
+        outputs="difference",
     )
-    x, y = numbers(2, 4), numbers(2, 4)[::-1]
+    x, y = random_array(2, 4), random_array(2, 4)[::-1]
     for call in ([left, right], {"b": right, "a": left}):
         np.testing.assert_array_equal(keras.Model([left, right], net(call))([x, y]), x - y)
 
 
 def test_fit_takes_loss_and_metrics_from_each_head():
-    data = (numbers(32, 4), {"kind": np.arange(32) % 3, "size": numbers(32, 1)})
+    data = (random_array(32, 4), {"kind": np.arange(32) % 3, "size": random_array(32, 1)})
     run = dk.fit(HEADS, data, epochs=1, verbose=0)
     assert set(run.history) == {"loss", "kind_loss", "size_loss", "kind_accuracy", "size_mae"}
 
 
 def test_fit_with_several_inputs(tmp_path):
-    data = ({"left": numbers(32, 4), "right": numbers(32, 4)}, np.arange(32) % 2)
+    data = ({"left": random_array(32, 4), "right": random_array(32, 4)}, np.arange(32) % 2)
     run = dk.fit(SIAMESE, data, epochs=2, run_dir=tmp_path / "run", verbose=0)
     assert set(run.history) == {"loss", "accuracy"}
     assert run.resume == "exact"
 
 
-def test_fit_says_which_inputs_are_missing():
-    data = ({"left": numbers(32, 4), "rihgt": numbers(32, 4)}, np.arange(32) % 2)
+def test_fit_names_the_inputs_that_are_missing():
+    data = ({"left": random_array(32, 4), "rihgt": random_array(32, 4)}, np.arange(32) % 2)
     with pytest.raises(ValueError, match=r"the definition's inputs are left, right, the data has left, rihgt"):
         dk.fit(SIAMESE, data, epochs=1, verbose=0)
 
@@ -133,16 +133,16 @@ def test_fit_says_which_inputs_are_missing():
         ),
     ],
 )
-def test_fit_says_which_labels_are_wrong(net, labels, text):
+def test_fit_names_the_labels_that_are_wrong(net, labels, text):
     classes = np.arange(32) % 3
-    given = classes if labels is None else dict.fromkeys(labels, classes)
+    targets = classes if labels is None else dict.fromkeys(labels, classes)
     with pytest.raises(ValueError, match=text):
-        dk.fit(net, (numbers(32, 4), given), epochs=1, verbose=0)
+        dk.fit(net, (random_array(32, 4), targets), epochs=1, verbose=0)
 
 
 def graph(**changes):
-    parts = {"inputs": {"x": dk.Input((4,))}, "nodes": {"y": ("x", dk.MLP([2]))}, "outputs": "y"}
-    return dk.Functional(**(parts | changes))
+    arguments = {"inputs": {"x": dk.Input((4,))}, "nodes": {"y": ("x", dk.MLP([2]))}, "outputs": "y"}
+    return dk.Functional(**(arguments | changes))
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def graph(**changes):
         (lambda: graph(inputs={}), "Functional: inputs must be a mapping of names to dk.Input, received {}"),
         (
             lambda: graph(inputs={"x": (4,)}),
-            "Functional: inputs['x'] must be a dk.Input, received (4,)\n  hint: {\"x\": dk.Input((28, 28, 1))}",
+            "Functional: inputs['x'] must be a dk.Input, received (4,)\n  hint: use {\"x\": dk.Input((28, 28, 1))}",
         ),
         (
             lambda: graph(inputs={"x": dk.Input((4,), name="z")}),
@@ -164,25 +164,25 @@ def graph(**changes):
         ),
         (
             lambda: graph(nodes={"y": (dk.MLP([2]), "x")}),
-            "Functional: nodes['y'] must be (source, body), and received the body first",
+            "Functional: nodes['y'] must be (source, body), received the body first",
         ),
         (
             lambda: graph(nodes={"y": ("z", dk.MLP([2])), "z": ("x", [])}),
-            "Functional: nodes['y'] is behind 'z', which comes later\n  hint: 'z' before 'y'",
+            "Functional: the source 'z' of node 'y' comes later\n  hint: write 'z' before 'y'",
         ),
         (
             lambda: graph(inputs={"image": dk.Input((4,))}, nodes={"y": ("imgae", [])}),
-            "Functional: nodes['y'] is behind 'imgae', and there is no such input or node; did you mean 'image'?",
+            "Functional: the source 'imgae' of node 'y' does not exist; did you mean 'image'?",
         ),
-        (lambda: graph(nodes={"x": ("x", [])}), "Functional: 'x' names an input and a node"),
+        (lambda: graph(nodes={"x": ("x", [])}), "Functional: 'x' is the name of an input and a node"),
         (lambda: graph(nodes={"y": ([], [])}), "Functional: nodes['y'] has no source"),
-        (lambda: graph(outputs="x"), "Functional: outputs has 'x', which is no node; there are: y"),
+        (lambda: graph(outputs="x"), "Functional: outputs contains 'x', which is not a node; the nodes are y"),
         (lambda: graph(outputs=[]), "Functional: outputs must be node names, each once, received []"),
         (lambda: graph(outputs=["y", "y"]), "Functional: outputs must be node names, each once, received ['y', 'y']"),
         (
             lambda: graph(nodes={"y": ("x", []), "idle": ("x", [])}),
-            "Functional: 'idle' leads nowhere: no node is behind it, and it is no output\n"
-            "  hint: a node that uses it, or leaving it out",
+            "Functional: 'idle' is unused: it is neither an output nor the source of a node\n"
+            "  hint: use it in a node, or leave it out",
         ),
         (lambda: graph(nodes={"y": ("x", 3)}), "Functional: nodes['y'][0] must be a block, a Keras layer or a list"),
         (
@@ -196,11 +196,12 @@ def graph(**changes):
         ),
         (
             lambda: dk.Sequential([dk.MLP([4]), SIAMESE]).build((4,)),
-            "functional: expected the inputs left, right, received 1 without names",
+            "expected the inputs left, right, received 1 without names\n  at    functional\n",
         ),
         (
             lambda: graph(nodes={"y": ("x", [dk.MLP([2]), dk.ConvBlock(2)])}).build(),
-            "y.conv_block: Conv needs a sequence (steps, channels)",
+            "Conv needs a sequence (steps, channels), an image (rows, columns, channels) or a volume, received (2,)\n"
+            "  at    y.conv_block\n",
         ),
     ],
 )

@@ -306,7 +306,7 @@ class _NamedBodies(Field[Mapping[str, Any], Mapping[str, Any]]):
             )
         bodies = {}
         for key, body in value.items():
-            check_name(key, name)
+            check_name(key, f"{name}: a name")
             bodies[key] = _Body.as_body(body, f"{name}[{key!r}]")
         return FrozenDict(bodies, source.body)
 

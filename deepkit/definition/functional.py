@@ -36,7 +36,7 @@ class _InputsField(fields.Field[Mapping[str, Input], Mapping[str, Input]]):
                 hint='use inputs={"image": dk.Input((28, 28, 1))}',
             )
         for key, block in value.items():
-            check_name(key, name)
+            check_name(key, f"{name}: a name")
             if not isinstance(block, Input):
                 raise DefinitionError(
                     f"{name}[{key!r}] must be a dk.Input, received {format_value(block)}",
@@ -66,7 +66,7 @@ class _NodesField(fields.Field[Mapping[str, Any], Mapping[str, Node]]):
             raise DefinitionError(problem, hint=_EXAMPLE)
         nodes: dict[str, Node] = {}
         for key, node in value.items():
-            check_name(key, name)
+            check_name(key, f"{name}: a name")
             if not isinstance(node, list | tuple) or len(node) != 2:
                 problem = f"{name}[{key!r}] must be (source, body), received {format_value(node)}"
                 raise DefinitionError(problem, hint=_EXAMPLE)

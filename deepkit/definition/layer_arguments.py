@@ -48,7 +48,10 @@ class LayerArguments(Mapping[str, Any]):
                     hint='use keras.config.set_image_data_format("channels_first")',
                 )
             if key in excluding:
-                raise DefinitionError(f"{name}: {key!r} is an argument of the block", hint=f"pass {key}= to the block")
+                raise DefinitionError(
+                    f"{name}: {key!r} is set by the block",
+                    hint=f"pass {key}= to the block if it takes it, or leave it out",
+                )
             if key not in layer_keys:
                 layer_name = f"keras.layers.{layer.__name__}"
                 raise DefinitionError(

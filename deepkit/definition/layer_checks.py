@@ -86,7 +86,7 @@ def check_window(layer: keras.layers.Layer, x: Tensors) -> Problem | None:
     sizes = x.shape[first : first + len(window)]
     dilation = getattr(layer, "dilation_rate", None) or (1,) * len(window)
     needed = [d * (k - 1) + 1 for k, d in zip(window, dilation, strict=True)]
-    if all(size is None or size >= least for size, least in zip(sizes, needed, strict=True)):
+    if all(size is None or size >= minimum for size, minimum in zip(sizes, needed, strict=True)):
         return None
     window_text = str(window[0]) if len(set(window)) == 1 else str(window)
     return Problem(
