@@ -14,7 +14,7 @@ from deepkit.definition import fields, source
 from deepkit.definition.errors import DefinitionError
 from deepkit.definition.fields import Field
 from deepkit.definition.keras_config import parameters
-from deepkit.utils.errors import did_you_mean_or_list
+from deepkit.utils.errors import did_you_mean_or_list, format_value
 
 
 @dataclass_transform(
@@ -87,7 +87,7 @@ def check_arguments(cls: type, args: Sequence[object], kwargs: Mapping[str, obje
     items = {item.name: item for item in dataclass_fields(cls)}
     for key in kwargs:
         if key not in items:
-            raise DefinitionError(f"{cls.__name__} takes no {key!r}{_suggestion(cls, key, list(items))}")
+            raise DefinitionError(f"{cls.__name__} takes no {format_value(key)}{_suggestion(cls, key, list(items))}")
     positional = [name for name, item in items.items() if not item.kw_only]
     if len(args) > len(positional):
         accepted = ", ".join(positional) or "no arguments"

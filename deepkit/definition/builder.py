@@ -12,6 +12,7 @@ import keras
 from deepkit.definition.errors import DefinitionError, first_line, shape_text
 from deepkit.definition.layer_checks import error_problem, input_problem
 from deepkit.definition.protocol import Definition
+from deepkit.utils.errors import format_value
 
 if TYPE_CHECKING:
     from deepkit.utils.types import KerasTensor, Tensors
@@ -135,8 +136,10 @@ class Builder:
             raise self.error(f"another layer of this model has the name {full_name!r}", hint="pass another name=")
         try:
             layer = make(*args, name=full_name, **kwargs)
+        except DefinitionError:
+            raise
         except Exception as error:  # Keras raises many kinds; all mean that an argument is wrong
-            raise self.error(first_line(error)) from error
+            raise self.error(_creation_problem(full_name, kwargs, error)) from error
         self.state.names.add(full_name)
         self.state.num_layers += 1
         if self.cache is not None:
@@ -198,3 +201,12 @@ class Builder:
                 hint="use inputs of one shape for every use of a Shared",
             )
         return self.cache[full_name]
+
+
+def _creation_problem(name: str, kwargs: Mapping[str, object], error: Exception) -> str:
+    """Return why a layer cannot be made; an error that is not about a value needs the arguments to be understood."""
+    text = first_line(error)
+    if isinstance(error, ValueError):
+        return text
+    arguments = ", ".join(f"{key}={format_value(value)}" for key, value in kwargs.items())
+    return f"the layer {name!r} cannot be made with {arguments or 'these arguments'}: {text}"

@@ -14,6 +14,7 @@ from deepkit.utils.errors import StructuredError, format_value
 if TYPE_CHECKING:
     from deepkit.utils.types import Tensors
 
+MAX_LINE = 500
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -49,7 +50,8 @@ def check_name(name: object, argument: str) -> None:
     """Raise unless `name` may be part of a layer's name."""
     if isinstance(name, str) and _NAME.fullmatch(name):
         return
-    better = re.sub(r"[^A-Za-z0-9_-]+", "_", str(name)[:40]).strip("_") or "block"
+    text = name[:40] if isinstance(name, str) else ""
+    better = re.sub(r"[^A-Za-z0-9_-]+", "_", text).strip("_") or "block"
     raise DefinitionError(
         f"{argument} must consist of letters, digits, '_' or '-', received {format_value(name)}",
         hint=f"use {better!r}",
@@ -57,8 +59,9 @@ def check_name(name: object, argument: str) -> None:
 
 
 def first_line(error: Exception) -> str:
-    """Return the message of an error of Keras in one line."""
+    """Return the message of an error of Keras in one line of at most 500 characters."""
     text = str(error).strip()
     text = re.sub(r"^Exception encountered when calling \S+\.\s*", "", text)
     text = re.sub(r"\x1b\[[0-9;]*m", "", text)
-    return " ".join((text or type(error).__name__).split("\n\n")[0].split())
+    line = " ".join((text or type(error).__name__).split("\n\n")[0].split())
+    return line if len(line) <= MAX_LINE else f"{line[: MAX_LINE - 3]}..."

@@ -26,6 +26,7 @@ from deepkit.definition.frozen_dict import FrozenDict
 from deepkit.definition.layer_arguments import LayerArguments
 from deepkit.utils.errors import format_value, message
 from deepkit.utils.validation import (
+    MAX_INTEGER,
     check_choice,
     check_flag,
     check_fraction,
@@ -161,7 +162,7 @@ class _Plain(Field[Any, Any]):
         if is_flag(value):
             return bool(value)
         if is_integer(value):
-            return int(value)
+            return check_integer(value, name, minimum=-MAX_INTEGER, error=DefinitionError)
         if is_number(value) or isinstance(value, float):
             return float(value)
         raise DefinitionError(
@@ -201,7 +202,7 @@ class _Integers(Field[Sequence[int], tuple[int, ...]]):
     def validate(self, value: Any, name: str) -> tuple[int, ...]:
         if not isinstance(value, list | tuple):
             block, _, argument = name.partition(": ")
-            example = f"[{int(value)}]" if is_integer(value) else "[300, 100]"
+            example = f"[{format_value(value)}]" if is_integer(value) else "[300, 100]"
             raise DefinitionError(
                 f"{name} must be a list of integers, received {format_value(value)}",
                 hint=f"use dk.{block}({argument}={example})",
@@ -521,7 +522,7 @@ def activation_function(name: str, argument: str = "activation") -> Callable[...
         return keras.activations.get(name)
     except ValueError as error:
         raise DefinitionError(
-            f"{argument} must be an activation of Keras or a registered one, received {name!r}",
+            f"{argument} must be an activation of Keras or a registered one, received {format_value(name)}",
             hint='use "relu", "tanh", "gelu" or a layer',
         ) from error
 

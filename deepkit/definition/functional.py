@@ -156,7 +156,9 @@ class Functional(Block):
         for name in _as_tuple(self.outputs):
             if name not in self.nodes:
                 suggestion = did_you_mean_or_list(name, self.nodes, "the nodes are")
-                raise DefinitionError(f"Functional: outputs contains {name!r}, which is not a node{suggestion}")
+                raise DefinitionError(
+                    f"Functional: outputs contains {format_value(name)}, which is not a node{suggestion}"
+                )
         used = {*_as_tuple(self.outputs)}.union(*(_as_tuple(sources) for sources, _ in self.nodes.values()))
         for name in (*self.inputs, *self.nodes):
             if name not in used:

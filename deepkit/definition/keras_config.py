@@ -13,6 +13,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from deepkit.utils.errors import format_value
+
 _PER_AXIS = ("pool_size", "kernel_size", "strides", "dilation_rate", "size")
 _BASE_ARGUMENTS = ("name", "dtype", "trainable", "activity_regularizer", "autocast")
 
@@ -141,7 +143,17 @@ def _serialize(value: Any) -> Any:
         return value.item()
     if keras.ops.is_tensor(value):
         return keras.ops.convert_to_numpy(value).tolist()
+    if getattr(value, "__name__", "") == "<lambda>":  # of which Keras would warn
+        raise TypeError("a lambda has no registered name; use a function and register it with keras.saving")
     serialized = keras.saving.serialize_keras_object(value)
-    if isinstance(serialized, dict) and serialized.get("class_name") in ("__lambda__", "__typespec__"):
-        raise TypeError(f"{value!r} has no registered name; register it with keras.saving")
+    if isinstance(serialized, dict) and not _is_revivable(serialized):
+        raise TypeError(f"{format_value(value)} has no registered name; register it with keras.saving")
     return serialized
+
+
+def _is_revivable(serialized: Mapping[str, Any]) -> bool:
+    """Return whether Keras can make an object of what it serialized: it serializes classes and generators too."""
+    class_name, config = serialized.get("class_name"), serialized.get("config")
+    if class_name in ("__lambda__", "__typespec__", "__bytes__"):
+        return False
+    return "class_name" not in serialized or class_name == "function" or isinstance(config, Mapping)

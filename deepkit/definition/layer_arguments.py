@@ -55,10 +55,10 @@ class LayerArguments(Mapping[str, Any]):
             if key not in layer_keys:
                 layer_name = f"keras.layers.{layer.__name__}"
                 raise DefinitionError(
-                    f"{name}: {layer_name} takes no {key!r}{did_you_mean_or_list(key, sorted(layer_keys))}"
+                    f"{name}: {layer_name} takes no {format_value(key)}{did_you_mean_or_list(key, sorted(layer_keys))}"
                 )
         check_flags(layer, arguments, name)
-        self.json = _canonical(arguments)
+        self.json = _checked_canonical(arguments, name)
 
     def new(self) -> dict[str, Any]:
         """Return the arguments with new Keras objects, so that no two layers hold the same one."""
@@ -92,6 +92,27 @@ def check_flags(cls: type, arguments: Mapping[str, Any], name: str) -> None:
     for key, value in arguments.items():
         if isinstance(signature[key].default, bool) and value is not None and not is_flag(value):
             raise DefinitionError(f"{name}: {key} must be True or False, received {format_value(value)}")
+
+
+def _checked_canonical(arguments: Mapping[str, Any], name: str) -> str:
+    """Return arguments as canonical JSON; an error contains the argument that has none."""
+    try:
+        return _canonical(arguments)
+    except Exception as error:  # Keras, JSON and the objects themselves raise many kinds
+        key = next((key for key, value in arguments.items() if not _has_json(key, value)), "")
+        raise DefinitionError(
+            f"{name}: {key} must be a plain value or a registered Keras object, received "
+            f"{format_value(arguments.get(key))}",
+            hint="register your own classes and functions with @keras.saving.register_keras_serializable",
+        ) from error
+
+
+def _has_json(key: str, value: object) -> bool:
+    try:
+        _canonical({key: value})
+    except Exception:
+        return False
+    return True
 
 
 def _canonical(arguments: Mapping[str, Any]) -> str:

@@ -23,6 +23,8 @@ from deepkit.utils.validation import is_integer
 _TAGS = ("block", "layer")
 _MAX_DEPTH = 60
 _MAX_WRAPPED = 8  # Keras copies what a wrapper holds, at each level again
+_MAX_KEYS = 10  # keys in a message
+_MAX_KEY = 60  # characters of a key in a path
 _MAX_NUMBER = 2**31 - 1
 _MAX_VALUES = {"ngrams": 20, "num_oov_indices": 100_000}  # Keras makes that many strings before anything is built
 _MAPPING_ARGUMENTS = ("renorm_clipping",)  # arguments of Keras that are mappings
@@ -57,9 +59,9 @@ class Reader:
         data = {key: item for key, item in value.items() if key != "block"}
         for key in data:
             try:
-                check_arguments(cls, (), {str(key): None})
+                check_arguments(cls, (), {_key_text(key): None})
             except DefinitionError as error:
-                raise _error(error.problem, _join(path, str(key))) from error
+                raise _error(error.problem, _join(path, _key_text(key))) from error
         required = [name for name, item in items.items() if item.default is MISSING]
         _check_keys(cls.__name__, data, items, required, path)
         kwargs = {key: field_of(cls, key).from_data(item, _join(path, key), self) for key, item in data.items()}
@@ -74,7 +76,7 @@ class Reader:
     def named(self, value: object, path: str, read: Callable[[object, str], object]) -> dict[str, object]:
         """Return a mapping of names, each value read by `read`."""
         items = _expect_mapping(value, "a mapping of names", path)
-        return {_name(name, path): read(item, _join(path, str(name))) for name, item in items.items()}
+        return {_name(name, path): read(item, _join(path, _key_text(name))) for name, item in items.items()}
 
     def input(self, value: object, path: str) -> Block:
         """Return an input of a graph."""
@@ -116,13 +118,13 @@ class Reader:
     def argument(self, key: str, value: object, path: str) -> Any:
         """Return one argument of a Keras object."""
         if key in _MAPPING_ARGUMENTS and isinstance(value, Mapping):
-            return {_name(name, path): self.value(item, _join(path, str(name))) for name, item in value.items()}
+            return {_name(name, path): self.value(item, _join(path, _key_text(name))) for name, item in value.items()}
         return _registered_function(self.value(value, path))
 
     def arguments(self, value: object, path: str) -> dict[str, Any]:
         """Return keyword arguments of a Keras layer."""
         items = _expect_mapping(value, "a mapping of arguments", path)
-        return {_name(key, path): self.value(item, _join(path, str(key))) for key, item in items.items()}
+        return {_name(key, path): self.value(item, _join(path, _key_text(key))) for key, item in items.items()}
 
     def value(self, value: object, path: str) -> Any:
         """Return a plain value, or the block or Keras object that a mapping describes."""
@@ -153,8 +155,8 @@ def _tag_error(value: Mapping[str, Any], path: str) -> DefinitionError:
     if all(tag in value for tag in _TAGS):
         return _error("expected `block:` or `layer:`, received both", path)
     similar = [key for key in value if did_you_mean(key, _TAGS)]
-    suggestion = f"; did you mean `block:` or `layer:` by {similar[0]!r}?" if similar else ""
-    keys = ", ".join(map(str, value))
+    suggestion = f"; did you mean `block:` or `layer:` by {format_value(similar[0])}?" if similar else ""
+    keys = ", ".join([_key_text(key) for key in value][:_MAX_KEYS])
     return _error(f"expected `block:` or `layer:` among the keys, received {keys}{suggestion}", path)
 
 
@@ -233,7 +235,9 @@ def _check_keys(
     names = sorted(allowed)
     for key in data:
         if key not in names:
-            raise _error(f"{owner} takes no {key!r}{did_you_mean_or_list(key, names)}", _join(path, str(key)))
+            raise _error(
+                f"{owner} takes no {format_value(key)}{did_you_mean_or_list(key, names)}", _join(path, _key_text(key))
+            )
     for key in required:
         if key not in data:
             raise _error(f"{owner} needs {key!r}", path)
@@ -249,6 +253,11 @@ def _name(name: object, path: str) -> str:
     if not isinstance(name, str):
         raise _error(f"expected a text as name, received {format_value(name)}", path, f'write "{name}" in quotes')
     return name
+
+
+def _key_text(key: object) -> str:
+    """Return the text of a key in a path: a short one as it is."""
+    return key if isinstance(key, str) and key.isprintable() and len(key) <= _MAX_KEY else format_value(key)
 
 
 def _join(path: str, key: str) -> str:

@@ -123,9 +123,11 @@ _SHORT = _ShortRepr()
 
 
 def did_you_mean(name: object, choices: Iterable[object]) -> str:
-    """Return `"; did you mean 'x'?"` for the closest choice, or an empty text if none is close."""
+    """Return `"; did you mean 'x'?"` for the closest choice to a text, or an empty text if none is close."""
+    if not isinstance(name, str):
+        return ""
     names = sorted({choice for choice in choices if isinstance(choice, str)})
-    close = difflib.get_close_matches(str(name)[:MAX_VALUE_LENGTH], names, n=1)
+    close = difflib.get_close_matches(name[:MAX_VALUE_LENGTH], names, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 

@@ -14,6 +14,8 @@ from deepkit.utils.errors import did_you_mean, format_value, make_error
 
 Choice = TypeVar("Choice")
 
+MAX_INTEGER = 2**63 - 1  # the largest integer of TensorFlow
+
 
 def is_integer(value: object) -> bool:
     """Return whether a value is a Python or NumPy integer; booleans are not."""
@@ -41,12 +43,13 @@ def check_integer(
     error: type[Exception] = ValueError,
     hint: str = "",
 ) -> int:
-    """Return an integer of at least `minimum` and at most `maximum`."""
+    """Return an integer of at least `minimum` and at most `maximum`, by default the largest of 64 bits."""
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or int(value) < minimum:
         kind = "a positive integer" if minimum == 1 else f"an integer of at least {minimum}"
         raise make_error(error, f"{name} must be {kind}, received {format_value(value)}", hint=hint)
     number = int(value)
-    if maximum is not None and number > maximum:
+    maximum = MAX_INTEGER if maximum is None else maximum
+    if number > maximum:
         raise make_error(error, f"{name} must be at most {maximum:,}, received {format_value(number)}", hint=hint)
     return number
 

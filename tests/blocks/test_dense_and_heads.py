@@ -41,7 +41,7 @@ def test_an_unknown_size_cannot_be_flattened():
         (lambda: dk.Classifier(1, activation="softmax"), "Classifier: a softmax over one class is always 1"),
         (
             lambda: dk.Regressor(activation=layers.ReLU()),
-            "Regressor: activation must be a name, a registered function or None, received layers.ReLU",
+            "Regressor: activation must be a name, a registered function or None, received <ReLU name=re_lu",
         ),
         (lambda: dk.Repeat(dk.MLP([3]), num_repeats=0), "num_repeats must be a positive integer, received 0"),
     ],
