@@ -14,11 +14,16 @@ Shape = tuple[int | None, ...]
 
 @dataclass(frozen=True)
 class Case:
-    """A definition or layer to be checked.
+    """A definition or layer to check.
 
-    `covers` are the public names it stands for; `unknown` is an input shape with unknown sizes that it must take
-    too; `custom` says that it holds a layer of deepkit's, so that its file needs deepkit to load; `whole` that it
-    is a model with a training step of its own, which can be no part of another and is not trained by its outputs.
+    Args:
+        name: Identifier of the case.
+        covers: Public names that it tests, separated by spaces.
+        make: Returns the definition or layer.
+        shape: Shape of one example.
+        unknown: A second input shape, with unknown sizes; None if the sizes must be known.
+        custom: Whether a layer of deepkit is part of the model, so that loading its file needs deepkit.
+        trained_as_a_whole: Whether the model has its own training step, and cannot be part of another model.
     """
 
     name: str
@@ -27,15 +32,22 @@ class Case:
     shape: Shape
     unknown: Shape | None = None
     custom: bool = False
-    whole: bool = False
+    trained_as_a_whole: bool = False
 
     def definition(self) -> dk.Block:
-        made = self.make()
-        return made if isinstance(made, dk.Block) else dk.Sequential([made], name="layer")
+        """Return the definition, a new one at each call."""
+        element = self.make()
+        return element if isinstance(element, dk.Block) else dk.Sequential([element], name="layer")
+
+
+def build(case: Case, shape: Shape | None = None) -> keras.Model:
+    """Return a new model of a case, by default for its shape."""
+    return case.definition().build(shape or case.shape)
 
 
 def _basic(filters: int, strides: int = 1, **kwargs: Any) -> dk.Residual:
-    return dk.Residual([dk.ConvBlock(filters, strides=strides), dk.ConvBlock(filters, activation=None)], **kwargs)
+    body = [dk.ConvBlock(filters, strides=strides), dk.ConvBlock(filters, activation=None)]
+    return dk.Residual(body, strides=strides, **kwargs)
 
 
 STRING: Shape = ()  # of the dtype string
@@ -69,11 +81,19 @@ CASES = (
     Case("conv_stack_l2", "ConvStack", lambda: dk.ConvStack(4, num_convs=1, pool="l2"), IMAGE, ANY_IMAGE, True),
     Case("conv_stack_avg", "ConvStack", lambda: dk.ConvStack(4, num_convs=1, pool="avg", norm="layer"), SEQUENCE),
     Case("residual_identity", "Residual", lambda: _basic(3), IMAGE, ANY_IMAGE),
+    Case("residual_strides_of_the_sizes", "Residual", lambda: dk.Residual(dk.ConvBlock(6, strides=2)), IMAGE),
     Case("residual_projection", "Residual", lambda: _basic(6, strides=2), IMAGE, ANY_IMAGE),
     Case("residual_pad", "Residual", lambda: _basic(6, strides=2, shortcut="pad"), (7, 8, 3), ANY_IMAGE),
     Case("residual_pad_1d", "Residual", lambda: _basic(6, strides=2, shortcut="pad"), SEQUENCE, ANY_SEQUENCE),
     Case("residual_pad_dense", "Residual", lambda: dk.Residual(dk.MLP([9]), shortcut="pad"), (5,)),
     Case("residual_dense", "Residual", lambda: dk.Residual(dk.MLP([9]), norm=None), (5,)),
+    Case(
+        "residual_positions",
+        "Residual",
+        lambda: dk.Residual(dk.MLP([5], flatten=False), strides=1, norm=None),
+        SEQUENCE,
+        ANY_SEQUENCE,
+    ),
     Case("bottleneck", "Bottleneck", lambda: dk.Bottleneck(2, strides=2), IMAGE, ANY_IMAGE),
     Case(
         "bottleneck_preactivation_groups",
@@ -118,7 +138,9 @@ CASES = (
         "Attention",
         lambda: dk.Sequential(
             [
-                dk.Parallel({"asked": layers.GlobalAveragePooling1D(), "seen": dk.MLP([3], flatten=False)}, merge=None),
+                dk.Parallel(
+                    {"query": layers.GlobalAveragePooling1D(), "memory": dk.MLP([3], flatten=False)}, merge=None
+                ),
                 dk.Attention("additive", units=5, dense={"use_bias": True}),
             ]
         ),
@@ -133,7 +155,7 @@ CASES = (
         "MultiHeadAttention",
         lambda: dk.Sequential(
             [
-                dk.Parallel({"asked": layers.GlobalAveragePooling2D(), "seen": dk.ConvBlock(5)}, merge=None),
+                dk.Parallel({"query": layers.GlobalAveragePooling2D(), "memory": dk.ConvBlock(5)}, merge=None),
                 dk.MultiHeadAttention(3, key_dim=2, attention={"value_dim": 4, "use_bias": False}),
             ]
         ),
@@ -145,11 +167,11 @@ CASES = (
         "MultiHeadCrossAttention",
         lambda: dk.Sequential(
             [
-                dk.Parallel({"asked": layers.GlobalAveragePooling2D(), "seen": dk.ConvBlock(5)}, merge=None),
+                dk.Parallel({"query": layers.GlobalAveragePooling2D(), "memory": dk.ConvBlock(5)}, merge=None),
                 dk.MultiHeadAttention(3, key_dim=2, return_weights=True),
                 dk.Functional(
                     inputs={"mean": dk.Input((None,)), "weights": dk.Input((3, 8, 8))},
-                    nodes={"seen": ("weights", layers.Flatten()), "out": (["mean", "seen"], dk.Merge())},
+                    nodes={"flat": ("weights", layers.Flatten()), "out": (["mean", "flat"], dk.Merge())},
                     outputs="out",
                 ),
             ]
@@ -197,7 +219,7 @@ CASES = (
     ),
     Case("parallel_add", "Parallel", lambda: dk.Parallel({"a": dk.MLP([3]), "b": dk.MLP([3])}, merge="average"), (5,)),
     Case(
-        "fuse_projected",
+        "merge_projected",
         "Merge",
         lambda: dk.Sequential(
             [dk.Parallel({"a": dk.MLP([3]), "b": dk.MLP([4])}, merge=None), dk.Merge("multiply", activation="tanh")]
@@ -205,7 +227,7 @@ CASES = (
         (5,),
     ),
     Case(
-        "fuse_layer",
+        "merge_layer",
         "Merge",
         lambda: dk.Sequential(
             [dk.Parallel({"a": dk.MLP([3]), "b": []}, merge=None), dk.Merge(layers.Dot(axes=1), units=4, dense={})]
@@ -303,9 +325,9 @@ CASES = (
                     nodes={
                         "a": ("one", dk.Shared(dk.ConvBlock(4), name="tower")),
                         "b": ("other", dk.Shared(dk.ConvBlock(4), name="tower")),
-                        "far": (["a", "b"], [dk.Merge("subtract"), dk.Classifier(2, pool="avg")]),
+                        "difference": (["a", "b"], [dk.Merge("subtract"), dk.Classifier(2, pool="avg")]),
                     },
-                    outputs="far",
+                    outputs="difference",
                 ),
             ]
         ),
@@ -355,7 +377,7 @@ CASES = (
     Case(
         "stochastic_depth",
         "StochasticDepth",
-        lambda: dk.Residual([dk.ConvBlock(3, activation=None), dk.layers.StochasticDepth(0.5, seed=1)]),
+        lambda: dk.Residual([dk.ConvBlock(3, activation=None), dk.layers.StochasticDepth(0.5, seed=1)], strides=1),
         IMAGE,
         ANY_IMAGE,
         True,
@@ -406,7 +428,7 @@ CASES = (
     ),
     Case("autoencoder_any_size", "Autoencoder", lambda: dk.Autoencoder(dk.ConvBlock(2)), SEQUENCE, ANY_SEQUENCE),
     Case(
-        "autoencoder_given",
+        "autoencoder_custom_decoder",
         "Autoencoder",
         lambda: dk.Autoencoder(dk.MLP([4]), decoder=[dk.MLP([6]), layers.Dense(192)], activation="tanh"),
         IMAGE,
@@ -437,7 +459,7 @@ CASES = (
         IMAGE,
     ),
     Case("pattern_any_size", "Pattern", lambda: dk.from_pattern("CONV4/2-LEAKYRELU-GAP-FC3"), IMAGE, ANY_IMAGE),
-    Case("pattern_own", "Pattern", lambda: dk.from_pattern("CONV4-LRN-L2POOL-TANH"), IMAGE, ANY_IMAGE, True),
+    Case("pattern_custom_layers", "Pattern", lambda: dk.from_pattern("CONV4-LRN-L2POOL-TANH"), IMAGE, ANY_IMAGE, True),
     Case("pattern_dense", "Pattern", lambda: dk.from_pattern("(FC4-RELU)*2-FC1-SIGMOID", name="net"), (5,)),
     Case(
         "gaussian_sampling",
@@ -461,6 +483,6 @@ CASES = (
         lambda: dk.GAN([dk.MLP([4]), dk.Regressor(5)], [dk.MLP([4], dropout=0.5)], latent_dim=3),
         (5,),
         custom=True,
-        whole=True,
+        trained_as_a_whole=True,
     ),
 )

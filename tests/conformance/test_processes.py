@@ -1,4 +1,4 @@
-"""Checks that cost a process each: they run once for the whole table."""
+"""Checks that need a separate process: one process for all cases."""
 
 import subprocess
 import sys
@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import pytest
 
+from deepkit.testing.conformance import make_batch
 from tests.conformance.cases import CASES
-from tests.conformance.test_conformance import batch, build
 
 LOAD_WITHOUT_DEEPKIT = """
 import sys
@@ -25,15 +25,15 @@ TWO_DEVICES = """
 import numpy as np, tensorflow as tf, keras
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from tests.conformance.cases import CASES
-from tests.conformance.test_conformance import batch, build
+from deepkit.testing.conformance import make_batch
+from tests.conformance.cases import CASES, build
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 for case in CASES:
     with strategy.scope():
         model = build(case)
-        own = type(model).compile is not keras.Model.compile  # such a model brings its loss
-        model.compile("sgd", loss=None if own else "mse", jit_compile=False)
-    x = batch(case.shape, size=4)
+        has_own_loss = type(model).compile is not keras.Model.compile
+        model.compile("sgd", loss=None if has_own_loss else "mse", jit_compile=False)
+    x = make_batch(case.shape, size=4)
     y = np.zeros((4, *model.output_shape[1:]), "float32")
     assert np.all(np.isfinite(model.train_on_batch(x, y))), case.name
 print("trained", len(CASES))
@@ -41,23 +41,23 @@ print("trained", len(CASES))
 
 
 def run(code, *arguments):
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+    result = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr[-3000:]
+    return result.stdout
 
 
-def test_pure_composition_loads_where_deepkit_cannot_be_imported(tmp_path):
+def test_models_of_keras_layers_load_without_deepkit(tmp_path, built):
     names = [case.name for case in CASES if not case.custom]
     for case in CASES:
         if case.custom:
             continue
-        model = build(case)
-        x = batch(case.shape)
+        model = built(case)
+        x = make_batch(case.shape)
         model.save(tmp_path / f"{case.name}.keras")
         np.savez(tmp_path / f"{case.name}.npz", x=x, y=keras.ops.convert_to_numpy(model(x)))
     assert f"loaded {len(names)}" in run(LOAD_WITHOUT_DEEPKIT, str(tmp_path), *names)
 
 
 @pytest.mark.slow
-def test_every_case_takes_a_step_on_two_devices():
+def test_every_case_is_trained_on_two_devices():
     assert f"trained {len(CASES)}" in run(TWO_DEVICES)
