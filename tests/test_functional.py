@@ -168,11 +168,11 @@ def graph(**changes):
         ),
         (
             lambda: graph(nodes={"y": ("z", dk.MLP([2])), "z": ("x", [])}),
-            "Functional: the source 'z' of node 'y' comes later\n  hint: write 'z' before 'y'",
+            "Functional: nodes: the source 'z' of node 'y' comes later\n  hint: write 'z' before 'y'",
         ),
         (
             lambda: graph(inputs={"image": dk.Input((4,))}, nodes={"y": ("imgae", [])}),
-            "Functional: the source 'imgae' of node 'y' does not exist; did you mean 'image'?",
+            "Functional: nodes: the source 'imgae' of node 'y' does not exist; did you mean 'image'?",
         ),
         (lambda: graph(nodes={"x": ("x", [])}), "Functional: 'x' is the name of an input and a node"),
         (lambda: graph(nodes={"y": ([], [])}), "Functional: nodes['y'] has no source"),

@@ -80,7 +80,11 @@ class Builder:
         """Add this builder's block after `x`; a block that takes one tensor refuses several."""
         if not self.definition.accepts_multiple_inputs:
             self.require_single(x, "expected one tensor, received")
-        return self.definition.add(x, self)
+        y = self.definition.add(x, self)
+        leaves = keras.tree.flatten(y)
+        if not leaves or not all(isinstance(leaf, keras.KerasTensor) for leaf in leaves):
+            raise self.error(f"add must return a symbolic tensor, received {format_value(y)}", hint="return the output")
+        return y
 
     def add_block(self, name: str, definition: Definition, x: Tensors) -> Tensors:
         """Add a block under `name` after `x` and return its output."""

@@ -170,10 +170,10 @@ class Functional(Block):
     def _check_source(self, node: str, node_source: str, available: Sequence[str]) -> None:
         if node_source in available:
             return
-        problem = f"Functional: the source {format_value(node_source)} of node {node!r}"
+        problem = f"Functional: nodes: the source {format_value(node_source)} of node {node!r}"
         if node_source in self.nodes:
             raise DefinitionError(f"{problem} comes later", hint=f"write {node_source!r} before {node!r}")
-        suggestion = did_you_mean_or_list(node_source, available, "the inputs and earlier nodes are")
+        suggestion = did_you_mean_or_list(node_source, available, "it may be")
         raise DefinitionError(f"{problem} does not exist{suggestion}")
 
     @property

@@ -11,7 +11,7 @@ import keras
 from deepkit.definition import keras_config, source
 from deepkit.definition.errors import DefinitionError
 from deepkit.utils.errors import did_you_mean_or_list, format_value, message
-from deepkit.utils.validation import is_flag
+from deepkit.utils.validation import is_flag, is_integer
 
 
 class LayerArguments(Mapping[str, Any]):
@@ -87,11 +87,15 @@ class LayerArguments(Mapping[str, Any]):
 
 
 def check_flags(cls: type, arguments: Mapping[str, Any], name: str) -> None:
-    """Raise if a boolean argument is neither True nor False: Keras would take any other value as True."""
+    """Raise if a boolean argument is not True, False, 0 or 1: Keras would take any other value as True."""
     signature = keras_config.parameters(cls)
     for key, value in arguments.items():
-        if isinstance(signature[key].default, bool) and value is not None and not is_flag(value):
+        if isinstance(signature[key].default, bool) and value is not None and not _is_flag_like(value):
             raise DefinitionError(f"{name}: {key} must be True or False, received {format_value(value)}")
+
+
+def _is_flag_like(value: object) -> bool:
+    return is_flag(value) or (is_integer(value) and value in (0, 1))
 
 
 def _checked_canonical(arguments: Mapping[str, Any], name: str) -> str:

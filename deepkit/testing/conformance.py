@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from deepkit.definition.block import Block
+from deepkit.definition.errors import DefinitionError
 from deepkit.serialization.serialize import dump, from_dict, load, to_dict
 from deepkit.utils.errors import message
 
@@ -40,6 +41,7 @@ def check_block(block: Block, input_shape: Shape) -> None:
     Raises:
         AssertionError: A check fails; the message names it.
         DefinitionError: The block cannot be built or written.
+        TypeError: It is not a block.
 
     Examples:
         >>> import deepkit as dk
@@ -53,8 +55,11 @@ def check_block(block: Block, input_shape: Shape) -> None:
     for name, check in CHECKS.items():
         try:
             check(block, input_shape, model, inputs)
-        except AssertionError as error:
-            raise AssertionError(f"{type(block).__name__} fails the check {name!r}: {error}") from error
+        except DefinitionError:
+            raise
+        except Exception as error:  # of any kind: what the block and Keras raise is a failed check too
+            text = str(error).strip() if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
+            raise AssertionError(f"{type(block).__name__} fails the check {name!r}: {text}") from error
 
 
 def make_batch(shape: Shape, size: int = BATCH_SIZE, seed: int = 0) -> Inputs:
@@ -68,6 +73,9 @@ def make_batch(shape: Shape, size: int = BATCH_SIZE, seed: int = 0) -> Inputs:
 
 def check_repr(block: Block, input_shape: Shape, model: keras.Model, inputs: Inputs) -> None:
     """The `repr` is code that makes an equal block."""
+    assert "<locals>" not in type(block).__qualname__, (
+        "define the class at the top level of a module, not in a function"
+    )
     again = eval(repr(block), _namespace(block))
     assert again == block, f"{again!r} is not equal to the block that it is the repr of"
     assert hash(again) == hash(block), "equal blocks have different hashes"
@@ -89,8 +97,8 @@ def check_output_shape(block: Block, input_shape: Shape, model: keras.Model, inp
     """The shape of an output equals the symbolic one for any batch size."""
     for size in (1, 4):
         outputs = keras.tree.flatten(model(make_batch(input_shape, size)))
-        for output, symbolic in zip(outputs, keras.tree.flatten(model.output), strict=True):
-            expected = (size, *symbolic.shape[1:])
+        for output, shape in zip(outputs, _output_shapes(model), strict=True):
+            expected = (size, *shape[1:])
             fits = all(b is None or a == b for a, b in zip(output.shape, expected, strict=True))
             assert fits, f"received {tuple(output.shape)}, expected {expected}"
 
@@ -115,9 +123,10 @@ def check_saving(block: Block, input_shape: Shape, model: keras.Model, inputs: I
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.keras")
         model.save(path)
-        again = keras.models.load_model(path)
-    _assert_equal(again(inputs), model(inputs), "the loaded model has other outputs")
-    assert [layer.name for layer in again.layers] == [layer.name for layer in model.layers]
+        loaded = keras.models.load_model(path)
+    _assert_equal(loaded(inputs), model(inputs), "the loaded model has other outputs")
+    names, loaded_names = [layer.name for layer in model.layers], [layer.name for layer in loaded.layers]
+    assert loaded_names == names, f"the loaded model has the layers {loaded_names}, expected {names}"
 
 
 def check_gradients(block: Block, input_shape: Shape, model: keras.Model, inputs: Inputs) -> None:
@@ -155,7 +164,8 @@ def check_separate_weights(block: Block, input_shape: Shape, model: keras.Model,
     other = block.build(input_shape)
     shared = {id(weight) for weight in other.weights} & {id(weight) for weight in model.weights}
     assert not shared, "two builds share weights"
-    assert [weight.path for weight in other.weights] == [weight.path for weight in model.weights]
+    paths, other_paths = [weight.path for weight in model.weights], [weight.path for weight in other.weights]
+    assert other_paths == paths, f"a second build has the weights {other_paths}, expected {paths}"
 
 
 def check_layer_names(block: Block, input_shape: Shape, model: keras.Model, inputs: Inputs) -> None:
@@ -196,6 +206,20 @@ def _namespace(block: Block) -> dict[str, Any]:
     namespace: dict[str, Any] = {"keras": keras, "layers": keras.layers, "dk": importlib.import_module("deepkit")}
     namespace[module.partition(".")[0]] = importlib.import_module(module.partition(".")[0])
     return namespace | (vars(sys.modules[module]) if module == "__main__" else {})
+
+
+def _layer_weights(model: keras.Model) -> list[np.ndarray]:
+    """Return the weights of all layers, without those that the model itself adds, such as beta of a VAE."""
+    weights = {id(weight): weight for layer in model.layers for weight in layer.weights}
+    return [weight.numpy() for weight in weights.values()]
+
+
+def _output_shapes(model: keras.Model) -> list[Shape]:
+    """Return the shapes of the outputs in the order in which `keras.tree` flattens them."""
+    shape = model.output_shape
+    if isinstance(shape, Mapping):
+        return [shape[name] for name in sorted(shape)]
+    return shape if isinstance(shape, list) else [shape]
 
 
 def _all_finite(values: Any) -> bool:

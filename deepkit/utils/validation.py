@@ -113,14 +113,15 @@ def check_choice(
 
 
 def _bounds(above: float | None, minimum: float | None, below: float | None, maximum: float | None) -> str:
-    """Return a range for a message: `" from 0 to below 1"`."""
-    lower = ""
+    """Return a range for a message: `" from 0 to below 1"`, `" above 0 and at most 1"`."""
     if above is not None:
-        lower = f" above {above:g}"
+        lower, inclusive, exclusive = f" above {above:g}", " and at most", " and below"
     elif minimum is not None:
-        lower = f" from {minimum:g}"
+        lower, inclusive, exclusive = f" from {minimum:g}", " to", " to below"
+    else:
+        lower, inclusive, exclusive = "", " of at most", " below"
     if below is not None:
-        return f"{lower} to below {below:g}" if lower else f" below {below:g}"
+        return f"{lower}{exclusive} {below:g}"
     if maximum is not None:
-        return f"{lower} to {maximum:g}" if lower else f" of at most {maximum:g}"
+        return f"{lower}{inclusive} {maximum:g}"
     return lower

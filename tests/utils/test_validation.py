@@ -88,7 +88,7 @@ def test_the_result_is_a_plain_python_value(result, expected):
         (check_number, 0, {"above": 0}, "n must be a number above 0, received 0"),
         (check_number, math.nan, {"minimum": 0}, "n must be a number from 0, received nan"),
         (check_number, 2, {"minimum": 0, "maximum": 1}, "n must be a number from 0 to 1, received 2"),
-        (check_number, 1, {"above": 0, "below": 1}, "n must be a number above 0 to below 1, received 1"),
+        (check_number, 1, {"above": 0, "below": 1}, "n must be a number above 0 and below 1, received 1"),
         (check_number, 2, {"below": 1}, "n must be a number below 1, received 2"),
         (check_number, 2, {"maximum": 1}, "n must be a number of at most 1, received 2"),
         (check_fraction, 1, {}, "n must be a fraction in [0, 1), received 1"),
