@@ -154,7 +154,7 @@ def check_clone(block: Block, input_shape: Shape, model: keras.Model, inputs: In
 
 
 def _layer_weights(model: keras.Model) -> list[np.ndarray]:
-    """Return the weights of all layers, without those that a model has of its own, such as beta of a VAE."""
+    """Return the weights of all layers, without those that the model itself adds, such as beta of a VAE."""
     weights = {id(weight): weight for layer in model.layers for weight in layer.weights}
     return [_numpy(weight) for weight in weights.values()]
 
@@ -206,12 +206,6 @@ def _namespace(block: Block) -> dict[str, Any]:
     namespace: dict[str, Any] = {"keras": keras, "layers": keras.layers, "dk": importlib.import_module("deepkit")}
     namespace[module.partition(".")[0]] = importlib.import_module(module.partition(".")[0])
     return namespace | (vars(sys.modules[module]) if module == "__main__" else {})
-
-
-def _layer_weights(model: keras.Model) -> list[np.ndarray]:
-    """Return the weights of all layers, without those that the model itself adds, such as beta of a VAE."""
-    weights = {id(weight): weight for layer in model.layers for weight in layer.weights}
-    return [weight.numpy() for weight in weights.values()]
 
 
 def _output_shapes(model: keras.Model) -> list[Shape]:
