@@ -302,6 +302,45 @@ def test_a_long_definition_is_shortened_in_an_error():
     assert str(caught.value).count("\n") < 12
 
 
+# --- NumPy values ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("block", "expected"),
+    [
+        (lambda: dk.ConvBlock(np.int64(8)), dk.ConvBlock(8)),
+        (lambda: dk.ConvBlock(8, strides=np.uint8(2)), dk.ConvBlock(8, strides=2)),
+        (lambda: dk.ConvBlock(8, kernel_size=(np.int32(3), np.int64(1))), dk.ConvBlock(8, kernel_size=(3, 1))),
+        (lambda: dk.MLP([np.int16(3), 2]), dk.MLP([3, 2])),
+        (lambda: dk.MLP([3], dropout=np.float32(0.5)), dk.MLP([3], dropout=0.5)),
+        (lambda: dk.MLP([3], flatten=np.bool_(False)), dk.MLP([3], flatten=False)),
+        (lambda: dk.Highway(transform_bias=np.float16(-1.5)), dk.Highway(transform_bias=-1.5)),
+        (lambda: dk.Highway(transform_bias=np.int8(-1)), dk.Highway(transform_bias=-1)),
+        (lambda: dk.Recurrent("gru", 3, bidirectional=np.bool_(True)), dk.Recurrent("gru", 3, bidirectional=True)),
+        (lambda: dk.Classifier(3, pool=np.str_("avg")), dk.Classifier(3, pool="avg")),
+        (lambda: dk.ConvBlock(8, norm=np.str_("layer")), dk.ConvBlock(8, norm="layer")),
+        (lambda: dk.ConvBlock(8, activation=np.str_("tanh")), dk.ConvBlock(8, activation="tanh")),
+        (
+            lambda: dk.ConvBlock(
+                8, conv={"groups": np.int64(2), "use_bias": np.bool_(True), "padding": np.str_("same")}
+            ),
+            dk.ConvBlock(8, conv={"groups": 2, "use_bias": True, "padding": "same"}),
+        ),
+        (lambda: dk.Input((np.int64(3), None), batch_size=np.int64(2)), dk.Input((3, None), batch_size=2)),
+        (lambda: dk.Input((3,), dtype=np.dtype("int32")), dk.Input((3,), dtype="int32")),
+        (lambda: dk.MLP([3], name=np.str_("net")), dk.MLP([3], name="net")),
+        (lambda: dk.Text(9, vocabulary=[np.str_("a"), "b"]), dk.Text(9, vocabulary=("a", "b"))),
+        (lambda: dk.from_pattern("FC3*N", N=np.int64(2)), dk.from_pattern("FC3*N", N=2)),
+    ],
+)
+def test_numpy_values_are_held_as_python_values(block, expected):
+    assert block() == expected
+    assert repr(block()) == repr(expected)
+    assert "np." not in repr(block())
+    assert dk.dump(block()) == dk.dump(expected)
+    assert dk.from_dict(dk.to_dict(block())) == expected
+
+
 # --- printing -------------------------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -23,9 +24,10 @@ FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 @pytest.mark.parametrize("page", [p for p in PAGES if BLOCK.search(p.read_text())], ids=lambda page: page.name)
 def test_page(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    namespace = {"__name__": "example"}
+    module = types.ModuleType("example")
+    monkeypatch.setitem(sys.modules, "example", module)  # as if the page were an imported module
     for number, source in enumerate(BLOCK.findall(page.read_text()), start=1):
-        exec(compile(source, f"{page.name}, example {number}", "exec"), namespace)
+        exec(compile(source, f"{page.name}, example {number}", "exec"), vars(module))
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -14,6 +14,7 @@ A field is a descriptor: the value that a block holds is the validated one, in a
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, overload
@@ -235,9 +236,12 @@ class _Number(Field[float, float]):
         self.above, self.minimum, self.maximum = above, minimum, maximum
 
     def validate(self, value: Any, name: str) -> float:
-        return check_number(
+        number = check_number(
             value, name, above=self.above, minimum=self.minimum, maximum=self.maximum, error=DefinitionError
         )
+        if abs(number) > sys.float_info.max:
+            raise DefinitionError(f"{name} must be a number that a float can hold, received {format_value(value)}")
+        return number
 
 
 class _Fraction(Field[float, float]):

@@ -46,8 +46,9 @@ class _TextField(fields.Field[str, str]):
 class _ArgumentsField(fields.Field["Mapping[str, object] | Arguments", "Arguments"]):
     """The arguments, held as pairs of name and value in alphabetical order."""
 
-    def validate(self, value: object, name: str) -> Arguments:
-        if not isinstance(value, Mapping | list | tuple):
+    def validate(self, value: Any, name: str) -> Arguments:
+        is_pairs = isinstance(value, list | tuple) and all(isinstance(i, list | tuple) and len(i) == 2 for i in value)
+        if not (isinstance(value, Mapping) or is_pairs) or not all(isinstance(key, str) for key in dict(value)):
             raise DefinitionError(
                 f"{name} must be a mapping, received {format_value(value)}", hint='use arguments={"N": 2}'
             )

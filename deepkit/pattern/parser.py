@@ -12,6 +12,7 @@ import re
 
 from deepkit.definition.errors import DefinitionError
 from deepkit.pattern.symbols import DECIMAL, INTEGER, KINDS, Atom, Item, Source
+from deepkit.utils.errors import format_value
 
 MAX_DEPTH = 30  # of nested brackets
 MAX_DIGITS = 9  # of a number
@@ -136,7 +137,7 @@ class _Parser:
         if suggestion:
             problem = f"unknown layer {word!r}; did you mean {suggestion}?"
             raise self.source.error(position, problem, f"use {suggestion}")
-        raise self.source.error(position, f"unknown layer {word!r}", f"use one of {', '.join(KINDS)}")
+        raise self.source.error(position, f"unknown layer {format_value(word)}", f"use one of {', '.join(KINDS)}")
 
     def size(self, kind: str) -> tuple[float, ...]:
         self.skip_spaces()

@@ -207,7 +207,7 @@ def test_letters_beyond_ascii_are_lowercased_in_adapt_and_in_calls(standardize, 
 
 def test_a_model_without_a_vocabulary_cannot_be_called_or_saved(tmp_path):
     model = net().build()
-    hint = "dk.fit, which learns it from the training data, dk.adapt"
+    hint = "call dk.fit, which learns it from the training data, or dk.adapt"
     with pytest.raises(ValueError, match=rf"the text layer 'text.ids' is called before .*\n  hint: {hint}"):
         model(tf.constant(TEXTS))
     with pytest.raises(ValueError, match=rf"the text layer 'text.ids' is saved before .*\n  hint: {hint}"):
