@@ -330,6 +330,15 @@ def test_a_long_definition_is_shortened_in_an_error():
         (lambda: dk.Input((3,), dtype=np.dtype("int32")), dk.Input((3,), dtype="int32")),
         (lambda: dk.MLP([3], name=np.str_("net")), dk.MLP([3], name="net")),
         (lambda: dk.Text(9, vocabulary=[np.str_("a"), "b"]), dk.Text(9, vocabulary=("a", "b"))),
+        (
+            lambda: dk.Functional(
+                inputs={np.str_("x"): dk.Input((3,))},
+                nodes={np.str_("y"): ([np.str_("x")], dk.MLP([2]))},
+                outputs=[np.str_("y")],
+            ),
+            dk.Functional(inputs={"x": dk.Input((3,))}, nodes={"y": (["x"], dk.MLP([2]))}, outputs=["y"]),
+        ),
+        (lambda: dk.Parallel({np.str_("a"): []}), dk.Parallel({"a": []})),
         (lambda: dk.from_pattern("FC3*N", N=np.int64(2)), dk.from_pattern("FC3*N", N=2)),
     ],
 )

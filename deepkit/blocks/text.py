@@ -38,7 +38,7 @@ class _VocabularyField(fields.Field["Sequence[str] | None", "tuple[str, ...] | N
             raise DefinitionError(
                 f"{name} must be a tuple of tokens, received {format_value(value)}", hint=_VOCABULARY_HINT
             )
-        tokens = tuple(value)
+        tokens = tuple(str(token) for token in value)
         if tokens[:2] == ("", "[UNK]"):  # as `get_vocabulary` returns them
             tokens = tokens[2:]
         problem = ""

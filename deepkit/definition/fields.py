@@ -158,8 +158,10 @@ class _Plain(Field[Any, Any]):
     def validate(self, value: Any, name: str) -> Any:
         if isinstance(value, list | tuple):
             return tuple(self.validate(item, name) for item in value)
-        if value is None or isinstance(value, str):
-            return value
+        if value is None:
+            return None
+        if isinstance(value, str):
+            return str(value)
         if is_flag(value):
             return bool(value)
         if is_integer(value):
@@ -385,6 +387,7 @@ class _Activation(Field[Any, Any]):
                 hint='use a name such as "relu", or register it with @keras.saving.register_keras_serializable',
             )
         if registered is not None:
+            registered = str(registered)
             activation_function(registered, name)
         return registered
 

@@ -19,7 +19,8 @@ class FrozenDict(Mapping[str, Any]):
     """
 
     def __init__(self, items: Mapping[str, Any], to_source: Callable[[Any], str] = repr) -> None:
-        self._items, self._to_source = dict(items), to_source
+        self._items = {str(name): value for name, value in items.items()}
+        self._to_source = to_source
 
     def __getitem__(self, key: str) -> Any:
         return self._items[key]

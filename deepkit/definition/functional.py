@@ -73,7 +73,7 @@ class _NodesField(fields.Field[Mapping[str, Any], Mapping[str, Node]]):
             if isinstance(node[0], Block | keras.layers.Layer):
                 problem = f"{name}[{key!r}] must be (source, body), received the body first"
                 raise DefinitionError(problem, hint=_EXAMPLE)
-            sources = tuple(node[0]) if isinstance(node[0], list | tuple) else node[0]
+            sources = _as_names(node[0])
             if sources == ():
                 raise DefinitionError(f"{name}[{key!r}] has no source", hint=_EXAMPLE)
             nodes[key] = (sources, as_body(node[1], f"{name}[{key!r}]"))
@@ -98,7 +98,7 @@ class _OutputsField(fields.Field["str | Sequence[str]", "str | tuple[str, ...]"]
         if not is_valid or len(set(outputs)) < len(outputs):
             problem = f"{name} must be node names, each once, received {format_value(value)}"
             raise DefinitionError(problem, hint='use outputs="answer", or a list of names')
-        return outputs if isinstance(value, list | tuple) else value
+        return _as_names(value)
 
     def to_source(self, value: str | tuple[str, ...]) -> str:
         if isinstance(value, str):
@@ -234,6 +234,13 @@ class Functional(Block):
     def _head_objective(self, name: str, output_shape: Any, label_shape: Any) -> Objective | None:
         body = self.nodes[name][1]
         return body[-1].objective(output_shape, label_shape) if body else None
+
+
+def _as_names(value: Any) -> Any:
+    """Return a name or a list of names with Python's texts; values of another type are refused later."""
+    if isinstance(value, list | tuple):
+        return tuple(_as_names(name) for name in value)
+    return str(value) if isinstance(value, str) else value
 
 
 def _as_tuple(names: str | tuple[str, ...]) -> tuple[str, ...]:

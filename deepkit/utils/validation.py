@@ -104,12 +104,22 @@ def check_choice(
     hint: str = "",
 ) -> Choice:
     """Return the choice that equals the value and has its type; the error suggests the closest one."""
+    plain = _as_python_value(value)
     for choice in choices:
-        if type(choice) is type(value) and choice == value:
+        if type(choice) is type(plain) and choice == plain:
             return choice
     expected = ", ".join(repr(choice) for choice in choices)
     problem = f"{name} must be one of {expected}, received {format_value(value)}{did_you_mean(value, choices)}"
     raise make_error(error, problem, hint=hint)
+
+
+def _as_python_value(value: object) -> object:
+    """Return NumPy's booleans, integers and texts as Python's, and any other value as it is."""
+    if is_flag(value):
+        return bool(value)
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    return str(value) if isinstance(value, str) else value
 
 
 def _bounds(above: float | None, minimum: float | None, below: float | None, maximum: float | None) -> str:
