@@ -149,9 +149,9 @@ def test_an_odd_value_is_accepted_or_raises_an_error_of_deepkit(name, field):
 def test_an_odd_argument_of_a_keras_layer_is_accepted_or_raises_an_error_of_deepkit(name):
     arguments = {}
     for field, layer in keras_arguments_of(EXAMPLES[name]).items():
-        for key in ("use_bias", "kernel_initializer", "dropout", "dtype", "padding", "ngrams", "trainable", "x"):
-            if key in parameters(layer) or key == "x":
-                arguments |= {f"{field}.{key}, {label}": {field: {key: value}} for label, value in ODD_VALUES.items()}
+        keys = [key for key in ("use_bias", "kernel_initializer", "ngrams", "dtype") if key in parameters(layer)]
+        for key in keys[:2]:
+            arguments |= {f"{field}.{key}, {label}": {field: {key: value}} for label, value in ODD_VALUES.items()}
     problems = find_problems(EXAMPLES[name], arguments)
     assert not problems, "\n".join(problems)
 
