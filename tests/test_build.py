@@ -10,7 +10,7 @@ import deepkit as dk
 from deepkit.cli import main as cli
 from deepkit.cli.build import check_size
 from tests.conformance.cases import CASES
-from tests.test_spec import attempted, mutated
+from tests.test_spec import mutate, try_to_load
 
 NET = dk.Sequential([dk.Input((12, 12, 1)), dk.ConvStack(4), dk.Classifier(3)], name="small")
 
@@ -117,7 +117,7 @@ def test_mutated_files_give_a_model_or_a_clear_error(tmp_path):
     counts = {"unreadable": 0, "too large": 0, "does not fit": 0, "built": 0}
     for _ in range(1500):
         case = rng.choice(CASES)
-        definition, _ = attempted(mutated(rng, dk.to_dict(case.definition())), tmp_path)
+        definition, _ = try_to_load(mutate(rng, dk.to_dict(case.definition())), tmp_path)
         counts[result_of_building(definition, case.shape)] += 1
     assert min(counts.values()) > 5, counts
 

@@ -404,7 +404,7 @@ CONV = "{block: ConvBlock, filters: 8}"
         ),
         (
             "{block: MLP, block: MLP}",
-            "expected YAML: line 1, column 14: 'block' is given twice\n  at    model.yaml",
+            "expected YAML: line 1, column 14: 'block' is a duplicate key\n  at    model.yaml",
         ),
         (
             "{block: [",
