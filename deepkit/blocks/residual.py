@@ -33,7 +33,7 @@ class Residual(Block):
         body: A block, a Keras layer or a list of them. End it with `activation=None`: the activation comes
             after the addition.
         strides: By how much the body shrinks each spatial axis: one integer, or one per axis. None reads it from the
-            sizes of the body's input and output; it is needed if a size is unknown.
+            layers of the body, or from the sizes of its input and output if the body contains a model.
         shortcut: `"identity"`; `"projection"`, a 1x1 convolution (a dense layer for vectors) without bias, then
             `norm`: option B of the paper; `"pad"`, every n-th pixel and zeros for the new channels, without
             weights: option A; `"auto"`, the identity where the shapes are equal, else a projection.
@@ -48,7 +48,7 @@ class Residual(Block):
         What the body returns.
 
     Raises:
-        DefinitionError: The shortcut cannot have the body's output shape, or a size is unknown and `strides` not given.
+        DefinitionError: The shortcut cannot have the body's output shape, or the strides of the body are unknown.
 
     Examples:
         >>> import deepkit as dk
@@ -104,29 +104,57 @@ class Residual(Block):
         return common.add_norm(projected, self.norm, builder)
 
     def _strides(self, x: KerasTensor, y: KerasTensor, builder: Builder) -> tuple[int, ...]:
-        """Return by how much the body shrinks each spatial axis."""
-        axes = common.spatial_axes(x)
-        pairs = [(x.shape[axis], y.shape[axis]) for axis in axes]
+        """Return by how much the body shrinks each spatial axis, checked against the known sizes."""
+        sizes = [(x.shape[axis], y.shape[axis]) for axis in common.spatial_axes(x)]
         if self.strides is None:
-            if any(None in pair for pair in pairs):
-                raise builder.error(
-                    f"the strides of the body are unknown: it maps {shape_text(x)} to {shape_text(y)}",
-                    hint="pass strides= to dk.Residual: 1 for a body that keeps the sizes",
-                )
-            strides = tuple(math.ceil(before / after) for before, after in pairs)  # the smallest that fit
+            strides = _layer_strides(x, y, len(sizes)) or self._strides_of_sizes(sizes, x, y, builder)
         elif isinstance(self.strides, tuple):
             strides = self.strides
         else:
-            strides = (self.strides,) * len(pairs)
-        if len(strides) != len(pairs):
+            strides = (self.strides,) * len(sizes)
+        if len(strides) != len(sizes):
             raise builder.error(f"strides={strides} has another number of axes than the input {shape_text(x)}")
-        for (before, after), stride in zip(pairs, strides, strict=True):
+        for (before, after), stride in zip(sizes, strides, strict=True):
             if before is not None and after is not None and math.ceil(before / stride) != after:
                 raise builder.error(
                     f"the body maps {shape_text(x)} to {shape_text(y)}, which strides of {strides} do not",
                     hint='use padding="same" in the body',
                 )
         return strides
+
+    def _strides_of_sizes(
+        self, sizes: list[tuple[int | None, int | None]], x: KerasTensor, y: KerasTensor, builder: Builder
+    ) -> tuple[int, ...]:
+        """Return the smallest strides that fit the sizes before and after the body."""
+        strides = []
+        for before, after in sizes:
+            if before is None or after is None:
+                raise builder.error(
+                    f"the strides of the body are unknown: it maps {shape_text(x)} to {shape_text(y)}",
+                    hint="pass strides= to dk.Residual: 1 for a body that keeps the sizes",
+                )
+            strides.append(math.ceil(before / after))
+        return tuple(strides)
+
+
+def _layer_strides(x: KerasTensor, y: KerasTensor, rank: int) -> tuple[int, ...] | None:
+    """Return the product of the strides of the layers from `x` to `y`, along the first input of each layer.
+
+    None if the path does not lead to `x`, or leads through a model, whose strides are unknown.
+    """
+    strides = (1,) * rank
+    while y is not x:
+        layer, node_index, _ = y._keras_history  # type: ignore[attr-defined]
+        inputs = layer._inbound_nodes[node_index].input_tensors
+        if not inputs or hasattr(layer, "layers"):
+            return None
+        factors = getattr(layer, "strides", 1)
+        factors = (factors,) * rank if isinstance(factors, int) else tuple(factors)
+        if len(factors) != rank:
+            return None
+        strides = tuple(stride * factor for stride, factor in zip(strides, factors, strict=True))
+        y = inputs[0]
+    return strides
 
 
 class Bottleneck(Block):
