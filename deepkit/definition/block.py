@@ -1,4 +1,4 @@
-"""`Block`, the base of all definitions."""
+"""`Block`, the base class of all definitions."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class Block(metaclass=BlockType):
     """A definition: a frozen value that describes layers and holds no weights.
 
     Blocks are compared by value, hashed, and printed as the code that makes them. `build` returns a `keras.Model`;
-    calling a block on a symbolic tensor adds stock Keras layers and returns a symbolic tensor. Building twice makes
-    two sets of weights.
+    calling a block on a symbolic tensor adds stock Keras layers and returns a symbolic tensor. Every build
+    creates new weights.
 
     To write a block, list its arguments as fields and implement `add`; see the page "Writing a block". A subclass is
     a frozen dataclass without a decorator.
 
     Args:
-        name: Name of this part of the model: letters, digits, `_` and `-`. The default is the class in snake case,
-            numbered among its siblings: `conv_block2`.
+        name: Name of this block in the names of its layers: letters, digits, `_` and `-`. By default the class name in
+            snake case, numbered among its siblings: `conv_block2`.
 
     Examples:
         >>> import deepkit as dk
@@ -57,7 +57,7 @@ class Block(metaclass=BlockType):
         self.check()
 
     def check(self) -> None:
-        """Raise a `DefinitionError` if arguments contradict one another; each by itself is checked by its field."""
+        """Raise a `DefinitionError` if arguments contradict one another; the fields have validated each one before."""
 
     @abstractmethod
     def add(self, x: Any, builder: Builder) -> Tensors:
@@ -73,7 +73,7 @@ class Block(metaclass=BlockType):
 
     @property
     def default_name(self) -> str:
-        """Name of this block if it was given none."""
+        """Name of this block if `name` is None: the class name in snake case."""
         return snake_case(type(self).__name__)
 
     @property
@@ -83,12 +83,12 @@ class Block(metaclass=BlockType):
 
     @property
     def is_shared(self) -> bool:
-        """Whether two equal ones in a build are one part with one set of weights."""
+        """Whether equal blocks in one build share one set of weights."""
         return False
 
     @property
     def training_target(self) -> str:
-        """What the model learns to predict, which `fit` passes as targets.
+        """The targets that `fit` trains the model on.
 
         `"labels"`: the labels of the data. `"inputs"`: the inputs themselves, as for an autoencoder. `"none"`:
         nothing, for a model whose loss depends on the inputs only.
@@ -109,7 +109,7 @@ class Block(metaclass=BlockType):
         return None
 
     def build(self, input_shape: Shape | Mapping[str, Shape] | None = None) -> keras.Model:
-        """Return a model with weights of its own.
+        """Return a Keras model with new weights.
 
         Args:
             input_shape: Shape of one example, without the batch axis; `None` for an unknown size. May be left out
@@ -119,7 +119,7 @@ class Block(metaclass=BlockType):
             A plain `keras.Model`. Layers are named by their path: `residual1.conv_block2.conv`.
 
         Raises:
-            DefinitionError: The parts do not fit the input or one another; the message contains the path.
+            DefinitionError: A layer does not fit its input; the message contains the path of the layer.
 
         Examples:
             >>> import deepkit as dk
@@ -156,6 +156,9 @@ class Block(metaclass=BlockType):
 
         Returns:
             The symbolic output. Names of layers begin with the block's name, numbered as Keras numbers layers.
+
+        Raises:
+            DefinitionError: The input is data instead of a symbolic tensor, or a layer does not fit its input.
         """
         if not all(isinstance(leaf, keras.KerasTensor) for leaf in keras.tree.flatten(inputs)):
             raise DefinitionError(
@@ -189,11 +192,11 @@ def _refuse_nested_sharing(builder: Builder) -> None:
     """Raise if a layer is used directly and inside a nested model, which Keras saves but cannot load."""
     instances = list(builder.state.instances.values())
     for outer in instances:
-        inside = {id(layer) for layer in _nested_layers(outer)}
+        nested_ids = {id(layer) for layer in _nested_layers(outer)}
         for layer in instances:
             if layer is outer:
                 continue
-            if id(layer) in inside or inside & {id(nested) for nested in _nested_layers(layer)}:
+            if id(layer) in nested_ids or nested_ids & {id(nested) for nested in _nested_layers(layer)}:
                 raise builder.error(
                     f"{layer.name!r} shares layers with the model {outer.name!r} nested beside it; "
                     "Keras saves such a model to a file that it cannot load",
@@ -202,6 +205,7 @@ def _refuse_nested_sharing(builder: Builder) -> None:
 
 
 def _nested_layers(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
+    """Yield the layers of a model and of the models nested in it; nothing for any other layer."""
     for nested in getattr(layer, "layers", ()):
         yield nested
         yield from _nested_layers(nested)
@@ -209,7 +213,7 @@ def _nested_layers(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
 
 @contextmanager
 def _deep_recursion(num_layers: int) -> Iterator[None]:
-    """Raise Python's recursion limit: Keras recurses from the output to the input, several frames per layer."""
+    """Increase Python's recursion limit: Keras recurses from the output to the input, several frames per layer."""
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(max(before, 1000 + 20 * num_layers))
     try:

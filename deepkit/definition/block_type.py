@@ -1,4 +1,4 @@
-"""The class of block classes: makes each a frozen dataclass, and explains a misspelled argument."""
+"""The metaclass of blocks, and the functions that describe the arguments of a block class."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from deepkit.utils.errors import did_you_mean_or_list, format_value
     ),
 )  # fmt: skip
 class BlockType(ABCMeta):
-    """The class of block classes: makes each a frozen dataclass, and explains a misspelled argument."""
+    """The metaclass of `Block`: every subclass is a frozen dataclass, and a misspelled argument gets a suggestion."""
 
     def __new__(
         cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], *, eq: bool = True, **kwargs: Any
     ) -> BlockType:
-        """Create the class; annotations without a field get the field of a plain value."""
+        """Create the class; an annotation without a field gets `fields.plain()`."""
         for argument, annotation in namespace.get("__annotations__", {}).items():
             if _is_plain(annotation, namespace.get(argument, MISSING)):
                 namespace[argument] = fields.plain(default=namespace.get(argument, MISSING))
@@ -66,7 +66,7 @@ def block_name(cls: type) -> str:
 
 
 def field_of(cls: type, name: str) -> Field[Any, Any]:
-    """Return the field of a block's argument."""
+    """Return the field of an argument; `fields.plain()` if the class declares none."""
     for base in cls.__mro__:
         if isinstance(base.__dict__.get(name), Field):
             return base.__dict__[name]
@@ -74,7 +74,7 @@ def field_of(cls: type, name: str) -> Field[Any, Any]:
 
 
 def field_items(cls: Any) -> dict[str, DataclassField[Any]]:
-    """Return the arguments of a block class by name."""
+    """Return the dataclass field of each argument of a block class by name."""
     return {item.name: item for item in dataclass_fields(cls)}
 
 
@@ -84,7 +84,7 @@ def check_arguments(cls: type, args: Sequence[object], kwargs: Mapping[str, obje
     Raises:
         DefinitionError: An argument is misspelled, belongs to the Keras layer, or is passed by position.
     """
-    items = {item.name: item for item in dataclass_fields(cls)}
+    items = field_items(cls)
     for key in kwargs:
         if key not in items:
             raise DefinitionError(f"{cls.__name__} takes no {format_value(key)}{_suggestion(cls, key, list(items))}")
@@ -98,7 +98,10 @@ def check_arguments(cls: type, args: Sequence[object], kwargs: Mapping[str, obje
 
 
 def _suggestion(cls: type, key: str, names: list[str]) -> str:
-    """Return which field of Keras arguments takes a key, or which argument may be meant."""
+    """Return the end of the message for an unknown argument.
+
+    It names the field that passes this argument to a Keras layer, or a similar argument, or all arguments.
+    """
     for name in names:
         layer = field_of(cls, name).keras_layer()
         if layer is not None and key in parameters(layer):

@@ -27,21 +27,21 @@ class BuildState:
     copies: Counter[Definition] = field(default_factory=Counter)  # how often each layer template was copied
     shared: dict[Definition, Builder] = field(default_factory=dict)  # the builder of the first use of each `Shared`
     instances: dict[int, keras.layers.Layer] = field(default_factory=dict)  # layers and models used as they are
-    names: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)  # of all layers so far
     num_layers: int = 0
     num_blocks: int = 0
-    allows_shared: bool = True  # False for a block called on a tensor, where each call would make new weights
+    allows_shared: bool = True  # False for a block called on a tensor, as each call creates new weights
 
 
 class Builder:
-    """Adds one block to a model that is being built.
+    """Adds the layers of one block to a model under dotted names.
 
     Args:
         path: Dotted name of the block; empty at the top of a model.
-        definition: The block, for messages.
+        definition: The block.
         state: State of the whole build.
-        cache: Layers by name, inside a `Shared`.
-        reuse: Whether to call the layers of the cache instead of making new ones.
+        cache: The layers of a `Shared` by name; None outside of one.
+        reuse: Whether to call the layers in the cache instead of creating new ones.
     """
 
     def __init__(
@@ -54,11 +54,11 @@ class Builder:
         reuse: bool = False,
     ) -> None:
         self.path, self.definition, self.state, self.cache, self.reuse = path, definition, state, cache, reuse
-        self.shared_layers: dict[str, keras.layers.Layer] = {}  # made by a `Shared` with this path
+        self.shared_layers: dict[str, keras.layers.Layer] = {}  # created by a `Shared` with this path
 
     def qualified_name(self, name: str) -> str:
-        """Return the dotted name of a part; the path itself for an empty name."""
-        return ".".join(part for part in (self.path, name) if part)
+        """Return the dotted name of a layer or block inside this block; the path itself for an empty name."""
+        return ".".join(segment for segment in (self.path, name) if segment)
 
     def child(self, name: str, definition: Definition) -> Builder:
         """Return the builder of a block inside this one."""
@@ -66,7 +66,7 @@ class Builder:
         return Builder(path, definition=definition, state=self.state, cache=self.cache, reuse=self.reuse)
 
     def shared(self, definition: Definition) -> Builder:
-        """Return the builder of a `Shared`: under the path of its first use, with the layers made there."""
+        """Return the builder of a `Shared`: it has the path of the first use, and the layers created there."""
         first = self.state.shared.setdefault(definition, self)
         return Builder(
             first.path,
@@ -77,7 +77,7 @@ class Builder:
         )
 
     def build_block(self, x: Tensors) -> Tensors:
-        """Add this builder's block after `x`; a block that takes one tensor refuses several."""
+        """Add this builder's block after `x`; raise an error if it takes one tensor and receives several."""
         if not self.definition.accepts_multiple_inputs:
             self.require_single(x, "expected one tensor, received")
         y = self.definition.add(x, self)
@@ -106,7 +106,15 @@ class Builder:
         return x
 
     def require_single(self, x: Tensors, problem: str) -> KerasTensor:
-        """Return `x` if it is one tensor, else raise: `problem` is followed by the number of tensors."""
+        """Return `x` if it is a single tensor.
+
+        Args:
+            x: One symbolic tensor, or several.
+            problem: Beginning of the message, followed by the number of tensors: `"expected one tensor, received"`.
+
+        Raises:
+            DefinitionError: There are several tensors.
+        """
         if isinstance(x, keras.KerasTensor):
             return x
         raise self.error(f"{problem} {len(x)}: {shape_text(x)}", hint="add dk.Merge() after them")
@@ -120,12 +128,12 @@ class Builder:
         call_kwargs: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Make a stock layer under a dotted name, call it on `x` and return its output.
+        """Create a Keras layer under a dotted name, call it on `x` and return its output.
 
         Args:
             x: One symbolic tensor, or several.
             name: Name of the layer within the block.
-            make: The layer class, or a function that returns a layer and takes `name=`.
+            make: The layer class, or a function with an argument `name` that returns a layer.
             args: Positional arguments of the layer.
             call_kwargs: Further arguments of the call, such as `{"initial_state": [h, c]}`.
             kwargs: Keyword arguments of the layer.
@@ -151,7 +159,7 @@ class Builder:
         return self.call_layer(layer, x, call_kwargs)
 
     def call_layer(self, layer: Callable[..., Any], x: Tensors, call_kwargs: Mapping[str, Any] | None = None) -> Any:
-        """Call a layer on `x`; an error of Keras is raised with this builder's path."""
+        """Call a layer on `x`; convert an error of Keras to a `DefinitionError` with this builder's path."""
         if isinstance(layer, keras.layers.Layer):
             problem = input_problem(layer, x)
             if problem is not None:
@@ -172,9 +180,9 @@ class Builder:
         return DefinitionError(problem, path=self.path, code=self.definition, hint=hint)
 
     def sibling_names(self, definitions: Sequence[Definition], reserved: Iterable[str] = ()) -> list[str]:
-        """Return the name of each sibling: its own, or its default one, numbered from 1 unless it is alone.
+        """Return a name for each block: its `name`, or its default name, numbered from 1 among several of a kind.
 
-        Equal `Shared` blocks have one name: that of the first.
+        Equal `Shared` blocks get the name of the first one.
         """
         first_use = [definitions.index(d) if d.is_shared else i for i, d in enumerate(definitions)]
         distinct = [d for i, d in enumerate(definitions) if first_use[i] == i]
@@ -189,11 +197,10 @@ class Builder:
             if first_use[i] < i:
                 names.append(names[first_use[i]])
                 continue
-            default = definition.default_name
-            name = definition.name or default
-            while not definition.name and (name in used_names or (counts[default] > 1 and name == default)):
-                numbers[default] += 1
-                name = f"{default}{numbers[default]}"
+            name = definition.name
+            if not name:
+                default = definition.default_name
+                name = _free_name(default, numbers, used_names, is_numbered=counts[default] > 1)
             used_names[name] += 1
             names.append(name)
         return names
@@ -214,3 +221,12 @@ def _creation_problem(name: str, kwargs: Mapping[str, object], error: Exception)
         return text
     arguments = ", ".join(f"{key}={format_value(value)}" for key, value in kwargs.items())
     return f"the layer {name!r} cannot be made with {arguments or 'these arguments'}: {text}"
+
+
+def _free_name(default: str, numbers: Counter[str], used_names: Mapping[str, int], *, is_numbered: bool) -> str:
+    """Return a default name that no sibling has; with a number if `is_numbered`, or if the plain name is in use."""
+    name = default
+    while name in used_names or (is_numbered and name == default):
+        numbers[default] += 1
+        name = f"{default}{numbers[default]}"
+    return name

@@ -1,4 +1,4 @@
-"""Errors of definitions, and the texts that they share."""
+"""The error of definitions, and functions for its message."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class DefinitionError(StructuredError, ValueError):
     """A definition that cannot become a model.
 
     Args:
-        problem: What was received and what was expected.
+        problem: The received value and the expected one.
         path: Dotted name of the block concerned, such as `"stage2.residual1.conv_block2"`; empty at the top.
         code: The block, or the code that makes it.
-        hint: What to do instead.
+        hint: How to fix it, as an imperative.
     """
 
 
 @contextmanager
 def error_path(name: str) -> Iterator[None]:
-    """Prefix the path of a `DefinitionError` raised inside with the name of the part that is being built."""
+    """Prepend `name` to the path of every `DefinitionError` that is raised in the `with` body."""
     try:
         yield
     except DefinitionError as error:
@@ -40,26 +40,26 @@ def error_path(name: str) -> Iterator[None]:
 
 
 def shape_text(x: Tensors) -> str:
-    """Return shapes without the batch axis: `28x28x1`, with `?` for an unknown size."""
+    """Return the shape of one or several tensors without the batch axis: `28x28x1`, with `?` for an unknown size."""
     leaves = keras.tree.flatten(x)
     texts = ["x".join("?" if n is None else str(n) for n in leaf.shape[1:]) or "()" for leaf in leaves]
     return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
 
 
 def check_name(name: object, argument: str) -> None:
-    """Raise unless `name` may be part of a layer's name."""
+    """Raise a `DefinitionError` unless `name` consists of characters that a layer's name may have."""
     if isinstance(name, str) and _NAME.fullmatch(name):
         return
     text = name[:40] if isinstance(name, str) else ""
-    better = re.sub(r"[^A-Za-z0-9_-]+", "_", text).strip("_") or "block"
+    suggestion = re.sub(r"[^A-Za-z0-9_-]+", "_", text).strip("_") or "block"
     raise DefinitionError(
         f"{argument} must consist of letters, digits, '_' or '-', received {format_value(name)}",
-        hint=f"use {better!r}",
+        hint=f"use {suggestion!r}",
     )
 
 
 def first_line(error: Exception) -> str:
-    """Return the message of an error of Keras in one line of at most 500 characters."""
+    """Return the first paragraph of a Keras error message as one line of at most 500 characters."""
     text = str(error).strip()
     text = re.sub(r"^Exception encountered when calling \S+\.\s*", "", text)
     text = re.sub(r"\x1b\[[0-9;]*m", "", text)

@@ -1,4 +1,4 @@
-"""Typed fields of blocks: each validates what it is given, prints it as code, and writes and reads it as plain data.
+"""Typed fields of blocks: each validates an argument, prints it as code, and writes and reads it as plain data.
 
 A block lists its arguments as fields:
 
@@ -49,7 +49,7 @@ POOLS = ("max", "avg", "l2")
 
 
 class DataWriter(Protocol):
-    """Writes parts of a definition as plain data; see `deepkit.serialization`."""
+    """Writes the values of a definition as plain data; `deepkit.serialization` implements it."""
 
     def element(self, block: Definition) -> dict[str, object]:
         """Return a block or layer as plain data."""
@@ -65,7 +65,7 @@ class DataWriter(Protocol):
 
 
 class DataReader(Protocol):
-    """Reads parts of a definition from plain data; see `deepkit.serialization`."""
+    """Reads the values of a definition from plain data; `deepkit.serialization` implements it."""
 
     def body(self, value: object, path: str) -> object:
         """Return a body: one element, or a list of them."""
@@ -87,7 +87,7 @@ class DataReader(Protocol):
 
 
 class Field(Generic[Accepted, Held]):
-    """One argument of a block; the base of all fields, which passes any value on.
+    """One argument of a block; this base class of all fields accepts any value.
 
     Args:
         default: Value if the argument is left out; a field without one is required.
@@ -108,7 +108,7 @@ class Field(Generic[Accepted, Held]):
     def __get__(self, instance: object | None, owner: type | None = None) -> Any:
         if instance is not None:
             return instance.__dict__[self.name]
-        if self.default is MISSING:  # what `dataclasses` reads as "required"
+        if self.default is MISSING:  # `dataclasses` then treats the argument as required
             raise AttributeError(self.name)
         return self.default
 
@@ -116,44 +116,44 @@ class Field(Generic[Accepted, Held]):
         instance.__dict__[self.name] = self.validate_for(instance, value, f"{type(instance).__name__}: {self.name}")
 
     def validate_for(self, instance: Any, value: Any, name: str) -> Any:
-        """Return the value in its canonical form, which may depend on fields that the block lists before."""
+        """Return the value in its canonical form; override it for a form that depends on fields listed before."""
         return self.validate(value, name)
 
     def validate(self, value: Any, name: str) -> Any:
         """Return the value in its canonical form.
 
         Args:
-            value: What the user passed; also a value that is canonical already.
+            value: The user's value, or a canonical value.
             name: Block and argument, for the message: `"ConvBlock: filters"`.
 
         Raises:
-            DefinitionError: The value is not one of this field.
+            DefinitionError: The value is invalid.
         """
         return value
 
     def is_default(self, value: object) -> bool:
-        """Return whether a held value is the default."""
+        """Return whether a canonical value is the default."""
         return self.default is not MISSING and self.validate(self.default, self.name) == value
 
     def to_source(self, value: Any) -> str:
-        """Return the code of a held value."""
+        """Return the source code of a canonical value."""
         return source.quoted(value)
 
     def to_data(self, value: Any, writer: DataWriter) -> object:
-        """Return a held value as plain data."""
+        """Return a canonical value as plain data."""
         return writer.value(value)
 
     def from_data(self, value: object, path: str, reader: DataReader) -> object:
-        """Return the argument that plain data describe; `path` is the key's place, for errors."""
+        """Return the argument that plain data describes; `path` is the path of the data in the file, for errors."""
         return reader.value(value, path)
 
     def keras_layer(self) -> type[keras.layers.Layer] | None:
-        """Return the Keras layer that this field passes arguments on to."""
+        """Return the class of the Keras layer that receives the arguments in this field; None for any other field."""
         return None
 
 
 class _Plain(Field[Any, Any]):
-    """A plain value: None, a boolean, a number, a text, or a list of them."""
+    """A plain value: None, a boolean, a number, a string, or a list of them."""
 
     def validate(self, value: Any, name: str) -> Any:
         if isinstance(value, list | tuple):
@@ -174,18 +174,18 @@ class _Plain(Field[Any, Any]):
         )
 
     def to_source(self, value: Any) -> str:
-        return (
-            source.sequence([self.to_source(item) for item in value])
-            if isinstance(value, tuple)
-            else source.quoted(value)
-        )
+        if isinstance(value, tuple):
+            return source.sequence([self.to_source(item) for item in value])
+        return source.quoted(value)
 
 
 class _Optional(Field[Any, Any]):
-    """A field whose None, if it is the default, stands for "left out"."""
+    """A field that accepts None only if None is its default."""
 
     def validate(self, value: Any, name: str) -> Any:
-        return None if value is None and self.default is None else self.validate_value(value, name)
+        if value is None and self.default is None:
+            return None
+        return self.validate_value(value, name)
 
     def validate_value(self, value: Any, name: str) -> Any:
         """Return a value that is not None in its canonical form."""
@@ -352,18 +352,12 @@ class KerasArgumentsField(Field[Mapping[str, Any], LayerArguments]):
 
 
 class _NameOrLayer(_Choice):
-    """One of several names, or a block or Keras layer in place of them."""
+    """One of several names, a block, or a Keras layer."""
 
     def validate(self, value: Any, name: str) -> Any:
-        if isinstance(value, keras.layers.Layer) or hasattr(value, "input_spec"):
+        if _is_layer_or_block(value):
             return _Body.as_element(value, name)
         return super().validate(value, name)
-
-    def to_source(self, value: Any) -> str:
-        return source.quoted(value)
-
-    def to_data(self, value: Any, writer: DataWriter) -> object:
-        return writer.value(value)
 
 
 class _Activation(Field[Any, Any]):
@@ -372,10 +366,9 @@ class _Activation(Field[Any, Any]):
         self.allow_layers = allow_layers
 
     def validate(self, value: Any, name: str) -> Any:
-        is_layer = isinstance(value, keras.layers.Layer) or hasattr(value, "input_spec")
-        if is_layer and self.allow_layers:
-            return _Body.as_element(value, name)
-        if is_layer:
+        if _is_layer_or_block(value):
+            if self.allow_layers:
+                return _Body.as_element(value, name)
             raise DefinitionError(
                 f"{name} must be a name, a registered function or None, received {format_value(value)}",
                 hint='use a name such as "softplus"',
@@ -393,7 +386,7 @@ class _Activation(Field[Any, Any]):
 
 
 BodyLike: TypeAlias = "Definition | keras.layers.Layer | Sequence[BodyLike]"
-"""What a body is made of: a block, a Keras layer, or a list of them."""
+"""A value that a field converts to a body: a block, a Keras layer, or a list of them."""
 Body: TypeAlias = "Field[BodyLike, tuple[Definition, ...]]"
 OptionalBody: TypeAlias = "Field[BodyLike | None, tuple[Definition, ...] | None]"
 NamedBodies: TypeAlias = "Field[Mapping[str, BodyLike], Mapping[str, tuple[Definition, ...]]]"
@@ -408,7 +401,7 @@ NameOrLayer: TypeAlias = "Field[str | keras.layers.Layer | Definition | None, st
 
 
 def integer(*, default: object = MISSING, minimum: int = 1, maximum: int | None = None) -> Any:
-    """Return a field for an integer; with `default=None` it may be left out."""
+    """Return a field for an integer from `minimum` to `maximum`; with `default=None` it also accepts None."""
     return _Integer(default=default, minimum=minimum, maximum=maximum)
 
 
@@ -429,7 +422,7 @@ def number(
     minimum: float | None = None,
     maximum: float | None = None,
 ) -> Any:
-    """Return a field for a finite number, above or from a bound, and up to one."""
+    """Return a field for a finite number: greater than `above`, at least `minimum`, and at most `maximum`."""
     return _Number(default=default, above=above, minimum=minimum, maximum=maximum)
 
 
@@ -454,22 +447,27 @@ def name_or_layer(choices: Sequence[Any], *, default: object = MISSING, hint: st
 
 
 def plain(*, default: object = MISSING) -> Any:
-    """Return a field for a plain value: None, a boolean, a number, a text, or a list of them."""
+    """Return a field for a plain value: None, a boolean, a number, a string, or a list of them."""
     return _Plain(default=default)
 
 
 def unchecked(*, default: object = MISSING) -> Any:
-    """Return a field that holds any value as it is; it cannot be written to a file."""
+    """Return a field that accepts any value unchecked; only a plain value can be written to a file."""
     return Field(default=default)
 
 
 def body(*, default: object = MISSING, is_list: bool = False) -> Any:
-    """Return a field for a body: a block, a Keras layer or a list of them, held as a tuple of blocks."""
+    """Return a field for a body: a block, a Keras layer or a list of them, held as a tuple of blocks.
+
+    Args:
+        default: Value if the argument is left out; with None, the field also accepts None.
+        is_list: Whether only a list is accepted, which is also printed and written as a list.
+    """
     return _Body(default=default, is_list=is_list)
 
 
 def named_bodies(*, default: object = MISSING) -> Any:
-    """Return a field for bodies by name."""
+    """Return a field for a mapping of names to bodies; the order matters."""
     return _NamedBodies(default=default)
 
 
@@ -484,7 +482,12 @@ def keras_arguments(layer: type[keras.layers.Layer], *, excluding: Sequence[str]
 
 
 def activation(*, default: object = MISSING, allow_layers: bool = True) -> Any:
-    """Return a field for an activation: Keras's name, a registered function, a layer, or None."""
+    """Return a field for an activation: the name of a Keras activation, a registered function, or None.
+
+    Args:
+        default: Value if the argument is left out.
+        allow_layers: Whether a layer or block is accepted too.
+    """
     return _Activation(default=default, allow_layers=allow_layers)
 
 
@@ -508,7 +511,7 @@ def name_field() -> Any:
 
 
 def register_converters(as_element: Callable[[Any, str], Any], as_body: Callable[[Any, str], tuple[Any, ...]]) -> None:
-    """Set the functions that make blocks of what users pass; `sequential` does, whose class is such a field's too."""
+    """Set the functions that convert users' values to blocks; importing `deepkit.definition.sequential` calls it."""
     _Body.as_element, _Body.as_body = staticmethod(as_element), staticmethod(as_body)
 
 
@@ -516,12 +519,12 @@ def activation_function(name: str, argument: str = "activation") -> Callable[...
     """Return the function of an activation's name.
 
     Raises:
-        DefinitionError: Neither Keras nor the registry of custom objects knows it.
+        DefinitionError: The name is neither a Keras activation nor a registered function.
     """
     if name.startswith("deepkit>"):
         import deepkit
 
-        _ = deepkit.layers  # registers deepkit's own
+        _ = deepkit.layers  # importing it registers deepkit's functions
     function = keras.saving.get_registered_object(name)
     if inspect.isfunction(function):
         return function
@@ -532,6 +535,11 @@ def activation_function(name: str, argument: str = "activation") -> Callable[...
             f"{argument} must be an activation of Keras or a registered one, received {format_value(name)}",
             hint='use "relu", "tanh", "gelu" or a layer',
         ) from error
+
+
+def _is_layer_or_block(value: object) -> bool:
+    """Return whether a value is a Keras layer or a block; this module cannot import `Block`."""
+    return isinstance(value, keras.layers.Layer) or hasattr(value, "input_spec")
 
 
 def _registered_name(function: Callable[..., Any]) -> Any:

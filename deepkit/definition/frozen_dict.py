@@ -1,4 +1,4 @@
-"""A mapping as a value."""
+"""An immutable, hashable mapping."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from deepkit.definition import source
 class FrozenDict(Mapping[str, Any]):
     """An ordered, immutable, hashable mapping, printed as a dictionary.
 
-    Two are equal if their names, values and order are equal: the order is that of a concatenation.
+    Two mappings are equal if their names, values and order are equal: branches are concatenated in this order.
 
     Args:
         items: The values by name.
-        to_source: Returns the code of a value.
+        to_source: Function that returns the source code of a value.
     """
 
     def __init__(self, items: Mapping[str, Any], to_source: Callable[[Any], str] = repr) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from deepkit.utils.types import Tensors
 
 Node: TypeAlias = "tuple[str | tuple[str, ...], tuple[Definition, ...]]"
-"""A source or several, and a body."""
+"""The name of a source, or several names, and a body."""
 
 _EXAMPLE = 'use nodes={"features": ("image", [dk.ConvStack(32)]), ...}'
 
@@ -52,8 +52,12 @@ class _InputsField(fields.Field[Mapping[str, Input], Mapping[str, Input]]):
         return repr(value)
 
     def to_data(self, value: FrozenDict, writer: fields.DataWriter) -> object:
-        data = {name: writer.element(block) for name, block in value.items()}
-        return {name: {key: item for key, item in block.items() if key != "block"} for name, block in data.items()}
+        data = {}
+        for name, block in value.items():
+            element = writer.element(block)
+            del element["block"]  # always Input
+            data[name] = element
+        return data
 
     def from_data(self, value: object, path: str, reader: fields.DataReader) -> object:
         return reader.named(value, path, reader.input)
@@ -117,7 +121,7 @@ class Functional(Block):
         inputs: Each input by name: `{"image": dk.Input((64, 64, 3))}`.
         nodes: Each node by name: its source, or a list of sources, and its body, which is a block, a Keras layer
             or a list of them. The body of a node with several sources begins with an element that takes several
-            tensors, such as `dk.Merge()`. A `dk.Shared` in two nodes is one tower with one set of weights.
+            tensors, such as `dk.Merge()`. A `dk.Shared` in two nodes has one set of weights.
         outputs: Name of the output node, or a list of names. The losses and metrics of the heads have these names.
 
     Raises:
@@ -159,7 +163,9 @@ class Functional(Block):
                 raise DefinitionError(
                     f"Functional: outputs contains {format_value(name)}, which is not a node{suggestion}"
                 )
-        used = {*_as_tuple(self.outputs)}.union(*(_as_tuple(sources) for sources, _ in self.nodes.values()))
+        used = set(_as_tuple(self.outputs))
+        for sources, _ in self.nodes.values():
+            used.update(_as_tuple(sources))
         for name in (*self.inputs, *self.nodes):
             if name not in used:
                 raise DefinitionError(
@@ -178,11 +184,11 @@ class Functional(Block):
 
     @property
     def accepts_multiple_inputs(self) -> bool:
-        """True: it takes a tensor for each input."""
+        """True: a graph takes a tensor for each input."""
         return True
 
     def add(self, x: Tensors, builder: Builder) -> Tensors:
-        """Add the nodes in order; a node that is a named `Shared` keeps the name of the tower."""
+        """Add the nodes in order; a node that is a named `Shared` has the name of the `Shared`."""
         tensors = self._input_tensors(x, builder)
         for name, (sources, body) in self.nodes.items():
             element = single(body)
@@ -194,13 +200,15 @@ class Functional(Block):
         return {name: tensors[name] for name in self.outputs}
 
     def _input_tensors(self, x: Tensors, builder: Builder) -> dict[str, Any]:
-        """Return the input tensors by name."""
+        """Return the input tensors by name; raise a `DefinitionError` if one is missing or unknown."""
         if isinstance(x, Mapping):
             named = dict(x)
             received = ", ".join(map(str, named))
         else:
             tensors: list[Any] = list(x) if isinstance(x, list | tuple) else [x]
-            named = dict(zip(self.inputs, tensors, strict=False)) if len(tensors) == len(self.inputs) else {}
+            named = {}
+            if len(tensors) == len(self.inputs):
+                named = dict(zip(self.inputs, tensors, strict=True))
             received = f"{len(tensors)} without names"
         if set(named) != set(self.inputs):
             raise builder.error(f"expected the inputs {', '.join(self.inputs)}, received {received}")

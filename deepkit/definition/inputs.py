@@ -1,4 +1,4 @@
-"""Inputs of a model: those that a definition fixes, or the shape passed to `build`."""
+"""The inputs of a model: fixed by its definition, or created from the shape passed to `build`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class InputSpec:
     name: str | None = None
 
     def check_shape(self, shape: object, definition: object) -> None:
-        """Raise if a shape passed to `build` differs."""
+        """Raise a `DefinitionError` if a shape passed to `build` differs."""
         if not isinstance(shape, list | tuple) or tuple(shape) != self.shape:
             raise DefinitionError(
                 f"build received input_shape={format_value(shape)}, but the definition fixes {self.shape}",
@@ -48,12 +48,12 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class InputSpecs:
-    """Several inputs by name."""
+    """Several inputs that a definition fixes, by name."""
 
     specs: tuple[tuple[str, InputSpec], ...]
 
     def check_shape(self, shape: object, definition: object) -> None:
-        """Raise if a mapping of shapes passed to `build` differs."""
+        """Raise a `DefinitionError` if a mapping of shapes passed to `build` differs."""
         expected = {name: spec.shape for name, spec in self.specs}
         received = shape
         if isinstance(shape, Mapping):
@@ -76,7 +76,11 @@ def is_shape(shape: object) -> TypeGuard[list[int | None] | tuple[int | None, ..
 
 
 def make_input(shape: object, definition: object) -> KerasTensor:
-    """Return a new symbolic input of a shape passed to `build`."""
+    """Return a new symbolic input of a shape passed to `build`.
+
+    Raises:
+        DefinitionError: The value is not a shape.
+    """
     if not is_shape(shape):
         raise DefinitionError(
             f"build: input_shape must be a tuple of positive integers or None, received {format_value(shape)}",

@@ -25,11 +25,11 @@ def to_json(value: object) -> str:
 
 
 def revive(value: Any) -> Any:
-    """Return the value that canonical JSON stands for, with new Keras objects."""
+    """Return the value that canonical JSON describes, with new Keras objects."""
     if isinstance(value, Mapping) and str(value.get("class_name")).endswith("DTypePolicy"):
         return value["config"]["name"]
     if isinstance(value, Mapping) and "class_name" in value:
-        config = copy.deepcopy(dict(value))  # some layers empty the dictionary that they are passed
+        config = copy.deepcopy(dict(value))  # some layers modify the dictionary
         return keras.saving.deserialize_keras_object(config)
     if isinstance(value, list):
         return tuple(revive(item) for item in value)
@@ -41,13 +41,9 @@ def class_of(value: Mapping[str, Any]) -> type:
     return type(revive(value))
 
 
-def parameters(cls: type) -> dict[str, inspect.Parameter]:
-    """Return the keyword arguments of a layer class, those of the base layer included."""
-    return _parameters(cls)
-
-
 @functools.cache
-def _parameters(cls: Any) -> dict[str, inspect.Parameter]:
+def parameters(cls: type) -> dict[str, inspect.Parameter]:
+    """Return the keyword arguments of a layer class, including those of `keras.layers.Layer`."""
     signature = inspect.signature(cls).parameters
     named = {key: p for key, p in signature.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
     if any(p.kind is p.VAR_KEYWORD for p in signature.values()) and issubclass(cls, keras.layers.Layer):
@@ -68,11 +64,12 @@ def required_arguments(cls: type, config_json: str) -> tuple[str, ...]:
     needed = {key for key, p in signature.items() if p.default is p.empty}
     for _ in signature:
         try:
-            made = cls(**{key: revive(config[key]) for key in needed})
-            got = json.loads(to_json(made.get_config()))
+            instance = cls(**{key: revive(config[key]) for key in needed})
+            instance_config = json.loads(to_json(instance.get_config()))
         except Exception:  # the class needs one of several arguments: pass all that differ from their defaults
             return tuple(key for key, p in signature.items() if key in needed or not _is_same(config[key], p.default))
-        missing = {key for key in signature if key not in needed and not _is_same(got.get(key), config[key])}
+        optional = signature.keys() - needed
+        missing = {key for key in optional if not _is_same(instance_config.get(key), config[key])}
         if not missing:
             break
         needed |= missing
@@ -80,7 +77,7 @@ def required_arguments(cls: type, config_json: str) -> tuple[str, ...]:
 
 
 def per_axis(cls: type, key: str, value: Any) -> Any:
-    """Return a size as people write it: one number if it is the same on each axis of a 1-D, 2-D or 3-D layer."""
+    """Return a size in its short form: one number if it is the same on each axis of a 1-D, 2-D or 3-D layer."""
     has_rank = re.search(r"[123]D(Transpose)?$", cls.__name__) is not None
     if has_rank and key in _PER_AXIS and isinstance(value, list) and len({str(item) for item in value}) == 1:
         return value[0]
@@ -107,12 +104,12 @@ def snake_case(name: str) -> str:
 
 
 def _is_same(first: object, second: object) -> bool:
-    """Return whether two config values are written alike: 0 and 0.0 are not."""
+    """Return whether two config values have the same JSON; 0 and 0.0 differ."""
     return json.dumps(first, sort_keys=True, default=repr) == json.dumps(second, sort_keys=True, default=repr)
 
 
 def _without_defaults(value: Any) -> Any:
-    """Drop what Keras adds by itself: generated names and the current dtype policy, nested ones too."""
+    """Return a config, or a nested one, without generated names and the current dtype policy."""
     if isinstance(value, list):
         return [_without_defaults(item) for item in value]
     if not isinstance(value, dict):

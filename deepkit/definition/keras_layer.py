@@ -30,7 +30,7 @@ class LayerTemplate(Block):
 
     @property
     def default_name(self) -> str:
-        """The class in Keras's snake case."""
+        """The class name of the layer in Keras's snake case."""
         return keras_config.snake_case(self.cls.__name__)
 
     @property
@@ -61,7 +61,7 @@ class LayerInstance(Block, eq=False):
 
     @property
     def default_name(self) -> str:
-        """The layer's own name, which it keeps."""
+        """The name of the layer, which a build does not change."""
         return self.layer.name
 
     @property
@@ -98,10 +98,11 @@ class LayerInstance(Block, eq=False):
 def has_state(layer: keras.layers.Layer) -> bool:
     """Return whether a layer holds weights, or was adapted to data, which its config does not contain."""
     nested = [layer, *getattr(layer, "layers", ()), getattr(layer, "layer", None)]
-    return bool(layer.weights) or any(_is_adapted_lookup(part) for part in nested if part is not None)
+    return bool(layer.weights) or any(_is_adapted_lookup(inner) for inner in nested if inner is not None)
 
 
 def _is_adapted_lookup(layer: keras.layers.Layer) -> bool:
+    """Return whether a layer has a vocabulary that its config does not contain."""
     lookups = (keras.layers.TextVectorization, keras.layers.StringLookup, keras.layers.IntegerLookup)
     if not isinstance(layer, lookups) or layer.get_config().get("vocabulary") is not None:
         return False
@@ -109,11 +110,17 @@ def _is_adapted_lookup(layer: keras.layers.Layer) -> bool:
 
 
 def _shift_seeds(config: Any, shift: int) -> Any:
-    if shift and isinstance(config, dict):
-        return {
-            key: value + shift if key == "seed" and isinstance(value, int) else _shift_seeds(value, shift)
-            for key, value in config.items()
-        }
-    if shift and isinstance(config, list):
+    """Return a config in which every integer seed is increased, also those of nested objects."""
+    if shift == 0:
+        return config
+    if isinstance(config, list):
         return [_shift_seeds(item, shift) for item in config]
-    return config
+    if not isinstance(config, dict):
+        return config
+    shifted = {}
+    for key, value in config.items():
+        if key == "seed" and isinstance(value, int):
+            shifted[key] = value + shift
+        else:
+            shifted[key] = _shift_seeds(value, shift)
+    return shifted

@@ -1,4 +1,4 @@
-"""Keyword arguments of a Keras layer as a value."""
+"""Immutable keyword arguments of a Keras layer."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class LayerArguments(Mapping[str, Any]):
 
 
 def check_flags(cls: type, arguments: Mapping[str, Any], name: str) -> None:
-    """Raise if a boolean argument is not True, False, 0 or 1: Keras would take any other value as True."""
+    """Raise if a boolean argument is not True, False, 0 or 1: Keras would treat a string such as "no" as True."""
     signature = keras_config.parameters(cls)
     for key, value in arguments.items():
         if isinstance(signature[key].default, bool) and value is not None and not _is_flag_like(value):

@@ -1,4 +1,4 @@
-"""Checks of Keras layers in a definition: before a layer is called, and after Keras refused the call.
+"""Checks of Keras layers in a definition: before the call of a layer, and after an error of Keras.
 
 A check is registered for a layer class and also holds for its subclasses.
 """
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with a call of a layer, and what to do instead."""
+    """A problem with the call of a layer.
+
+    Args:
+        text: Description of the problem.
+        hint: How to fix it, as an imperative.
+    """
 
     text: str
     hint: str = ""

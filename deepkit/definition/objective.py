@@ -1,4 +1,4 @@
-"""What a definition's head asks to be trained with."""
+"""The loss and metrics that the head of a definition determines."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Metrics: TypeAlias = Sequence[keras.metrics.Metric] | Mapping[str, Sequence[kera
 
 @dataclass(frozen=True)
 class Objective:
-    """A loss and metrics.
+    """The loss and metrics of a training.
 
     Args:
         loss: A Keras loss; a mapping of losses by output name if there are several outputs.
-        metrics: Keras metrics, or a mapping of them.
+        metrics: Keras metrics; a mapping of sequences of metrics by output name if there are several outputs.
     """
 
     loss: Losses

@@ -26,8 +26,8 @@ _ACTIVATION_NAMES = {name.replace("_", "") for name in dir(keras.activations)} |
 def output_activation(output: keras.KerasTensor) -> tuple[Any, str | None]:
     """Return the layer that computes an output, and the name of its activation.
 
-    Nested models are looked into, and layers that change no value in inference are skipped: dropout, reshaping,
-    a linear activation.
+    The search enters nested models, and skips layers that change no value in inference: dropout, reshaping, a linear
+    activation.
 
     Args:
         output: A symbolic output of a layer.
@@ -37,7 +37,9 @@ def output_activation(output: keras.KerasTensor) -> tuple[Any, str | None]:
     """
     while True:
         layer, node, index = output._keras_history  # type: ignore[attr-defined]
-        inner = keras.tree.flatten(getattr(layer, "outputs", None) or []) if isinstance(layer, keras.Model) else []
+        inner: list[keras.KerasTensor] = []  # the outputs of a nested model
+        if isinstance(layer, keras.Model):
+            inner = keras.tree.flatten(getattr(layer, "outputs", None) or [])
         activation = _activation(layer)
         is_linear = isinstance(layer, layers.Activation) and activation == "linear"
         if not inner and not is_linear and not isinstance(layer, _TRANSPARENT):
@@ -46,7 +48,7 @@ def output_activation(output: keras.KerasTensor) -> tuple[Any, str | None]:
 
 
 def outputs_logits(model: keras.Model) -> bool | None:
-    """Return whether a model outputs logits rather than probabilities; None if neither its layers nor its loss tell."""
+    """Return whether a model outputs logits rather than probabilities; None if this is unknown."""
     outputs = keras.tree.flatten(getattr(model, "outputs", None) or [])
     if len(outputs) == 1:
         activation = output_activation(outputs[0])[1]
@@ -61,13 +63,16 @@ def outputs_logits(model: keras.Model) -> bool | None:
 def check_loss(loss: object, output: keras.KerasTensor, argument: str = "loss", alternative: str = "") -> None:
     """Raise if a loss that expects probabilities is used with a linear output.
 
-    Keras clips the logits between 0 and 1 there, and those outside have no gradient.
+    Keras would clip the logits to [0, 1], and a clipped logit has no gradient.
 
     Args:
-        loss: A Keras loss, its name or a function; anything else passes.
+        loss: A Keras loss, its name or a function; any other value is accepted.
         output: The model's symbolic output.
-        argument: The argument that the loss was passed as, for the message.
-        alternative: A second remedy, put before `from_logits=True` in the hint.
+        argument: Name of the loss argument, for the message.
+        alternative: Another fix, which the hint names first.
+
+    Raises:
+        ValueError: The output is linear, and the loss expects probabilities.
     """
     name = probability_loss_name(loss)
     if name is None:
@@ -99,6 +104,7 @@ def probability_loss_name(loss: Any) -> str | None:
 
 
 def _activation(layer: Any) -> str | None:
+    """Return the name of a layer's activation, or of an activation layer such as `ReLU`; None for any other layer."""
     activation = getattr(layer, "activation", None)
     if activation is not None:
         return getattr(activation, "__name__", type(activation).__name__)

@@ -1,4 +1,4 @@
-"""The protocol of a definition: what builders and fields need to know of a block."""
+"""The protocol of a definition: the members of a block that builders and fields use."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ class Definition(Protocol):
 
     @property
     def name(self) -> str | None:
-        """Name that it was given."""
+        """The `name=` of this block, or None."""
 
     @property
     def default_name(self) -> str:
-        """Name that it has otherwise."""
+        """Name of this block if `name` is None."""
 
     @property
     def accepts_multiple_inputs(self) -> bool:
-        """Whether its input may be a list or mapping of tensors."""
+        """Whether the input may be a list or mapping of tensors."""
 
     @property
     def is_shared(self) -> bool:
-        """Whether two equal ones in a build are one part with one set of weights."""
+        """Whether equal blocks in one build share one set of weights."""
 
     @property
     def training_target(self) -> str:
-        """What the model learns to predict: "labels", "inputs" or "none"."""
+        """The targets of the training: "labels", "inputs" or "none"."""
 
     def add(self, x: Any, builder: Any) -> Tensors:
-        """Add its layers after `x` and return the output."""
+        """Add the layers of this block after `x`, and return the output."""
 
     def input_spec(self) -> InputSpec | InputSpecs | None:
-        """Return the input that it fixes, or None."""
+        """Return the input that this definition fixes, or None."""
 
     def objective(self, output_shape: Any, label_shape: Any) -> Objective | None:
-        """Return a new loss and metrics for its head, or None."""
+        """Return a new loss and metrics for the head of this definition, or None if it has no head."""

@@ -1,4 +1,4 @@
-"""`Sequential`, `Input` and `Shared`, and the conversion of what users pass to blocks."""
+"""`Sequential`, `Input` and `Shared`, and the conversion of Keras layers and lists to blocks."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 class Sequential(Block):
     """Blocks and Keras layers one after the other.
 
-    A Keras layer without weights is a template: each use, and each build, makes a new one. A layer or model with
-    weights is used as it is, so a trained part stays trained.
+    A Keras layer without weights is a template: each use, and each build, creates a copy. A layer or model with
+    weights is used as it is, so a trained model keeps its weights.
 
     Args:
         layers: Blocks, Keras layers, models, or lists of them.
-        name: Name of this part, and of the model if it is the whole.
+        name: Name of this block, and of the model if it is the whole model.
 
     Raises:
-        TypeError: An element is none of these.
+        TypeError: An element is not a block, a Keras layer or a list.
 
     Examples:
         >>> import deepkit as dk
@@ -135,14 +135,14 @@ class Input(Block):
 
 
 class Shared(Block):
-    """One set of weights used at several places of a model, as in the two towers of a siamese network.
+    """One set of weights used several times in a model, as in the two towers of a siamese network.
 
-    Values never share weights: a block used twice makes two sets. The layers of a `Shared` are added once in a build,
-    under the path of the first use, and every equal `Shared` in the build calls them again.
+    Without `Shared`, a block used twice creates two sets of weights. The layers of a `Shared` are created once in a
+    build, under the path of the first use, and every equal `Shared` in the build calls them again.
 
     Args:
         body: A block, a Keras layer or a list of them.
-        name: Name of the tower. Two towers of the same body with separate weights need two names.
+        name: Name of this block. Two `Shared` blocks with equal bodies and separate weights need two names.
 
     Examples:
         >>> import deepkit as dk
@@ -156,7 +156,7 @@ class Shared(Block):
 
     @property
     def is_shared(self) -> bool:
-        """True: equal ones are one part."""
+        """True: equal `Shared` blocks of a build have one set of weights."""
         return True
 
     @property
@@ -182,11 +182,11 @@ def as_element(value: object, name: str) -> Block:
     """Return a block, Keras layer, model or list of them as a block.
 
     Args:
-        value: What the user passed.
+        value: The user's value.
         name: The block and argument, for messages: `"Sequential: layers[2]"`.
 
     Raises:
-        TypeError: It is none of these.
+        TypeError: The value is of another type.
     """
     if isinstance(value, Block):
         return value
@@ -196,7 +196,7 @@ def as_element(value: object, name: str) -> Block:
         return Sequential(list(value.layers), name=_user_name(value, value.name))
     if isinstance(value, keras.layers.Layer):
         if isinstance(value, keras.Model | keras.layers.Lambda) or has_state(value):
-            return LayerInstance(value)  # Keras makes no second Lambda from a config, and it has no weights to share
+            return LayerInstance(value)  # Keras refuses to create a Lambda from a config
         return _template(value, name)
     if isinstance(value, type):
         problem, hint = f"the class {value.__name__}", f"use {value.__name__}(...), an instance"
@@ -225,6 +225,7 @@ def _user_name(layer: keras.layers.Layer, name: str | None) -> str | None:
 
 
 def _template(layer: keras.layers.Layer, name: str) -> LayerTemplate:
+    """Return the class and config of a layer; raise a `TypeError` if its config cannot be serialized."""
     if isinstance(layer, keras.layers.InputLayer):
         problem = f"{name} is a Keras InputLayer"
         raise TypeError(message(problem, hint="use dk.Input(shape) as the first element"))

@@ -1,4 +1,4 @@
-"""Definitions and Keras objects printed as the code that makes them."""
+"""The source code of definitions and Keras objects, as `repr` prints it."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def call(function: str, positional: list[str], named: Mapping[str, str]) -> str:
     line = f"{function}({', '.join(arguments)})"
     if len(line) <= WIDTH and "\n" not in line:
         return line
+    # a list over several lines as first argument begins on the line of the call: Sequential([...])
     rest = ", ".join(arguments[1:])
     if arguments[0].startswith("[") and "\n" not in rest and len(rest) < WIDTH:
         return line
@@ -74,7 +75,7 @@ def config_value(value: Any) -> str:
 
 
 def keras_object(cls: type, config: Mapping[str, Any], name: str | None = None) -> str:
-    """Return the code that makes a Keras object of this config: required arguments and those not at their default."""
+    """Return the code that makes a Keras object of this config, without the arguments at their default."""
     signature = parameters(cls)
     passed = required_arguments(cls, json.dumps(config, sort_keys=True))
     positional = [key for key in passed if signature[key].default is inspect.Parameter.empty][:1]
@@ -91,11 +92,11 @@ def public_name(target: type | Callable[..., Any]) -> str:
     if module.startswith("deepkit."):
         return f"dk.layers.{name}"
     if module.startswith("keras."):
-        for home in _KERAS_MODULES:
-            namespace = getattr(keras, home)
+        for submodule in _KERAS_MODULES:
+            namespace = getattr(keras, submodule)
             for alias in (name, *dir(namespace)):  # Keras exports some classes under another name only
                 if getattr(namespace, alias, None) is target:
-                    return f"layers.{alias}" if home == "layers" else f"keras.{home}.{alias}"
+                    return f"layers.{alias}" if submodule == "layers" else f"keras.{submodule}.{alias}"
     return name if module == "__main__" else f"{module}.{name}"
 
 
