@@ -1,4 +1,4 @@
-"""Plain data read as a definition; every error has the path of the value."""
+"""Read plain data as a definition; every error contains the path of the value."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from deepkit.utils.validation import is_integer
 
 _TAGS = ("block", "layer")
 _MAX_DEPTH = 60
-_MAX_WRAPPED = 8  # Keras copies what a wrapper holds, at each level again
+_MAX_WRAPPED = 8  # nested wrappers; each one copies its inner layer again
 _MAX_KEYS = 10  # keys in a message
 _MAX_KEY = 60  # characters of a key in a path
 _MAX_NUMBER = 2**31 - 1
-_MAX_VALUES = {"ngrams": 20, "num_oov_indices": 100_000}  # Keras makes that many strings before anything is built
+_MAX_VALUES = {"ngrams": 20, "num_oov_indices": 100_000}  # the constructor creates that many strings
 _MAPPING_ARGUMENTS = ("renorm_clipping",)  # arguments of Keras that are mappings
-_FILE_ARGUMENTS = ("vocabulary", "idf_weights")  # which Keras takes as the path of a file too
-_YAML_WORDS = {
+_FILE_ARGUMENTS = ("vocabulary", "idf_weights")  # Keras also accepts the path of a file for these
+_YAML_LITERALS = {  # Python's and YAML 1.1's, in YAML 1.2
     "None": "null", "none": "null", "True": "true", "False": "false",
     "yes": "true", "Yes": "true", "on": "true", "On": "true",
     "no": "false", "No": "false", "off": "false", "Off": "false",
@@ -140,6 +140,7 @@ class Reader:
         return value
 
     def _described(self, value: Mapping[str, Any], path: str) -> Any:
+        """Return the block or Keras object that a mapping describes."""
         for kind in KINDS:
             if kind in value:
                 return self.keras_object(value, kind, path)
@@ -166,7 +167,7 @@ def _check_depth(path: str) -> None:
 
 
 def _check_allowed(cls: type, key: str, value: object, path: str) -> None:
-    """Raise if an argument names a file, holds weights, or makes Keras work for long before anything is built."""
+    """Raise if an argument names a file, holds weights, or would make the constructor slow."""
     if isinstance(value, Mapping) and "block" in value:
         raise _error(f"{cls.__name__} takes no block, received {format_value(value)}", path)
     if key in _FILE_ARGUMENTS and isinstance(value, str):
@@ -178,6 +179,7 @@ def _check_allowed(cls: type, key: str, value: object, path: str) -> None:
 
 
 def _check_flag(cls: type, signature: Mapping[str, inspect.Parameter], key: str, value: object, path: str) -> None:
+    """Raise if a boolean argument is neither true nor false."""
     if key not in signature:
         return
     try:
@@ -187,9 +189,9 @@ def _check_flag(cls: type, signature: Mapping[str, inspect.Parameter], key: str,
 
 
 def _yaml_hint(value: object) -> str:
-    """Return the YAML form of a word of Python's or of YAML 1.1's."""
-    word = _YAML_WORDS.get(value) if isinstance(value, str) else None
-    return f"write {word}" if word else ""
+    """Return a hint for a literal of Python or YAML 1.1, such as `None` or `yes`; empty for any other value."""
+    literal = _YAML_LITERALS.get(value) if isinstance(value, str) else None
+    return f"write {literal}" if literal else ""
 
 
 def _registered_function(value: Any) -> Any:
@@ -213,11 +215,11 @@ def _make(cls: Callable[..., Any], kwargs: Mapping[str, Any], path: str) -> Any:
 
 
 def _wrong_argument(cls: Callable[..., Any], arguments: Mapping[str, Any], problem: str) -> str:
-    """Return the argument that the message names, or without which there is no error; empty if neither is clear."""
-    words = problem
+    """Return the argument that causes an error: the message names it alone, or its removal avoids the error."""
+    text = problem
     for separator in "[=`'.:":
-        words = words.replace(separator, " ")
-    named = [key for key in arguments if key in words.split()]
+        text = text.replace(separator, " ")
+    named = [key for key in arguments if key in text.split()]
     if len(named) == 1:
         return named[0]
     for key in named or arguments:
@@ -230,17 +232,17 @@ def _wrong_argument(cls: Callable[..., Any], arguments: Mapping[str, Any], probl
 
 
 def _check_keys(
-    owner: str, data: Mapping[Any, Any], allowed: Iterable[str], required: Iterable[str], path: str
+    cls_name: str, data: Mapping[Any, Any], allowed: Iterable[str], required: Iterable[str], path: str
 ) -> None:
+    """Raise a `DefinitionError` if a key is unknown, or a required key is missing."""
     names = sorted(allowed)
     for key in data:
         if key not in names:
-            raise _error(
-                f"{owner} takes no {format_value(key)}{did_you_mean_or_list(key, names)}", _join(path, _key_text(key))
-            )
+            problem = f"{cls_name} takes no {format_value(key)}{did_you_mean_or_list(key, names)}"
+            raise _error(problem, _join(path, _key_text(key)))
     for key in required:
         if key not in data:
-            raise _error(f"{owner} needs {key!r}", path)
+            raise _error(f"{cls_name} needs {key!r}", path)
 
 
 def _expect_mapping(value: object, expected: str, path: str) -> Mapping[str, Any]:
@@ -251,7 +253,7 @@ def _expect_mapping(value: object, expected: str, path: str) -> Mapping[str, Any
 
 def _name(name: object, path: str) -> str:
     if not isinstance(name, str):
-        raise _error(f"expected a text as name, received {format_value(name)}", path, f'write "{name}" in quotes')
+        raise _error(f"expected a string as name, received {format_value(name)}", path, f'write "{name}" in quotes')
     return name
 
 

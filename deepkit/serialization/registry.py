@@ -1,4 +1,4 @@
-"""Names in files: the blocks of deepkit and of users, and the layers and other objects of Keras that are allowed."""
+"""The names of classes in files: blocks of deepkit and of users, and the Keras classes that a file may name."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from deepkit.utils.errors import did_you_mean, format_value, message
 
 BlockClass = TypeVar("BlockClass", bound=type[Block])
 
-KINDS: dict[str, tuple[ModuleType, type]] = {
+KINDS: dict[str, tuple[ModuleType, type]] = {  # the module of each kind of object, and the base class
     "layer": (keras.layers, keras.layers.Layer),
     "initializer": (keras.initializers, keras.initializers.Initializer),
     "regularizer": (keras.regularizers, keras.regularizers.Regularizer),
     "constraint": (keras.constraints, keras.constraints.Constraint),
 }
-REFUSED = {
+REFUSED = {  # classes that a file may not name, with the reason
     "Lambda": "it runs code, which a file may not do",
     "TFSMLayer": "it reads a folder, which a file may not name",
     "JaxLayer": "it runs code, which a file may not do",
@@ -38,7 +38,7 @@ _user_blocks: dict[str, type[Block]] = {}
 
 
 def register_block(package: str, name: str | None = None) -> Callable[[BlockClass], BlockClass]:
-    """Register a block class, so that `to_dict`, `from_dict`, `dump` and `load` know it by name.
+    """Register a block class, so that `to_dict`, `from_dict`, `dump` and `load` can name it.
 
     A file names it `package.name`; whoever loads the file imports the module of the class first.
 
@@ -69,7 +69,7 @@ def register_block(package: str, name: str | None = None) -> Callable[[BlockClas
         key = f"{package}.{name or cls.__name__}"
         other = _user_blocks.get(key)
         is_same_class = other is None or (other.__module__, other.__qualname__) == (cls.__module__, cls.__qualname__)
-        if not is_same_class:  # a cell of a notebook that runs again registers the same class anew
+        if not is_same_class:  # running a notebook cell again defines the same class again
             raise ValueError(message(f"register_block: {key!r} is the name of {other}", hint="pass another name="))
         _user_blocks[key] = cls
         return cls
@@ -100,6 +100,7 @@ def class_key(cls: type, kind: str) -> str:
     Raises:
         DefinitionError: A file may not name it.
     """
+    # Keras exports some classes under several names
     aliases = [name for name, candidate in classes(kind).items() if candidate is cls]
     for alias in aliases:
         if alias.endswith(cls.__name__):
@@ -154,6 +155,7 @@ def classes(kind: str) -> Mapping[str, type]:
 
 
 def _suggestion(name: object, kind: str, candidates: Mapping[str, type]) -> str:
+    """Return the end of the message for an unknown name."""
     other = "layer" if kind == "block" else "block"
     others: Mapping[str, type] = classes("layer") if kind == "block" else blocks()
     if not isinstance(name, str):

@@ -1,4 +1,4 @@
-"""Definitions as plain data and as YAML: exact in both directions, and a file can neither run code nor read a path."""
+"""Definitions as plain data and as YAML, without loss; a file can neither run code nor read other files."""
 
 from __future__ import annotations
 
@@ -38,9 +38,8 @@ def to_dict(definition: Block) -> dict[str, Any]:
         definition: Any block.
 
     Raises:
-        DefinitionError: A part has no plain form: a layer or model with weights, or a class that is neither Keras's,
-            deepkit's nor registered.
-        TypeError: It is not a definition.
+        DefinitionError: A layer or model has weights, or a class is neither Keras's nor deepkit's nor registered.
+        TypeError: `definition` is not a block.
 
     Examples:
         >>> import deepkit as dk
@@ -54,10 +53,10 @@ def to_dict(definition: Block) -> dict[str, Any]:
 
 
 def from_dict(data: Mapping[str, Any] | list[Any]) -> Block:
-    """Return the definition that plain data describe.
+    """Return the definition that plain data describes.
 
     Only deepkit's and registered blocks, and layers of Keras and deepkit can be named. Layers that run code or read
-    files cannot (`Lambda`, a vocabulary given as a path).
+    files cannot (`Lambda`, a vocabulary that is a path).
 
     Args:
         data: What `to_dict` returns; a list stands for a `Sequential`.
@@ -83,14 +82,14 @@ def from_dict(data: Mapping[str, Any] | list[Any]) -> Block:
 
 
 def dump(definition: Block, path: PathLike | None = None) -> str:
-    """Return a definition as YAML, and write it to a file if a path is given.
+    """Return a definition as YAML, and write it to a file if `path` is set.
 
     Args:
         definition: Any block.
-        path: The file, which is written completely or not at all.
+        path: The file, which is replaced atomically.
 
     Returns:
-        The text.
+        The YAML.
 
     Raises:
         DefinitionError: As `to_dict`.
@@ -106,7 +105,7 @@ def dump(definition: Block, path: PathLike | None = None) -> str:
         - {block: Classifier, num_classes: 10}
         <BLANKLINE>
     """
-    text = yaml_format.text(to_dict(definition))
+    text = yaml_format.to_yaml(to_dict(definition))
     if path is not None:
         files.atomic_write(Path(path), text.encode())
     return text
@@ -191,7 +190,7 @@ class Writer:
 
 
 def _arguments(cls: type, config: str) -> dict[str, Any]:
-    """Return the arguments that make an object of this config; the `layer` of a wrapper is written `wrapped`."""
+    """Return the arguments that create an object of this config; the `layer` of a wrapper is written `wrapped`."""
     values = json.loads(config)
     arguments = {}
     for key in keras_config.required_arguments(cls, config):
@@ -200,7 +199,7 @@ def _arguments(cls: type, config: str) -> dict[str, Any]:
 
 
 def _config(value: Any) -> Any:
-    """Return a config value of JSON, with serialized Keras objects in the form of the file."""
+    """Return a config value as plain data, with Keras objects in the format of the file."""
     if isinstance(value, list):
         return [_config(item) for item in value]
     if not isinstance(value, dict):

@@ -23,7 +23,7 @@ _RESOLVERS = (
 
 
 class YamlError(ValueError):
-    """A text that is not plain YAML; the message contains the line and the column."""
+    """The text is not plain YAML; the message contains the line and the column."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -67,7 +67,7 @@ _Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(str(no
 
 
 def parse(text: str) -> Any:
-    """Return the plain data that `text` holds.
+    """Return the plain data that a YAML text describes.
 
     Raises:
         YamlError: The text is not YAML, has aliases or a duplicate key, or is nested too deeply.
@@ -76,16 +76,16 @@ def parse(text: str) -> Any:
         return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise YamlError(f"{where}{error.problem or error.context}") from error
+        location = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise YamlError(f"{location}{error.problem or error.context}") from error
     except yaml.YAMLError as error:
         raise YamlError(" ".join(str(error).split())) from error
     except RecursionError:
         raise YamlError("it is nested too deeply") from None
-    except (ValueError, TypeError, LookupError) as error:  # a tag such as !!float on what is none
+    except (ValueError, TypeError, LookupError) as error:  # a tag such as !!float on a string
         raise YamlError(str(error)) from error
 
 
-def text(data: Any) -> str:
-    """Return plain data as YAML: short parts on one line, in the given order."""
+def to_yaml(data: Any) -> str:
+    """Return plain data as YAML, with short lists and mappings on one line and keys in their order."""
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=110, allow_unicode=True)
