@@ -1,4 +1,4 @@
-"""Checks for blocks of your own: `check_block` runs what deepkit's blocks pass."""
+"""Conformance checks for the blocks of users: `check_block` runs the checks that deepkit's own blocks pass."""
 
 from deepkit.testing.conformance import check_block
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from deepkit.utils.types import Shape
 
 BATCH_SIZE = 3
-UNKNOWN_SIZE = 5  # of an axis whose size the input shape leaves open
+UNKNOWN_SIZE = 5  # smallest size for an axis that is None in the input shape
 
 Inputs: TypeAlias = Any
 Check: TypeAlias = Callable[[Block, "Shape", keras.Model, Inputs], None]
@@ -41,7 +41,7 @@ def check_block(block: Block, input_shape: Shape) -> None:
     Raises:
         AssertionError: A check fails; the message names it.
         DefinitionError: The block cannot be built or written.
-        TypeError: It is not a block.
+        TypeError: `block` is not a block.
 
     Examples:
         >>> import deepkit as dk
@@ -63,7 +63,7 @@ def check_block(block: Block, input_shape: Shape) -> None:
 
 
 def make_batch(shape: Shape, size: int = BATCH_SIZE, seed: int = 0) -> Inputs:
-    """Return a random batch of inputs; strings for the shape ()."""
+    """Return a random batch of shape `(size, *shape)`: float32 numbers, or strings for the shape ()."""
     rng = np.random.default_rng(seed)
     if shape == ():
         return keras.ops.convert_to_tensor(rng.choice(["The dog runs.", "A cat", "", "Runs, runs!"], size))
@@ -72,29 +72,29 @@ def make_batch(shape: Shape, size: int = BATCH_SIZE, seed: int = 0) -> Inputs:
 
 
 def check_repr(block: Block, input_shape: Shape, model: keras.Model, inputs: Inputs) -> None:
-    """The `repr` is code that makes an equal block."""
+    """Check that the `repr` is code that makes an equal block."""
     assert "<locals>" not in type(block).__qualname__, (
         "define the class at the top level of a module, not in a function"
     )
-    again = eval(repr(block), _namespace(block))
-    assert again == block, f"{again!r} is not equal to the block that it is the repr of"
-    assert hash(again) == hash(block), "equal blocks have different hashes"
-    assert repr(again) == repr(block), "equal blocks have different reprs"
+    evaluated = eval(repr(block), _namespace(block))
+    assert evaluated == block, f"{evaluated!r} is not equal to the block that it is the repr of"
+    assert hash(evaluated) == hash(block), "equal blocks have different hashes"
+    assert repr(evaluated) == repr(block), "equal blocks have different reprs"
 
 
 def check_serialization(block: Block, input_shape: Shape, model: keras.Model, inputs: Inputs) -> None:
-    """Plain data and YAML describe an equal block."""
+    """Check that plain data and YAML describe an equal block."""
     assert from_dict(json.loads(json.dumps(to_dict(block)))) == block, "from_dict(to_dict(block)) is another block"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "block.yaml")
         text = dump(block, path)
-        again = load(path)
-    assert again == block, "load(dump(block)) is another block"
-    assert dump(again) == text, "the YAML of equal blocks differs"
+        loaded = load(path)
+    assert loaded == block, "load(dump(block)) is another block"
+    assert dump(loaded) == text, "the YAML of equal blocks differs"
 
 
 def check_output_shape(block: Block, input_shape: Shape, model: keras.Model, inputs: Inputs) -> None:
-    """The shape of an output equals the symbolic one for any batch size."""
+    """Check that the shape of an output equals the symbolic shape for several batch sizes."""
     for size in (1, 4):
         outputs = keras.tree.flatten(model(make_batch(input_shape, size)))
         for output, shape in zip(outputs, _output_shapes(model), strict=True):
@@ -104,7 +104,7 @@ def check_output_shape(block: Block, input_shape: Shape, model: keras.Model, inp
 
 
 def check_precision(block: Block, input_shape: Shape, model: keras.Model, inputs: Inputs) -> None:
-    """Under mixed precision the weights are float32 and the outputs finite."""
+    """Check that weights are float32 and outputs finite under mixed precision."""
     before = keras.config.dtype_policy()
     for policy in ("mixed_bfloat16", "mixed_float16"):
         keras.config.set_dtype_policy(policy)
@@ -119,7 +119,7 @@ def check_precision(block: Block, input_shape: Shape, model: keras.Model, inputs
 
 
 def check_saving(block: Block, input_shape: Shape, model: keras.Model, inputs: Inputs) -> None:
-    """A saved and loaded model has the same outputs and names of layers."""
+    """Check that a saved and loaded model has the same outputs and layer names."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.keras")
         model.save(path)
@@ -130,7 +130,7 @@ def check_saving(block: Block, input_shape: Shape, model: keras.Model, inputs: I
 
 
 def check_gradients(block: Block, input_shape: Shape, model: keras.Model, inputs: Inputs) -> None:
-    """Every trainable weight has a finite gradient."""
+    """Check that every trainable weight has a finite gradient."""
     import tensorflow as tf
 
     with tf.GradientTape() as tape:
@@ -147,20 +147,20 @@ def check_gradients(block: Block, input_shape: Shape, model: keras.Model, inputs
 
 
 def check_clone(block: Block, input_shape: Shape, model: keras.Model, inputs: Inputs) -> None:
-    """`keras.models.clone_model` returns an equal model."""
+    """Check that the result of `keras.models.clone_model` has the same outputs for the same weights."""
     clone = keras.models.clone_model(model)
     clone.set_weights(_layer_weights(model))
     _assert_equal(clone(inputs), model(inputs), "the clone has other outputs")
 
 
 def _layer_weights(model: keras.Model) -> list[np.ndarray]:
-    """Return the weights of all layers, without those that the model itself adds, such as beta of a VAE."""
+    """Return the weights of all layers, without those of the model itself, such as `beta` of a VAE."""
     weights = {id(weight): weight for layer in model.layers for weight in layer.weights}
     return [_numpy(weight) for weight in weights.values()]
 
 
 def check_separate_weights(block: Block, input_shape: Shape, model: keras.Model, inputs: Inputs) -> None:
-    """Building twice makes two sets of weights with the same paths."""
+    """Check that two builds share no weights, and that the weights have the same paths."""
     other = block.build(input_shape)
     shared = {id(weight) for weight in other.weights} & {id(weight) for weight in model.weights}
     assert not shared, "two builds share weights"
@@ -169,7 +169,7 @@ def check_separate_weights(block: Block, input_shape: Shape, model: keras.Model,
 
 
 def check_layer_names(block: Block, input_shape: Shape, model: keras.Model, inputs: Inputs) -> None:
-    """Names of layers are distinct, and consist of letters, digits, '.', '_' and '-'."""
+    """Check that layer names are distinct, and consist of letters, digits, '.', '_' and '-'."""
     names = [layer.name for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
     assert len(set(names)) == len(names), f"a name appears twice in {names}"
     for name in names:
@@ -177,7 +177,7 @@ def check_layer_names(block: Block, input_shape: Shape, model: keras.Model, inpu
 
 
 def check_call(block: Block, input_shape: Shape, model: keras.Model, inputs: Inputs) -> None:
-    """A call on a symbolic tensor adds the layers that `build` adds; a `Shared` cannot be called."""
+    """Check that a call on a symbolic tensor adds the layers that `build` adds; a `Shared` cannot be called."""
     if "dk.Shared(" in repr(block):
         return
     x = keras.Input(input_shape, dtype="string" if input_shape == () else None)
@@ -223,7 +223,9 @@ def _all_finite(values: Any) -> bool:
 
 
 def _numpy(values: Any) -> np.ndarray:
-    return np.asarray(keras.ops.convert_to_numpy(values)).astype("float32") if _is_float(values) else np.asarray(values)
+    if not _is_float(values):
+        return np.asarray(values)
+    return np.asarray(keras.ops.convert_to_numpy(values)).astype("float32")
 
 
 def _is_float(values: Any) -> bool:
