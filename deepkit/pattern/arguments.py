@@ -15,7 +15,7 @@ from deepkit.utils.validation import check_flag, check_fraction, check_integer
 Value: TypeAlias = bool | int | float
 Argument: TypeAlias = Value | tuple[Value, ...]
 
-SIZES = {"filters": 64, "units": 256, "num_classes": 10, "kernel_size": 3, "rate": 0.5}  # with an example
+SIZES = {"filters": 64, "units": 256, "num_classes": 10, "kernel_size": 3, "rate": 0.5}  # each with an example value
 FLAGS = tuple(kind.lower() for kind in KINDS if kind != "INPUT")
 LETTERS = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
@@ -25,7 +25,7 @@ _MISSING = {  # the noun and the hint for the error of a missing size
     "num_classes": ("number of classes", "use {kind}10, or pass num_classes=10"),
     "rate": ("rate", "use DROPOUT0.5, or pass rate=0.5"),
 }
-_KINDS_WITH = {
+_KINDS_WITH = {  # the layers that use an argument
     "filters": ("CONV",),
     "kernel_size": ("CONV",),
     "units": ("FC",),
@@ -53,7 +53,7 @@ class Lookup:
     """The values of the arguments of one pattern, and the names of those that were used.
 
     Args:
-        source: The text, for errors.
+        source: The text of the pattern, for errors.
         arguments: The arguments, as `check_arguments` returns them.
     """
 

@@ -127,7 +127,7 @@ class _Expansion:
         return size, size
 
     def size_argument(self, atom: Atom) -> str:
-        """Return the argument for the size of an atom without one; an empty text if its kind has no such argument."""
+        """Return the argument for the size of an atom without one; an empty string if its kind has no such argument."""
         if atom.kind == "SOFTMAX" or atom == self.head:
             return "num_classes"
         return {"FC": "units", "DROPOUT": "rate", "CONV": "filters"}.get(atom.kind, "")
@@ -173,7 +173,7 @@ def _find_head(items: tuple[Item, ...]) -> Atom | None:
 
 
 def _with_classifier(steps: list[Step]) -> list[Step]:
-    """Return the steps with a dense layer at the end, perhaps with its sigmoid, as a classifier."""
+    """Return the steps, with the dense layer at the end, and a sigmoid after it, as a classifier."""
     if steps[-1].kind == "FC":
         return [*steps[:-1], replace(steps[-1], is_classifier=True)]
     if steps[-1].kind == "SIGMOID" and len(steps) > 1 and steps[-2].kind == "FC":

@@ -154,7 +154,7 @@ def from_pattern(pattern: str, *, name: str | None = None, **arguments: object) 
 
     Raises:
         DefinitionError: The text is not a pattern, and a caret points at the column; or an argument is missing,
-            unknown, unused, invalid, or a list whose length is that of no repeat.
+            unknown, unused or invalid; or no repeat has as many iterations as a list has values.
 
     Examples:
         >>> import deepkit as dk

@@ -220,7 +220,7 @@ class _Parser:
             self.position += 1
 
     def peek(self) -> str:
-        """Return the next character that is not a space; an empty text at the end."""
+        """Return the next character that is not a space; an empty string at the end."""
         self.skip_spaces()
         return self.text[self.position : self.position + 1]
 
@@ -231,7 +231,7 @@ class _Parser:
         return is_next
 
     def match(self, regex: re.Pattern[str]) -> str:
-        """Skip and return the text that matches here; an empty text if nothing does."""
+        """Skip and return the text that matches here; an empty string if nothing does."""
         match = regex.match(self.text, self.position)
         if match is None:
             return ""

@@ -1,4 +1,4 @@
-"""Error messages: what was received and expected, the path in the model, the code, and a hint.
+"""Error messages: the received and the expected value, the path in the model, the code, and a hint.
 
 Every error of deepkit has this layout:
 
@@ -22,10 +22,10 @@ def message(problem: str, *, path: str = "", code: object = "", hint: str = "") 
     """Return the text of an error.
 
     Args:
-        problem: What was received and what was expected.
+        problem: The received value and the expected one.
         path: Dotted name of the block, layer or key concerned.
         code: The code that makes the block, or the block, whose `repr` is that code.
-        hint: What to do instead, as an imperative: `"use padding='same'"`.
+        hint: How to fix it, as an imperative: `"use padding='same'"`.
     """
     lines = [problem]
     if path:
@@ -42,10 +42,10 @@ class StructuredError(Exception):
     """An error with the parts of its message as attributes.
 
     Args:
-        problem: What was received and what was expected.
+        problem: The received value and the expected one.
         path: Dotted name of the block, layer or key concerned; empty at the top.
         code: The code that makes the block, or the block; `repr` is called when the message is read.
-        hint: What to do instead.
+        hint: How to fix it, as an imperative.
     """
 
     def __init__(self, problem: str, *, path: str = "", code: object = "", hint: str = "") -> None:
@@ -56,13 +56,8 @@ class StructuredError(Exception):
         return message(self.problem, path=self.path, code=self.code, hint=self.hint)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _restore, (
-            type(self),
-            self.problem,
-            self.path,
-            self.code if isinstance(self.code, str) else "",
-            self.hint,
-        )
+        code = self.code if isinstance(self.code, str) else ""  # a block may not be picklable
+        return _restore, (type(self), self.problem, self.path, code, self.hint)
 
 
 def _restore(cls: type[StructuredError], problem: str, path: str, code: str, hint: str) -> StructuredError:
@@ -80,7 +75,7 @@ def make_error(kind: type[Exception], problem: str, *, hint: str = "") -> Except
 
 
 def format_value(value: object, limit: int = MAX_VALUE_LENGTH) -> str:
-    """Return a short text for a value; an array or a tensor is described by shape and dtype, never printed.
+    """Return a short `repr` of a value; an array or a tensor is described by shape and dtype, never printed.
 
     >>> import numpy as np
     >>> format_value({"x": np.zeros((60_000, 28, 28))})
@@ -123,7 +118,7 @@ _SHORT = _ShortRepr()
 
 
 def did_you_mean(name: object, choices: Iterable[object]) -> str:
-    """Return `"; did you mean 'x'?"` for the closest choice to a text, or an empty text if none is close."""
+    """Return `"; did you mean 'x'?"` for the choice closest to a string, or an empty string if none is close."""
     if not isinstance(name, str):
         return ""
     names = sorted({choice for choice in choices if isinstance(choice, str)})
@@ -132,7 +127,7 @@ def did_you_mean(name: object, choices: Iterable[object]) -> str:
 
 
 def did_you_mean_or_list(name: object, choices: Iterable[object], listing: str = "it takes") -> str:
-    """Return `"; did you mean 'x'?"` for the closest choice, or the list of all choices if none is close."""
+    """Return `"; did you mean 'x'?"` for the closest choice, or a list of all choices, introduced by `listing`."""
     names = [choice for choice in choices if isinstance(choice, str)]
     return did_you_mean(name, names) or f"; {listing} {', '.join(names) or 'nothing'}"
 

@@ -12,7 +12,7 @@ _TEMPORARY_PREFIX = ".unfinished-"
 
 
 def atomic_write(path: Path, content: str | bytes) -> None:
-    """Replace a file by one with this content: a reader sees the old file or the new one, never a part.
+    """Write a file atomically: a reader sees the old content or the new content, never a part of it.
 
     The parent folder is created if it does not exist. The new file has the permissions of the old one.
 

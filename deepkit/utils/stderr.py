@@ -1,4 +1,4 @@
-"""Capture what C++ libraries print to standard error, without their progress messages."""
+"""Capture the messages that C++ libraries print to standard error, without their progress messages."""
 
 from __future__ import annotations
 

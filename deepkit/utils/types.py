@@ -36,7 +36,7 @@ Nested: TypeAlias = Union["Tensor", Sequence["Nested"], Mapping[str, "Nested"]]
 
 
 class Tensor(Protocol):
-    """A tensor or an array: what functions of `keras.ops` take and return."""
+    """A tensor or an array, as functions of `keras.ops` take and return it."""
 
     @property
     def shape(self) -> Any:
