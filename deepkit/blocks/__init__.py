@@ -1,1 +1,1 @@
-"""Prebuilt blocks: composition of stock Keras layers only, one family a file."""
+"""Prebuilt blocks, composed of Keras layers: one family per file."""

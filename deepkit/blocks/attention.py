@@ -20,21 +20,23 @@ if TYPE_CHECKING:
     from deepkit.utils.types import KerasTensor, Shape, Tensors
 
 SCORES = ("dot", "multiplicative", "additive")
-_HINT = 'use (["query", "memory"], dk.Attention("additive")) as a node of a dk.Functional: the query first'
-_GENERAL = 'use "multiplicative" for the score that Luong et al. call general'
+_INPUT_HINT = 'use (["query", "memory"], dk.Attention("additive")) as a node of a dk.Functional: the query first'
+_SCORE_HINT = 'use "multiplicative" for the score that Luong et al. call general'
 
 
 class Attention(Block):
     """Attention: each query returns a weighted mean of the values; the weights are a softmax over scores.
 
     Keys and values are the positions of a memory. With a query q and a position h, the score is q'h for `"dot"`, q'Wh
-    for `"multiplicative"` and v'tanh(Wq + Uh) for `"additive"`. Sources: Luong, Pham & Manning 2015, "Effective
-    Approaches to Attention-based Neural Machine Translation", section 3.1, for the first two (there dot and general);
-    Bahdanau, Cho & Bengio 2015, "Neural Machine Translation by Jointly Learning to Align and Translate", section 3.1
-    and appendix A.1.2.
+    for `"multiplicative"` and v'tanh(Wq + Uh) for `"additive"`.
 
-    Masked positions of the memory have weight 0; if all are masked, the output is some finite mean. The block consists
-    of stock Keras layers. Under mixed precision, scores and weights are computed in float32.
+    Masked positions of the memory have weight 0; if all are masked, the output is an arbitrary finite mean. The block
+    consists of Keras layers. Under mixed precision, scores and weights are computed in float32.
+
+    Reference:
+        Luong, Pham & Manning 2015, "Effective Approaches to Attention-based Neural Machine Translation", section 3.1,
+        for the first two scores (there dot and general); Bahdanau, Cho & Bengio 2015, "Neural Machine Translation by
+        Jointly Learning to Align and Translate", section 3.1 and appendix A.1.2, for the additive score.
 
     Args:
         score: `"dot"`, `"multiplicative"` or `"additive"`.
@@ -67,7 +69,7 @@ class Attention(Block):
         ((None, 512), (None, 7, 7))
     """
 
-    score: str = fields.choice(SCORES, hint=_GENERAL)
+    score: str = fields.choice(SCORES, hint=_SCORE_HINT)
     _: KW_ONLY
     units: int | None = fields.integer(default=None)
     scaled: bool = fields.flag(default=False)
@@ -79,7 +81,7 @@ class Attention(Block):
     def check(self) -> None:
         """Refuse arguments that this score does not use."""
         is_additive = self.score == "additive"
-        unused = {
+        unused = {  # whether an argument has no effect, and a score for which it has one
             "units": (self.units is not None and not is_additive, "additive"),
             "scaled": (self.scaled and is_additive, "dot"),
             "dense": (len(self.dense) > 0 and self.score == "dot", "multiplicative"),
@@ -98,7 +100,7 @@ class Attention(Block):
 
     def add(self, x: Tensors, builder: Builder) -> Tensors:
         """Add the dense layers of the score, then Keras's layer."""
-        inputs = _AttentionInputs.of(x, builder, is_causal=self.causal)
+        inputs = _AttentionInputs.from_tensors(x, builder, is_causal=self.causal)
         query, memory = inputs.queries, inputs.positions
         width = memory.shape[-1]
         if self.score == "dot" and query.shape[-1] != width:
@@ -131,8 +133,10 @@ class Attention(Block):
 class MultiHeadAttention(Block):
     """Several scaled dot-product attentions in parallel, each with its own projections (Keras's layer).
 
-    Source: Vaswani et al. 2017, "Attention Is All You Need", section 3.2.2. One tensor attends to itself, a list of
-    query and memory is cross-attention. Masks work as in `dk.Attention`.
+    A single tensor attends to itself; a list of query and memory is cross-attention. Masks work as in `dk.Attention`.
+
+    Reference:
+        Vaswani et al. 2017, "Attention Is All You Need", section 3.2.2.
 
     Args:
         num_heads: Number of heads.
@@ -143,7 +147,7 @@ class MultiHeadAttention(Block):
         attention: Further arguments of the Keras layer: `{"value_dim": 32, "use_bias": False}`.
 
     Input shape:
-        As of `dk.Attention`.
+        As for `dk.Attention`.
 
     Output shape:
         That of the query. Weights are `(batch, heads, queries, positions)`, otherwise as in `dk.Attention`.
@@ -176,13 +180,14 @@ class MultiHeadAttention(Block):
 
     def add(self, x: Tensors, builder: Builder) -> Tensors:
         """Add Keras's layer."""
-        inputs = _AttentionInputs.of(x, builder, is_causal=self.causal)
-        # Keras computes the shape of weights over another sequence wrongly
-        needs_own_layer = self.return_weights and inputs.query is not inputs.memory
+        inputs = _AttentionInputs.from_tensors(x, builder, is_causal=self.causal)
+        make: type[layers.Layer] = layers.MultiHeadAttention
+        if self.return_weights and inputs.query is not inputs.memory:
+            make = MultiHeadCrossAttention  # Keras infers a wrong shape of the weights over another sequence
         outputs = builder.add_layer(
             inputs.queries,
             "heads",
-            MultiHeadCrossAttention if needs_own_layer else layers.MultiHeadAttention,
+            make,
             self.num_heads,
             self._key_dim(inputs.queries.shape[-1], builder),
             dropout=self.dropout,
@@ -229,12 +234,14 @@ class _AttentionInputs:
     builder: Builder
 
     @classmethod
-    def of(cls, x: Tensors, builder: Builder, *, is_causal: bool) -> _AttentionInputs:
+    def from_tensors(cls, x: Tensors, builder: Builder, *, is_causal: bool) -> _AttentionInputs:
         """Return the inputs of a block; a single tensor is both query and memory."""
         tensors: list[Any] = list(x) if isinstance(x, list | tuple) else [x]
         if isinstance(x, Mapping) or not 1 <= len(tensors) <= 2:
             count = len(x) if isinstance(x, Mapping) else len(tensors)
-            raise builder.error(f"expected query and memory, received {count} tensors: {shape_text(x)}", hint=_HINT)
+            raise builder.error(
+                f"expected query and memory, received {count} tensors: {shape_text(x)}", hint=_INPUT_HINT
+            )
         query, memory = tensors[0], tensors[-1]
         if len(query.shape) not in (2, 3, 4):
             raise builder.error(f"expected a vector, sequence or feature map as query, received {shape_text(query)}")

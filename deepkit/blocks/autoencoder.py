@@ -36,29 +36,33 @@ _EMPTY_HINTS = {
 class Autoencoder(Block):
     """An encoder, a code, and a decoder that reconstructs the input.
 
-    Sources: Hinton & Salakhutdinov 2006, "Reducing the Dimensionality of Data with Neural Networks"; with
-    `corruption` the denoising autoencoder of Vincent et al. 2010, "Stacked Denoising Autoencoders", section 3: the
-    encoder receives the corrupted input, and the decoder reconstructs the original.
+    With `corruption` it is a denoising autoencoder: the encoder receives the corrupted input, and the decoder
+    reconstructs the original.
 
-    `dk.fit` uses the inputs as targets; labels are ignored. In the built model the encoder ends
-    in a layer named `code`, so encoder and decoder are two Keras models:
+    `dk.fit` uses the inputs as targets; labels are ignored. In the built model the encoder ends in a layer named
+    `code`, so that encoder and decoder are two Keras models:
     `keras.Model(model.input, model.get_layer("code").output)` and
     `keras.Model(model.get_layer("code").output, model.output)`.
 
+    Reference:
+        Hinton & Salakhutdinov 2006, "Reducing the Dimensionality of Data with Neural Networks"; Vincent et al. 2010,
+        "Stacked Denoising Autoencoders", section 3, for `corruption`; Masci et al. 2011, "Stacked Convolutional
+        Auto-Encoders", section 3, for `tied_weights`.
+
     Args:
         encoder: A block, a Keras layer or a list of them.
-        decoder: A block, a Keras layer or a list of them that ends in as many values as the input has, without an
-            activation if `activation` is given. The default mirrors the encoder: a dense layer to the earlier width
-            for each dense layer, a transposed convolution for a convolution, an upsampling, cropped or padded to the
-            earlier size, for a pooling; with the encoder's initializers, regularizers, normalizations and
-            activations. Dropout and noise have no mirror layer. Any other layer needs a decoder of your own.
+        decoder: A block, a Keras layer or a list of them that returns as many values as the input has, without an
+            activation at its end if `activation` is set. None mirrors the encoder: a dense layer becomes a dense layer
+            that returns to the previous width, a convolution a transposed convolution, and a pooling an upsampling,
+            cropped or padded to the previous size; with the encoder's initializers, regularizers, normalizations and
+            activations. Dropout and noise are left out. An encoder with any other layer needs a `decoder`.
         corruption: Layers that corrupt the training input: `dk.MaskingNoise(0.25)`, `layers.GaussianNoise(0.3)`.
-        tied_weights: Whether each dense layer and each convolution of the mirrored decoder has the transposed kernel of
-            its original, and only a separate bias: `dk.layers.TiedDense`, `dk.layers.TiedConv`. Source: Masci et al.
-            2011, "Stacked Convolutional Auto-Encoders", section 3. Convolutions may then have groups and dilation.
-            Trained layers are copied with their weights: those of `dk.pretrain` are not changed.
-        activation: Of the output: `"sigmoid"` for values from 0 to 1, None for any number; in float32 even if the
-            rest computes in 16 bits.
+        tied_weights: Whether each dense layer and each convolution of the mirrored decoder uses the transposed kernel
+            of its counterpart in the encoder, and has only a separate bias: `dk.layers.TiedDense`,
+            `dk.layers.TiedConv`. Convolutions may then have groups and dilation. Trained layers are copied with their
+            weights: those of `dk.pretrain` are not changed.
+        activation: Activation of the output: `"sigmoid"` for values from 0 to 1, None for any number; in float32 even
+            if the rest computes in 16 bits.
 
     Input shape:
         Input of the encoder.
@@ -68,7 +72,7 @@ class Autoencoder(Block):
 
     Raises:
         DefinitionError: The encoder cannot be mirrored, the decoder does not return the shape of the input, or it
-            ends in an activation although `activation` is given.
+            ends in an activation although `activation` is set.
 
     Examples:
         >>> import deepkit as dk
@@ -86,7 +90,7 @@ class Autoencoder(Block):
     activation: fields.ActivationName = fields.activation(default=None, allow_layers=False)
 
     def check(self) -> None:
-        """Refuse an empty part, and tied weights of a decoder that is given."""
+        """Refuse an empty body, and tied weights of a decoder that does not mirror the encoder."""
         for name, hint in _EMPTY_HINTS.items():
             if getattr(self, name) == ():
                 raise DefinitionError(f"Autoencoder: {name} is empty", hint=hint)
@@ -98,7 +102,7 @@ class Autoencoder(Block):
 
     @property
     def training_target(self) -> str:
-        """The inputs."""
+        """`"inputs"`: the model reconstructs its input."""
         return "inputs"
 
     def input_spec(self) -> InputSpec | InputSpecs | None:
@@ -158,7 +162,7 @@ class Autoencoder(Block):
 
 
 def _add_code(x: Any, builder: Builder) -> Any:
-    """Add the identity layer by whose name the code is found."""
+    """Add an identity layer named `code`, by which users access the code."""
     return builder.add_layer(x, "code", layers.Identity)
 
 

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 class SqueezeExcitation(Block):
     """Scale each channel by a gate computed from the averages of all channels.
 
-    Source: Hu, Shen & Sun 2018, "Squeeze-and-Excitation Networks", section 3. It comes last in the body of a
-    residual: `dk.Residual([..., dk.SqueezeExcitation()])`.
+    Use it as the last element in the body of a residual: `dk.Residual([..., dk.SqueezeExcitation()])`.
+
+    Reference:
+        Hu, Shen & Sun 2018, "Squeeze-and-Excitation Networks", section 3.
 
     Args:
-        ratio: By how much the inner layer is narrower than the input; it has at least one unit.
-        activation: Of the inner layer.
+        ratio: Number of channels divided by the units of the inner layer, which has at least one unit.
+        activation: Activation of the inner layer.
         dense: Further arguments of both dense layers.
 
     Input shape:
@@ -64,15 +66,18 @@ class SqueezeExcitation(Block):
 class SeparableConvBlock(Block):
     """A convolution in two steps: per channel, then 1x1 across channels, each with normalization and activation.
 
-    Source: Howard et al. 2017, "MobileNets", section 3.1 and figure 3. The version with nothing between the two
-    steps (Chollet 2017, "Xception") is `layers.SeparableConv2D`.
+    The version without normalization and activation between the two steps (Chollet 2017, "Xception") is
+    `layers.SeparableConv2D`.
+
+    Reference:
+        Howard et al. 2017, "MobileNets", section 3.1 and figure 3.
 
     Args:
         filters: Number of output channels.
         kernel_size: Window of the first step, in pixels or steps: one integer, or one per axis.
         strides: Distance between windows of the first step.
-        activation: After each step: Keras's name, a registered function, a layer, or None.
-        norm: After each step: `"batch"`, `"layer"`, a layer, or None.
+        activation: Activation after each step: name of a Keras activation, a registered function, a layer, or None.
+        norm: Normalization after each step: `"batch"`, `"layer"`, a layer, or None.
         depthwise: Further arguments of `keras.layers.DepthwiseConv2D`: `{"depth_multiplier": 2}`.
         pointwise: Further arguments of the 1x1 convolution.
 

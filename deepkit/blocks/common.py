@@ -1,4 +1,4 @@
-"""What blocks share: layers chosen by the rank of their input, and checks of shapes."""
+"""Helpers of blocks: layers for the rank of an input, and checks of shapes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ register_input_check(L2Pooling)(check_window)
 
 
 def add_norm(x: KerasTensor, norm: str | Definition | None, builder: Builder, name: str = "norm") -> Any:
-    """Add a normalization over the channels."""
+    """Add a normalization over the channels; nothing if `norm` is None."""
     if norm is None:
         return x
     if not isinstance(norm, str):
@@ -40,7 +40,7 @@ def add_norm(x: KerasTensor, norm: str | Definition | None, builder: Builder, na
 def add_activation(
     x: KerasTensor, activation: str | Definition | None, builder: Builder, name: str = "activation"
 ) -> Any:
-    """Add an activation."""
+    """Add an activation; nothing if `activation` is None."""
     if activation is None:
         return x
     if not isinstance(activation, str):
@@ -49,7 +49,7 @@ def add_activation(
 
 
 def add_pool(x: KerasTensor, pool: str | Definition | None, builder: Builder, name: str = "pool") -> Any:
-    """Add a pooling; one given by name has windows of 2 with strides of 2."""
+    """Add a pooling, by name with windows of 2 and strides of 2; nothing if `pool` is None."""
     if pool is None:
         return x
     if not isinstance(pool, str):
@@ -69,9 +69,9 @@ def add_projection(
     strides: Size = 1,
     **kwargs: Any,
 ) -> Any:
-    """Add a linear layer to another width: a dense layer for vectors, a convolution otherwise.
+    """Add a linear layer that changes the width: a dense layer for vectors, a convolution otherwise.
 
-    A convolution over single steps of a sequence is a dense layer too, which passes a mask.
+    For a sequence, a convolution with window 1 and stride 1 is a dense layer too, as a dense layer passes the mask on.
     """
     is_stepwise = len(x.shape) == 3 and channel_axis(x) == 2 and {kernel_size, strides} == {1}
     if len(x.shape) == 2 or is_stepwise:

@@ -21,17 +21,20 @@ CONV_ARGUMENTS = ("filters", "kernel_size", "strides", "activation")
 
 
 class ConvBlock(Block):
-    """A convolution, a normalization and an activation (Ioffe & Szegedy 2015, section 3.2).
+    """A convolution, a normalization and an activation.
 
-    The convolution is 1-D, 2-D or 3-D, after the rank of its input. Padding is `"same"` unless `conv` sets it, and the
-    convolution has no bias if the block normalizes: the normalization after it would cancel the bias, be it this
-    block's or, in a pre-activation network, that of the next block.
+    The convolution is 1-D, 2-D or 3-D, depending on the rank of its input. Padding is `"same"` unless `conv` sets it.
+    With a normalization the convolution has no bias: the normalization after it, in this block or, in a pre-activation
+    network, in the next one, would cancel the bias.
+
+    Reference:
+        Ioffe & Szegedy 2015, "Batch Normalization", section 3.2.
 
     Args:
         filters: Number of output channels.
         kernel_size: Width of the window in pixels or steps: one integer, or one per axis.
         strides: Distance between windows: one integer, or one per axis.
-        activation: Keras's name, a registered function, a layer such as `layers.PReLU()`, or None.
+        activation: Name of a Keras activation, a registered function, a layer such as `layers.PReLU()`, or None.
         norm: `"batch"`, `"layer"`, a layer such as `layers.GroupNormalization(8)`, or None.
         order: The order of the three: `"norm-activation-conv"` is pre-activation (He et al. 2016b).
         conv: Further arguments of the Keras convolution: `{"dilation_rate": 2, "groups": 4}`.
@@ -61,7 +64,7 @@ class ConvBlock(Block):
     conv: fields.KerasArguments = fields.keras_arguments(layers.Conv2D, excluding=CONV_ARGUMENTS)
 
     def add(self, x: KerasTensor, builder: Builder) -> KerasTensor:
-        """Add the three in order."""
+        """Add the convolution, the normalization and the activation in the order of `order`."""
         for step in self.order.split("-"):
             if step == "conv":
                 x = self._convolve(x, builder)
@@ -80,19 +83,21 @@ class ConvBlock(Block):
 class ConvStack(Block):
     """Several `ConvBlock`s of one width, then pooling: the stage of a VGG-style network.
 
-    Source: Simonyan & Zisserman 2015, section 2.1 (there without normalization: `norm=None`).
+    Reference:
+        Simonyan & Zisserman 2015, "Very Deep Convolutional Networks for Large-Scale Image Recognition", section 2.1,
+        without normalization (`norm=None`).
 
     Args:
         filters: Number of output channels of each convolution.
         num_convs: Number of convolutions.
         kernel_size: Width of their windows in pixels or steps: one integer, or one per axis.
         pool: `"max"`, `"avg"` or `"l2"` for windows of 2 with strides of 2, a pooling layer, or None.
-        activation: Keras's name, a registered function, a layer, or None.
+        activation: Name of a Keras activation, a registered function, a layer, or None.
         norm: `"batch"`, `"layer"`, a layer, or None.
         conv: Further arguments of the Keras convolutions.
 
     Input shape:
-        As `ConvBlock`.
+        As for `dk.ConvBlock`.
 
     Output shape:
         The same with `filters` channels, each size halved and rounded down by the pooling.

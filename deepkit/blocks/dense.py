@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 class MLP(Block):
     """Dense layers, each with its activation: a multilayer perceptron without its output layer.
 
-    Source: Rumelhart, Hinton & Williams 1986; dropout after Srivastava et al. 2014, section 4.
+    Reference:
+        Rumelhart, Hinton & Williams 1986, "Learning representations by back-propagating errors"; Srivastava et al.
+        2014, "Dropout", section 4.
 
     Args:
         units: Width of each layer: `[300, 100]`.
-        activation: Keras's name, a registered function, a layer, or None.
-        norm: Between a layer and its activation: `"batch"`, `"layer"`, a layer, or None.
+        activation: Name of a Keras activation, a registered function, a layer, or None.
+        norm: Normalization between a layer and its activation: `"batch"`, `"layer"`, a layer, or None.
         dropout: Fraction of units dropped after each activation in training.
         flatten: Whether an image or sequence becomes one vector first; with False the layers are applied to
             the last axis, as `keras.layers.Dense` is.

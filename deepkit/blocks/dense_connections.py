@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 
 
 class DenselyConnected(Block):
-    """A body several times, each time on the concatenation of the input and all outputs so far.
+    """A body applied several times, each time to the concatenation of the input and all outputs so far.
 
-    Source: Huang et al. 2017, "Densely Connected Convolutional Networks", section 3. Their growth rate k is the
-    width of the body; their layer is pre-activated: `dk.ConvBlock(k, order="norm-activation-conv")`, and with a
-    bottleneck `[dk.ConvBlock(4 * k, kernel_size=1, order=...), dk.ConvBlock(k, order=...)]`.
+    The paper's growth rate k is the number of channels of the body. Its layer is pre-activated:
+    `dk.ConvBlock(k, order="norm-activation-conv")`; with a bottleneck
+    `[dk.ConvBlock(4 * k, kernel_size=1, order=...), dk.ConvBlock(k, order=...)]`.
+
+    Reference:
+        Huang et al. 2017, "Densely Connected Convolutional Networks", section 3.
 
     Args:
         body: A block, a Keras layer or a list of them; it must keep all sizes except the channels.
@@ -51,7 +54,7 @@ class DenselyConnected(Block):
     num_repeats: int = fields.integer(maximum=common.MAX_REPEATS)
 
     def add(self, x: KerasTensor, builder: Builder) -> KerasTensor:
-        """Add the body `num_repeats` times, a concatenation after each."""
+        """Add the body `num_repeats` times, each followed by a concatenation."""
         unit = single(self.body)
         units = [unit] * self.num_repeats
         concats = common.numbered("concat", self.num_repeats)
@@ -66,18 +69,21 @@ class DenselyConnected(Block):
 class Transition(Block):
     """Reduce channels and sizes between two densely connected stages.
 
-    A normalization, an activation, a 1x1 convolution and a pooling (Huang et al. 2017, section 3, "Pooling
-    layers" and "Compression"; the authors' code has the activation, the text does not mention it).
+    A normalization, an activation, a 1x1 convolution and a pooling.
+
+    Reference:
+        Huang et al. 2017, "Densely Connected Convolutional Networks", section 3, "Pooling layers" and "Compression".
+        The activation is that of the authors' code; the text does not mention it.
 
     Args:
         compression: Fraction of the channels to keep, rounded down: theta in the paper.
         pool: `"avg"`, `"max"` or `"l2"` for windows of 2 with strides of 2, a pooling layer, or None.
-        activation: Keras's name, a registered function, a layer, or None.
+        activation: Name of a Keras activation, a registered function, a layer, or None.
         norm: `"batch"`, `"layer"`, a layer, or None.
         conv: Further arguments of the Keras convolution.
 
     Input shape:
-        As `ConvBlock`.
+        As for `dk.ConvBlock`.
 
     Output shape:
         The same with `compression * channels` channels, and each size halved by the pooling; both rounded down.

@@ -28,18 +28,20 @@ class GAN(Block):
     """A generative adversarial network: a generator, and a discriminator of data and generated examples.
 
     The discriminator learns large logits for data and small ones for generated examples; the generator learns to
-    generate examples with large logits. Source: Goodfellow et al. 2014, "Generative Adversarial Nets", section 3 and
-    algorithm 1.
+    generate examples with large logits.
 
     `build` returns a `deepkit.models.GenerativeAdversarialNetwork`: a `keras.Model` with the training step of
     algorithm 1. It needs no labels and no loss. The definition cannot be part of another one: it is trained as a whole.
 
+    Reference:
+        Goodfellow et al. 2014, "Generative Adversarial Nets", section 3 and algorithm 1.
+
     Args:
         generator: A block, Keras layer or list of them that turns a vector of `latent_dim` numbers into one example.
-        discriminator: The same from an example to one number, the logit of the example being data. If its last
-            output has another shape, a dense layer with one output is added.
+        discriminator: A block, Keras layer or list of them that turns an example into one number, the logit of the
+            probability that it is data. If the output has another shape, a dense layer with one output is added.
         latent_dim: Dimensions of the noise vector, z in the paper.
-        discriminator_steps: Steps of the discriminator, each with new noise, for one step of the generator: k in the
+        discriminator_steps: Number of discriminator steps, each with new noise, for each generator step: k in the
             paper. Steps are counted across epochs.
         loss: Loss of the generator: `"non_saturating"` is -log D(G(z)), whose gradient is large while the generator is
             poor; `"minimax"` is log(1 - D(G(z))), the game of equation 1.
@@ -74,7 +76,7 @@ class GAN(Block):
 
     @property
     def training_target(self) -> str:
-        """None: labels are not used."""
+        """`"none"`: the model has no targets."""
         return "none"
 
     def add(self, x: Tensors, builder: Builder) -> Tensors:
@@ -85,7 +87,7 @@ class GAN(Block):
         )
 
     def build(self, input_shape: Shape | Mapping[str, Shape] | None = None) -> GenerativeAdversarialNetwork:
-        """Return a model with weights of its own.
+        """Return a Keras model with new weights.
 
         Args:
             input_shape: Shape of one example, without the batch axis.
@@ -94,7 +96,7 @@ class GAN(Block):
             DefinitionError: The parts do not fit the shape; the message contains the path.
         """
         shape = self._check_input_shape(input_shape)
-        generator = _build_part("generator", self.generator, (self.latent_dim,))
+        generator = _build_network("generator", self.generator, (self.latent_dim,))
         self._check_generated(generator, shape)
         return GenerativeAdversarialNetwork(
             generator,
@@ -117,9 +119,9 @@ class GAN(Block):
 
     def _build_discriminator(self, shape: tuple[int, ...]) -> keras.Model:
         """Build the discriminator, with a head if its body does not end in one number."""
-        model = _build_part("discriminator", self.discriminator, shape)
+        model = _build_network("discriminator", self.discriminator, shape)
         if isinstance(model.output, list | tuple | dict) or tuple(model.output.shape[1:]) != (1,):
-            return _build_part("discriminator", (*self.discriminator, Classifier(1, name="logit")), shape)
+            return _build_network("discriminator", (*self.discriminator, Classifier(1, name="logit")), shape)
         layer, activation = output_activation(model.output)
         if activation in (None, "linear"):
             return model
@@ -146,7 +148,7 @@ class GAN(Block):
         )
 
 
-def _build_part(name: str, body: Sequence[Any], shape: tuple[int, ...]) -> keras.Model:
-    """Build one of the two networks; the path of an error begins with its name."""
+def _build_network(name: str, body: Sequence[Any], shape: tuple[int, ...]) -> keras.Model:
+    """Build the generator or the discriminator; the path of an error begins with its name."""
     with error_path(name):
         return Sequential(list(body), name=name).build(shape)

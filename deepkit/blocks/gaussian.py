@@ -20,10 +20,13 @@ class GaussianHead(Block):
     """Two dense layers on the same features: the mean of a Gaussian and the logarithm of its variance.
 
     The covariance is diagonal. Both layers are linear and in float32 even if the rest computes in 16 bits, as variances
-    are exponentials. Source: Kingma & Welling 2014, appendix C.2.
+    are exponentials.
+
+    Reference:
+        Kingma & Welling 2014, "Auto-Encoding Variational Bayes", appendix C.2.
 
     Args:
-        units: Dimensions of the Gaussian.
+        units: Number of dimensions of the Gaussian.
         dense: Further arguments of the two `keras.layers.Dense`.
 
     Input shape:

@@ -73,7 +73,7 @@ class Classifier(Block):
         return _add_dense(x, self.num_classes, self.activation, self.dense, builder)
 
     def objective(self, output_shape: Any, label_shape: Any) -> Objective:
-        """Return cross-entropy and accuracy: binary, one-hot or for class indices, as the labels are."""
+        """Return cross-entropy and accuracy: binary, for one-hot labels, or for class indices."""
         from_logits = self.activation is None
         loss: keras.losses.Loss
         if self.num_classes == 1 or self.activation == "sigmoid":
@@ -148,6 +148,8 @@ def _add_global_pool(x: KerasTensor, pool: str, builder: Builder) -> Any:
 
 
 def _add_dense(x: KerasTensor, units: int, activation: str | None, arguments: LayerArguments, builder: Builder) -> Any:
-    kwargs: dict[str, Any] = {"activation": activation and common.activation_argument(activation)}
+    kwargs: dict[str, Any] = {"activation": None}
+    if activation is not None:
+        kwargs["activation"] = common.activation_argument(activation)
     kwargs |= {"dtype": common.float32_if_mixed()} | arguments.new()
     return builder.add_layer(x, "dense", layers.Dense, units, **kwargs)

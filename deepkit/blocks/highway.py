@@ -24,16 +24,18 @@ class Highway(Block):
     """A transform H and its gate T: y = T(x) H(x) + (1 - T(x)) x.
 
     For vectors both are dense layers, for sequences, images and volumes convolutions, as wide as the input.
-    Source: Srivastava, Greff & Schmidhuber 2015, "Highway Networks", section 2, equation 3; section 2.1 has the
-    convolutional form and section 2.2 the negative bias, with which a deep stack begins as the identity.
+
+    Reference:
+        Srivastava, Greff & Schmidhuber 2015, "Highway Networks", section 2, equation 3; section 2.1 for convolutions,
+        and section 2.2 for the negative bias, with which a deep stack begins as the identity.
 
     Args:
         body: The transform: a block, a Keras layer or a list of them that keeps the shape; None for one layer
             with `activation`.
         kernel_size: Window of the convolutions, in pixels or steps; 1 treats each position separately and passes
             the mask of a sequence, which a convolution does not.
-        activation: Of the transform if `body` is None.
-        transform_bias: Initial value of the gate's bias: the more negative, the more of the input is carried.
+        activation: Activation of the transform if `body` is None.
+        transform_bias: Initial bias of the gate; a negative value passes most of the input on.
         gate: Further arguments of the gate's Keras layer: `{"kernel_initializer": "he_normal"}`.
 
     Input shape:

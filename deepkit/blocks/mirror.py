@@ -34,17 +34,17 @@ _POOLS = (
     L2Pooling,
 )  # fmt: skip
 _PADDINGS = (layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D)
-_OWN_DECODER = "pass decoder=[...], a decoder of your own"
+_DECODER_HINT = "pass decoder=[...]"
 
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """One layer of a decoder that is to be made.
+    """One layer of a decoder to build.
 
     Args:
-        kind: What its name begins with.
-        make: The layer class, or a function that makes the layer.
-        kwargs: Its arguments.
+        kind: Kind of the layer, with which its name begins.
+        make: The layer class, or a function that returns the layer.
+        kwargs: Arguments of the layer.
         tied_to: Name of the encoder's layer that is called in reverse instead; empty for a new layer.
     """
 
@@ -56,7 +56,7 @@ class LayerSpec:
 
 @dataclass(frozen=True)
 class TracedLayer:
-    """One layer of an encoder with its input and output there.
+    """One layer of an encoder, with its input and output in this encoder.
 
     Args:
         layer: The layer.
@@ -92,7 +92,7 @@ def trace_chain(x: KerasTensor, body: Sequence[Definition], builder: Builder) ->
         node = layer._inbound_nodes[-1]  # that of this encoder; a layer with weights may be in other models too
         if len(node.input_tensors) != 1 or node.input_tensors[0] is not previous:
             raise builder.error(
-                f"the encoder is not a chain of layers at {layer.name!r}, so it cannot be mirrored", hint=_OWN_DECODER
+                f"the encoder is not a chain of layers at {layer.name!r}, so it cannot be mirrored", hint=_DECODER_HINT
             )
         traced += _flatten_sequential(
             TracedLayer(layer, previous, node.outputs[0], is_instance=id(layer) in state.instances)
@@ -132,11 +132,11 @@ def mirror(traced: Sequence[TracedLayer], builder: Builder, tied: bool) -> list[
         if isinstance(layer, (*_NORMS, *_ACTIVATIONS)):
             following.append(_clone(layer))
         elif isinstance(layer, (layers.Dense, *_CONVOLUTIONS)):
-            if is_first:  # the output has an activation of its own
+            if is_first:  # `Autoencoder` adds the activation of the output
                 following = []
             use_bias = all(spec.kind != "norm" for spec in following)
             steps.append([*_invert(step, use_bias, builder, tied), *following])
-            following, is_first = _own_activation(layer), False
+            following, is_first = _activation_of(layer), False
         else:
             steps.append(_invert_shape(step, builder))
     return [spec for step_specs in reversed(steps) for spec in step_specs]
@@ -173,8 +173,8 @@ def _clone(layer: keras.layers.Layer) -> LayerSpec:
     return LayerSpec(kind, lambda name: type(layer).from_config({**config, "name": name}))
 
 
-def _own_activation(layer: Any) -> list[LayerSpec]:
-    """Return the activation that is part of a layer with a kernel."""
+def _activation_of(layer: Any) -> list[LayerSpec]:
+    """Return the activation that a layer with a kernel applies itself."""
     if layer.activation is keras.activations.linear:
         return []
     return [LayerSpec("activation", layers.Activation, {"activation": layer.activation})]
@@ -213,7 +213,7 @@ def _transpose(step: TracedLayer, weight_kwargs: dict[str, Any], builder: Builde
     unsupported = [name for name in ("groups", "dilation_rate") if set(_as_tuple(getattr(layer, name))) != {1}]
     if unsupported or layer.padding == "causal":
         argument = f"{unsupported[0]}={getattr(layer, unsupported[0])}" if unsupported else 'padding="causal"'
-        raise builder.error(f"{layer.name!r} has {argument}, which cannot be mirrored", hint=_OWN_DECODER)
+        raise builder.error(f"{layer.name!r} has {argument}, which cannot be mirrored", hint=_DECODER_HINT)
     sizes, strides = _check_sizes_known(step, builder), layer.strides
     filters = step.input.shape[common.channel_axis(step.input)]
     kwargs = {"filters": filters, "kernel_size": layer.kernel_size, "strides": strides, "padding": layer.padding}
@@ -246,7 +246,7 @@ def _invert_shape(step: TracedLayer, builder: Builder) -> list[LayerSpec]:
         _check_sizes_known(step, builder)
         upsampled = [n * s for n, s in zip(_output_sizes(step), strides, strict=True)]
         return upsampling + _resize(step, upsampled, builder)
-    raise builder.error(f"{layer.name!r}, a {type(layer).__name__}, cannot be mirrored", hint=_OWN_DECODER)
+    raise builder.error(f"{layer.name!r}, a {type(layer).__name__}, cannot be mirrored", hint=_DECODER_HINT)
 
 
 def _upsampling(step: TracedLayer, strides: tuple[int, ...], builder: Builder) -> LayerSpec:
@@ -256,7 +256,7 @@ def _upsampling(step: TracedLayer, strides: tuple[int, ...], builder: Builder) -
 
 def _resize(step: TracedLayer, received: Sequence[int], builder: Builder) -> list[LayerSpec]:
     """Return the zero padding or the cropping that restores the sizes of a layer's input."""
-    missing = [size - now for size, now in zip(_check_sizes_known(step, builder), received, strict=True)]
+    missing = [size - n for size, n in zip(_check_sizes_known(step, builder), received, strict=True)]
     ends = [(abs(n) // 2, abs(n) - abs(n) // 2) for n in missing]
     specs = []
     for kind, layer_kind, argument, sign in (

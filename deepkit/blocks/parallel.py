@@ -35,8 +35,10 @@ _HINT = "use a merging layer such as layers.Dot(axes=1) for any other"
 class Parallel(Block):
     """Branches with the same input, and a merge of their outputs.
 
-    The Inception module is four of them, concatenated (Szegedy et al. 2015, "Going Deeper with Convolutions",
-    section 4 and figure 2).
+    The Inception module has four branches, which are concatenated.
+
+    Reference:
+        Szegedy et al. 2015, "Going Deeper with Convolutions", section 4 and figure 2.
 
     Args:
         branches: Name of each branch, and its body: a block, a Keras layer or a list of them; an empty list is
@@ -48,7 +50,7 @@ class Parallel(Block):
         Input of every branch.
 
     Output shape:
-        That of the branches; with `"concat"` their channels together.
+        That of the branches; with `"concat"` the sum of their channels.
 
     Raises:
         DefinitionError: A name is invalid, or the outputs of the branches do not fit together.
@@ -88,19 +90,21 @@ class Parallel(Block):
 
 
 class Merge(Block):
-    """Merge several tensors into one: two inputs, or the branches of a graph.
+    """Merge several tensors into one, such as two inputs or the branches of a graph.
 
     All merges by name except `"concat"` are elementwise, on tensors of one width. Tensors of another width are first
-    projected to it by a dense layer (a 1x1 convolution under `channels_first`), linear unless `activation` is given.
-    `dk.Merge("multiply", units=1024, activation="tanh")` merges image and question in Antol et al. 2015, "VQA: Visual
-    Question Answering".
+    projected to it by a dense layer (a 1x1 convolution under `channels_first`), linear unless `activation` is set.
+
+    Reference:
+        Antol et al. 2015, "VQA: Visual Question Answering", merges image and question by
+        `dk.Merge("multiply", units=1024, activation="tanh")`.
 
     Args:
         merge: As in `Parallel`.
-        units: The common width, to which every tensor is projected; None for that of the widest tensor, where
-            tensors of this width are not projected.
-        activation: After each of those dense layers.
-        dense: Further arguments of those dense layers.
+        units: The common width, to which every tensor is projected; None projects only to the width of the widest
+            tensor, which is then not projected itself.
+        activation: Activation after each projection.
+        dense: Further arguments of the dense layers of the projections.
 
     Input shape:
         A list (or a mapping) of tensors.

@@ -1,4 +1,4 @@
-"""Recurrent networks: one direction or both, one layer or a stack, where a mask equals truncation."""
+"""Recurrent networks: one direction or both, one layer or a stack; masked steps have no effect."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CELLS: dict[str, tuple[Any, Any, int]] = {
 }
 _MERGES = ("concat", "sum", "mul", "ave", None)
 _BLOCK_ARGUMENTS = ("units", "return_sequences", "return_state")
-_LOOP_ARGUMENTS = (  # of the loop, not of the cell
+_LOOP_ARGUMENTS = (  # arguments of the loop, not of the cell
     "stateful", "unroll", "zero_output_for_mask", "activity_regularizer", "return_sequences", "return_state",
 )  # fmt: skip
 _MAX_LAYERS = 1_000
@@ -71,8 +71,10 @@ class Recurrent(Block):
 
     Masked steps change nothing: the output is that of the sequence without padding, whether the padding is at its end
     or its beginning. A stack passes whole sequences from layer to layer; `return_sequences` is for the last layer.
-    Sources: Elman 1990 (`"simple"`), Cho et al. 2014 (`"gru"`), Hochreiter & Schmidhuber 1997 (`"lstm"`), Schuster &
-    Paliwal 1997 (both directions).
+
+    Reference:
+        Elman 1990 (`"simple"`), Cho et al. 2014 (`"gru"`), Hochreiter & Schmidhuber 1997 (`"lstm"`), Schuster &
+        Paliwal 1997 (both directions).
 
     Args:
         cell: `"simple"`, `"gru"` or `"lstm"`.
@@ -85,7 +87,7 @@ class Recurrent(Block):
             then of the next; of the forward direction, then of the backward one; of an LSTM h, then c.
         rnn: Further arguments of the Keras layer: `{"dropout": 0.2, "recurrent_dropout": 0.2}`. `{"unroll": True}`
             unrolls the loop for a known number of steps, `{"use_cudnn": False}` never uses NVIDIA's kernels,
-            which accept no sequence padded at its beginning and no empty one.
+            which support neither sequences padded at their beginning nor empty ones.
 
     Input shape:
         `(batch, steps, features)`; or a list of it and the initial states, in the order of `return_state`.
@@ -155,11 +157,11 @@ class Recurrent(Block):
             num_outputs = 2 if is_last and self.bidirectional is None else 1
             outputs, states = results[:num_outputs], results[num_outputs:]
             final_states += states
-        everything = [*outputs, *final_states]
-        return everything if len(everything) > 1 else everything[0]
+        tensors = [*outputs, *final_states]
+        return tensors if len(tensors) > 1 else tensors[0]
 
     def _make_layer(self, *, name: str, is_last: bool, seed_shift: int, has_mask: bool) -> keras.layers.Layer:
-        """Return one layer of the stack; each direction has a seed of its own."""
+        """Return one layer of the stack; each direction has a separate seed."""
         kwargs = {
             "return_sequences": self.return_sequences or not is_last,
             "return_state": self.return_state,
@@ -178,17 +180,19 @@ class Recurrent(Block):
             seed_shift=seed_shift + 1,
             go_backwards=True,
         )
-        # Keras reverses the mask of an unrolled backward layer wrongly
-        needs_own_layer = has_mask and kwargs.get("unroll") and kwargs["return_sequences"]
-        make: Any = UnrolledBidirectional if needs_own_layer else layers.Bidirectional
+        make: Any = layers.Bidirectional
+        if has_mask and kwargs.get("unroll") and kwargs["return_sequences"]:
+            make = UnrolledBidirectional  # Keras does not reverse the mask of an unrolled backward layer
         return make(forward, merge_mode=merge, backward_layer=backward, name=name)
 
 
 class BiLSTM(Block):
     """Bidirectional LSTMs: short for `dk.Recurrent("lstm", units, bidirectional=merge)`.
 
-    The output of a step depends on the steps before and after it. Sources: Schuster & Paliwal 1997, "Bidirectional
-    Recurrent Neural Networks"; Graves & Schmidhuber 2005 with LSTMs.
+    The output of a step depends on the steps before and after it.
+
+    Reference:
+        Schuster & Paliwal 1997, "Bidirectional Recurrent Neural Networks"; Graves & Schmidhuber 2005 with LSTMs.
 
     Args:
         units: Width of the state, in each direction.
@@ -225,7 +229,7 @@ class BiLSTM(Block):
 
     @property
     def recurrent(self) -> Recurrent:
-        """The block that this one is short for."""
+        """The equivalent `dk.Recurrent`."""
         return Recurrent(
             "lstm",
             self.units,
@@ -239,7 +243,7 @@ class BiLSTM(Block):
 
     @property
     def default_name(self) -> str:
-        """The name as one word."""
+        """`"bilstm"`, as snake case would be `"bi_lstm"`."""
         return "bilstm"
 
     @property
@@ -248,7 +252,7 @@ class BiLSTM(Block):
         return True
 
     def add(self, x: Tensors, builder: Builder) -> Tensors:
-        """Add the block that this one is short for."""
+        """Add the equivalent `dk.Recurrent`."""
         return self.recurrent.add(x, builder)
 
 

@@ -1,4 +1,4 @@
-"""Repetition: a definition several times in a row."""
+"""Repetition of a body."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Repeat(Block):
-    """A body several times in a row, with separate weights each time.
+    """A body repeated several times in sequence, with separate weights for each repetition.
 
     Args:
         body: A block, a Keras layer or a list of them.

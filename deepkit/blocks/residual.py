@@ -20,32 +20,35 @@ if TYPE_CHECKING:
     from deepkit.utils.types import KerasTensor
 
 SHORTCUTS = ("auto", "identity", "projection", "pad")
-_MIDDLE_ONLY = ("groups", "dilation_rate")
+_MIDDLE_ONLY = ("groups", "dilation_rate")  # arguments of the 3x3 convolution of a bottleneck
 
 
 class Residual(Block):
-    """A body and a shortcut around it, added (He et al. 2016, "Deep Residual Learning", sections 3.2 and 4.1).
+    """The sum of a body and a shortcut around it.
 
-    A projection of a sequence with stride 1 is a dense layer, which passes a mask; with a larger stride, or padded
-    channels, a mask ends here.
+    A projection of a sequence with stride 1 is a dense layer, which passes the mask on; with a larger stride, or padded
+    channels, the output has no mask.
+
+    Reference:
+        He et al. 2016, "Deep Residual Learning", sections 3.2 and 4.1.
 
     Args:
         body: A block, a Keras layer or a list of them. End it with `activation=None`: the activation comes
             after the addition.
-        strides: By how much the body shrinks each spatial axis: one integer, or one per axis. None reads it from the
-            layers of the body, or from the sizes of its input and output if the body contains a model.
+        strides: Factor by which the body reduces each spatial axis: one integer, or one per axis. None infers it from
+            the layers of the body, or from the sizes of its input and output if the body contains a model.
         shortcut: `"identity"`; `"projection"`, a 1x1 convolution (a dense layer for vectors) without bias, then
             `norm`: option B of the paper; `"pad"`, every n-th pixel and zeros for the new channels, without
-            weights: option A; `"auto"`, the identity where the shapes are equal, else a projection.
-        activation: After the addition; None for pre-activation bodies.
+            weights: option A; `"auto"`, the identity if the shapes are equal, else a projection.
+        activation: Activation after the addition; None for pre-activation bodies.
         norm: Normalization of a projection: `"batch"`, `"layer"`, a layer, or None.
         conv: Further arguments of a projection: `{"kernel_initializer": "he_normal"}`.
 
     Input shape:
-        What the body takes.
+        Input of the body.
 
     Output shape:
-        What the body returns.
+        Output of the body.
 
     Raises:
         DefinitionError: The shortcut cannot have the body's output shape, or the strides of the body are unknown.
@@ -104,7 +107,7 @@ class Residual(Block):
         return common.add_norm(projected, self.norm, builder)
 
     def _strides(self, x: KerasTensor, y: KerasTensor, builder: Builder) -> tuple[int, ...]:
-        """Return by how much the body shrinks each spatial axis, checked against the known sizes."""
+        """Return the factor by which the body reduces each spatial axis, checked against the known sizes."""
         sizes = [(x.shape[axis], y.shape[axis]) for axis in common.spatial_axes(x)]
         if self.strides is None:
             strides = _layer_strides(x, y, len(sizes)) or self._strides_of_sizes(sizes, x, y, builder)
@@ -158,26 +161,28 @@ def _layer_strides(x: KerasTensor, y: KerasTensor, rank: int) -> tuple[int, ...]
 
 
 class Bottleneck(Block):
-    """A residual unit of three convolutions: 1x1 to `filters`, 3x3, and 1x1 to `expansion` times as many.
+    """A residual unit of three convolutions: 1x1 and 3x3 with `filters` channels, 1x1 with `expansion * filters`.
 
-    Source: He et al. 2016, "Deep Residual Learning", section 4.1 and figure 5. The stride lies in the 3x3
-    convolution, as in most implementations; the authors' models have it in the first. With
-    `conv={"groups": 32}` it is ResNeXt's (Xie et al. 2017, section 3.3).
+    The 3x3 convolution has the strides, as in most implementations; in the authors' models the first one has them.
+    With `conv={"groups": 32}` it is the unit of ResNeXt.
+
+    Reference:
+        He et al. 2016, "Deep Residual Learning", section 4.1 and figure 5; Xie et al. 2017, section 3.3, for ResNeXt.
 
     Args:
-        filters: Channels of the first two convolutions.
-        strides: Of the 3x3 convolution, and of the shortcut.
-        expansion: Output channels in units of `filters`.
-        activation: Keras's name, a registered function, a layer, or None.
+        filters: Number of channels of the first two convolutions.
+        strides: Strides of the 3x3 convolution and of the shortcut.
+        expansion: Number of output channels divided by `filters`.
+        activation: Name of a Keras activation, a registered function, a layer, or None.
         norm: `"batch"`, `"layer"`, a layer, or None; of the projection too.
-        order: Of each convolution, as in `ConvBlock`. With the activation before the convolution the unit is
+        order: Order in each `ConvBlock`. With the activation before the convolution the unit is
             pre-activated (He et al. 2016b, figure 4): nothing follows the addition, and a projection receives the
             output of the first activation, as the first convolution does, without a normalization.
         conv: Further arguments of the three convolutions; `groups` and `dilation_rate` go to the 3x3 one alone. A
             projection receives those of its kernel, such as `kernel_initializer`.
 
     Input shape:
-        As `ConvBlock`.
+        As for `dk.ConvBlock`.
 
     Output shape:
         The same with `expansion * filters` channels and each size divided by `strides`, rounded up.
@@ -210,11 +215,12 @@ class Bottleneck(Block):
             return self._unit(self.order, self.norm, None, activation=self.activation, norm=self.norm).add(x, builder)
         if self._keeps_shape(x):
             return self._unit(self.order, self.norm, self.activation, activation=None, norm=None).add(x, builder)
-        for step in before.split("-")[:-1]:  # common to the body and the projection
+        for step in before.split("-")[:-1]:  # the body and the projection share these steps
             if step == "norm":
                 x = common.add_norm(x, self.norm, builder)
             else:
                 x = common.add_activation(x, self.activation, builder)
+        # as these steps are added, each block begins with its convolution: norm-activation-conv is conv-norm-activation
         rotated = "-".join(filter(None, ["conv", after.strip("-"), before.strip("-")]))
         last_norm = self.norm if "norm" in after else None
         return self._unit(rotated, last_norm, None, activation=None, norm=None).add(x, builder)
@@ -227,11 +233,11 @@ class Bottleneck(Block):
         """Return the residual unit.
 
         Args:
-            order: Of each convolution.
+            order: Order in each `ConvBlock`.
             last_norm: Normalization of the last convolution.
             last_activation: Activation of the last convolution.
-            activation: After the addition.
-            norm: Of the projection.
+            activation: Activation after the addition.
+            norm: Normalization of the projection.
         """
         common_kwargs: dict[str, Any] = {"order": order, "activation": self.activation, "norm": self.norm}
         conv = {key: value for key, value in self.conv.items() if key not in _MIDDLE_ONLY}

@@ -13,7 +13,7 @@ from deepkit.blocks import common
 from deepkit.blocks.attention import SCORES, Attention
 from deepkit.blocks.recurrent import BiLSTM, Recurrent
 from deepkit.blocks.text import Text
-from deepkit.definition import fields
+from deepkit.definition import fields, source
 from deepkit.definition.block import Block
 from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError
@@ -51,7 +51,7 @@ class _AttentionField(fields.Field[Any, "Attention | str | None"]):
         return fields.check_choice(value, name, (*SCORES, None), error=DefinitionError)
 
     def to_source(self, value: Attention | str | None) -> str:
-        return repr(value) if isinstance(value, Attention) else fields.source.quoted(value)
+        return source.quoted(value)
 
 
 class Seq2Seq(Block):
@@ -61,19 +61,22 @@ class Seq2Seq(Block):
     with teacher forcing; `run.model.translate([...])` decodes autoregressively.
 
     The initial states of the decoder are the final states of the encoder, projected by a dense layer with tanh if their
-    widths differ. The attention follows the decoder (Luong, Pham & Manning 2015, sections 3 and 3.1): the query is the
-    decoder's output, and tanh(W [context; output]) is classified, so that all steps of a training pair are computed at
-    once. In Bahdanau, Cho & Bengio 2015 the query is the state before a step, and the context is an input of that step;
-    their additive score is `"additive"` here. Without attention it is the model of Sutskever, Vinyals & Le 2014.
+    widths differ. The attention follows the decoder: the query is the decoder's output, and tanh(W [context; output])
+    is classified, so that all steps of a training pair are computed at once. In Bahdanau, Cho & Bengio 2015 the query
+    is the state before a step, and the context is an input of that step; their additive score is `"additive"` here.
 
     Embeddings have initial values of variance 1: with Keras's, which are twenty times smaller, the first hundreds of
     steps teach the decoder little more than the frequencies of words.
 
     `build` returns a `SequenceToSequence`, a `keras.Model` with its own loss. The definition cannot be part of another.
 
+    Reference:
+        Luong, Pham & Manning 2015, "Effective Approaches to Attention-based Neural Machine Translation", sections 3 and
+        3.1; without attention, Sutskever, Vinyals & Le 2014, "Sequence to Sequence Learning with Neural Networks".
+
     Args:
-        source: How source texts become token ids.
-        target: The same for target texts, which have a separate vocabulary; by default as `source`.
+        source: A `dk.Text` that converts source texts to token ids.
+        target: A `dk.Text` for target texts, which have a separate vocabulary; None for one that equals `source`.
         embedding_dim: Width of the token embeddings of both texts.
         encoder: A `dk.Recurrent` or `dk.BiLSTM`; its directions are merged.
         decoder: A `dk.Recurrent` in one direction.
@@ -89,7 +92,7 @@ class Seq2Seq(Block):
         `(tokens, vocabulary)`, logits of all tokens of a batch of pairs.
 
     Raises:
-        DefinitionError: A part has another type, or the parts do not fit one another.
+        DefinitionError: An argument has another type, or encoder, decoder and attention do not fit one another.
 
     Examples:
         >>> import deepkit as dk
@@ -141,7 +144,7 @@ class Seq2Seq(Block):
         )
 
     def build(self, input_shape: Shape | Mapping[str, Shape] | None = None) -> SequenceToSequence:
-        """Return a model with weights of its own.
+        """Return a Keras model with new weights.
 
         Args:
             input_shape: May be left out: an example is a string.
@@ -168,11 +171,11 @@ class Seq2Seq(Block):
 
     @property
     def _target_text(self) -> Text:
-        """How target texts become token ids."""
+        """The `dk.Text` of the target texts."""
         return self.target or self.source
 
     def _full_encoder(self) -> Recurrent:
-        """Return the encoder as a `dk.Recurrent` that returns everything that is needed of it."""
+        """Return the encoder as a `dk.Recurrent` that returns the memory for the attention, and the final states."""
         encoder = self.encoder.recurrent if isinstance(self.encoder, BiLSTM) else self.encoder
         return replace(encoder, return_sequences=self.attention is not None, return_state=True, name="read")
 
@@ -201,8 +204,8 @@ class Seq2Seq(Block):
         memory = keras.Input((None, memory_width))
         block = attention if isinstance(attention, Attention) else Attention(attention)
         context, weights = replace(block, return_weights=True, name="attention")([outputs, memory])
-        both = layers.Concatenate(name="context")([context, outputs])
-        hidden = layers.Dense(self.decoder.units, activation="tanh", use_bias=False, name="attentional")(both)
+        concatenated = layers.Concatenate(name="context")([context, outputs])
+        hidden = layers.Dense(self.decoder.units, activation="tanh", use_bias=False, name="attentional")(concatenated)
         if self.dropout:
             hidden = layers.Dropout(self.dropout, name="dropout")(hidden)
         return keras.Model([outputs, memory], [hidden, weights], name="reader")

@@ -57,9 +57,9 @@ class _VocabularyField(fields.Field["Sequence[str] | None", "tuple[str, ...] | N
 class Text(Block):
     """Convert strings to token ids with Keras's `TextVectorization` inside the model.
 
-    The saved model takes strings. Id 0 is padding, after the tokens of the shorter texts of a batch; id 1 is every
-    token that is not in the vocabulary, and an empty text. `dk.fit` adapts the vocabulary to the training inputs, the
-    most frequent tokens first; `dk.adapt` does so for a built model.
+    The saved model takes strings. Id 0 is padding, after the tokens of the shorter texts of a batch; id 1 stands for
+    every token that is not in the vocabulary, and for an empty text. `dk.fit` adapts the vocabulary to the training
+    inputs, the most frequent tokens first; `dk.adapt` does so for a built model.
 
     Args:
         max_tokens: Largest number of ids, including those of padding and of unknown tokens.

@@ -32,20 +32,30 @@ class VAE(Block):
     `build` adds two dense layers for mean and variance of the code z to the encoder, and a layer of the data's shape to
     the decoder: a convolution if its output has the data's rows and columns, else a dense layer. The model needs no
     loss and no labels; it is a `deepkit.models.VariationalAutoencoder`, which samples, encodes, decodes and estimates
-    log-likelihoods. Source: Kingma & Welling 2014, "Auto-Encoding Variational Bayes"; Rezende et al. 2014.
+    log-likelihoods.
 
-    Inside another definition it is the reconstruction, without the bound that it is trained on.
+    Inside another definition it adds the layers of the reconstruction, without the loss.
+
+    Reference:
+        Kingma & Welling 2014, "Auto-Encoding Variational Bayes"; Rezende et al. 2014, "Stochastic Backpropagation and
+        Approximate Inference in Deep Generative Models".
 
     Args:
         encoder: A block, a Keras layer or a list of them.
-        latent_dim: Dimensions of the code.
+        latent_dim: Number of dimensions of the code.
         decoder: A block, a Keras layer or a list of them, whose input is the code.
-        likelihood: Of the data given the code. `"bernoulli"` for values 0 and 1; `"gaussian"` for any numbers, with
-            a learned variance for each (at least 1e-6); `"unit_gaussian"` with variance 1: half the squared error plus
-            a constant.
+        likelihood: Distribution of the data given the code: `"bernoulli"` for values 0 and 1; `"gaussian"` for any
+            numbers, with a learned variance for each (at least 1e-6); `"unit_gaussian"` with variance 1, whose loss is
+            half the squared error plus a constant.
         beta: Weight of the KL divergence of the code from its prior (Higgins et al. 2017, "beta-VAE").
         num_importance_samples: Draws of the code for each example in the importance-weighted bound (Burda et al. 2016,
             equation 8); 1 for the bound of the VAE.
+
+    Input shape:
+        Input of the encoder.
+
+    Output shape:
+        That of the input: the reconstruction.
 
     Raises:
         DefinitionError: An argument is out of range, or a size of the data is unknown.
@@ -67,7 +77,7 @@ class VAE(Block):
     num_importance_samples: int = fields.integer(default=1, maximum=common.MAX_REPEATS)
 
     def check(self) -> None:
-        """Refuse a beta that the bound does not have."""
+        """Refuse a beta other than 1 in the importance-weighted bound."""
         check_beta(self.beta, self.num_importance_samples, "VAE", error=DefinitionError)
 
     @property
@@ -77,7 +87,7 @@ class VAE(Block):
 
     @property
     def training_target(self) -> str:
-        """None: the loss depends on the inputs only."""
+        """`"none"`: the loss depends on the inputs only."""
         return "none"
 
     def input_spec(self) -> InputSpec | InputSpecs | None:
@@ -85,7 +95,7 @@ class VAE(Block):
         return self.encoder[0].input_spec() if self.encoder else None
 
     def build(self, input_shape: Shape | Mapping[str, Shape] | None = None) -> VariationalAutoencoder:
-        """Return a model with weights of its own; see `Block.build`."""
+        """Return a Keras model with new weights; see `Block.build`."""
         if input_shape is None and self.input_spec() is None:
             self._make_input(None)  # raises
         with error_path("encoder"):
