@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 @keras.saving.register_keras_serializable(package="deepkit")
 class MultiHeadCrossAttention(keras.layers.MultiHeadAttention):
-    """A `keras.layers.MultiHeadAttention` that states the shape of its attention scores correctly.
+    """A `keras.layers.MultiHeadAttention` that infers the shape of its attention scores correctly.
 
-    On symbolic tensors Keras states the shape `(batch, heads, queries, queries)`, even if the value has another number
+    On symbolic tensors Keras infers the shape `(batch, heads, queries, queries)`, even if the value has another number
     of steps than the query, so that no layer that depends on this shape can follow. Nothing else differs: the
     arguments are those of `keras.layers.MultiHeadAttention`.
 

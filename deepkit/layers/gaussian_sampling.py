@@ -113,7 +113,7 @@ def _repeat(x: Tensor, count: int) -> Tensor:
 
 
 def _split_moments(inputs: Any) -> tuple[Any, Any]:
-    """Return the mean and the log-variance, given as tensors or as shapes."""
+    """Return the mean and the log-variance of a mapping or pair of tensors or shapes."""
     if isinstance(inputs, Mapping) and set(inputs) == {"mean", "log_variance"}:
         return inputs["mean"], inputs["log_variance"]
     is_shape = isinstance(inputs, tuple) and any(size is None or isinstance(size, int) for size in inputs)

@@ -136,7 +136,7 @@ class SaltAndPepperNoise(_Corruption):
         self.low, self.high = low, high
 
     def _replacements(self, inputs: Tensor, uniform: Tensor) -> Tensor:
-        # given that it is below the rate, the number is uniform on [0, rate): its lower half selects `low`
+        # a number below the rate is uniform on [0, rate): the lower half of this interval selects `low`
         low, high = ops.cast(self.low, inputs.dtype), ops.cast(self.high, inputs.dtype)
         return ops.where(uniform < self.rate / 2, low, high)
 

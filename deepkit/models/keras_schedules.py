@@ -1,4 +1,4 @@
-"""Keras learning rate schedules that deepkit registers: one for less frequent steps, one that warms up."""
+"""Registered learning-rate schedules: one for an optimizer that does not step at every batch, and a linear warm-up."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def with_per_step_schedule(optimizer: keras.optimizers.Optimizer, batches: int) 
 
 @keras.saving.register_keras_serializable(package="deepkit")
 class WarmUpSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """The Keras schedule that `WarmUp` builds from another one: the first steps scale it.
+    """Another schedule, multiplied in the first steps by a factor that rises linearly to 1; `dk.WarmUp` creates it.
 
     Args:
         schedule: A Keras schedule.

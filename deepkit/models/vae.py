@@ -122,9 +122,8 @@ class VariationalAutoencoder(keras.Model):
     def beta(self) -> float:
         """Weight of the divergence in the loss; a new value applies from the next step on."""
         value = ops.convert_to_numpy(self._beta)
-        return float(
-            np.format_float_scientific(value[()])
-        )  # the shortest decimal of the float32: 0.1, not 0.10000000149
+        shortest = np.format_float_scientific(value[()])  # of all decimals of the float32: 0.1, not 0.10000000149
+        return float(shortest)
 
     @beta.setter
     def beta(self, value: float) -> None:
@@ -179,7 +178,7 @@ class VariationalAutoencoder(keras.Model):
         return super().compute_metrics(x, self._as_examples(x) if y is None else y, y_pred, sample_weight)
 
     def adapt(self, dataset: Dataset) -> None:
-        """Check the first batch before a training.
+        """Check the first batch before a training; `dk.fit` calls it on every model that has this method.
 
         Args:
             dataset: A `tf.data.Dataset` of inputs, or of tuples that begin with them.
@@ -332,7 +331,7 @@ class VariationalAutoencoder(keras.Model):
         return outputs
 
     def _as_examples(self, x: Tensor) -> Tensor:
-        """Return a batch in float32; as in calls of Keras models, a channel axis of size 1 may be missing or added."""
+        """Return a batch in float32; as Keras models do, accept an additional or missing channel axis of size 1."""
         received, expected = tf.TensorShape(x.shape[1:]), tf.TensorShape(self.input_shape[1:])
         is_compatible = (
             received.is_compatible_with(expected)
