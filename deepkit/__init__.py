@@ -1,6 +1,6 @@
 """deepkit: Keras models from a few lines, and the canonical architectures of deep learning as recipes.
 
-Everything here is loaded on first use: importing deepkit imports neither Keras nor TensorFlow.
+Every public name is loaded on first use: importing deepkit imports neither Keras nor TensorFlow.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from deepkit.training.text_vocabulary import adapt
 
 
-_HOMES = {
+_PUBLIC_NAMES = {  # the module of each public class and function
     "Block": "deepkit.definition.block",
     "DefinitionError": "deepkit.definition.errors",
     "Input": "deepkit.definition.sequential",
@@ -106,7 +106,7 @@ _HOMES = {
     "StepDecay": "deepkit.training.schedules",
     "WarmUp": "deepkit.training.schedules",
 }
-_MODULES = {
+_PUBLIC_MODULES = {
     "data": "deepkit.data",
     "errors": "deepkit.errors",
     "execution": "deepkit.execution",
@@ -140,7 +140,7 @@ class _Package(types.ModuleType):
     """The package `deepkit`, in which the public name `export` is the function, not the subpackage of that name."""
 
     def __setattr__(self, name: str, value: object) -> None:
-        if not (isinstance(value, types.ModuleType) and name in _HOMES):
+        if not (isinstance(value, types.ModuleType) and name in _PUBLIC_NAMES):
             super().__setattr__(name, value)
 
 
@@ -148,10 +148,10 @@ sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        value = getattr(importlib.import_module(_HOMES[name]), name)
-    elif name in _MODULES:
-        value = importlib.import_module(_MODULES[name])
+    if name in _PUBLIC_NAMES:
+        value = getattr(importlib.import_module(_PUBLIC_NAMES[name]), name)
+    elif name in _PUBLIC_MODULES:
+        value = importlib.import_module(_PUBLIC_MODULES[name])
     else:
         raise AttributeError(f"module 'deepkit' has no attribute {name!r}")
     globals()[name] = value
