@@ -40,7 +40,7 @@ class Attention(Block):
 
     Args:
         score: `"dot"`, `"multiplicative"` or `"additive"`.
-        units: Width of the hidden layer of the additive score; by default that of the query.
+        units: Width of the hidden layer of the additive score; by default the width of the query.
         scaled: Whether to divide the first two scores by the root of the width of the memory (Vaswani et al.
             2017, section 3.2.1): wide vectors have large products, whose softmax has small gradients.
         causal: Whether query i attends only to the first i positions of the memory.
@@ -53,7 +53,7 @@ class Attention(Block):
         of them `(batch, time, features)`, the memory a sequence or a feature map `(batch, height, width, channels)`.
 
     Output shape:
-        That of the query, with the width of the memory. Weights are `(batch, queries, positions)`; without the
+        The shape of the query, with the width of the memory. Weights are `(batch, queries, positions)`; without the
         queries if the query is one vector, and with `height, width` for the positions of a feature map.
 
     Raises:
@@ -150,7 +150,7 @@ class MultiHeadAttention(Block):
         As for `dk.Attention`.
 
     Output shape:
-        That of the query. Weights are `(batch, heads, queries, positions)`, otherwise as in `dk.Attention`.
+        The shape of the query. Weights are `(batch, heads, queries, positions)`, otherwise as in `dk.Attention`.
 
     Raises:
         DefinitionError: An argument is invalid, the inputs have other shapes, or the heads do not divide the

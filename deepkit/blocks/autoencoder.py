@@ -68,7 +68,7 @@ class Autoencoder(Block):
         Input of the encoder.
 
     Output shape:
-        That of the input.
+        The input shape.
 
     Raises:
         DefinitionError: The encoder cannot be mirrored, the decoder does not return the shape of the input, or it

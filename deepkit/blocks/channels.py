@@ -34,7 +34,7 @@ class SqueezeExcitation(Block):
         `(batch, steps, channels)`, `(batch, rows, columns, channels)` or a volume; sizes may be unknown.
 
     Output shape:
-        That of the input. The average uses a mask; the output has none.
+        The input shape. The average ignores masked steps; the output has no mask.
 
     Raises:
         DefinitionError: `ratio` is not a positive integer, or the input has no positions to average.

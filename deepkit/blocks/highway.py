@@ -42,7 +42,7 @@ class Highway(Block):
         `(batch, features)`, or an image or sequence with channels.
 
     Output shape:
-        That of the input.
+        The input shape.
 
     Raises:
         DefinitionError: The body changes the shape.

@@ -89,7 +89,7 @@ def trace_chain(x: KerasTensor, body: Sequence[Definition], builder: Builder) ->
     for layer in model_layers:
         if isinstance(layer, layers.InputLayer):
             continue
-        node = layer._inbound_nodes[-1]  # that of this encoder; a layer with weights may be in other models too
+        node = layer._inbound_nodes[-1]  # the node of this encoder; a layer with weights may be in other models too
         if len(node.input_tensors) != 1 or node.input_tensors[0] is not previous:
             raise builder.error(
                 f"the encoder is not a chain of layers at {layer.name!r}, so it cannot be mirrored", hint=_DECODER_HINT

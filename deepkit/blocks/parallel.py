@@ -50,7 +50,7 @@ class Parallel(Block):
         Input of every branch.
 
     Output shape:
-        That of the branches; with `"concat"` the sum of their channels.
+        The output shape of a branch; with `"concat"` the sum of the channels of all branches.
 
     Raises:
         DefinitionError: A name is invalid, or the outputs of the branches do not fit together.
@@ -110,7 +110,7 @@ class Merge(Block):
         A list (or a mapping) of tensors.
 
     Output shape:
-        That of one tensor, of the common width; with `"concat"` the sum of the widths.
+        The shape of a tensor, with the common width; with `"concat"` the sum of the widths.
 
     Raises:
         DefinitionError: There is only one tensor, or sizes other than the widths differ.

@@ -63,8 +63,8 @@ class Text(Block):
 
     Args:
         max_tokens: Largest number of ids, including those of padding and of unknown tokens.
-        output_sequence_length: Number of tokens to which each text is truncated or padded; None for that of the longest
-            text of a batch.
+        output_sequence_length: Number of tokens to which each text is truncated or padded; None for the length of the
+            longest text of a batch.
         truncating: Which tokens of a longer text are removed: `"post"` the last, `"pre"` the first.
         standardize: Standardization before splitting: `"lower_and_strip_punctuation"`,
             `"lower_and_split_punctuation"`, which makes punctuation marks tokens, `"lower"`, `"strip_punctuation"` or

@@ -55,7 +55,7 @@ class VAE(Block):
         Input of the encoder.
 
     Output shape:
-        That of the input: the reconstruction.
+        The input shape: the reconstruction.
 
     Raises:
         DefinitionError: An argument is out of range, or a size of the data is unknown.

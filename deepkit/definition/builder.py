@@ -197,10 +197,8 @@ class Builder:
             if first_use[i] < i:
                 names.append(names[first_use[i]])
                 continue
-            name = definition.name
-            if not name:
-                default = definition.default_name
-                name = _free_name(default, numbers, used_names, is_numbered=counts[default] > 1)
+            default = definition.default_name
+            name = definition.name or _free_name(default, numbers, used_names, is_numbered=counts[default] > 1)
             used_names[name] += 1
             names.append(name)
         return names

@@ -41,9 +41,13 @@ def class_of(value: Mapping[str, Any]) -> type:
     return type(revive(value))
 
 
-@functools.cache
 def parameters(cls: type) -> dict[str, inspect.Parameter]:
     """Return the keyword arguments of a layer class, including those of `keras.layers.Layer`."""
+    return _cached_parameters(cls)
+
+
+@functools.cache
+def _cached_parameters(cls: Any) -> dict[str, inspect.Parameter]:  # Any, as mypy regards some classes as unhashable
     signature = inspect.signature(cls).parameters
     named = {key: p for key, p in signature.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
     if any(p.kind is p.VAR_KEYWORD for p in signature.values()) and issubclass(cls, keras.layers.Layer):

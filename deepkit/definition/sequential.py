@@ -57,7 +57,7 @@ class Sequential(Block):
 
     @property
     def training_target(self) -> str:
-        """The target of a single element; labels otherwise."""
+        """The target of the element if there is only one, else `"labels"`."""
         return self.layers[0].training_target if len(self.layers) == 1 else "labels"
 
     def add(self, x: Tensors, builder: Builder) -> Tensors:

@@ -27,7 +27,7 @@ class MultiHeadCrossAttention(keras.layers.MultiHeadAttention):
         Query `(batch, queries, features)` and value `(batch, steps, features)`.
 
     Output shape:
-        That of the query; the scores have the shape `(batch, heads, queries, steps)`.
+        The shape of the query; the scores have the shape `(batch, heads, queries, steps)`.
 
     Examples:
         >>> import keras

@@ -39,7 +39,7 @@ class LocalResponseNormalization(keras.layers.Layer):
         `(batch, ..., channels)`, or `(batch, channels, ...)` with `"channels_first"`.
 
     Output shape:
-        That of the input.
+        The input shape.
 
     Raises:
         ValueError: An argument is out of range, or the number of channels is unknown.
@@ -100,7 +100,7 @@ class LocalResponseNormalization(keras.layers.Layer):
         }
 
     def _sum_neighbors(self, squares: Tensor) -> Tensor:
-        """Multiply by a band matrix of ones: exact for a small channel beside large ones, unlike a running sum."""
+        """Multiply by a band matrix of ones: exact for a small channel among large ones, unlike a running sum."""
         axis = channel_axis(self.data_format) % len(squares.shape)
         channels = np.arange(squares.shape[axis])
         band = np.abs(channels[:, None] - channels[None, :]) <= self.depth_radius

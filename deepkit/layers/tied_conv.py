@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 from keras import layers, ops
 
+from deepkit.layers.axes import channel_axis
 from deepkit.utils.errors import format_value, message
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class TiedConv(keras.layers.Wrapper):
         use_reverse_bias: Whether the reverse direction has a bias, with the wrapped layer's initializer, regularizer
             and constraint. Set it to False if the layer is only called forward, so that no weight is left without a
             gradient.
-        kwargs: Further arguments of `keras.layers.Layer`; the default dtype is that of the wrapped layer.
+        kwargs: Further arguments of `keras.layers.Layer`; the default dtype is the dtype policy of the wrapped layer.
 
     Call arguments:
         inputs: Tensor of features, or of codes in reverse.
@@ -156,7 +157,7 @@ class TiedConv(keras.layers.Wrapper):
 
     @property
     def _channel_axis(self) -> int:
-        return -1 if self.layer.data_format == "channels_last" else 1
+        return channel_axis(self.layer.data_format)
 
     def _windows(self) -> list[tuple[int, int, int]]:
         """Return the axis, the dilated width of the window and the stride, for each spatial axis."""

@@ -83,7 +83,7 @@ class TokenIds(keras.layers.TextVectorization):
 
     @property
     def has_vocabulary(self) -> bool:
-        """Whether there are words besides padding and the unknown word."""
+        """Whether the vocabulary has words in addition to padding and the unknown word."""
         with tf.init_scope():  # a Python integer, even while a graph is traced
             return int(self.vocabulary_size()) > 2
 

@@ -48,7 +48,7 @@ def labels_of(target: Tensor) -> Tensor:
 
 
 def weights_of(target: Tensor, sample_weight: Tensor | None) -> Tensor:
-    """Return the weight of each token, which is that of its text, `(tokens,)`."""
+    """Return the weight of each token, the sample weight of its text, `(tokens,)`."""
     mask = token_mask(target)
     weight = 1.0 if sample_weight is None else ops.reshape(ops.cast(sample_weight, "float32"), (-1, 1))
     return tf.boolean_mask(ops.cast(mask, "float32") * weight, mask)

@@ -142,10 +142,10 @@ def from_pattern(pattern: str, *, name: str | None = None, **arguments: object) 
         pattern: The text.
         name: Name of this block, and of the model if it is the whole model.
         **arguments: Values that the text leaves open. Capital letters: numbers of repeats. `filters`, `units`,
-            `num_classes` and `rate` (of `DROPOUT`): sizes that are not in the text; `num_classes` is that of the last
-            `FC` or of a `SOFTMAX`. `kernel_size`: of convolutions without one in the text, 3 by default. `pool=True`
-            and other layers in lower case: whether the layers before a `?` are built. A list (of all but
-            `num_classes`) has one value for each iteration of a repeat: the outermost repeat around the layer with as
+            `num_classes` and `rate` (of `DROPOUT`): sizes that are not in the text; `num_classes` is the size of the
+            last `FC` or of a `SOFTMAX`. `kernel_size`: kernel size of convolutions without one in the text, 3 by
+            default. `pool=True` and other layers in lower case: whether the layers before a `?` are built. A list (of
+            all but `num_classes`) has one value for each iteration of a repeat: the outermost repeat around the layer with as
             many iterations as the list has values.
 
     Input shape:

@@ -40,11 +40,11 @@ _user_blocks: dict[str, type[Block]] = {}
 def register_block(package: str, name: str | None = None) -> Callable[[BlockClass], BlockClass]:
     """Register a block class, so that `to_dict`, `from_dict`, `dump` and `load` can name it.
 
-    A file names it `package.name`; whoever loads the file imports the module of the class first.
+    A file names it `package.name`; import the module of the class before you load the file.
 
     Args:
         package: Name of your package or project.
-        name: Name of the class in files; by default that of the class.
+        name: Name of the class in files; by default the name of the class.
 
     Raises:
         TypeError: The class is not a block.
