@@ -145,8 +145,8 @@ def from_pattern(pattern: str, *, name: str | None = None, **arguments: object) 
             `num_classes` and `rate` (of `DROPOUT`): sizes that are not in the text; `num_classes` is the size of the
             last `FC` or of a `SOFTMAX`. `kernel_size`: kernel size of convolutions without one in the text, 3 by
             default. `pool=True` and other layers in lower case: whether the layers before a `?` are built. A list (of
-            all but `num_classes`) has one value for each iteration of a repeat: the outermost repeat around the layer with as
-            many iterations as the list has values.
+            all but `num_classes`) has one value for each iteration of a repeat: the outermost repeat around the layer
+            with as many iterations as the list has values.
 
     Input shape:
         Images `(batch, rows, columns, channels)`, or vectors `(batch, features)` if the text has no `CONV` and
