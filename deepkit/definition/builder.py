@@ -213,7 +213,7 @@ class Builder:
 
 
 def _creation_problem(name: str, kwargs: Mapping[str, object], error: Exception) -> str:
-    """Return why a layer cannot be made; an error that is not about a value needs the arguments to be understood."""
+    """Return the problem of a layer that cannot be made, with its arguments unless Keras raised a `ValueError`."""
     text = first_line(error)
     if isinstance(error, ValueError):
         return text

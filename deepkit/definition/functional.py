@@ -245,7 +245,7 @@ class Functional(Block):
 
 
 def _as_names(value: Any) -> Any:
-    """Return a name or a list of names with Python's texts; values of another type are refused later."""
+    """Return a name as a Python string, and a list of names as a tuple; `check` refuses values of another type."""
     if isinstance(value, list | tuple):
         return tuple(_as_names(name) for name in value)
     return str(value) if isinstance(value, str) else value

@@ -144,7 +144,7 @@ def _serialize(value: Any) -> Any:
         return value.item()
     if keras.ops.is_tensor(value):
         return keras.ops.convert_to_numpy(value).tolist()
-    if getattr(value, "__name__", "") == "<lambda>":  # of which Keras would warn
+    if getattr(value, "__name__", "") == "<lambda>":  # Keras would print a warning
         raise TypeError("a lambda has no registered name; use a function and register it with keras.saving")
     serialized = keras.saving.serialize_keras_object(value)
     if isinstance(serialized, dict) and not _is_revivable(serialized):
@@ -153,7 +153,7 @@ def _serialize(value: Any) -> Any:
 
 
 def _is_revivable(serialized: Mapping[str, Any]) -> bool:
-    """Return whether Keras can make an object of what it serialized: it serializes classes and generators too."""
+    """Return whether Keras can deserialize a value that it serialized, which fails for classes and generators."""
     class_name, config = serialized.get("class_name"), serialized.get("config")
     if class_name in ("__lambda__", "__typespec__", "__bytes__"):
         return False

@@ -95,11 +95,12 @@ def check_flags(cls: type, arguments: Mapping[str, Any], name: str) -> None:
 
 
 def _is_flag_like(value: object) -> bool:
+    """Return whether a value is a boolean, 0 or 1."""
     return is_flag(value) or (is_integer(value) and value in (0, 1))
 
 
 def _checked_canonical(arguments: Mapping[str, Any], name: str) -> str:
-    """Return arguments as canonical JSON; an error contains the argument that has none."""
+    """Return arguments as canonical JSON; an error names the argument that cannot be converted."""
     try:
         return _canonical(arguments)
     except Exception as error:  # Keras, JSON and the objects themselves raise many kinds
@@ -112,6 +113,7 @@ def _checked_canonical(arguments: Mapping[str, Any], name: str) -> str:
 
 
 def _has_json(key: str, value: object) -> bool:
+    """Return whether an argument can be converted to canonical JSON."""
     try:
         _canonical({key: value})
     except Exception:

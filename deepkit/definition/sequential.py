@@ -89,7 +89,7 @@ class _DtypeField(fields.Field[Any, "str | None"]):
             return None
         try:
             return keras.backend.standardize_dtype(value)
-        except Exception as error:  # of Keras, or of the value
+        except Exception as error:  # raised by Keras, or by the layer itself
             problem = f"{name} must be the name of a dtype, received {format_value(value)}"
             raise DefinitionError(problem, hint='use dtype="int32"') from error
 

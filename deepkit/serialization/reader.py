@@ -258,7 +258,7 @@ def _name(name: object, path: str) -> str:
 
 
 def _key_text(key: object) -> str:
-    """Return the text of a key in a path: a short one as it is."""
+    """Return a key as it appears in a path: shortened if it is long or not a printable string."""
     return key if isinstance(key, str) and key.isprintable() and len(key) <= _MAX_KEY else format_value(key)
 
 

@@ -57,7 +57,7 @@ def check_block(block: Block, input_shape: Shape) -> None:
             check(block, input_shape, model, inputs)
         except DefinitionError:
             raise
-        except Exception as error:  # of any kind: what the block and Keras raise is a failed check too
+        except Exception as error:  # an error of the block or of Keras is a failed check too
             text = str(error).strip() if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
             raise AssertionError(f"{type(block).__name__} fails the check {name!r}: {text}") from error
 
@@ -77,7 +77,7 @@ def check_repr(block: Block, input_shape: Shape, model: keras.Model, inputs: Inp
         "define the class at the top level of a module, not in a function"
     )
     evaluated = eval(repr(block), _namespace(block))
-    assert evaluated == block, f"{evaluated!r} is not equal to the block that it is the repr of"
+    assert evaluated == block, f"eval(repr(block)) is another block: {evaluated!r}"
     assert hash(evaluated) == hash(block), "equal blocks have different hashes"
     assert repr(evaluated) == repr(block), "equal blocks have different reprs"
 

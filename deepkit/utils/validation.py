@@ -114,7 +114,7 @@ def check_choice(
 
 
 def _as_python_value(value: object) -> object:
-    """Return NumPy's booleans, integers and texts as Python's, and any other value as it is."""
+    """Return a NumPy boolean, integer or string as a Python value, and any other value unchanged."""
     if is_flag(value):
         return bool(value)
     if isinstance(value, numbers.Integral):
