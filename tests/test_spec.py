@@ -280,7 +280,7 @@ CONV = "{block: ConvBlock, filters: 8}"
         ),
         (
             "{block: Parallel, branches: {1: []}}",
-            'expected a text as name, received 1\n  at    model.yaml: branches\n  hint: write "1" in quotes',
+            'expected a string as name, received 1\n  at    model.yaml: branches\n  hint: write "1" in quotes',
         ),
         (
             "{block: ConvBlock, filters: 8, conv: 3}",

@@ -77,7 +77,7 @@ def check_repr(block: Block, input_shape: Shape, model: keras.Model, inputs: Inp
         "define the class at the top level of a module, not in a function"
     )
     evaluated = eval(repr(block), _namespace(block))
-    assert evaluated == block, f"eval(repr(block)) is another block: {evaluated!r}"
+    assert evaluated == block, f"eval(repr(block)) is not equal to the block: {evaluated!r}"
     assert hash(evaluated) == hash(block), "equal blocks have different hashes"
     assert repr(evaluated) == repr(block), "equal blocks have different reprs"
 
