@@ -94,8 +94,8 @@ def blocks_in(value):
 def examples():
     """Return one instance of each public block."""
     seq2seq = dk.Seq2Seq(dk.Text(10), encoder=dk.BiLSTM(2), decoder=dk.Recurrent("gru", 2))
-    found = {type(block).__name__: block for case in CASES for block in blocks_in(case.definition())}
-    return {name: found[name] for name in builtin_blocks() if name != "Seq2Seq"} | {"Seq2Seq": seq2seq}
+    instances = {type(block).__name__: block for case in CASES for block in blocks_in(case.definition())}
+    return {name: instances[name] for name in builtin_blocks() if name != "Seq2Seq"} | {"Seq2Seq": seq2seq}
 
 
 EXAMPLES = examples()
