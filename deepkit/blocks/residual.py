@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from deepkit.utils.types import KerasTensor
 
 SHORTCUTS = ("auto", "identity", "projection", "pad")
+_ENLARGING = (
+    layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose,
+    layers.UpSampling1D, layers.UpSampling2D, layers.UpSampling3D,
+)  # fmt: skip
 _MIDDLE_ONLY = ("groups", "dilation_rate")  # arguments of the 3x3 convolution of a bottleneck
 
 
@@ -143,13 +147,13 @@ class Residual(Block):
 def _layer_strides(x: KerasTensor, y: KerasTensor, rank: int) -> tuple[int, ...] | None:
     """Return the product of the strides of the layers from `x` to `y`, along the first input of each layer.
 
-    None if the path does not lead to `x`, or leads through a model, whose strides are unknown.
+    None if the path does not lead to `x`, or leads through a model or a layer that enlarges its input.
     """
     strides = (1,) * rank
     while y is not x:
         layer, node_index, _ = y._keras_history  # type: ignore[attr-defined]
         inputs = layer._inbound_nodes[node_index].input_tensors
-        if not inputs or hasattr(layer, "layers"):
+        if not inputs or hasattr(layer, "layers") or isinstance(layer, _ENLARGING):
             return None
         factors = getattr(layer, "strides", 1)
         factors = (factors,) * rank if isinstance(factors, int) else tuple(factors)

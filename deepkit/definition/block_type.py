@@ -32,6 +32,8 @@ class BlockType(ABCMeta):
         cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], *, eq: bool = True, **kwargs: Any
     ) -> BlockType:
         """Create the class; an annotation without a field gets `fields.plain()`."""
+        if bases:
+            _check_class_body(name, bases, namespace)
         for argument, annotation in namespace.get("__annotations__", {}).items():
             if _is_plain(annotation, namespace.get(argument, MISSING)):
                 namespace[argument] = fields.plain(default=namespace.get(argument, MISSING))
@@ -107,6 +109,34 @@ def _suggestion(cls: type, key: str, names: list[str]) -> str:
         if layer is not None and key in parameters(layer):
             return f", which is an argument of the Keras layer; pass {name}={{{source.quoted(key)}: ...}}"
     return did_you_mean_or_list(key, sorted(names))
+
+
+def _check_class_body(name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> None:
+    """Refuse a class body that would lose an argument or a check without an error.
+
+    Raises:
+        DefinitionError: A field has no annotation or the name of a method, or `__init__` or `__post_init__` is defined.
+    """
+    annotations = namespace.get("__annotations__", {})
+    for method in ("__init__", "__post_init__"):
+        if method in namespace:
+            raise DefinitionError(
+                f"{name}: a block cannot define {method}, which creates it from its fields",
+                hint="declare arguments as fields, and refuse contradictory ones in `check`",
+            )
+    for argument, value in namespace.items():
+        if isinstance(value, Field) and argument not in annotations:
+            raise DefinitionError(
+                f"{name}: the field {argument!r} has no annotation, so it would not be an argument",
+                hint=f"write {argument}: int = fields.integer(), with the type of the argument",
+            )
+    for argument in annotations:
+        inherited = next((vars(base)[argument] for base in bases[0].__mro__ if argument in vars(base)), None)
+        if callable(inherited) or isinstance(inherited, property):
+            raise DefinitionError(
+                f"{name}: the argument {argument!r} has the name of a method or property of {bases[0].__name__}",
+                hint="rename the argument",
+            )
 
 
 def _is_plain(annotation: object, default: object) -> bool:

@@ -152,6 +152,16 @@ class Field(Generic[Accepted, Held]):
         return None
 
 
+class _Unchecked(Field[Any, Any]):
+    """Any value."""
+
+    def to_data(self, value: Any, writer: DataWriter) -> object:
+        raise DefinitionError(
+            f"{self.name}={format_value(value)} cannot be written to a file: its field accepts any value",
+            hint="declare the argument with a field that can be written, such as fields.plain()",
+        )
+
+
 class _Plain(Field[Any, Any]):
     """A plain value: None, a boolean, a number, a string, or a list of them."""
 
@@ -448,12 +458,12 @@ def name_or_layer(choices: Sequence[Any], *, default: object = MISSING, hint: st
 
 def plain(*, default: object = MISSING) -> Any:
     """Return a field for a plain value: None, a boolean, a number, a string, or a list of them."""
-    return _Plain(default=default)
+    return _Plain(default=default if default is MISSING else _Plain().validate(default, "default"))
 
 
 def unchecked(*, default: object = MISSING) -> Any:
-    """Return a field that accepts any value unchecked; only a plain value can be written to a file."""
-    return Field(default=default)
+    """Return a field that accepts any value unchecked; a block with such a value cannot be written to a file."""
+    return _Unchecked(default=default)
 
 
 def body(*, default: object = MISSING, is_list: bool = False) -> Any:
@@ -477,7 +487,13 @@ def keras_arguments(layer: type[keras.layers.Layer], *, excluding: Sequence[str]
     Args:
         layer: The Keras layer that takes them.
         excluding: Arguments that the block sets itself.
+
+    Raises:
+        TypeError: `layer` is not a class of layers.
     """
+    if not (isinstance(layer, type) and issubclass(layer, keras.layers.Layer)):
+        problem = f"keras_arguments takes a class of Keras layers, received {format_value(layer)}"
+        raise TypeError(message(problem, hint="use fields.keras_arguments(layers.Dense)"))
     return KerasArgumentsField(layer, excluding)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, TypeVar
@@ -34,6 +35,7 @@ REFUSED = {  # classes that a file may not name, with the reason
     "Wrapper": "it is the base class of wrappers",
 }
 _PREFIX = "deepkit."
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _user_blocks: dict[str, type[Block]] = {}
 
 
@@ -48,7 +50,7 @@ def register_block(package: str, name: str | None = None) -> Callable[[BlockClas
 
     Raises:
         TypeError: The class is not a block.
-        ValueError: Another class has this name already, or the package is `deepkit`.
+        ValueError: Another class has this name already, the package is `deepkit`, or a name is invalid.
 
     Examples:
         >>> import deepkit as dk
@@ -59,8 +61,12 @@ def register_block(package: str, name: str | None = None) -> Callable[[BlockClas
         >>> dk.to_dict(Halve())
         {'deepkit': 1, 'block': 'mine.Halve'}
     """
+    for argument, value in (("package", package), ("name", name)):
+        if value is not None and not (isinstance(value, str) and _NAME.fullmatch(value)):
+            problem = f"register_block: {argument} must be a name such as 'mine', received {format_value(value)}"
+            raise ValueError(message(problem, hint='use @dk.register_block("mine") above a class'))
     if package == "deepkit":
-        raise ValueError("register_block: the package deepkit is reserved")
+        raise ValueError(message("register_block: the package 'deepkit' is reserved", hint="use another package"))
 
     def register(cls: BlockClass) -> BlockClass:
         if not (inspect.isclass(cls) and issubclass(cls, Block)):
