@@ -65,7 +65,7 @@ def saliency(
     image: ArrayLike,
     *,
     class_index: int | None = None,
-    samples: int = 0,
+    num_samples: int = 0,
     noise: float = 0.15,
     seed: int = 0,
 ) -> np.ndarray:
@@ -76,27 +76,27 @@ def saliency(
         (rows, columns) of the image, or (batch, rows, columns) for several images.
     """
     batch, is_single = as_image_batch(model, image, "saliency")
-    maps, _ = saliency_maps(model, batch, class_index, samples, noise, seed)
+    maps, _ = saliency_maps(model, batch, class_index, num_samples, noise, seed)
     return maps[0] if is_single else maps
 
 
 def saliency_maps(
-    model: keras.Model, batch: np.ndarray, class_index: int | None, samples: int, noise: float, seed: int
+    model: keras.Model, batch: np.ndarray, class_index: int | None, num_samples: int, noise: float, seed: int
 ) -> tuple[np.ndarray, list[int]]:
     """Return a saliency map per image, and the class of each image, predicted without noise."""
-    samples = check_integer(samples, "saliency: samples", minimum=0)
+    num_samples = check_integer(num_samples, "saliency: num_samples", minimum=0)
     noise = check_number(noise, "saliency: noise", minimum=0)
     images = np.asarray(batch, "float32")
     gradient, classes = _input_gradient(model, images, class_index)
-    if samples:
+    if num_samples:
         generator = np.random.default_rng(seed)
         value_range = images.max(axis=(1, 2, 3), keepdims=True) - images.min(axis=(1, 2, 3), keepdims=True)
         stddev = noise * value_range
         total = np.zeros_like(images)
-        for _ in range(samples):
+        for _ in range(num_samples):
             noisy_images = images + stddev * generator.standard_normal(images.shape, "float32")
             total = total + _input_gradient(model, noisy_images, classes)[0]
-        gradient = total / samples
+        gradient = total / num_samples
     return np.abs(gradient).max(axis=-1), classes
 
 

@@ -77,7 +77,7 @@ def saliency(
     image: ArrayLike,
     *,
     class_index: int | None = None,
-    samples: int = 0,
+    num_samples: int = 0,
     noise: float = 0.15,
     seed: int = 0,
     class_names: Sequence[str] = (),
@@ -85,14 +85,14 @@ def saliency(
     """Draw how strongly the score of a class depends on each pixel: a saliency map.
 
     The map is the absolute gradient of the score with respect to the pixel, the largest over its channels (Simonyan
-    et al., "Deep inside convolutional networks", 2014, section 3). With `samples`, the gradient is first averaged
+    et al., "Deep inside convolutional networks", 2014, section 3). With `num_samples`, the gradient is first averaged
     over noisy copies of the image, which gives a smoother map (Smilkov et al., "SmoothGrad", 2017, section 2).
 
     Args:
         model: A classifier of images, of any class, with a floating point input.
         image: An image (rows, columns, channels) as the model takes it, or several with a batch axis in front.
         class_index: The class, counted from 0. By default the predicted class.
-        samples: Number of noisy copies; 0 uses the image itself.
+        num_samples: Number of noisy copies; 0 uses the image itself.
         noise: Standard deviation of the noise, as a fraction of the range from the darkest to the lightest pixel.
         seed: Seed of the noise.
         class_names: Names in the order of the classes. By default their numbers.
@@ -109,10 +109,10 @@ def saliency(
         >>> model = dk.Classifier(3).build((8, 8, 1))
         >>> dk.visualize.arrays.saliency(model, np.ones((8, 8, 1))).shape
         (8, 8)
-        >>> figure = dk.visualize.saliency(model, np.ones((8, 8, 1)), samples=4)
+        >>> figure = dk.visualize.saliency(model, np.ones((8, 8, 1)), num_samples=4)
     """
     batch, _ = as_image_batch(model, image, "saliency")
-    maps, classes = saliency_maps(model, batch, class_index, samples, noise, seed)
+    maps, classes = saliency_maps(model, batch, class_index, num_samples, noise, seed)
     figure, axes = subplots(len(batch), 2, 2.3, 2.5)
     for (left, right), pixels, values, label in zip(axes, batch, maps, classes, strict=True):
         _draw_image(left, pixels)

@@ -209,7 +209,7 @@ def test_saliency_of_a_linear_model_is_its_largest_weight_over_the_channels():
         for index in range(3):
             values = arrays.saliency(model, IMAGE, class_index=index)
             np.testing.assert_allclose(values, np.abs(weights[..., index]).max(-1), rtol=1e-6)
-    np.testing.assert_allclose(arrays.saliency(model, IMAGE[None], samples=3)[0], arrays.saliency(model, IMAGE))
+    np.testing.assert_allclose(arrays.saliency(model, IMAGE[None], num_samples=3)[0], arrays.saliency(model, IMAGE))
 
 
 def test_gradients_are_averaged_before_the_absolute_value_and_the_noise_is_seeded():
@@ -218,11 +218,11 @@ def test_gradients_are_averaged_before_the_absolute_value_and_the_noise_is_seede
     image = np.array([[[0.0], [1.0]], [[2.0], [4.0]]], "float32")
     plain = arrays.saliency(square, image)
     np.testing.assert_allclose(plain, 2 * image[..., 0])
-    smooth = arrays.saliency(square, image, samples=6, noise=0.1, seed=3)
+    smooth = arrays.saliency(square, image, num_samples=6, noise=0.1, seed=3)
     generator = np.random.default_rng(3)
     mean_noise = np.mean([generator.standard_normal((1, 2, 2, 1), "float32") for _ in range(6)], axis=0)
     np.testing.assert_allclose(smooth, np.abs(2 * (image + 0.4 * mean_noise[0])[..., 0]), rtol=1e-4)
-    np.testing.assert_array_equal(smooth, arrays.saliency(square, image, samples=6, noise=0.1, seed=3))
+    np.testing.assert_array_equal(smooth, arrays.saliency(square, image, num_samples=6, noise=0.1, seed=3))
 
 
 def test_the_figures_show_the_image_and_the_map():
@@ -280,10 +280,10 @@ def test_invalid_images_raise():
         dk.visualize.saliency(pooled(), {"image": IMAGE})
     with pytest.raises(TypeError, match=r"expected a keras.Model, received ConvBlock\n  hint: use definition.build"):
         dk.visualize.saliency(dk.ConvBlock(3), IMAGE)
-    with pytest.raises(ValueError, match=r"saliency: samples must be an integer of at least 0, received -1"):
-        dk.visualize.saliency(pooled(), IMAGE, samples=-1)
+    with pytest.raises(ValueError, match=r"saliency: num_samples must be an integer of at least 0, received -1"):
+        dk.visualize.saliency(pooled(), IMAGE, num_samples=-1)
     with pytest.raises(ValueError, match=r"saliency: noise must be a number from 0, received -0\.5"):
-        dk.visualize.saliency(pooled(), IMAGE, samples=1, noise=-0.5)
+        dk.visualize.saliency(pooled(), IMAGE, num_samples=1, noise=-0.5)
 
 
 def test_saliency_of_an_integer_input_raises():
