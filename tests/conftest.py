@@ -1,4 +1,4 @@
-"""What every test shares: a quiet TensorFlow, and no state of one test seen by the next."""
+"""Fixtures of all tests: a quiet TensorFlow, and no state that passes from one test to the next."""
 
 import importlib
 import os
@@ -22,13 +22,13 @@ def clean_keras():
 
 @pytest.fixture
 def without_reports(monkeypatch):
-    """Let runs in a folder draw no pictures, which takes longer than a small training: reports have their own tests."""
+    """Omit the report of a run, which takes longer than a small training and has its own tests."""
     monkeypatch.setattr("deepkit.training.run_report.write", lambda *parts: None)
 
 
 @pytest.fixture
 def tfds_dir():
-    """Return the folder of prepared data sets, or skip where there is none."""
+    """Return the folder of prepared datasets, or skip the test if there is none."""
     folder = os.environ.get("TFDS_DATA_DIR", "")
     if not os.path.isdir(os.path.join(folder, "mnist")):
         pytest.skip("needs a prepared MNIST: set TFDS_DATA_DIR to a folder that has it")
@@ -37,6 +37,6 @@ def tfds_dir():
 
 @pytest.fixture
 def xla(monkeypatch):
-    """XLA, also where an earlier test's plan has made the process deterministic: Keras would leave XLA out then."""
+    """Let Keras use XLA even if the plan of an earlier test has made the process deterministic."""
     config = importlib.import_module("tensorflow.python.framework.config")
     monkeypatch.setattr(config, "is_op_determinism_enabled", lambda: False)

@@ -46,12 +46,12 @@ def test_the_same_seed_saves_the_same_weights(file, tmp_path):
 
 
 def test_diagram_and_export(file, tmp_path, capsys):
-    flags = ["--diagram", "pictures/small.svg", "--export", "saved_model", "--output", "served"]
+    flags = ["--diagram", "figures/small.svg", "--export", "saved_model", "--output", "served"]
     assert cli.main(["build", file, *flags]) == 0
-    assert "647 parameters" in (tmp_path / "pictures/small.svg").read_text()
+    assert "647 parameters" in (tmp_path / "figures/small.svg").read_text()
     assert (tmp_path / "served/saved_model.pb").exists()
     output = capsys.readouterr().out
-    assert "diagram: pictures/small.svg\n" in output
+    assert "diagram: figures/small.svg\n" in output
     assert "exported: served: saved_model" in output
 
 

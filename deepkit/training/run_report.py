@@ -55,7 +55,7 @@ def write(
     images = {}
     for name, caption, figure in _figures(compiled.model, data, final_state.history):
         images[caption] = png_bytes(figure)
-        run_dir.write(f"pictures/{name}.png", images[caption])
+        run_dir.write(f"figures/{name}.png", images[caption])
     with files.atomic_path(run_dir.report) as path:
         path.write_text(_page(compiled, data, final_state, resume, images), encoding="utf-8")
 
@@ -79,7 +79,7 @@ def _figures(
         )
         figures.append(
             (
-                "mistakes",
+                "misclassified",
                 "Misclassified examples of the validation split with the largest loss",
                 lambda: visualize.misclassified(model, validation, class_names=class_names),
             )

@@ -29,8 +29,8 @@ def test_the_report_of_an_image_classifier(tmp_path):
     assert page.count("data:image/png;base64,") == 4
     assert "dk.ConvBlock(4)" in page
     assert f"{run.history['val_loss'][-1]:.4g}" in page
-    names = {path.name for path in (tmp_path / "run" / "pictures").iterdir()}
-    assert names == {"curves.png", "confusion.png", "mistakes.png", "filters.png"}
+    names = {path.name for path in (tmp_path / "run" / "figures").iterdir()}
+    assert names == {"curves.png", "confusion.png", "misclassified.png", "filters.png"}
 
 
 def test_figures_that_cannot_be_drawn_are_left_out(tmp_path):
@@ -38,7 +38,7 @@ def test_figures_that_cannot_be_drawn_are_left_out(tmp_path):
     net = dk.Sequential([dk.MLP([4]), dk.MLP([1], activation=None)])
     run = dk.fit(net, (x, x[:, :1]), epochs=1, run_dir=tmp_path / "run", loss="mse", verbose=0)
     assert run.report.read_text().count("data:image/png") == 1
-    assert [path.name for path in (tmp_path / "run" / "pictures").iterdir()] == ["curves.png"]
+    assert [path.name for path in (tmp_path / "run" / "figures").iterdir()] == ["curves.png"]
 
 
 def test_the_report_is_self_contained(tmp_path):

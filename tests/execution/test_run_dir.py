@@ -40,7 +40,7 @@ def test_files_of_a_finished_run(tmp_path):
         "result.json",
         "model.keras",
         "report.html",
-        "pictures",
+        "figures",
     }
     assert json.loads((run.run_dir / "history.json").read_text()) == run.history
     assert (run.run_dir / "history.csv").read_text().splitlines()[0] == "epoch,accuracy,loss"
