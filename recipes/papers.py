@@ -14,7 +14,7 @@ MINSKY_1969 = Paper(
     year=1969,
     venue="MIT Press",
 )
-"""What one layer of threshold units can compute, and what it cannot, such as XOR."""
+"""The limits of one layer of threshold units, which cannot compute XOR."""
 
 RUMELHART_1986 = Paper(
     title="Learning Internal Representations by Error Propagation",

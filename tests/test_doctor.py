@@ -123,7 +123,7 @@ def test_mixed_precision():
 
 def test_data(tmp_path):
     assert doctor.check_data(tmp_path / "none").status == "ok"
-    assert doctor.check_data(tmp_path).message.endswith("no data sets yet")
+    assert doctor.check_data(tmp_path).message.endswith("no datasets yet")
     for path in ("mnist/3.0.1", "glue/mrpc/2.0.0"):
         (tmp_path / path).mkdir(parents=True)
         (tmp_path / path / "dataset_info.json").write_text("{}")
@@ -153,7 +153,7 @@ def test_disk(tmp_path, free, status):
 
 def test_network():
     assert doctor.check_network(lambda: True).status == "ok"
-    assert "only prepared data sets and bundled digits are available" in doctor.check_network(lambda: False).message
+    assert "only prepared datasets and bundled digits are available" in doctor.check_network(lambda: False).message
 
 
 def test_recipes():

@@ -36,7 +36,7 @@ class Options:
     """Check this machine and the installation; exit code 1 if a check fails."""
 
     data_dir: Path | None = None
-    """Folder of prepared data sets; by default TFDS_DATA_DIR, or the default folder of TFDS."""
+    """Folder of prepared datasets; by default TFDS_DATA_DIR, or the default folder of TFDS."""
 
 
 @dataclass(frozen=True)
@@ -212,28 +212,28 @@ def check_mixed_precision(
 
 
 def data_folder(data_dir: Path | None = None) -> Path:
-    """Return the first folder where `dk.data.load` searches for prepared data sets."""
+    """Return the first folder where `dk.data.load` searches for prepared datasets."""
     return data_dir or Path(os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets").expanduser()
 
 
 def check_data(folder: Path) -> CheckResult:
-    """Check that the data folder is readable and writable, and list its data sets."""
+    """Check that the data folder is readable and writable, and list its datasets."""
     if not folder.exists():
         return CheckResult("data", "ok", f"{folder} does not exist yet; the first download creates it")
     if not folder.is_dir() or not os.access(folder, os.R_OK):
         return CheckResult("data", "fail", f"{folder} is not a readable folder", "set TFDS_DATA_DIR=/another/folder")
-    data_sets = {path.parents[1] for path in folder.glob("*/*/dataset_info.json")}
-    data_sets |= {path.parents[2] for path in folder.glob("*/*/*/dataset_info.json")}
-    sizes = [f"{path.name} {_size(path) / GIB:.2f} GiB" for path in sorted(data_sets)]
-    text = f"{folder}: {', '.join(sizes) or 'no data sets yet'}"
+    datasets = {path.parents[1] for path in folder.glob("*/*/dataset_info.json")}
+    datasets |= {path.parents[2] for path in folder.glob("*/*/*/dataset_info.json")}
+    sizes = [f"{path.name} {_size(path) / GIB:.2f} GiB" for path in sorted(datasets)]
+    text = f"{folder}: {', '.join(sizes) or 'no datasets yet'}"
     if not os.access(folder, os.W_OK):
         hint = "set TFDS_DATA_DIR=/another/folder to download more"
-        return CheckResult("data", "warn", f"{text}; read-only, so no data set can be added", hint)
+        return CheckResult("data", "warn", f"{text}; read-only, so no dataset can be added", hint)
     return CheckResult("data", "ok", text)
 
 
 def check_disk(folder: Path, free: int | None = None) -> CheckResult:
-    """Check that there is disk space for data sets and runs: at least 1 GiB, better 5 GiB."""
+    """Check that there is disk space for datasets and runs: at least 1 GiB, better 5 GiB."""
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(existing).free if free is None else free
     text = f"{free / GIB:.1f} GiB free at {existing}"
@@ -243,11 +243,11 @@ def check_disk(folder: Path, free: int | None = None) -> CheckResult:
 
 
 def check_network(is_reachable: Callable[[], bool] | None = None) -> CheckResult:
-    """Check, within seconds, whether data sets can be downloaded."""
+    """Check, within seconds, whether datasets can be downloaded."""
     if (_is_reachable if is_reachable is None else is_reachable)():
-        return CheckResult("network", "ok", "data sets can be downloaded")
-    text = "the server of the data sets cannot be reached: only prepared data sets and bundled digits are available"
-    return CheckResult("network", "warn", text, "set HTTPS_PROXY, or TFDS_DATA_DIR to a folder of prepared data sets")
+        return CheckResult("network", "ok", "datasets can be downloaded")
+    text = "the server of the datasets cannot be reached: only prepared datasets and bundled digits are available"
+    return CheckResult("network", "warn", text, "set HTTPS_PROXY, or TFDS_DATA_DIR to a folder of prepared datasets")
 
 
 def check_recipes(entries: Sequence[discovery.RecipeEntry] | None = None) -> CheckResult:

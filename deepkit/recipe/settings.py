@@ -54,7 +54,7 @@ class Settings:
     run_dir: Path | None = None
     """Folder for checkpoints and reports (seed0, seed1, ...); the same command resumes an interrupted run."""
     data_dir: Path | None = None
-    """Folder of prepared TensorFlow data sets; by default TFDS_DATA_DIR or the folder of TFDS."""
+    """Folder of prepared TFDS datasets; by default TFDS_DATA_DIR, or the default folder of TFDS."""
     record: Path | None = None
     """Results file to merge the measured numbers into; nothing is recorded if not given."""
     precision: str = "auto"

@@ -93,8 +93,8 @@ def fit(
 
     Args:
         net: A definition such as `dk.Sequential([...])`, or a compiled `keras.Model`.
-        data: A `dk.data` data set, a `tf.data.Dataset` of (x, y) or (x, y, sample_weight), or a pair of arrays (x, y).
-        epochs: Number of passes over the training data, counted from the beginning of the run.
+        data: A `dk.data` dataset, a `tf.data.Dataset` of (x, y) or (x, y, sample_weight), or a pair of arrays (x, y).
+        epochs: Number of epochs, counted from the beginning of the run.
         run_dir: Directory of the run.
         plan: Devices, precision, seed and so on. By default the plan in force, else the plan that the run in
             `run_dir` began with, else `dk.plan()`.

@@ -107,7 +107,7 @@ def find_learning_rate(
     Args:
         net: A definition, or a compiled `keras.Model`, also with its own training step. If it has several optimizers,
             all of them use the rate.
-        data: A `dk.data` data set, a `tf.data.Dataset`, or a pair of arrays (x, y). Only the training data is used,
+        data: A `dk.data` dataset, a `tf.data.Dataset`, or a pair of arrays (x, y). Only the training data is used,
             and repeated as needed.
         smallest: The first learning rate.
         largest: The last learning rate.

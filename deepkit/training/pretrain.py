@@ -56,9 +56,9 @@ def pretrain(
         units: The layers from the bottom up: the number of units of a dense layer, or a block or Keras layer that can
             be inverted, such as `dk.ConvStack(32, norm=None)`. If a dense layer comes first, images are flattened. A
             layer with weights starts from them, and is trained like the others.
-        data: The data as for `dk.fit`, of which only the inputs are used: the training split of a `dk.data` data set
-            in its own order and without augmentation, one pass over a `tf.data.Dataset`, or arrays. The codes of all
-            examples are kept in memory.
+        data: The data as for `dk.fit`, of which only the inputs are used: the training split of a `dk.data` dataset
+            in its own order and without augmentation, one epoch of a `tf.data.Dataset`, or arrays. The codes of all
+            examples are stored in memory.
         corruption: Noise on the training input of each layer, such as `dk.MaskingNoise(0.25)`.
         activation: Activation of the dense layers that `units` gives by number.
         tied_weights: Whether the decoders use the transposed kernels of the layers; see `dk.Autoencoder`.

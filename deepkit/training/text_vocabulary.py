@@ -60,7 +60,7 @@ def adapt(model: keras.Model, dataset: Dataset) -> list[str]:
     """
     pending = unadapted(model)
     if pending and dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
-        hint = "use dataset.take(steps), one pass over the training data"
+        hint = "use dataset.take(steps), one epoch of the training data"
         raise ValueError(message("adapt: the data is endless", hint=hint))
     if pending and hasattr(model, "adapt"):  # the model knows which texts of a batch belong to which layer
         model.adapt(dataset)

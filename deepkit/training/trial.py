@@ -29,7 +29,7 @@ def first_batches(data: TrainingData) -> Dataset:
     """Return the first batches of the training data, cached in memory, without changing the order of the training.
 
     A `dk.data` pipeline and arrays have no position that iterating could move. A `tf.data.Dataset` is iterated once,
-    which counts as one pass if its order depends on the number of passes. A smaller last batch is left out if there
+    which counts as one epoch if its order depends on the number of epochs. A smaller last batch is left out if there
     are others.
     """
     source = data.train.epochs() if isinstance(data.train, Pipeline) else data.train

@@ -80,7 +80,7 @@ def load_data(config: Config) -> dk.data.Data:
 
 
 def network(hidden: str = "tanh", output: str = "sigmoid") -> dk.Sequential:
-    """Return the 2-2-1 network with the given activations: 9 weights."""
+    """Return the 2-2-1 network with these activations: 9 weights."""
     normal = keras.initializers.RandomNormal(stddev=1.0)
     initializers = {"kernel_initializer": normal, "bias_initializer": normal}
     return dk.Sequential(

@@ -91,7 +91,7 @@ METRICS = {
     },
 }
 
-# those of sdae were chosen on validation images
+# the settings of sdae were chosen on validation images
 DEFAULTS = {"filters": {"epochs": 15, "units": 500}, "sdae": {"epochs": 40, "units": 1000}}
 
 
@@ -305,7 +305,8 @@ def training_seconds(config: Config) -> float | None:
 
 
 def draw(config: Config, results: Sequence[Result]) -> Mapping[str, Figure]:
-    """Draw the filters at each level of noise side by side, or the mistakes of the deep network."""
+    """Draw the filters at each level of noise side by side, or the misclassified images and the filters of the deep
+    network."""
     model = results[0].model
     if config.task == "filters":
         return {"The first 64 filters with 0, 10, 30 and 50 % of the pixels hidden": draw_filters(model)}

@@ -1,7 +1,7 @@
 """Generative adversarial networks: a generator trained against a discriminator, on a ring and on MNIST.
 
-The generator turns noise into examples, the discriminator estimates how likely an example is to be data, and each is
-trained against the other (Goodfellow et al. 2014). Nothing is compared with an example pixel by pixel: if the
+The generator turns noise into examples, the discriminator estimates how likely an example is to be real, and each is
+trained against the other (Goodfellow et al. 2014). No loss compares a generated example with a real one: if the
 discriminator cannot do better than chance, the generated examples are distributed like the data.
 
 On MNIST these are the paper's networks, evaluated as in its table 1, which reports 225 nats: a Gaussian window around
@@ -40,7 +40,7 @@ CLAIMS = (
         where="table 1",
         setting="MNIST, Parzen windows around samples",
         when=MNIST,
-        note="± 2, the standard error of the mean over test images; good samples are not all that raises the estimate",
+        note="± 2, the standard error of the mean over test images; a larger estimate need not mean better samples",
     ),
 )
 DEVIATIONS = (
@@ -55,7 +55,7 @@ DEVIATIONS = (
     ),
     Deviation("Weights are initialized as in Glorot & Bengio (2010).", MNIST),
     Deviation("The generator of the last epoch is evaluated.", MNIST),
-    Deviation("Not in the paper: a small data set of which each mode can be counted.", RING),
+    Deviation("Not in the paper: a small dataset whose modes can be counted.", RING),
     Deviation("beta_1 of Adam is 0.5, in place of the usual 0.9.", MNIST),
 )
 METRICS = {
@@ -69,13 +69,13 @@ METRICS = {
     "discriminator parameters": "trainable weights of the discriminator",
 }
 
-# The learning rate for mnist was chosen on validation images from 5e-4, 1e-3 and 2e-3; the one for ring by the modes
-# that other seeds covered.
+# The learning rate for mnist was chosen from 5e-4, 1e-3 and 2e-3 on validation images; that for ring by the number of
+# modes that runs with other seeds covered.
 DEFAULTS = {
     "ring": {"epochs": 50, "learning_rate": 2e-3, "batch_size": 512},
     "mnist": {"epochs": 60, "learning_rate": 1e-3, "batch_size": 100},
 }
-RADIUS, SPREAD = 2.0, 0.05  # of the ring; standard deviation of each Gaussian on it
+RADIUS, SPREAD = 2.0, 0.05  # radius of the ring, and standard deviation of each Gaussian on it
 ANGLES = 2 * np.pi * np.arange(8) / 8
 CENTERS = RADIUS * np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1)
 WINDOWS = np.geomspace(0.1, 0.5, 17)  # candidates for the width of the Parzen windows

@@ -52,7 +52,7 @@ CLAIMS = (
 )
 DEVIATIONS = (
     "Adam with a warm-up and a cosine decay, in place of Adagrad (section 5).",
-    "Trained on the 50,000 training images of the binarized data set; 10,000 are held out to choose settings.",
+    "Trained on the 50,000 training images of the binarized dataset; 10,000 are held out to choose settings.",
     "The images were binarized once, by Salakhutdinov & Murray 2008.",
     "Weights are initialized as in Keras (Glorot & Bengio 2010) in place of N(0, 0.01), and have no prior (section 5).",
     Deviation("Batches of 128 images in place of 100 (section 5).", {"batch_size": 128}),

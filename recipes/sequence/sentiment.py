@@ -62,8 +62,8 @@ METRICS = {
     "parameters": "trainable weights",
 }
 
-# bilstm and forward have the settings of the tutorial; pooled has usual ones, of which only the number of epochs was
-# chosen: two gave a better validation accuracy than three
+# bilstm and forward have the settings of the tutorial, pooled has usual values. Only its number of epochs was chosen by
+# validation accuracy: two were better than three.
 DEFAULTS = {
     "bilstm": {"epochs": 2, "sequence_length": 200, "dropout": 0.0},
     "pooled": {"epochs": 2, "sequence_length": 400, "dropout": 0.4},
@@ -80,7 +80,7 @@ class Config(Settings):
     QUICK = {"seeds": 1, "epochs": 1, "sequence_length": 20, "num_examples": 640}
 
     variant: Literal["bilstm", "pooled", "forward"] = "bilstm"
-    """Last steps of two bidirectional layers, all steps of one, or one direction only."""
+    """Last steps of two bidirectional layers, all steps of one bidirectional layer, or one direction only."""
     data: Literal["imdb", "sst2"] = "imdb"
     """Whole reviews, or single sentences."""
     epochs: int | None = None
@@ -117,7 +117,7 @@ def load_data(config: Config, verbose: bool = True) -> dk.data.Data:
 
 
 def synthetic_reviews(config: Config, num_examples: int = 1_500) -> dk.data.Data:
-    """Return reviews that are positive if they have more positive than negative words; a "not" after one negates it."""
+    """Return reviews labeled by whether positive or negative words prevail; a "not" after a word negates it."""
     rng = np.random.default_rng(0)
     positive, negative = ("good", "fine", "lovely", "great"), ("bad", "dull", "awful", "poor")
     texts: list[str] = []
@@ -232,7 +232,7 @@ def draw_accuracy(num_words: np.ndarray, correct: np.ndarray) -> Figure:
 
 
 def draw_logits(labels: np.ndarray, logits: np.ndarray) -> Figure:
-    """Draw a histogram of the logits for each class; a logit on the wrong side of 0 is a mistake."""
+    """Draw a histogram of the logits for each class; an example whose logit has the wrong sign is misclassified."""
     figure = Figure(figsize=(6, 3), layout="constrained")
     axes = figure.subplots()
     bins = np.linspace(-8, 8, 65)

@@ -66,7 +66,7 @@ VOCABULARY_SIZE = {"de": 7_900, "en": 6_000}  # about the words that occur at le
 SPLITS = {"train": "train", "validation": "val", "test": "test_2016_flickr"}
 Pairs = tuple[list[str], list[str]]
 
-# our own sentences for the figures, because those of Multi30k may not be published
+# sentences for the figures, written for this recipe, because those of Multi30k may not be published
 EXAMPLES = [
     "Ein kleiner Hund rennt über eine grüne Wiese.",
     "Zwei Männer in roten Jacken stehen vor einem alten Haus.",

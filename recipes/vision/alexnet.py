@@ -5,7 +5,7 @@ fourth and fifth convolutions see only the maps of their own card: grouped convo
 overlapping pooling windows, local response normalization and dropout. Tables 1 and 2 of Krizhevsky et al. (2012) have
 its results on ImageNet.
 
-Definitions only: `alexnet().build((227, 227, 3))` makes the network, `dk.fit` trains it.
+Definitions only: `alexnet().build((227, 227, 3))` builds the network, and `dk.fit` trains it.
 """
 
 from __future__ import annotations

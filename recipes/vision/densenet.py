@@ -4,7 +4,7 @@ A layer adds `growth` channels, k in Huang et al. (2017), to its input, so that 
 1x1 convolution precedes each 3x3 convolution (B, bottleneck), and a transition between two blocks halves the channels
 (C, compression). Table 1 of the paper has the networks for ImageNet, table 2 those for CIFAR.
 
-Definitions only: `densenet121().build((224, 224, 3))` makes the network, `dk.fit` trains it.
+Definitions only: `densenet121().build((224, 224, 3))` builds the network, and `dk.fit` trains it.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ dense layers keeps the weights few: 7 million, compared with 61 million of AlexN
 classifiers send gradients to the lower layers; they are removed afterwards. Table 1 of Szegedy et al. (2015) has the
 architecture, and section 7 the results on ImageNet.
 
-Definitions only: `googlenet().build((224, 224, 3))` makes the network, `dk.fit` trains it.
+Definitions only: `googlenet().build((224, 224, 3))` builds the network, and `dk.fit` trains it.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def labels(y: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def without_heads(model: keras.Model) -> keras.Model:
-    """Return a trained network without its auxiliary classifiers; it shares the weights of the given model.
+    """Return a trained network without its auxiliary classifiers; it shares the weights of `model`.
 
     Raises:
         ValueError: The model does not have an output called `classifier`.

@@ -3,7 +3,7 @@
 A gate T, initially nearly closed, mixes the transform H of a layer with its input: y = T(x) H(x) + (1 - T(x)) x
 (Srivastava et al. 2015). Fifty such layers train well where fifty plain ones do not: see the recipe `depth`.
 
-Definitions only: `highway(50).build((28, 28, 1))` makes the network, `dk.fit` trains it.
+Definitions only: `highway(50).build((28, 28, 1))` builds the network, and `dk.fit` trains it.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 WeightShapes = list[tuple[str, list[tuple[int, ...]]]]  # name and shapes of the weights of each layer with weights
 MEAN = (123.68, 116.779, 103.939)  # of red, green and blue over the training images
-INPUT_SHAPE = (224, 224, 3)  # of the images that all these networks were trained on
+INPUT_SHAPE = (224, 224, 3)  # of the images on which all these networks were trained
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Network:
     Args:
         definition: Function of `include_top=` and `num_classes=` that returns the definition. Its layers are those of
             Keras in the same order: the same weights give the same output.
-        application: Name of the function of `keras.applications` that makes Keras's network.
+        application: Name of the function of `keras.applications` that builds Keras's network.
         module: Name of the module of `keras.applications` that has its `preprocess_input`.
     """
 
@@ -164,9 +164,9 @@ def _keras_network(name: str, weights: str | Path, **arguments: Any) -> keras.Mo
     Raises:
         ValueError: The weights are not available, or they are those of another network.
     """
-    make = getattr(keras.applications, NETWORKS[name].application)
+    build_network = getattr(keras.applications, NETWORKS[name].application)
     try:
-        return make(weights=str(weights), **arguments)
+        return build_network(weights=str(weights), **arguments)
     except Exception as error:  # a failed download raises a plain Exception, and a damaged file many classes
         if str(weights) == "imagenet":
             raise _download_error(name, error) from error
@@ -248,7 +248,7 @@ def _layers_with_weights(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def _difference(expected: WeightShapes, received: WeightShapes) -> str:
-    """Describe the first difference between the weights of two networks; return an empty text if there is none."""
+    """Describe the first difference between the weights of two networks; return an empty string if there is none."""
     for (name, expected_shapes), (other_name, received_shapes) in zip(expected, received, strict=False):
         if expected_shapes != received_shapes:
             owner = "" if name == other_name else f" of {other_name}"

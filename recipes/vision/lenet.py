@@ -1,7 +1,7 @@
-"""LeNet-5 on MNIST: the network of 1998 to the last weight, and its modern version.
+"""LeNet-5 on MNIST: an exact copy of the network of 1998, and a modern version.
 
 LeCun et al. (1998) report a test error of 0.95 %, and of 0.8 % with distorted training images. Their network has 60,000
-weights: convolutions that see only some of the maps before them, pooling with weights of its own, a scaled tanh between
+weights: convolutions that see only some of the maps before them, pooling with its own weights, a scaled tanh between
 -1.7159 and 1.7159, and outputs that measure the distance to drawings of the ten digits. The modern version keeps the
 layers and their widths, but connects all maps and uses ReLU, max pooling and a softmax: 61,706 weights.
 
@@ -84,7 +84,7 @@ DEFAULTS = {
 }
 DISTORTIONS = (dk.data.Affine(rotation=10, scale=0.12, shear=0.15, shift=1.5), dk.data.Elastic(alpha=20, sigma=4))
 
-# table I of the paper: the maps of S2, of 6, that each of the 16 maps of C3 sees
+# table I of the paper: the maps of S2, of 6, that each of the 16 maps of C3 is connected to
 CONNECTIONS = (
     *[tuple((m + i) % 6 for i in range(3)) for m in range(6)],
     *[tuple((m + i) % 6 for i in range(4)) for m in range(6)],
@@ -190,8 +190,8 @@ def original(dropout: float = 0.0) -> dk.Sequential:
 def drawings() -> np.ndarray:
     """Return the drawings of the ten digits as (10, 84) points of -1 and 1: 7x12 pixels, row by row."""
     rows = [line.split() for line in DIGITS.strip().splitlines()]
-    pixels = [[[1 if mark == "#" else -1 for mark in row[digit]] for row in rows] for digit in range(10)]
-    return np.array(pixels, "float32").reshape(10, 84)
+    marks = [list("".join(digit_rows)) for digit_rows in zip(*rows, strict=True)]
+    return np.where(np.array(marks) == "#", 1, -1).astype("float32")
 
 
 def definition(config: Config) -> dk.Sequential:
@@ -221,7 +221,7 @@ def train(config: Config) -> Result:
 
 
 def draw(config: Config, results: Sequence[Result]) -> Mapping[str, Figure]:
-    """Draw the mistakes of the first network and its first filters."""
+    """Draw the misclassified images of the first network, its confusion matrix and its first filters."""
     data = load_data(config, verbose=False)
     model = results[0].model
     return {

@@ -241,7 +241,7 @@ def preactivated(depth: int, *, num_classes: int = 10) -> dk.Sequential:
     Raises:
         DefinitionError: The depth is not 9n+2.
     """
-    # `bottleneck` spells the unit out, to be read beside figure 5; `dk.Bottleneck` has the pre-activated order too
+    # `bottleneck` lists the layers of figure 5; `dk.Bottleneck` is the same unit, and has the pre-activated order too
     unit = partial(dk.Bottleneck, order="norm-activation-conv", conv=HE)
     units = _units_per_stage(depth, 9, "use preactivated({})")
     return dk.Sequential(
@@ -319,7 +319,7 @@ def learning_rate(config: Config) -> dk.OneCycle | dk.StepDecay | dk.WarmUp:
 
 
 def draw(config: Config, results: Sequence[Result]) -> Mapping[str, Figure]:
-    """Draw the mistakes of the first network."""
+    """Draw the misclassified images of the first network and its confusion matrix."""
     data = load_data(config, verbose=False)
     model = results[0].model
     return {

@@ -4,7 +4,7 @@ Two 3x3 convolutions see as many pixels as one of 5x5, and three as many as one 
 nonlinearities in between; so a network can be made deep by one simple rule. The configurations A to E (table 1 of
 Simonyan & Zisserman 2015) have 11 to 19 layers with weights; tables 3 to 7 have their results.
 
-Definitions only: `vgg16().build((224, 224, 3))` makes the network, `dk.fit` trains it.
+Definitions only: `vgg16().build((224, 224, 3))` builds the network, and `dk.fit` trains it.
 """
 
 from __future__ import annotations

@@ -177,7 +177,7 @@ def test_a_definition_is_built_anew_and_its_shared_layers_are_restored():
     np.testing.assert_array_equal(first.losses, again.losses)
 
 
-def test_a_definition_accepts_optimizer_loss_and_data_sets_as_in_fit():
+def test_a_definition_accepts_optimizer_loss_and_datasets_as_in_fit():
     data = dk.data.from_arrays(*ONES, batch_size=4)
     net = dk.Sequential([layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
     options = {"smallest": 1e-3, "largest": 0.5, "batch_size": None}
