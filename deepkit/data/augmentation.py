@@ -59,7 +59,7 @@ class Shift(Augmentation):
 
     Args:
         max_pixels: Largest shift, in pixels.
-        fill: Value of the pixels that come into view, in the scale of the images.
+        fill: Value of the pixels that become visible, in the scale of the images.
 
     Examples:
         >>> import deepkit as dk
@@ -130,7 +130,7 @@ class Flip(Augmentation):
 
 @dataclasses.dataclass(frozen=True)
 class Affine(Augmentation):
-    """Rotate, stretch, shear and shift about the center, each by a random amount, uniform in both directions.
+    """Rotate, stretch, shear and shift about the center, each by a uniformly random amount in either direction.
 
     Args:
         rotation: Largest rotation, in degrees.

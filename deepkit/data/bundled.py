@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from deepkit.data.nested_arrays import Arrays
 
 NAMES = ("digits", "iris", "wine", "breast_cancer")
-_NUM_TEST_EXAMPLES = {"digits": 297}  # the last writers of the file; the tables use a fifth
+_NUM_TEST_EXAMPLES = {"digits": 297}  # the digits of the last writers in the file; for a table, a fifth
 
 
 def read_bundled(name: str, validation: object, image_size: tuple[int, int] | None) -> RawData:
@@ -32,7 +32,7 @@ def read_bundled(name: str, validation: object, image_size: tuple[int, int] | No
         The dataset, split into train, validation and test.
 
     Raises:
-        ValueError: `image_size` is given for a dataset without images, or `validation` does not fit.
+        ValueError: `image_size` is set for a dataset without images, or `validation` does not fit.
     """
     import sklearn
     from sklearn import datasets

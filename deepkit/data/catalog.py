@@ -36,12 +36,12 @@ PINNED_VERSIONS = {
     "tiny_shakespeare": "1.0.0",
 }
 _NAME = re.compile(r"(?P<base>\w+)(/(?P<config>[\w.\-]+))?(:(?P<version>\d+\.\d+\.\d+))?")
-_NO_FOLDER = pathlib.Path(os.sep, "nonexistent", "deepkit")  # TFDS looks for a copy when it makes a builder
+_NO_FOLDER = pathlib.Path(os.sep, "nonexistent", "deepkit")  # TFDS looks for a prepared copy when it creates a builder
 
 
 @dataclasses.dataclass(frozen=True)
 class CatalogEntry:
-    """A version of a dataset in TFDS's catalog, or in a prepared folder that was found.
+    """A version of a dataset in TFDS's catalog, or in a prepared folder.
 
     Args:
         name: Name with the configuration, such as "glue/sst2".
@@ -79,7 +79,7 @@ def data_folders(data_dir: PathLike | None) -> list[pathlib.Path]:
         At least one folder; downloads go to the first one.
 
     Raises:
-        DataError: The given folder is a file.
+        DataError: `data_dir` is a file.
     """
     first = data_dir if data_dir is not None else os.environ.get("TFDS_DATA_DIR")
     folders = [pathlib.Path(first).expanduser()] if first else []
@@ -126,7 +126,7 @@ def resolve(name: str, folders: list[pathlib.Path]) -> CatalogEntry:
 def make_builder(
     builder_class: BuilderClass, config: str | None, version: str | None, data_dir: pathlib.Path
 ) -> Builder:
-    """Make TFDS's builder for a data folder."""
+    """Return TFDS's builder for a data folder."""
     with quiet_tfds():
         return builder_class(data_dir=data_dir, config=config or None, version=version)
 
@@ -139,7 +139,7 @@ def _entry_from_code(
     version = version or PINNED_VERSIONS.get(base)
     try:
         builder = make_builder(builder_class, config, version, _NO_FOLDER)
-    except (AssertionError, ValueError) as error:  # this TFDS cannot make that version, but a copy may exist
+    except (AssertionError, ValueError) as error:  # this TFDS cannot prepare that version, but a copy may exist
         name = _full_name(base, config or (configs[0] if configs else None))
         if entry := _entry_from_folder(name, version, folders):
             return entry

@@ -57,7 +57,7 @@ class Data:
     stand_in_for: str | None = None
 
     def head(self, num_examples: int) -> Data:
-        """Return the first examples of each split, to try something out.
+        """Return the first examples of each split, for a quick trial.
 
         Args:
             num_examples: Largest number of examples in each split.
@@ -78,7 +78,7 @@ class Data:
         )
 
     def summary(self) -> str:
-        """Return name, version and the number of examples in each split: a text that is equal on all machines."""
+        """Return the name, the version and the number of examples in each split; equal on all machines."""
         splits = {"train": self.train, "validation": self.validation, "test": self.test}
         counts = [f"{split.num_examples:,} {name}" for name, split in splits.items() if split is not None]
         title = f"{self.name} {self.version}" if self.version else self.name
@@ -91,11 +91,11 @@ class Data:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RawData:
-    """A dataset before pipelines are made of it; the fields are those of `Data`.
+    """A dataset before its pipelines are built; all other fields are those of `Data`.
 
     Args:
         sources: The source of the examples of each split: "train", "validation" and "test".
-        scales: In the structure of x: the factor that brings an image to [0, 1], or None for a tensor that is not
+        scales: In the structure of x: the factor that scales an image to [0, 1], or None for a tensor that is not
             an image.
     """
 

@@ -34,7 +34,7 @@ def is_reachable(urls: Iterable[str]) -> bool:
         urls: URLs to download; up to three different hosts are probed at the same time.
 
     Returns:
-        Whether any host answers with anything but the failure of a proxy or a gateway.
+        Whether any host answers; an error of a proxy or a gateway is not an answer.
     """
     hosts = {urllib.parse.urlsplit(url).netloc: url for url in urls if url.startswith("http")} or {"": _DEFAULT_URL}
     reached = threading.Event()

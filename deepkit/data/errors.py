@@ -11,8 +11,8 @@ class DataError(StructuredError, OSError):
     Wrong arguments raise `ValueError` or `TypeError`; this error concerns files and networks.
 
     Args:
-        problem: Which dataset is not available, and why.
-        hint: What to do about it.
+        problem: The dataset, and the reason why it is not available.
+        hint: How to solve the problem.
 
     Examples:
         >>> issubclass(DataError, OSError)

@@ -10,16 +10,16 @@ _PLAIN_TYPES = (bool, int, float, complex, str, bytes, type(None))
 
 
 def function_identity(function: object) -> str:
-    """Return a text that changes with the name or the code of a function, but not from process to process.
+    """Return a string that depends on the name and the code of a function, and is the same in every process.
 
     Values in the function's closure and defaults count if they are plain: numbers, strings, and containers of
-    them. Other objects count by their class only, because their `repr` holds an address.
+    them. Other objects count by their class only, because their `repr` contains a memory address.
 
     Args:
         function: A callable, or None.
 
     Returns:
-        A text of one line.
+        A string of one line.
 
     Examples:
         >>> function_identity(None)

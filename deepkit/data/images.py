@@ -20,7 +20,7 @@ IMAGE_SIZE_HINT = "pass image_size=, for example image_size=224, to resize them"
 
 
 def image_scales(element: Nested) -> Scales:
-    """Return, in the structure of x, the factor that brings uint8 images to [0, 1], or None for other arrays."""
+    """Return, in the structure of x, the factor that scales uint8 images to [0, 1], or None for other arrays."""
     return tf.nest.map_structure(
         lambda array: 1 / 255 if array.dtype == np.uint8 and array.ndim >= 3 else None, inputs_of(element)
     )

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from deepkit.utils.types import Nested, Tensor
 
 _DEFAULT_BYTES = 4 * 2**30  # assumed if the system does not report its free memory
-_STRING_HEADER = 24  # bytes that TensorFlow needs for a string besides its text
+_STRING_HEADER = 24  # bytes that TensorFlow needs for a string besides its characters
 
 
 def available_bytes() -> int:

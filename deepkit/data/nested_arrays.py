@@ -12,7 +12,7 @@ Arrays: TypeAlias = Union["ArrayLike", tuple["Arrays", ...], Mapping[str, "Array
 """An array, or a dictionary or tuple of arrays."""
 
 Scales: TypeAlias = float | tuple["Scales", ...] | Mapping[str, "Scales"] | None
-"""In the structure of x: the factor that brings an image to [0, 1], or None for a tensor that is not an image."""
+"""In the structure of x: the factor that scales an image to [0, 1], or None for a tensor that is not an image."""
 
 Shapes: TypeAlias = Union["Shape", tuple["Shapes", ...], Mapping[str, "Shapes"]]
 """In the structure of x: the shape of each tensor."""

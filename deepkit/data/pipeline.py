@@ -29,7 +29,7 @@ _READ_BATCH = 1024  # examples that `arrays` reads at once
 
 
 class Pipeline(tf.data.Dataset):
-    """Batches of a dataset, for `fit`, `evaluate`, `predict` and everything else that takes a `tf.data.Dataset`.
+    """Batches of a dataset: a `tf.data.Dataset`, which `fit`, `evaluate` and `predict` accept.
 
     Each iteration is one epoch. A training pipeline yields epochs 0, 1, 2, ... on successive iterations; the order
     and the augmentations of an epoch depend on (seed, epoch) only. Reading the first batch counts as an iteration,
@@ -38,7 +38,7 @@ class Pipeline(tf.data.Dataset):
 
     Args:
         source: Source of the examples.
-        settings: Everything that the pipeline does with them.
+        settings: Batch size, order, augmentation and the other settings.
 
     Examples:
         >>> import deepkit as dk

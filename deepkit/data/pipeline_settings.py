@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class PipelineSettings:
-    """Everything that a pipeline does with its source.
+    """The settings of a pipeline.
 
     Args:
         batch_size: Number of examples in a batch.
@@ -25,10 +25,10 @@ class PipelineSettings:
         augmentations: Augmentations of x, applied in the scale in which the images are stored.
         map: Function that receives a batch of x and returns the input of the model. It replaces the scaling of
             images to [0, 1].
-        scales: In the structure of x: the factor that brings an image to [0, 1], or None for a tensor that is not
+        scales: In the structure of x: the factor that scales an image to [0, 1], or None for a tensor that is not
             an image.
         identity: Name, version and split of the dataset.
-        target: What the model learns: "labels", "inputs" (x itself) or "none" (batches of x alone).
+        target: Target of the training: "labels", "inputs" (x itself) or "none" (batches of x alone).
     """
 
     batch_size: int = 128

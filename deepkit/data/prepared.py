@@ -129,7 +129,7 @@ def _training_slices(num_examples: int, validation: object) -> dict[str, str]:
 
 
 def _read_sources(reader: TFDSReader, slices: Mapping[str, str]) -> tuple[dict[str, Source], str]:
-    """Read all splits into memory, or make streams of them and a note that explains why."""
+    """Read all splits into memory; if they do not fit, return streams and a note with the reason."""
     info = reader.builder.info
     counts = {split: info.splits[tfds_slice].num_examples for split, tfds_slice in slices.items()}
     datasets = {

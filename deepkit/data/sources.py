@@ -40,7 +40,7 @@ class Source(Protocol):
         """Convert an element of `batches` to (int64 indices (batch,), element)."""
 
     def content_hash(self) -> str:
-        """Return a short hash of the contents, or an empty text if name and version identify them."""
+        """Return a short hash of the contents, or an empty string if name and version identify them."""
 
     def head(self, num_examples: int) -> Source:
         """Return a source of the first examples."""
@@ -127,7 +127,7 @@ class StreamSource:
         return indices, element
 
     def content_hash(self) -> str:
-        """Return an empty text: name and version identify a stream."""
+        """Return an empty string: name and version identify a stream."""
         return ""
 
     def head(self, num_examples: int) -> StreamSource:

@@ -41,7 +41,7 @@ def hash_bits(bits: Tensor) -> Tensor:
 
 
 def example_keys(seed: int | Tensor, epoch: int | Tensor, indices: Sequence[int] | Tensor) -> Tensor:
-    """Make one key for each example of a batch.
+    """Return one key for each example of a batch.
 
     Args:
         seed: Integer or scalar integer tensor.

@@ -38,10 +38,10 @@ class TFDSReader:
 
     Args:
         builder: Builder of TFDS.
-        keys: Names of the features that make (x, y), or of the feature that is x; None if an example is a dictionary
+        keys: Names of the features of (x, y), or of the feature that is x; None if an example is a dictionary
             of all features.
         features: Features in the structure of an example.
-        scales: In the structure of an example: the factor that brings an image to [0, 1], or None for a tensor that
+        scales: In the structure of an example: the factor that scales an image to [0, 1], or None for a tensor that
             is not an image.
         image_size: (height, width) to resize images to, or None.
     """
@@ -139,7 +139,7 @@ def _select(keys: FeatureKeys, features: Mapping[str, Any]) -> Any:
 
 
 def _scales(features: Any, spec: Any) -> Scales:
-    """Return the scales of features whose tensors have the given specs."""
+    """Return the scales of features whose tensors have the specs `spec`."""
     import tensorflow_datasets as tfds
 
     if isinstance(features, tuple):

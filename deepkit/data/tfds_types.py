@@ -36,7 +36,7 @@ class BuilderConfig(Protocol):
 
 
 class Builder(Protocol):
-    """A builder: it prepares one version of a dataset and reads it."""
+    """A builder of TFDS, which prepares and reads one version of a dataset."""
 
     name: str
     version: object
@@ -58,4 +58,4 @@ class BuilderClass(Protocol):
     url_infos: Mapping[str, object] | None
 
     def __call__(self, *, data_dir: pathlib.Path, config: str | None, version: str | None) -> Builder:
-        """Make a builder."""
+        """Return a builder."""

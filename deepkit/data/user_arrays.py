@@ -1,4 +1,4 @@
-"""`from_arrays`: validate the user's arrays and make pipelines of them."""
+"""`from_arrays`: validate the user's arrays and build pipelines from them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def from_arrays(
     shuffle: bool = True,
     name: str = "arrays",
 ) -> Data:
-    """Make pipelines of arrays in memory.
+    """Build pipelines from arrays in memory.
 
     The pipelines yield uint8 images as float32 in [0, 1]. They do not scale other numbers: float64 becomes float32,
     and small integers of labels become int32.

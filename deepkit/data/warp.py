@@ -21,7 +21,7 @@ def translate(images: Tensor, offsets: Tensor, fill: float) -> Tensor:
     Args:
         images: float32 (batch, height, width, channels).
         offsets: float32 (batch, 2), whole numbers: the shifts to the right and down, in pixels.
-        fill: Value of the pixels that come into view.
+        fill: Value of the pixels that become visible.
 
     Returns:
         float32, the shape of `images`.

@@ -43,9 +43,9 @@ def precision(requested: object, capability: tuple[int, int] | None, on_gpu: boo
         return requested, "requested" + _slow_on_cpu(requested, on_gpu)
     global_policy = keras.config.dtype_policy().name
     if global_policy != "float32":
-        return global_policy, "the global dtype policy (keras.config) is kept"
+        return global_policy, "the global dtype policy, as set in keras.config"
     if not on_gpu:
-        return "float32", "CPUs are rarely faster with less, and lose accuracy"
+        return "float32", "lower precision is rarely faster on a CPU, and less accurate"
     if capability is None:
         return "float32", "the compute capability of the GPU is unknown"
     version = "compute capability " + ".".join(map(str, capability))
@@ -134,7 +134,7 @@ def steps(requested: object, devices: tuple[str, ...]) -> tuple[int, str]:
         return count, "requested"
     if devices[0].startswith("GPU"):
         return GPU_STEPS, "the GPU does not wait for Python between steps"
-    return CPU_STEPS, "saves small networks a tenth to a fifth of a step: the return to Python"
+    return CPU_STEPS, "returns to Python less often, which shortens the steps of a small network by a tenth to a fifth"
 
 
 def seed(requested: object) -> tuple[int | None, str]:

@@ -153,8 +153,8 @@ def plan(
     Args:
         devices: `"auto"` for every GPU of this machine, else the CPU; a number of devices; a name such as
             `"GPU:1"`, or a list of names. Several devices train one model together, each on its share of a batch.
-        precision: A Keras dtype policy such as `"mixed_bfloat16"`, or `"auto"` for what the devices do best. A
-            global policy that you set yourself is kept.
+        precision: A Keras dtype policy such as `"mixed_bfloat16"`, or `"auto"` for the best one on the devices. A
+            global policy that you have set takes precedence.
         jit_compile: Whether XLA compiles the training step.
         steps_per_execution: Training steps in one call of the compiled function.
         seed: Seed of everything random; None for none.
@@ -219,7 +219,7 @@ def format_choice(value: object) -> str:
 
 def _choose_strategy(names: tuple[str, ...]) -> tuple[StrategyName, str]:
     if len(names) == 1:
-        return "none", "one device needs none"
+        return "none", "one device needs no strategy"
     return "mirrored", "each device holds the model and takes its share of a batch; the gradients are summed"
 
 

@@ -1,4 +1,4 @@
-"""Several devices: equality with one device, and errors for everything that would break it."""
+"""The strategy for several devices, and checks that training over them equals training on one device."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def check_optimizer(optimizer: keras.optimizers.Optimizer, devices: tuple[str, .
 
 
 def check_batch(batch_size: int, devices: tuple[str, ...]) -> None:
-    """Raise for a batch that does not split evenly."""
+    """Raise if a batch does not split evenly over the devices."""
     count = len(devices)
     if batch_size % count:
         raise ValueError(

@@ -1,7 +1,8 @@
-"""`autotune`: time the candidates for the open fields of a plan on the real model and data, and choose the fastest.
+"""`autotune`: time the candidates for the fields of a plan that are left "auto", and choose the fastest.
 
-The search is greedy, field by field, so that few programs are compiled: precision, then XLA, then steps per execution,
-each with the choices made before it. Until their turn, the steps per execution are 1.
+The candidates are timed on the user's model and data. The search is greedy, field by field, so that few programs are
+compiled: precision, then XLA, then steps per execution, each with the earlier choices. Before the last search, the
+steps per execution are 1.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ def autotune(
     """Time precision, XLA and steps per execution on a definition and data, and return the fastest plan.
 
     Only the fields that were left `"auto"` in `dk.plan` are timed. The model is built under each candidate and takes a
-    few steps on the first batches, always from the same weights. A candidate is rejected if its loss is not that of
-    float32, or if it fails. It replaces the choice of the plan only if it is faster by more than noise. The
+    few steps on the first batches, always from the same weights. A candidate is rejected if its loss differs from
+    that of float32, or if it fails. It replaces the choice of the plan only if it is faster by more than noise. The
     definition, the data and the random state are left as they were.
 
     Pass the same arguments to `dk.fit` afterwards, with the plan that is returned.
@@ -62,7 +63,7 @@ def autotune(
         net: A definition such as `dk.Sequential([...])`. For a compiled `keras.Model` nothing is measured: it is
             trained with its own settings.
         data: The training data, as for `dk.fit`.
-        plan: The plan whose open fields are timed. By default the current plan, else `dk.plan()`.
+        plan: The plan whose `"auto"` fields are timed. By default the current plan, else `dk.plan()`.
         loss: A Keras loss or its name. By default the loss of the definition's head.
         optimizer: A Keras optimizer or its name, Adam by default. It must be copyable: trials use fresh copies.
         learning_rate: A number, a Keras schedule, or a value such as `dk.OneCycle(0.4)`, which is built for one epoch.
@@ -117,7 +118,7 @@ def autotune(
 
 
 def _with_stored_choices(plan: Plan, stored: Plan) -> Plan:
-    """Return the plan with the choices of a run that has started in the fields that are open."""
+    """Return the plan with its open fields set to the choices of a run that has started."""
     reason = "as in the run that has started, which was not measured"
     if stored.measurements:
         reason = "as measured before the run started"
@@ -136,7 +137,7 @@ def _reason_not_to_measure(net: object, optimizer: object) -> str:
 
 
 class _Search:
-    """The search through the open fields of a plan.
+    """The search through the open fields of a plan, which are those left "auto".
 
     Args:
         plan: The plan.
@@ -165,7 +166,7 @@ class _Search:
             self._best.plan = self._best.plan.replace(steps_per_execution=1)
         plan = self._requested
         try:
-            # a mistake in the arguments is raised here, outside of any attempt
+            # built outside of any attempt, so that invalid arguments raise an error
             self._best.model = self._benchmark.build_model(self._best.plan)
             self._best.plan = self._best.model.plan
             for name in names:
@@ -208,7 +209,7 @@ class _Search:
         return trial
 
     def _candidates(self, name: str) -> tuple[Sequence[Value], str]:
-        """Return the values to compare, the current choice first, and why they are not compared, if so."""
+        """Return the values to compare, the current choice first, and the reason if they are not compared."""
         plan = self._requested
         if name == "precision":
             candidates = _PRECISIONS[plan.devices[0][:3]]
@@ -246,7 +247,7 @@ def _measurement(name: str, trial: Trial, best: Trial, *, is_first: bool) -> Mea
 
 
 def _verdict(trial: Trial, best: Trial, best_is_first: bool) -> str:
-    """Return what became of a trial; the first trial of a field is the choice of the plan."""
+    """Return the verdict on a trial; the first trial of a field is the choice of the plan."""
     if not trial.eligible:
         suffix = "; kept, as no other candidate is eligible" if trial is best else ""
         return trial.rejected_because + suffix

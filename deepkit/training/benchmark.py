@@ -145,7 +145,7 @@ class Benchmark:
 
         Args:
             trials: All trials of one field; the first is the current choice.
-            reference: The one of them whose loss the others must reproduce.
+            reference: The trial whose loss the others must reproduce.
         """
         steps_per_call = max(trial.plan.steps_per_execution for trial in trials)
         checked_steps = steps_per_call * math.ceil(MIN_CHECKED_STEPS / steps_per_call)

@@ -15,7 +15,7 @@ import ml_dtypes
 import numpy as np
 
 from deepkit.training.errors import CheckpointError
-from deepkit.training.state import TrainingState
+from deepkit.training.state import TrainingState, Variables
 from deepkit.utils import files
 
 NAME, PREVIOUS = "checkpoint.zip", "checkpoint.previous.zip"
@@ -89,9 +89,9 @@ def _recovery_hint(newest: Path, previous: Path) -> str:
 
 def _write_archive(archive: zipfile.ZipFile, state: TrainingState) -> None:
     arrays: list[np.ndarray] = []
-    variables = {
-        group: [[path, _add_array(value, arrays)] for path, value in pairs] for group, pairs in state.variables.items()
-    }
+    variables: dict[str, list[tuple[str, ArrayEntry]]] = {}
+    for group, pairs in state.variables.items():
+        variables[group] = [(path, _add_array(value, arrays)) for path, value in pairs]
     content = {
         "format": _FORMAT,
         "epoch": state.epoch,
@@ -133,13 +133,12 @@ def _read_archive(archive: zipfile.ZipFile) -> TrainingState:
     content = json.loads(archive.read("state.json"))
     if content.get("format") != _FORMAT:
         raise ValueError(f"its format is {content.get('format')!r}, this version of deepkit reads {_FORMAT}")
-    variables = {
-        group: [(path, _read_array(archive, entry)) for path, entry in pairs]
-        for group, pairs in content["variables"].items()
-    }
-    callbacks = [
-        {name: _from_json(value, archive) for name, value in callback.items()} for callback in content["callbacks"]
-    ]
+    variables: Variables = {}
+    for group, pairs in content["variables"].items():
+        variables[group] = [(path, _read_array(archive, entry)) for path, entry in pairs]
+    callbacks = []
+    for callback in content["callbacks"]:
+        callbacks.append({name: _from_json(value, archive) for name, value in callback.items()})
     return TrainingState(
         content["epoch"], variables, content["history"], content["seconds"], callbacks, content["stopped"]
     )

@@ -40,7 +40,7 @@ class ReplicaStrategy(Protocol):
 
 @dataclass(frozen=True)
 class CompiledModel:
-    """A compiled model, and a text for each thing it was compiled with.
+    """A compiled model, and its definition, optimizer, loss and metrics as text.
 
     Args:
         model: The model, ready for `model.fit`.
@@ -72,7 +72,7 @@ def compile_definition(
 ) -> CompiledModel:
     """Build and compile a definition under a plan, or validate a model that is already compiled.
 
-    The plan must be in force.
+    The caller has entered the plan.
 
     Raises:
         TypeError: `net` is neither a definition nor a model.
@@ -289,7 +289,9 @@ def _check_label_names(model: keras.Model, labels: object) -> None:
     outputs = getattr(model, "output", None)
     expected = list(outputs) if isinstance(outputs, dict) else None
     received = list(labels) if isinstance(labels, dict) else None
-    if labels is None or (expected is None and received is None) or sorted(expected or [""]) == sorted(received or []):
+    if labels is None or expected == received:
+        return
+    if expected and received and sorted(expected) == sorted(received):
         return
     raise ValueError(
         message(
@@ -320,7 +322,7 @@ def _check_precompiled(model: keras.Model, plan: Plan, arguments: Mapping[str, o
         if value is not None:
             raise make_error(
                 ValueError,
-                f"{name}: a compiled model is trained with its own",
+                f"{name}: a compiled model is trained with its own {name}",
                 hint=f"call model.compile({name}=...), or pass the definition to dk.fit",
             )
     if not model.compiled:
@@ -389,8 +391,7 @@ def _architecture(model: keras.Model) -> str:
     architecture.pop("compile_config", None)  # described separately, and it numbers its objects at each compile
     text = json.dumps(architecture)
     for number, layer in enumerate([model, *model.layers]):
-        if keras_config.is_automatic_name(
-            layer.name, type(layer)
-        ):  # numbered within a process, so each build has another
+        # an automatic name has a number that differs from build to build
+        if keras_config.is_automatic_name(layer.name, type(layer)):
             text = text.replace(f'"{layer.name}"', f'"{type(layer).__name__} {number}"')
     return text

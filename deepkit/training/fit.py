@@ -59,7 +59,7 @@ class Run:
 
     @property
     def measurements(self) -> tuple[Measurement, ...]:
-        """The measurements behind the plan, if `dk.autotune` chose it."""
+        """The timings from which `dk.autotune` chose the plan; empty if it did not."""
         return self.plan.measurements
 
     def __repr__(self) -> str:
@@ -96,7 +96,7 @@ def fit(
         data: A `dk.data` dataset, a `tf.data.Dataset` of (x, y) or (x, y, sample_weight), or a pair of arrays (x, y).
         epochs: Number of epochs, counted from the beginning of the run.
         run_dir: Directory of the run.
-        plan: Devices, precision, seed and so on. By default the plan in force, else the plan that the run in
+        plan: Devices, precision, seed and so on. By default the current plan, else the plan that the run in
             `run_dir` began with, else `dk.plan()`.
         batch_size: Examples per batch. By default that of the data, and 128 for arrays.
         optimizer: A Keras optimizer or its name, Adam by default. Each call starts with a fresh copy.
@@ -118,7 +118,7 @@ def fit(
         TypeError: `net`, `data` or a callback has an unsupported type.
         ValueError: An argument is invalid or contradicts another.
         DefinitionError: The definition does not fit the data.
-        RunDirError: The run directory is not writable, is in use, or holds a run of another config.
+        RunDirError: The run directory is not writable, is in use, or holds a run with another config.
         CheckpointError: The checkpoint is damaged.
         DivergedError: The loss became NaN or infinite.
         TokenIdError: The data contains a token id outside the range of an embedding.
@@ -188,7 +188,7 @@ def resolve_verbose(verbose: int | str) -> int | str:
 
 
 def _choose_plan(plan: Plan | None, directory: RunDir | None) -> Plan:
-    """Return the plan that was passed or is in force, else the plan that the run began with, else a new one.
+    """Return the plan that was passed, else the current plan, else the plan that the run began with, else a new one.
 
     A stored plan that equals the requested one replaces it, because it carries measurements and reasons.
     """

@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from deepkit.utils.types import Dataset, OptimizerLike, Tensor
 
 _SMOOTHING_WIDTH = 0.03  # standard deviation of the Gaussian, as a fraction of all steps
-_WINDOW = 5  # steps whose median loss must explode; a single bad batch is not an explosion
-_EXPLOSION_FACTOR = 3.0  # times the minimum loss, or the fall to it, by which the loss must exceed the minimum
-_NOISE_FACTOR = 2.0  # standard deviations of the losses around the smoothed one by which it must fall
+_WINDOW = 5  # steps whose median loss is compared, so that a single bad batch is not an explosion
+# the loss explodes if it exceeds its minimum by this multiple of the minimum, or of the fall to it
+_EXPLOSION_FACTOR = 3.0
+# the smoothed loss must fall by more than this multiple of the standard deviation of the losses around it
+_NOISE_FACTOR = 2.0
 _MIN_STEPS = 2 * _WINDOW
 _MODEL_ATTRIBUTES = ("train_function", "steps_per_execution", "stop_training", "history")
 
@@ -105,8 +107,8 @@ def find_learning_rate(
     restored exactly, with its optimizer, its metrics and its random state.
 
     Args:
-        net: A definition, or a compiled `keras.Model`, also with its own training step. If it has several optimizers,
-            all of them use the rate.
+        net: A definition, or a compiled `keras.Model`, which may have its own training step. If it has several
+            optimizers, all of them use the rate.
         data: A `dk.data` dataset, a `tf.data.Dataset`, or a pair of arrays (x, y). Only the training data is used,
             and repeated as needed.
         smallest: The first learning rate.
@@ -284,7 +286,7 @@ def _make_result(rates: np.ndarray, callback: _RangeTest) -> LearningRateTest:
         raise ValueError(
             message(
                 f"find_learning_rate: {callback.stopped or 'there was no step'}, the smallest rate",
-                hint="use a smaller one, or look for NaN in the data",
+                hint="pass a smaller smallest=, or look for NaN in the data",
             )
         )
     losses = np.array(callback.losses)

@@ -23,7 +23,7 @@ class CheckpointCallback(keras.callbacks.Callback):
     It comes after the user's callbacks, which have finished an epoch when it captures their state.
 
     Args:
-        run_dir: Where to write checkpoints; None keeps the last state in memory only.
+        run_dir: The directory for checkpoints; None keeps only the last state, in memory.
         callbacks: The user's callbacks.
         initial_state: The state from which the training starts.
     """

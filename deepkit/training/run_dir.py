@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 try:
     import fcntl
-except ImportError:  # Windows has no such lock: two processes in one run directory are not noticed there
+except ImportError:  # Windows has no such lock: two processes in one run directory are not detected there
     fcntl = None  # type: ignore[assignment]
 
 _NOT_COMPARED = ("versions", "requested_plan")  # recorded, but no reason to refuse a run
@@ -135,7 +135,7 @@ class RunDir:
         differences = "\n".join(_describe_difference(key, stored.get(key), new.get(key)) for key in changed)
         schedules = "; a schedule such as dk.OneCycle depends on epochs" if "optimizer" in changed else ""
         raise RunDirError(
-            f"run_dir: {self.path} holds a run of another config, which is left unchanged:\n{differences}",
+            f"run_dir: {self.path} holds a run with another config, which is left unchanged:\n{differences}",
             hint=f"use another run_dir, or the settings of the stored run{schedules}",
         )
 

@@ -168,7 +168,7 @@ def _command(arguments: Sequence[str]) -> str | None:
 
 
 def _measurement_table(measurements: Sequence[Measurement]) -> str:
-    """Return the table of the measurements behind the plan, or nothing."""
+    """Return the table of the measurements of `dk.autotune`, or an empty string."""
     if not measurements:
         return ""
     rows = [_row("th", Measurement.columns), *(_row("td", measurement.cells()) for measurement in measurements)]

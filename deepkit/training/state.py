@@ -110,7 +110,7 @@ def restore(model: keras.Model, variables: Variables, source: str) -> None:
     Args:
         model: The model.
         variables: The copies that `capture` returned.
-        source: Where the copies come from, for the error message.
+        source: Origin of the copies, for the error message.
 
     Raises:
         CheckpointError: The copies belong to another model.
@@ -141,7 +141,7 @@ def _check_shapes(
 
 
 def is_finite(value: np.ndarray) -> bool:
-    """Return whether an array has only finite numbers; arrays of integers, booleans or strings always have."""
+    """Return whether an array contains only finite values; arrays of integers, booleans or strings always do."""
     return value.dtype.kind not in "fV" or bool(np.all(np.isfinite(value.astype("float32"))))
 
 

@@ -1,4 +1,4 @@
-"""Token ids outside the range of an embedding: detected in every batch of the data.
+"""Detect token ids outside the range of an embedding, in every batch of the data.
 
 TensorFlow raises an error for such an id on a CPU. A GPU returns a row of zeros, and XLA the last row; a negative id
 counts from the end. The ids are therefore checked in the data pipeline, before they reach the device.

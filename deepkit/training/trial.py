@@ -12,8 +12,7 @@ import tensorflow as tf
 
 from deepkit.data import Pipeline
 from deepkit.execution.plan import Plan
-from deepkit.training import state
-from deepkit.training import token_id_check as token_ids
+from deepkit.training import state, token_id_check
 from deepkit.training.compile import compile_definition
 from deepkit.training.training_data import TrainingData
 
@@ -43,8 +42,8 @@ def first_batches(data: TrainingData) -> Dataset:
 class TrialModel:
     """A model that trains for a few steps from the same initial weights, as often as needed.
 
-    Every training is undone: a definition holds layers that have weights as they are, so they belong to the user's
-    training, too.
+    All variables are restored after every training, because a definition does not copy a layer that has weights: the
+    trial trains the user's own layer.
 
     Args:
         net: The definition, or a compiled model.
@@ -69,7 +68,7 @@ class TrialModel:
         with plan:
             compiled = compile_definition(net, data, plan, **compile_args)
             self.plan, self.model = compiled.plan, compiled.model
-            # the plan of a precompiled model reports its settings, which are not to be entered
+            # the plan of a precompiled model only reports the model's settings and must not be entered
             self._training_plan = plan if compiled.precompiled else compiled.plan
             state.build_variables(self.model, lambda: _sample_input(batches))
             self._initial = state.capture(self.model)
@@ -108,12 +107,12 @@ class TrialModel:
         Raises:
             TokenIdError: An embedding has no row for a token id.
         """
-        batches = token_ids.check_batches(batches, self.model)
+        batches = token_id_check.check_batches(batches, self.model)
         with self._training_plan:
             try:
                 self.model.fit(batches, steps_per_epoch=steps, shuffle=False, callbacks=[callback], verbose=verbose)
             except tf.errors.InvalidArgumentError as error:
-                explained = token_ids.explain_error(error, self.model, 1, None)
+                explained = token_id_check.explain_error(error, self.model, 1, None)
                 if explained is None:
                     raise
                 raise explained from error

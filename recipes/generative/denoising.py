@@ -305,8 +305,7 @@ def training_seconds(config: Config) -> float | None:
 
 
 def draw(config: Config, results: Sequence[Result]) -> Mapping[str, Figure]:
-    """Draw the filters at each level of noise side by side, or the misclassified images and the filters of the deep
-    network."""
+    """Draw the filters at each level of noise side by side, or the misclassified images of the deep network."""
     model = results[0].model
     if config.task == "filters":
         return {"The first 64 filters with 0, 10, 30 and 50 % of the pixels hidden": draw_filters(model)}

@@ -76,7 +76,9 @@ def test_the_test_stops_at_a_nan_loss_and_omits_it():
     assert 0 < len(result.losses) < 20
     np.testing.assert_allclose(result.losses, expected, rtol=1e-4)
     assert result.stopped.startswith("the loss is nan at ")
-    with pytest.raises(ValueError, match=r"the loss is nan at 0\.001, the smallest rate\n  hint: use a smaller one"):
+    with pytest.raises(
+        ValueError, match=r"the loss is nan at 0\.001, the smallest rate\n  hint: pass a smaller smallest="
+    ):
         run_test(net, (ONES[0], np.full((8, 1), 9.0)), smallest=1e-3, optimizer="sgd", loss=NanAbove(limit=-1.0))
 
 
