@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
+from keras import layers
 
 import deepkit as dk
 from benchmarks.worker import Side
@@ -25,21 +25,20 @@ BATCH_SIZE, IMAGE_SIZE = 128, 28
 NUM_EXAMPLES = 78 * BATCH_SIZE
 MIN_SECONDS = 0.4  # per measurement
 CONSTANT = {"fill_mode": "constant", "fill_value": 0.0}
-LAYERS = keras.layers
 CHAINS: dict[str, tuple[Sequence[Any], Callable[[], Sequence[Any]]]] = {
-    "flip": ([Flip()], lambda: [LAYERS.RandomFlip("horizontal")]),
-    "shift": ([Shift(2)], lambda: [LAYERS.RandomTranslation(2 / IMAGE_SIZE, 2 / IMAGE_SIZE, **CONSTANT)]),
-    "rotation": ([Affine(rotation=10)], lambda: [LAYERS.RandomRotation(10 / 360, **CONSTANT)]),
+    "flip": ([Flip()], lambda: [layers.RandomFlip("horizontal")]),
+    "shift": ([Shift(2)], lambda: [layers.RandomTranslation(2 / IMAGE_SIZE, 2 / IMAGE_SIZE, **CONSTANT)]),
+    "rotation": ([Affine(rotation=10)], lambda: [layers.RandomRotation(10 / 360, **CONSTANT)]),
     "affine": (
         [Affine(rotation=10, scale=0.1, shear=0.1, shift=2)],
         lambda: [
-            LAYERS.RandomRotation(10 / 360, **CONSTANT),
-            LAYERS.RandomZoom(0.1, 0.1, **CONSTANT),
-            LAYERS.RandomShear(0.1, 0.0, **CONSTANT),
-            LAYERS.RandomTranslation(2 / IMAGE_SIZE, 2 / IMAGE_SIZE, **CONSTANT),
+            layers.RandomRotation(10 / 360, **CONSTANT),
+            layers.RandomZoom(0.1, 0.1, **CONSTANT),
+            layers.RandomShear(0.1, 0.0, **CONSTANT),
+            layers.RandomTranslation(2 / IMAGE_SIZE, 2 / IMAGE_SIZE, **CONSTANT),
         ],
     ),
-    "elastic": ([Elastic()], lambda: [LAYERS.RandomElasticTransform(factor=1.0, scale=1.0, **CONSTANT)]),
+    "elastic": ([Elastic()], lambda: [layers.RandomElasticTransform(factor=1.0, scale=1.0, **CONSTANT)]),
 }
 
 

@@ -74,7 +74,7 @@ mlp_handwritten = functools.partial(handwritten_step, "mlp")
 
 
 def bfloat16() -> Side:
-    """Return the time of a training step of ResNet-20 in mixed precision; a fact is the precision of `dk.plan()`."""
+    """Return the time of a training step of ResNet-20 in mixed precision; its facts name the choice of `dk.plan()`."""
     flags = [flag for flag in machine.cpu_flags() if flag in BFLOAT16_FLAGS]
     if not flags:
         raise Unavailable(f"this CPU has no bfloat16 instructions ({' or '.join(BFLOAT16_FLAGS)})")

@@ -91,7 +91,7 @@ def test_a_summary_has_the_spread_of_the_ratios():
     assert summary == Summary(Spread(3.0, 2.0, 4.0, 1.0, 10.0), left=3.0, right=1.0, pairs=5)
 
 
-def test_a_measurement_of_zero_is_refused():
+def test_a_measurement_of_zero_raises():
     with pytest.raises(
         ValueError, match=r"^a measured number must be positive, received 0\.0\n  hint: measure longer$"
     ):
@@ -161,7 +161,7 @@ def test_selected_benchmarks_are_in_the_order_of_the_page():
     assert select([]) == list(BENCHMARKS)
 
 
-def test_an_unknown_name_is_refused_with_the_choices():
+def test_an_unknown_name_raises_with_the_choices():
     with pytest.raises(UnknownBenchmark) as caught:
         select(["b"], [_benchmark(name="a")])
     assert str(caught.value) == "there is no benchmark 'b'\n  hint: use one of a"
@@ -200,7 +200,7 @@ def test_a_file_that_is_not_a_results_file_is_left_unchanged(tmp_path):
     assert path.read_text() == "{}"
 
 
-def test_a_file_of_another_format_is_refused(tmp_path):
+def test_a_file_of_another_format_raises(tmp_path):
     path = tmp_path / "results.json"
     path.write_text('{"format": 9, "rows": []}')
     with pytest.raises(RecordsError) as caught:
@@ -311,7 +311,7 @@ def test_an_interruption_names_the_flag_to_resume(tmp_path, capsys, monkeypatch)
     assert capsys.readouterr().err == message
 
 
-def test_an_unknown_name_on_the_command_line_is_refused(tmp_path, capsys):
+def test_an_unknown_name_on_the_command_line_is_reported(tmp_path, capsys):
     assert command.main(["b"], root=tmp_path, benchmarks=[_benchmark()]) == 2
     assert capsys.readouterr().err == "there is no benchmark 'b'\n  hint: use one of a\n"
 

@@ -88,7 +88,7 @@ def test_the_default_path_of_an_export_is_beside_the_file(file, tmp_path):
         (
             "[]",
             ["--output", "x"],
-            "ValueError: --output is the path of an export, and there is no --export\n"
+            "ValueError: --output is the path of an export, but --export is missing\n"
             "  hint: add --export saved_model, onnx or litert\n",
         ),
         (
@@ -98,7 +98,7 @@ def test_the_default_path_of_an_export_is_beside_the_file(file, tmp_path):
         ),
     ],
 )
-def test_errors(file, tmp_path, capsys, text, flags, error):
+def test_invalid_files_and_options_are_reported(file, tmp_path, capsys, text, flags, error):
     (tmp_path / "net.yaml").write_text(text)
     assert cli.main(["build", "net.yaml", *flags]) == 1
     assert error in capsys.readouterr().err
@@ -111,7 +111,7 @@ def test_sizes_of_the_input_shape_can_be_unknown(file, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_mutated_files_give_a_model_or_a_clear_error(tmp_path):
+def test_mutated_files_result_in_a_model_or_a_clear_error(tmp_path):
     """As the fast test of files, but also builds every definition that can be read."""
     rng = random.Random(1)
     counts = {"unreadable": 0, "too large": 0, "does not fit": 0, "built": 0}

@@ -46,7 +46,7 @@ def test_the_year_is_read_from_a_module_of_papers_without_importing_it(tmp_path,
     assert "mine" not in sys.modules
 
 
-def test_an_unknown_name_is_refused_with_suggestions(tmp_path, monkeypatch):
+def test_an_unknown_name_raises_with_suggestions(tmp_path, monkeypatch):
     install(monkeypatch, tmp_path, lenet=GOOD, xor=GOOD)
     with pytest.raises(
         discovery.UnknownRecipe, match=r"there is no recipe 'lenett'; did you mean lenet\?\n  hint: run `deepkit list`"
@@ -56,7 +56,7 @@ def test_an_unknown_name_is_refused_with_suggestions(tmp_path, monkeypatch):
         discovery.entry("zzzzzz")
 
 
-def test_a_broken_recipe_is_refused_with_its_problem(tmp_path, monkeypatch):
+def test_a_broken_recipe_raises_with_its_problem(tmp_path, monkeypatch):
     package = install(monkeypatch, tmp_path, bad="import no_such_thing\n", empty="")
     (package / "__init__.py").write_text("")
     with pytest.raises(discovery.BrokenRecipe, match=r"'bad': importing mine.bad failed: ModuleNotFoundError"):

@@ -79,13 +79,13 @@ def test_images_are_flattened(normal):
         ([0.1, 0.2], "sigma: received 2 candidates without validation data to choose on\n  hint: pass validation="),
     ],
 )
-def test_an_invalid_sigma_is_refused(normal, sigma, text):
+def test_an_invalid_sigma_raises(normal, sigma, text):
     with pytest.raises(ValueError, match="sigma") as caught:
         dk.ParzenWindow(normal[0], sigma=sigma)
     assert text in str(caught.value)
 
 
-def test_data_of_another_shape_or_not_finite_is_refused(normal):
+def test_data_of_another_shape_or_not_finite_raises(normal):
     with pytest.raises(ValueError, match=r"samples: expected finite examples of shape \(count, ...\)"):
         dk.ParzenWindow(np.array([[1.0], [math.inf]]), sigma=1.0)
     with pytest.raises(ValueError, match="points: expected 4 features, as the samples have, received 3"):

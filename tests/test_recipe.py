@@ -66,7 +66,7 @@ def test_claims_and_deviations_follow_the_config():
         ),
     ],
 )
-def test_inconsistent_declarations_are_refused(declarations, text):
+def test_inconsistent_declarations_raise(declarations, text):
     with pytest.raises(ValueError, match=text):
         fake(**declarations)
 
@@ -80,7 +80,7 @@ def test_inconsistent_declarations_are_refused(declarations, text):
         ("seed", -1, "an integer of at least 0"),
     ],
 )
-def test_settings_refuse_counts_out_of_range(name, value, expected):
+def test_counts_out_of_range_raise(name, value, expected):
     with pytest.raises(ValueError, match=f"{name} must be {expected}, received {value}"):
         Config(**{name: value})
 
@@ -97,7 +97,7 @@ def test_settings_refuse_counts_out_of_range(name, value, expected):
         ),
     ],
 )
-def test_settings_refuse_unknown_choices(settings, text):
+def test_unknown_choices_raise(settings, text):
     with pytest.raises(ValueError, match=re.escape(text)):
         Config(**settings)
 
@@ -285,7 +285,7 @@ def test_figures_are_written_to_the_run_directory(tmp_path):
     assert (tmp_path / "figure1.png").exists()
 
 
-def test_a_smoke_run_with_record_is_refused_before_training(tmp_path):
+def test_a_smoke_run_with_record_raises_before_training(tmp_path):
     trainer = Trainer()
     with pytest.raises(ValueError, match=r"smoke run, not a result, and is not recorded\n  hint: leave out --quick or"):
         run(fake(trainer), Config.smoke(record=tmp_path / "results.json"))

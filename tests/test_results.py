@@ -61,9 +61,10 @@ def test_write_and_check_a_readme(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("text", ["", BEGIN, END + BEGIN, README + END])
-def test_a_readme_without_its_markers_is_refused(text):
+def test_a_readme_without_its_markers_raises(text):
     with pytest.raises(
-        results.ResultsError, match=r"no place for the table of results\n  hint: add one line <!-- results:begin -->"
+        results.ResultsError,
+        match=r"the file does not have the markers of the results table\n  hint: add one line <!-- results:begin -->",
     ):
         pages.replace_table(text, "table")
 

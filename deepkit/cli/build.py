@@ -79,14 +79,14 @@ def _check_options(options: Options) -> None:
 
         file_format(options.diagram)
     if options.output is not None and options.export is None:
-        problem = "--output is the path of an export, and there is no --export"
+        problem = "--output is the path of an export, but --export is missing"
         raise ValueError(message(problem, hint="add --export saved_model, onnx or litert"))
 
 
 def check_size(definition: Block, input_shape: tuple[int | None, ...] | None) -> None:
     """Raise if a definition cannot be built, or if its weights need more than half of the free memory.
 
-    The definition is built without allocating weights, so that a mistake in a file cannot exhaust the memory.
+    The definition is built without allocating weights, so that an oversized model in a file cannot exhaust the memory.
 
     Raises:
         DefinitionError: The definition cannot be built.

@@ -145,7 +145,7 @@ def check_cpu(flags: Iterable[str] | None = None) -> CheckResult:
     fast = [name for name in ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16") if name in available]
     if "avx2" in fast and "fma" in fast:
         return CheckResult("cpu", "ok", f"{text}; {', '.join(fast)}")
-    return CheckResult("cpu", "warn", f"{text}; no AVX2 and FMA, training is several times slower")
+    return CheckResult("cpu", "warn", f"{text}; without AVX2 and FMA, training is several times slower")
 
 
 def check_gpu(

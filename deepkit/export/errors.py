@@ -10,5 +10,5 @@ class ExportError(StructuredError, ValueError):
 
     Args:
         problem: The reason, with the layer or the output concerned.
-        hint: What to do instead.
+        hint: How to solve the problem.
     """

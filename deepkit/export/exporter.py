@@ -1,4 +1,4 @@
-"""`export`: write a model for inference, run the exported file, and keep it only if its outputs are the model's."""
+"""`export`: write a model for inference, run the exported file, and keep it only if its outputs equal the model's."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ def export(
     sample: Nested | None = None,
     tolerance: float | None = None,
 ) -> ExportResult:
-    """Export a model for inference, run the exported file, and keep it only if its outputs are those of the model.
+    """Export a model for inference, run the exported file, and keep it only if its outputs equal those of the model.
 
     Keras writes the file. Then `export` loads it and runs it on the CPU, without Keras: a SavedModel with TensorFlow,
-    ONNX with ONNX Runtime, LiteRT with its interpreter. It is moved to `path` only if its outputs are those of
+    ONNX with ONNX Runtime, LiteRT with its interpreter. It is moved to `path` only if its outputs equal those of
     `model(sample, training=False)`; otherwise an earlier export at `path` stays unchanged.
 
     Args:

@@ -201,7 +201,7 @@ def unsupported(format_name: str, operations: Sequence[tuple[str, str]], model: 
         format_name: The format in a sentence, such as `"a SavedModel"`.
         operations: Name of each operation and of its node in the graph.
         model: The model; the message names the layer of the first operation.
-        hint: What to do instead.
+        hint: How to solve the problem.
     """
     names = list(dict.fromkeys(name for name, _ in operations))
     layer = find_layer(operations[0][1], model)
@@ -210,7 +210,7 @@ def unsupported(format_name: str, operations: Sequence[tuple[str, str]], model: 
 
 
 def find_layer(node: str, model: keras.Model) -> str:
-    """Return the name of the innermost layer in the name of a graph node, or an empty text if there is none.
+    """Return the name of the innermost layer in the name of a graph node, or an empty string if there is none.
 
     The name of a node consists of names of layers between slashes, with `_1` appended if the graph was traced before.
     """

@@ -2,7 +2,7 @@
 
 - Random layers are exported as in training: `_InferenceModel` calls the model with `training=False`.
 - Grouped convolutions are compiled with XLA, which tf2onnx cannot convert: `_without_xla` runs them eagerly.
-- tf2onnx has no handler for `Erfc`, of which the exact GELU is made: `_register_erfc` adds one.
+- tf2onnx has no handler for `Erfc`, which the exact GELU uses: `_register_erfc` adds one.
 - Constants outside the weights become inputs of the ONNX graph: `remove_constant_inputs` makes them initializers.
 """
 
@@ -91,7 +91,7 @@ def _without_xla() -> Iterator[None]:
 
 @functools.cache
 def _register_erfc() -> None:
-    """Register a tf2onnx handler for the complementary error function, 1 - erf, of which the exact GELU is made."""
+    """Register a tf2onnx handler for the complementary error function, 1 - erf, which the exact GELU uses."""
     from tf2onnx.handler import tf_op
 
     @tf_op("Erfc")

@@ -1,4 +1,4 @@
-"""The batch on which an export is compared with its model: given by the user, or random."""
+"""The batch on which an export is compared with its model: passed by the user, or random."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from deepkit.utils.errors import message
 if TYPE_CHECKING:
     from deepkit.utils.types import ArrayLike
 
-BATCH_SIZE = 3  # neither 1 nor a common size, so that mixed-up axes are noticed
+BATCH_SIZE = 3  # neither 1 nor a common size, so that confused axes cause an error
 UNKNOWN_SIZES = (8, 32, 128)  # tried for axes of unknown size, in this order
 
 
@@ -30,7 +30,7 @@ class Sample:
     Args:
         inputs: The batch, in flat order.
         outputs: The outputs, in flat order.
-        signature: The structures of both.
+        signature: The structures of the inputs and the outputs.
     """
 
     inputs: list[np.ndarray]
@@ -154,7 +154,7 @@ def _random_sample(model: keras.Model, inputs: Specs, specs: Sequence[Spec]) -> 
 
 
 def _vocabulary(model: keras.Model) -> list[str]:
-    """Return words in the vocabularies of the model, and one that is in none."""
+    """Return words in the vocabularies of the model, and one unknown word."""
     vocabularies = [layer.get_vocabulary(include_special_tokens=False) for layer in text_layers(model)]
     words = [str(word) for vocabulary in vocabularies for word in vocabulary[:1000]]
     return [*words, "unheard-of"]

@@ -83,7 +83,7 @@ def parse_config(recipe: Recipe, argv: Sequence[str], *, prog: str) -> Settings:
     config = _parse_settings(recipe, argv, prog)
     if not config.quick:
         return config
-    quick_flags = flags(recipe.config, recipe.config.QUICK)  # flags of the user come later, and win
+    quick_flags = flags(recipe.config, recipe.config.QUICK)  # the user's flags come later, and take precedence
     return _parse_settings(recipe, [*quick_flags, *argv], prog)
 
 

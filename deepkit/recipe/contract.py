@@ -106,7 +106,7 @@ class Result:
     Args:
         measured: Numbers by metric name, in the order of the report.
         data: Description of the training data, as `Data.summary()` returns it.
-        comparable: False if the data stands in for that of the paper.
+        comparable: Whether the training data is that of the paper, and not a stand-in.
         model: The trained model, or None.
         figures: Image files by caption.
         notes: Remarks for the reader of the report.
@@ -178,11 +178,11 @@ class Recipe:
             if isinstance(deviation, Deviation):
                 self._check_condition("Deviation", deviation.when)
 
-    def _check_condition(self, owner: str, when: Mapping[str, Any]) -> None:
+    def _check_condition(self, declaration: str, when: Mapping[str, Any]) -> None:
         fields = sorted(field.name for field in dataclasses.fields(self.config))
         unknown = sorted(set(when) - set(fields))
         if unknown:
-            problem = f"recipe {self.name}: {owner}(when=...) names unknown settings {unknown}"
+            problem = f"recipe {self.name}: {declaration}(when=...) names unknown settings {unknown}"
             raise ValueError(message(problem, hint=f"use fields of {self.config.__name__}: {', '.join(fields)}"))
 
     @property
@@ -226,5 +226,5 @@ def error(model: keras.Model, dataset: Dataset) -> float:
 
 
 def applies(when: Mapping[str, Any], config: Settings) -> bool:
-    """Return whether each setting in `when` has the given value in `config`."""
+    """Return whether `config` has the value of each setting in `when`."""
     return all(getattr(config, name) == value for name, value in when.items())

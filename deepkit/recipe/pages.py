@@ -91,7 +91,7 @@ def replace_table(readme: str, table: str) -> str:
         ResultsError: The text does not have each marker once, in order.
     """
     if readme.count(BEGIN) != 1 or readme.count(END) != 1 or readme.index(BEGIN) > readme.index(END):
-        problem = "the file has no place for the table of results"
+        problem = "the file does not have the markers of the results table"
         raise ResultsError(message(problem, hint=f"add one line {BEGIN} and, after it, one line {END}"))
     before, _, rest = readme.partition(BEGIN)
     after = rest.partition(END)[2]

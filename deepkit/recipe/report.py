@@ -131,7 +131,9 @@ class Report:
         for heading in ("metric", "claimed", "source", "measured", "difference"):
             table.add_column(heading)
         for name, measured in self.measured.items():
-            claims: list[Claim | None] = [c for c in self.recipe.claims_for(self.config) if c.metric == name]
+            claims: list[Claim | None] = [
+                claim for claim in self.recipe.claims_for(self.config) if claim.metric == name
+            ]
             for claim in claims or [None]:
                 table.add_row(*(escape(cell) for cell in self._row(name, measured, claim)))
         return table
@@ -152,7 +154,7 @@ class Report:
         return f"{abs(difference):.2g} {'better' if is_better else 'worse'}"
 
     def warnings(self) -> list[str]:
-        """Return the reasons why the numbers are not comparable with the paper, in capitals."""
+        """Return the reasons why the numbers are not comparable with the paper, if any."""
         texts = []
         if self.config.quick:
             texts.append(f"--quick: {SMOKE_RUN.upper()}. Leave out --quick for a result.")
@@ -193,12 +195,12 @@ class Report:
 
 
 def command_line(name: str, config: Settings) -> str:
-    """Return the shortest command that gives a config, without paths of this machine."""
+    """Return the shortest command that results in a config, without paths of this machine."""
     factory = type(config).smoke if config.quick else type(config)
-    settings = {name: value for name, value in _reported_settings(config).items() if name != "quick"}
+    settings = {key: value for key, value in _reported_settings(config).items() if key != "quick"}
     expected = plain_config(config)
     for setting in list(settings):
-        others = {name: value for name, value in settings.items() if name != setting}
+        others = {key: value for key, value in settings.items() if key != setting}
         if plain_config(factory(**others)) == expected:
             settings = others
     quick = ["--quick"] if config.quick else []
@@ -206,7 +208,7 @@ def command_line(name: str, config: Settings) -> str:
 
 
 def flags(config: type[Settings], settings: Mapping[str, Any]) -> list[str]:
-    """Return the command-line flags that set the given settings."""
+    """Return the command-line flags of some settings."""
     defaults = {setting.name: setting.default for setting in dataclasses.fields(config)}
     arguments: list[str] = []
     for name, value in settings.items():

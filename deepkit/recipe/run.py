@@ -15,7 +15,7 @@ def run(recipe: Recipe, config: Settings | None = None) -> Report:
 
     Args:
         recipe: The recipe.
-        config: Its settings; the defaults of its `Config` if not given.
+        config: Its settings; None for the defaults.
 
     Returns:
         The report: measured values over seeds, data, time, claims and deviations.

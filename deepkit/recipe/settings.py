@@ -50,13 +50,13 @@ class Settings:
     epochs: int = 1
     """Epochs of training."""
     quick: bool = False
-    """A smoke run of seconds, to see that everything works; not a result."""
+    """A smoke run of a few seconds, to test that everything works; not a result."""
     run_dir: Path | None = None
     """Folder for checkpoints and reports (seed0, seed1, ...); the same command resumes an interrupted run."""
     data_dir: Path | None = None
     """Folder of prepared TFDS datasets; by default TFDS_DATA_DIR, or the default folder of TFDS."""
     record: Path | None = None
-    """Results file to merge the measured numbers into; nothing is recorded if not given."""
+    """Results file to merge the measured numbers into; by default nothing is recorded."""
     precision: str = "auto"
     """Precision: auto, float32, mixed_bfloat16 or mixed_float16."""
     devices: int | str = "auto"
@@ -64,7 +64,7 @@ class Settings:
     jit_compile: bool | Literal["auto"] = "auto"
     """Whether XLA compiles the training step."""
     autotune: bool = False
-    """Time precision, XLA and steps per execution before training, and keep the fastest that trains the same."""
+    """Time precision, XLA and steps per execution before training, and keep the fastest with the same loss."""
 
     def __post_init__(self) -> None:
         for name, choices in _choices_by_field(type(self)).items():
@@ -84,7 +84,7 @@ class Settings:
 
     @classmethod
     def smoke(cls, **settings: Any) -> Self:
-        """Return the config of a smoke run: the given settings, those of `QUICK`, and defaults."""
+        """Return the config of a smoke run: these settings, else those of `QUICK`, else the defaults."""
         return cls(**{**cls.QUICK, **settings, "quick": True})
 
     def repeats(self) -> list[Self]:

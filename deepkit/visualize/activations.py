@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from deepkit.visualize.model_inputs import Batch
 
 _BOUNDS = {"sigmoid": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "hard_tanh": (-1.0, 1.0)}
-_SATURATION_MARGIN = 0.01  # share of the range; a sigmoid or tanh passes 4 % of its largest gradient there
+_SATURATION_MARGIN = 0.01  # share of the range, at which the gradient of a sigmoid or tanh is 4 % of its maximum
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class LayerStatistics:
         saturated: Fraction of the values within 1 % of a bound of a sigmoid or tanh; None for other activations.
         gradient_norm: Euclidean norm of the gradient of the loss with respect to the layer's weights; None without
             trainable weights or without a loss.
-        weight_norm: Euclidean norm of the trainable weights; None for a layer without.
+        weight_norm: Euclidean norm of the trainable weights; None without trainable weights.
     """
 
     layer: str

@@ -1,4 +1,4 @@
-"""The numbers behind the figures: each function returns what the function of that name in `deepkit.visualize` draws.
+"""The numbers of the figures: each function returns the numbers that its namesake in `deepkit.visualize` draws.
 
 Both functions take the same model and the same data. Arguments that only concern the drawing, such as class names,
 are missing here.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Grid = tuple[int, int]  # rows and columns of the regions of an image
 
 _MAX_TOKENS = 60  # labels of more tokens are not legible
-_MAX_QUERIES = 16  # over an image
+_MAX_QUERIES = 16  # panels over an image
 
 
 class _SetTicks(Protocol):
@@ -53,7 +53,7 @@ def attention(
 
     Raises:
         ValueError: If the weights have another shape, the number of tokens is not the number of queries or keys, or
-            the last two axes of the weights could be rows and columns and `grid` is not given.
+            the last two axes of the weights could be rows and columns and `grid` is None.
 
     Examples:
         >>> import numpy as np, deepkit as dk

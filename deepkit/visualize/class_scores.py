@@ -28,7 +28,7 @@ def class_scores(output: Nested, calls: Sequence[RecordedCall], caller: str) -> 
     Args:
         output: The output of the model.
         calls: The calls of all layers of the model, in order.
-        caller: The public function that asks, for error messages.
+        caller: Name of the public function, for error messages.
 
     Raises:
         ValueError: If the model has several outputs, or its output is not of shape (batch, classes).
@@ -41,7 +41,7 @@ def class_scores(output: Nested, calls: Sequence[RecordedCall], caller: str) -> 
         )
     activated: Tensor = tensors[0]
     scores = _before_activation(activated, calls)
-    if scores is activated and _are_probabilities(activated):  # no layer shows the scores
+    if scores is activated and _are_probabilities(activated):  # no layer computes the scores
         scores = ops.log(ops.maximum(activated, _MIN_PROBABILITY))
     return ops.cast(scores, "float32")
 
@@ -49,12 +49,12 @@ def class_scores(output: Nested, calls: Sequence[RecordedCall], caller: str) -> 
 def sum_of_class_scores(scores: Tensor, class_index: int | list[int] | None, caller: str) -> tuple[Tensor, list[int]]:
     """Return the sum over the batch of each example's score of one class, and the classes.
 
-    In a model with one output, class 1 has its score and class 0 has minus its score.
+    In a model with a single score, that is the score of class 1, and minus it is the score of class 0.
 
     Args:
         scores: The scores (batch, classes).
         class_index: One class for all examples, a list with a class per example, or None for the predicted classes.
-        caller: The public function that asks, for error messages.
+        caller: Name of the public function, for error messages.
 
     Raises:
         ValueError: If a class is out of range.
@@ -81,13 +81,11 @@ def _before_activation(output: Nested, calls: Sequence[RecordedCall]) -> Nested:
     for call in reversed(calls):
         if call.output is not output or call.inputs is output:
             continue
-        activation = getattr(call.layer, "activation", None)
-        if _activation_name(call.layer) in PROBABILITY_ACTIVATIONS:
-            is_activation_layer = activation is None or isinstance(call.layer, keras.layers.Activation)
-            return call.inputs if is_activation_layer else _without_activation(call)
-        if _activation_name(call.layer) == "linear" and isinstance(
-            call.layer, keras.layers.Activation
-        ):  # changes at most the dtype
+        name, is_activation_layer = _activation_name(call.layer), isinstance(call.layer, keras.layers.Activation)
+        if name in PROBABILITY_ACTIVATIONS:
+            is_separate = is_activation_layer or getattr(call.layer, "activation", None) is None  # also Softmax
+            return call.inputs if is_separate else _without_activation(call)
+        if name == "linear" and is_activation_layer:  # changes at most the dtype
             return _before_activation(call.inputs, calls)
     return output
 

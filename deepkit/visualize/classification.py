@@ -48,7 +48,7 @@ def confusion(model: keras.Model, data: object, *, class_names: Sequence[str] = 
 
     Args:
         model: A classifier with logits or probabilities as its output, for one class per example or per position.
-            Whether the output is logits follows from its last layer, else from its loss, else from all its outputs.
+            Whether the outputs are logits follows from the last layer, else from the loss, else from their values.
         data: Batches (x, y) with integer or one-hot labels, or a pair (x, y) of arrays. x is what the model takes,
             which may be several arrays by name, or texts.
         class_names: Names in the order of the classes. By default their numbers.
@@ -179,7 +179,7 @@ def _find_images(x: Batch) -> np.ndarray:
 
 
 def _predict(model: keras.Model, data: object, caller: str) -> Iterator[tuple[Batch, np.ndarray, np.ndarray]]:
-    """Yield inputs, class numbers and probabilities of each batch; the classes are the last axis of the latter."""
+    """Yield inputs, class numbers and probabilities of each batch; the probabilities have the classes as last axis."""
     check_built(model, caller)
     batches = _raw_predictions(model, data, caller)
     is_logits = outputs_logits(model)
@@ -226,7 +226,7 @@ def _class_numbers(labels: np.ndarray, outputs: np.ndarray, caller: str) -> np.n
 
 def _single(value: Any, caller: str, kind: str) -> Any:
     """Return the only array of a structure of labels or outputs."""
-    if isinstance(value, list) and kind == "label":  # numbers, not tensors
+    if isinstance(value, list) and kind == "label":  # a list of numbers is a single array
         return value
     arrays = keras.tree.flatten(value) if isinstance(value, dict | list | tuple) else [value]
     if len(arrays) != 1:

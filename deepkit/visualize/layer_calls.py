@@ -1,6 +1,6 @@
 """Record the eager calls of layers while a model runs, for any class of model.
 
-A nested model has a graph of its own and a subclassed model has none, so no second graph is built: the model runs
+A nested model has its own graph and a subclassed model has none, so no second graph is built: the model runs
 unchanged, and the `call` method of each layer is wrapped for the duration.
 """
 

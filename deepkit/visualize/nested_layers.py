@@ -39,7 +39,7 @@ def find_layer(model: keras.Model, name: str, caller: str) -> NestedLayer:
     Args:
         model: The model to search.
         name: The name or the path of the layer.
-        caller: The public function that searches, for error messages.
+        caller: Name of the public function, for error messages.
 
     Raises:
         ValueError: If no layer or several layers match.

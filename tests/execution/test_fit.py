@@ -59,7 +59,7 @@ SPARSE = (
         keras.losses.SparseCategoricalCrossentropy(),
     ],
 )
-def test_a_loss_of_probabilities_is_refused_for_logits(loss):
+def test_a_loss_of_probabilities_raises_for_logits(loss):
     wrapped = dk.Sequential([net(), layers.Activation("linear", dtype="float32")])
     with pytest.raises(ValueError, match=r"the output layer 'net\.classifier\.dense' is linear"):
         fit(wrapped, loss=loss)
@@ -68,7 +68,7 @@ def test_a_loss_of_probabilities_is_refused_for_logits(loss):
     assert str(caught.value) == SPARSE
 
 
-def test_a_loss_of_probabilities_is_refused_for_a_keras_layer_and_for_one_of_several_outputs():
+def test_a_loss_of_probabilities_raises_for_a_keras_layer_and_for_one_of_several_outputs():
     with pytest.raises(
         ValueError, match=r"dense' is linear \(logits\)\n  hint: use keras\.losses\.BinaryCrossentropy"
     ) as caught:
@@ -116,7 +116,7 @@ def test_validation_data_comes_from_the_data_or_from_the_argument():
     assert "val_loss" not in fit().history
 
 
-def test_the_plan_in_force_is_used():
+def test_the_current_plan_is_used():
     with dk.plan(seed=9) as plan:
         assert fit().plan.seed == plan.seed == 9
 
@@ -172,13 +172,13 @@ def test_a_tf_dataset_and_regression():
         (lambda: fit(batch_size=0), ValueError, "batch_size must be a positive integer, received 0"),
     ],
 )
-def test_bad_arguments(call, error, text):
+def test_invalid_arguments_raise(call, error, text):
     with pytest.raises(error) as caught:
         call()
     assert text in str(caught.value)
 
 
-def test_an_endless_dataset_and_a_batch_size_for_a_dataset_are_refused():
+def test_an_endless_dataset_and_a_batch_size_for_a_dataset_raise():
     dataset = tf.data.Dataset.from_tensor_slices(vectors()).batch(16)
     with pytest.raises(ValueError, match="the dataset is endless, so its epochs have no end"):
         fit(data=dataset.repeat())
@@ -186,7 +186,7 @@ def test_an_endless_dataset_and_a_batch_size_for_a_dataset_are_refused():
         fit(data=dataset, batch_size=8)
 
 
-def test_a_definition_that_does_not_fit_the_data_is_an_error():
+def test_a_definition_that_does_not_fit_the_data_raises():
     with pytest.raises(dk.DefinitionError, match="Conv needs a sequence"):
         fit(dk.Sequential([dk.ConvBlock(3), dk.Classifier(2)]))
 

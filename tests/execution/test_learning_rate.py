@@ -241,7 +241,7 @@ def test_a_model_with_its_own_training_step_uses_the_rate_in_all_optimizers():
     assert not np.asarray(model.one.kernel).any()
 
 
-def test_half_precision():
+def test_the_range_test_works_in_half_precision():
     model = dk.Sequential([dk.MLP([8]), dk.Classifier(2)])
     result = run_test(
         model, (np.random.default_rng(0).random((32, 4)), np.arange(32) % 2), plan=dk.plan(precision="mixed_float16")
@@ -263,7 +263,7 @@ def test_the_plot_shows_the_losses_and_the_suggestion():
     assert len(flat.plot().axes[0].lines) == 2
 
 
-def test_invalid_arguments_are_rejected():
+def test_invalid_arguments_raise():
     with pytest.raises(ValueError, match=r"expected 0 < smallest < largest, received 1\.0 and 0\.1"):
         run_test(linear_model(), smallest=1.0, largest=0.1)
     with pytest.raises(ValueError, match=r"steps must be an integer of at least 10, received 3\n  hint: use steps=100"):

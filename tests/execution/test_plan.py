@@ -41,7 +41,7 @@ def test_replacing_a_choice_replaces_its_reason():
     assert plan.replace(steps_per_execution=2).reasons == plan.reasons
 
 
-def test_the_fields_left_auto_are_known(no_gpu):
+def test_the_plan_lists_the_fields_left_auto(no_gpu):
     assert dk.plan().auto_fields == ("precision", "jit_compile", "steps_per_execution")
     assert dk.plan(precision="float32", steps_per_execution=1).auto_fields == ("jit_compile",)
 
@@ -160,7 +160,7 @@ def test_cpus_and_gpus_cannot_be_mixed(monkeypatch):
 
 
 @pytest.mark.parametrize("unsupported", [{"jit_compile": True}, {"steps_per_execution": 4}])
-def test_several_devices_reject_settings_that_keras_does_not_support(monkeypatch, unsupported):
+def test_settings_that_keras_does_not_support_over_several_devices_raise(monkeypatch, unsupported):
     monkeypatch.setattr(devices, "available", lambda: ("CPU:0", "CPU:1"))
     with pytest.raises(ValueError, match="with 2 devices"):
         dk.plan(devices=["CPU:0", "CPU:1"], **unsupported)
@@ -177,7 +177,7 @@ def test_xla_and_determinism_exclude_each_other(monkeypatch):
         plan.__enter__()
 
 
-def test_another_backend_is_rejected(monkeypatch):
+def test_another_backend_raises(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(ValueError, match="KERAS_BACKEND=tensorflow"):
         dk.plan()

@@ -174,7 +174,7 @@ def test_a_run_stopped_in_the_second_layer_resumes_to_the_same_weights(uninterru
         ([3], images(), {"epoch": 3}, "unexpected keyword argument 'epoch'"),
     ],
 )
-def test_invalid_arguments_are_rejected(units, data, extra, text):
+def test_invalid_arguments_raise(units, data, extra, text):
     with pytest.raises((TypeError, ValueError)) as caught:
         dk.pretrain(units, data, **extra, verbose=0)
     assert text in str(caught.value)

@@ -52,7 +52,7 @@ def test_files_of_a_finished_run(tmp_path):
         np.testing.assert_array_equal(x, y)
 
 
-def test_another_config_is_refused_with_the_differences(tmp_path):
+def test_another_config_raises_with_the_differences(tmp_path):
     train(tmp_path)
     before = contents(tmp_path)
     with pytest.raises(RunDirError, match=r"holds a run with another config(.|\n)*dropout=0.5(.|\n)*dropout=0.2"):
@@ -85,7 +85,7 @@ def test_a_run_keeps_the_plan_it_began_with(tmp_path):
         train(tmp_path)
 
 
-def test_a_stored_plan_for_a_missing_device_is_refused(tmp_path, monkeypatch):
+def test_a_stored_plan_for_a_missing_device_raises(tmp_path, monkeypatch):
     train(tmp_path, plan=dk.plan(devices="CPU:0"))
     monkeypatch.setattr(devices, "available", lambda: ("CPU:1", "GPU:0"))
     with pytest.raises(RunDirError, match="holds a run on CPU:0, and TensorFlow offers CPU:1, GPU:0 here"):
@@ -97,14 +97,14 @@ def test_a_stored_plan_for_a_missing_device_is_refused(tmp_path, monkeypatch):
     ["{", "[3]", "{}", '{"requested_plan": [3]}', '{"requested_plan": {"devices": 3}}']
     + [f'{{"requested_plan": {{"measurements": {rows}}}}}' for rows in ('[{"speed": 1}]', "[3]", "3")],
 )
-def test_a_damaged_config_is_an_error(tmp_path, damage):
+def test_a_damaged_config_raises(tmp_path, damage):
     train(tmp_path, epochs=1)
     (tmp_path / "config.json").write_text(damage)
     with pytest.raises(RunDirError, match=r"config.json is damaged .*\n  hint: move it away, or use another run_dir"):
         train(tmp_path, epochs=1)
 
 
-def test_a_damaged_result_is_an_error(tmp_path):
+def test_a_damaged_result_raises(tmp_path):
     train(tmp_path, epochs=1)
     (tmp_path / "result.json").write_text('{"epochs": 1}')
     with pytest.raises(RunDirError, match=r"result.json is damaged \('stopped' is missing\)"):
@@ -112,7 +112,7 @@ def test_a_damaged_result_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize("damage", [lambda raw: raw[: len(raw) // 2], lambda raw: b"", lambda raw: b"garbage" * 99])
-def test_a_damaged_checkpoint_is_an_error_and_nothing_is_deleted(tmp_path, damage):
+def test_a_damaged_checkpoint_raises_and_nothing_is_deleted(tmp_path, damage):
     train(tmp_path, epochs=2)
     newest = tmp_path / checkpoint.NAME
     newest.write_bytes(damage(newest.read_bytes()))
@@ -136,7 +136,7 @@ def test_a_flipped_byte_is_detected(tmp_path):
         train(tmp_path, epochs=3)
 
 
-def test_a_path_that_cannot_be_a_directory_is_refused_before_training(tmp_path):
+def test_a_path_that_cannot_be_a_directory_raises_before_training(tmp_path):
     (tmp_path / "file").write_text("in the way")
     for folder in (tmp_path / "file", tmp_path / "file" / "run"):
         with pytest.raises(RunDirError, match=r"cannot be written: .*; nothing was trained"):
@@ -144,7 +144,7 @@ def test_a_path_that_cannot_be_a_directory_is_refused_before_training(tmp_path):
     assert (tmp_path / "file").read_text() == "in the way"
 
 
-def test_a_directory_that_is_not_writable_is_refused_before_training(tmp_path, monkeypatch):
+def test_a_directory_that_is_not_writable_raises_before_training(tmp_path, monkeypatch):
     def refuse(path, content):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 
@@ -181,7 +181,7 @@ def test_a_checkpoint_is_written_atomically(tmp_path, monkeypatch):
     assert not [path for path in tmp_path.iterdir() if "unfinished" in path.name]
 
 
-def test_a_second_process_is_refused(tmp_path):
+def test_a_second_process_raises(tmp_path):
     code = f"""
 import deepkit as dk
 from tests.execution.test_run_dir import train

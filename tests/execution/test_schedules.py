@@ -104,12 +104,12 @@ def test_fit_accepts_a_number_and_does_not_change_the_optimizer():
         (lambda: dk.WarmUp(0.1, epochs=0), "WarmUp: epochs must be a number above 0, received 0"),
     ],
 )
-def test_a_number_out_of_range_is_rejected(make, expected):
+def test_a_number_out_of_range_raises(make, expected):
     with pytest.raises(ValueError, match=expected):
         make()
 
 
-def test_other_types_are_rejected_as_learning_rates():
+def test_other_types_of_learning_rates_raise():
     with pytest.raises(TypeError, match="WarmUp: schedule must be a number or a schedule, received str"):
         dk.WarmUp("fast")
     with pytest.raises(TypeError, match="learning_rate: expected a number or a schedule, received list"):

@@ -159,7 +159,7 @@ def test_an_onnx_file_contains_constants_that_are_not_weights(tmp_path):
     np.testing.assert_allclose(outputs, [[1.0, 1.0]], rtol=1e-6)
 
 
-def test_half_precision_has_a_larger_tolerance_or_is_refused(tmp_path):
+def test_half_precision_has_a_larger_tolerance_or_raises(tmp_path):
     keras.config.set_dtype_policy("mixed_float16")
     float16 = dk.Sequential([dk.MLP([4])], name="net").build((4,))
     keras.config.set_dtype_policy("mixed_bfloat16")
@@ -214,7 +214,7 @@ def add_noise(monkeypatch, amount=0.5):
     monkeypatch.setitem(FORMATS, "saved_model", replace(FORMATS["saved_model"], load=load))
 
 
-def test_different_outputs_are_an_error_and_the_old_export_stays(tmp_path, monkeypatch):
+def test_different_outputs_raise_and_the_old_export_stays(tmp_path, monkeypatch):
     old = dense()
     export(old, tmp_path / "m")
     add_noise(monkeypatch)

@@ -13,7 +13,7 @@ from tests.recipes.counting import counts, multiply_adds, symbolic
 IMAGE = (227, 227, 3)
 
 
-def test_counts():
+def test_weight_counts():
     # Caffe's bvlc_alexnet and CaffeNet have these; the paper says 60 million
     assert counts(alexnet.alexnet(), IMAGE) == (60_965_224, 60_965_224)
     assert multiply_adds(alexnet.alexnet(), IMAGE) == 724_406_816
@@ -80,7 +80,7 @@ def test_the_repr_of_a_definition_is_its_code():
         assert eval(repr(net), {"dk": dk, "layers": layers, "keras": keras, "initializers": keras.initializers}) == net
 
 
-def test_an_image_that_is_too_small_is_an_error():
+def test_an_image_that_is_too_small_raises():
     with pytest.raises(dk.DefinitionError, match=r"at least 3x3, received 2x2x256\n(.*\n)*  hint: ") as error:
         symbolic(alexnet.alexnet(), (59, 59, 3))
     assert error.value.path == "pool5"

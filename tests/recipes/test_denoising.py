@@ -52,7 +52,7 @@ def test_default_settings_depend_on_the_task():
         ({"fine_tuning_noise": 30}, r"fine_tuning_noise must be a fraction in \[0, 1\), received 30"),
     ],
 )
-def test_invalid_settings_are_errors(settings, text):
+def test_invalid_settings_raise(settings, text):
     with pytest.raises(ValueError, match=text):
         denoising.Config(**settings)
 

@@ -154,7 +154,7 @@ def test_errors_have_a_path_and_a_hint(make, text):
     assert text in str(caught.value)
 
 
-def test_an_image_that_is_too_small_is_an_error():
+def test_an_image_that_is_too_small_raises():
     with pytest.raises(dk.DefinitionError, match="at least 2x2, received 1x1x512") as caught:
         symbolic(densenet121(), 28, 28, 3)
     assert caught.value.path == "transition3"

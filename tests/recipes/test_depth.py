@@ -74,7 +74,7 @@ def test_every_network_has_a_learning_rate():
 
 
 @pytest.mark.parametrize("depths", [(), (1, 10)])
-def test_invalid_depths_are_errors(depths):
+def test_invalid_depths_raise(depths):
     with pytest.raises(ValueError, match=r"depths must be integers of at least 2, received .*\n  hint: use --depths"):
         depth.Config(depths=depths)
 

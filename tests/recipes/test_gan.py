@@ -68,7 +68,7 @@ def test_default_settings_depend_on_the_data():
         gan.Config(epochs=-1)
 
 
-def test_unknown_data_is_an_error():
+def test_unknown_data_raises():
     with pytest.raises(ValueError, match="data must be one of 'ring', 'mnist', received 'cifar10'"):
         gan.Config(data="cifar10")
 

@@ -12,7 +12,7 @@ from tests.recipes.counting import counts, multiply_adds, symbolic
 IMAGE = (224, 224, 3)
 
 
-def test_counts():
+def test_weight_counts():
     # Caffe's bvlc_googlenet
     assert counts(googlenet.googlenet(), IMAGE) == (6_998_552, 6_998_552)
     assert multiply_adds(googlenet.googlenet(), IMAGE) == 1_582_671_872
@@ -76,7 +76,7 @@ def test_a_trained_network_without_its_heads_equals_the_definition_without_heads
     np.testing.assert_array_equal(keras.models.load_model(tmp_path / "used.keras")(x), model(x))
 
 
-def test_removing_heads_from_a_network_without_heads_is_an_error():
+def test_removing_heads_from_a_network_without_heads_raises():
     with pytest.raises(
         ValueError, match=r"expected the outputs classifier, auxiliary1, auxiliary2\n  hint: pass a model"
     ):
@@ -90,7 +90,7 @@ def test_definitions_survive_repr_and_yaml(tmp_path):
         assert dk.load(tmp_path / "net.yaml") == net
 
 
-def test_an_image_that_is_too_small_for_the_heads_is_an_error():
+def test_an_image_that_is_too_small_for_the_heads_raises():
     with pytest.raises(dk.DefinitionError, match="at least 5x5, received 4x4x512") as error:
         symbolic(googlenet.googlenet_with_heads(input_shape=(64, 64, 3)))
     assert error.value.path.startswith("auxiliary1.")

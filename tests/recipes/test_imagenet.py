@@ -151,7 +151,7 @@ def test_a_file_of_another_network_names_the_layer_that_differs(small, tmp_path,
     assert "hint: use the include_top=, num_classes= and input_shape= of the file" in str(error.value)
 
 
-def test_a_missing_or_damaged_file_is_an_error(small, tmp_path):
+def test_a_missing_or_damaged_file_raises(small, tmp_path):
     with pytest.raises(ValueError, match=r"there is no file .*\n  hint: use weights="):
         imagenet.pretrained("narrow", weights=tmp_path / "gone.h5")
     path = tmp_path / "damaged.h5"
@@ -171,12 +171,12 @@ def test_a_missing_or_damaged_file_is_an_error(small, tmp_path):
         ({"input_shape": (64, 64, 1), "include_top": False}, "3x3x1x4 .*\n  hint: use images with three channels"),
     ],
 )
-def test_other_shapes_and_classes_are_errors_before_a_download(small, arguments, text):
+def test_other_shapes_and_classes_raise_before_a_download(small, arguments, text):
     with pytest.raises(ValueError, match=f"narrow was trained on 224x224x3 and 1,000 classes: (.|\n)*{text}"):
         imagenet.pretrained("narrow", **arguments)
 
 
-def test_an_image_that_is_too_small_is_an_error():
+def test_an_image_that_is_too_small_raises():
     with pytest.raises(dk.DefinitionError, match=r"at least 2x2, received 1x1x512\n(.*\n)*  hint: .*") as error:
         imagenet.pretrained("vgg16", include_top=False, input_shape=(16, 16, 3))
     assert error.value.path == "stage5.pool"
@@ -189,14 +189,14 @@ def test_an_unknown_name_suggests_the_closest():
         imagenet.preprocessing("zzz")
 
 
-def test_a_depth_without_weights_is_an_error():
+def test_a_depth_without_weights_raises():
     with pytest.raises(
         ValueError, match=r"Keras has no weights of resnet18\n  hint: use .resnet50., or train recipes.*resnet18\(\)"
     ):
         imagenet.pretrained("resnet18")
 
 
-def test_weights_none_is_an_error():
+def test_weights_none_raises():
     with pytest.raises(ValueError, match='there is no file None\\n  hint: use weights="imagenet"'):
         imagenet.pretrained("vgg16", weights=None)
 

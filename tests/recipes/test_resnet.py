@@ -119,7 +119,7 @@ def test_counts_of_the_layouts_of_keras(make, total):
         (lambda: resnet_in_keras.version1(18), "keras.applications has no ResNet of 18 layers"),
     ],
 )
-def test_an_impossible_depth_is_an_error(make, expected):
+def test_an_impossible_depth_raises(make, expected):
     with pytest.raises(dk.DefinitionError, match=expected):
         make()
 
@@ -134,7 +134,7 @@ def test_default_settings_depend_on_the_schedule():
     assert resnet.Config(weight_decay=0.0).weight_decay == 0
 
 
-def test_an_unknown_choice_is_an_error():
+def test_an_unknown_choice_raises():
     with pytest.raises(ValueError, match=r"kind must be one of .*, received 'Plain'; did you mean 'plain'?"):
         resnet.Config(kind="Plain")
     with pytest.raises(ValueError, match="schedule must be one of 'one-cycle', 'paper', received 'x'"):

@@ -42,7 +42,7 @@ def test_default_settings_depend_on_the_variant():
     assert sentiment.Config(sequence_length=7).sequence_length == 7
 
 
-def test_an_unknown_choice_is_an_error():
+def test_an_unknown_choice_raises():
     with pytest.raises(ValueError, match=r"variant must be one of .*, received 'lstm'"):
         sentiment.Config(variant="lstm")
     with pytest.raises(ValueError, match="data must be one of 'imdb', 'sst2', received 'amazon'"):

@@ -30,7 +30,7 @@ def test_an_empty_line_is_kept(tmp_path):
     assert translation.read_lines(tmp_path, "val.de") == ["ein Hund", "", "zwei"]
 
 
-def test_a_folder_without_the_files_is_an_error(tmp_path):
+def test_a_folder_without_the_files_raises(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"contains neither train.de nor train.de.gz"):
         translation.load_pairs(translation.Config(folder=tmp_path))
 

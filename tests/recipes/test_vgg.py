@@ -66,13 +66,13 @@ def test_definitions_survive_repr_and_yaml(tmp_path):
         assert dk.load(tmp_path / "net.yaml") == net
 
 
-def test_an_unknown_configuration_is_an_error():
+def test_an_unknown_configuration_raises():
     with pytest.raises(dk.DefinitionError) as error:
         vgg.vgg(12)
     assert str(error.value) == "vgg: depth must be one of 11, 13, '16_1x1', 16, 19, received 12\n  hint: use vgg(16)"
 
 
-def test_an_image_that_is_too_small_is_an_error():
+def test_an_image_that_is_too_small_raises():
     with pytest.raises(dk.DefinitionError) as error:
         symbolic(vgg.vgg16(), (28, 28, 3))
     assert error.value.path == "stage5.pool"

@@ -61,12 +61,12 @@ def block_header(element: Element) -> TextLine:
 
 
 def copies_text(element: Element) -> str:
-    """Return `× 3` for an element that stands for three copies, and an empty text for a single one."""
+    """Return `× 3` for an element that stands for three copies, and an empty string for a single one."""
     return f"× {element.num_copies}" if element.num_copies > 1 else ""
 
 
 def params_text(element: Element) -> str:
-    """Return the number of weights of an element, or of each copy and of all copies; an empty text for no weights."""
+    """Return the number of weights of an element, or of each copy and of all copies; an empty string for no weights."""
     if not element.num_params:
         return ""
     if element.reuses_weights:

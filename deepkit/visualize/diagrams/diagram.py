@@ -159,7 +159,7 @@ def lay_out_page(model: keras.Model, *, depth: int | None = None) -> Page:
 
 
 def _wrapped_page(model: keras.Model, graph: NestedGraph, depth: int) -> Page:
-    """Return a page that is wrapped into columns as far as that makes it clearly more legible."""
+    """Return a page that is wrapped into columns as far as this clearly improves its legibility."""
     root, title = close_blocks(graph.root, depth), TextLine(model.name, _parameters_text(model))
     best_page = Page(title, lay_out_model(root, graph.links, _MAX_HEIGHTS[0]), graph, depth)
     for max_height in _MAX_HEIGHTS[1:]:

@@ -1,4 +1,4 @@
-"""Label and category of a layer: the short description and the color that a figure has room for."""
+"""Label and category of a layer: its short description in a figure, and its color."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def _short_size_text(sizes: tuple[int, ...]) -> str:
 
 
 def _activation_name(layer: keras.Operation) -> str:
-    """Return the name of a layer's activation, or an empty text if it is linear."""
+    """Return the name of a layer's activation, or an empty string if it is linear."""
     function = getattr(layer, "activation", None)
     name = getattr(function, "__name__", None) or getattr(function, "name", None) or type(function).__name__
     return "" if function is None or name == "linear" else _ACTIVATIONS.get(name, name)

@@ -1,4 +1,4 @@
-"""Group the calls of a model into nested elements: which layers share a box, form a block, or are drawn once."""
+"""Group the calls of a model into nested elements: boxes of layers, blocks, and equal elements that are drawn once."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from deepkit.visualize.diagrams.call_graph import LayerCall, Step
 from deepkit.visualize.diagrams.elements import Element, LayerRow, Link, rows_of
 
 _MAX_ROWS = 6  # layers of an unbranched block that is drawn as one box
-_MAX_CLOSED_ROWS = (
-    8  # the same for a closed block: a merge, a dropout, and twice convolution, normalization, activation
-)
+# the same for a closed block: a merge, a dropout, and twice convolution, normalization, activation
+_MAX_CLOSED_ROWS = 8
 _ATTACHED = (_labels.NORMALIZATION, _labels.ACTIVATION)  # categories listed in the box of the preceding layer
 _OUTSIDE = -1  # stands for all calls outside of an element
 
@@ -186,7 +185,7 @@ class NestedGraph:
         return len(rows_of(elements)) <= _MAX_ROWS and len(self._chains(elements)) == 1
 
     def _closed_rows(self, elements: Sequence[Element]) -> tuple[LayerRow, ...]:
-        """Return the layers of a block for the box that replaces it when closed; none if a list would mislead."""
+        """Return the layers of a block for the box that replaces it when closed; empty if the layers are not a path."""
         has_blocks = any(element.children for element in elements)
         rows = rows_of(elements)
         return rows if not has_blocks and len(rows) <= _MAX_CLOSED_ROWS and self._is_path(elements) else ()

@@ -1,7 +1,8 @@
 """Layered graph drawing: assign nodes to rows from top to bottom and order each row so that few edges cross.
 
 After Sugiyama et al. 1981, "Methods for Visual Understanding of Hierarchical System Structures"; their layers are
-called rows here, since a layer is a layer of a network.
+called rows here, because the word layer stands for a layer of a network. A
+`net`, as in circuit design, is the number of a call whose output several edges may carry.
 """
 
 from __future__ import annotations
