@@ -112,7 +112,7 @@ def test_sizes_of_the_input_shape_can_be_unknown(file, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_mutated_files_result_in_a_model_or_a_clear_error(tmp_path):
-    """As the fast test of files, but also builds every definition that can be read."""
+    """Like the fast test of files, but build every definition that can be read."""
     rng = random.Random(1)
     counts = {"unreadable": 0, "too large": 0, "does not fit": 0, "built": 0}
     for _ in range(1500):

@@ -161,7 +161,7 @@ def test_fit_passes_epochs_run_dir_and_plan(calls, tmp_path):
 def test_arguments_of_fit_replace_settings(calls, tmp_path):
     config = Config(epochs=3, run_dir=tmp_path, autotune=True)
     config.fit("net", "data", epochs=7, run_dir=None, plan="a plan")
-    ((name, _, _, kwargs),) = calls  # a plan that is given is not tuned
+    ((name, _, _, kwargs),) = calls  # an explicit plan is not tuned
     assert (name, kwargs) == ("fit", {"epochs": 7, "run_dir": None, "plan": "a plan"})
 
 

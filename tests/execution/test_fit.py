@@ -73,7 +73,7 @@ def test_a_loss_of_probabilities_raises_for_a_keras_layer_and_for_one_of_several
         ValueError, match=r"dense' is linear \(logits\)\n  hint: use keras\.losses\.BinaryCrossentropy"
     ) as caught:
         fit(dk.Sequential([layers.Dense(1)]), loss="binary_crossentropy")
-    assert "default loss" not in str(caught.value)  # the definition has no loss of its own
+    assert "default loss" not in str(caught.value)  # the definition does not have a default loss
     x, y = vectors()
     losses = {"left": "mse", "right": "sparse_categorical_crossentropy"}
     with pytest.raises(

@@ -151,7 +151,7 @@ def test_a_run_stopped_in_the_second_layer_resumes_to_the_same_weights(uninterru
 
     def stop(self, epoch, logs=None):
         epochs.append(epoch)
-        if len(epochs) == 4:  # the second of the second layer, before it is kept
+        if len(epochs) == 4:  # the second epoch of the second layer, before its checkpoint
             raise Stop
         end(self, epoch, logs)
 

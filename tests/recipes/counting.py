@@ -11,10 +11,15 @@ def symbolic(definition, input_shape=None):
         return definition.build(input_shape)
 
 
+def size(weights):
+    """Return the number of values in a list of weights."""
+    return sum(math.prod(weight.shape) for weight in weights)
+
+
 def counts(definition, input_shape=None):
     """Return the numbers of trainable weights and of all weights."""
     model = symbolic(definition, input_shape)
-    return tuple(sum(math.prod(w.shape) for w in weights) for weights in (model.trainable_weights, model.weights))
+    return size(model.trainable_weights), size(model.weights)
 
 
 def multiply_adds(definition, input_shape=None):

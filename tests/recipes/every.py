@@ -1,4 +1,4 @@
-"""Every recipe under its smallest settings, and what the tests do with them in separate processes.
+"""Every recipe under its smallest settings, and the actions of the tests in separate processes.
 
 python -m tests.recipes.every train RUNS TRAINING CASE...   (TRAINING: the one to kill in its second epoch, or 0)
 python -m tests.recipes.every load RUNS CASE...

@@ -9,6 +9,7 @@ from keras import layers
 
 import deepkit as dk
 from recipes.vision.densenet import cifar_densenet, densenet, densenet121, densenet161, densenet264
+from tests.recipes.counting import size, symbolic
 
 IMAGENET = {  # Huang et al. 2017, table 1: from keras.applications; 264 by the same sum
     121: (7_978_856, 8_062_504),
@@ -30,40 +31,26 @@ def slow(*values):
     return pytest.param(*values, marks=pytest.mark.slow)  # building takes a second or more
 
 
-def size(weights):
-    return sum(math.prod(weight.shape) for weight in weights)
-
-
-def symbolic(net, *shape):
-    """Build a model whose weights have shapes but no values."""
-    with keras.StatelessScope(initialize_variables=False):
-        return net.build(shape)
-
-
-def counts(model):
-    return size(model.trainable_weights), size(model.weights)
-
-
 def depth_of(model):
     return sum(isinstance(layer, layers.Conv2D | layers.Dense) for layer in model.layers)
 
 
 @pytest.mark.parametrize("depth", [121, slow(169), slow(201), 264])
 def test_counts_of_the_networks_for_imagenet(depth):
-    model = symbolic(densenet(depth), 224, 224, 3)
-    assert counts(model) == IMAGENET[depth]
+    model = symbolic(densenet(depth), (224, 224, 3))
+    assert (size(model.trainable_weights), size(model.weights)) == IMAGENET[depth]
     assert depth_of(model) == (265 if depth == 264 else depth)  # the blocks of the paper have one more
 
 
 def test_counts_of_the_widest_network():
-    model = symbolic(densenet161(), 224, 224, 3)
-    assert (counts(model)[0], depth_of(model)) == (28_681_000, 161)
+    model = symbolic(densenet161(), (224, 224, 3))
+    assert (size(model.trainable_weights), depth_of(model)) == (28_681_000, 161)
 
 
 @pytest.mark.parametrize(("depth", "growth", "bc"), [net if net[0] < 150 else slow(*net) for net in CIFAR])
 def test_counts_of_the_networks_for_cifar(depth, growth, bc):
-    model = symbolic(cifar_densenet(depth, growth, bc=bc), 32, 32, 3)
-    assert counts(model) == CIFAR[depth, growth, bc]
+    model = symbolic(cifar_densenet(depth, growth, bc=bc), (32, 32, 3))
+    assert (size(model.trainable_weights), size(model.weights)) == CIFAR[depth, growth, bc]
     assert depth_of(model) == depth
 
 
@@ -143,7 +130,7 @@ def test_definitions_are_values():
         (lambda: cifar_densenet(1, 12), "received 1\n  hint: use cifar_densenet(7, 12)"),
         (lambda: cifar_densenet(102, 12, bc=True), "hint: use cifar_densenet(100, 12, bc=True)"),
         (
-            lambda: symbolic(cifar_densenet(10, 4), 3, 3, 3),
+            lambda: symbolic(cifar_densenet(10, 4), (3, 3, 3)),
             "at least 2x2, received 1x1x32\n  at    transition2\n",
         ),
     ],
@@ -156,6 +143,6 @@ def test_errors_have_a_path_and_a_hint(make, text):
 
 def test_an_image_that_is_too_small_raises():
     with pytest.raises(dk.DefinitionError, match="at least 2x2, received 1x1x512") as caught:
-        symbolic(densenet121(), 28, 28, 3)
+        symbolic(densenet121(), (28, 28, 3))
     assert caught.value.path == "transition3"
     assert "one fewer pooling step before it" in caught.value.hint

@@ -1,7 +1,5 @@
 """Depth: networks of about the same size, their initial values, and a smoke run of all of them."""
 
-import math
-
 import keras
 import numpy as np
 import pytest
@@ -9,18 +7,9 @@ from keras import layers
 
 import deepkit as dk
 from recipes.vision import depth
+from tests.recipes.counting import size, symbolic
 
 DEPTHS = depth.Config().depths
-
-
-def symbolic(net):
-    """Build a model whose weights have shapes but no values."""
-    with keras.StatelessScope(initialize_variables=False):
-        return net.build((28, 28, 1))
-
-
-def size(model):
-    return sum(math.prod(weight.shape) for weight in model.weights)
 
 
 def matrices(model):
@@ -31,9 +20,9 @@ def matrices(model):
 
 @pytest.mark.parametrize("layers_", [10, 50])
 def test_all_kinds_have_the_same_depth_and_about_the_weights_of_the_plain_network(layers_):
-    nets = {kind: symbolic(make(layers_)) for kind, make in depth.KINDS.items()}
+    nets = {kind: symbolic(make(layers_), (28, 28, 1)) for kind, make in depth.KINDS.items()}
     assert {kind: matrices(model) for kind, model in nets.items()} == dict.fromkeys(depth.KINDS, layers_)
-    sizes = {kind: size(model) for kind, model in nets.items()}
+    sizes = {kind: size(model.weights) for kind, model in nets.items()}
     assert sizes["residual"] == sizes["plain"]
     assert abs(sizes["dense"] / sizes["plain"] - 1) < 0.03
     assert 0.8 < sizes["highway"] / sizes["plain"] < 1  # 50 units compared with 71, as in the paper

@@ -1,7 +1,5 @@
 """Highway networks: the weights of the papers, and initial values."""
 
-import math
-
 import keras
 import numpy as np
 import pytest
@@ -9,21 +7,20 @@ from keras import layers
 
 import deepkit as dk
 from recipes.vision.highway import cifar_highway, highway, mnist_highway, plain
+from tests.recipes.counting import counts, symbolic
 
 # depth: weights of the highway network with 50 units, and of its plain counterpart with 71
 MNIST = {10: (85_660, 102_463), 20: (136_660, 153_583), 50: (289_660, 306_943), 100: (544_660, 562_543)}
 
 
-def count(net, *shape):
-    """Return the number of weights without creating them."""
-    with keras.StatelessScope(initialize_variables=False):
-        model = net.build(shape)
-    return sum(math.prod(weight.shape) for weight in model.weights)
+def count(net, shape):
+    """Return the number of weights."""
+    return counts(net, shape)[1]
 
 
 @pytest.mark.parametrize("depth", MNIST)
 def test_counts_of_the_fully_connected_networks(depth):
-    assert (count(highway(depth), 28, 28, 1), count(plain(depth), 28, 28, 1)) == MNIST[depth]
+    assert (count(highway(depth), (28, 28, 1)), count(plain(depth), (28, 28, 1))) == MNIST[depth]
 
 
 @pytest.mark.parametrize(
@@ -36,18 +33,17 @@ def test_counts_of_the_fully_connected_networks(depth):
     ],
 )
 def test_convolutional_networks_have_about_the_weights_of_the_paper(net, shape, expected, step):
-    assert abs(count(net, *shape) - expected) < step
+    assert abs(count(net, shape) - expected) < step
 
 
 def test_exact_counts_of_the_convolutional_networks():
-    counts = [count(mnist_highway(16), 28, 28, 1), count(cifar_highway(11), 32, 32, 3)]
-    assert [*counts, count(cifar_highway(19), 32, 32, 3)] == [38_730, 236_714, 2_308_810]
+    mnist_and_cifar = [count(mnist_highway(16), (28, 28, 1)), count(cifar_highway(11), (32, 32, 3))]
+    assert [*mnist_and_cifar, count(cifar_highway(19), (32, 32, 3))] == [38_730, 236_714, 2_308_810]
 
 
 @pytest.mark.parametrize(("net", "depth"), [(cifar_highway(11), 11), (cifar_highway(19), 19)])
 def test_the_depth_is_the_number_of_layers_with_weights(net, depth):
-    with keras.StatelessScope(initialize_variables=False):
-        model = net.build((32, 32, 3))
+    model = symbolic(net, (32, 32, 3))
     kinds = [layer for layer in model.layers if isinstance(layer, layers.Conv2D | layers.Dense)]
     assert sum(not layer.name.endswith("gate") for layer in kinds) == depth
 

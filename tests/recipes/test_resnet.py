@@ -1,8 +1,5 @@
 """Residual networks: the weights of the papers, the layouts of Keras, and a short training."""
 
-import math
-
-import keras
 import numpy as np
 import pytest
 from keras import layers
@@ -10,13 +7,7 @@ from keras import layers
 import deepkit as dk
 from deepkit.recipe import run
 from recipes.vision import resnet, resnet_in_keras
-
-
-def counts(definition, shape):
-    """Return the numbers of trainable weights and of all weights, without creating them."""
-    with keras.StatelessScope(initialize_variables=False):
-        model = definition.build(shape)
-        return sum(math.prod(weight.shape) for weight in model.trainable_weights), model.count_params()
+from tests.recipes.counting import counts, size, symbolic
 
 
 @pytest.mark.parametrize(
@@ -63,7 +54,7 @@ def test_counts_of_the_networks_for_cifar(definition, trainable, total):
 )
 def test_counts_of_the_networks_with_a_thousand_layers(definition, trainable, total):
     model = definition.build((32, 32, 3))
-    assert sum(math.prod(weight.shape) for weight in model.trainable_weights) == trainable
+    assert size(model.trainable_weights) == trainable
     assert model.count_params() == total
     assert np.isfinite(model(np.zeros((1, 32, 32, 3), "float32")).numpy()).all()
 
@@ -76,8 +67,7 @@ def test_option_a_adds_no_weights_to_the_plain_network_but_computes_another_func
 
 
 def test_the_stages_have_the_shapes_of_table_1():
-    with keras.StatelessScope(initialize_variables=False):
-        model = resnet.resnet50().build((224, 224, 3))
+    model = symbolic(resnet.resnet50(), (224, 224, 3))
     last_layers = [layer for layer in model.layers if layer.name.endswith(".activation") and "residual" in layer.name]
     sizes = {layer.name.split(".")[0]: layer.output.shape[1:] for layer in last_layers if layer.name.count(".") == 2}
     assert sizes == {

@@ -77,7 +77,7 @@ BINARY_MODELS = {
 
 @pytest.mark.parametrize("kind", BINARY_MODELS)
 def test_a_logit_between_0_and_1_in_a_batch_of_one_is_not_read_as_a_probability(kind):
-    """The last of 257 examples is a batch of its own; its logit is 0.3, so the prediction is class 1."""
+    """The last of 257 examples is a separate batch; its logit is 0.3, so the prediction is class 1."""
     model = BINARY_MODELS[kind]()
     x = np.append(np.random.default_rng(0).normal(size=256) * 3, 0.3)[:, None].astype("float32")
     model(x)
