@@ -31,12 +31,12 @@ class Net(NamedTuple):
 
 def resnet20() -> dk.Sequential:
     """Return ResNet-20 for CIFAR (He et al. 2016, section 4.2), with projections between the three widths."""
-    stages = [
-        dk.Residual([dk.ConvBlock(filters, strides=strides), dk.ConvBlock(filters, activation=None)])
-        for filters in (16, 32, 64)
-        for strides in ((1 if filters == 16 else 2), 1, 1)
-    ]
-    return dk.Sequential([dk.ConvBlock(16), *stages, dk.Classifier(10, pool="avg")], name="resnet20")
+    units = []
+    for filters in (16, 32, 64):
+        for strides in (1 if filters == 16 else 2, 1, 1):
+            body = [dk.ConvBlock(filters, strides=strides), dk.ConvBlock(filters, activation=None)]
+            units.append(dk.Residual(body))
+    return dk.Sequential([dk.ConvBlock(16), *units, dk.Classifier(10, pool="avg")], name="resnet20")
 
 
 def resnet20_handwritten() -> keras.Model:

@@ -22,6 +22,9 @@ PHRASES = {
     r"\b[Tt]o be had\b": "available",
     r"\b(its|their) like\b": "others",
     r"\bsaid (aloud|so)\b": "printed",
+    r"\b[Dd]ata sets?\b": "dataset",
+    r"\b[Pp]ictures?\b": "figure, image",
+    r"\bpass(es)? over the (training )?data\b": "epoch",
 }
 IDENTIFIER_PARTS = {
     "mend", "mends", "settle", "settled", "aloud", "aside", "asked", "barred", "begun", "takeable", "behind", "towards",

@@ -77,17 +77,16 @@ def fix_image_sizes(dataset: Dataset, scales: Scales, name: str) -> Dataset:
             with the text `DIFFERENT_SIZES`.
     """
     specs = tf.nest.flatten(dataset.element_spec)
-    unknown = [
-        position
-        for position, scale in enumerate(tf.nest.flatten(scales))
-        if scale is not None and None in tuple(specs[position].shape)
-    ]
+    unknown = []
+    for position, scale in enumerate(tf.nest.flatten(scales)):
+        if scale is not None and None in tuple(specs[position].shape):
+            unknown.append(position)
     if not unknown:
         return dataset
     sample = [tf.nest.flatten(element) for element in dataset.take(SAMPLE_SIZE)]
-    shapes = {
-        position: _common_shape([tuple(leaves[position].shape) for leaves in sample], name) for position in unknown
-    }
+    shapes = {}
+    for position in unknown:
+        shapes[position] = _common_shape([tuple(leaves[position].shape) for leaves in sample], name)
 
     def set_shapes(*arguments: Nested) -> Nested:
         element = arguments if len(arguments) > 1 else arguments[0]

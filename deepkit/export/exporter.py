@@ -243,7 +243,8 @@ def _parity_error(
 def _conversion_error(problem: str, error: Exception, model: keras.Model, form: Format) -> ExportError:
     """Return an error with the reason in one line, and the layer that the message of `error` names, if any."""
     nodes = re.findall(r"[\w.\-]+(?:/[\w.\-]+)+", str(error))
-    layer = next((name for name in (find_layer(node, model) for node in nodes) if name), "")
+    layers = [find_layer(node, model) for node in nodes]
+    layer = next(filter(None, layers), "")
     because = f" because of its layer {layer!r}" if layer else ""
     hint = 'use format="saved_model"'
     if form.name == "saved_model":

@@ -217,8 +217,11 @@ def find_layer(node: str, model: keras.Model) -> str:
     *scopes, _ = node.split("/")  # the last one is the operation
     layer_names = {layer.name for layer in all_layers(model)}
     is_retraced = model.name not in scopes
-    matches = [name for scope in scopes for name in _candidate_names(scope, is_retraced) if name in layer_names]
-    return matches[-1] if matches else ""
+    for scope in reversed(scopes):
+        for name in reversed(_candidate_names(scope, is_retraced)):
+            if name in layer_names:
+                return name
+    return ""
 
 
 def _candidate_names(scope: str, is_retraced: bool) -> list[str]:

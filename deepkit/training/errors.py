@@ -21,7 +21,7 @@ class DivergedError(StructuredError, ValueError):
     Args:
         epoch: Number of the epoch, counted from 1.
         step: Number of the batch within the epoch, counted from 1. With several steps per execution, or a GPU that
-            runs ahead, it is the batch at which the value was noticed.
+            runs ahead, it is the batch at which the value was detected.
         loss: The loss.
         checkpoint: The checkpoint that holds the last finite state, if a `run_dir` was passed.
         weight: Path of a weight that is NaN or infinite although the loss is finite: an activation such as ReLU can

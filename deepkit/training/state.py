@@ -86,11 +86,10 @@ def build_variables(model: keras.Model, sample_input: Callable[[], Nested]) -> N
 
 def capture(model: keras.Model) -> Variables:
     """Return copies of all variables."""
-    groups = variable_groups(model)
-    return {
-        name: [(variable.path, variable_value(variable)) for variable in variables]
-        for name, variables in groups.items()
-    }
+    copies: Variables = {}
+    for name, variables in variable_groups(model).items():
+        copies[name] = [(variable.path, variable_value(variable)) for variable in variables]
+    return copies
 
 
 def variable_value(variable: keras.Variable) -> np.ndarray:
@@ -147,7 +146,10 @@ def is_finite(value: np.ndarray) -> bool:
 
 def capture_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> list[dict[str, Any]]:
     """Return the state of each stock callback; empty for all others."""
-    return [{name: getattr(callback, name) for name in _state_names(callback)} for callback in callbacks]
+    states = []
+    for callback in callbacks:
+        states.append({name: getattr(callback, name) for name in _state_names(callback)})
+    return states
 
 
 def restore_callbacks(callbacks: Sequence[keras.callbacks.Callback], states: Sequence[Mapping[str, Any]]) -> None:

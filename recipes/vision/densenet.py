@@ -138,7 +138,9 @@ def _network(
     stem: Sequence[BodyLike], blocks: Sequence[dk.Block], transition: dk.Block, num_classes: int, name: str
 ) -> dk.Sequential:
     """Return a stem, blocks with a transition between each two, and a head."""
-    body = [element for block in blocks for element in (block, transition)][:-1]
+    body: list[BodyLike] = []
+    for block in blocks:
+        body += [transition, block] if body else [block]
     return dk.Sequential([*stem, *body, NORM, layers.ReLU(), dk.Classifier(num_classes, pool="avg")], name=name)
 
 

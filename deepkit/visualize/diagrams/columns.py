@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
-from deepkit.visualize.diagrams.elements import Element, Link
+from deepkit.visualize.diagrams.elements import Element, Link, owner_of_calls
 from deepkit.visualize.diagrams.row_order import Edge, Key, Node, assign_rows
 
 ROW_GAP = 11.0  # in points
@@ -29,7 +29,7 @@ class Connections:
     """
 
     def __init__(self, elements: Sequence[Element], links: Iterable[Link], input_order: Sequence[int] = ()) -> None:
-        owner = {call: i for i, element in enumerate(elements) for call in element.calls}
+        owner = owner_of_calls(elements)
         position = {net: i for i, net in enumerate(input_order)}
         inner, incoming, outgoing = set(), set(), set()
         for source_call, target_call in links:
@@ -74,7 +74,9 @@ def wrap_into_columns(connections: Connections, heights: Sequence[float], max_he
         if len(lower_cuts) == len(cuts):
             cuts = lower_cuts
     bounds = [0, *cuts, len(row_heights)]
-    columns = [[i for i in range(len(heights)) if start <= rows[i] < stop] for start, stop in pairwise(bounds)]
+    columns = []
+    for start, stop in pairwise(bounds):
+        columns.append([i for i in range(len(heights)) if start <= rows[i] < stop])
     column_heights = [sum(row_heights[start:stop]) for start, stop in pairwise(bounds)]
     is_even = min(column_heights) >= _MIN_COLUMN_SHARE * max(column_heights)
     return columns if is_even and _connects_neighbors_only(columns, connections) else single_column

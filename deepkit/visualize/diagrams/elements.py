@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from deepkit.visualize.diagrams import layer_labels as _labels
 
@@ -60,6 +61,19 @@ class Element:
     is_output: bool = False
     lists_block: bool = False
     closed_rows: tuple[LayerRow, ...] = ()
+
+
+class HasCalls(Protocol):
+    """An element or a group of calls."""
+
+    @property
+    def calls(self) -> tuple[int, ...]:
+        """Positions of the calls in it."""
+
+
+def owner_of_calls(elements: Iterable[HasCalls]) -> dict[int, int]:
+    """Return the index of the element that contains each call."""
+    return {call: i for i, element in enumerate(elements) for call in element.calls}
 
 
 def close_blocks(element: Element, depth: int) -> Element:

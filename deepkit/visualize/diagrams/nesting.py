@@ -12,7 +12,7 @@ import keras
 
 from deepkit.visualize.diagrams import layer_labels as _labels
 from deepkit.visualize.diagrams.call_graph import LayerCall, Step
-from deepkit.visualize.diagrams.elements import Element, LayerRow, Link, rows_of
+from deepkit.visualize.diagrams.elements import Element, LayerRow, Link, owner_of_calls, rows_of
 
 _MAX_ROWS = 6  # layers of an unbranched block that is drawn as one box
 # the same for a closed block: a merge, a dropout, and twice convolution, normalization, activation
@@ -125,7 +125,7 @@ class NestedGraph:
 
     def _cyclic_groups(self, groups: list[_Group]) -> set[int]:
         """Return the groups of several calls that are on a cycle of groups, or between two cycles."""
-        owner = {call: i for i, group in enumerate(groups) for call in group.calls}
+        owner = owner_of_calls(groups)
         links = {
             (owner[source], owner[target])
             for source, target in self.links
@@ -152,7 +152,7 @@ class NestedGraph:
 
     def _chains(self, elements: Sequence[Element]) -> list[list[Element]]:
         """Return chains of elements: each element's only source is the preceding one, which has no other target."""
-        owner = {call: i for i, element in enumerate(elements) for call in element.calls}
+        owner = owner_of_calls(elements)
         targets, sources = defaultdict(set), defaultdict(set)
         for source_call, target_call in self.links:
             source, target = owner.get(source_call, _OUTSIDE), owner.get(target_call, _OUTSIDE)
@@ -192,7 +192,7 @@ class NestedGraph:
 
     def _is_path(self, elements: Sequence[Element]) -> bool:
         """Return whether elements follow each other and each input of the block, such as a skip, enters only one."""
-        owner = {call: i for i, element in enumerate(elements) for call in element.calls}
+        owner = owner_of_calls(elements)
         inner, incoming = set(), set()
         last_elements = {owner[call] for call in self.outputs & set(owner)}
         for source, target in self.links:
@@ -257,7 +257,7 @@ class NestedGraph:
 
     def _draw_first_copy(self, copies: Sequence[Element]) -> None:
         """Remove the links between copies and redirect all other links to the first copy."""
-        owner = {call: i for i, element in enumerate(copies) for call in element.calls}
+        owner = owner_of_calls(copies)
         links = set()
         for source, target in self.links:
             if owner.get(source, _OUTSIDE) == owner.get(target, _OUTSIDE) or not {source, target} <= set(owner):
