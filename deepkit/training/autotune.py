@@ -1,8 +1,8 @@
 """`autotune`: time the candidates for the fields of a plan that are left "auto", and choose the fastest.
 
 The candidates are timed on the user's model and data. The search is greedy, field by field, so that few programs are
-compiled: precision, then XLA, then steps per execution, each with the earlier choices. Before the last search, the
-steps per execution are 1.
+compiled: precision, then XLA, then steps per execution, each with the earlier choices. During the first two searches,
+the steps per execution are 1.
 """
 
 from __future__ import annotations
