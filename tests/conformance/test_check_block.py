@@ -191,7 +191,7 @@ def test_values_that_are_not_blocks():
 def test_errors_of_register_block():
     with pytest.raises(TypeError, match=r"register_block takes a subclass of dk\.Block, received <class 'dict'>"):
         dk.register_block("tests")(dict)
-    with pytest.raises(ValueError, match="the package deepkit is reserved"):
+    with pytest.raises(ValueError, match="the package 'deepkit' is reserved"):
         dk.register_block("deepkit")
     with pytest.raises(ValueError, match=r"'tests.GatedDense' is the name of .*GatedDense'>\n  hint: pass another"):
         dk.register_block("tests", "GatedDense")(PlainFields)
