@@ -102,7 +102,7 @@ class SeparableConvBlock(Block):
     strides: fields.Size = fields.size(default=1)
     activation: fields.Activation = fields.activation(default="relu")
     norm: fields.NameOrLayer = fields.norm(default="batch")
-    depthwise: fields.KerasArguments = fields.keras_arguments(layers.DepthwiseConv2D, excluding=CONV_ARGUMENTS)
+    depthwise: fields.KerasArguments = fields.keras_arguments(layers.DepthwiseConv2D, excluding=CONV_ARGUMENTS[1:])
     pointwise: fields.KerasArguments = fields.keras_arguments(layers.Conv2D, excluding=CONV_ARGUMENTS)
 
     def add(self, x: KerasTensor, builder: Builder) -> KerasTensor:

@@ -19,12 +19,14 @@ from deepkit.definition.errors import DefinitionError
 from deepkit.definition.inputs import InputSpec, InputSpecs, make_input
 from deepkit.definition.keras_config import snake_case
 from deepkit.definition.objective import Objective
+from deepkit.definition.protocol import DefinitionBase
+from deepkit.utils.errors import format_value
 
 if TYPE_CHECKING:
     from deepkit.utils.types import Shape, Tensors
 
 
-class Block(metaclass=BlockType):
+class Block(DefinitionBase, metaclass=BlockType):
     """A definition: a frozen value that describes layers and holds no weights.
 
     Blocks are compared by value, hashed, and printed as the code that makes them. `build` returns a `keras.Model`;
@@ -136,6 +138,11 @@ class Block(metaclass=BlockType):
 
     def _make_input(self, input_shape: Shape | Mapping[str, Shape] | None) -> Tensors:
         spec = self.input_spec()
+        if not isinstance(spec, InputSpec | InputSpecs | None):
+            raise DefinitionError(
+                f"{type(self).__name__}.input_spec must return an InputSpec, received {format_value(spec)}",
+                hint="return dk.Input(shape).input_spec()",
+            )
         if spec is not None:
             if input_shape is not None:
                 spec.check_shape(input_shape, self)

@@ -32,7 +32,7 @@ class BlockType(ABCMeta):
         cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], *, eq: bool = True, **kwargs: Any
     ) -> BlockType:
         """Create the class; an annotation without a field gets `fields.plain()`."""
-        if bases:
+        if any(isinstance(base, BlockType) for base in bases):
             _check_class_body(name, bases, namespace)
         for argument, annotation in namespace.get("__annotations__", {}).items():
             if _is_plain(annotation, namespace.get(argument, MISSING)):
@@ -125,6 +125,16 @@ def _check_class_body(name: str, bases: tuple[type, ...], namespace: dict[str, A
                 hint="declare arguments as fields, and refuse contradictory ones in `check`",
             )
     for argument, value in namespace.items():
+        if isinstance(value, DataclassField):
+            raise DefinitionError(
+                f"{name}: the argument {argument!r} is a field of dataclasses, which checks nothing",
+                hint=f"use a field of deepkit.fields, such as {argument}: int = fields.integer()",
+            )
+        if argument not in annotations and not isinstance(value, Field) and _has_field(bases, argument):
+            raise DefinitionError(
+                f"{name}: the attribute {argument!r} replaces an inherited argument",
+                hint=f"declare the argument again, with its type and a field: {argument}: int = fields.integer()",
+            )
         if isinstance(value, Field) and argument not in annotations:
             raise DefinitionError(
                 f"{name}: the field {argument!r} has no annotation, so it would not be an argument",
@@ -137,6 +147,11 @@ def _check_class_body(name: str, bases: tuple[type, ...], namespace: dict[str, A
                 f"{name}: the argument {argument!r} has the name of a method or property of {bases[0].__name__}",
                 hint="rename the argument",
             )
+
+
+def _has_field(bases: tuple[type, ...], name: str) -> bool:
+    """Return whether a base class has an argument of this name."""
+    return any(isinstance(vars(cls).get(name), Field) for base in bases for cls in base.__mro__)
 
 
 def _is_plain(annotation: object, default: object) -> bool:

@@ -11,7 +11,7 @@ import keras
 
 from deepkit.definition.errors import DefinitionError, first_line, shape_text
 from deepkit.definition.layer_checks import error_problem, input_problem
-from deepkit.definition.protocol import Definition
+from deepkit.definition.protocol import Definition, DefinitionBase
 from deepkit.utils.errors import format_value
 
 if TYPE_CHECKING:
@@ -88,6 +88,12 @@ class Builder:
 
     def add_block(self, name: str, definition: Definition, x: Tensors) -> Tensors:
         """Add a block under `name` after `x` and return its output."""
+        if not isinstance(name, str) or not isinstance(definition, DefinitionBase):
+            raise self.error(
+                f"add_block takes a name, a block and its input, received {format_value(name)} and "
+                f"{format_value(definition)}",
+                hint='use builder.add_block("name", block, x); builder.add_layer(x, "name", layers.Dense, 8) for a layer',
+            )
         self.state.num_blocks += 1
         if self.state.num_blocks > MAX_BLOCKS:
             raise self.error(f"the model has more than {MAX_BLOCKS:,} blocks", hint="use fewer repetitions")
@@ -101,6 +107,11 @@ class Builder:
             definitions: The blocks.
             reserved: Names of siblings that are added separately.
         """
+        if not isinstance(definitions, list | tuple) or not all(isinstance(d, DefinitionBase) for d in definitions):
+            raise self.error(
+                f"add_all takes a list of blocks, received {format_value(definitions)}",
+                hint="declare a body as fields.body(), which converts layers to blocks, and pass self.body",
+            )
         for name, definition in zip(self.sibling_names(definitions, reserved), definitions, strict=True):
             x = self.add_block(name, definition, x)
         return x
@@ -141,6 +152,11 @@ class Builder:
         Raises:
             DefinitionError: The name is in use, or Keras refuses the arguments or the input.
         """
+        if not isinstance(name, str) or isinstance(make, keras.layers.Layer) or not callable(make):
+            raise self.error(
+                f"add_layer takes a name and a layer class, received {format_value(name)} and {format_value(make)}",
+                hint='use builder.add_layer(x, "dense", layers.Dense, 8)',
+            )
         full_name = self.qualified_name(name)
         if self.reuse:
             return self.call_layer(self._cached(full_name), x, call_kwargs)

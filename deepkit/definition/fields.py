@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, ov
 
 import keras
 
-from deepkit.definition import source
+from deepkit.definition import keras_config, source
 from deepkit.definition.errors import DefinitionError, check_name
 from deepkit.definition.frozen_dict import FrozenDict
 from deepkit.definition.layer_arguments import LayerArguments
+from deepkit.definition.protocol import DefinitionBase
 from deepkit.utils.errors import format_value, message
 from deepkit.utils.validation import (
     MAX_INTEGER,
@@ -99,6 +100,8 @@ class Field(Generic[Accepted, Held]):
         self.default = default
 
     def __set_name__(self, owner: type, name: str) -> None:
+        if self.name:
+            raise TypeError(message(f"{name} and {self.name} are one field", hint="create a field for each argument"))
         self.name = name
 
     @overload
@@ -133,7 +136,15 @@ class Field(Generic[Accepted, Held]):
 
     def is_default(self, value: object) -> bool:
         """Return whether a canonical value is the default."""
-        return self.default is not MISSING and self.validate(self.default, self.name) == value
+        if self.default is MISSING:
+            return False
+        default = self.validate(self.default, self.name)
+        if default is value:
+            return True
+        try:
+            return type(default) is type(value) and bool(default == value)
+        except Exception:  # such as the comparison of arrays
+            return False
 
     def to_source(self, value: Any) -> str:
         """Return the source code of a canonical value."""
@@ -395,19 +406,22 @@ class _Activation(Field[Any, Any]):
         return registered
 
 
-BodyLike: TypeAlias = "Definition | keras.layers.Layer | Sequence[BodyLike]"
-"""A value that a field converts to a body: a block, a Keras layer, or a list of them."""
-Body: TypeAlias = "Field[BodyLike, tuple[Definition, ...]]"
-OptionalBody: TypeAlias = "Field[BodyLike | None, tuple[Definition, ...] | None]"
-NamedBodies: TypeAlias = "Field[Mapping[str, BodyLike], Mapping[str, tuple[Definition, ...]]]"
-KerasArguments: TypeAlias = Field[Mapping[str, Any], LayerArguments]
 Size: TypeAlias = int | tuple[int, ...]
+KerasArguments: TypeAlias = Field[Mapping[str, Any], LayerArguments]
 Integers: TypeAlias = Field[Sequence[int], tuple[int, ...]]
-Activation: TypeAlias = (
-    "Field[str | Callable[..., Any] | keras.layers.Layer | Definition | None, str | Definition | None]"
-)
 ActivationName: TypeAlias = Field[str | Callable[..., Any] | None, str | None]
-NameOrLayer: TypeAlias = "Field[str | keras.layers.Layer | Definition | None, str | Definition | None]"
+if TYPE_CHECKING:
+    BodyLike: TypeAlias = Definition | keras.layers.Layer | Sequence["BodyLike"]
+    Body: TypeAlias = Field[BodyLike, tuple[Definition, ...]]
+    OptionalBody: TypeAlias = Field[BodyLike | None, tuple[Definition, ...] | None]
+    NamedBodies: TypeAlias = Field[Mapping[str, BodyLike], Mapping[str, tuple[Definition, ...]]]
+    Activation: TypeAlias = Field[
+        str | Callable[..., Any] | keras.layers.Layer | Definition | None, str | Definition | None
+    ]
+    NameOrLayer: TypeAlias = Field[str | keras.layers.Layer | Definition | None, str | Definition | None]
+else:  # for `typing.get_type_hints`, which resolves names in the module of a block
+    BodyLike = Any
+    Body = OptionalBody = NamedBodies = Activation = NameOrLayer = Field[Any, Any]
 
 
 def integer(*, default: object = MISSING, minimum: int = 1, maximum: int | None = None) -> Any:
@@ -494,6 +508,11 @@ def keras_arguments(layer: type[keras.layers.Layer], *, excluding: Sequence[str]
     if not (isinstance(layer, type) and issubclass(layer, keras.layers.Layer)):
         problem = f"keras_arguments takes a class of Keras layers, received {format_value(layer)}"
         raise TypeError(message(problem, hint="use fields.keras_arguments(layers.Dense)"))
+    unknown = sorted(set(excluding) - set(keras_config.parameters(layer)))
+    if isinstance(excluding, str) or unknown:
+        names = excluding if isinstance(excluding, str) else unknown
+        problem = f"keras_arguments: excluding must be names of arguments of {layer.__name__}, received {names!r}"
+        raise TypeError(message(problem, hint='use excluding=("units", "activation")'))
     return KerasArgumentsField(layer, excluding)
 
 
@@ -555,7 +574,7 @@ def activation_function(name: str, argument: str = "activation") -> Callable[...
 
 def _is_layer_or_block(value: object) -> bool:
     """Return whether a value is a Keras layer or a block; this module cannot import `Block`."""
-    return isinstance(value, keras.layers.Layer) or hasattr(value, "input_spec")
+    return isinstance(value, keras.layers.Layer | DefinitionBase)
 
 
 def _registered_name(function: Callable[..., Any]) -> Any:

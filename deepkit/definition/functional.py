@@ -15,14 +15,14 @@ from deepkit.definition.errors import DefinitionError, check_name
 from deepkit.definition.frozen_dict import FrozenDict
 from deepkit.definition.inputs import InputSpec, InputSpecs
 from deepkit.definition.objective import Objective
+from deepkit.definition.protocol import Definition
 from deepkit.definition.sequential import Input, as_body, single
 from deepkit.utils.errors import did_you_mean_or_list, format_value
 
 if TYPE_CHECKING:
-    from deepkit.definition.protocol import Definition
     from deepkit.utils.types import Tensors
 
-Node: TypeAlias = "tuple[str | tuple[str, ...], tuple[Definition, ...]]"
+Node: TypeAlias = tuple[str | tuple[str, ...], tuple[Definition, ...]]
 """The name of a source, or several names, and a body."""
 
 _EXAMPLE = 'use nodes={"features": ("image", [dk.ConvStack(32)]), ...}'

@@ -43,8 +43,9 @@ class LayerArguments(Mapping[str, Any]):
         layer_keys = set(keras_config.parameters(layer)) - {"name"}
         for key in arguments:
             if key == "data_format":
+                received = format_value(arguments[key])
                 raise DefinitionError(
-                    f"{name}: the data format is set for the whole model, received data_format={arguments[key]!r}",
+                    f"{name}: the data format is set for the whole model, received data_format={received}",
                     hint='use keras.config.set_image_data_format("channels_first")',
                 )
             if key in excluding:
@@ -56,6 +57,11 @@ class LayerArguments(Mapping[str, Any]):
                 layer_name = f"keras.layers.{layer.__name__}"
                 raise DefinitionError(
                     f"{name}: {layer_name} takes no {format_value(key)}{did_you_mean_or_list(key, sorted(layer_keys))}"
+                )
+            if getattr(arguments[key], "size", 0) and getattr(arguments[key], "ndim", 0):
+                raise DefinitionError(
+                    f"{name}: {key} must be a plain value or a Keras object, received {format_value(arguments[key])}",
+                    hint="use a list for a few values, or set the weights of the built model",
                 )
         check_flags(layer, arguments, name)
         self.json = _checked_canonical(arguments, name)

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from deepkit.utils.types import Tensors
 
 
+class DefinitionBase:
+    """Base class of blocks, by which fields recognize them."""
+
+
 class Definition(Protocol):
     """A value that describes layers and holds no weights; `deepkit.Block` is its implementation."""
 

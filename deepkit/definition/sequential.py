@@ -16,9 +16,10 @@ from deepkit.definition.inputs import InputSpec, InputSpecs, is_shape
 from deepkit.definition.keras_layer import LayerInstance, LayerTemplate, has_state
 from deepkit.definition.objective import Objective
 from deepkit.utils.errors import format_value, message
+from deepkit.utils.types import Shape
 
 if TYPE_CHECKING:
-    from deepkit.utils.types import KerasTensor, Shape, Tensors
+    from deepkit.utils.types import KerasTensor, Tensors
 
 
 class Sequential(Block):

@@ -117,6 +117,8 @@ class Reader:
 
     def argument(self, key: str, value: object, path: str) -> Any:
         """Return one argument of a Keras object."""
+        if key == "seed" and is_integer(value):
+            return value
         if key in _MAPPING_ARGUMENTS and isinstance(value, Mapping):
             return {_name(name, path): self.value(item, _join(path, _key_text(name))) for name, item in value.items()}
         return _registered_function(self.value(value, path))

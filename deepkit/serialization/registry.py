@@ -62,7 +62,8 @@ def register_block(package: str, name: str | None = None) -> Callable[[BlockClas
         {'deepkit': 1, 'block': 'mine.Halve'}
     """
     for argument, value in (("package", package), ("name", name)):
-        if value is not None and not (isinstance(value, str) and _NAME.fullmatch(value)):
+        is_missing = argument == "name" and value is None
+        if not is_missing and not (isinstance(value, str) and _NAME.fullmatch(value)):
             problem = f"register_block: {argument} must be a name such as 'mine', received {format_value(value)}"
             raise ValueError(message(problem, hint='use @dk.register_block("mine") above a class'))
     if package == "deepkit":
@@ -72,6 +73,10 @@ def register_block(package: str, name: str | None = None) -> Callable[[BlockClas
         if not (inspect.isclass(cls) and issubclass(cls, Block)):
             problem = f"register_block takes a subclass of dk.Block, received {format_value(cls)}"
             raise TypeError(message(problem, hint='use @dk.register_block("package") above a class'))
+        if cls is Block or cls.__module__.startswith("deepkit."):
+            raise TypeError(
+                message(f"register_block: {cls.__name__} is deepkit's", hint="register a block of your own")
+            )
         key = f"{package}.{name or cls.__name__}"
         other = _user_blocks.get(key)
         is_same_class = other is None or (other.__module__, other.__qualname__) == (cls.__module__, cls.__qualname__)

@@ -13,9 +13,11 @@ import tensorflow as tf
 
 from deepkit.data import Data, Pipeline, from_arrays
 from deepkit.data.targets import TARGETS, check_target, with_target
+from deepkit.definition.block import Block
 from deepkit.execution import strategy
 from deepkit.execution.plan import Plan
 from deepkit.utils.errors import make_error
+from deepkit.utils.validation import check_choice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -182,6 +184,8 @@ def make_training_data(
 def training_target(net: object) -> str:
     """Return the training target of a definition, or of a deepkit model: "labels", "inputs" or "none"."""
     target = getattr(net, "training_target", "labels")
+    if isinstance(net, Block):
+        return check_choice(target, f"{type(net).__name__}.training_target", TARGETS)
     return target if target in TARGETS else "labels"  # other models may use this attribute for anything
 
 

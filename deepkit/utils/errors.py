@@ -30,7 +30,10 @@ def message(problem: str, *, path: str = "", code: object = "", hint: str = "") 
     lines = [problem]
     if path:
         lines.append(f"  at    {path}")
-    text = code if isinstance(code, str) else repr(code)
+    try:
+        text = code if isinstance(code, str) else repr(code)
+    except Exception:  # the message must not hide the problem
+        text = f"<{type(code).__name__}>"
     if text:
         lines.append(f"  in    {_shorten_code(text)}")
     if hint:
@@ -81,7 +84,10 @@ def format_value(value: object, limit: int = MAX_VALUE_LENGTH) -> str:
     >>> format_value({"x": np.zeros((60_000, 28, 28))})
     "{'x': <ndarray of shape (60000, 28, 28) and dtype float64>}"
     """
-    text = _SHORT.repr(value)
+    try:
+        text = _SHORT.repr(value)
+    except Exception:  # an object whose attributes or `repr` raise
+        text = f"<{type(value).__name__}>"
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 
