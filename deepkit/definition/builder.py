@@ -92,7 +92,7 @@ class Builder:
             raise self.error(
                 f"add_block takes a name, a block and its input, received {format_value(name)} and "
                 f"{format_value(definition)}",
-                hint='use builder.add_block("name", block, x); builder.add_layer(x, "name", layers.Dense, 8) for a layer',
+                hint='use builder.add_block("name", block, x), or builder.add_layer(x, "name", layers.Dense, 8)',
             )
         self.state.num_blocks += 1
         if self.state.num_blocks > MAX_BLOCKS:

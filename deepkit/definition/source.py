@@ -20,7 +20,7 @@ def call(function: str, positional: list[str], named: Mapping[str, str]) -> str:
     """Return the code of a call: on one line if it fits, else one argument per line."""
     arguments = [*positional, *(f"{key}={text}" for key, text in named.items())]
     line = f"{function}({', '.join(arguments)})"
-    if len(line) <= WIDTH and "\n" not in line:
+    if not arguments or (len(line) <= WIDTH and "\n" not in line):
         return line
     # a list over several lines as first argument begins on the line of the call: Sequential([...])
     rest = ", ".join(arguments[1:])
