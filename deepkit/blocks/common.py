@@ -10,7 +10,7 @@ from keras import layers
 
 from deepkit.definition.builder import Builder
 from deepkit.definition.errors import shape_text
-from deepkit.definition.fields import activation_function
+from deepkit.definition.field_types import activation_function
 from deepkit.definition.layer_checks import check_window, register_input_check
 from deepkit.layers import L2Pooling
 

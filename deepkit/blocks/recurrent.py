@@ -16,6 +16,7 @@ from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError, shape_text
 from deepkit.definition.layer_arguments import LayerArguments
 from deepkit.layers import UnrolledBidirectional
+from deepkit.utils.validation import check_choice
 
 if TYPE_CHECKING:
     from deepkit.utils.types import KerasTensor, Tensors
@@ -38,7 +39,7 @@ class _BidirectionalField(fields.Field["bool | str | None", "bool | str | None"]
     """False for one direction, else Keras's merge mode; True is "concat"."""
 
     def validate(self, value: object, name: str) -> bool | str | None:
-        merge = fields.check_choice(value, name, (False, True, *_MERGES), error=DefinitionError)
+        merge = check_choice(value, name, (False, True, *_MERGES), error=DefinitionError)
         return "concat" if merge is True else merge
 
 

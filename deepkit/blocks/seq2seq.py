@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, replace
+from dataclasses import KW_ONLY, MISSING, replace
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -20,6 +20,7 @@ from deepkit.definition.errors import DefinitionError
 from deepkit.definition.inputs import InputSpec
 from deepkit.models.seq2seq import SequenceToSequence
 from deepkit.utils.errors import format_value
+from deepkit.utils.validation import check_choice
 
 if TYPE_CHECKING:
     from deepkit.utils.types import KerasTensor, Shape, Tensors
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 class _BlockField(fields.Field[Any, Any]):
     """A block of certain classes."""
 
-    def __init__(self, *classes: type[Block], example: str, default: object = fields.MISSING) -> None:
+    def __init__(self, *classes: type[Block], example: str, default: object = MISSING) -> None:
         super().__init__(default=default)
         self.classes, self.example = classes, example
 
@@ -48,7 +49,7 @@ class _AttentionField(fields.Field[Any, "Attention | str | None"]):
     def validate(self, value: object, name: str) -> Attention | str | None:
         if isinstance(value, Attention):
             return value
-        return fields.check_choice(value, name, (*SCORES, None), error=DefinitionError)
+        return check_choice(value, name, (*SCORES, None), error=DefinitionError)
 
     def to_source(self, value: Attention | str | None) -> str:
         return source.quoted(value)

@@ -12,7 +12,7 @@ from typing import Any, dataclass_transform
 
 from deepkit.definition import fields, source
 from deepkit.definition.errors import DefinitionError
-from deepkit.definition.fields import Field
+from deepkit.definition.field import Field
 from deepkit.definition.keras_config import parameters
 from deepkit.utils.errors import did_you_mean_or_list, format_value
 

@@ -12,6 +12,7 @@ from deepkit.definition import fields, keras_config
 from deepkit.definition.block import Block
 from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError
+from deepkit.definition.field_types import register_converters
 from deepkit.definition.inputs import InputSpec, InputSpecs, is_shape
 from deepkit.definition.keras_layer import LayerInstance, LayerTemplate, has_state
 from deepkit.definition.objective import Objective
@@ -240,4 +241,4 @@ def _template(layer: keras.layers.Layer, name: str) -> LayerTemplate:
         raise TypeError(message(problem, hint=hint)) from error
 
 
-fields.register_converters(as_element, as_body)
+register_converters(as_element, as_body)

@@ -73,7 +73,7 @@ def register_block(package: str, name: str | None = None) -> Callable[[BlockClas
         if not (inspect.isclass(cls) and issubclass(cls, Block)):
             problem = f"register_block takes a subclass of dk.Block, received {format_value(cls)}"
             raise TypeError(message(problem, hint='use @dk.register_block("package") above a class'))
-        if cls is Block or cls.__module__.startswith("deepkit."):
+        if cls is Block or builtin_blocks().get(cls.__name__) is cls:
             raise TypeError(
                 message(f"register_block: {cls.__name__} is deepkit's", hint="register a block of your own")
             )
