@@ -30,7 +30,12 @@ def test_page(page, tmp_path, monkeypatch):
         exec(compile(source, f"{page.name}, example {number}", "exec"), vars(module))
 
 
-@pytest.mark.parametrize("name", MODULES)
+SLOW = ("deepkit.training.autotune",)  # times models
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in MODULES]
+)
 def test_docstrings(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     failures, _ = doctest.testmod(importlib.import_module(name), optionflags=FLAGS)

@@ -41,6 +41,7 @@ def uninterrupted(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_killed_within_an_epoch_ends_with_the_same_weights(uninterrupted, tmp_path):
     killed = process(tmp_path, 4, 8 * 2 + 5)  # eight steps per epoch: in the third epoch
     assert killed.returncode == -signal.SIGKILL

@@ -102,6 +102,7 @@ def test_a_training_after_autotune_equals_one_under_the_same_plan_also_when_resu
     assert "Measurements" not in plain.report.read_text()
 
 
+@pytest.mark.slow
 def test_autotune_leaves_definition_data_and_random_state_unchanged(monkeypatch):
     set_clock(monkeypatch, fast_bfloat16)
     shared = layer_with_weights()

@@ -209,6 +209,7 @@ def test_reverse_source_equals_reversed_texts():
     np.testing.assert_allclose(maps[0][1].weights, maps[1][1].weights[:, ::-1], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_it_learns_to_copy_and_a_new_process_loads_it(tmp_path):
     rng = np.random.default_rng(0)
     texts = np.array([" ".join(rng.choice(WORDS, rng.integers(1, 4))) for _ in range(300)])
