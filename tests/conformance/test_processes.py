@@ -46,6 +46,7 @@ def run(code, *arguments):
     return result.stdout
 
 
+@pytest.mark.slow
 def test_models_of_keras_layers_load_without_deepkit(tmp_path, built):
     names = [case.name for case in CASES if not case.custom]
     for case in CASES:
