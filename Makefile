@@ -15,7 +15,7 @@ slow: $(VENV)/.dev  ## the tests that train on real data
 	$(BIN)/python -m pytest -n auto --dist loadfile -m slow
 
 thorough: $(VENV)/.dev  ## the tests that are too long for CI
-	$(BIN)/python -m pytest -n auto --dist loadfile -m thorough
+	$(BIN)/python -m pytest -n auto --dist loadfile -m thorough || [ $$? -eq 5 ]  # 5: no such test
 
 check: $(VENV)/.dev  ## format, lint, types, spelling and vocabulary
 	$(BIN)/ruff format --check .

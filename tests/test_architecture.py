@@ -1,6 +1,8 @@
 """The structure of the package: imports point downward, no cycles, unique module names."""
 
 import ast
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -109,3 +111,8 @@ def test_nothing_in_the_package_imports_the_recipes():
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             assert not any(name.split(".")[0] == "recipes" for name in names), path
+
+
+def test_export_is_the_function_although_a_package_has_its_name():
+    code = "import deepkit.export.exporter, deepkit as dk; assert callable(dk.export), dk.export"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
