@@ -15,7 +15,7 @@ from deepkit.definition.block import Block
 from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError
 from deepkit.definition.layer_arguments import LayerArguments
-from deepkit.definition.objective import Objective
+from deepkit.definition.objective import Head, Objective
 from deepkit.layers import MaskedPooling1D
 
 if TYPE_CHECKING:
@@ -75,16 +75,22 @@ class Classifier(Block):
     def objective(self, output_shape: Any, label_shape: Any) -> Objective:
         """Return cross-entropy and accuracy: binary, for one-hot labels, or for class indices."""
         from_logits = self.activation is None
+        num_classes = self.num_classes
         loss: keras.losses.Loss
-        if self.num_classes == 1 or self.activation == "sigmoid":
+        metric: keras.metrics.Metric
+        if num_classes == 1 or self.activation == "sigmoid":
             threshold = 0.0 if from_logits else 0.5
             loss = keras.losses.BinaryCrossentropy(from_logits=from_logits)
-            return Objective(loss, (keras.metrics.BinaryAccuracy(name="accuracy", threshold=threshold),))
-        if len(label_shape) == len(output_shape) and label_shape[-1] == self.num_classes:
+            metric = keras.metrics.BinaryAccuracy(name="accuracy", threshold=threshold)
+            head = Head("binary" if num_classes == 1 else "multilabel", num_classes, from_logits)
+            return Objective(loss, (metric,), head)
+        if len(label_shape) == len(output_shape) and label_shape[-1] == num_classes:
             loss = keras.losses.CategoricalCrossentropy(from_logits=from_logits)
-            return Objective(loss, (keras.metrics.CategoricalAccuracy(name="accuracy"),))
+            metric = keras.metrics.CategoricalAccuracy(name="accuracy")
+            return Objective(loss, (metric,), Head("multiclass", num_classes, from_logits, one_hot=True))
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
-        return Objective(loss, (keras.metrics.SparseCategoricalAccuracy(name="accuracy"),))
+        metric = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+        return Objective(loss, (metric,), Head("multiclass", num_classes, from_logits))
 
 
 class Regressor(Block):
@@ -128,7 +134,8 @@ class Regressor(Block):
 
     def objective(self, output_shape: Sequence[int | None], label_shape: Sequence[int | None]) -> Objective:
         """Return the mean squared error, and the mean absolute error as metric."""
-        return Objective(keras.losses.MeanSquaredError(), (keras.metrics.MeanAbsoluteError(name="mae"),))
+        metric = keras.metrics.MeanAbsoluteError(name="mae")
+        return Objective(keras.losses.MeanSquaredError(), (metric,), Head("regression", self.units))
 
 
 def _add_pool_and_dropout(x: KerasTensor, pool: str | None, dropout: float, builder: Builder) -> Any:

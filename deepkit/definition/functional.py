@@ -232,12 +232,15 @@ class Functional(Block):
             return None
         losses: dict[str, Any] = {}
         metrics: dict[str, Any] = {}
+        heads: dict[str, Any] = {}
         for name in self.outputs:
-            head = self._head_objective(name, output_shape[name], label_shape[name])
-            if head is None:
+            objective = self._head_objective(name, output_shape[name], label_shape[name])
+            if objective is None:
                 return None
-            losses[name], metrics[name] = head.loss, head.metrics
-        return Objective(losses, metrics)
+            losses[name], metrics[name] = objective.loss, objective.metrics
+            if objective.head is not None:
+                heads[name] = objective.head
+        return Objective(losses, metrics, heads)
 
     def _head_objective(self, name: str, output_shape: Any, label_shape: Any) -> Objective | None:
         body = self.nodes[name][1]

@@ -1,15 +1,37 @@
-"""The loss and metrics that the head of a definition determines."""
+"""The loss and metrics that the head of a definition determines, and the labels that it expects."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import keras
 
 Losses: TypeAlias = keras.losses.Loss | Mapping[str, keras.losses.Loss]
 Metrics: TypeAlias = Sequence[keras.metrics.Metric] | Mapping[str, Sequence[keras.metrics.Metric]]
+Task: TypeAlias = Literal["binary", "multiclass", "multilabel", "regression"]
+
+
+@dataclass(frozen=True)
+class Head:
+    """The task of a head, from which the range and shape of the labels and the thresholds of metrics follow.
+
+    Args:
+        task: `"binary"`, one output and labels 0 or 1; `"multiclass"`, one class per example; `"multilabel"`, 0 or 1
+            for each output; `"regression"`, one number for each output.
+        units: Number of outputs.
+        from_logits: Whether the outputs are logits rather than probabilities.
+        one_hot: Whether the labels of a multiclass task are rows of `units` probabilities rather than class indices.
+    """
+
+    task: Task
+    units: int
+    from_logits: bool = False
+    one_hot: bool = False
+
+
+Heads: TypeAlias = Head | Mapping[str, Head]
 
 
 @dataclass(frozen=True)
@@ -19,7 +41,9 @@ class Objective:
     Args:
         loss: A Keras loss; a mapping of losses by output name if there are several outputs.
         metrics: Keras metrics; a mapping of sequences of metrics by output name if there are several outputs.
+        head: The task of the head, a mapping by output name if there are several outputs, or None if it is unknown.
     """
 
     loss: Losses
     metrics: Metrics = ()
+    head: Heads | None = None
