@@ -18,6 +18,7 @@ from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError, error_path, shape_text
 from deepkit.definition.inputs import InputSpec, InputSpecs
 from deepkit.definition.sequential import Sequential
+from deepkit.definition.symbolic_inputs import find_input_spec
 from deepkit.layers import GaussianSampling
 from deepkit.losses.likelihoods import LIKELIHOODS
 from deepkit.models.vae import VariationalAutoencoder, check_beta
@@ -96,8 +97,7 @@ class VAE(Block):
 
     def build(self, input_shape: Shape | Mapping[str, Shape] | None = None) -> VariationalAutoencoder:
         """Return a Keras model with new weights; see `Block.build`."""
-        if input_shape is None and self.input_spec() is None:
-            self._make_input(None)  # raises
+        find_input_spec(self, input_shape)  # raises if there is no shape
         with error_path("encoder"):
             encoder = self._encoder().build(input_shape)
         with error_path("decoder"):

@@ -16,11 +16,11 @@ from deepkit.definition import fields, source
 from deepkit.definition.block_type import BlockType, block_name, field_of
 from deepkit.definition.builder import Builder, BuildState
 from deepkit.definition.errors import DefinitionError
-from deepkit.definition.inputs import InputSpec, InputSpecs, make_input
+from deepkit.definition.inputs import InputSpec, InputSpecs
 from deepkit.definition.keras_config import snake_case
 from deepkit.definition.objective import Objective
 from deepkit.definition.protocol import DefinitionBase
-from deepkit.utils.errors import format_value
+from deepkit.definition.symbolic_inputs import find_input_spec, make_inputs
 
 if TYPE_CHECKING:
     from deepkit.utils.types import Shape, Tensors
@@ -129,31 +129,33 @@ class Block(DefinitionBase, metaclass=BlockType):
             >>> model.output_shape, model.count_params()
             ((None, 10), 25450)
         """
-        x = self._make_input(input_shape)
-        builder = Builder(definition=self, state=BuildState())
+        x = make_inputs(self, find_input_spec(self, input_shape))
+        return self.build_from(x, x)
+
+    def build_from(self, inputs: Tensors, x: Tensors, *, allows_unadapted: bool = False) -> keras.Model:
+        """Return a Keras model with new weights, from symbolic inputs of your own.
+
+        Args:
+            inputs: The inputs of the model.
+            x: The input of this definition: `inputs`, or the output of layers that preprocess them.
+            allows_unadapted: Whether preprocessing layers may be adapted after the build.
+
+        Raises:
+            DefinitionError: A layer does not fit its input; the message contains the path of the layer.
+
+        Examples:
+            >>> import deepkit as dk
+            >>> import keras
+            >>> images = keras.Input((28, 28, 1))
+            >>> model = dk.Classifier(10).build_from(images, keras.layers.Rescaling(1 / 255)(images))
+            >>> [layer.name for layer in model.layers][-2:]
+            ['flatten', 'dense']
+        """
+        builder = Builder(definition=self, state=BuildState(allows_unadapted=allows_unadapted))
         y = builder.build_block(x)
         _refuse_nested_sharing(builder)
         with _deep_recursion(builder.state.num_layers):
-            return keras.Model(x, y, name=self.name or self.default_name)
-
-    def _make_input(self, input_shape: Shape | Mapping[str, Shape] | None) -> Tensors:
-        spec = self.input_spec()
-        if not isinstance(spec, InputSpec | InputSpecs | None):
-            raise DefinitionError(
-                f"{type(self).__name__}.input_spec must return an InputSpec, received {format_value(spec)}",
-                hint="return dk.Input(shape).input_spec()",
-            )
-        if spec is not None:
-            if input_shape is not None:
-                spec.check_shape(input_shape, self)
-            return spec.make_input()
-        if input_shape is not None:
-            return make_input(input_shape, self)
-        raise DefinitionError(
-            f"{type(self).__name__}.build needs an input_shape: nothing in the definition fixes it",
-            code=self,
-            hint="use .build((28, 28, 1)), the shape of one example without the batch axis",
-        )
+            return keras.Model(inputs, y, name=self.name or self.default_name)
 
     def __call__(self, inputs: Tensors) -> Any:
         """Add the layers of this block to a Keras graph.

@@ -31,6 +31,7 @@ class BuildState:
     num_layers: int = 0
     num_blocks: int = 0
     allows_shared: bool = True  # False for a block called on a tensor, as each call creates new weights
+    allows_unadapted: bool = False  # True if preprocessing layers are adapted after the build
 
 
 class Builder:

@@ -41,9 +41,9 @@ class InputSpec:
                 hint="leave input_shape out",
             )
 
-    def make_input(self) -> KerasTensor:
-        """Return a new symbolic input."""
-        return keras.Input(self.shape, batch_size=self.batch_size, dtype=self.dtype, name=self.name)
+    def make_input(self, dtype: str | None = None) -> KerasTensor:
+        """Return a new symbolic input; `dtype` applies if the definition fixes none."""
+        return keras.Input(self.shape, batch_size=self.batch_size, dtype=self.dtype or dtype, name=self.name)
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ class InputSpecs:
                 hint="leave input_shape out",
             )
 
-    def make_input(self) -> dict[str, KerasTensor]:
-        """Return new symbolic inputs by name."""
-        return {name: spec.make_input() for name, spec in self.specs}
+    def make_input(self, dtypes: Mapping[str, str | None]) -> dict[str, KerasTensor]:
+        """Return new symbolic inputs by name; `dtypes` apply to the inputs whose dtype the definition leaves open."""
+        return {name: spec.make_input(dtypes.get(name)) for name, spec in self.specs}
 
 
 def is_shape(shape: object) -> TypeGuard[list[int | None] | tuple[int | None, ...]]:
@@ -75,8 +75,8 @@ def is_shape(shape: object) -> TypeGuard[list[int | None] | tuple[int | None, ..
     return isinstance(shape, list | tuple) and all(n is None or (is_integer(n) and n > 0) for n in shape)
 
 
-def make_input(shape: object, definition: object) -> KerasTensor:
-    """Return a new symbolic input of a shape passed to `build`.
+def make_input_spec(shape: object, definition: object) -> InputSpec:
+    """Return the input of a shape passed to `build`.
 
     Raises:
         DefinitionError: The value is not a shape.
@@ -87,4 +87,4 @@ def make_input(shape: object, definition: object) -> KerasTensor:
             code=definition,
             hint="use .build((28, 28, 1)), the shape of one example without the batch axis",
         )
-    return keras.Input(tuple(None if n is None else int(n) for n in shape))
+    return InputSpec(tuple(None if n is None else int(n) for n in shape))
