@@ -97,6 +97,7 @@ class RawData:
         sources: The source of the examples of each split: "train", "validation" and "test".
         scales: In the structure of x: the factor that scales an image to [0, 1], or None for a tensor that is not
             an image.
+        rescale: Whether the pipelines scale images to [0, 1].
     """
 
     name: str
@@ -105,6 +106,7 @@ class RawData:
     origin: str
     sources: Mapping[str, Source]
     scales: Scales = None
+    rescale: bool = True
     num_classes: int | None = None
     class_names: tuple[str, ...] = ()
 
@@ -120,7 +122,7 @@ def build_data(
     pipelines: dict[str, Pipeline] = {}
     for split, source in raw.sources.items():
         identity = (raw.name, raw.version, split)
-        split_settings = dataclasses.replace(settings, identity=identity, scales=raw.scales)
+        split_settings = dataclasses.replace(settings, identity=identity, scales=raw.scales, rescale=raw.rescale)
         if split == "train":
             split_settings = dataclasses.replace(split_settings, shuffle=shuffle, augmentations=augmentations)
         pipelines[split] = Pipeline(source, split_settings)

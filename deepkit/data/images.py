@@ -1,4 +1,4 @@
-"""Images of a batch: their scales, their sizes, and the check that x is a batch of images."""
+"""Images: their scales, their sizes, and checks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deepkit.data.nested_arrays import inputs_of
 from deepkit.utils.errors import message
 
 if TYPE_CHECKING:
-    from deepkit.data.nested_arrays import Scales
+    from deepkit.data.nested_arrays import Arrays, Scales
     from deepkit.utils.types import Dataset, Nested, Tensor
 
 SAMPLE_SIZE = 64  # number of examples to inspect for their size
@@ -24,6 +24,27 @@ def image_scales(element: Nested) -> Scales:
     return tf.nest.map_structure(
         lambda array: 1 / 255 if array.dtype == np.uint8 and array.ndim >= 3 else None, inputs_of(element)
     )
+
+
+def check_same_scale(x: Arrays, other: Arrays, name: str) -> None:
+    """Raise a ValueError if one of two arrays holds uint8 images, and the other images scaled to [0, 1].
+
+    Args:
+        x: Training inputs, validated by `from_arrays`.
+        other: Validation or test inputs.
+        name: Name of `other` for the message: "validation".
+    """
+    for train, separate in zip(tf.nest.flatten(x), tf.nest.flatten(other), strict=False):
+        integers = [array for array in (train, separate) if array.dtype == np.uint8]
+        floats = [array for array in (train, separate) if array.dtype.kind == "f"]
+        if not integers or not floats or train.ndim < 3:
+            continue
+        if integers[0].max() > 1 and floats[0].max() <= 1:
+            problem = (
+                f"{name} x has the dtype {separate.dtype} and values up to {separate.max():g}, the training x "
+                f"{train.dtype} and values up to {train.max():g}"
+            )
+            raise ValueError(message(problem, hint="pass images of one dtype and scale for all splits"))
 
 
 def cast_images(x: Nested, scales: Scales) -> Nested:

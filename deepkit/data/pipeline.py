@@ -15,14 +15,16 @@ from deepkit.data import stateless_random
 from deepkit.data.augmentation import Augmentation, augment_images, check_augmentations
 from deepkit.data.epoch_counter import make_epoch_counter
 from deepkit.data.function_identity import function_identity
-from deepkit.data.images import cast_images, check_images, scale_images
+from deepkit.data.images import cast_images, check_images, image_scales, scale_images
+from deepkit.data.nested_arrays import inputs_of
 from deepkit.data.pipeline_settings import PipelineSettings, check_batch_size, check_seed
-from deepkit.data.sources import Source
+from deepkit.data.sources import MemorySource, Source
 from deepkit.data.targets import check_target, with_target
 from deepkit.utils.errors import message
 from deepkit.utils.validation import check_integer
 
 if TYPE_CHECKING:
+    from deepkit.data.nested_arrays import Scales
     from deepkit.utils.types import Dataset, Nested, Tensor
 
 _READ_BATCH = 1024  # examples that `arrays` reads at once
@@ -115,12 +117,14 @@ class Pipeline(tf.data.Dataset):
             settings.shuffle,
             settings.drop_remainder,
             settings.augmentations,
-            settings.scales,
+            settings.scales if settings.rescale else None,
             function_identity(settings.map),
             self.element_spec,
         )
         if settings.target != "labels":
             values = (*values, settings.target)
+        if settings.target_scales is not None:
+            values = (*values, settings.target_scales)
         return hashlib.blake2b(repr(values).encode(), digest_size=8).hexdigest()
 
     def epochs(self, start: int = 0) -> Dataset:
@@ -244,6 +248,37 @@ class Pipeline(tf.data.Dataset):
         """
         return self._with_settings(target=check_target(target))
 
+    def with_target_scales(self, scales: Scales) -> Pipeline:
+        """Return a pipeline that scales x to the values which a model reconstructs.
+
+        Args:
+            scales: In the structure of x: a factor, or None for a tensor that stays as it is.
+        """
+        return self._with_settings(target_scales=scales)
+
+    def with_source(self, element: Any) -> Pipeline:
+        """Return a pipeline that prepares other examples like this one: in order and not augmented.
+
+        Args:
+            element: Arrays (x, y), (x,) or x, as `from_arrays` validates them.
+        """
+        scales = image_scales(element) if self._settings.rescale else self._settings.scales
+        settings = dataclasses.replace(
+            self._settings, shuffle=False, augmentations=(), drop_remainder=False, identity=(), scales=scales
+        )
+        return Pipeline(MemorySource(element), settings)
+
+    def unscaled_arrays(self) -> Any:
+        """Return the stored arrays of x if the pipeline yields their values unchanged, else None.
+
+        Augmented images count as unchanged: they keep their scale.
+        """
+        settings = self._settings
+        if settings.map or settings.rescale or not isinstance(self._source, MemorySource):
+            return None
+        arrays: Any = self._source.arrays
+        return inputs_of(arrays)
+
     def head(self, num_examples: int) -> Pipeline:
         """Return a pipeline of the first examples in the order of the files.
 
@@ -325,12 +360,17 @@ class Pipeline(tf.data.Dataset):
         settings = self._settings
         indices, element = self._source.fetch(*batch)
         x, *labels = element if isinstance(element, tuple) else (element,)
-        x = cast_images(x, settings.scales)
+        if settings.rescale or settings.augmentations or settings.map:
+            x = cast_images(x, settings.scales)
         if settings.augmentations:
             keys = stateless_random.example_keys(settings.seed, epoch, indices)
             x = augment_images(settings.augmentations, check_images(x), keys)
-        # tf.function converts `if` and `for` over tensors in the user's code, as every map of tf.data does
-        x = tf.function(settings.map)(x) if settings.map else scale_images(x, settings.scales)
+        if settings.map:  # tf.function converts `if` and `for` over tensors, as every map of tf.data does
+            x = tf.function(settings.map)(x)
+        elif settings.rescale:
+            x = scale_images(x, settings.scales)
+        if settings.target == "inputs" and settings.target_scales is not None:
+            return x, scale_images(cast_images(x, settings.target_scales), settings.target_scales)
         return with_target((x, *labels) if isinstance(element, tuple) else x, settings.target)
 
 

@@ -27,6 +27,8 @@ class PipelineSettings:
             images to [0, 1].
         scales: In the structure of x: the factor that scales an image to [0, 1], or None for a tensor that is not
             an image.
+        rescale: Whether the pipeline scales images to [0, 1]; if not, it yields them as they are stored.
+        target_scales: Like `scales`, for the target "inputs" only: the factor between x and its reconstruction.
         identity: Name, version and split of the dataset.
         target: Target of the training: "labels", "inputs" (x itself) or "none" (batches of x alone).
     """
@@ -38,6 +40,8 @@ class PipelineSettings:
     augmentations: tuple[Augmentation, ...] = ()
     map: Callable[[Any], Any] | None = None
     scales: Scales = None
+    rescale: bool = True
+    target_scales: Scales = None
     identity: tuple[str, ...] = ()
     target: str = "labels"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from deepkit.data.augmentation import Augmentation, check_augmentations
 from deepkit.data.dataset import Data, RawData, build_data
-from deepkit.data.images import image_scales
+from deepkit.data.images import check_same_scale, image_scales
 from deepkit.data.pipeline_settings import PipelineSettings, check_batch_size, check_seed
 from deepkit.data.sources import MemorySource
 from deepkit.data.splits import split_validation
@@ -18,6 +18,8 @@ from deepkit.utils.errors import format_value, message
 
 if TYPE_CHECKING:
     from deepkit.data.nested_arrays import Arrays
+
+_MAX_INT64 = 2**63 - 1
 
 
 def from_arrays(
@@ -35,8 +37,9 @@ def from_arrays(
 ) -> Data:
     """Build pipelines from arrays in memory.
 
-    The pipelines yield uint8 images as float32 in [0, 1]. They do not scale other numbers: float64 becomes float32,
-    and small integers of labels become int32.
+    The pipelines yield x unchanged, except that float64 becomes float32, and that augmentations and `map` receive
+    uint8 arrays of three or more axes as float32 in the same scale. `dk.fit` puts the rescaling of uint8 images into
+    the model (see there). Small integers of labels become int32.
 
     Args:
         x: An array with the examples along the first axis, or a dictionary or tuple of such arrays.
@@ -45,8 +48,8 @@ def from_arrays(
         validation: Number (int) or fraction (float) of examples to take from the end of the arrays, as Keras's
             `validation_split` does: shuffle the arrays first if they are sorted. Or separate data (x, y).
         test: Separate data (x, y), or x alone if there are no labels.
-        map: Function that receives a batch of x and returns the input of the model; it receives images as float32
-            from 0 to 255.
+        map: Function that receives a batch of x of any split and returns the input of the model; it receives uint8
+            images as float32 from 0 to 255.
         augment: Augmentations of the training images, in their own scale (0 to 255 for uint8).
         seed: Seed of the order and of the augmentations.
         shuffle: Whether to shuffle the training examples anew in each epoch.
@@ -67,13 +70,14 @@ def from_arrays(
         (80, 20, (28, 28))
     """
     settings = PipelineSettings(check_batch_size(batch_size), check_seed(seed), map=map)
-    element = _check_element(x, y)
+    element = validate_arrays(x, y)
     if isinstance(validation, tuple | list | dict | np.ndarray):
-        splits = {"train": element, "validation": _check_separate(validation, y, "validation")}
+        splits = {"train": element, "validation": _check_separate(validation, element, y, "validation")}
     else:
         splits = split_validation(element, validation)
+        _check_sorted_labels(element, splits, validation)
     if test is not None:
-        splits["test"] = _check_separate(test, y, "test")
+        splits["test"] = _check_separate(test, element, y, "test")
     raw = RawData(
         name=name,
         version="",
@@ -81,22 +85,13 @@ def from_arrays(
         origin="in memory",
         sources={split: MemorySource(arrays) for split, arrays in splits.items()},
         scales=image_scales(element),
+        rescale=False,
         num_classes=None if y is None else _count_classes(element[1]),
     )
     return build_data(raw, settings, check_augmentations(augment), shuffle)
 
 
-def _check_separate(data: object, y: object, name: str) -> Any:
-    """Return separate validation or test data as arrays; they have labels if the training data has."""
-    if y is None:
-        return _check_element(data, None, f"{name} ")
-    if not isinstance(data, tuple | list) or len(data) != 2:
-        raise ValueError(f"{name} must be a pair (x, y), as the training data is, received {format_value(data)}")
-    separate_x, separate_y = data
-    return _check_element(separate_x, separate_y, f"{name} ")
-
-
-def _check_element(x: object, y: object, prefix: str = "") -> Any:
+def validate_arrays(x: object, y: object = None, prefix: str = "") -> Any:
     """Return (x, y), (x,) or x as validated NumPy arrays; a tuple x is wrapped, or Keras would split it.
 
     Args:
@@ -119,6 +114,41 @@ def _check_element(x: object, y: object, prefix: str = "") -> Any:
     return element
 
 
+def _check_separate(data: object, element: Any, y: object, name: str) -> Any:
+    """Return separate validation or test data as arrays; they have labels if the training data has."""
+    separate: Any
+    if y is None:
+        separate = validate_arrays(data, None, f"{name} ")
+    elif isinstance(data, tuple | list) and len(data) == 2:
+        separate_x, separate_y = data
+        separate = validate_arrays(separate_x, separate_y, f"{name} ")
+    else:
+        raise ValueError(f"{name} must be a pair (x, y), as the training data is, received {format_value(data)}")
+    check_same_scale(_inputs(element), _inputs(separate), name)
+    return separate
+
+
+def _inputs(element: Any) -> Arrays:
+    return element[0] if isinstance(element, tuple) else element
+
+
+def _check_sorted_labels(element: Any, splits: Mapping[str, Any], validation: object) -> None:
+    """Raise if the examples are sorted by class, so that the validation split has classes of its own."""
+    labels = element[1] if isinstance(element, tuple) and len(element) == 2 else None
+    if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iub" or labels.size != len(labels):
+        return
+    labels = labels.reshape(-1)
+    num_training = len(splits["train"][1])
+    if num_training == len(labels) or labels[num_training - 1] == labels[-1] or (np.diff(labels) < 0).any():
+        return
+    problem = (
+        f"validation={validation!r} takes the last examples, and y is sorted: the label {labels[-1]} would occur in "
+        "the validation split only"
+    )
+    hint = "shuffle the arrays first: order = np.random.default_rng(0).permutation(len(x)); x, y = x[order], y[order]"
+    raise ValueError(message(problem, hint=hint))
+
+
 def _check_arrays(value: object, name: str) -> Arrays:
     if isinstance(value, dict):
         return {key: _check_arrays(item, f"{name}[{key!r}]") for key, item in value.items()}
@@ -128,6 +158,7 @@ def _check_arrays(value: object, name: str) -> Arrays:
 
 
 def _check_array(value: object, name: str) -> np.ndarray:
+    _refuse_sparse_and_ragged(value, name)
     try:
         array = np.asarray(value)
     except ValueError as error:
@@ -139,17 +170,45 @@ def _check_array(value: object, name: str) -> np.ndarray:
         raise ValueError(
             f"{name} must be an array with the examples along its first axis, received {format_value(value)}"
         )
+    if array.dtype.kind not in "biufcSU":
+        hint = "convert the values to numbers, for example with astype('int64')"
+        raise TypeError(message(f"{name} must hold numbers or strings, received the dtype {array.dtype}", hint=hint))
+    if array.dtype == np.uint64 and array.size and array.max() > _MAX_INT64:
+        hint = "hash the values, or use an unsigned 32-bit range"
+        raise ValueError(message(f"{name} holds {array.max()}, which does not fit into int64", hint=hint))
     return array.astype("float32") if array.dtype == np.float64 else array
+
+
+def _refuse_sparse_and_ragged(value: object, name: str) -> None:
+    kind = type(value).__name__
+    if isinstance(value, tf.RaggedTensor):
+        raise TypeError(message(f"{name} is a {kind}: its examples differ in length", hint="use x.to_tensor()"))
+    if isinstance(value, tf.SparseTensor):
+        raise TypeError(message(f"{name} is a {kind}", hint="use tf.sparse.to_dense(x)"))
+    if hasattr(value, "toarray"):  # a matrix of SciPy
+        raise TypeError(message(f"{name} is a sparse {kind}", hint="use x.toarray()"))
 
 
 def _as_strings(array: np.ndarray, name: str) -> np.ndarray:
     """Convert an array of Python strings to an array of a string dtype."""
-    if not all(isinstance(item, str | bytes) for item in array.flat):
-        raise TypeError(
-            f"{name} must hold numbers or strings, received an array of Python objects such as "
-            f"{format_value(array.flat[0])}"
-        )
-    return array.astype("U") if isinstance(array.flat[0], str) else array.astype("S")
+    positions = [position for position, item in enumerate(array.flat) if not isinstance(item, str | bytes)]
+    if not positions:
+        return array.astype("U") if array.size and isinstance(array.flat[0], str) else array.astype("S")
+    missing = [position for position in positions if _is_missing(array.flat[position])]
+    position = [*missing, *positions][0]
+    item, index = array.flat[position], np.unravel_index(position, array.shape)
+    element = f"{name}[{', '.join(map(str, index))}]" if index else name
+    if missing:
+        hint = "replace missing values, for example with an empty string, or remove these examples"
+        raise TypeError(message(f"{element} is {item}, a missing value", hint=hint))
+    problem = f"{name} must hold numbers or strings, received Python objects: {element} is {format_value(item)}"
+    hint = f"convert {name} to an array of numbers, for example with astype('float32')"
+    raise TypeError(message(problem, hint=hint))
+
+
+def _is_missing(item: object) -> bool:
+    """Return whether a value is None or NaN, as pandas marks a missing string."""
+    return item is None or (isinstance(item, float) and item != item)
 
 
 def _check_labels(array: np.ndarray, name: str) -> np.ndarray:

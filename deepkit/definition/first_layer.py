@@ -48,6 +48,11 @@ class FirstLayer:
         """Whether the layer belongs to neither Keras nor deepkit, or calls a function of the user."""
         return issubclass(self.cls, layers.Lambda) or self.cls.__module__.split(".")[0] not in _PACKAGES
 
+    @property
+    def is_preprocessing(self) -> bool:
+        """Whether the layer is one of Keras's preprocessing layers, such as `Rescaling` or `RandomFlip`."""
+        return any("preprocessing" in cls.__module__.split(".") for cls in self.cls.__mro__)
+
     def dtype(self, data_dtype: str | None) -> str | None:
         """Return the dtype of input that this layer needs.
 

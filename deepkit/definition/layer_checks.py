@@ -101,6 +101,24 @@ def check_window(layer: keras.layers.Layer, x: Tensors) -> Problem | None:
     )
 
 
+@register_input_check(
+    layers.Conv2D, layers.Conv2DTranspose, layers.SeparableConv2D, layers.DepthwiseConv2D,
+    layers.MaxPooling2D, layers.AveragePooling2D, layers.GlobalMaxPooling2D, layers.GlobalAveragePooling2D,
+)  # fmt: skip
+def check_image_rank(layer: keras.layers.Layer, x: Tensors) -> Problem | None:
+    """Refuse images without a channel axis in front of a 2-D layer."""
+    if not isinstance(x, keras.KerasTensor) or len(x.shape) != 3:
+        return None
+    shape = tuple(x.shape[1:])
+    is_first = getattr(layer, "data_format", "") == "channels_first"
+    expected = "(channels, rows, columns)" if is_first else "(rows, columns, channels)"
+    with_channel = (1, *shape) if is_first else (*shape, 1)
+    return Problem(
+        f"{type(layer).__name__} expects images {expected}, received {shape}",
+        f"add the channel axis to the data with x[..., None], or put layers.Reshape({with_channel}) before this layer",
+    )
+
+
 @register_input_check(layers.Embedding)
 def check_embedding_rows(layer: keras.layers.Layer, x: Tensors) -> Problem | None:
     """Refuse an embedding with fewer rows than the text layer right before it has token ids."""

@@ -22,7 +22,7 @@ from deepkit.training.benchmark import MARGIN, Benchmark, Trial, Value
 from deepkit.training.describe import fresh_copy, largest_divisor
 from deepkit.training.run_dir import stored_plan
 from deepkit.training.schedules import with_learning_rate
-from deepkit.training.training_data import make_training_data, training_target
+from deepkit.training.training_data import training_data_for
 from deepkit.utils.console import echo
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def autotune(
             for row in rows:
                 echo(f"  {row}")
         return plan.replace(measurements=rows)
-    training_data = make_training_data(data, None, batch_size, plan).with_target(training_target(net))
+    training_data = training_data_for(net, data, None, batch_size, plan)
     if learning_rate is not None:
         optimizer = with_learning_rate(optimizer, learning_rate, training_data.steps, epochs=1)
     compile_args = {"optimizer": optimizer, "loss": loss, "metrics": metrics, "loss_weights": loss_weights}

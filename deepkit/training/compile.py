@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import keras
 import tensorflow as tf
@@ -50,6 +50,7 @@ class CompiledModel:
         loss: The loss as code.
         metrics: The metrics as code.
         precompiled: Whether the model was already compiled.
+        notes: Messages about conversions, for the user.
     """
 
     model: keras.Model
@@ -59,6 +60,7 @@ class CompiledModel:
     loss: str
     metrics: tuple[str, ...]
     precompiled: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def compile_definition(
@@ -107,7 +109,16 @@ def compile_definition(
     if plan.jit_compile and not model.jit_compile:
         plan = plan.replace(reason="Keras does not use XLA for this model", jit_compile=False)
     loss_text = describe(chosen_loss) if weights is None else f"{describe(chosen_loss)} weighted by {describe(weights)}"
-    return CompiledModel(model, plan, repr(net), describe(fresh_optimizer), loss_text, describe_all(chosen_metrics))
+    notes = data.input_rules.notes if data.input_rules else ()
+    return CompiledModel(
+        model,
+        plan,
+        definition=repr(net),
+        optimizer=describe(fresh_optimizer),
+        loss=loss_text,
+        metrics=describe_all(chosen_metrics),
+        notes=notes,
+    )
 
 
 def _check_definition(net: object) -> None:
@@ -123,21 +134,30 @@ def _check_definition(net: object) -> None:
 
 def _build(net: Definition, data: TrainingData) -> keras.Model:
     """Build the definition for the shape of the data, unless the definition fixes its input shape."""
-    inputs = data.input_spec
+    inputs: Any = data.input_spec
     input_spec = getattr(net, "input_spec", None)
     fixes_input = input_spec is not None and input_spec() is not None
-    if fixes_input or not isinstance(inputs, tf.TensorSpec):
-        model = net.build()
-        _check_input_names(model, inputs)
-        _check_input_shape(model, inputs)
-        return model
-    if inputs.shape.rank is None:
+    is_fixed = fixes_input or not isinstance(inputs, tf.TensorSpec)
+    if not is_fixed and inputs.shape.rank is None:
         raise make_error(
             ValueError,
             "data: the dataset does not know the shape of its batches, which the definition needs",
             hint="put dk.Input(shape) first in the definition, or use tf.ensure_shape in dataset.map",
         )
-    return net.build(tuple(inputs.shape[1:]))
+    shape = None if is_fixed else tuple(inputs.shape[1:])
+    if data.input_rules is None:
+        model = net.build(shape)
+    else:
+        model_inputs, x = data.input_rules.make_inputs(net, shape)
+        model = net.build_from(model_inputs, x)
+    if is_fixed:
+        _check_input_names(model, inputs)
+        _check_input_shape(model, inputs, "data")
+    if data.validation is not None:
+        validation_spec = data.validation.element_spec
+        inputs = validation_spec[0] if isinstance(validation_spec, tuple) else validation_spec
+        _check_input_shape(model, inputs, "validation_data")
+    return model
 
 
 def _check_input_names(model: keras.Model, inputs: object) -> None:
@@ -153,16 +173,22 @@ def _check_input_names(model: keras.Model, inputs: object) -> None:
     )
 
 
-def _check_input_shape(model: keras.Model, inputs: object) -> None:
+def _check_input_shape(model: keras.Model, inputs: object, name: str) -> None:
     expected = getattr(model, "input_shape", None)
     if not isinstance(inputs, tf.TensorSpec) or not isinstance(expected, tuple) or inputs.shape.rank is None:
         return
-    if not inputs.shape.is_compatible_with(expected):
-        raise make_error(
-            ValueError,
-            f"data: the examples have shape {tuple(inputs.shape[1:])}, the definition fixes {expected[1:]}",
-            hint="leave the input shape out of the definition, or use other data",
-        )
+    if inputs.shape.is_compatible_with(expected):
+        return
+    received = tuple(inputs.shape[1:])
+    if name == "data":
+        problem = f"data: the examples have shape {received}, the definition fixes {expected[1:]}"
+        hint = "leave the input shape out of the definition, or use other data"
+    else:
+        problem = f"{name}: the examples have shape {received}, the training examples {expected[1:]}"
+        hint = "pad or crop the examples, or put dk.Input with None for sizes that vary first in the definition"
+    if received == expected[1:-1] and expected[-1] == 1:
+        hint = "add the channel axis with x[..., None]"
+    raise make_error(ValueError, problem, hint=hint)
 
 
 def _adapt(model: keras.Model, data: TrainingData) -> None:
@@ -182,7 +208,7 @@ def _check_sigmoid_targets(net: Definition, model: keras.Model, data: TrainingDa
         return
     if getattr(model.layers[-1], "activation", None) is not keras.activations.sigmoid:
         return
-    values = keras.ops.convert_to_numpy(data.sample_input())
+    values = keras.ops.convert_to_numpy(data.sample_batch()[1])
     minimum, maximum = values.min(), values.max()
     if minimum >= 0 and maximum <= 1:
         return

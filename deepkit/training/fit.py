@@ -20,7 +20,7 @@ from deepkit.training.run_config import describe_resume, run_config
 from deepkit.training.run_dir import RunDir, RunResult
 from deepkit.training.schedules import with_learning_rate
 from deepkit.training.state import TrainingState
-from deepkit.training.training_data import TrainingData, make_training_data, training_target
+from deepkit.training.training_data import TrainingData, training_data_for
 from deepkit.utils import files
 from deepkit.utils.console import echo
 from deepkit.utils.errors import format_value, make_error
@@ -94,6 +94,8 @@ def fit(
     Args:
         net: A definition such as `dk.Sequential([...])`, or a compiled `keras.Model`.
         data: A `dk.data` dataset, a `tf.data.Dataset` of (x, y) or (x, y, sample_weight), or a pair of arrays (x, y).
+            Arrays of uint8 images `(batch, rows, columns, channels)` with 1, 3 or 4 channels and values above 1 are
+            rescaled to [0, 1] by a layer of the model, unless it is compiled or preprocesses its input itself.
         epochs: Number of epochs, counted from the beginning of the run.
         run_dir: Directory of the run.
         plan: Devices, precision, seed and so on. By default the current plan, else the plan that the run in
@@ -135,7 +137,7 @@ def fit(
     verbose = resolve_verbose(verbose)
     directory = None if run_dir is None else RunDir(run_dir)
     plan = _choose_plan(plan, directory)
-    training_data = make_training_data(data, validation_data, batch_size, plan).with_target(training_target(net))
+    training_data = training_data_for(net, data, validation_data, batch_size, plan)
     if learning_rate is not None:
         optimizer = _with_learning_rate(net, optimizer, learning_rate, training_data.steps, epochs)
     with plan:
@@ -223,6 +225,8 @@ def _print_summary(compiled: CompiledModel) -> None:
     metrics = ", ".join(compiled.metrics) or "none"
     echo(f"{model.name}: {size}; on {', '.join(plan.devices)} in {plan.precision}, seed {plan.seed}")
     echo(f"optimizer {compiled.optimizer}; loss {compiled.loss}; metrics {metrics}")
+    for note in compiled.notes:
+        echo(note)
 
 
 def _train_in_directory(

@@ -15,7 +15,7 @@ from deepkit.data import Pipeline
 from deepkit.execution.plan import Plan, resolve_plan
 from deepkit.training import state
 from deepkit.training.fit import resolve_verbose
-from deepkit.training.training_data import TrainingData, make_training_data, training_target
+from deepkit.training.training_data import TrainingData, training_data_for
 from deepkit.training.trial import TrialModel, reported_loss
 from deepkit.utils.console import echo
 from deepkit.utils.errors import format_value, message
@@ -145,12 +145,14 @@ def find_learning_rate(
     steps = check_integer(steps, "steps", minimum=_MIN_STEPS, hint="use steps=100")
     plan = resolve_plan(plan).replace(reason="each step has its own learning rate", steps_per_execution=1)
     verbose = resolve_verbose(verbose)
-    training_data = make_training_data(data, None, batch_size, plan).with_target(training_target(net))
+    training_data = training_data_for(net, data, None, batch_size, plan)
     rates = np.geomspace(smallest, largest, steps)
     if verbose:
         echo(f"learning rates from {smallest:g} to {largest:g} in {steps} steps")
     compile_args = {"optimizer": optimizer, "loss": loss, "metrics": None, "loss_weights": loss_weights}
     trial = TrialModel(net, training_data, plan, compile_args, training_data.single_epoch())
+    for note in trial.notes if verbose else ():
+        echo(note)
     with _adjustable_learning_rate(trial.model) as set_learning_rate:
         callback = _RangeTest(rates, set_learning_rate)
         trial.train(_endless_batches(training_data), steps, callback, verbose=1 if verbose == 1 else 0)

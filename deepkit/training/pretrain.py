@@ -18,6 +18,7 @@ from deepkit.definition.sequential import Sequential
 from deepkit.execution.plan import Plan, resolve_plan
 from deepkit.layers import TiedConv, TiedDense
 from deepkit.training.fit import Run, fit
+from deepkit.training.input_rules import rescale_uint8_images
 from deepkit.utils.console import echo
 from deepkit.utils.errors import format_value, message
 from deepkit.utils.validation import is_integer
@@ -133,12 +134,12 @@ def _inputs(data: DataLike) -> np.ndarray:
     """Return the inputs of the training data as one array, images from 0 to 1."""
     batches = data.train if isinstance(data, Data) else data
     if isinstance(batches, Pipeline):
-        x = batches.arrays()[0]
+        x = rescale_uint8_images(batches.arrays()[0])
     else:
         arrays: Any = batches[0] if isinstance(batches, tuple | list) else batches
         if isinstance(batches, tf.data.Dataset):
             arrays = _concatenated_inputs(batches)
-        x = from_arrays(arrays).train.arrays()[0]
+        x = rescale_uint8_images(from_arrays(arrays).train.arrays()[0])
     if not isinstance(x, np.ndarray):
         raise TypeError(
             message(

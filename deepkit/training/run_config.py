@@ -36,6 +36,7 @@ def run_config(
         "loss": compiled.loss,
         "metrics": list(compiled.metrics),
         "data": {"description": data.description, "fingerprint": data.fingerprint},
+        "inputs": data.input_rules.describe() if data.input_rules else "",
         "plan": plan_fields(compiled.plan),
         "callbacks": [type(callback).__name__ for callback in callbacks],
         "versions": package_versions(),

@@ -12,18 +12,23 @@ import numpy as np
 import tensorflow as tf
 
 from deepkit.data import Data, Pipeline, from_arrays
+from deepkit.data.images import check_same_scale
 from deepkit.data.targets import TARGETS, check_target, with_target
+from deepkit.data.user_arrays import validate_arrays
 from deepkit.definition.block import Block
 from deepkit.execution import strategy
 from deepkit.execution.plan import Plan
+from deepkit.training.input_rules import InputRules, choose_rules, refuse_uint8_images
 from deepkit.utils.errors import make_error
 from deepkit.utils.validation import check_choice
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from deepkit.data.nested_arrays import Scales
     from deepkit.utils.types import ArrayLike, Dataset, Nested
 
+    Definition: TypeAlias = Block
     Arrays: TypeAlias = ArrayLike | Mapping[str, ArrayLike]
     ValidationLike: TypeAlias = Dataset | Arrays | Sequence[Arrays]
     DataLike: TypeAlias = Data | ValidationLike
@@ -40,12 +45,14 @@ class TrainingData(abc.ABC):
         validation: Validation batches, or None.
         description: A text that names the data and its source.
         class_names: Names of the classes by label; empty if unknown.
+        input_rules: How x enters the definition; None for a model that is already compiled or that builds itself.
     """
 
     train: Dataset
     validation: Dataset | None
     description: str
     class_names: tuple[str, ...] = ()
+    input_rules: InputRules | None = None
 
     @property
     def input_spec(self) -> object:
@@ -85,13 +92,32 @@ class TrainingData(abc.ABC):
         """Return the data with another training target: "labels", "inputs" or "none" (see `Pipeline.with_target`)."""
         if target == "labels":
             return self
-        validation = None if self.validation is None else _with_target(self.validation, target)
-        return dataclasses.replace(self, train=_with_target(self.train, target), validation=validation)
+        return self._map_batches(lambda batches: _with_target(batches, target))
+
+    def with_input_rules(self, rules: InputRules) -> TrainingData:
+        """Return the data with the rules of its inputs; a reconstructed image has the values of the rescaled one."""
+        data: TrainingData = dataclasses.replace(self, input_rules=rules)
+        if not rules.rescales:
+            return data
+        return data._map_batches(lambda batches: _with_target_scales(batches, rules.scales))
+
+    def arrays(self) -> object:
+        """Return the training inputs in memory whose values the model receives unchanged; None if there are none."""
+        return None
+
+    def _map_batches(self, function: Callable[[Dataset], Dataset]) -> TrainingData:
+        """Return the data with a function applied to the training and the validation batches."""
+        validation = None if self.validation is None else function(self.validation)
+        return dataclasses.replace(self, train=function(self.train), validation=validation)
+
+    def sample_batch(self) -> tuple[Any, ...]:
+        """Return one batch: (x,), (x, y) or (x, y, sample_weight)."""
+        return _as_tuple(next(iter(self.single_epoch().take(1))))
 
     def sample_input(self) -> Nested:
         """Return the input of one batch."""
-        batch = next(iter(self.single_epoch().take(1)))
-        return _as_tuple(batch)[0]
+        inputs: Nested = self.sample_batch()[0]
+        return inputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +140,10 @@ class PipelineData(TrainingData):
     def fingerprint(self) -> str:
         """The fingerprint of the pipeline."""
         return self.train.fingerprint
+
+    def arrays(self) -> object:
+        """Return the training inputs in memory if the pipeline does not change their values."""
+        return self.train.unscaled_arrays()
 
     def single_epoch(self) -> Dataset:
         """Return the batches of the first epoch."""
@@ -158,6 +188,57 @@ class DatasetData(TrainingData):
         return {"x": self.train, "validation_data": self.validation, "shuffle": False}
 
 
+def training_data_for(
+    net: Definition | keras.Model,
+    data: DataLike,
+    validation_data: ValidationLike | None,
+    batch_size: int | None,
+    plan: Plan,
+) -> TrainingData:
+    """Return the data for a definition with the rules of its inputs, or unchanged for a compiled model.
+
+    Raises:
+        TypeError: The data has an unsupported type.
+        ValueError: The data is endless, does not split evenly over the devices, or does not fit the definition.
+    """
+    training_data = make_training_data(data, validation_data, batch_size, plan).with_target(training_target(net))
+    if isinstance(net, keras.Model) or not isinstance(net, Block):
+        return training_data
+    _check_dense_batches(training_data.train, "data")
+    if training_data.validation is not None:
+        _check_dense_batches(training_data.validation, "validation_data")
+    if type(net).build is not Block.build:  # a GAN or a VAE models the data itself, in its own scale
+        refuse_uint8_images(net, training_data.arrays())
+        return training_data
+    return training_data.with_input_rules(choose_rules(net, training_data.input_spec, training_data.arrays()))
+
+
+def _check_dense_batches(dataset: Dataset, name: str) -> None:
+    """Raise if an element of the batches is ragged or sparse, or has no batch axis."""
+    batch = _as_tuple(dataset.element_spec)
+    for title, structure in zip(("x", "y", "sample_weight"), batch, strict=False):
+        for spec in keras.tree.flatten(structure):
+            kind = type(spec).__name__.removesuffix("Spec")
+            if isinstance(spec, tf.RaggedTensorSpec):
+                hint = "use dataset.padded_batch(...), or map x to x.to_tensor()"
+                raise make_error(ValueError, f"{name}: {title} is a {kind}; its examples differ in length", hint=hint)
+            if isinstance(spec, tf.SparseTensorSpec):
+                hint = "map x to tf.sparse.to_dense(x)"
+                raise make_error(ValueError, f"{name}: {title} is a {kind}, expected a dense tensor", hint=hint)
+            if spec.shape.rank == 0:
+                raise make_error(
+                    ValueError, f"{name}: {title} has no batch axis, its shape is ()", hint="use dataset.batch(32)"
+                )
+    sizes = {spec.shape[0] for spec in keras.tree.flatten(batch) if spec.shape.rank} - {None}
+    if len(sizes) > 1:
+        shapes = ", ".join(str(tuple(spec.shape)) for spec in keras.tree.flatten(batch))
+        raise make_error(
+            ValueError,
+            f"{name}: x and y have no common batch axis, their shapes are {shapes}",
+            hint="use dataset.batch(32)",
+        )
+
+
 def make_training_data(
     data: DataLike, validation_data: ValidationLike | None, batch_size: int | None, plan: Plan
 ) -> TrainingData:
@@ -169,7 +250,7 @@ def make_training_data(
     """
     train, validation = _train_batches(data, batch_size, plan), None
     if validation_data is not None:
-        validation = _validation_batches(validation_data, batch_size)
+        validation = _validation_batches(validation_data, batch_size, train)
     elif isinstance(data, Data):
         validation = data.validation
     class_names = getattr(data, "class_names", ())
@@ -199,12 +280,36 @@ def _train_batches(data: DataLike, batch_size: int | None, plan: Plan) -> Datase
     return from_arrays(*arrays, batch_size=size, seed=(plan.seed or 0) % 2**63).train
 
 
-def _validation_batches(data: ValidationLike, batch_size: int | None) -> Dataset:
+def _validation_batches(data: ValidationLike, batch_size: int | None, train: Dataset) -> Dataset:
+    """Return the validation batches; arrays are prepared as a training pipeline prepares its examples."""
     if isinstance(data, tf.data.Dataset):
+        _check_same_dtype(train, data)
         return _check_dataset(data, "validation_data", None)
     arrays = _check_arrays(data, "validation_data")
-    size = DEFAULT_BATCH_SIZE if batch_size is None else batch_size
-    return from_arrays(*arrays, batch_size=size, shuffle=False).train
+    if not isinstance(train, Pipeline):
+        size = DEFAULT_BATCH_SIZE if batch_size is None else batch_size
+        return from_arrays(*arrays, batch_size=size, shuffle=False).train
+    x, *labels = arrays
+    element: Any = validate_arrays(x, labels[0] if labels else None, "validation_data ")
+    train_x = train.unscaled_arrays()
+    if train_x is not None:
+        check_same_scale(train_x, element[0] if isinstance(element, tuple) else element, "validation_data")
+    return train.with_source(element)
+
+
+def _check_same_dtype(train: Dataset, validation: Dataset) -> None:
+    """Raise if uint8 images meet a pipeline that yields float images, or float images one that yields uint8."""
+    if not isinstance(train, Pipeline) or isinstance(validation, Pipeline):
+        return
+    train_specs, specs = (tf.nest.flatten(_as_tuple(batches.element_spec)[0]) for batches in (train, validation))
+    for train_spec, spec in zip(train_specs, specs, strict=False):
+        dtypes = [train_spec.dtype, spec.dtype]
+        if tf.uint8 in dtypes and len(set(dtypes)) > 1 and len(spec.shape or ()) >= 3:
+            raise make_error(
+                ValueError,
+                f"validation_data: x has the dtype {dtypes[1].name}, the training x {dtypes[0].name}",
+                hint="pass images of one dtype and scale, for example with dataset.map",
+            )
 
 
 def _check_dataset(dataset: Dataset, name: str, batch_size: int | None) -> Dataset:
@@ -221,6 +326,10 @@ def _check_dataset(dataset: Dataset, name: str, batch_size: int | None) -> Datas
             ValueError, f"{name}: the dataset is endless, so its epochs have no end", hint="use dataset.take(steps)"
         )
     return dataset
+
+
+def _with_target_scales(batches: Dataset, scales: Scales) -> Dataset:
+    return batches.with_target_scales(scales) if isinstance(batches, Pipeline) else batches
 
 
 def _with_target(batches: Dataset, target: str) -> Dataset:

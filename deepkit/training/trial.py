@@ -67,7 +67,7 @@ class TrialModel:
         self._batches = batches
         with plan:
             compiled = compile_definition(net, data, plan, **compile_args)
-            self.plan, self.model = compiled.plan, compiled.model
+            self.plan, self.model, self.notes = compiled.plan, compiled.model, compiled.notes
             # the plan of a precompiled model only reports the model's settings and must not be entered
             self._training_plan = plan if compiled.precompiled else compiled.plan
             state.build_variables(self.model, lambda: _sample_input(batches))

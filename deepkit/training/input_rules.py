@@ -1,0 +1,286 @@
+"""How the arrays of `fit` enter a definition: the dtype of each input, and the rescaling of uint8 images.
+
+The conversions become layers of the model, so that it takes the same raw arrays in `predict`, also after it is saved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from deepkit.definition.inputs import InputSpec, InputSpecs
+from deepkit.definition.symbolic_inputs import find_input_spec, layers_by_input, required_dtype
+from deepkit.utils.errors import make_error
+
+if TYPE_CHECKING:
+    from deepkit.definition.block import Block as Definition
+    from deepkit.definition.first_layer import FirstLayer
+    from deepkit.utils.types import KerasTensor, Shape, Tensors
+
+_IMAGE_SCALE = 1 / 255
+_EXACT_FLOAT32 = 2**24  # the integers up to here are exact in float32
+_WINDOWS_1D = (
+    layers.AveragePooling1D, layers.Conv1D, layers.DepthwiseConv1D, layers.MaxPooling1D, layers.SeparableConv1D,
+)  # fmt: skip
+_WINDOWS_2D = (
+    layers.AveragePooling2D, layers.Conv2D, layers.DepthwiseConv2D, layers.MaxPooling2D, layers.SeparableConv2D,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class InputRule:
+    """How one input enters a definition.
+
+    Args:
+        dtype: Dtype of the model's input; None for Keras's default float type.
+        scale: Factor of uint8 images; None if the values stay as they are.
+        adds_channel: Whether images (rows, columns) get a channel axis.
+        notes: Messages for the user.
+    """
+
+    dtype: str | None = None
+    scale: float | None = None
+    adds_channel: bool = False
+    notes: tuple[str, ...] = ()
+
+    def preprocess(self, x: KerasTensor, prefix: str = "") -> KerasTensor:
+        """Add the layers of this rule after an input."""
+        if self.adds_channel:
+            x = layers.Reshape(_with_channel(x.shape[1:]), name=f"{prefix}add_channel")(x)
+        if self.scale is not None:
+            x = layers.Rescaling(self.scale, dtype="float32", name=f"{prefix}rescaling")(x)
+        return x
+
+
+@dataclass(frozen=True)
+class InputRules:
+    """The rules of all inputs by name; the name of a single input is empty.
+
+    Args:
+        rules: The rules.
+    """
+
+    rules: Mapping[str, InputRule]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Messages for the user."""
+        return tuple(note for rule in self.rules.values() for note in rule.notes)
+
+    @property
+    def scales(self) -> Mapping[str, float | None] | float | None:
+        """The factor of each input's values, in the structure of x."""
+        scales = {name: rule.scale for name, rule in self.rules.items()}
+        is_single = "" in scales
+        return scales[""] if is_single else scales
+
+    @property
+    def rescales(self) -> bool:
+        """Whether an input is rescaled."""
+        return any(rule.scale is not None for rule in self.rules.values())
+
+    def describe(self) -> str:
+        """Return the rules that change values or shapes as text, for the config of a run."""
+        changes = []
+        for name, rule in self.rules.items():
+            if rule.adds_channel:
+                changes.append(f"{name or 'x'}: add a channel axis")
+            if rule.scale is not None:
+                changes.append(f"{name or 'x'}: multiply by {rule.scale:g}")
+        return ", ".join(changes)
+
+    def make_inputs(self, net: Definition, shape: Shape | None) -> tuple[Tensors, Tensors]:
+        """Return the symbolic inputs of the model, and the inputs of the definition after the layers of the rules."""
+        spec = find_input_spec(net, shape)
+        if isinstance(spec, InputSpec):
+            rule = self.rules[""]
+            single = spec.make_input(rule.dtype)
+            return single, rule.preprocess(single)
+        inputs = spec.make_input({name: rule.dtype for name, rule in self.rules.items()})
+        return inputs, {name: self.rules[name].preprocess(x, f"{name}_") for name, x in inputs.items()}
+
+
+def choose_rules(net: Definition, input_spec: object, arrays: object) -> InputRules:
+    """Return the rules for a definition and its training data.
+
+    Args:
+        net: The definition.
+        input_spec: The `tf.TensorSpec` of a batch of x, or a mapping of specs by name.
+        arrays: The training arrays of x in the same structure, if the data pipeline yields their values unchanged;
+            else None.
+
+    Raises:
+        ValueError: The data does not fit the first layer.
+        DefinitionError: The definition does not fit the shape of the data.
+    """
+    if isinstance(input_spec, tf.TensorSpec) and input_spec.shape.rank is None:
+        return InputRules({"": InputRule()})  # `build` needs a shape, and raises the error
+    if net.input_spec() is None and isinstance(input_spec, tf.TensorSpec):
+        shape = tuple(input_spec.shape[1:])
+        single = arrays if isinstance(arrays, np.ndarray) else None
+        return InputRules({"": _choose_rule(net, shape, input_spec, single)})
+    spec = find_input_spec(net)
+    names = [""] if isinstance(spec, InputSpec) else [name for name, _ in spec.specs]
+    layers_of = layers_by_input(net, spec)
+    rules = {}
+    for name in names:
+        leaf = input_spec if name == "" else _item(input_spec, name)
+        array: object = arrays if name == "" else _item(arrays, name)
+        if isinstance(leaf, tf.TensorSpec):
+            fixed_dtype = _fixed_dtype(spec, name)
+            rules[name] = _make_rule(name, leaf, array, layers_of[name], fixed_dtype)
+        else:
+            rules[name] = InputRule(required_dtype(layers_of[name], None))
+    return InputRules(rules)
+
+
+def refuse_uint8_images(net: Definition, arrays: object) -> None:
+    """Raise if a definition that models the data itself, such as a VAE, receives uint8 images.
+
+    Raises:
+        ValueError: The arrays hold uint8 images.
+    """
+    if isinstance(arrays, np.ndarray) and arrays.ndim >= 3 and _is_uint8_image(arrays):
+        raise make_error(
+            ValueError,
+            f"data: {type(net).__name__} models the values of the data, and x holds uint8 images from 0 to "
+            f"{arrays.max()}",
+            hint='pass x.astype("float32") / 255, or another scale of your choice',
+        )
+
+
+def rescale_uint8_images(x: np.ndarray) -> np.ndarray:
+    """Return images as float32 in [0, 1] if the rule for uint8 images applies to an array, else the array."""
+    is_image = isinstance(x, np.ndarray) and _is_uint8_image(x) and _has_channels(x)
+    return x.astype("float32") * np.float32(_IMAGE_SCALE) if is_image else x
+
+
+def _item(structure: object, name: str) -> object:
+    return structure.get(name) if isinstance(structure, Mapping) else None
+
+
+def _fixed_dtype(spec: InputSpec | InputSpecs, name: str) -> str | None:
+    return spec.dtype if isinstance(spec, InputSpec) else dict(spec.specs)[name].dtype
+
+
+def _choose_rule(net: Definition, shape: Shape, leaf: tf.TensorSpec, array: np.ndarray | None) -> InputRule:
+    """Return the rule of a single input whose shape the definition leaves open."""
+    spec = find_input_spec(net, shape)
+    first_layers = layers_by_input(net, spec)[""]
+    if len(shape) == 2 and _needs_channel(first_layers) and _is_uint8_image(array):
+        image = None if array is None else array[..., None]
+        if keras.config.image_data_format() == "channels_first" and array is not None:
+            image = array[:, None]
+        first_layers = layers_by_input(net, find_input_spec(net, _with_channel(shape)))[""]
+        rule = _make_rule("", leaf, image, first_layers, None)
+        note = f"x: images {shape} get a channel axis in the model, which takes images without one"
+        return InputRule(rule.dtype, rule.scale, adds_channel=True, notes=(note, *rule.notes))
+    rule = _make_rule("", leaf, array, first_layers, None)
+    if len(shape) == 2 and shape[0] == shape[1] and _needs_channel(first_layers):
+        note = (
+            f"x: examples of shape {shape} are sequences of {shape[0]} steps here; pass x[..., None] if they are images"
+        )
+        return InputRule(rule.dtype, rule.scale, notes=(*rule.notes, note))
+    return rule
+
+
+def _make_rule(
+    name: str, leaf: tf.TensorSpec, array: object, first_layers: list[FirstLayer], fixed_dtype: str | None
+) -> InputRule:
+    data_dtype = leaf.dtype.name
+    dtype = fixed_dtype or required_dtype(first_layers, data_dtype)
+    if not first_layers and data_dtype == "string":
+        dtype = data_dtype
+    _check_dtype(name, data_dtype, dtype, first_layers)
+    if isinstance(array, np.ndarray):
+        _check_values(name, array, dtype, first_layers)
+    if not isinstance(array, np.ndarray) or not _is_uint8_image(array):
+        return InputRule(dtype)
+    return _image_rule(name or "x", array, dtype, first_layers)
+
+
+def _image_rule(title: str, array: np.ndarray, dtype: str | None, first_layers: list[FirstLayer]) -> InputRule:
+    """Return the rule for an array of uint8 with values above 1."""
+    has_channels = _has_channels(array)
+    if any(layer.takes_ids for layer in first_layers) or (not has_channels and array.ndim != 3):
+        return InputRule(dtype)
+    unchanged = next((layer for layer in first_layers if _takes_raw_images(layer)), None)
+    if unchanged is not None and unchanged.is_preprocessing:
+        return InputRule(dtype)
+    if unchanged is not None:
+        note = f"{title}: uint8 values up to {array.max()} reach {unchanged.cls.__name__} unchanged"
+        return InputRule(dtype, notes=(note,))
+    if not has_channels:
+        note = f"{title}: uint8 values up to {array.max()} are not rescaled, as images with a channel axis are"
+        return InputRule(dtype, notes=(note,))
+    note = f"{title}: uint8 images are rescaled to [0, 1] by a layer of the model, which takes raw images"
+    return InputRule(dtype, _IMAGE_SCALE, notes=(note,))
+
+
+def _check_dtype(name: str, data_dtype: str, dtype: str | None, first_layers: list[FirstLayer]) -> None:
+    """Raise if strings meet a layer of numbers, or numbers a layer of strings."""
+    if (data_dtype == "string") == (dtype == "string"):
+        return
+    title = name or "x"
+    layer = first_layers[0].cls.__name__ if first_layers else "layer"
+    if data_dtype == "string":
+        hint = "put a layer that takes strings first, such as dk.Text(10_000) or layers.StringLookup()"
+        problem = f"data: {title} holds strings, and the first layer, {layer}, takes numbers"
+    else:
+        hint = "pass strings, or use a layer for numbers such as layers.IntegerLookup()"
+        problem = f"data: {title} holds {data_dtype}, and the first layer, {layer}, takes strings"
+    raise make_error(ValueError, problem, hint=hint)
+
+
+def _check_values(name: str, array: np.ndarray, dtype: str | None, first_layers: list[FirstLayer]) -> None:
+    """Raise if values of the data cannot be represented in the dtype of the input."""
+    title = name or "x"
+    if array.dtype.kind in "iu" and dtype is not None and dtype.startswith(("int", "uint")):
+        limits = np.iinfo(dtype)
+        low, high = int(array.min()), int(array.max())
+        if low < limits.min or high > limits.max:
+            outside = low if low < limits.min else high
+            hint = 'use dk.Input(..., dtype="int64"), or leave the dtype out'
+            raise make_error(ValueError, f"data: {title} holds {outside}, which does not fit into {dtype}", hint=hint)
+    if array.dtype.kind != "f" or not any(layer.takes_ids for layer in first_layers):
+        return
+    layer = next(layer.cls.__name__ for layer in first_layers if layer.takes_ids)
+    is_exact = (array == np.floor(array)) & (np.abs(array) < _EXACT_FLOAT32)
+    if not is_exact.all():
+        value = array[~is_exact][0]
+        problem = f"data: {layer} takes integers, and {title} holds the {array.dtype} number {value:.10g}"
+        raise make_error(ValueError, problem, hint='pass integers, for example with x.astype("int64")')
+
+
+def _is_uint8_image(array: np.ndarray | None) -> bool:
+    """Return whether an array holds uint8 values above 1: images rather than binary data."""
+    return array is not None and array.dtype == np.uint8 and array.size > 0 and bool(array.max() > 1)
+
+
+def _has_channels(array: np.ndarray) -> bool:
+    """Return whether an array has the shape (batch, rows, columns, channels) with 1, 3 or 4 channels."""
+    axis = 1 if keras.config.image_data_format() == "channels_first" else -1
+    return array.ndim == 4 and array.shape[axis] in (1, 3, 4)
+
+
+def _with_channel(shape: Shape) -> Shape:
+    return (1, *shape) if keras.config.image_data_format() == "channels_first" else (*shape, 1)
+
+
+def _needs_channel(first_layers: list[FirstLayer]) -> bool:
+    """Return whether the first layer is a 2-D window, or one whose rank a block chose from the rank of its input."""
+    if not first_layers:
+        return False
+    first = first_layers[0]
+    return issubclass(first.cls, _WINDOWS_2D) or (issubclass(first.cls, _WINDOWS_1D) and not first.is_explicit)
+
+
+def _takes_raw_images(layer: FirstLayer) -> bool:
+    """Return whether a layer preprocesses images itself: a preprocessing layer, a model, or a layer of the user."""
+    return layer.is_preprocessing or layer.layer is not None or layer.has_unknown_input
