@@ -268,6 +268,13 @@ class Pipeline(tf.data.Dataset):
         )
         return Pipeline(MemorySource(element), settings)
 
+    @property
+    def rescales_images(self) -> bool:
+        """Whether the pipeline scales images to [0, 1]."""
+        settings = self._settings
+        has_images = any(scale is not None for scale in tf.nest.flatten(settings.scales))
+        return settings.rescale and not settings.map and has_images
+
     def unscaled_arrays(self) -> Any:
         """Return the stored arrays of x if the pipeline yields their values unchanged, else None.
 

@@ -291,10 +291,23 @@ def _validation_batches(data: ValidationLike, batch_size: int | None, train: Dat
         return from_arrays(*arrays, batch_size=size, shuffle=False).train
     x, *labels = arrays
     element: Any = validate_arrays(x, labels[0] if labels else None, "validation_data ")
-    train_x = train.unscaled_arrays()
+    train_x, validation_x = train.unscaled_arrays(), element[0] if isinstance(element, tuple) else element
     if train_x is not None:
-        check_same_scale(train_x, element[0] if isinstance(element, tuple) else element, "validation_data")
+        check_same_scale(train_x, validation_x, "validation_data")
+    if train.rescales_images:
+        _check_scaled(validation_x)
     return train.with_source(element)
+
+
+def _check_scaled(x: object) -> None:
+    """Raise if images of floats are outside [0, 1], to which the training pipeline scales its images."""
+    for array in tf.nest.flatten(x):
+        if array.ndim >= 3 and array.dtype.kind == "f" and array.max() > 1:
+            raise make_error(
+                ValueError,
+                f"validation_data: x has values up to {array.max():g}, the training images are scaled to [0, 1]",
+                hint="pass x / 255, or the stored uint8 images",
+            )
 
 
 def _check_same_dtype(train: Dataset, validation: Dataset) -> None:

@@ -85,4 +85,5 @@ def epoch(pipeline):
 
 def numbers(pipeline):
     """Return the number in the corner of each image of one iteration."""
-    return [round(float(image[0, 0, 0]) * 255) for x, _ in epoch(pipeline) for image in x]
+    scale = 1 if pipeline.element_spec[0].dtype == "uint8" else 255
+    return [round(float(image[0, 0, 0]) * scale) for x, _ in epoch(pipeline) for image in x]

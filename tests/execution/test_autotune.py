@@ -44,7 +44,7 @@ def fake(monkeypatch, no_gpu):
     monkeypatch.setattr(benchmark, "TrialModel", cls)
     monkeypatch.setattr(benchmark, "first_batches", lambda data: None)
     monkeypatch.setattr(autotune_module.gc, "collect", lambda: 0)
-    monkeypatch.setattr(autotune_module, "make_training_data", lambda *arguments: FakeData())
+    monkeypatch.setattr(autotune_module, "training_data_for", lambda *arguments: FakeData())
     monkeypatch.setattr(devices, "is_deterministic", lambda: False)
     monkeypatch.setattr(dk.Plan, "__enter__", lambda self: self)
     monkeypatch.setattr(dk.Plan, "__exit__", lambda self, *exception: None)
@@ -55,9 +55,6 @@ class FakeData:
     """Training data with `steps` batches in an epoch."""
 
     steps: int | None = 12
-
-    def with_target(self, target):
-        return self
 
 
 @pytest.fixture
