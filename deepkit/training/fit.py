@@ -24,13 +24,14 @@ from deepkit.training.training_data import TrainingData, training_data_for
 from deepkit.utils import files
 from deepkit.utils.console import echo
 from deepkit.utils.errors import format_value, make_error
+from deepkit.utils.history import format_metric
 from deepkit.utils.validation import check_integer
 
 if TYPE_CHECKING:
     from deepkit.training.compile import Definition, Losses, LossWeights, Metrics
     from deepkit.training.schedules import LearningRate
     from deepkit.training.training_data import DataLike, ValidationLike
-    from deepkit.utils.types import OptimizerLike, PathLike
+    from deepkit.utils.types import History, OptimizerLike, PathLike
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +40,8 @@ class Run:
 
     Args:
         model: The trained model.
-        history: Loss and metrics of every epoch, by name, as in `keras.callbacks.History`.
+        history: Loss and metrics of every epoch, by name, as in `keras.callbacks.History`. A metric with several
+            values, such as `keras.metrics.F1Score()`, has a list of floats for each epoch.
         plan: The plan of the training.
         run_dir: The directory of the run, or None.
         report: The report in it, or None.
@@ -49,7 +51,7 @@ class Run:
     """
 
     model: keras.Model
-    history: dict[str, list[float]]
+    history: History
     plan: Plan
     run_dir: Path | None
     report: Path | None
@@ -63,7 +65,7 @@ class Run:
         return self.plan.measurements
 
     def __repr__(self) -> str:
-        last = ", ".join(f"{name}={values[-1]:.4g}" for name, values in self.history.items() if values)
+        last = ", ".join(f"{name}={format_metric(values[-1])}" for name, values in self.history.items() if values)
         return f"<Run {self.model.name}: {self.epochs} epochs in {self.seconds:.1f} s; {last}>"
 
 

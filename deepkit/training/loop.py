@@ -6,8 +6,10 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from deepkit.training import checkpoint, state, token_id_check
@@ -15,6 +17,17 @@ from deepkit.training.errors import DivergedError
 from deepkit.training.run_dir import RunDir
 from deepkit.training.state import TrainingState
 from deepkit.training.training_data import TrainingData
+from deepkit.utils.errors import make_error
+from deepkit.utils.history import history_value
+
+if TYPE_CHECKING:
+    from deepkit.utils.types import ArrayLike
+
+_MONITORS = (
+    keras.callbacks.EarlyStopping,
+    keras.callbacks.ModelCheckpoint,
+    keras.callbacks.ReduceLROnPlateau,
+)
 
 
 class CheckpointCallback(keras.callbacks.Callback):
@@ -52,7 +65,10 @@ class CheckpointCallback(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Stop the training at the first loss that is NaN or infinite."""
-        self._batch, loss = batch + 1, (logs or {}).get("loss")
+        logs = logs or {}
+        if self._batch == 0:
+            check_monitored(self.callbacks, logs)
+        self._batch, loss = batch + 1, logs.get("loss")
         if self._diverged is None and isinstance(loss, float) and not math.isfinite(loss):
             self._diverged = (batch + 1, loss)
             self.model.stop_training = True
@@ -69,7 +85,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         self._check_variables(variables, logs.get("loss", math.nan))
         history = {name: list(values) for name, values in self.state.history.items()}
         for name, value in logs.items():
-            history.setdefault(name, []).append(float(value))
+            history.setdefault(name, []).append(history_value(value))
         self.state = TrainingState(
             epoch=epoch + 1,
             variables=variables,
@@ -101,6 +117,22 @@ class CheckpointCallback(keras.callbacks.Callback):
         for path, value in variables["model"]:
             if not state.is_finite(value):
                 raise DivergedError(self.epoch, self._batch, loss, self.checkpoint, path)
+
+
+def check_monitored(callbacks: Sequence[keras.callbacks.Callback], logs: Mapping[str, ArrayLike]) -> None:
+    """Raise if a callback monitors a metric with several values, which it cannot compare."""
+    for callback in callbacks:
+        if not isinstance(callback, _MONITORS) or getattr(callback, "save_best_only", True) is False:
+            continue
+        monitor = callback.monitor
+        num_values = np.size(logs.get(monitor.removeprefix("val_"), 0.0))
+        if num_values > 1:
+            raise make_error(
+                ValueError,
+                f"callbacks: {type(callback).__name__} monitors {monitor!r}, which has {num_values} values in each "
+                "epoch",
+                hint="monitor a metric with one value, such as 'val_loss' or keras.metrics.F1Score(average='macro')",
+            )
 
 
 def train(

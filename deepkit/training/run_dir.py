@@ -17,10 +17,11 @@ from deepkit.execution.plan import Measurement, Plan
 from deepkit.training import checkpoint
 from deepkit.training.errors import RunDirError
 from deepkit.utils import files
+from deepkit.utils.history import history_rows
 
 if TYPE_CHECKING:
     from deepkit.training.state import TrainingState
-    from deepkit.utils.types import PathLike
+    from deepkit.utils.types import History, PathLike
 
 try:
     import fcntl
@@ -48,7 +49,7 @@ class RunResult:
     stopped: bool
     resume: str
     seconds: float
-    history: dict[str, list[float]]
+    history: History
 
 
 class RunDir:
@@ -309,12 +310,13 @@ def _excerpt(text: str, position: int) -> str:
     return ("..." if begin else "") + text[begin:end] + ("..." if end < len(text) else "")
 
 
-def _history_csv(history: Mapping[str, list[float]]) -> str:
-    """Return the history as CSV, one row per epoch."""
+def _history_csv(history: History) -> str:
+    """Return the history as CSV, one row per epoch; a metric with several values has a column for each of them."""
+    rows = history_rows(history)
+    names = dict.fromkeys(name for row in rows for name in row)
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["epoch", *history])
-    num_epochs = max(map(len, history.values()), default=0)
-    for epoch in range(num_epochs):
-        writer.writerow([epoch + 1, *(values[epoch] if epoch < len(values) else "" for values in history.values())])
+    writer = csv.DictWriter(text, ["epoch", *names], restval="", lineterminator="\n")
+    writer.writeheader()
+    for epoch, row in enumerate(rows, start=1):
+        writer.writerow({"epoch": epoch} | row)
     return text.getvalue()

@@ -18,11 +18,13 @@ from deepkit.training.compile import CompiledModel
 from deepkit.training.state import TrainingState
 from deepkit.training.training_data import TrainingData
 from deepkit.utils import files, machine
+from deepkit.utils.history import format_metric
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from deepkit.training.run_dir import RunDir
+    from deepkit.utils.types import History
 
 _STYLE = """
 body { font: 16px/1.55 system-ui, sans-serif; color: #212529; background: #fff; max-width: 62rem; margin: 3rem auto;
@@ -60,9 +62,7 @@ def write(
         path.write_text(_page(compiled, data, final_state, resume, images), encoding="utf-8")
 
 
-def _figures(
-    model: keras.Model, data: TrainingData, history: dict[str, list[float]]
-) -> Iterator[tuple[str, str, Figure]]:
+def _figures(model: keras.Model, data: TrainingData, history: History) -> Iterator[tuple[str, str, Figure]]:
     """Yield file name, caption and figure of each figure that this model and its data allow."""
     from deepkit import visualize
 
@@ -122,9 +122,9 @@ def _page(
     return "".join(page)
 
 
-def _final_values(history: Mapping[str, list[float]]) -> str:
+def _final_values(history: History) -> str:
     cards = [
-        f"<div class='number'><b>{values[-1]:.4g}</b><span>{_escape(_label(name))}</span></div>"
+        f"<div class='number'><b>{format_metric(values[-1])}</b><span>{_escape(_label(name))}</span></div>"
         for name, values in history.items()
         if values
     ]

@@ -12,7 +12,7 @@ import numpy as np
 from deepkit.training.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from deepkit.utils.types import Nested
+    from deepkit.utils.types import History, Nested
 
 _CALLBACK_STATE: dict[type[keras.callbacks.Callback], tuple[str, ...]] = {
     keras.callbacks.EarlyStopping: ("best", "wait", "stopped_epoch", "best_epoch", "best_weights"),
@@ -49,7 +49,7 @@ class TrainingState:
 
     epoch: int
     variables: Variables
-    history: dict[str, list[float]] = field(default_factory=dict)
+    history: History = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
     callbacks: list[dict[str, Any]] = field(default_factory=list)
     stopped: bool = False

@@ -31,6 +31,9 @@ LossLike: TypeAlias = str | keras.losses.Loss | Callable[..., Any]
 MetricLike: TypeAlias = str | keras.metrics.Metric | Callable[..., Any]
 OptimizerLike: TypeAlias = str | keras.optimizers.Optimizer
 
+History: TypeAlias = dict[str, list[float | Any]]
+"""Loss and metrics by name: for each epoch a float, or a list of floats for a metric with several values."""
+
 Nested: TypeAlias = Union["Tensor", Sequence["Nested"], Mapping[str, "Nested"]]
 """A tensor, or lists and dictionaries of them, such as a batch."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def curves(history: Mapping[str, Sequence[float]] | keras.callbacks.History) -> Figure:
+def curves(history: Mapping[str, Sequence[float | Any]] | keras.callbacks.History) -> Figure:
     """Draw the loss and every metric over the epochs, for training and validation data.
 
     Args:
         history: The values of each metric by name, such as `Run.history`, or the `History` that `model.fit` returns.
+            A metric with several values, such as one for each class, has a line for each of them.
 
     Returns:
         A figure with a panel per metric, the loss first.
@@ -59,6 +61,10 @@ def _metric_title(name: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _draw_curve(ax: Axes, values: Sequence[float], color: str, label: str) -> None:
+def _draw_curve(ax: Axes, values: Sequence[float | Any], color: str, label: str) -> None:
+    columns = np.asarray(values, "float64").reshape(len(values), -1)
     epochs = range(1, len(values) + 1)
-    ax.plot(epochs, values, color=color, label=label, marker="o" if len(values) < 3 else None, linewidth=1.8)
+    marker = "o" if len(values) < 3 else None
+    alpha = 1.0 if columns.shape[1] == 1 else 0.6
+    for i, column in enumerate(columns.T):
+        ax.plot(epochs, column, color=color, label=None if i else label, marker=marker, linewidth=1.8, alpha=alpha)
