@@ -16,6 +16,8 @@ from deepkit.execution import strategy
 from deepkit.execution.plan import Plan
 from deepkit.training import text_vocabulary
 from deepkit.training.describe import describe, describe_all, fresh_copy, largest_divisor
+from deepkit.training.head_metrics import adapt_metrics
+from deepkit.training.loss_names import resolve_losses
 from deepkit.training.training_data import TrainingData
 from deepkit.utils.errors import format_value, make_error, message
 from deepkit.utils.validation import is_number
@@ -96,7 +98,7 @@ def compile_definition(
     strategy.check_optimizer(fresh_optimizer, plan.devices)
     objective = _head_objective(net, model, data, loss)
     chosen_loss = _choose_loss(net, model, loss, objective)
-    chosen_metrics = _choose_metrics(metrics, objective)
+    chosen_metrics, metric_notes = _choose_metrics(metrics, objective, model, data.label_spec)
     weights = None if loss_weights is None else _check_loss_weights(model, loss_weights)
     model.compile(
         fresh_optimizer,
@@ -109,7 +111,7 @@ def compile_definition(
     if plan.jit_compile and not model.jit_compile:
         plan = plan.replace(reason="Keras does not use XLA for this model", jit_compile=False)
     loss_text = describe(chosen_loss) if weights is None else f"{describe(chosen_loss)} weighted by {describe(weights)}"
-    notes = data.input_rules.notes if data.input_rules else ()
+    input_notes = data.input_rules.notes if data.input_rules else ()
     return CompiledModel(
         model,
         plan,
@@ -117,7 +119,7 @@ def compile_definition(
         optimizer=describe(fresh_optimizer),
         loss=loss_text,
         metrics=describe_all(chosen_metrics),
-        notes=notes,
+        notes=(*input_notes, *metric_notes),
     )
 
 
@@ -249,6 +251,7 @@ def _choose_loss(
 ) -> Losses | None:
     """Return a fresh copy of the loss that was passed, else of the head's loss; None if the model has its own."""
     if loss is not None:
+        loss = resolve_losses(loss, objective)
         _check_losses(model, loss, "the default loss, or " if objective else "")
         return keras.tree.map_structure(fresh_copy, loss)
     if objective is not None:
@@ -262,14 +265,20 @@ def _choose_loss(
     return None
 
 
-def _choose_metrics(metrics: Metrics | None, objective: Objective | None) -> Metrics:
-    """Return fresh copies of the metrics that were passed, else of the head's metrics."""
-    chosen = metrics
-    if chosen is None:
-        chosen = objective.metrics if objective else []
-        if isinstance(chosen, tuple):
-            chosen = list(chosen)
-    return keras.tree.map_structure(fresh_copy, chosen)
+def _choose_metrics(
+    metrics: Metrics | None, objective: Objective | None, model: keras.Model, labels: object
+) -> tuple[Metrics, tuple[str, ...]]:
+    """Return fresh copies of the metrics that were passed, adapted to the head, else of the head's metrics.
+
+    The second value is a message for each metric that was adapted.
+    """
+    if metrics is not None:
+        heads = objective.head if objective else None
+        return adapt_metrics(keras.tree.map_structure(fresh_copy, metrics), heads, model, labels)
+    chosen: object = objective.metrics if objective else []
+    if isinstance(chosen, tuple):
+        chosen = list(chosen)
+    return keras.tree.map_structure(fresh_copy, chosen), ()
 
 
 def _check_losses(model: keras.Model, losses: Losses, alternative: str) -> None:

@@ -109,7 +109,9 @@ def fit(
         loss: A Keras loss or its name. By default the loss of the definition's head. A head without an activation
             returns logits, as `dk.Classifier` does, and a cross-entropy of logits needs `from_logits=True`.
         loss_weights: Weight of each output's loss, by the name of the output; 1 for the others.
-        metrics: A list of Keras metrics or names. By default the metrics of the definition's head.
+        metrics: A list of Keras metrics or names; by output name for several outputs. By default the metrics of the
+            definition's head. They follow the head: for logits, thresholds are at 0 and cross-entropies have
+            `from_logits=True`; `fit` prints each change. A metric that does not fit the head raises an error.
         callbacks: Keras callbacks.
         validation_data: Batches or a pair of arrays. By default the validation split of the data, if it has one.
         verbose: 1 for a progress bar, 2 for one line per epoch, 0 for silence; `"auto"` for a bar on a terminal and

@@ -1,0 +1,214 @@
+"""Metrics follow the head: fit adapts the metrics of the user to the heads of a definition."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from deepkit.definition.outputs import logits_message, output_activation, probability_loss_name
+from deepkit.training.loss_names import CROSSENTROPY_NAMES
+from deepkit.training.metric_rules import Output, adapt_metric
+from deepkit.utils.errors import did_you_mean, format_value, make_error
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from deepkit.definition.objective import Head, Heads
+    from deepkit.utils.types import MetricLike
+
+_ACCURACY_NAMES = ("accuracy", "acc")
+_ALIASES = (*_ACCURACY_NAMES, *CROSSENTROPY_NAMES, "bce", "mse", "mae", "mape", "msle")
+
+
+def adapt_metrics(metrics: Any, heads: Heads | None, model: keras.Model, labels: object) -> tuple[Any, tuple[str, ...]]:
+    """Return the metrics with the arguments that the heads of a model require, and a message for each change.
+
+    A threshold of 0.5 becomes 0 for logits, cross-entropies are computed from logits, `"accuracy"` is the accuracy of
+    each label for a multi-label head, and so on. The names of the metrics do not change. Metrics and functions of the
+    user, and the metrics of an output without a known head, are returned unchanged.
+
+    Args:
+        metrics: The `metrics` argument of `fit`.
+        heads: The head, a mapping by output name, or None if it is unknown.
+        model: The model, built.
+        labels: The `tf.TensorSpec` of the labels, or a structure of several.
+
+    Raises:
+        ValueError: A metric does not exist, or does not fit the head.
+    """
+    if not isinstance(metrics, list | tuple | Mapping):
+        metrics = [metrics]
+    if heads is None or not metrics:
+        _check_names(keras.tree.flatten(metrics))
+        return metrics, ()
+    if isinstance(heads, Mapping):
+        return _adapt_by_name(metrics, heads, model, labels)
+    output = _make_output(heads, "metrics", model.output, labels)
+    adapted, changes = _adapt_all(keras.tree.flatten(metrics), output)
+    return adapted, tuple(changes)
+
+
+def _check_names(metrics: Sequence[object]) -> None:
+    """Raise if the name of a metric is unknown; without a head, Keras chooses the accuracy."""
+    for name in metrics:
+        if isinstance(name, str) and name.lower() in CROSSENTROPY_NAMES:
+            problem = f"metrics: {name!r} is the cross-entropy of a head, but the definition has no head of classes"
+            raise make_error(ValueError, problem, hint="pass a metric such as keras.metrics.BinaryCrossentropy()")
+        if isinstance(name, str) and name.lower() not in _ACCURACY_NAMES:
+            _metric_by_name(name, "metrics")
+
+
+def _adapt_by_name(
+    metrics: Sequence[Any] | Mapping[str, Any], heads: Mapping[str, Head], model: keras.Model, labels: object
+) -> tuple[dict[str, list[MetricLike]], tuple[str, ...]]:
+    """Adapt the metrics of several outputs."""
+    by_name = metrics if isinstance(metrics, Mapping) else _name_outputs(metrics, model)
+    adapted: dict[str, list[MetricLike]] = {}
+    messages: list[str] = []
+    for name, values in by_name.items():
+        if name not in model.output:
+            choices = list(model.output)
+            hint = f"use the names of the outputs: {', '.join(choices)}"
+            raise make_error(
+                ValueError, f"metrics: there is no output {name!r}{did_you_mean(name, choices)}", hint=hint
+            )
+        items = values if isinstance(values, list | tuple) else [values]
+        adapted[name] = list(items)
+        if name in heads:
+            spec = labels[name] if isinstance(labels, Mapping) else None
+            output = _make_output(heads[name], f"metrics[{name!r}]", model.output[name], spec)
+            adapted[name], changes = _adapt_all(items, output)
+            messages += changes
+    return adapted, tuple(messages)
+
+
+def _name_outputs(metrics: Sequence[Any], model: keras.Model) -> dict[str, Any]:
+    """Return a list with the metrics of each output as a mapping, in the order of Keras."""
+    names = list(model.output)
+    if len(metrics) != len(names):
+        raise make_error(
+            ValueError,
+            f"metrics: expected a mapping by output name ({', '.join(names)}), received {format_value(metrics)}",
+            hint=f"pass metrics={{{names[0]!r}: [...]}}",
+        )
+    order = model.output_names if set(model.output_names) == set(names) else sorted(names)
+    return {name: values for name, values in zip(order, metrics, strict=True) if values is not None}
+
+
+def _make_output(head: Head, argument: str, tensor: object, labels: object) -> Output:
+    shape = getattr(labels, "shape", None)
+    label_rank = getattr(shape, "rank", None)
+    activation = output_activation(tensor)[1] if isinstance(tensor, keras.KerasTensor) else None
+    return Output(head, argument, len(getattr(tensor, "shape", ())), label_rank, activation)
+
+
+def _adapt_all(items: Sequence[Any], output: Output) -> tuple[list[MetricLike], list[str]]:
+    """Return the adapted metrics of one output, and a message for each change."""
+    adapted, messages = [], []
+    for item in items:
+        metric, change = _adapt(item, output)
+        adapted.append(metric)
+        if change:
+            messages.append(f"{output.argument}: {getattr(metric, 'name', metric)} {change}")
+    return adapted, messages
+
+
+def _adapt(item: Any, output: Output) -> tuple[MetricLike, str]:
+    """Return a metric, a name or a function adapted to the head, and the change as a message."""
+    if isinstance(item, str) and item.lower() in _ACCURACY_NAMES + CROSSENTROPY_NAMES:
+        return adapt_metric(_metric_of_head(item, output), output)[0], ""
+    metric = _as_metric(item, output)
+    if metric is None:
+        _check_function(item, output)
+        return item, ""
+    adapted, change = adapt_metric(metric, output)
+    return (item, "") if adapted is metric and not isinstance(item, type) else (adapted, change)
+
+
+def _metric_of_head(name: str, output: Output) -> keras.metrics.Metric:
+    """Return the accuracy or the cross-entropy that a head defines."""
+    head = output.head
+    if head.task == "regression":
+        raise make_error(
+            ValueError,
+            f"{output.argument}: {name!r} is a metric of classes, but the head predicts numbers",
+            hint=f"use 'mae', or dk.Classifier({head.units}) for classes",
+        )
+    prefix = "Binary"
+    if head.task == "multiclass":
+        prefix = "Categorical" if head.one_hot else "SparseCategorical"
+    if name.lower() in CROSSENTROPY_NAMES:
+        cls = getattr(keras.metrics, f"{prefix}Crossentropy")
+        return cls(name=name, from_logits=head.from_logits)
+    cls = getattr(keras.metrics, f"{prefix}Accuracy")
+    return cls(name=name, threshold=0.0 if head.from_logits else 0.5) if prefix == "Binary" else cls(name=name)
+
+
+def _as_metric(item: Any, output: Output) -> keras.metrics.Metric | None:
+    """Return the metric that Keras makes of a metric, a name, a class or a function of `keras.metrics`, else None."""
+    if isinstance(item, keras.metrics.Metric):
+        return item
+    if isinstance(item, str):
+        return _metric_by_name(item, output.argument)
+    if inspect.isclass(item) and issubclass(item, keras.metrics.Metric):
+        return item()
+    if _is_keras_function(item):
+        try:
+            return _named(keras.metrics.get(item.__name__), item.__name__)
+        except ValueError:  # a function without a class
+            return None
+    return None
+
+
+def _metric_by_name(name: str, argument: str) -> keras.metrics.Metric:
+    """Return the metric with a name of Keras, such as `"recall"`.
+
+    Raises:
+        ValueError: Keras has no metric of this name, or it requires arguments.
+    """
+    try:
+        return _named(keras.metrics.get(name), name)
+    except ValueError:
+        problem = f"{argument}: Keras has no metric {format_value(name)}{did_you_mean(name, _metric_names())}"
+        raise make_error(ValueError, problem, hint="pass a metric such as keras.metrics.Recall()") from None
+    except TypeError as error:
+        cls = next((cls for cls in _metric_classes() if name in (cls, _snake_case(cls))), name)
+        problem = f"{argument}: the metric {name!r} requires arguments: {error}"
+        raise make_error(ValueError, problem, hint=f"pass keras.metrics.{cls}(...)") from None
+
+
+def _named(metric: keras.metrics.Metric, name: str) -> keras.metrics.Metric:
+    return type(metric).from_config(metric.get_config() | {"name": name})
+
+
+def _metric_names() -> list[str]:
+    return [*_ALIASES, *_metric_classes(), *map(_snake_case, _metric_classes())]
+
+
+def _metric_classes() -> list[str]:
+    return [name for name in dir(keras.metrics) if inspect.isclass(getattr(keras.metrics, name))]
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def _is_keras_function(item: object) -> bool:
+    name = getattr(item, "__name__", "")
+    return inspect.isfunction(item) and item in (
+        getattr(keras.metrics, name, None),
+        getattr(keras.losses, name, None),
+    )
+
+
+def _check_function(item: Any, output: Output) -> None:
+    """Raise if a Keras loss or function that serves as a metric expects probabilities, and the head returns logits."""
+    if not isinstance(item, keras.losses.Loss) and not _is_keras_function(item):
+        return
+    name = probability_loss_name(item)
+    if name is not None and output.head.from_logits:
+        raise ValueError(logits_message(name, output.argument, "the head has no activation"))

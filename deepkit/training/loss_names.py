@@ -1,0 +1,69 @@
+"""Losses by name: the cross-entropy of the head, or the loss of Keras that has this name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from deepkit.utils.errors import did_you_mean, format_value, make_error
+
+if TYPE_CHECKING:
+    from deepkit.definition.objective import Objective
+
+CROSSENTROPY_NAMES = ("crossentropy", "ce")
+_CROSSENTROPIES = (
+    keras.losses.BinaryCrossentropy, keras.losses.CategoricalCrossentropy, keras.losses.SparseCategoricalCrossentropy,
+)  # fmt: skip
+_ALIASES = (*CROSSENTROPY_NAMES, "bce", "mse", "mae", "mape", "msle")
+
+
+def resolve_losses(losses: Any, objective: Objective | None) -> Any:
+    """Check the names among the losses of the user, and replace `"crossentropy"` by the loss of the head.
+
+    Keras would choose a cross-entropy of probabilities, which is wrong for logits.
+
+    Args:
+        losses: A loss, or a sequence or mapping of losses.
+        objective: The objective of the definition, or None if it has no head.
+
+    Raises:
+        ValueError: A name is unknown, or `"crossentropy"` is used without a head of classes.
+    """
+    head_losses = objective.loss if objective else None
+    if isinstance(losses, Mapping):
+        by_name = head_losses if isinstance(head_losses, Mapping) else {}
+        return {name: _resolve(loss, by_name.get(name), f"loss[{name!r}]") for name, loss in losses.items()}
+    if isinstance(losses, list | tuple):
+        return type(losses)(_resolve(loss, None, f"loss[{i}]") for i, loss in enumerate(losses))
+    return _resolve(losses, head_losses, "loss")
+
+
+def _resolve(loss: Any, head_loss: object, argument: str) -> Any:
+    if not isinstance(loss, str):
+        return loss
+    if loss.lower() in CROSSENTROPY_NAMES:
+        if isinstance(head_loss, _CROSSENTROPIES):
+            return head_loss
+        raise make_error(
+            ValueError,
+            f"{argument}: {loss!r} is the cross-entropy of a head, but the definition has no head of classes",
+            hint="add dk.Classifier(n) as the last element, or pass a loss such as keras.losses.BinaryCrossentropy()",
+        )
+    try:
+        keras.losses.get(loss)
+    except ValueError:
+        problem = f"{argument}: Keras has no loss {format_value(loss)}{did_you_mean(loss, _loss_names())}"
+        raise make_error(ValueError, problem, hint="pass a loss such as keras.losses.MeanSquaredError()") from None
+    return loss
+
+
+def _loss_names() -> list[str]:
+    names = [name for name in dir(keras.losses) if not name.startswith("_")]
+    return [*_ALIASES, *(name for name in names if not _is_utility(name))]
+
+
+def _is_utility(name: str) -> bool:
+    return name in ("get", "serialize", "deserialize", "Loss") or inspect.ismodule(getattr(keras.losses, name))
