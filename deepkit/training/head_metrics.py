@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from deepkit.utils.types import MetricLike
 
 _ACCURACY_NAMES = ("accuracy", "acc")
-_ALIASES = (*_ACCURACY_NAMES, *CROSSENTROPY_NAMES, "bce", "mse", "mae", "mape", "msle")
+_ALIASES = (*_ACCURACY_NAMES, *CROSSENTROPY_NAMES, "bce", "mse", "mae", "msle")
 
 
 def adapt_metrics(metrics: Any, heads: Heads | None, model: keras.Model, labels: object) -> tuple[Any, tuple[str, ...]]:

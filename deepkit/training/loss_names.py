@@ -17,7 +17,7 @@ CROSSENTROPY_NAMES = ("crossentropy", "ce")
 _CROSSENTROPIES = (
     keras.losses.BinaryCrossentropy, keras.losses.CategoricalCrossentropy, keras.losses.SparseCategoricalCrossentropy,
 )  # fmt: skip
-_ALIASES = (*CROSSENTROPY_NAMES, "bce", "mse", "mae", "mape", "msle")
+_ALIASES = (*CROSSENTROPY_NAMES, "bce", "mse", "mae", "msle")
 
 
 def resolve_losses(losses: Any, objective: Objective | None) -> Any:

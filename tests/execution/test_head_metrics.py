@@ -426,8 +426,8 @@ def test_names_select_the_metric_of_the_head():
 
 @pytest.mark.parametrize("head", [BINARY, None])
 def test_an_unknown_name_has_a_suggestion(head):
-    with pytest.raises(ValueError, match="Keras has no metric 'recal'; did you mean 'recall'") as caught:
-        adapt(["recal"], head)
+    with pytest.raises(ValueError, match="Keras has no metric 'recalls'; did you mean 'recall'") as caught:
+        adapt(["recalls"], head)
     assert str(caught.value).endswith("hint: pass a metric such as keras.metrics.Recall()")
     if head is None:
         with pytest.raises(ValueError, match="'ce' is the cross-entropy of a head, but the definition has no head"):
