@@ -47,6 +47,7 @@ def run(options: Options) -> int:
     import keras
 
     from deepkit.definition.errors import DefinitionError
+    from deepkit.execution.random_state import temporary_seed
     from deepkit.serialization.serialize import load
 
     _check_options(options)
@@ -59,8 +60,8 @@ def run(options: Options) -> int:
         )
     check_size(definition, options.input_shape)
     keras.utils.clear_session(free_memory=False)
-    keras.utils.set_random_seed(options.seed)
-    model = definition.build(options.input_shape)
+    with temporary_seed(options.seed):
+        model = definition.build(options.input_shape)
     if options.summary:
         summarize(definition, model)
     else:

@@ -16,6 +16,7 @@ import tensorflow as tf
 from deepkit.execution import choices, strategy
 from deepkit.execution import devices as _devices
 from deepkit.execution.measurement import Measurement
+from deepkit.execution.random_state import temporary_seed
 from deepkit.utils.errors import message
 
 StrategyName = Literal["none", "mirrored"]
@@ -36,9 +37,10 @@ _active = _ActivePlans()
 class Plan:
     """How a model is executed: a value with a reason for each choice, and a context to build and train in.
 
-    Entering it sets the seed, the dtype policy, the devices and determinism; leaving it restores the policy and
-    the devices. (TensorFlow cannot undo determinism or memory growth.) Plans nest, and one plan can be entered
-    repeatedly. Printing it shows a table. Plans are equal if they execute a model in the same way.
+    Entering it sets the seed, the dtype policy, the devices and determinism; leaving it restores the random state of
+    Python, NumPy, TensorFlow and Keras, the policy and the devices. (TensorFlow cannot undo determinism or memory
+    growth.) Plans nest, and one plan can be entered repeatedly. Printing it shows a table. Plans are equal if they
+    execute a model in the same way.
 
     Args:
         devices: Names such as `("GPU:0", "GPU:1")`.
@@ -48,7 +50,7 @@ class Plan:
         steps_per_execution: Maximum number of training steps in one call of the compiled function; `fit` uses the
             largest number up to it that divides an epoch.
         memory_growth: Whether GPUs allocate memory as needed; None without GPUs.
-        seed: Seed of everything random, or None.
+        seed: Seed of everything random; None for a different one at every entry.
         deterministic: Whether the same seed computes the same bits.
         auto_fields: Fields that were left "auto", which `dk.autotune` may time.
         reasons: The reason for each choice, as pairs of field and text.
@@ -126,8 +128,7 @@ class Plan:
         _devices.grow_memory(self.devices)
         if self.deterministic:
             _devices.enable_determinism()
-        if self.seed is not None:
-            keras.utils.set_random_seed(self.seed)
+        stack.enter_context(temporary_seed(self.seed))
         stack.callback(keras.config.set_dtype_policy, keras.config.dtype_policy())
         keras.config.set_dtype_policy(self.precision)
         if self.strategy == "mirrored":
@@ -157,7 +158,7 @@ def plan(
             global policy that you have set takes precedence.
         jit_compile: Whether XLA compiles the training step.
         steps_per_execution: Training steps in one call of the compiled function.
-        seed: Seed of everything random; None for none.
+        seed: Seed of everything random; None for a different one at every entry.
         deterministic: Whether the same seed computes the same bits. It holds for the rest of the process.
 
     Returns:

@@ -1,29 +1,94 @@
-"""Random state of Python, NumPy and Keras that survives a block of code."""
+"""Random state of Python, NumPy, TensorFlow and Keras: seeded for a block of code, and restored after it."""
 
 from __future__ import annotations
 
 import contextlib
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from keras.src.backend.common import global_state
+from tensorflow.python.eager import context
 
-_KERAS_ATTRIBUTES = ("global_random_seed", "global_seed_generator")  # Keras has no public function that reads them
+from deepkit.execution import devices
+
+# Keras has no public functions that read these two, and TensorFlow none for its seed
+_KERAS_ATTRIBUTES = ("global_random_seed", "global_seed_generator")
+_TENSORFLOW_ATTRIBUTES = ("_seed", "_rng")
+_MAX_SEED = 2**32 - 1
 
 
 @contextlib.contextmanager
-def preserve_random_state() -> Iterator[None]:
-    """Restore the random state of Python, NumPy and Keras at the end of a `with` block.
+def temporary_seed(seed: int | None) -> Iterator[None]:
+    """Seed Python, NumPy, TensorFlow and Keras for a `with` block, and restore their random state after it.
 
-    Setting a seed inside the block replaces Keras's global seed generator, so that the one from before keeps its state.
+    Inside the block all random numbers equal those after `keras.utils.set_random_seed(seed)`.
+
+    Args:
+        seed: An integer, or None for a different one in every block.
     """
     python_state, numpy_state = random.getstate(), np.random.get_state()
     keras_state = {name: global_state.get_global_attribute(name) for name in _KERAS_ATTRIBUTES}
+    tensorflow_state = _get_tensorflow_state()
     try:
+        _set_seed(_random_seed() if seed is None else seed)
         yield
     finally:
         random.setstate(python_state)
         np.random.set_state(numpy_state)
-        for name, value in keras_state.items():
-            global_state.set_global_attribute(name, value)
+        _set_keras_state(keras_state)
+        if tensorflow_state["_seed"] is None and devices.is_deterministic():
+            # TensorFlow stays deterministic, and its random operations would raise an error without a seed
+            tensorflow_state = _deferred_state(_random_seed())
+        _set_tensorflow_state(tensorflow_state)
+
+
+class _DeferredSeed:
+    """Calls `tf.random.set_seed` at the first random operation that needs it.
+
+    `tf.random.set_seed` also restarts the operations and functions that the user has seeded, and that cannot be
+    restored. Keras uses stateless random operations, so that most trainings never need it.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def randint(self, minimum: int, maximum: int) -> int:
+        """Return the seed of a random operation, like `random.Random.randint`."""
+        tf.random.set_seed(self._seed)  # replaces this object
+        seeds: random.Random = _get_tensorflow_state()["_rng"]
+        return seeds.randint(minimum, maximum)
+
+
+def _set_seed(seed: int) -> None:
+    """Do the same as `keras.utils.set_random_seed`, but keep the state of TensorFlow's operations and Keras's seeds."""
+    random.seed(seed)
+    np.random.seed(seed)
+    _set_keras_state({"global_random_seed": seed, "global_seed_generator": None})
+    _set_tensorflow_state(_deferred_state(seed))
+
+
+def _random_seed() -> int:
+    """Return a seed from the operating system: drawing one from `random` would change its state."""
+    return random.SystemRandom().randint(0, _MAX_SEED)
+
+
+def _set_keras_state(state: dict[str, Any]) -> None:
+    for name, value in state.items():
+        global_state.set_global_attribute(name, value)
+
+
+def _deferred_state(seed: int) -> dict[str, Any]:
+    return {"_seed": seed, "_rng": _DeferredSeed(seed)}
+
+
+def _get_tensorflow_state() -> dict[str, Any]:
+    """Return the global seed, and the generator of the seeds of operations, which does not exist without a seed."""
+    return {name: getattr(context.context(), name, None) for name in _TENSORFLOW_ATTRIBUTES}
+
+
+def _set_tensorflow_state(state: dict[str, Any]) -> None:
+    for name, value in state.items():
+        setattr(context.context(), name, value)

@@ -17,7 +17,6 @@ import keras
 from deepkit.execution import choices
 from deepkit.execution.measurement import Measurement, format_milliseconds
 from deepkit.execution.plan import Plan, format_choice, resolve_plan
-from deepkit.execution.random_state import preserve_random_state
 from deepkit.training.benchmark import MARGIN, Benchmark, Trial, Value
 from deepkit.training.describe import fresh_copy, largest_divisor
 from deepkit.training.run_dir import stored_plan
@@ -113,7 +112,7 @@ def autotune(
     if learning_rate is not None:
         optimizer = with_learning_rate(optimizer, learning_rate, training_data.steps, epochs=1)
     compile_args = {"optimizer": optimizer, "loss": loss, "metrics": metrics, "loss_weights": loss_weights}
-    with preserve_random_state(), plan:
+    with plan:
         return _Search(plan, Benchmark(net, training_data, compile_args), training_data.steps, verbose).run()
 
 

@@ -6,6 +6,7 @@ import random
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 import deepkit as dk
@@ -110,7 +111,7 @@ def test_autotune_leaves_definition_data_and_random_state_unchanged(monkeypatch)
     net, data = make_net(shared), make_data()
 
     def draws():
-        return random.random(), np.random.rand(), float(keras.random.uniform(()))
+        return random.random(), np.random.rand(), float(keras.random.uniform(())), float(tf.random.uniform(()))
 
     def first_batch(data):
         return next(iter(data.train))[0].numpy()
