@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import keras
 from keras import ops
 
+from deepkit.layers.axes import as_float
 from deepkit.utils.errors import format_value, message
 from deepkit.utils.validation import check_integer
 
@@ -80,7 +81,7 @@ class GaussianSampling(keras.layers.Layer):
 
     def call(self, inputs: Moments, training: bool = False) -> Tensor:
         """Draw in the dtype of the inputs, which `dk.GaussianHead` keeps in float32."""
-        mean, log_variance = _split_moments(inputs)
+        mean, log_variance = (as_float(moment, self.compute_dtype) for moment in _split_moments(inputs))
         if self.num_samples is not None:
             mean = _repeat(mean, self.num_samples)
             log_variance = _repeat(log_variance, self.num_samples)

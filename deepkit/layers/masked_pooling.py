@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 from keras import ops
 
+from deepkit.layers.axes import as_float
 from deepkit.utils.validation import check_choice
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class MaskedPooling1D(keras.layers.Layer):
 
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         """Pool; sums are in float32, as float16 holds no integers above some thousand exactly."""
+        inputs = as_float(inputs, self.compute_dtype)  # a mean of integers would be truncated
         if mask is None:
             return ops.mean(inputs, axis=1) if self.pool == "avg" else ops.max(inputs, axis=1)
         unmasked = ops.expand_dims(ops.cast(mask, "bool"), 2)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 from keras import ops
 
+from deepkit.layers.axes import as_float
 from deepkit.utils.errors import format_value, message
 from deepkit.utils.validation import check_fraction, is_number
 
@@ -134,6 +135,10 @@ class SaltAndPepperNoise(_Corruption):
             )
             raise ValueError(message(problem, hint="pass the smallest and the largest value of the data as low, high"))
         self.low, self.high = low, high
+
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+        """Replace values in training; integers are cast first, because `low` and `high` need not be integers."""
+        return super().call(as_float(inputs, self.compute_dtype), training=training)
 
     def _replacements(self, inputs: Tensor, uniform: Tensor) -> Tensor:
         # a number below the rate is uniform on [0, rate): the lower half of this interval selects `low`

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import keras
 from keras import ops
 
+from deepkit.layers.axes import as_float
+
 if TYPE_CHECKING:
     from deepkit.utils.types import Tensor
 
@@ -32,4 +34,4 @@ def scaled_tanh(x: Tensor) -> Tensor:
         >>> np.round(np.asarray(scaled_tanh(np.array([-1.0, 0.0, 1.0]))), 3)
         array([-1.,  0.,  1.])
     """
-    return AMPLITUDE * ops.tanh(SLOPE * x)
+    return AMPLITUDE * ops.tanh(SLOPE * as_float(x, keras.config.floatx()))

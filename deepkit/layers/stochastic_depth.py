@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 from keras import ops
 
+from deepkit.layers.axes import as_float
 from deepkit.utils.validation import check_fraction
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class StochasticDepth(keras.layers.Layer):
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         """Drop in training; draw in float32, as half precision has too few numbers between 0 and 1 for a small rate."""
+        inputs = as_float(inputs, self.compute_dtype)
         if not training or self.rate == 0:
             return inputs
         noise_shape = (ops.shape(inputs)[0], *[1] * (len(inputs.shape) - 1))

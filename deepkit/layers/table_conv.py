@@ -9,6 +9,15 @@ import keras
 import numpy as np
 from keras import ops
 
+from deepkit.layers.axes import (
+    as_float,
+    channel_axis,
+    from_channels_last,
+    make_shape,
+    spatial_sizes,
+    standardize_data_format,
+    to_channels_last,
+)
 from deepkit.layers.initializers import independent_initializers
 from deepkit.utils.errors import format_value, message
 from deepkit.utils.validation import check_integer
@@ -33,12 +42,14 @@ class TableConv2D(keras.layers.Layer):
         activation: Name of a Keras activation, a function, or None.
         kernel_initializer: Initializer of the kernels, called once for each output map with the number of its inputs.
         bias_initializer: Initializer of the biases, one for each output map.
+        data_format: `"channels_last"`, `"channels_first"`, or None for Keras's setting.
 
     Input shape:
-        `(batch, rows, columns, channels)`.
+        `(batch, rows, columns, channels)`, or `(batch, channels, rows, columns)` with `"channels_first"`; integers are
+        cast to the compute dtype.
 
     Output shape:
-        `(batch, rows - kernel_size + 1, columns - kernel_size + 1, len(table))`.
+        `(batch, rows - kernel_size + 1, columns - kernel_size + 1, len(table))`, with the channels as in the input.
 
     Raises:
         ValueError: The table is empty, has an empty row, or names a channel that the input lacks; or the image is
@@ -60,6 +71,7 @@ class TableConv2D(keras.layers.Layer):
         activation: ActivationLike = None,
         kernel_initializer: InitializerLike = "glorot_uniform",
         bias_initializer: InitializerLike = "zeros",
+        data_format: str | None = None,
         **kwargs: object,
     ) -> None:
         super().__init__(**kwargs)
@@ -72,16 +84,17 @@ class TableConv2D(keras.layers.Layer):
         self.activation = keras.activations.get(activation)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.data_format = standardize_data_format(data_format, "TableConv2D")
         self.input_spec = keras.InputSpec(ndim=4)
 
     def build(self, input_shape: Shape) -> None:
         """Create a kernel for each connection and a bias for each map."""
-        channels = input_shape[-1]
+        channels = input_shape[channel_axis(self.data_format)]
         highest = max(max(row) for row in self.table)
         if channels is None or highest >= channels:
             problem = f"TableConv2D: table names input map {highest}, received {channels} channels"
             raise ValueError(message(problem, hint=f"pass an input of at least {highest + 1} channels"))
-        rows, columns = input_shape[1:3]
+        rows, columns = spatial_sizes(input_shape, self.data_format)
         if any(size is not None and size < self.kernel_size for size in (rows, columns)):
             problem = (
                 f"TableConv2D: kernel_size={self.kernel_size} needs at least that many rows and columns, received "
@@ -101,14 +114,16 @@ class TableConv2D(keras.layers.Layer):
     def call(self, inputs: Tensor) -> Tensor:
         """Scatter the kernels into a dense kernel with zeros, convolve, add the bias and apply the activation."""
         kernel = ops.reshape(ops.matmul(self.kernel, ops.cast(self._scatter, self.kernel.dtype)), self._dense_shape)
-        kernel = ops.cast(kernel, inputs.dtype)
-        outputs = ops.conv(inputs, kernel, strides=1, padding="valid", data_format="channels_last")
-        return self.activation(outputs + ops.cast(self.bias, inputs.dtype))
+        x = to_channels_last(as_float(inputs, self.compute_dtype), self.data_format)
+        outputs = ops.conv(x, ops.cast(kernel, x.dtype), strides=1, padding="valid", data_format="channels_last")
+        outputs = self.activation(outputs + ops.cast(self.bias, x.dtype))
+        return from_channels_last(outputs, self.data_format)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the output shape."""
-        sides = [None if n is None else n - self.kernel_size + 1 for n in input_shape[1:3]]
-        return (input_shape[0], *sides, len(self.table))
+        sizes = spatial_sizes(input_shape, self.data_format)
+        sizes = tuple(None if n is None else n - self.kernel_size + 1 for n in sizes)
+        return make_shape(input_shape[0], sizes, len(self.table), self.data_format)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
@@ -119,6 +134,7 @@ class TableConv2D(keras.layers.Layer):
             "activation": keras.activations.serialize(self.activation),
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+            "data_format": self.data_format,
         }
 
     def _initial_kernels(self, shape: tuple[int, ...], dtype: str | None = None) -> Tensor:
