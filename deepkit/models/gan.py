@@ -16,7 +16,7 @@ from deepkit.utils.errors import format_value, message
 from deepkit.utils.validation import check_integer
 
 if TYPE_CHECKING:
-    from deepkit.utils.types import Nested, OptimizerLike, Shape, Tensor
+    from deepkit.utils.types import Nested, OptimizerLike, PathLike, Shape, Tensor
 
 LOSSES = ("non_saturating", "minimax")
 PRIORS = ("normal", "uniform")
@@ -284,6 +284,19 @@ class GenerativeAdversarialNetwork(keras.Model):
         noise = ops.convert_to_numpy(self._draw_noise(num_samples, seed))
         examples = self.generator.predict(noise, batch_size=256, verbose=0)
         return np.asarray(examples).astype("float32")
+
+    def export(
+        self,
+        filepath: PathLike,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: Nested | None = None,
+        **kwargs: object,
+    ) -> None:
+        """Export the model as `keras.Model.export` does; the default `input_signature` is a batch of examples."""
+        if input_signature is None:
+            input_signature = [self.discriminator.inputs[0]]
+        super().export(filepath, format, verbose, input_signature, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""

@@ -30,7 +30,7 @@ from deepkit.utils.errors import message
 from deepkit.utils.validation import check_integer
 
 if TYPE_CHECKING:
-    from deepkit.utils.types import Dataset, LossLike, Nested, OptimizerLike, Tensor
+    from deepkit.utils.types import Dataset, LossLike, Nested, OptimizerLike, PathLike, Tensor
 
 _COMPONENTS = ("source_text", "target_text", "encoder", "decoder", "attention_head", "classifier")
 
@@ -331,6 +331,19 @@ class SequenceToSequence(keras.Model):
         if self.attention_head is None:
             return outputs, None
         return self.attention_head([outputs, memory], training=training, mask=[None, ops.not_equal(source, 0)])
+
+    def export(
+        self,
+        filepath: PathLike,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: Nested | None = None,
+        **kwargs: object,
+    ) -> None:
+        """Export the model as `keras.Model.export` does; the default `input_signature` is a pair of string tensors."""
+        if input_signature is None:
+            input_signature = [(tf.TensorSpec((None,), "string"), tf.TensorSpec((None,), "string"))]
+        super().export(filepath, format, verbose, input_signature, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""

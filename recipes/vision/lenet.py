@@ -166,7 +166,7 @@ def modern(dropout: float = 0.0) -> dk.Sequential:
 def original(dropout: float = 0.0) -> dk.Sequential:
     """Return LeNet-5 of 1998, layer by layer with the names of the paper: 60,000 weights on 28x28 images."""
     tanh = dk.layers.scaled_tanh
-    uniform = {"kernel_initializer": dk.layers.FanInUniform(2.4)}
+    uniform: dict[str, Any] = {"kernel_initializer": dk.layers.FanInUniform(2.4)}
     average = keras.initializers.Constant(1 / 4)  # the coefficient multiplies the sum of four
     return dk.Sequential(
         [

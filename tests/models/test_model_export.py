@@ -1,0 +1,67 @@
+"""`keras.Model.export` of the models with their own training step: a SavedModel with the outputs of the model."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import deepkit as dk
+from deepkit import models
+
+X = np.random.default_rng(0).random((6, 4)).astype("float32")
+TEXTS = (tf.constant(["a dog runs", "dog", ""]), tf.constant(["runs a dog", "a", "dog dog"]))
+
+
+def make_gan():
+    return dk.GAN([dk.MLP([8]), dk.Regressor(4)], dk.MLP([8]), latent_dim=3).build((4,))
+
+
+def make_vae():
+    return dk.VAE(dk.MLP([8]), latent_dim=2, decoder=dk.MLP([8])).build((4,))
+
+
+def make_seq2seq(text=None, **kwargs):
+    text = text or dk.Text(6, vocabulary=("a", "dog", "runs"))
+    return dk.Seq2Seq(text, embedding_dim=4, encoder=dk.BiLSTM(4), decoder=dk.Recurrent("lstm", 8), **kwargs).build()
+
+
+def assert_served(model, inputs, folder):
+    model.export(folder, verbose=False)
+    loaded = tf.saved_model.load(folder)
+    np.testing.assert_allclose(loaded.serve(inputs), model(inputs), rtol=1e-5, atol=1e-6)
+
+
+def test_every_model_has_an_export_test():
+    public = [getattr(models, name) for name in models.__all__]
+    custom = {cls for cls in public if isinstance(cls, type) and issubclass(cls, keras.Model)}
+    assert custom == {type(make()) for make in (make_gan, make_vae, make_seq2seq)}
+
+
+@pytest.mark.parametrize(
+    ("make", "inputs"), [(make_gan, X), (make_vae, X), (make_seq2seq, TEXTS)], ids=["gan", "vae", "seq2seq"]
+)
+def test_a_model_is_exported_before_its_first_call(make, inputs, tmp_path):
+    assert_served(make(), inputs, tmp_path)
+
+
+def test_a_trained_and_loaded_gan_is_exported(tmp_path):
+    model = make_gan()
+    model.compile("adam")
+    model.fit(X, verbose=0)
+    model.save(tmp_path / "gan.keras")
+    assert_served(keras.models.load_model(tmp_path / "gan.keras"), X, tmp_path / "exported")
+
+
+@pytest.mark.slow
+def test_a_signature_that_was_passed_replaces_the_default(tmp_path):
+    model = make_seq2seq(attention="additive", reverse_source=True)
+    ids = tf.TensorSpec((None, None), "int64")
+    model.export(tmp_path, verbose=False, input_signature=[(ids, ids)])
+    pair = (tf.constant([[2, 3, 4], [3, 0, 0]], "int64"), tf.constant([[4, 2], [2, 0]], "int64"))
+    loaded = tf.saved_model.load(tmp_path)
+    np.testing.assert_allclose(loaded.serve(pair), model(pair), rtol=1e-5, atol=1e-6)
+
+
+def test_a_sequence_model_without_a_vocabulary_is_not_exported(tmp_path):
+    with pytest.raises(ValueError, match="vocabulary"):
+        make_seq2seq(dk.Text(6)).export(tmp_path / "model", verbose=False)
