@@ -68,8 +68,10 @@ class Text(Block):
         truncating: Which tokens of a longer text are removed: `"post"` the last, `"pre"` the first.
         standardize: Standardization before splitting: `"lower_and_strip_punctuation"`,
             `"lower_and_split_punctuation"`, which makes punctuation marks tokens, `"lower"`, `"strip_punctuation"` or
-            None. Letters of every script are lowercased; Keras's layer lowercases ASCII only.
-        split: `"whitespace"` for words, `"character"` for characters, None for the whole text as one token.
+            None. Letters of every script are lowercased; Keras's layer lowercases ASCII only. The punctuation that is
+            stripped is that of ASCII, as in Keras; the punctuation that is split off is that of every script.
+        split: `"whitespace"` for words, separated by any whitespace of Unicode; `"character"` for characters; None for
+            the whole text as one token.
         vocabulary: The tokens of ids 2, 3, ...; None to adapt it to data.
         text: Further arguments of `keras.layers.TextVectorization`: `{"ngrams": 2}`.
 

@@ -20,23 +20,26 @@ if TYPE_CHECKING:
 SPLIT_PUNCTUATION = "lower_and_split_punctuation"
 # anything but letters, numbers, spaces and the marks that occur inside words
 _PUNCTUATION = r"([^\p{L}\p{M}\p{N}\s'’_-])"
+# what Python's str.split() splits at, and TensorFlow does not
+_OTHER_WHITESPACE = r"[\x{1C}-\x{1F}\x{85}\p{Z}]"
 
 
 @keras.saving.register_keras_serializable(package="deepkit")
 class TokenIds(keras.layers.TextVectorization):
     """A `keras.layers.TextVectorization` that returns at least one token id for every text.
 
-    It differs from Keras's layer in seven ways:
+    It differs from Keras's layer in eight ways:
 
     - An empty text is one unknown word, id 1. Keras returns only padding, or no steps at all: recurrent layers fail on
       zero steps, a mean over zero steps is NaN, and the cuDNN kernels refuse a sequence of padding.
     - `truncating="pre"` cuts a long text at its beginning instead of its end.
     - `standardize="lower_and_split_punctuation"` keeps punctuation as separate words.
     - Letters beyond ASCII are converted to lowercase too: "Über" and "über" are the same word.
+    - `split="whitespace"` splits at all whitespace of Unicode, as `str.split` does: at U+0085, which occurs in film
+      reviews, at the no-break space and at the ideographic space. Keras splits at that of ASCII.
     - A layer without a vocabulary raises an error when it is called or saved; Keras writes a file that it cannot load.
     - The saved file holds the words of `set_vocabulary`; Keras saves those passed to the constructor.
-    - A word may contain any character. Keras splits the words of a saved file at U+0085, which occurs in film reviews,
-      and cannot load the file.
+    - A token may contain any character. Keras splits the words of a saved file at U+0085, and cannot load the file.
 
     Args:
         max_tokens: Maximum number of ids, including padding and the unknown word; None for no limit.
@@ -103,9 +106,11 @@ class TokenIds(keras.layers.TextVectorization):
         return tf.ensure_shape(ids, self.compute_output_shape(inputs.shape))
 
     def _preprocess(self, inputs: Tensor) -> Tensor:
-        """Convert all letters to lowercase first; Keras converts only those of ASCII."""
+        """Convert all letters to lowercase and all whitespace to spaces first; Keras converts only those of ASCII."""
         if self.standardization in ("lower", "lower_and_strip_punctuation"):
             inputs = tf.strings.lower(inputs, encoding="utf-8")
+        if self._split == "whitespace":
+            inputs = whitespace_to_spaces(inputs)
         return super()._preprocess(inputs)
 
     def _truncate_beginning(self, inputs: Tensor) -> Tensor:
@@ -148,6 +153,11 @@ class TokenIds(keras.layers.TextVectorization):
 
 def _ignore_assets(folder: str) -> None:
     """Neither save nor load assets."""
+
+
+def whitespace_to_spaces(texts: Tensor) -> Tensor:
+    """Return texts with a space for every whitespace character that TensorFlow does not split at."""
+    return tf.strings.regex_replace(texts, _OTHER_WHITESPACE, " ")
 
 
 def lower_and_split_punctuation(texts: Tensor) -> Tensor:

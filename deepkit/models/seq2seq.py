@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras import ops
 
 from deepkit.definition.outputs import logits_message, probability_loss_name
-from deepkit.layers.token_ids import TokenIds
+from deepkit.layers.token_ids import TokenIds, whitespace_to_spaces
 from deepkit.models.alignment import AttentionMap, attention_map
 from deepkit.models.beam_search import END
 from deepkit.models.decoding import UNKNOWN, check_search_arguments, compile_search, join_tokens
@@ -399,7 +399,8 @@ class SequenceToSequence(keras.Model):
         ids = token_ids(self.target_text, texts)
         if ids is texts:
             return ids
-        is_empty = tf.equal(tf.strings.length(tf.strings.strip(tf.reshape(texts, (-1, 1)))), 0)
+        stripped = tf.strings.strip(whitespace_to_spaces(tf.reshape(texts, (-1, 1))))
+        is_empty = tf.equal(tf.strings.length(stripped), 0)
         return ops.where(is_empty, 0, ids)
 
     def _pair_batches(

@@ -66,6 +66,42 @@ def test_characters_and_whole_texts():
         assert token_ids(model, ["A B.", "b", "", "c"]) == [[2], [1], [1], [3]]
 
 
+WHITESPACE = [chr(i) for i in range(sys.maxunicode + 1) if chr(i).isspace()]
+
+
+@pytest.mark.parametrize("standardize", ["lower_and_strip_punctuation", "lower_and_split_punctuation", None])
+def test_words_are_split_at_the_whitespace_that_python_splits_at(standardize):
+    model = dk.Text(5, standardize=standardize, vocabulary=("great", "movie", "e\u200be")).build()
+    texts = [f"great{space}movie{space}" for space in WHITESPACE]
+    assert token_ids(model, texts) == [[2, 3]] * len(texts)
+    assert token_ids(model, ["".join(WHITESPACE)]) == [[1]]
+    if standardize != "lower_and_split_punctuation":
+        assert token_ids(model, ["e\u200be"]) == [[4]]  # zero width, and not whitespace in Python
+
+
+def test_adapt_learns_the_words_between_whitespace_of_unicode(tmp_path):
+    model = dk.Text(9).build()
+    text.adapt(model, batches(["great\x85movie", "great\u3000film"]))
+    assert set(model.get_layer("ids").get_vocabulary()[2:]) == {"great", "movie", "film"}
+    model.save(tmp_path / "m.keras")
+    loaded = keras.models.load_model(tmp_path / "m.keras")
+    assert token_ids(loaded, ["film\xa0great"]) == token_ids(model, ["film great"])
+
+
+def test_whitespace_of_unicode_is_part_of_characters_and_of_whole_texts():
+    assert token_ids(dk.Text(4, split="character", vocabulary=("a", "\xa0")).build(), ["a\xa0"]) == [[2, 3]]
+    assert token_ids(dk.Text(4, split=None, vocabulary=("a\u3000b",)).build(), ["a\u3000b"]) == [[2]]
+
+
+def test_a_vocabulary_with_whitespace_in_a_token_still_loads(tmp_path):
+    model = dk.Text(9).build()
+    model.get_layer("ids").set_vocabulary(["great\x85movie", "great"])  # as deepkit learned it before
+    model.save(tmp_path / "m.keras")
+    loaded = keras.models.load_model(tmp_path / "m.keras")
+    assert loaded.get_layer("ids").get_vocabulary()[2:] == ["great\x85movie", "great"]
+    assert token_ids(loaded, ["great\x85film"]) == [[3, 1]]
+
+
 def test_an_empty_text_is_one_unknown_token():
     model = dk.Text(4, vocabulary=("a",)).build()
     assert token_ids(model, [""]) == [[1]]
@@ -182,10 +218,10 @@ def test_a_vocabulary_that_is_passed_is_in_the_model_file(tmp_path):
 @pytest.mark.parametrize("tokens", [["c", "d", "\u0085"], np.array(["", "[UNK]", "c", "d", "\u0085"])])
 @pytest.mark.parametrize("vocabulary", [None, ("a", "b")])
 def test_a_vocabulary_that_is_set_later_is_in_the_model_file(vocabulary, tokens, tmp_path):
-    model = dk.Text(9, standardize=None, vocabulary=vocabulary).build()
+    model = dk.Text(9, standardize=None, split="character", vocabulary=vocabulary).build()
     model.get_layer("ids").set_vocabulary(tokens)
     model.save(tmp_path / "m.keras")
-    texts = tf.constant(["c d", "a \u0085"])
+    texts = tf.constant(["cd", "a\u0085"])
     for loaded in (model, keras.models.load_model(tmp_path / "m.keras")):
         assert loaded(texts).numpy().tolist() == [[2, 3], [1, 4]]
 

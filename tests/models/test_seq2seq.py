@@ -267,6 +267,8 @@ def test_no_texts_and_empty_texts_are_translated():
     assert model.translate(["", "  ", "a b"], max_length=3)[:2] == ["", ""]
     assert model.log_likelihood([], []).shape == (0,)
     assert np.all(np.isfinite(model.log_likelihood(["", "zzz"], ["a", ""])))
+    empty = model.log_likelihood(["a b"] * 3, ["", " \n", "\u3000\x85"])
+    np.testing.assert_allclose(empty, empty[0], rtol=1e-6)
 
 
 def test_unknown_words_and_ids_without_a_word_are_never_decoded():
