@@ -14,7 +14,7 @@ from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError, check_name
 from deepkit.definition.frozen_dict import FrozenDict
 from deepkit.definition.inputs import InputSpec, InputSpecs
-from deepkit.definition.objective import Objective
+from deepkit.definition.objective import Objective, check_objective
 from deepkit.definition.protocol import Definition
 from deepkit.definition.sequential import Input, as_body, single
 from deepkit.utils.errors import did_you_mean_or_list, format_value
@@ -244,7 +244,7 @@ class Functional(Block):
 
     def _head_objective(self, name: str, output_shape: Any, label_shape: Any) -> Objective | None:
         body = self.nodes[name][1]
-        return body[-1].objective(output_shape, label_shape) if body else None
+        return check_objective(body[-1].objective(output_shape, label_shape), body[-1]) if body else None
 
 
 def _as_names(value: Any) -> Any:

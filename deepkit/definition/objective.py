@@ -8,6 +8,8 @@ from typing import Literal, TypeAlias
 
 import keras
 
+from deepkit.definition.errors import DefinitionError
+
 Losses: TypeAlias = keras.losses.Loss | Mapping[str, keras.losses.Loss]
 Metrics: TypeAlias = Sequence[keras.metrics.Metric] | Mapping[str, Sequence[keras.metrics.Metric]]
 Task: TypeAlias = Literal["binary", "multiclass", "multilabel", "regression"]
@@ -47,3 +49,18 @@ class Objective:
     loss: Losses
     metrics: Metrics = ()
     head: Heads | None = None
+
+
+def check_objective(value: object, block: object) -> Objective | None:
+    """Return what the method `objective` of a block returned.
+
+    Raises:
+        DefinitionError: It is neither an `Objective` nor None.
+    """
+    if value is None or isinstance(value, Objective):
+        return value
+    raise DefinitionError(
+        f"{type(block).__name__}.objective must return an Objective or None, received {type(value).__name__}",
+        code=block,
+        hint="return deepkit.definition.objective.Objective(loss, metrics)",
+    )

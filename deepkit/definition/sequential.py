@@ -15,7 +15,7 @@ from deepkit.definition.errors import DefinitionError
 from deepkit.definition.field_types import register_converters
 from deepkit.definition.inputs import InputSpec, InputSpecs, is_shape
 from deepkit.definition.keras_layer import LayerInstance, LayerTemplate, has_state
-from deepkit.definition.objective import Objective
+from deepkit.definition.objective import Objective, check_objective
 from deepkit.utils.errors import format_value, message
 from deepkit.utils.types import Shape
 
@@ -72,7 +72,9 @@ class Sequential(Block):
 
     def objective(self, output_shape: Any, label_shape: Any) -> Objective | None:
         """Return the objective of the last element."""
-        return self.layers[-1].objective(output_shape, label_shape) if self.layers else None
+        if not self.layers:
+            return None
+        return check_objective(self.layers[-1].objective(output_shape, label_shape), self.layers[-1])
 
 
 class _ShapeField(fields.Field[Sequence[int | None], "Shape"]):

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from deepkit.definition import keras_config
+from deepkit.definition.objective import check_objective
 from deepkit.definition.outputs import check_loss
 from deepkit.execution import strategy
 from deepkit.execution.plan import Plan
@@ -242,8 +243,7 @@ def _head_objective(net: Definition, model: keras.Model, data: TrainingData, los
         _check_label_names(model, data.label_spec)
     if not hasattr(net, "objective") or data.label_spec is None or not hasattr(model, "output"):
         return None
-    objective: Objective | None = net.objective(_shapes(model.output), _shapes(data.label_spec))
-    return objective
+    return check_objective(net.objective(_shapes(model.output), _shapes(data.label_spec)), net)
 
 
 def _choose_loss(
