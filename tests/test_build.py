@@ -104,6 +104,33 @@ def test_invalid_files_and_options_are_reported(file, tmp_path, capsys, text, fl
     assert error in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("args", "error"),
+    [
+        (
+            ["folder"],
+            "IsADirectoryError: expected a file, received the folder folder\n  hint: pass the path of a file\n",
+        ),
+        (["missing.yaml"], "FileNotFoundError: there is no file missing.yaml\n  hint: check the path\n"),
+        (
+            ["net.yaml", "--export", "onx"],
+            "--export must be one of 'saved_model', 'onnx', 'litert', received 'onx'; did you mean 'onnx'?\n",
+        ),
+    ],
+)
+def test_paths_and_formats_are_checked(file, tmp_path, capsys, args, error):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "net.yaml").write_text("[]")
+    assert cli.main(["build", *args]) == 1
+    assert error in capsys.readouterr().err
+
+
+def test_none_is_not_among_the_formats_in_the_help(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["build", "--help"])
+    assert "--export {saved_model,onnx,litert}" in " ".join(capsys.readouterr().out.split())
+
+
 def test_sizes_of_the_input_shape_can_be_unknown(file, tmp_path, capsys):
     dk.dump(dk.Sequential([dk.ConvBlock(4, norm=None)]), "any.yaml")
     assert cli.main(["build", "any.yaml", "--input-shape", "None", "None", "3"]) == 0

@@ -5,17 +5,21 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from deepkit.utils.console import echo
 from deepkit.utils.errors import message
+from deepkit.utils.validation import check_choice
 
 if TYPE_CHECKING:
     import keras
 
     from deepkit.definition.block import Block
+
+
+EXPORT_FORMATS = ("saved_model", "onnx", "litert")
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Options:
     """Number of nested levels of blocks that the diagram shows; by default as many as are readable."""
     save: Path | None = None
     """Save the untrained model to this .keras file."""
-    export: Literal["saved_model", "onnx", "litert"] | None = None
+    export: Annotated[str | None, tyro.conf.arg(metavar="{saved_model,onnx,litert}")] = None
     """Export the untrained model in this format, and verify the outputs of the exported file."""
     output: Path | None = None
     """Path of the export; by default the name of the YAML file with the suffix of the format."""
@@ -72,6 +76,8 @@ def run(options: Options) -> int:
 
 def _check_options(options: Options) -> None:
     """Raise if an option is invalid, before the model is built."""
+    if options.export is not None:
+        check_choice(options.export, "--export", EXPORT_FORMATS, hint="use --export onnx")
     if options.save is not None and options.save.suffix != ".keras":
         problem = f"--save must be a file that ends in .keras, received {options.save}"
         raise ValueError(message(problem, hint=f"use --save {options.save.with_suffix('.keras')}"))

@@ -60,6 +60,9 @@ def _dispatch(args: Sequence[str]) -> int:
         echo(f"deepkit {__version__}")
         return 0
     if command not in COMMANDS:
+        if command in [entry.name for entry in discovery.entries()]:
+            hint = f"run deepkit run {command}"
+            raise UsageError(message(f"unknown command {command!r}, which is the name of a recipe", hint=hint))
         close = difflib.get_close_matches(command, COMMANDS, n=1, cutoff=0.4)
         suggestion = f"did you mean {close[0]}?" if close else f"the commands are {', '.join(COMMANDS)}"
         raise UsageError(message(f"unknown command {command!r}; {suggestion}", hint="run deepkit --help"))

@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
@@ -22,6 +22,10 @@ from deepkit.recipe.report import flags
 from deepkit.recipe.run import run
 from deepkit.recipe.settings import Settings
 from deepkit.utils import stderr
+from deepkit.utils.errors import message
+
+if TYPE_CHECKING:
+    from tyro.constructors import ConstructorRegistry
 
 USAGE, FAILED, INTERRUPTED = 2, 1, 130
 
@@ -55,8 +59,17 @@ def run_cli(main: Callable[[Sequence[str]], int], argv: Sequence[str], *, prog: 
         is_expected = isinstance(error, ValueError | OSError)
         if not is_expected or "--traceback" in argv or os.environ.get("DEEPKIT_TRACEBACK") == "1":
             traceback.print_exc()
-        _print_error(f"{type(error).__name__}: {error}")
+        _print_error(f"{type(error).__name__}: {_describe(error)}")
         return FAILED
+
+
+def _describe(error: Exception) -> str:
+    """Return the message of an error; of one about a file, without the number of the system's error."""
+    if type(error) is IsADirectoryError:
+        return message(f"expected a file, received the folder {error.filename}", hint="pass the path of a file")
+    if type(error) is FileNotFoundError and error.filename:
+        return message(f"there is no file {error.filename}", hint="check the path")
+    return str(error)
 
 
 def _resume_instruction(prog: str, argv: Sequence[str]) -> str:
@@ -120,11 +133,41 @@ def parse_options(options: type[Options], argv: Sequence[str], prog: str, *, des
     import tyro  # a slow import, which `deepkit --help` does not need
 
     try:
-        return tyro.cli(options, prog=prog, description=description, args=list(argv))
+        registry = _constructors_of_numbers()
+        return tyro.cli(options, prog=prog, description=description, args=list(argv), registry=registry)
     except SystemExit as stop:
         if stop.code:
             _print_error(f"Run `{prog} --help` for all flags.")
         raise
+
+
+def _constructors_of_numbers() -> ConstructorRegistry:
+    """Return the constructors of numbers from flags; their errors name the expected kind of number."""
+    from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+
+    registry = ConstructorRegistry()
+
+    @registry.primitive_rule
+    def rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+        if info.type not in (int, float):
+            return None
+        return PrimitiveConstructorSpec(
+            nargs=1,
+            metavar=info.type.__name__.upper(),
+            instance_from_str=lambda args: _parse_number(args[0], info.type),
+            is_instance=lambda value: isinstance(value, (int, info.type)),
+            str_from_instance=lambda value: [str(value)],
+        )
+
+    return registry
+
+
+def _parse_number(text: str, kind: type[int] | type[float]) -> float:
+    try:
+        return kind(text)
+    except ValueError:
+        expected = "an integer" if kind is int else "a number"
+        raise ValueError(f"expected {expected}, received {text!r}") from None
 
 
 def quiet_tensorflow(*, missing_ok: bool = False) -> None:
