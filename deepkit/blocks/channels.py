@@ -34,7 +34,7 @@ class SqueezeExcitation(Block):
         `(batch, steps, channels)`, `(batch, rows, columns, channels)` or a volume; sizes may be unknown.
 
     Output shape:
-        The input shape. The average ignores masked steps; the output has no mask.
+        The input shape. The average ignores masked steps, and the output has the mask of the input.
 
     Raises:
         DefinitionError: `ratio` is not a positive integer, or the input has no positions to average.
@@ -53,14 +53,14 @@ class SqueezeExcitation(Block):
     def add(self, x: KerasTensor, builder: Builder) -> KerasTensor:
         """Add the average, the two dense layers and the product."""
         width = common.num_channels(x, builder)
-        y = builder.add_layer(x, "pool", common.layer_for_rank("GlobalAveragePooling", x, builder))
+        y = common.add_global_pool(x, "avg", builder)
         y = builder.add_layer(y, "squeeze", layers.Dense, max(1, width // self.ratio), **self.dense.new())
         y = common.add_activation(y, self.activation, builder)
         y = builder.add_layer(y, "excite", layers.Dense, width, activation="sigmoid", **self.dense.new())
         shape = [1] * (len(x.shape) - 1)
         shape[common.channel_axis(x) - 1] = width
         gates = builder.add_layer(y, "reshape", layers.Reshape, tuple(shape))
-        return builder.add_layer([x, gates], "multiply", layers.Multiply)
+        return common.add_merge([x, gates], "multiply", layers.Multiply, builder)
 
 
 class SeparableConvBlock(Block):

@@ -12,12 +12,13 @@ from deepkit.definition.builder import Builder
 from deepkit.definition.errors import shape_text
 from deepkit.definition.field_types import activation_function
 from deepkit.definition.layer_checks import check_window, register_input_check
-from deepkit.layers import L2Pooling
+from deepkit.definition.masks import has_mask
+from deepkit.layers import L2Pooling, MaskedMerge, MaskedPooling1D
 
 if TYPE_CHECKING:
     from deepkit.definition.fields import Size
     from deepkit.definition.protocol import Definition
-    from deepkit.utils.types import KerasTensor, Shape
+    from deepkit.utils.types import KerasTensor, Shape, Tensors
 
 POOLING_LAYERS = {"max": "MaxPooling", "avg": "AveragePooling"}
 MAX_REPEATS = 10_000  # repetitions in one block; more is a mistake
@@ -30,7 +31,7 @@ def add_norm(x: KerasTensor, norm: str | Definition | None, builder: Builder, na
     if norm is None:
         return x
     if not isinstance(norm, str):
-        return norm.add(x, builder.child(norm.name or name, norm))
+        return add_argument(x, norm, builder, name)
     make = layers.BatchNormalization if norm == "batch" else layers.LayerNormalization
     is_last = channel_axis(x) == len(x.shape) - 1
     kwargs: dict[str, Any] = {} if is_last else {"axis": 1}
@@ -44,7 +45,7 @@ def add_activation(
     if activation is None:
         return x
     if not isinstance(activation, str):
-        return activation.add(x, builder.child(activation.name or name, activation))
+        return add_argument(x, activation, builder, name)
     return builder.add_layer(x, name, layers.Activation, activation_argument(activation))
 
 
@@ -53,10 +54,37 @@ def add_pool(x: KerasTensor, pool: str | Definition | None, builder: Builder, na
     if pool is None:
         return x
     if not isinstance(pool, str):
-        return pool.add(x, builder.child(pool.name or name, pool))
+        return add_argument(x, pool, builder, name)
     if pool == "l2":
         return builder.add_layer(x, name, L2Pooling, 2)
     return builder.add_layer(x, name, layer_for_rank(POOLING_LAYERS[pool], x, builder), 2)
+
+
+def add_global_pool(x: KerasTensor, pool: str, builder: Builder) -> Any:
+    """Add a pooling over all positions, `"avg"` or `"max"`; of a masked sequence, over the unmasked steps."""
+    if len(x.shape) == 3 and has_mask(x):
+        return builder.add_layer(x, "pool", MaskedPooling1D, pool)
+    kind = "GlobalAveragePooling" if pool == "avg" else "GlobalMaxPooling"
+    return builder.add_layer(x, "pool", layer_for_rank(kind, x, builder))
+
+
+def add_merge(
+    tensors: Sequence[KerasTensor], name: str, make: type[layers.Layer], builder: Builder, **kwargs: Any
+) -> Any:
+    """Merge tensors by a Keras layer; the output keeps the mask if only some of the tensors have one."""
+    if len({has_mask(tensor) for tensor in tensors}) < 2:
+        return builder.add_layer(tensors, name, make, **kwargs)
+
+    def make_masked(name: str) -> MaskedMerge:
+        return MaskedMerge(make(name=name.rpartition(".")[2], **kwargs), name=name)
+
+    return builder.add_layer(tensors, name, make_masked)
+
+
+def add_argument(x: Tensors, definition: Definition, builder: Builder, name: str) -> Any:
+    """Add a layer or block that is an argument of the builder's block, which may not lose the mask of `x`."""
+    block = builder.definition if definition.is_keras_layer else definition
+    return definition.add(x, builder.child(definition.name or name, block))
 
 
 def add_projection(
@@ -73,11 +101,16 @@ def add_projection(
 
     For a sequence, a convolution with window 1 and stride 1 is a dense layer too, as a dense layer passes the mask on.
     """
-    is_stepwise = len(x.shape) == 3 and channel_axis(x) == 2 and {kernel_size, strides} == {1}
-    if len(x.shape) == 2 or is_stepwise:
+    if len(x.shape) == 2 or is_stepwise(x, kernel_size, strides):
         return builder.add_layer(x, name, layers.Dense, width, **kwargs)
     make = layer_for_rank("Conv", x, builder)
     return builder.add_layer(x, name, make, width, kernel_size, strides, padding="same", **kwargs)
+
+
+def is_stepwise(x: KerasTensor, kernel_size: Size, strides: Size) -> bool:
+    """Return whether a convolution treats each step of a sequence separately, as a dense layer does."""
+    sizes = [size if isinstance(size, tuple) else (size,) for size in (kernel_size, strides)]
+    return len(x.shape) == 3 and channel_axis(x) == 2 and {n for size in sizes for n in size} == {1}
 
 
 def channel_axis(x: KerasTensor) -> int:
@@ -146,6 +179,11 @@ def flatten(x: KerasTensor, builder: Builder) -> Any:
     """Flatten each example to a vector, unless it is one."""
     if len(x.shape) == 2:
         return x
+    if has_mask(x):
+        raise builder.error(
+            f"cannot flatten {tuple(x.shape[1:])}: the vector would contain padded steps of a masked sequence",
+            hint='use pool="avg" in a head, flatten=False in a dk.MLP, or mask_zero=False in the Embedding',
+        )
     if any(n is None for n in x.shape[1:]):
         raise builder.error(
             f"cannot flatten {tuple(x.shape[1:])}: a size is unknown",

@@ -12,11 +12,13 @@ from deepkit.blocks import common
 from deepkit.definition import fields
 from deepkit.definition.block import Block
 from deepkit.definition.builder import Builder
+from deepkit.definition.masks import has_mask
 
 if TYPE_CHECKING:
     from deepkit.utils.types import KerasTensor
 
 ORDERS = tuple("-".join(order) for order in permutations(("conv", "norm", "activation")))
+_WINDOW_ARGUMENTS = ("padding", "dilation_rate", "groups", "data_format")  # without effect for a window of one step
 CONV_ARGUMENTS = ("filters", "kernel_size", "strides", "activation")
 
 
@@ -24,6 +26,8 @@ class ConvBlock(Block):
     """A convolution, a normalization and an activation.
 
     The convolution is 1-D, 2-D or 3-D, depending on the rank of its input. Padding is `"same"` unless `conv` sets it.
+    With `kernel_size=1` and `strides=1`, the convolution of a masked sequence is a dense layer, which keeps the mask; a
+    larger window would read padded steps, and raises an error.
     With a normalization the convolution has no bias: the normalization after it, in this block or, in a pre-activation
     network, in the next one, would cancel the bias.
 
@@ -76,6 +80,9 @@ class ConvBlock(Block):
 
     def _convolve(self, x: KerasTensor, builder: Builder) -> Any:
         kwargs: dict[str, Any] = {"padding": "same", "use_bias": self.norm is None} | self.conv.new()
+        if has_mask(x) and kwargs.get("groups", 1) == 1 and common.is_stepwise(x, self.kernel_size, self.strides):
+            dense = {key: value for key, value in kwargs.items() if key not in _WINDOW_ARGUMENTS}
+            return builder.add_layer(x, "conv", layers.Dense, self.filters, **dense)  # the same function, with a mask
         make = common.layer_for_rank("Conv", x, builder)
         return builder.add_layer(x, "conv", make, self.filters, self.kernel_size, self.strides, **kwargs)
 

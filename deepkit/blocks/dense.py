@@ -39,8 +39,8 @@ class MLP(Block):
         `(batch, units[-1])`; the last axis replaced when `flatten=False`.
 
     Raises:
-        DefinitionError: A width is not a positive integer, dropout lies outside [0, 1), or a size is unknown and
-            the input must be flattened.
+        DefinitionError: A width is not a positive integer, dropout lies outside [0, 1), or the input must be flattened
+            and has an unknown size or a mask.
 
     Examples:
         >>> import deepkit as dk

@@ -62,7 +62,7 @@ class DenselyConnected(Block):
             y = builder.add_block(name, unit, x)
             y = builder.require_single(y, "the body must return one tensor, but returns")
             common.check_same_shape([x, y], builder, except_channels=True)
-            x = builder.add_layer([x, y], concat, layers.Concatenate, axis=common.channel_axis(x))
+            x = common.add_merge([x, y], concat, layers.Concatenate, builder, axis=common.channel_axis(x))
         return x
 
 

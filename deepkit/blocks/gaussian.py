@@ -36,7 +36,8 @@ class GaussianHead(Block):
         `{"mean": (batch, units), "log_variance": (batch, units)}`.
 
     Raises:
-        DefinitionError: `units` is not a positive integer, or a size is unknown and the input must be flattened.
+        DefinitionError: `units` is not a positive integer, or the input must be flattened and has an unknown size or a
+            mask.
 
     Examples:
         >>> import deepkit as dk

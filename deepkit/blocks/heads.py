@@ -16,7 +16,6 @@ from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError
 from deepkit.definition.layer_arguments import LayerArguments
 from deepkit.definition.objective import Head, Objective
-from deepkit.layers import MaskedPooling1D
 
 if TYPE_CHECKING:
     from deepkit.utils.types import KerasTensor
@@ -31,7 +30,7 @@ class Classifier(Block):
 
     Args:
         num_classes: Number of classes; 1 for a binary classifier.
-        pool: How an image or sequence becomes a vector: `"flatten"`, `"avg"` or `"max"` over all positions, or
+        pool: How an image or sequence becomes a vector: `"flatten"`, `"avg"` or `"max"` over all unmasked positions, or
             None to classify each position.
         activation: None for logits, `"softmax"` for the probability of each class, `"sigmoid"` for classes that
             do not exclude each other (multi-label).
@@ -45,7 +44,7 @@ class Classifier(Block):
         `(batch, num_classes)`; the last axis replaced when `pool=None`.
 
     Raises:
-        DefinitionError: An argument is out of range, or a size is unknown and the input must be flattened.
+        DefinitionError: An argument is out of range, or the input must be flattened and has an unknown size or a mask.
 
     Examples:
         >>> import deepkit as dk
@@ -98,7 +97,7 @@ class Regressor(Block):
 
     Args:
         units: Number of predicted numbers.
-        pool: How an image or sequence becomes a vector: `"flatten"`, `"avg"` or `"max"` over all positions, or
+        pool: How an image or sequence becomes a vector: `"flatten"`, `"avg"` or `"max"` over all unmasked positions, or
             None to predict at each position.
         activation: None for any number; `"softplus"` or `"relu"` for non-negative numbers, `"sigmoid"` or
             `"tanh"` for a range.
@@ -112,7 +111,7 @@ class Regressor(Block):
         `(batch, units)`; the last axis replaced when `pool=None`.
 
     Raises:
-        DefinitionError: An argument is out of range, or a size is unknown and the input must be flattened.
+        DefinitionError: An argument is out of range, or the input must be flattened and has an unknown size or a mask.
 
     Examples:
         >>> import deepkit as dk
@@ -142,16 +141,8 @@ def _add_pool_and_dropout(x: KerasTensor, pool: str | None, dropout: float, buil
     if pool == "flatten":
         x = common.flatten(x, builder)
     elif pool is not None and len(x.shape) > 2:
-        x = _add_global_pool(x, pool, builder)
+        x = common.add_global_pool(x, pool, builder)
     return builder.add_layer(x, "dropout", layers.Dropout, dropout) if dropout else x
-
-
-def _add_global_pool(x: KerasTensor, pool: str, builder: Builder) -> Any:
-    """Pool over all positions; of a masked sequence, over the steps that the mask keeps."""
-    if len(x.shape) == 3 and getattr(x, "_keras_mask", None) is not None:
-        return builder.add_layer(x, "pool", MaskedPooling1D, pool)
-    kind = "GlobalAveragePooling" if pool == "avg" else "GlobalMaxPooling"
-    return builder.add_layer(x, "pool", common.layer_for_rank(kind, x, builder))
 
 
 def _add_dense(x: KerasTensor, units: int, activation: str | None, arguments: LayerArguments, builder: Builder) -> Any:

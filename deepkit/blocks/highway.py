@@ -13,6 +13,7 @@ from deepkit.definition import fields
 from deepkit.definition.block import Block
 from deepkit.definition.builder import Builder
 from deepkit.definition.errors import shape_text
+from deepkit.definition.masks import has_mask
 
 if TYPE_CHECKING:
     from deepkit.utils.types import KerasTensor
@@ -32,8 +33,8 @@ class Highway(Block):
     Args:
         body: The transform: a block, a Keras layer or a list of them that keeps the shape; None for one layer
             with `activation`.
-        kernel_size: Window of the convolutions, in pixels or steps; 1 treats each position separately and passes
-            the mask of a sequence, which a convolution does not.
+        kernel_size: Window of the convolutions, in pixels or steps. A masked sequence needs 1, which treats each step
+            separately.
         activation: Activation of the transform if `body` is None.
         transform_bias: Initial bias of the gate; a negative value passes most of the input on.
         gate: Further arguments of the gate's Keras layer: `{"kernel_initializer": "he_normal"}`.
@@ -45,7 +46,7 @@ class Highway(Block):
         The input shape.
 
     Raises:
-        DefinitionError: The body changes the shape.
+        DefinitionError: The body changes the shape, or a larger window would read padded steps of a masked sequence.
 
     Examples:
         >>> import deepkit as dk
@@ -63,6 +64,11 @@ class Highway(Block):
 
     def add(self, x: KerasTensor, builder: Builder) -> KerasTensor:
         """Add transform and gate, and mix them: x + T (H - x) needs one product less than the equation."""
+        if len(x.shape) == 3 and has_mask(x) and not common.is_stepwise(x, self.kernel_size, 1):
+            raise builder.error(
+                f"convolutions with kernel_size={self.kernel_size} read padded steps of a masked sequence",
+                hint="use kernel_size=1, which treats each step separately, or mask_zero=False in the Embedding",
+            )
         y = self._transform(x, builder)
         if tuple(y.shape[1:]) != tuple(x.shape[1:]):
             raise builder.error(
@@ -74,9 +80,9 @@ class Highway(Block):
         gate = common.add_projection(
             x, "gate", common.num_channels(x, builder), builder, kernel_size=self.kernel_size, **kwargs
         )
-        change = builder.add_layer([y, x], "subtract", layers.Subtract)
-        gated = builder.add_layer([gate, change], "multiply", layers.Multiply)
-        return builder.add_layer([x, gated], "add", layers.Add)
+        change = common.add_merge([y, x], "subtract", layers.Subtract, builder)
+        gated = common.add_merge([gate, change], "multiply", layers.Multiply, builder)
+        return common.add_merge([x, gated], "add", layers.Add, builder)
 
     def _transform(self, x: KerasTensor, builder: Builder) -> Any:
         if self.body is not None:

@@ -35,7 +35,7 @@ _HINT = "use a merging layer such as layers.Dot(axes=1) for any other"
 class Parallel(Block):
     """Branches with the same input, and a merge of their outputs.
 
-    The Inception module has four branches, which are concatenated.
+    The Inception module has four branches, which are concatenated. The rule of `dk.Merge` for masks holds.
 
     Reference:
         Szegedy et al. 2015, "Going Deeper with Convolutions", section 4 and figure 2.
@@ -95,6 +95,9 @@ class Merge(Block):
     All merges by name except `"concat"` are elementwise, on tensors of one width. Tensors of another width are first
     projected to it by a dense layer (a 1x1 convolution under `channels_first`), linear unless `activation` is set.
 
+    A step of the output is masked if every tensor that has a mask masks it; tensors without a mask do not count. The
+    sums, products and concatenations of all blocks follow this rule.
+
     Reference:
         Antol et al. 2015, "VQA: Visual Question Answering", merges image and question by
         `dk.Merge("multiply", units=1024, activation="tanh")`.
@@ -113,7 +116,8 @@ class Merge(Block):
         The shape of a tensor, with the common width; with `"concat"` the sum of the widths.
 
     Raises:
-        DefinitionError: There is only one tensor, or sizes other than the widths differ.
+        DefinitionError: There is only one tensor, sizes other than the widths differ, or a merging layer of Keras
+            receives masked and unmasked tensors, of which it would lose the mask.
 
     Examples:
         >>> import deepkit as dk
@@ -188,9 +192,9 @@ def _check_sizes(tensors: Sequence[KerasTensor], builder: Builder) -> None:
 def _add_merge(tensors: list[Any], merge: str | Definition, builder: Builder) -> Any:
     """Merge several tensors; a single one is returned as it is."""
     if not isinstance(merge, str):
-        return merge.add(tensors, builder.child(merge.name or "merge", merge))
+        return common.add_argument(tensors, merge, builder, "merge")
     if len(tensors) == 1:
         return tensors[0]
     common.check_same_shape(tensors, builder, except_channels=merge == "concat")
     kwargs: dict[str, Any] = {"axis": common.channel_axis(tensors[0])} if merge == "concat" else {}
-    return builder.add_layer(tensors, merge, MERGE_LAYERS[merge], **kwargs)
+    return common.add_merge(tensors, merge, MERGE_LAYERS[merge], builder, **kwargs)

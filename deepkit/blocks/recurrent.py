@@ -15,6 +15,7 @@ from deepkit.definition.block import Block
 from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError, shape_text
 from deepkit.definition.layer_arguments import LayerArguments
+from deepkit.definition.masks import has_mask
 from deepkit.layers import UnrolledBidirectional
 from deepkit.utils.validation import check_choice
 
@@ -151,7 +152,7 @@ class Recurrent(Block):
                 self._make_layer,
                 is_last=is_last,
                 seed_shift=2 * (num_copies * self.num_layers + i),
-                has_mask=getattr(outputs[0], "_keras_mask", None) is not None,
+                has_mask=has_mask(outputs[0]),
                 call_kwargs={"initial_state": layer_states} if layer_states else None,
             )
             results = list(result) if isinstance(result, list | tuple) else [result]

@@ -14,6 +14,7 @@ from deepkit.definition import fields
 from deepkit.definition.block import Block
 from deepkit.definition.builder import Builder
 from deepkit.definition.errors import shape_text
+from deepkit.definition.masks import has_mask
 
 if TYPE_CHECKING:
     from deepkit.definition.fields import BodyLike
@@ -30,8 +31,8 @@ _MIDDLE_ONLY = ("groups", "dilation_rate")  # arguments of the 3x3 convolution o
 class Residual(Block):
     """The sum of a body and a shortcut around it.
 
-    A projection of a sequence with stride 1 is a dense layer, which passes the mask on; with a larger stride, or padded
-    channels, the output has no mask.
+    The sum of a masked sequence has a mask, also if the body loses it: see the rule of `dk.Merge`. A projection with
+    stride 1 is a dense layer, which passes the mask on.
 
     Reference:
         He et al. 2016, "Deep Residual Learning", sections 3.2 and 4.1.
@@ -80,7 +81,7 @@ class Residual(Block):
         )
         shortcut = self._shortcut(x, y, builder.child("shortcut", self))
         # the shortcut comes first: Keras then recurses through a deep network along the short path
-        y = builder.add_layer([shortcut, y], "add", layers.Add)
+        y = common.add_merge([shortcut, y], "add", layers.Add, builder)
         return common.add_activation(y, self.activation, builder)
 
     def _shortcut(self, x: KerasTensor, y: KerasTensor, builder: Builder) -> Any:
@@ -102,8 +103,7 @@ class Residual(Block):
 
     def _project(self, x: KerasTensor, strides: tuple[int, ...], channels: int, builder: Builder) -> Any:
         kwargs = {"use_bias": False} | self.conv.new()
-        is_stepwise = len(x.shape) == 3 and set(strides) == {1} and common.channel_axis(x) == 2
-        if not strides or is_stepwise:
+        if not strides or common.is_stepwise(x, 1, strides):
             projected = builder.add_layer(x, "dense", layers.Dense, channels, **kwargs)
         else:
             make = common.layer_for_rank("Conv", x, builder)
@@ -277,6 +277,10 @@ def _pad_channels(x: KerasTensor, channels: int, builder: Builder) -> Any:
         )
     if extra == 0:
         return x
+    if has_mask(x):
+        raise builder.error(
+            'shortcut="pad" loses the mask of a sequence', hint='use shortcut="projection", a dense layer that keeps it'
+        )
     if len(x.shape) == 2:
         x = builder.add_layer(x, "expand", layers.Reshape, (-1, 1))
         x = builder.add_layer(x, "pad", layers.ZeroPadding1D, (0, extra), data_format="channels_last")

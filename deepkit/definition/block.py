@@ -89,6 +89,14 @@ class Block(DefinitionBase, metaclass=BlockType):
         return False
 
     @property
+    def is_keras_layer(self) -> bool:
+        """Whether this is a Keras layer of the user, which may lose the mask of its input with Keras's warning.
+
+        A layer that a block adds may not: it raises a `DefinitionError`.
+        """
+        return False
+
+    @property
     def training_target(self) -> str:
         """The targets that `fit` trains the model on.
 

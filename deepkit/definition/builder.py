@@ -11,6 +11,7 @@ import keras
 
 from deepkit.definition.errors import DefinitionError, first_line, shape_text
 from deepkit.definition.layer_checks import error_problem, input_problem
+from deepkit.definition.masks import mask_problem
 from deepkit.definition.protocol import Definition, DefinitionBase
 from deepkit.utils.errors import format_value
 
@@ -179,6 +180,8 @@ class Builder:
         """Call a layer on `x`; convert an error of Keras to a `DefinitionError` with this builder's path."""
         if isinstance(layer, keras.layers.Layer):
             problem = input_problem(layer, x)
+            if problem is None and not self.definition.is_keras_layer:
+                problem = mask_problem(layer, x)
             if problem is not None:
                 raise self.error(problem.text, hint=problem.hint)
         try:

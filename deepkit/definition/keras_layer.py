@@ -38,6 +38,11 @@ class LayerTemplate(Block):
         """True: the layer itself checks its inputs."""
         return True
 
+    @property
+    def is_keras_layer(self) -> bool:
+        """True."""
+        return True
+
     def add(self, x: Tensors, builder: Builder) -> Any:
         """Call a new copy of the layer, named by the path."""
         num_copies = builder.state.copies[self]
@@ -67,6 +72,11 @@ class LayerInstance(Block, eq=False):
     @property
     def accepts_multiple_inputs(self) -> bool:
         """True: the layer itself checks its inputs."""
+        return True
+
+    @property
+    def is_keras_layer(self) -> bool:
+        """True."""
         return True
 
     def input_spec(self) -> InputSpec | None:

@@ -34,6 +34,10 @@ class Definition(Protocol):
         """Whether equal blocks in one build share one set of weights."""
 
     @property
+    def is_keras_layer(self) -> bool:
+        """Whether this is a Keras layer of the user, which may lose the mask of its input with Keras's warning."""
+
+    @property
     def training_target(self) -> str:
         """The targets of the training: "labels", "inputs" or "none"."""
 

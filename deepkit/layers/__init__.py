@@ -9,6 +9,7 @@ from deepkit.layers.gaussian_sampling import GaussianSampling
 from deepkit.layers.initializers import FanInUniform
 from deepkit.layers.l2_pooling import L2Pooling
 from deepkit.layers.local_response import LocalResponseNormalization
+from deepkit.layers.masked_merge import MaskedMerge
 from deepkit.layers.masked_pooling import MaskedPooling1D
 from deepkit.layers.maxout import ChannelMax, Maxout
 from deepkit.layers.noise import MaskingNoise, SaltAndPepperNoise
@@ -28,6 +29,7 @@ __all__ = [
     "GaussianSampling",
     "L2Pooling",
     "LocalResponseNormalization",
+    "MaskedMerge",
     "MaskedPooling1D",
     "MaskingNoise",
     "Maxout",

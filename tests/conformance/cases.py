@@ -57,6 +57,7 @@ SEQUENCE, ANY_SEQUENCE = (6, 4), (None, 4)
 CASES = (
     Case("conv_block", "ConvBlock", lambda: dk.ConvBlock(4), IMAGE, ANY_IMAGE),
     Case("conv_block_1d", "ConvBlock", lambda: dk.ConvBlock(4), SEQUENCE, ANY_SEQUENCE),
+    Case("conv_block_steps", "ConvBlock", lambda: dk.ConvBlock(4, kernel_size=1), SEQUENCE, ANY_SEQUENCE),
     Case("conv_block_3d", "ConvBlock", lambda: dk.ConvBlock(4), (4, 4, 4, 2), (None, None, None, 2)),
     Case(
         "conv_block_preactivation",
@@ -116,10 +117,18 @@ CASES = (
         IMAGE,
         ANY_IMAGE,
     ),
+    Case(
+        "densely_connected_steps",
+        "DenselyConnected",
+        lambda: dk.DenselyConnected(dk.MLP([3], flatten=False), num_repeats=2),
+        SEQUENCE,
+        ANY_SEQUENCE,
+    ),
     Case("transition", "Transition", lambda: dk.Transition(), IMAGE, ANY_IMAGE),
     Case("transition_layers", "Transition", lambda: dk.Transition(compression=1.0, pool="max", norm=None), SEQUENCE),
     Case("highway_dense", "Highway", lambda: dk.Repeat(dk.Highway(), num_repeats=2), (5,)),
     Case("highway_conv", "Highway", lambda: dk.Highway(activation="tanh", transform_bias=-1), IMAGE, ANY_IMAGE),
+    Case("highway_steps", "Highway", lambda: dk.Highway(kernel_size=1), SEQUENCE, ANY_SEQUENCE),
     Case(
         "highway_body",
         "Highway",
@@ -218,6 +227,27 @@ CASES = (
         ANY_IMAGE,
     ),
     Case("parallel_add", "Parallel", lambda: dk.Parallel({"a": dk.MLP([3]), "b": dk.MLP([3])}, merge="average"), (5,)),
+    Case(
+        "parallel_steps",
+        "Parallel",
+        lambda: dk.Parallel(
+            {
+                "input": [],
+                "dense": dk.MLP([3], flatten=False),
+                "recurrent": dk.Recurrent("gru", 2, return_sequences=True),
+            }
+        ),
+        SEQUENCE,
+        ANY_SEQUENCE,
+    ),
+    Case(
+        "masked_merge",
+        "MaskedMerge",
+        lambda: dk.Parallel({"masked": layers.Masking(), "input": []}, merge="add"),
+        SEQUENCE,
+        ANY_SEQUENCE,
+        custom=True,
+    ),
     Case(
         "merge_projected",
         "Merge",

@@ -23,7 +23,17 @@ _SHORT_KINDS = {
 _ACTIVATIONS = {"relu": "ReLU", "relu6": "ReLU6", "elu": "ELU", "selu": "SELU", "gelu": "GELU", "silu": "SiLU"}
 _ACTIVATION_LAYERS = ("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax", "Squash")
 _GENERIC_NAMES = ("conv", "norm", "activation", "dense", "pool", "bn", "relu")
-_MERGE_LAYERS = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot")
+_MERGE_LAYERS = (
+    "Add",
+    "Subtract",
+    "Multiply",
+    "Average",
+    "Maximum",
+    "Minimum",
+    "Concatenate",
+    "Dot",
+    "MaskedMerge",
+)
 
 
 def label(layer: keras.Operation) -> str:
