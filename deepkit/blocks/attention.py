@@ -14,6 +14,7 @@ from deepkit.definition import fields
 from deepkit.definition.block import Block
 from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError, shape_text
+from deepkit.definition.masks import has_mask
 from deepkit.layers import MultiHeadCrossAttention
 
 if TYPE_CHECKING:
@@ -30,8 +31,9 @@ class Attention(Block):
     Keys and values are the positions of a memory. With a query q and a position h, the score is q'h for `"dot"`, q'Wh
     for `"multiplicative"` and v'tanh(Wq + Uh) for `"additive"`.
 
-    Masked positions of the memory have weight 0; if all are masked, the output is an arbitrary finite mean. The block
-    consists of Keras layers. Under mixed precision, scores and weights are computed in float32.
+    Masked positions of the memory have weight 0; if all are masked, the output is an arbitrary finite mean. The output
+    has the mask of the query. The block consists of Keras layers. Under mixed precision, scores and weights are
+    computed in float32.
 
     Reference:
         Luong, Pham & Manning 2015, "Effective Approaches to Attention-based Neural Machine Translation", section 3.1,
@@ -184,14 +186,15 @@ class MultiHeadAttention(Block):
         make: type[layers.Layer] = layers.MultiHeadAttention
         if self.return_weights and inputs.query is not inputs.memory:
             make = MultiHeadCrossAttention  # Keras infers a wrong shape of the weights over another sequence
+        queries, positions = _copy_masked(inputs, builder)
         outputs = builder.add_layer(
-            inputs.queries,
+            queries,
             "heads",
             make,
             self.num_heads,
-            self._key_dim(inputs.queries.shape[-1], builder),
+            self._key_dim(queries.shape[-1], builder),
             dropout=self.dropout,
-            call_kwargs={"value": inputs.positions, **_call_kwargs(self.causal, self.return_weights)},
+            call_kwargs={"value": positions, **_call_kwargs(self.causal, self.return_weights)},
             **self.attention.new(),
         )
         return inputs.reshape(outputs)
@@ -295,6 +298,22 @@ class _AttentionInputs:
                 hint=f"use a fixed input_shape{alternative}",
             )
         return self.builder.add_layer(x, name, layers.Reshape, tuple(-1 if size is None else size for size in sizes))
+
+
+def _copy_masked(inputs: _AttentionInputs, builder: Builder) -> tuple[Any, Any]:
+    """Return queries and positions, copied by a stock layer if they have a mask.
+
+    A call of Keras's multi-head layer removes the masks of its inputs in place: other layers that receive the same
+    tensors, such as the sum of a residual, would read padded steps.
+    """
+
+    def copy(x: KerasTensor, name: str) -> Any:
+        return builder.add_layer(x, name, layers.Rescaling, 1.0) if has_mask(x) else x
+
+    queries = copy(inputs.queries, "query_copy")
+    if inputs.positions is inputs.queries:
+        return queries, queries
+    return queries, copy(inputs.positions, "memory_copy")
 
 
 def _as_sequence(x: KerasTensor, name: str, builder: Builder) -> Any:

@@ -6,15 +6,18 @@ import importlib
 import json
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import keras
 import numpy as np
+from keras import layers
 
 from deepkit.definition.block import Block
 from deepkit.definition.errors import DefinitionError
+from deepkit.definition.sequential import Sequential
 from deepkit.serialization.serialize import dump, from_dict, load, to_dict
 from deepkit.utils.errors import message
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 BATCH_SIZE = 3
 UNKNOWN_SIZE = 5  # smallest size for an axis that is None in the input shape
+NUM_TOKENS, NUM_PADDED_STEPS = 20, 2  # of the masked sequences
 
 Inputs: TypeAlias = Any
 Check: TypeAlias = Callable[[Block, "Shape", keras.Model, Inputs], None]
@@ -33,6 +37,8 @@ def check_block(block: Block, input_shape: Shape) -> None:
 
     The block is printed, compared, written and read as plain data and as YAML; built twice; run on batches of several
     sizes and under mixed precision; saved, loaded and cloned; and every trainable weight must have a finite gradient.
+    For an input shape `(time, features)` the block must also keep the mask of a padded sequence, whose outputs must
+    equal those of the sequence alone, or refuse the mask with a `DefinitionError`.
 
     Args:
         block: A block. To be written to a file, its class must be registered with `dk.register_block`.
@@ -188,6 +194,58 @@ def check_call(block: Block, input_shape: Shape, model: keras.Model, inputs: Inp
         np.testing.assert_allclose(_numpy(output), _numpy(expected), rtol=1e-6, atol=1e-6)
 
 
+def check_mask(block: Block, input_shape: Shape, model: keras.Model, inputs: Inputs) -> None:
+    """Check that a block keeps the mask of a sequence and ignores padded steps, or raises an error about the mask.
+
+    A Keras layer of the user that loses the mask with Keras's warning, such as one in a body, is accepted.
+    """
+    if len(input_shape) != 2 or block.input_spec() is not None:
+        return
+    steps, features = (UNKNOWN_SIZE + i if n is None else n for i, n in enumerate(input_shape))
+    padded_steps = steps + NUM_PADDED_STEPS
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            padded_model = _build_masked(block, padded_steps, features)
+        except DefinitionError as error:
+            if "mask" in error.problem:
+                return
+            raise AssertionError(f"the block refuses a masked sequence for another reason: {error.problem}") from error
+        if any("does not support masking" in str(warning.message) for warning in caught):
+            return
+        alone_model = _build_masked(block, steps, features)
+    alone_model.set_weights(padded_model.get_weights())
+    tokens = np.random.default_rng(0).integers(1, NUM_TOKENS, (BATCH_SIZE, steps))
+    padded_tokens = np.pad(tokens, ((0, 0), (0, NUM_PADDED_STEPS)))
+    outputs, expected = keras.tree.flatten(padded_model(padded_tokens)), keras.tree.flatten(alone_model(tokens))
+    for padded, alone in zip(outputs, expected, strict=True):
+        has_steps = len(padded.shape) > 2 and padded.shape[1] == alone.shape[1] + NUM_PADDED_STEPS
+        if has_steps:
+            _check_output_mask(padded, padded_tokens != 0)
+        # an axis of steps is truncated: one axis of a sequence, two of attention weights
+        unpadded = tuple(
+            slice(n if m == n + NUM_PADDED_STEPS else m) for m, n in zip(padded.shape, alone.shape, strict=True)
+        )
+        problem = "padded steps change the output"
+        np.testing.assert_allclose(_numpy(padded)[unpadded], _numpy(alone), rtol=1e-4, atol=1e-5, err_msg=problem)
+
+
+def _build_masked(block: Block, steps: int, features: int) -> keras.Model:
+    """Return a model of token ids, whose embeddings are the input of the block; those of padded steps are large."""
+    embedding = layers.Embedding(NUM_TOKENS, features, mask_zero=True, name="masked_embedding")
+    model = Sequential([embedding, block]).build((steps,))
+    values = np.random.default_rng(0).normal(size=(NUM_TOKENS, features))
+    values[0] = 5.0
+    model.get_layer("masked_embedding").set_weights([values])
+    return model
+
+
+def _check_output_mask(output: Any, expected: np.ndarray) -> None:
+    mask = getattr(output, "_keras_mask", None)
+    assert mask is not None, "the output has lost the mask of the input"
+    np.testing.assert_array_equal(np.asarray(mask), expected, err_msg="the mask of the output is not that of the input")
+
+
 CHECKS: Mapping[str, Check] = {
     "repr": check_repr,
     "serialization": check_serialization,
@@ -199,6 +257,7 @@ CHECKS: Mapping[str, Check] = {
     "separate weights": check_separate_weights,
     "layer names": check_layer_names,
     "call": check_call,
+    "mask": check_mask,
 }
 
 

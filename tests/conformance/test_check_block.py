@@ -10,6 +10,7 @@ import pytest
 from keras import layers
 
 import deepkit as dk
+from deepkit.testing.conformance import check_mask
 from tests.conformance import user_blocks
 from tests.conformance.user_blocks import GatedDense, PlainFields
 
@@ -157,6 +158,46 @@ def test_each_violation_of_the_protocol_is_reported(block, check, text):
         dk.testing.check_block(block, (8,))
     assert str(error.value).startswith(f"{type(block).__name__} fails the check {check!r}: ")
     assert text in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("block", "text"),
+    [
+        (user_blocks.LosesMask(), "the output has lost the mask of the input"),
+        (user_blocks.ReadsPaddedSteps(), "padded steps change the output"),
+        (user_blocks.RefusesEmbeddings(), "the block refuses a masked sequence for another reason: no embeddings"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, dk.Block) else "",
+)
+@pytest.mark.parametrize("steps", [4, None])
+def test_a_block_that_reads_padded_steps_is_reported(block, text, steps):
+    with pytest.raises(AssertionError) as error:
+        check_mask(block, (steps, 3), block.build((steps, 3)), None)
+    assert text in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "problem"),
+    [
+        ("conv", "Conv1D with kernel_size=3 reads padded steps of a masked sequence"),
+        ("multiply", "Multiply of a masked and an unmasked tensor loses the mask"),
+    ],
+)
+def test_a_layer_of_a_user_block_may_not_lose_the_mask(kind, problem):
+    block = user_blocks.GatedSteps(kind)
+    with pytest.raises(dk.DefinitionError) as error:
+        dk.Sequential([layers.Masking(), block]).build((None, 3))
+    assert str(error.value).startswith(
+        f"{problem}\n  at    gated_steps\n  in    tests.conformance.user_blocks.GatedSteps("
+    )
+    check_mask(block, (None, 3), block.build((None, 3)), None)
+
+
+def test_a_user_block_with_a_masked_merge_keeps_the_mask():
+    block = user_blocks.GatedSteps("merge")
+    check_mask(block, (None, 3), block.build((None, 3)), None)
+    output = dk.Sequential([layers.Masking(), block]).build((None, 3))(np.ones((2, 4, 3)))
+    assert output._keras_mask.shape == (2, 4)
 
 
 def test_a_class_defined_in_a_function_is_reported():

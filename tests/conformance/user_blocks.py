@@ -188,6 +188,60 @@ class OtherLayersInCall(dk.Block):
         return builder.add_layer(x, "scale", layers.Rescaling, scale)
 
 
+@keras.saving.register_keras_serializable(package="tests")
+class MeanOfSteps(layers.Layer):
+    """A layer that adds the mean over all steps, and keeps the mask if `keep`."""
+
+    def __init__(self, keep, **kwargs):
+        super().__init__(**kwargs)
+        self.keep, self.supports_masking = keep, True
+
+    def call(self, inputs):
+        return inputs + keras.ops.mean(inputs, axis=1, keepdims=True) if self.keep else inputs * 1.0
+
+    def compute_mask(self, inputs, mask=None):
+        return mask if self.keep else None
+
+    def get_config(self):
+        return {**super().get_config(), "keep": self.keep}
+
+
+@dk.register_block("tests")
+class LosesMask(dk.Block):
+    def add(self, x, builder):
+        return builder.add_layer(x, "steps", MeanOfSteps, False)
+
+
+@dk.register_block("tests")
+class ReadsPaddedSteps(dk.Block):
+    def add(self, x, builder):
+        return builder.add_layer(x, "steps", MeanOfSteps, True)
+
+
+@dk.register_block("tests")
+class GatedSteps(dk.Block):
+    """Gates for the steps of a sequence, from layers that a user might choose: `kind` selects one."""
+
+    kind: str = dk.fields.choice(("conv", "multiply", "merge"))
+
+    def add(self, x, builder):
+        if self.kind == "conv":
+            return builder.add_layer(x, "conv", layers.Conv1D, 3, 3, padding="same")
+        y = builder.add_layer(x, "pool", layers.GlobalAveragePooling1D)
+        y = builder.add_layer(y, "reshape", layers.Reshape, (1, x.shape[-1]))
+        if self.kind == "multiply":
+            return builder.add_layer([x, y], "multiply", layers.Multiply)
+        return builder.add_layer([x, y], "multiply", dk.layers.MaskedMerge, layers.Multiply(name="product"))
+
+
+@dk.register_block("tests")
+class RefusesEmbeddings(dk.Block):
+    def add(self, x, builder):
+        if getattr(x, "_keras_mask", None) is not None:
+            raise builder.error("no embeddings, please")
+        return x
+
+
 @dk.register_block("tests")
 class RandomName(dk.Block):
     def add(self, x, builder):
