@@ -103,6 +103,11 @@ class Pipeline(tf.data.Dataset):
         """
         return True
 
+    @property
+    def labels_in_memory(self) -> Any:
+        """The labels of all examples in the order of the files; None without labels, or if they are read from disk."""
+        return self._source.labels if isinstance(self._source, MemorySource) else None
+
     @functools.cached_property
     def fingerprint(self) -> str:
         """Short hash of everything that determines the batches: data, order, batch size, map, augmentations."""
@@ -285,6 +290,27 @@ class Pipeline(tf.data.Dataset):
             return None
         arrays: Any = self._source.arrays
         return inputs_of(arrays)
+
+    def with_labels(self, labels: Nested) -> Pipeline:
+        """Return a pipeline with other labels of the same examples.
+
+        Args:
+            labels: The labels of all examples in the order of the files, in the structure of `labels_in_memory`.
+
+        Raises:
+            ValueError: The pipeline has no labels in memory.
+
+        Examples:
+            >>> import deepkit as dk
+            >>> import numpy as np
+            >>> train = dk.data.from_arrays(np.zeros((4, 2)), [1, 2, 2, 1]).train
+            >>> train.with_labels(train.labels_in_memory - 1).arrays()[1].tolist()
+            [0, 1, 1, 0]
+        """
+        if not isinstance(self._source, MemorySource) or self._source.labels is None:
+            problem = "Pipeline.with_labels: the pipeline has no labels in memory"
+            raise ValueError(message(problem, hint="use pipeline.map, which returns a tf.data.Dataset"))
+        return Pipeline(self._source.with_labels(labels), self._settings)
 
     def head(self, num_examples: int) -> Pipeline:
         """Return a pipeline of the first examples in the order of the files.

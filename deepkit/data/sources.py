@@ -82,6 +82,15 @@ class MemorySource:
         """Return a hash of the arrays."""
         return self._content_hash
 
+    @property
+    def labels(self) -> Any:
+        """The labels of all examples, or None."""
+        return self.arrays[1] if isinstance(self.arrays, tuple) and len(self.arrays) > 1 else None
+
+    def with_labels(self, labels: Nested) -> MemorySource:
+        """Return a source with the same inputs, which are not copied, and other labels."""
+        return MemorySource((self.tensors[0], labels))
+
     def head(self, num_examples: int) -> MemorySource:
         """Return a source of the first examples."""
         return MemorySource(tf.nest.map_structure(lambda array: array[:num_examples], self.arrays))

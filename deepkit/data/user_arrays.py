@@ -118,6 +118,11 @@ def _check_separate(data: object, element: Any, y: object, name: str) -> Any:
     """Return separate validation or test data as arrays; they have labels if the training data has."""
     separate: Any
     if y is None:
+        if isinstance(data, tuple) and not isinstance(_inputs(element), tuple):
+            if len(data) != 1:
+                problem = f"{name} must be x alone, as the training data has no labels, received {format_value(data)}"
+                raise ValueError(message(problem, hint=f"pass the labels y too, or {name}=x"))
+            (data,) = data
         separate = validate_arrays(data, None, f"{name} ")
     elif isinstance(data, tuple | list) and len(data) == 2:
         separate_x, separate_y = data
