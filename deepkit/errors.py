@@ -5,8 +5,9 @@ from __future__ import annotations
 from deepkit.data.errors import DataError
 from deepkit.definition.errors import DefinitionError
 from deepkit.export.errors import ExportError
-from deepkit.training.errors import CheckpointError, DivergedError, RunDirError, TokenIdError
+from deepkit.training.errors import CheckpointError, DivergedError, LabelError, RunDirError, TokenIdError
 
 __all__ = [
-    "CheckpointError", "DataError", "DefinitionError", "DivergedError", "ExportError", "RunDirError", "TokenIdError",
+    "CheckpointError", "DataError", "DefinitionError", "DivergedError", "ExportError", "LabelError", "RunDirError",
+    "TokenIdError",
 ]  # fmt: skip

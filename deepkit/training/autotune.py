@@ -21,6 +21,7 @@ from deepkit.training.benchmark import MARGIN, Benchmark, Trial, Value
 from deepkit.training.describe import fresh_copy, largest_divisor
 from deepkit.training.run_dir import stored_plan
 from deepkit.training.schedules import with_learning_rate
+from deepkit.training.text_labels import encode_text_labels
 from deepkit.training.training_data import training_data_for
 from deepkit.utils.console import echo
 
@@ -81,6 +82,7 @@ def autotune(
         ValueError: The definition cannot be compiled with these arguments, under any candidate.
         DefinitionError: The definition does not fit the data.
         TokenIdError: The data contains a token id outside the range of an embedding.
+        LabelError: The labels do not fit the head of the definition, or the loss.
         RunDirError: The config in the run directory is damaged.
 
     Examples:
@@ -109,6 +111,7 @@ def autotune(
                 echo(f"  {row}")
         return plan.replace(measurements=rows)
     training_data = training_data_for(net, data, None, batch_size, plan)
+    training_data = encode_text_labels(net, training_data, loss, verbose=0)
     if learning_rate is not None:
         optimizer = with_learning_rate(optimizer, learning_rate, training_data.steps, epochs=1)
     compile_args = {"optimizer": optimizer, "loss": loss, "metrics": metrics, "loss_weights": loss_weights}

@@ -15,9 +15,10 @@ from deepkit.definition.objective import check_objective
 from deepkit.definition.outputs import check_loss
 from deepkit.execution import strategy
 from deepkit.execution.plan import Plan
-from deepkit.training import text_vocabulary
+from deepkit.training import label_check, text_vocabulary
 from deepkit.training.describe import describe, describe_all, fresh_copy, largest_divisor
 from deepkit.training.head_metrics import adapt_metrics
+from deepkit.training.label_check import NO_LABEL_CHECKS, LabelChecks
 from deepkit.training.loss_names import resolve_losses
 from deepkit.training.training_data import TrainingData
 from deepkit.utils.errors import format_value, make_error, message
@@ -54,6 +55,7 @@ class CompiledModel:
         metrics: The metrics as code.
         precompiled: Whether the model was already compiled.
         notes: Messages about conversions, for the user.
+        label_checks: The checks of labels that each batch needs.
     """
 
     model: keras.Model
@@ -64,6 +66,7 @@ class CompiledModel:
     metrics: tuple[str, ...]
     precompiled: bool = False
     notes: tuple[str, ...] = ()
+    label_checks: LabelChecks = NO_LABEL_CHECKS
 
 
 def compile_definition(
@@ -97,8 +100,10 @@ def compile_definition(
     plan = _adapt_plan(plan, model, data)
     fresh_optimizer = fresh_copy(keras.optimizers.get("adam" if optimizer is None else optimizer))
     strategy.check_optimizer(fresh_optimizer, plan.devices)
+    label_check.require_labels(net, model, data, loss)
     objective = _head_objective(net, model, data, loss)
     chosen_loss = _choose_loss(net, model, loss, objective)
+    label_checks = label_check.check_labels(net, model, data, loss, objective)
     chosen_metrics, metric_notes = _choose_metrics(metrics, objective, model, data.label_spec)
     weights = None if loss_weights is None else _check_loss_weights(model, loss_weights)
     model.compile(
@@ -121,6 +126,7 @@ def compile_definition(
         loss=loss_text,
         metrics=describe_all(chosen_metrics),
         notes=(*input_notes, *metric_notes),
+        label_checks=label_checks,
     )
 
 

@@ -72,6 +72,30 @@ class TokenIdError(StructuredError, ValueError):
         )
 
 
+class LabelError(StructuredError, ValueError):
+    """Labels that the head of a definition, or the loss, cannot be trained on.
+
+    `fit` raises it before the first step, except for values in a `tf.data.Dataset`: they are checked batch by batch,
+    and the model is then restored to its last good state.
+
+    Args:
+        problem: The received labels and the expected ones.
+        path: `"data"` or `"validation_data"`, with the name of the output if there are several.
+        code: The head, or the code that makes it.
+        hint: How to fix the labels or the definition, as an imperative.
+    """
+
+    def during_training(self, epoch: int, checkpoint: Path | None = None) -> LabelError:
+        """Return this error with the state to which the model was restored.
+
+        Args:
+            epoch: Number of the epoch, counted from 1.
+            checkpoint: The checkpoint that holds the last good state, if a `run_dir` was passed.
+        """
+        problem = f"{self.problem}; in epoch {epoch}, {_restored_state(epoch, checkpoint)}"
+        return LabelError(problem, path=self.path, code=self.code, hint=self.hint + _new_run_dir(checkpoint))
+
+
 def _restored_state(epoch: int, checkpoint: Path | None) -> str:
     """Return a clause that names the state to which a model was restored."""
     state = f"the end of epoch {epoch - 1}" if epoch > 1 else "the start of training"

@@ -20,6 +20,7 @@ from deepkit.training.run_config import describe_resume, run_config
 from deepkit.training.run_dir import RunDir, RunResult
 from deepkit.training.schedules import with_learning_rate
 from deepkit.training.state import TrainingState
+from deepkit.training.text_labels import encode_text_labels
 from deepkit.training.training_data import TrainingData, training_data_for
 from deepkit.utils import files
 from deepkit.utils.console import echo
@@ -30,7 +31,7 @@ from deepkit.utils.validation import check_integer
 if TYPE_CHECKING:
     from deepkit.training.compile import Definition, Losses, LossWeights, Metrics
     from deepkit.training.schedules import LearningRate
-    from deepkit.training.training_data import DataLike, ValidationLike
+    from deepkit.training.training_data import ClassNames, DataLike, ValidationLike
     from deepkit.utils.types import History, OptimizerLike, PathLike
 
 
@@ -48,6 +49,7 @@ class Run:
         resume: `"exact"`, or why a resumed run is only approximately equal to an uninterrupted one.
         seconds: Duration of training and validation, over all calls.
         epochs: Number of finished epochs, over all calls.
+        class_names: Names of the classes by label, by name of the output if there are several; empty if unknown.
     """
 
     model: keras.Model
@@ -58,6 +60,7 @@ class Run:
     resume: str
     seconds: float
     epochs: int
+    class_names: ClassNames = ()
 
     @property
     def measurements(self) -> tuple[Measurement, ...]:
@@ -128,6 +131,7 @@ def fit(
         CheckpointError: The checkpoint is damaged.
         DivergedError: The loss became NaN or infinite.
         TokenIdError: The data contains a token id outside the range of an embedding.
+        LabelError: The labels do not fit the head of the definition, or the loss.
 
     Examples:
         >>> import numpy as np
@@ -142,6 +146,7 @@ def fit(
     directory = None if run_dir is None else RunDir(run_dir)
     plan = _choose_plan(plan, directory)
     training_data = training_data_for(net, data, validation_data, batch_size, plan)
+    training_data = encode_text_labels(net, training_data, loss, verbose)
     if learning_rate is not None:
         optimizer = _with_learning_rate(net, optimizer, learning_rate, training_data.steps, epochs)
     with plan:
@@ -149,8 +154,9 @@ def fit(
         if verbose:
             _print_summary(compiled)
         if directory is None:
-            final_state = train(compiled.model, training_data, epochs, None, callbacks, verbose)
-            return _make_run(compiled, final_state, None, "not saved: no run_dir was passed")
+            final_state = train(compiled.model, training_data, epochs, None, callbacks, verbose, compiled.label_checks)
+            reason = "not saved: no run_dir was passed"
+            return _make_run(compiled, training_data, final_state, None, reason)
         with directory.lock():
             directory.check_or_write_config(run_config(compiled, training_data, plan, callbacks))
             resume = describe_resume(compiled.plan, training_data, callbacks, directory)
@@ -162,7 +168,7 @@ def fit(
             _write_report(compiled, training_data, final_state, directory, resume)
             if verbose:
                 echo(f"report: {directory.report}")
-            return _make_run(compiled, final_state, directory, resume)
+            return _make_run(compiled, training_data, final_state, directory, resume)
 
 
 def _check_arguments(epochs: object, plan: object, callbacks: object) -> int:
@@ -246,7 +252,7 @@ def _train_in_directory(
     if resume != "exact" and verbose:
         echo(f"resume is {resume}")
     try:
-        return train(compiled.model, data, epochs, directory, callbacks, verbose)
+        return train(compiled.model, data, epochs, directory, callbacks, verbose, compiled.label_checks)
     except KeyboardInterrupt:
         echo(f"\nstopped; the finished epochs are saved in {directory.path}. Repeat the same call to resume.")
         raise
@@ -296,10 +302,12 @@ def _load_finished_run(
     final_state = TrainingState(result.epochs, checkpoint.variables, result.history, seconds)
     if not directory.report.exists():
         _write_report(compiled, data, final_state, directory, resume)
-    return _make_run(compiled, final_state, directory, resume)
+    return _make_run(compiled, data, final_state, directory, resume)
 
 
-def _make_run(compiled: CompiledModel, final_state: TrainingState, directory: RunDir | None, resume: str) -> Run:
+def _make_run(
+    compiled: CompiledModel, data: TrainingData, final_state: TrainingState, directory: RunDir | None, resume: str
+) -> Run:
     return Run(
         model=compiled.model,
         history=final_state.history,
@@ -309,4 +317,5 @@ def _make_run(compiled: CompiledModel, final_state: TrainingState, directory: Ru
         resume=resume,
         seconds=sum(final_state.seconds),
         epochs=final_state.epoch,
+        class_names=data.class_names,
     )

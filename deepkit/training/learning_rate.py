@@ -15,6 +15,7 @@ from deepkit.data import Pipeline
 from deepkit.execution.plan import Plan, resolve_plan
 from deepkit.training import state
 from deepkit.training.fit import resolve_verbose
+from deepkit.training.text_labels import encode_text_labels
 from deepkit.training.training_data import TrainingData, training_data_for
 from deepkit.training.trial import TrialModel, reported_loss
 from deepkit.utils.console import echo
@@ -130,6 +131,7 @@ def find_learning_rate(
         ValueError: The rates do not rise, an argument is invalid, or there is no finite loss.
         DefinitionError: The definition does not fit the data.
         TokenIdError: The data contains a token id outside the range of an embedding.
+        LabelError: The labels do not fit the head of the definition, or the loss.
 
     Examples:
         >>> import numpy as np
@@ -146,6 +148,7 @@ def find_learning_rate(
     plan = resolve_plan(plan).replace(reason="each step has its own learning rate", steps_per_execution=1)
     verbose = resolve_verbose(verbose)
     training_data = training_data_for(net, data, None, batch_size, plan)
+    training_data = encode_text_labels(net, training_data, loss, verbose=0)
     rates = np.geomspace(smallest, largest, steps)
     if verbose:
         echo(f"learning rates from {smallest:g} to {largest:g} in {steps} steps")

@@ -12,8 +12,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from deepkit.training import checkpoint, state, token_id_check
+from deepkit.training import batch_checks, checkpoint, state
 from deepkit.training.errors import DivergedError
+from deepkit.training.label_check import NO_LABEL_CHECKS, LabelChecks
 from deepkit.training.run_dir import RunDir
 from deepkit.training.state import TrainingState
 from deepkit.training.training_data import TrainingData
@@ -142,12 +143,14 @@ def train(
     run_dir: RunDir | None,
     callbacks: Sequence[keras.callbacks.Callback],
     verbose: int | str,
+    label_checks: LabelChecks = NO_LABEL_CHECKS,
 ) -> TrainingState:
     """Train up to a number of epochs, from the newest checkpoint if there is one; return the final state.
 
     Raises:
         DivergedError: The loss became NaN or infinite; the model is at its last good state.
         TokenIdError: A token id is outside the range of an embedding; the model is at its last good state.
+        LabelError: A batch has labels that do not fit; the model is at its last good state.
         CheckpointError: The checkpoint is damaged, or belongs to another model.
         RunDirError: A checkpoint could not be written.
     """
@@ -155,8 +158,8 @@ def train(
     checkpoints = CheckpointCallback(run_dir, callbacks, initial_state)
     last_epoch = initial_state.epoch if initial_state.stopped else max(epochs, initial_state.epoch)
     arguments = data.fit_arguments(initial_state.epoch)
-    for name in ("x", "validation_data"):
-        arguments[name] = token_id_check.check_batches(arguments[name], model)
+    for name, checks in (("x", label_checks.train), ("validation_data", label_checks.validation)):
+        arguments[name] = batch_checks.check_batches(arguments[name], model, checks)
     try:
         model.fit(
             **arguments,
@@ -169,11 +172,12 @@ def train(
         state.restore(model, checkpoints.state.variables, "the last good state")
         raise _with_cause(error, model, data) from None
     except tf.errors.InvalidArgumentError as error:
-        token_id_error = token_id_check.explain_error(error, model, checkpoints.epoch, checkpoints.checkpoint)
-        if token_id_error is None:
+        epoch, path = checkpoints.epoch, checkpoints.checkpoint
+        explained = batch_checks.explain_error(error, model, label_checks, epoch, path)
+        if explained is None:
             raise
         state.restore(model, checkpoints.state.variables, "the last good state")
-        raise token_id_error from error
+        raise explained from error
     return checkpoints.state
 
 

@@ -35,7 +35,11 @@ def run_config(
         "optimizer": _optimizer_text(compiled, callbacks),
         "loss": compiled.loss,
         "metrics": list(compiled.metrics),
-        "data": {"description": data.description, "fingerprint": data.fingerprint},
+        "data": {
+            "description": data.description,
+            "fingerprint": data.fingerprint,
+            "class_names": data.class_names,
+        },
         "inputs": data.input_rules.describe() if data.input_rules else "",
         "plan": plan_fields(compiled.plan),
         "callbacks": [type(callback).__name__ for callback in callbacks],

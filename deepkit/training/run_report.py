@@ -66,7 +66,8 @@ def _figures(model: keras.Model, data: TrainingData, history: History) -> Iterat
     """Yield file name, caption and figure of each figure that this model and its data allow."""
     from deepkit import visualize
 
-    validation, class_names = data.validation, data.class_names
+    validation = data.validation
+    class_names = data.class_names if isinstance(data.class_names, tuple) else ()  # no figure has several outputs
     figures: list[tuple[str, str, Callable[[], Figure]]] = []
     figures.append(("curves", "Learning curves", lambda: visualize.curves(history)))
     if validation is not None:

@@ -1,16 +1,15 @@
 """Detect token ids outside the range of an embedding, in every batch of the data.
 
 TensorFlow raises an error for such an id on a CPU. A GPU returns a row of zeros, and XLA the last row; a negative id
-counts from the end. The ids are therefore checked in the data pipeline, before they reach the device.
+counts from the end. `batch_checks` therefore checks the ids in the data pipeline, before they reach the device.
 """
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -18,9 +17,7 @@ import tensorflow as tf
 from deepkit.training.errors import TokenIdError
 
 if TYPE_CHECKING:
-    from deepkit.utils.types import Dataset, Nested
-
-    Batches = TypeVar("Batches", Dataset, None)
+    from deepkit.utils.types import Nested
 
 _MARK = "no row for a token id"
 _ASSERTION = re.compile(rf"\[{_MARK}\] \[(?P<layer>.*?)\] \[(?P<input_dim>\d+)\] \[(?P<id>-?\d+)\]")
@@ -33,16 +30,6 @@ class EmbeddingInput(NamedTuple):
     position: int  # among the flattened inputs
     layer: str
     input_dim: int
-
-
-def check_batches(batches: Batches, model: keras.Model) -> Batches:
-    """Return the batches of a dataset with a check of the token ids of every embedding that reads an input."""
-    if batches is None:
-        return batches
-    embeddings = _embedding_inputs(model, batches.element_spec)
-    if not embeddings:
-        return batches
-    return batches.map(functools.partial(_check_batch, embeddings))
 
 
 def explain_error(error: Exception, model: keras.Model, epoch: int, checkpoint: Path | None) -> TokenIdError | None:
@@ -66,7 +53,7 @@ def _embeddings(model: keras.Model) -> list[keras.layers.Embedding]:
     return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
 
 
-def _embedding_inputs(model: keras.Model, batch_spec: object) -> list[EmbeddingInput]:
+def embedding_inputs(model: keras.Model, batch_spec: object) -> list[EmbeddingInput]:
     """Return the inputs of a model that go directly into an embedding."""
     inputs = getattr(model, "input", None)
     input_spec = batch_spec[0] if isinstance(batch_spec, tuple) else batch_spec
@@ -85,9 +72,9 @@ def _embedding_inputs(model: keras.Model, batch_spec: object) -> list[EmbeddingI
     return embedding_inputs
 
 
-@tf.autograph.experimental.do_not_convert
-def _check_batch(embeddings: Sequence[EmbeddingInput], *batch: Nested) -> object:
-    leaves = keras.tree.flatten(batch[0])
+def check_batch(embeddings: Sequence[EmbeddingInput], inputs: Nested) -> None:
+    """Add the assertions about the token ids to the graph that prepares a batch."""
+    leaves = keras.tree.flatten(inputs)
     for position, layer, input_dim in embeddings:
         ids = leaves[position]
         if tf.is_tensor(ids) and not isinstance(ids, tf.RaggedTensor | tf.SparseTensor):
@@ -95,4 +82,3 @@ def _check_batch(embeddings: Sequence[EmbeddingInput], *batch: Nested) -> object
             low, high = tf.reduce_min(ids), tf.reduce_max(ids)
             in_range = (low >= 0) & (high < input_dim)
             tf.debugging.Assert(in_range, [_MARK, layer, input_dim, tf.where(low < 0, low, high)])
-    return batch if len(batch) > 1 else batch[0]

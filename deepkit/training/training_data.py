@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     Arrays: TypeAlias = ArrayLike | Mapping[str, ArrayLike]
     ValidationLike: TypeAlias = Dataset | Arrays | Sequence[Arrays]
     DataLike: TypeAlias = Data | ValidationLike
+    ClassNames: TypeAlias = tuple[str, ...] | Mapping[str, tuple[str, ...]]
 
 DEFAULT_BATCH_SIZE = 128
 
@@ -44,14 +45,16 @@ class TrainingData(abc.ABC):
         train: Training batches.
         validation: Validation batches, or None.
         description: A text that names the data and its source.
-        class_names: Names of the classes by label; empty if unknown.
+        class_names: Names of the classes by label, by name of the output if there are several; empty if unknown.
+        num_classes: Number of classes of the labels; None if it is unknown.
         input_rules: How x enters the definition; None for a model that is already compiled or that builds itself.
     """
 
     train: Dataset
     validation: Dataset | None
     description: str
-    class_names: tuple[str, ...] = ()
+    class_names: ClassNames = ()
+    num_classes: int | None = None
     input_rules: InputRules | None = None
 
     @property
@@ -253,13 +256,13 @@ def make_training_data(
         validation = _validation_batches(validation_data, batch_size, train)
     elif isinstance(data, Data):
         validation = data.validation
-    class_names = getattr(data, "class_names", ())
+    class_names, num_classes = (data.class_names, data.num_classes) if isinstance(data, Data) else ((), None)
     if isinstance(train, Pipeline):
         pipeline = _even_pipeline(train, plan.devices)
         description = data.describe() if isinstance(data, Data) else f"{pipeline.num_examples:,} examples"
-        return PipelineData(pipeline, validation, description, class_names)
+        return PipelineData(pipeline, validation, description, class_names, num_classes)
     _check_even_batches(train, plan.devices)
-    return DatasetData(train, validation, "a tf.data.Dataset", class_names)
+    return DatasetData(train, validation, "a tf.data.Dataset")
 
 
 def training_target(net: object) -> str:
@@ -378,7 +381,7 @@ def _even_pipeline(pipeline: Pipeline, devices: tuple[str, ...]) -> Pipeline:
     """Return the pipeline with batches that split evenly over the devices."""
     if len(devices) == 1:
         return pipeline
-    strategy.check_strings(pipeline.element_spec, devices)
+    strategy.check_strings(_as_tuple(pipeline.element_spec)[0], devices)  # text labels are encoded later
     strategy.check_batch(pipeline.batch_size, devices)
     return pipeline.rebatch(drop_remainder=True)
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from deepkit.data import Pipeline
 from deepkit.execution.plan import Plan
-from deepkit.training import state, token_id_check
+from deepkit.training import batch_checks, state
 from deepkit.training.compile import compile_definition
 from deepkit.training.training_data import TrainingData
 
@@ -68,6 +68,7 @@ class TrialModel:
         with plan:
             compiled = compile_definition(net, data, plan, **compile_args)
             self.plan, self.model, self.notes = compiled.plan, compiled.model, compiled.notes
+            self._label_checks = compiled.label_checks
             # the plan of a precompiled model only reports the model's settings and must not be entered
             self._training_plan = plan if compiled.precompiled else compiled.plan
             state.build_variables(self.model, lambda: _sample_input(batches))
@@ -106,13 +107,14 @@ class TrialModel:
 
         Raises:
             TokenIdError: An embedding has no row for a token id.
+            LabelError: A batch has labels that do not fit.
         """
-        batches = token_id_check.check_batches(batches, self.model)
+        batches = batch_checks.check_batches(batches, self.model, self._label_checks.train)
         with self._training_plan:
             try:
                 self.model.fit(batches, steps_per_epoch=steps, shuffle=False, callbacks=[callback], verbose=verbose)
             except tf.errors.InvalidArgumentError as error:
-                explained = token_id_check.explain_error(error, self.model, 1, None)
+                explained = batch_checks.explain_error(error, self.model, self._label_checks, 1, None)
                 if explained is None:
                     raise
                 raise explained from error

@@ -8,7 +8,7 @@ from keras import layers
 
 import deepkit as dk
 from deepkit.errors import TokenIdError
-from deepkit.training import checkpoint, token_id_check
+from deepkit.training import batch_checks, checkpoint, token_id_check
 
 Y = np.arange(32) % 2
 NET = dk.Sequential([layers.Embedding(10, 3, name="words"), dk.Classifier(2, pool="avg")])
@@ -105,18 +105,18 @@ def test_other_errors_of_tensorflow_are_unchanged():
 
 def test_batches_without_embeddings_are_returned_unchanged():
     data = batches(ids().astype("float32"))
-    assert token_id_check.check_batches(data, dk.Classifier(2).build((4,))) is data
-    assert token_id_check.check_batches(None, NET.build((4,))) is None
+    assert batch_checks.check_batches(data, dk.Classifier(2).build((4,))) is data
+    assert batch_checks.check_batches(None, NET.build((4,))) is None
 
 
 def test_valid_ids_are_unchanged():
-    checked = token_id_check.check_batches(batches(ids()), NET.build((4,)))
+    checked = batch_checks.check_batches(batches(ids()), NET.build((4,)))
     np.testing.assert_array_equal(np.concatenate([x for x, _ in checked]), ids())
 
 
 def test_ids_are_detected_in_the_data_without_running_a_model():
     """A GPU returns zeros for such an id, and XLA the last row, without an error."""
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
-        list(token_id_check.check_batches(batches(ids(12)), NET.build((4,))))
+        list(batch_checks.check_batches(batches(ids(12)), NET.build((4,))))
     error = token_id_check.explain_error(caught.value, NET.build((4,)), 1, None)
     assert (error.layer, error.token_id, error.input_dim) == ("words", 12, 10)

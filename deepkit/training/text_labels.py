@@ -1,0 +1,164 @@
+"""Text labels of a classifier: encode class names as class indices, in sorted order."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from deepkit.data import Pipeline
+from deepkit.definition.objective import Head
+from deepkit.training.errors import LabelError
+from deepkit.training.label_hints import with_classes
+from deepkit.training.label_rules import LabelRule, head_block, label_kind
+from deepkit.training.training_data import TrainingData
+from deepkit.utils.console import echo
+from deepkit.utils.errors import format_value
+
+if TYPE_CHECKING:
+    from deepkit.utils.types import Dataset
+
+_MAX_NAMES = 10  # names that a message lists
+
+
+def encode_text_labels(net: Any, data: TrainingData, loss: object, verbose: int | str) -> TrainingData:
+    """Return data whose text labels are class indices, with the class names in sorted order.
+
+    Only arrays of the labels of a classifier are encoded: by its head, or by a loss of class indices.
+
+    Args:
+        net: The definition; data for a compiled model is returned unchanged.
+        data: The training data.
+        loss: The loss that was passed by the user, or None.
+        verbose: 0 for silence; else the class names are printed.
+
+    Raises:
+        LabelError: The number of class names is not the number of classes, or a validation label has another name.
+    """
+    labels = data.train.labels_in_memory if isinstance(data.train, Pipeline) else None
+    if isinstance(net, keras.Model) or not any(_is_text(leaf) for leaf in keras.tree.flatten(labels)):
+        return data
+    outputs: Mapping[str, Any] = labels if isinstance(labels, dict) else {"": labels}
+    names: dict[str, tuple[str, ...]] = {}
+    for output, leaf in outputs.items():
+        loss_of_output = loss.get(output) if isinstance(loss, Mapping) else loss
+        if _is_text(leaf) and _is_classified(net, output, leaf, loss_of_output):
+            names[output] = tuple(str(name) for name in np.unique(_as_strings(leaf)))
+            _check_number(net, output, leaf, names[output])
+            if verbose:
+                echo(f"labels{f' of {output}' if output else ''}: {_describe(names[output])}")
+    if not names:
+        return data
+    validation = data.validation
+    if validation is not None:
+        validation = _encode(validation, names, "validation_data")
+    return dataclasses.replace(
+        data,
+        train=_encode(data.train, names, "data"),
+        validation=validation,
+        class_names=names.get("", names),
+        num_classes=None,
+    )
+
+
+def _encode(batches: Dataset, names: Mapping[str, tuple[str, ...]], source: str) -> Dataset:
+    """Return the batches with class indices; the check of the labels refuses data that is not in memory."""
+    labels = batches.labels_in_memory if isinstance(batches, Pipeline) else None
+    if labels is None or not isinstance(batches, Pipeline):
+        return batches
+    if isinstance(labels, dict):
+        encoded: Any = dict(labels)
+        for name in names.keys() & labels.keys():
+            encoded[name] = _indices(labels[name], names[name], f"{source}[{name!r}]")
+    else:
+        encoded = _indices(labels, names[""], source) if "" in names else labels
+    return batches.with_labels(encoded)
+
+
+def _indices(labels: Any, names: tuple[str, ...], path: str) -> Any:
+    """Return the index of each name."""
+    if not _is_text(labels):
+        raise LabelError(
+            f"labels: expected text like the training labels, received {format_value(labels)}",
+            path=path,
+            hint="use the class names as labels in both",
+        )
+    strings = _as_strings(labels)
+    indices = np.minimum(np.searchsorted(names, strings), len(names) - 1)
+    unknown = np.array(names)[indices] != strings
+    if unknown.any():
+        example = int(np.flatnonzero(unknown.reshape(len(strings), -1).any(1))[0])
+        raise LabelError(
+            f"labels: expected the class names of the training labels, {_list(names)}, received "
+            f"{format_value(str(strings[unknown][0]))} (first at index {example})",
+            path=path,
+            hint="leave out the examples of other classes, or add such examples to the training data",
+        )
+    return indices.astype("int32")
+
+
+def _check_number(net: Any, output: str, labels: Any, names: tuple[str, ...]) -> None:
+    """Raise if the number of names is not the number of classes of the head."""
+    head = _head(net, output, labels)
+    if head is None:
+        return
+    num_classes = 2 if head.task == "binary" else head.units
+    if len(names) == num_classes:
+        return
+    block = head_block(net, output)
+    rule = LabelRule("class_indices", (None, head.units), "", block)
+    raise LabelError(
+        f"labels: expected {num_classes} class names for {block or f'the {head.task} head'!s}, received {len(names)}: "
+        f"{_list(names)}",
+        path=f"data[{output!r}]" if output else "data",
+        hint=f"use {with_classes(rule, max(2, len(names)))}, or integer labels, which may leave out classes",
+    )
+
+
+def _is_classified(net: Any, output: str, labels: Any, loss: object) -> bool:
+    """Return whether an output predicts one class per label."""
+    head = _head(net, output, labels)
+    if head is not None:
+        return head.task in ("binary", "multiclass")
+    return loss is not None and label_kind(loss) == "class_indices"
+
+
+def _head(net: Any, output: str, labels: Any) -> Head | None:
+    """Return the task of the head of an output; the sizes of the output are not known yet."""
+    if not hasattr(net, "objective"):
+        return None
+    label_shape = (None, *labels.shape[1:])
+    output_shape = (*label_shape, None)
+    if not output:
+        objective = net.objective(output_shape, label_shape)
+        return objective.head if objective is not None and isinstance(objective.head, Head) else None
+    outputs = net.outputs
+    objective = net.objective(dict.fromkeys(outputs, output_shape), dict.fromkeys(outputs, label_shape))
+    head = objective.head.get(output) if objective is not None and isinstance(objective.head, Mapping) else None
+    return head if isinstance(head, Head) else None
+
+
+def _is_text(labels: Any) -> bool:
+    dtype = getattr(labels, "dtype", None)
+    return dtype == tf.string or (isinstance(dtype, np.dtype) and dtype.kind in "SU")
+
+
+def _as_strings(labels: Any) -> np.ndarray:
+    """Return text labels as an array of strings."""
+    array = np.asarray(labels)
+    if array.dtype.kind == "O":  # a tensor of strings
+        array = array.astype("S")
+    return np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array
+
+
+def _describe(names: tuple[str, ...]) -> str:
+    return f"{len(names)} class names, encoded in sorted order as 0 to {len(names) - 1}: {_list(names)}"
+
+
+def _list(names: tuple[str, ...]) -> str:
+    text = ", ".join(repr(name) for name in names[:_MAX_NAMES])
+    return f"{text}, ..." if len(names) > _MAX_NAMES else text
