@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from deepkit.data import Pipeline
+from deepkit.definition.functional import Functional
 from deepkit.definition.objective import Head
 from deepkit.training.errors import LabelError
 from deepkit.training.label_hints import with_classes
@@ -136,8 +137,9 @@ def _head(net: Any, output: str, labels: Any) -> Head | None:
     if not output:
         objective = net.objective(output_shape, label_shape)
         return objective.head if objective is not None and isinstance(objective.head, Head) else None
-    outputs = net.outputs
-    objective = net.objective(dict.fromkeys(outputs, output_shape), dict.fromkeys(outputs, label_shape))
+    if not isinstance(net, Functional) or isinstance(net.outputs, str):
+        return None
+    objective = net.objective(dict.fromkeys(net.outputs, output_shape), dict.fromkeys(net.outputs, label_shape))
     head = objective.head.get(output) if objective is not None and isinstance(objective.head, Mapping) else None
     return head if isinstance(head, Head) else None
 

@@ -55,6 +55,7 @@ class FakeData:
     """Training data with `steps` batches in an epoch."""
 
     steps: int | None = 12
+    train = None
 
 
 @pytest.fixture

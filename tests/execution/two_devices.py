@@ -101,4 +101,8 @@ if __name__ == "__main__":
         lambda: dk.fit(unmirrored, arrays, batch_size=10, plan=dk.plan(devices=TWO), verbose=0),
         "built outside any strategy",
     )
+    wrong = tf.data.Dataset.from_tensor_slices((arrays[0], arrays[1] + 2)).batch(10, drop_remainder=True)
+    check_refused(
+        lambda: dk.fit(net, wrong, plan=dk.plan(devices=TWO), verbose=0), "received 2 (at index 0 of a batch)"
+    )
     print("all equal, all refused")
