@@ -103,7 +103,7 @@ def compile_definition(
     label_check.require_labels(net, model, data, loss)
     objective = _head_objective(net, model, data, loss)
     chosen_loss = _choose_loss(net, model, loss, objective)
-    label_checks = label_check.check_labels(net, model, data, loss, objective)
+    label_checks = label_check.check_labels(net, model, data, None if loss is None else chosen_loss, objective)
     chosen_metrics, metric_notes = _choose_metrics(metrics, objective, model, data.label_spec)
     weights = None if loss_weights is None else _check_loss_weights(model, loss_weights)
     model.compile(

@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from deepkit.data import Pipeline
+from deepkit.definition.objective import check_objective
 from deepkit.training import label_hints
 from deepkit.training.errors import LabelError
 from deepkit.training.label_hints import InvalidLabel, number_text
@@ -182,7 +183,9 @@ def require_labels(net: Any, model: keras.Model, data: TrainingData, loss: objec
         return
     outputs = getattr(model, "output", None)
     shapes = keras.tree.map_structure(lambda tensor: tuple(tensor.shape), outputs)
-    objective = net.objective(shapes, shapes) if outputs is not None and hasattr(net, "objective") else None
+    objective = None
+    if outputs is not None and hasattr(net, "objective"):
+        objective = check_objective(net.objective(shapes, shapes), net)
     if loss is None and objective is None:
         return
     rules = make_rules(net, outputs, loss, objective)

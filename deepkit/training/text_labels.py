@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from deepkit.data import Pipeline
 from deepkit.definition.functional import Functional
-from deepkit.definition.objective import Head
+from deepkit.definition.objective import Head, check_objective
 from deepkit.training.errors import LabelError
 from deepkit.training.label_hints import with_classes
 from deepkit.training.label_rules import LabelRule, head_block, label_kind
@@ -135,7 +135,7 @@ def _head(net: Any, output: str, labels: Any) -> Head | None:
     label_shape = (None, *labels.shape[1:])
     output_shape = (*label_shape, None)
     if not output:
-        objective = net.objective(output_shape, label_shape)
+        objective = check_objective(net.objective(output_shape, label_shape), net)
         return objective.head if objective is not None and isinstance(objective.head, Head) else None
     if not isinstance(net, Functional) or isinstance(net.outputs, str):
         return None

@@ -168,6 +168,7 @@ def test_labels_that_fit_are_checked_once(head, y, x):
     ("loss", "output", "y", "problem", "hint"),
     [
         (SPARSE, dk.Classifier(3), THREE + 1, "from 0 to 2 for SparseCategoricalCrossentropy with dk.C", "use y - 1"),
+        ("crossentropy", dk.Classifier(3), THREE + 1, "received 3", "use y - 1"),
         (SPARSE, dk.Classifier(3), ONE_HOT, "received shape (batch, 3)", "use y.argmax(axis=-1), or the loss"),
         (CATEGORICAL, dk.Classifier(3), THREE, "of shape (batch, 3)", "use keras.utils.to_categorical(y, 3)"),
         (CATEGORICAL, dk.Classifier(3), MULTI_HOT, "a row with the sum 2", 'use dk.Classifier(3, activation="sig'),
