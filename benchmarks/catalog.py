@@ -154,6 +154,17 @@ BENCHMARKS = (
         "The next attempt would be fewer and larger operations in the optimizer's update.",
     ),
     Benchmark(
+        name="lenet-checks",
+        left="`dk.fit` with its checks of every batch",
+        right="the same without checks",
+        sides=("benchmarks.training:lenet_checked", "benchmarks.training:lenet_unchecked"),
+        unit="s/epoch",
+        group=EPOCHS,
+        target=Target(high=1.02),
+        note="LeNet-5 as above, on a `tf.data.Dataset`, whose labels are checked in every batch; the labels of arrays "
+        "are checked once, before the first step.",
+    ),
+    Benchmark(
         name="decode",
         left="`translate`, 1,000 sentences",
         right="a loop of `predict`, one sentence at a time",

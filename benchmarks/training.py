@@ -16,10 +16,15 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 import deepkit as dk
 from benchmarks.nets import NETS
 from benchmarks.worker import Side, Unavailable
+from deepkit.training.compile import compile_definition
+from deepkit.training.label_check import NO_LABEL_CHECKS
+from deepkit.training.loop import train
+from deepkit.training.training_data import make_training_data
 from deepkit.utils import machine
 
 BATCH_SIZE = 128
@@ -217,3 +222,20 @@ def training_throughput(name: str) -> Side:
 
 lenet_throughput = functools.partial(training_throughput, "lenet")
 resnet20_throughput = functools.partial(training_throughput, "resnet20")
+
+
+def lenet_checks(*, enabled: bool) -> Side:
+    """Return the seconds per epoch of LeNet-5 on a `tf.data.Dataset`, with or without the checks of every batch."""
+    x, y = arrays("lenet", NUM_EXAMPLES["lenet"])
+    dataset = tf.data.Dataset.from_tensor_slices((x, y)).batch(BATCH_SIZE, drop_remainder=True).cache()
+    plan = dk.plan()
+    data = make_training_data(dataset, None, None, plan)
+    with plan:
+        compiled = compile_definition(NETS["lenet"].definition(), data, plan, None, None, None)
+    checks = compiled.label_checks if enabled else NO_LABEL_CHECKS
+    epochs = Epochs(lambda callback: train(compiled.model, data, UNLIMITED_EPOCHS, None, [callback], 0, checks))
+    return Side(epochs.measure)
+
+
+lenet_checked = functools.partial(lenet_checks, enabled=True)
+lenet_unchecked = functools.partial(lenet_checks, enabled=False)
