@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-_TEMPORARY_PREFIX = ".unfinished-"
+_TEMPORARY_PREFIX = ".deepkit-unfinished-"
+_TEMPORARY_NAME = re.compile(rf"{re.escape(_TEMPORARY_PREFIX)}\d+-.+")  # with the number of the process
 
 
 def atomic_write(path: Path, content: str | bytes) -> None:
@@ -21,7 +23,7 @@ def atomic_write(path: Path, content: str | bytes) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode() if isinstance(content, str) else content
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=_temporary_path(path).name)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -51,7 +53,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         >>> path.read_text()
         'hello'
     """
-    temporary = path.with_name(f"{_TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
+    temporary = _temporary_path(path)
     try:
         yield temporary
         fsync(temporary)
@@ -67,9 +69,14 @@ def fsync(path: Path) -> None:
 
 
 def remove_stale_temporaries(folder: Path) -> None:
-    """Remove the temporary files that a killed process left in a folder."""
-    for temporary in folder.glob(f"{_TEMPORARY_PREFIX}*"):
-        temporary.unlink(missing_ok=True)
+    """Remove the temporary files of this module that a killed process left in a folder, and no others."""
+    for path in folder.glob(f"{_TEMPORARY_PREFIX}*"):
+        if _TEMPORARY_NAME.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
+
+
+def _temporary_path(path: Path) -> Path:
+    return path.with_name(f"{_TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
 
 
 def _umask() -> int:

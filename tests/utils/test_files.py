@@ -66,6 +66,6 @@ def test_an_error_in_the_body_keeps_the_old_file(tmp_path):
 
 def test_temporary_files_of_a_killed_process_are_removed(tmp_path):
     (tmp_path / "model.keras").write_text("old")
-    (tmp_path / ".unfinished-123-model.keras").write_text("half")
+    (tmp_path / ".deepkit-unfinished-123-model.keras").write_text("half")
     files.remove_stale_temporaries(tmp_path)
     assert os.listdir(tmp_path) == ["model.keras"]
