@@ -14,13 +14,13 @@ import tensorflow as tf
 from deepkit.data import stateless_random
 from deepkit.data.augmentation import Augmentation, augment_images, check_augmentations
 from deepkit.data.epoch_counter import make_epoch_counter
-from deepkit.data.function_identity import function_identity
 from deepkit.data.images import cast_images, check_images, image_scales, scale_images
 from deepkit.data.nested_arrays import inputs_of
 from deepkit.data.pipeline_settings import PipelineSettings, check_batch_size, check_seed
 from deepkit.data.sources import MemorySource, Source
 from deepkit.data.targets import check_target, with_target
 from deepkit.utils.errors import message
+from deepkit.utils.function_identity import function_identity
 from deepkit.utils.validation import check_integer
 
 if TYPE_CHECKING:

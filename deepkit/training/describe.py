@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import TypeVar
 
 import keras
+
+from deepkit.utils.function_identity import has_complete_config
 
 Value = TypeVar("Value")
 
@@ -19,8 +22,14 @@ def largest_divisor(number: int, maximum: int, multiple_of: int = 1) -> int:
 
 
 def fresh_copy(value: Value) -> Value:
-    """Return a copy of an optimizer, loss or metric without state; return any other value unchanged."""
+    """Return a copy of an optimizer, loss or metric without state; return any other value unchanged.
+
+    A user's loss or metric whose config does not hold its arguments is returned unchanged too: a copy would have the
+    default arguments.
+    """
     if not isinstance(value, keras.optimizers.Optimizer | keras.losses.Loss | keras.metrics.Metric):
+        return value
+    if not has_complete_config(type(value)):
         return value
     try:
         copy: Value = type(value).from_config(value.get_config())
@@ -37,8 +46,10 @@ def describe(value: object) -> str:
         return "{" + ", ".join(f"{key!r}: {describe(item)}" for key, item in value.items()) + "}"
     if value is None or isinstance(value, str | int | float):
         return str(value)
+    if isinstance(value, functools.partial):
+        return f"partial({describe(value.func)})"
     if not hasattr(value, "get_config"):
-        return getattr(value, "__name__", repr(value))
+        return getattr(value, "__name__", type(value).__name__)
     inner = getattr(value, "inner_optimizer", None)
     if inner is not None:
         return f"LossScaleOptimizer({describe(inner)})"
@@ -72,4 +83,6 @@ def _format_config_value(value: object) -> str:
         entries = [(key, item) for key, item in value["config"].items() if key != "name"]
         arguments = ", ".join(f"{key}={_format_config_value(item)}" for key, item in entries)
         return f"{value['class_name']}({arguments})"
+    if callable(value):
+        return getattr(value, "__name__", type(value).__name__)
     return f"{value:.6g}" if isinstance(value, float) else repr(value)
