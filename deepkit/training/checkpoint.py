@@ -39,11 +39,20 @@ def save(directory: Path, state: TrainingState) -> None:
     """
     newest = directory / NAME
     with files.atomic_path(newest) as path:
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-            _write_archive(archive, state)
+        _write_file(path, state)
         files.fsync(path)
         if newest.exists():
             newest.replace(directory / PREVIOUS)
+
+
+def replace_newest(directory: Path, state: TrainingState) -> None:
+    """Write the state in place of the newest checkpoint, and leave the one before it.
+
+    Raises:
+        OSError: The checkpoint could not be written; the newest checkpoint is intact.
+    """
+    with files.atomic_path(directory / NAME) as path:
+        _write_file(path, state)
 
 
 def load(directory: Path) -> TrainingState | None:
@@ -85,6 +94,11 @@ def _recovery_hint(newest: Path, previous: Path) -> str:
     except CheckpointError:
         return "move both checkpoints away, to start again from the first epoch; the previous one is damaged too"
     return f"run `mv {previous} {newest}`, to resume from epoch {epoch}: the previous checkpoint is intact"
+
+
+def _write_file(path: Path, state: TrainingState) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        _write_archive(archive, state)
 
 
 def _write_archive(archive: zipfile.ZipFile, state: TrainingState) -> None:

@@ -8,15 +8,17 @@ import dataclasses
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from deepkit.execution import devices
 from deepkit.execution.plan import Measurement, Plan
 from deepkit.training import checkpoint
+from deepkit.training.config_difference import config_differences
 from deepkit.training.errors import RunDirError
 from deepkit.utils import files
+from deepkit.utils.errors import format_value, make_error
 from deepkit.utils.history import history_rows
 
 if TYPE_CHECKING:
@@ -28,9 +30,13 @@ try:
 except ImportError:  # Windows has no such lock: two processes in one run directory are not detected there
     fcntl = None  # type: ignore[assignment]
 
-_NOT_COMPARED = ("versions", "requested_plan")  # recorded, but no reason to refuse a run
-_MAX_DIFFERENCE_LENGTH = 100
-_CONTEXT_LENGTH = 40  # characters shown on either side of the first difference
+FILES = (
+    "config.json", checkpoint.NAME, checkpoint.PREVIOUS, "history.json", "history.csv", "result.json", "model.keras",
+    "report.html", "figures",
+)  # fmt: skip
+"""Names of the files and folders that a run writes into its directory."""
+_LOCK = ".lock"
+_WRITE_TEST = ".deepkit-write-test"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,10 +63,14 @@ class RunDir:
 
     Args:
         path: The directory; it is created if it does not exist.
+
+    Raises:
+        TypeError: The path is not a path.
+        ValueError: The path is empty.
     """
 
     def __init__(self, path: PathLike) -> None:
-        self.path = Path(path).expanduser()
+        self.path = _check_path(path)
         self.model = self.path / "model.keras"
         self.report = self.path / "report.html"
 
@@ -69,22 +79,74 @@ class RunDir:
         """Check that the directory is writable, and lock it against other processes.
 
         Raises:
-            RunDirError: The directory is not writable, or another process uses it.
+            RunDirError: The directory is not writable, holds files of another program, or another process uses it.
         """
+        self.check_files()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock_file = open(self.path / ".lock", "a+", encoding="utf-8")  # noqa: SIM115
+            lock_file = open(self.path / _LOCK, "a+", encoding="utf-8")  # noqa: SIM115
         except OSError as error:
             raise self._not_writable(error) from error
         with lock_file:
             self._take_lock(lock_file)
             try:
                 files.remove_stale_temporaries(self.path)
-                files.atomic_write(self.path / ".writable", b"yes")
-                (self.path / ".writable").unlink()
+                files.remove_stale_temporaries(self.path / "figures")
+                files.atomic_write(self.path / _WRITE_TEST, b"yes")
+                (self.path / _WRITE_TEST).unlink()
             except OSError as error:
                 raise self._not_writable(error) from error
             yield self
+
+    def check_files(self) -> None:
+        """Raise if the directory holds no run, but files or folders with the names that a run writes.
+
+        Raises:
+            RunDirError: There are such files, or the path is that of a file.
+        """
+        if self._is_file(self.path):
+            raise RunDirError(
+                f"run_dir: {self.path} cannot be written: it is a file, not a directory; nothing was trained",
+                hint="pass the path of a directory, which is created if it does not exist",
+            )
+        if self._holds_run():
+            return
+        names = [name for name in FILES if self._exists(self.path / name)]
+        if self._has_foreign_lock():
+            names.append(_LOCK)
+        if names:
+            raise RunDirError(
+                f"run_dir: {self.path} is not the directory of a run, and the run would overwrite {', '.join(names)}; "
+                "nothing was written",
+                hint="use another run_dir, such as a new folder in it, or move these files away",
+            )
+
+    def _holds_run(self) -> bool:
+        """Return whether the config is that of a run, or may be a damaged one, which is never overwritten."""
+        path = self.path / "config.json"
+        if not self._exists(path):
+            return False
+        try:
+            return "requested_plan" in self._read_json(path) or self._exists(self.path / checkpoint.NAME)
+        except RunDirError:
+            return True  # `config` raises the error
+
+    def _has_foreign_lock(self) -> bool:
+        """Return whether the lock is a file of another program: deepkit's holds the number of a process."""
+        path = self.path / _LOCK
+        if not self._exists(path):
+            return False
+        try:
+            content = path.read_bytes().strip()
+        except OSError:  # a folder, or a file that may not be read
+            return True
+        return bool(content) and not content.isdigit()
+
+    def _is_file(self, path: Path) -> bool:
+        try:
+            return path.is_file()
+        except OSError as error:
+            raise self._not_writable(error) from error
 
     def _not_writable(self, error: OSError) -> RunDirError:
         return RunDirError(
@@ -129,16 +191,27 @@ class RunDir:
         if not stored:
             self.write("config.json", json.dumps(new, indent=2) + "\n")
             return
-        keys = dict.fromkeys((*stored, *new))
-        changed = [key for key in keys if stored.get(key) != new.get(key) and key not in _NOT_COMPARED]
-        if not changed:
+        differences = config_differences(stored, new)
+        if not differences:
             return
-        differences = "\n".join(_describe_difference(key, stored.get(key), new.get(key)) for key in changed)
-        schedules = "; a schedule such as dk.OneCycle depends on epochs" if "optimizer" in changed else ""
+        schedules = "; a schedule such as dk.OneCycle depends on epochs" if "optimizer" in differences else ""
         raise RunDirError(
-            f"run_dir: {self.path} holds a run with another config, which is left unchanged:\n{differences}",
+            f"run_dir: {self.path} holds a run with another config, which is left unchanged:\n"
+            + "\n".join(differences.values()),
             hint=f"use another run_dir, or the settings of the stored run{schedules}",
         )
+
+    def varying(self) -> list[str]:
+        """Return the fields of the config that the training itself changes, so that they are not compared."""
+        stored = self.config().get("varying", [])
+        return [str(name) for name in stored] if isinstance(stored, list) else []
+
+    def add_varying(self, names: Iterable[str]) -> None:
+        """Store that the training itself changes these fields of the config."""
+        before = self.varying()
+        merged = sorted({*before, *names})
+        if merged != before:
+            self.write("config.json", json.dumps(self.config() | {"varying": merged}, indent=2) + "\n")
 
     def plan(self) -> Plan | None:
         """Return the plan that the run began with, or None if no run has begun.
@@ -192,6 +265,15 @@ class RunDir:
             checkpoint.save(self.path, state)
             self.write("history.json", json.dumps(state.history, indent=1) + "\n")
             self.write("history.csv", _history_csv(state.history))
+
+    def replace_checkpoint(self, state: TrainingState) -> None:
+        """Write a state of the same epoch as the newest checkpoint in its place.
+
+        Raises:
+            RunDirError: The disk is full or missing; the checkpoint is intact.
+        """
+        with self.convert_disk_errors(f"epoch {state.epoch} is saved"):
+            checkpoint.replace_newest(self.path, state)
 
     def result(self) -> RunResult | None:
         """Return the result of a finished run, or None.
@@ -250,13 +332,35 @@ class RunDir:
         return RunDirError(f"run_dir: {path} is damaged ({reason})", hint="move it away, or use another run_dir")
 
 
+def _check_path(path: object) -> Path:
+    if not isinstance(path, str | os.PathLike):
+        raise make_error(
+            TypeError, f"run_dir must be a path, received {format_value(path)}", hint="use run_dir='runs/first'"
+        )
+    text = os.fspath(path)
+    if not isinstance(text, str):
+        raise make_error(
+            TypeError, f"run_dir must be a path of text, received {format_value(text)}", hint="use run_dir='runs/first'"
+        )
+    if not text.strip() or "\0" in text:
+        raise make_error(
+            ValueError,
+            f"run_dir must be the path of a directory, received {format_value(text)}",
+            hint="use run_dir='runs/first', or run_dir=None to save nothing",
+        )
+    return Path(text).expanduser()
+
+
 def stored_plan(run_dir: PathLike) -> Plan | None:
     """Return the plan that the run in a directory began with, with its measurements; None if no run has begun.
 
     Raises:
-        RunDirError: A device of the plan is missing on this machine, or the config is damaged.
+        RunDirError: A device of the plan is missing on this machine, the config is damaged, or the directory holds
+            files of another program.
     """
-    return RunDir(run_dir).available_plan()
+    directory = RunDir(run_dir)
+    directory.check_files()
+    return directory.available_plan()
 
 
 def plan_fields(plan: Plan) -> dict[str, object]:
@@ -289,25 +393,6 @@ def _measurement_from_json(row: Mapping[str, object]) -> Measurement:
         return measurement
     fastest, slowest = measurement.spread
     return dataclasses.replace(measurement, spread=(fastest, slowest))
-
-
-def _describe_difference(key: str, stored: object, new: object) -> str:
-    if isinstance(stored, dict) and isinstance(new, dict):
-        names = [name for name in dict.fromkeys((*stored, *new)) if stored.get(name) != new.get(name)]
-        return "\n".join(_describe_difference(f"{key}.{name}", stored.get(name), new.get(name)) for name in names)
-    stored_text = stored if isinstance(stored, str) else json.dumps(stored)
-    new_text = new if isinstance(new, str) else json.dumps(new)
-    length = min(len(stored_text), len(new_text))
-    position = next((i for i in range(length) if stored_text[i] != new_text[i]), length)
-    return f"    {key}: stored {_excerpt(stored_text, position)}, now {_excerpt(new_text, position)}"
-
-
-def _excerpt(text: str, position: int) -> str:
-    """Return the part of a long text around a position."""
-    if len(text) <= _MAX_DIFFERENCE_LENGTH:
-        return text
-    begin, end = max(0, position - _CONTEXT_LENGTH), position + _CONTEXT_LENGTH
-    return ("..." if begin else "") + text[begin:end] + ("..." if end < len(text) else "")
 
 
 def _history_csv(history: History) -> str:

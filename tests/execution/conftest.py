@@ -1,4 +1,4 @@
-"""A machine without GPUs."""
+"""A machine without GPUs, and runs without a report."""
 
 from __future__ import annotations
 
@@ -11,3 +11,9 @@ from deepkit.execution import devices
 def no_gpu(monkeypatch):
     """Let TensorFlow offer one CPU only, whatever devices this machine has."""
     monkeypatch.setattr(devices, "available", lambda: ("CPU:0",))
+
+
+@pytest.fixture
+def no_report(monkeypatch):
+    """Write no report at the end of a run, which takes longer than training a small net."""
+    monkeypatch.setattr("deepkit.training.run_report.write", lambda *args: None)

@@ -232,3 +232,65 @@ def test_a_diverged_model_is_restored_to_its_last_good_state(tmp_path):
     stored = checkpoint.load(tmp_path)
     for variable, (path, value) in zip(model.variables, stored.variables["model"], strict=True):
         np.testing.assert_array_equal(variable, value, err_msg=path)
+
+
+@pytest.mark.parametrize("name", ["report.html", "history.csv", "checkpoint.previous.zip", "figures/plot.png", ".lock"])
+def test_files_of_another_program_are_not_overwritten(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("of another program")
+    (tmp_path / "notes.txt").write_text("a note")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(RunDirError, match=rf"would overwrite {name.split('/')[0]}; nothing was written\n  hint: use"):
+        train(tmp_path)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path / name).read_text() == "of another program"
+
+
+@pytest.mark.parametrize(
+    ("config", "text"),
+    [
+        ('{"name": "of another program"}', r"would overwrite config\.json, model\.keras"),
+        ("not JSON", r"config\.json is damaged"),
+        ("[1]", r"config\.json is damaged"),
+    ],
+)
+def test_the_config_of_another_program_is_not_overwritten(tmp_path, config, text):
+    (tmp_path / "config.json").write_text(config)
+    (tmp_path / "model.keras").mkdir()
+    for function in (train, stored_plan):
+        with pytest.raises(RunDirError, match=text):
+            function(tmp_path)
+    assert (tmp_path / "config.json").read_text() == config
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "model.keras"]
+
+
+def test_other_files_in_a_run_dir_are_unchanged(tmp_path, no_report):
+    (tmp_path / "notes.txt").write_text("a note")
+    (tmp_path / ".unfinished-12-essay").write_text("an essay")
+    (tmp_path / ".deepkit-unfinished-12-model.keras").write_text("half a model")
+    (tmp_path / ".lock").write_text("4711")  # of a process that was killed before it wrote anything else
+    train(tmp_path, epochs=1)
+    assert (tmp_path / "notes.txt").read_text() == "a note"
+    assert (tmp_path / ".unfinished-12-essay").read_text() == "an essay"
+    assert not list(tmp_path.glob(".deepkit-*"))
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "text"),
+    [
+        ("", ValueError, r"run_dir must be the path of a directory, received ''\n  hint: use run_dir='runs/first'"),
+        ("  ", ValueError, "run_dir must be the path of a directory"),
+        (3, TypeError, r"run_dir must be a path, received 3\n  hint: use run_dir='runs/first'"),
+        (b"run", TypeError, r"run_dir must be a path, received b'run'"),
+        (["run"], TypeError, r"run_dir must be a path, received \['run'\]"),
+    ],
+)
+def test_a_run_dir_that_is_not_a_path(path, error, text):
+    with pytest.raises(error, match=text):
+        train(path)
+
+
+def test_a_run_dir_that_is_a_file(tmp_path):
+    (tmp_path / "file").write_text("a file")
+    with pytest.raises(RunDirError, match="it is a file, not a directory; nothing was trained\n  hint: pass the path"):
+        train(tmp_path / "file")
