@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from deepkit.training import batch_checks, checkpoint, state
+from deepkit.training.callback_state import CallbackStates
 from deepkit.training.errors import DivergedError
 from deepkit.training.label_check import NO_LABEL_CHECKS, LabelChecks
 from deepkit.training.run_dir import RunDir
@@ -38,17 +40,23 @@ class CheckpointCallback(keras.callbacks.Callback):
 
     Args:
         run_dir: The directory for checkpoints; None keeps only the last state, in memory.
-        callbacks: The user's callbacks.
+        callback_states: The states of the user's callbacks.
         initial_state: The state from which the training starts.
+        has_validation: Whether there is validation data.
     """
 
     async_safe = True  # it reads one number per step, so Keras does not need to wait for it
 
     def __init__(
-        self, run_dir: RunDir | None, callbacks: Sequence[keras.callbacks.Callback], initial_state: TrainingState
+        self,
+        run_dir: RunDir | None,
+        callback_states: CallbackStates,
+        initial_state: TrainingState,
+        has_validation: bool,
     ) -> None:
         super().__init__()
-        self.run_dir, self.callbacks, self.state = run_dir, list(callbacks), initial_state
+        self.run_dir, self.callback_states, self.state = run_dir, callback_states, initial_state
+        self._has_validation = has_validation
         self._epoch = initial_state.epoch
         self._epoch_start = 0.0
         self._batch = 0
@@ -56,9 +64,15 @@ class CheckpointCallback(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         """Restore the callbacks' state, which their own `on_train_begin` has just cleared."""
-        state.restore_callbacks(self.callbacks, self.state.callbacks)
-        if self.run_dir is not None and self.state.epoch == 0:
+        self.callback_states.restore()
+        if self.run_dir is None:
+            return
+        has_event_files = self.callback_states.open_event_files(self._has_validation)
+        self.state = dataclasses.replace(self.state, callbacks=self.callback_states.capture())
+        if self.state.epoch == 0:
             self.run_dir.save_checkpoint(self.state)
+        elif has_event_files:
+            self.run_dir.replace_checkpoint(self.state)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Store the epoch and its start time."""
@@ -68,7 +82,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         """Stop the training at the first loss that is NaN or infinite."""
         logs = logs or {}
         if self._batch == 0:
-            check_monitored(self.callbacks, logs)
+            check_monitored(self.callback_states.callbacks, logs)
         self._batch, loss = batch + 1, logs.get("loss")
         if self._diverged is None and isinstance(loss, float) and not math.isfinite(loss):
             self._diverged = (batch + 1, loss)
@@ -92,7 +106,7 @@ class CheckpointCallback(keras.callbacks.Callback):
             variables=variables,
             history=history,
             seconds=[*self.state.seconds, time.perf_counter() - self._epoch_start],
-            callbacks=state.capture_callbacks(self.callbacks),
+            callbacks=self.callback_states.capture(),
             stopped=bool(self.model.stop_training),
         )
         if self.run_dir is not None:
@@ -155,19 +169,22 @@ def train(
         RunDirError: A checkpoint could not be written.
     """
     initial_state = restore_checkpoint(model, data, run_dir)
-    checkpoints = CheckpointCallback(run_dir, callbacks, initial_state)
+    has_validation = data.validation is not None
+    callback_states = CallbackStates(callbacks, initial_state.callbacks, initial_state.epoch)
+    checkpoints = CheckpointCallback(run_dir, callback_states, initial_state, has_validation)
     last_epoch = initial_state.epoch if initial_state.stopped else max(epochs, initial_state.epoch)
     arguments = data.fit_arguments(initial_state.epoch)
     for name, checks in (("x", label_checks.train), ("validation_data", label_checks.validation)):
         arguments[name] = batch_checks.check_batches(arguments[name], model, checks)
     try:
-        model.fit(
-            **arguments,
-            initial_epoch=initial_state.epoch,
-            epochs=last_epoch,
-            callbacks=[*callbacks, checkpoints],
-            verbose=verbose,
-        )
+        with callback_states.continued_logs():
+            model.fit(
+                **arguments,
+                initial_epoch=initial_state.epoch,
+                epochs=last_epoch,
+                callbacks=[*callbacks, checkpoints],
+                verbose=verbose,
+            )
     except DivergedError as error:
         state.restore(model, checkpoints.state.variables, "the last good state")
         raise _with_cause(error, model, data) from None

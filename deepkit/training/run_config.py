@@ -11,7 +11,7 @@ import keras
 
 from deepkit._version import __version__
 from deepkit.execution.plan import Plan
-from deepkit.training import state
+from deepkit.training import callback_state
 from deepkit.training.compile import CompiledModel
 from deepkit.training.run_dir import RunDir, plan_fields, plan_to_json
 from deepkit.training.training_data import TrainingData
@@ -79,7 +79,7 @@ def describe_resume(
         reasons.append(data.nonreproducible_reason)
     if data.steps and data.steps % plan.steps_per_execution:
         reasons.append(f"steps_per_execution={plan.steps_per_execution} does not divide the {data.steps} steps")
-    untracked = state.untracked_callbacks(callbacks)
+    untracked = callback_state.untracked_callbacks(callbacks)
     if untracked:
         reasons.append(f"the state of {', '.join(untracked)}, if any, is not saved")
     changed = run_dir.changed_versions(package_versions())

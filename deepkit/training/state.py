@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -13,21 +13,6 @@ from deepkit.training.errors import CheckpointError
 
 if TYPE_CHECKING:
     from deepkit.utils.types import History, Nested
-
-_CALLBACK_STATE: dict[type[keras.callbacks.Callback], tuple[str, ...]] = {
-    keras.callbacks.EarlyStopping: ("best", "wait", "stopped_epoch", "best_epoch", "best_weights"),
-    keras.callbacks.SwapEMAWeights: ("_ema_weights_in_model",),
-    keras.callbacks.ReduceLROnPlateau: ("best", "wait", "cooldown_counter"),
-    keras.callbacks.ModelCheckpoint: ("best", "_batches_seen_since_last_saving", "_last_batch_seen"),
-}
-_STATELESS_CALLBACKS = (
-    keras.callbacks.LearningRateScheduler,
-    keras.callbacks.TerminateOnNaN,
-    keras.callbacks.CSVLogger,
-    keras.callbacks.TensorBoard,
-    keras.callbacks.ProgbarLogger,
-    keras.callbacks.History,
-)
 
 Variables: TypeAlias = dict[str, list[tuple[str, np.ndarray]]]
 """Paths and values of variables, by group."""
@@ -43,7 +28,7 @@ class TrainingState:
             `"optimizer"` and `"metrics"`.
         history: Loss and metrics of the finished epochs.
         seconds: Duration of each finished epoch.
-        callbacks: State of each stock callback, in the order of the callbacks.
+        callbacks: State of each callback (see `callback_state`), in the order of the callbacks.
         stopped: Whether a callback stopped the training after this epoch.
     """
 
@@ -142,36 +127,3 @@ def _check_shapes(
 def is_finite(value: np.ndarray) -> bool:
     """Return whether an array contains only finite values; arrays of integers, booleans or strings always do."""
     return value.dtype.kind not in "fV" or bool(np.all(np.isfinite(value.astype("float32"))))
-
-
-def capture_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> list[dict[str, Any]]:
-    """Return the state of each stock callback; empty for all others."""
-    states = []
-    for callback in callbacks:
-        states.append({name: getattr(callback, name) for name in _state_names(callback)})
-    return states
-
-
-def restore_callbacks(callbacks: Sequence[keras.callbacks.Callback], states: Sequence[Mapping[str, Any]]) -> None:
-    """Restore the state of callbacks; call it after their `on_train_begin`, which clears it."""
-    for callback, state in zip(callbacks, states, strict=False):
-        for name in _state_names(callback):
-            if name in state:
-                setattr(callback, name, state[name])
-
-
-def untracked_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> list[str]:
-    """Return the classes of callbacks that may have a state unknown to deepkit.
-
-    A callback class without state can set `stateless = True`.
-    """
-    tracked = {*_CALLBACK_STATE, *_STATELESS_CALLBACKS}
-    return [
-        type(callback).__name__
-        for callback in callbacks
-        if type(callback) not in tracked and not getattr(callback, "stateless", False)
-    ]
-
-
-def _state_names(callback: keras.callbacks.Callback) -> list[str]:
-    return [name for name in _CALLBACK_STATE.get(type(callback), ()) if hasattr(callback, name)]
