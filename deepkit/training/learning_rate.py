@@ -128,7 +128,7 @@ def find_learning_rate(
 
     Raises:
         TypeError: `net` or `data` has an unsupported type.
-        ValueError: The rates do not rise, an argument is invalid, or there is no finite loss.
+        ValueError: The rates do not rise, an argument is invalid, the data has no batch, or there is no finite loss.
         DefinitionError: The definition does not fit the data.
         TokenIdError: The data contains a token id outside the range of an embedding.
         LabelError: The labels do not fit the head of the definition, or the loss.
@@ -148,6 +148,8 @@ def find_learning_rate(
     plan = resolve_plan(plan).replace(reason="each step has its own learning rate", steps_per_execution=1)
     verbose = resolve_verbose(verbose)
     training_data = training_data_for(net, data, None, batch_size, plan)
+    if training_data.steps is None:
+        training_data.sample_batch()  # raises an error if there is no batch
     training_data = encode_text_labels(net, training_data, loss, verbose=0)
     rates = np.geomspace(smallest, largest, steps)
     if verbose:

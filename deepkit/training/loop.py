@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from deepkit.training import batch_checks, checkpoint, state
+from deepkit.training.batch_count import BatchCount
 from deepkit.training.callback_state import CallbackStates
 from deepkit.training.errors import DivergedError
 from deepkit.training.label_check import NO_LABEL_CHECKS, LabelChecks
@@ -162,6 +163,7 @@ def train(
     """Train up to a number of epochs, from the newest checkpoint if there is one; return the final state.
 
     Raises:
+        ValueError: The training or validation data has no batch in an epoch.
         DivergedError: The loss became NaN or infinite; the model is at its last good state.
         TokenIdError: A token id is outside the range of an embedding; the model is at its last good state.
         LabelError: A batch has labels that do not fit; the model is at its last good state.
@@ -182,7 +184,7 @@ def train(
                 **arguments,
                 initial_epoch=initial_state.epoch,
                 epochs=last_epoch,
-                callbacks=[*callbacks, checkpoints],
+                callbacks=[BatchCount(), *callbacks, checkpoints],
                 verbose=verbose,
             )
     except DivergedError as error:

@@ -81,7 +81,19 @@ class TrainingData(abc.ABC):
     @property
     @abc.abstractmethod
     def fingerprint(self) -> str:
-        """A text that distinguishes this data from other data."""
+        """A text that distinguishes this data from other data, whatever its `seed`."""
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of the order and the augmentations, or None if they have none."""
+        return None
+
+    @property
+    def validation_fingerprint(self) -> str | None:
+        """A text that distinguishes the validation data from other data, or None if there is none."""
+        if isinstance(self.validation, Pipeline):
+            return self.validation.reseed(0).fingerprint
+        return None if self.validation is None else _structure(self.validation)
 
     @abc.abstractmethod
     def single_epoch(self) -> Dataset:
@@ -115,7 +127,9 @@ class TrainingData(abc.ABC):
 
     def sample_batch(self) -> tuple[Any, ...]:
         """Return one batch: (x,), (x, y) or (x, y, sample_weight)."""
-        return _as_tuple(next(iter(self.single_epoch().take(1))))
+        for batch in self.single_epoch().take(1):
+            return _as_tuple(batch)
+        raise no_batches("data")
 
     def sample_input(self) -> Nested:
         """Return the input of one batch."""
@@ -141,8 +155,13 @@ class PipelineData(TrainingData):
 
     @property
     def fingerprint(self) -> str:
-        """The fingerprint of the pipeline."""
-        return self.train.fingerprint
+        """The fingerprint of the pipeline, with seed 0."""
+        return self.train.reseed(0).fingerprint
+
+    @property
+    def seed(self) -> int:
+        """The seed of the pipeline."""
+        return self.train.seed
 
     def arrays(self) -> object:
         """Return the training inputs in memory if the pipeline does not change their values."""
@@ -180,7 +199,7 @@ class DatasetData(TrainingData):
     @property
     def fingerprint(self) -> str:
         """The structure of the batches and their number."""
-        return f"{keras.tree.map_structure(repr, self.train.element_spec)} x {self.steps}"
+        return _structure(self.train)
 
     def single_epoch(self) -> Dataset:
         """Return the dataset."""
@@ -341,11 +360,22 @@ def _check_dataset(dataset: Dataset, name: str, batch_size: int | None) -> Datas
         raise make_error(
             ValueError, f"{name}: the dataset is endless, so its epochs have no end", hint="use dataset.take(steps)"
         )
+    if int(dataset.cardinality()) == 0:
+        raise no_batches(name)
     return dataset
 
 
 def _with_target_scales(batches: Dataset, scales: Scales) -> Dataset:
     return batches.with_target_scales(scales) if isinstance(batches, Pipeline) else batches
+
+
+def no_batches(name: str) -> Exception:
+    """Return the error about data without a batch; `name` is the name of the argument."""
+    return make_error(
+        ValueError,
+        f"{name}: the dataset has no batch, so there is nothing to {'train on' if name == 'data' else 'evaluate'}",
+        hint="pass a dataset with at least one batch; batch(..., drop_remainder=True) and filter can leave none",
+    )
 
 
 def _with_target(batches: Dataset, target: str) -> Dataset:
@@ -399,6 +429,13 @@ def _check_even_batches(dataset: Dataset, devices: tuple[str, ...]) -> None:
             hint="use dataset.batch(batch_size, drop_remainder=True)",
         )
     strategy.check_batch(batch_size, devices)
+
+
+def _structure(dataset: Dataset) -> str:
+    """Return the structure of the batches of a dataset and their number, which do not determine their content."""
+    cardinality = int(dataset.cardinality())
+    steps = cardinality if cardinality >= 0 else None
+    return f"{keras.tree.map_structure(repr, dataset.element_spec)} x {steps}"
 
 
 def _as_tuple(batch: object) -> tuple[Any, ...]:

@@ -14,7 +14,7 @@ from deepkit.data import Pipeline
 from deepkit.execution.plan import Plan
 from deepkit.training import batch_checks, state
 from deepkit.training.compile import compile_definition
-from deepkit.training.training_data import TrainingData
+from deepkit.training.training_data import TrainingData, no_batches
 
 if TYPE_CHECKING:
     from deepkit.training.compile import Definition
@@ -30,12 +30,16 @@ def first_batches(data: TrainingData) -> Dataset:
     A `dk.data` pipeline and arrays have no position that iterating could move. A `tf.data.Dataset` is iterated once,
     which counts as one epoch if its order depends on the number of epochs. A smaller last batch is left out if there
     are others.
+
+    Raises:
+        ValueError: There is no batch.
     """
     source = data.train.epochs() if isinstance(data.train, Pipeline) else data.train
     count = NUM_BATCHES if data.steps is None else max(1, min(NUM_BATCHES, data.steps - 1))
     batches = source.take(count).cache()
-    for _ in batches:  # fills the cache, which every later iteration reads
-        pass
+    num_batches = sum(1 for _ in batches)  # fills the cache, which every later iteration reads
+    if not num_batches:
+        raise no_batches("data")
     return batches
 
 
