@@ -19,6 +19,7 @@ from deepkit.execution.measurement import Measurement, format_milliseconds
 from deepkit.execution.plan import Plan, format_choice, resolve_plan
 from deepkit.training.benchmark import MARGIN, Benchmark, Trial, Value
 from deepkit.training.describe import fresh_copy, largest_divisor
+from deepkit.training.fit import resolve_verbose
 from deepkit.training.run_dir import stored_plan
 from deepkit.training.schedules import with_learning_rate
 from deepkit.training.text_labels import encode_text_labels
@@ -79,11 +80,12 @@ def autotune(
 
     Raises:
         TypeError: `net` or `data` has an unsupported type.
-        ValueError: The definition cannot be compiled with these arguments, under any candidate.
+        ValueError: The definition cannot be compiled with these arguments, under any candidate, or the data has no
+            batch.
         DefinitionError: The definition does not fit the data.
         TokenIdError: The data contains a token id outside the range of an embedding.
         LabelError: The labels do not fit the head of the definition, or the loss.
-        RunDirError: The config in the run directory is damaged.
+        RunDirError: The config in the run directory is damaged, or it holds files of another program.
 
     Examples:
         >>> import numpy as np
@@ -96,6 +98,7 @@ def autotune(
         >>> run = dk.fit(net, (x, y), plan=plan, batch_size=16, verbose=0)
     """
     plan = resolve_plan(plan)
+    verbose = int(resolve_verbose(verbose))
     if not plan.auto_fields:
         if verbose:
             echo("nothing to time: no field of the plan is left 'auto'")

@@ -382,19 +382,23 @@ def _check_precompiled(model: keras.Model, plan: Plan, arguments: Mapping[str, o
         steps_per_execution=int(model.steps_per_execution),
         precision=model.dtype_policy.name,
     )
-    compile_config = model.get_compile_config() or {}
     return CompiledModel(
         model,
         plan,
         definition=_architecture(model),
         optimizer=describe(model.optimizer),
-        loss=_describe_config(compile_config.get("loss")),
-        metrics=(_describe_config(compile_config.get("metrics")),),
+        loss=_describe_argument(model, "loss"),
+        metrics=(_describe_argument(model, "metrics"),),
         precompiled=True,
     )
 
 
-def _describe_config(config: object) -> str:
+def _describe_argument(model: keras.Model, name: str) -> str:
+    """Return the description of an argument of `model.compile`."""
+    arguments = getattr(getattr(model, "_compile_config", None), "config", {})
+    if name in arguments:  # the public config below names a user's function, but does not contain it
+        return describe(arguments[name]) if arguments[name] else "none"
+    config = (model.get_compile_config() or {}).get(name)
     return describe(keras.saving.deserialize_keras_object(config)) if config else "none"
 
 

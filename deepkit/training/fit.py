@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +13,10 @@ import keras
 
 from deepkit.execution.plan import Measurement, Plan, current
 from deepkit.execution.plan import plan as make_plan
-from deepkit.training import run_report
+from deepkit.training import callback_checks, run_report
 from deepkit.training.compile import CompiledModel, compile_definition
 from deepkit.training.errors import CheckpointError
+from deepkit.training.fingerprint import Fingerprint, fingerprint
 from deepkit.training.loop import restore_checkpoint, train
 from deepkit.training.run_config import describe_resume, run_config
 from deepkit.training.run_dir import RunDir, RunResult
@@ -26,7 +28,7 @@ from deepkit.utils import files
 from deepkit.utils.console import echo
 from deepkit.utils.errors import format_value, make_error
 from deepkit.utils.history import format_metric
-from deepkit.utils.validation import check_integer
+from deepkit.utils.validation import check_choice, check_integer, is_flag
 
 if TYPE_CHECKING:
     from deepkit.training.compile import Definition, Losses, LossWeights, Metrics
@@ -125,9 +127,10 @@ def fit(
 
     Raises:
         TypeError: `net`, `data` or a callback has an unsupported type.
-        ValueError: An argument is invalid or contradicts another.
+        ValueError: An argument is invalid or contradicts another, or the data has no batch.
         DefinitionError: The definition does not fit the data.
-        RunDirError: The run directory is not writable, is in use, or holds a run with another config.
+        RunDirError: The run directory is not writable, is in use, or holds a run with another config or files of
+            another program.
         CheckpointError: The checkpoint is damaged.
         DivergedError: The loss became NaN or infinite.
         TokenIdError: The data contains a token id outside the range of an embedding.
@@ -144,6 +147,9 @@ def fit(
     epochs = _check_arguments(epochs, plan, callbacks)
     verbose = resolve_verbose(verbose)
     directory = None if run_dir is None else RunDir(run_dir)
+    if directory is not None:
+        directory.check_files()
+        callback_checks.check_run_dir(directory, callbacks)
     plan = _choose_plan(plan, directory)
     training_data = training_data_for(net, data, validation_data, batch_size, plan)
     training_data = encode_text_labels(net, training_data, loss, verbose)
@@ -151,6 +157,7 @@ def fit(
         optimizer = _with_learning_rate(net, optimizer, learning_rate, training_data.steps, epochs)
     with plan:
         compiled = compile_definition(net, training_data, plan, optimizer, loss, metrics, loss_weights)
+        callback_checks.check_learning_rate(compiled.model, callbacks)
         if verbose:
             _print_summary(compiled)
         if directory is None:
@@ -158,12 +165,16 @@ def fit(
             reason = "not saved: no run_dir was passed"
             return _make_run(compiled, training_data, final_state, None, reason)
         with directory.lock():
-            directory.check_or_write_config(run_config(compiled, training_data, plan, callbacks))
-            resume = describe_resume(compiled.plan, training_data, callbacks, directory)
+            before = fingerprint(net, compiled.model, callbacks)
+            directory.check_or_write_config(run_config(compiled, training_data, plan, callbacks, before))
+            resume = describe_resume(compiled.plan, training_data, callbacks, before, directory)
             finished = _load_finished_run(compiled, training_data, epochs, directory, resume)
             if finished is not None:
                 return finished
-            final_state = _train_in_directory(compiled, training_data, epochs, directory, callbacks, resume, verbose)
+            with _stored_variation(directory, before, net, compiled.model, callbacks):
+                final_state = _train_in_directory(
+                    compiled, training_data, epochs, directory, callbacks, resume, verbose
+                )
             _save_result(compiled, final_state, directory, resume)
             _write_report(compiled, training_data, final_state, directory, resume)
             if verbose:
@@ -193,7 +204,14 @@ def _check_arguments(epochs: object, plan: object, callbacks: object) -> int:
 
 
 def resolve_verbose(verbose: int | str) -> int | str:
-    """Return `verbose` with `"auto"` replaced: 1, a progress bar, on a terminal; 2, one line per epoch, in a file."""
+    """Return `verbose` with `"auto"` replaced: 1, a progress bar, on a terminal; 2, one line per epoch, in a file.
+
+    Raises:
+        ValueError: `verbose` is not one of "auto", 0, 1 and 2.
+    """
+    choices: tuple[int | str, ...] = ("auto", 0, 1, 2)
+    value = int(verbose) if is_flag(verbose) else verbose
+    verbose = check_choice(value, "verbose", choices, hint="use verbose=2 for one line per epoch")
     if verbose != "auto":
         return verbose
     return 1 if sys.stdout.isatty() or "ipykernel" in sys.modules else 2
@@ -256,6 +274,26 @@ def _train_in_directory(
     except KeyboardInterrupt:
         echo(f"\nstopped; the finished epochs are saved in {directory.path}. Repeat the same call to resume.")
         raise
+
+
+@contextlib.contextmanager
+def _stored_variation(
+    directory: RunDir,
+    before: Fingerprint,
+    net: Definition | keras.Model,
+    model: keras.Model,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> Iterator[None]:
+    """Store which parts of the fingerprint the training in a `with` block changes, so that they are not compared.
+
+    A callback may append to a list that it holds, for instance.
+    """
+    try:
+        yield
+    finally:
+        varying = before.differing(fingerprint(net, model, callbacks))
+        with contextlib.suppress(OSError):  # a full disk, of which the training itself has raised an error
+            directory.add_varying(varying)
 
 
 def _save_result(compiled: CompiledModel, final_state: TrainingState, directory: RunDir, resume: str) -> None:

@@ -10,9 +10,11 @@ from importlib.metadata import version
 import keras
 
 from deepkit._version import __version__
+from deepkit.data import Pipeline
 from deepkit.execution.plan import Plan
 from deepkit.training import callback_state
 from deepkit.training.compile import CompiledModel
+from deepkit.training.fingerprint import Fingerprint
 from deepkit.training.run_dir import RunDir, plan_fields, plan_to_json
 from deepkit.training.training_data import TrainingData
 
@@ -20,7 +22,11 @@ _CHANGES_LEARNING_RATE = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.Lea
 
 
 def run_config(
-    compiled: CompiledModel, data: TrainingData, plan: Plan, callbacks: Sequence[keras.callbacks.Callback]
+    compiled: CompiledModel,
+    data: TrainingData,
+    plan: Plan,
+    callbacks: Sequence[keras.callbacks.Callback],
+    fingerprint: Fingerprint,
 ) -> dict[str, object]:
     """Return the config of a run as JSON values: two calls with the same config are the same run.
 
@@ -29,6 +35,7 @@ def run_config(
         data: The training data.
         plan: The plan before it was adapted to the model and the data.
         callbacks: The user's callbacks.
+        fingerprint: Arguments and code of callbacks, losses, metrics and the user's classes.
     """
     return {
         "definition": compiled.definition,
@@ -39,10 +46,14 @@ def run_config(
             "description": data.description,
             "fingerprint": data.fingerprint,
             "class_names": data.class_names,
+            "seed": data.seed,
+            "validation": data.validation_fingerprint,
         },
         "inputs": data.input_rules.describe() if data.input_rules else "",
         "plan": plan_fields(compiled.plan),
         "callbacks": [type(callback).__name__ for callback in callbacks],
+        "arguments": fingerprint.arguments,
+        "code": fingerprint.code,
         "versions": package_versions(),
         "requested_plan": plan_to_json(plan),
     }
@@ -67,7 +78,11 @@ def package_versions() -> dict[str, str]:
 
 
 def describe_resume(
-    plan: Plan, data: TrainingData, callbacks: Sequence[keras.callbacks.Callback], run_dir: RunDir
+    plan: Plan,
+    data: TrainingData,
+    callbacks: Sequence[keras.callbacks.Callback],
+    fingerprint: Fingerprint,
+    run_dir: RunDir,
 ) -> str:
     """Return "exact", or why a resumed run does not repeat every bit of an uninterrupted one."""
     reasons = []
@@ -79,6 +94,13 @@ def describe_resume(
         reasons.append(data.nonreproducible_reason)
     if data.steps and data.steps % plan.steps_per_execution:
         reasons.append(f"steps_per_execution={plan.steps_per_execution} does not divide the {data.steps} steps")
+    if data.validation is not None and not isinstance(data.validation, Pipeline):
+        reasons.append("the content of a tf.data.Dataset is not compared (validation_data)")
+    if fingerprint.incomparable:
+        reasons.append(f"deepkit compares only the type of {', '.join(fingerprint.incomparable)}")
+    varying = run_dir.varying()
+    if varying:
+        reasons.append(f"the training itself changes {', '.join(varying)}, so deepkit cannot compare it")
     untracked = callback_state.untracked_callbacks(callbacks)
     if untracked:
         reasons.append(f"the state of {', '.join(untracked)}, if any, is not saved")

@@ -1,0 +1,67 @@
+"""Checks of the user's callbacks before a training: contradictions that Keras reports an epoch later, or never."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+
+from deepkit.training.run_dir import FILES, RunDir
+from deepkit.utils.errors import make_error
+
+_SETS_LEARNING_RATE = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
+_PATHS: dict[type[keras.callbacks.Callback], str] = {
+    keras.callbacks.ModelCheckpoint: "filepath",
+    keras.callbacks.CSVLogger: "filename",
+    keras.callbacks.TensorBoard: "log_dir",
+}
+
+
+def check_learning_rate(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+    """Raise if a callback sets the learning rate of an optimizer whose rate follows a schedule.
+
+    Raises:
+        ValueError: There is such a callback.
+    """
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    rate = getattr(optimizer, "_learning_rate", None)  # the public property returns the current value
+    if rate is None or isinstance(rate, keras.Variable):
+        return
+    for callback in callbacks:
+        if isinstance(callback, _SETS_LEARNING_RATE):
+            raise make_error(
+                ValueError,
+                f"callbacks: {type(callback).__name__} sets the learning rate, and the optimizer's learning rate is "
+                f"already determined by {_name(rate)}",
+                hint="leave the callback out, or use a number as the learning rate",
+            )
+
+
+def check_run_dir(directory: RunDir, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+    """Raise if a callback stores the training itself, or writes a file of the run.
+
+    Raises:
+        ValueError: There is such a callback.
+    """
+    files = {(directory.path / name).absolute(): name for name in FILES}
+    for callback in callbacks:
+        name = type(callback).__name__
+        if isinstance(callback, keras.callbacks.BackupAndRestore):
+            raise make_error(
+                ValueError,
+                f"callbacks: {name} restores the model by itself, and the run in {directory.path} does too",
+                hint="leave the callback out: with run_dir, the same call resumes",
+            )
+        for cls, attribute in _PATHS.items():
+            path = getattr(callback, attribute) if isinstance(callback, cls) else None
+            if path is not None and Path(path).expanduser().absolute() in files:
+                raise make_error(
+                    ValueError,
+                    f"callbacks: {name}({attribute}={path!r}) would write a file of the run",
+                    hint=f"use another name than {Path(path).name}, or another directory",
+                )
+
+
+def _name(rate: object) -> str:
+    return f"the schedule {type(rate).__name__}" if not hasattr(rate, "__name__") else f"the function {rate.__name__}"
