@@ -47,7 +47,8 @@ def _add_values(path: str, value: object, values: dict[str, str]) -> None:
         for key, item in value.items():
             _add_values(f"{path}.{key}" if path else str(key), item, values)
     else:
-        values[path] = value if isinstance(value, str) else json.dumps(value)
+        text = value if isinstance(value, str) else json.dumps(value)
+        values[path] = f"{values[path]}; {text}" if path in values else text  # a description and its code
 
 
 def _causes(names: list[str], before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:

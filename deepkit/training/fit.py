@@ -175,7 +175,7 @@ def fit(
                 final_state = _train_in_directory(
                     compiled, training_data, epochs, directory, callbacks, resume, verbose
                 )
-            _save_result(compiled, final_state, directory, resume)
+            _save_result(compiled, final_state, directory, resume, verbose)
             _write_report(compiled, training_data, final_state, directory, resume)
             if verbose:
                 echo(f"report: {directory.report}")
@@ -296,11 +296,13 @@ def _stored_variation(
             directory.add_varying(varying)
 
 
-def _save_result(compiled: CompiledModel, final_state: TrainingState, directory: RunDir, resume: str) -> None:
+def _save_result(
+    compiled: CompiledModel, final_state: TrainingState, directory: RunDir, resume: str, verbose: int | str
+) -> None:
     """Write the trained model and the result of a finished run."""
     with directory.convert_disk_errors("the last checkpoint is complete"):
         with files.atomic_path(directory.model) as path:
-            compiled.model.save(path)
+            _save_model(compiled.model, path, verbose)
         directory.save_result(
             RunResult(
                 epochs=final_state.epoch,
@@ -310,6 +312,24 @@ def _save_result(compiled: CompiledModel, final_state: TrainingState, directory:
                 history=final_state.history,
             )
         )
+
+
+def _save_model(model: keras.Model, path: Path, verbose: int | str) -> None:
+    """Save a model; without its optimizer, loss and metrics if Keras cannot serialize one, such as a partial."""
+    try:
+        model.save(path)
+    except TypeError as error:
+        arguments = getattr(model, "_compile_config", None)
+        if arguments is None:
+            raise
+        model._compile_config = type(arguments)()
+        try:
+            model.save(path)
+        finally:
+            model._compile_config = arguments
+        if verbose:
+            reason = str(error).partition("\n")[0]
+            echo(f"model.keras is saved without optimizer, loss and metrics, because Keras failed: {reason}")
 
 
 def _write_report(

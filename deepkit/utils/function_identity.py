@@ -166,18 +166,19 @@ class _Reader:
         return self._object(value, name)
 
     def _function(self, function: types.FunctionType) -> str:
-        parts = [f"{function.__module__}.{function.__qualname__}"]
         code = function.__code__
-        if not is_library(function):
-            parts.append(self._code(code))
+        parts = [f"{function.__module__}.{function.__qualname__}"]
+        parts += [] if is_library(function) else [self._code(code)]
         cells = zip(code.co_freevars, function.__closure__ or (), strict=False)
         closure = [self.read(cell.cell_contents, name) for name, cell in cells if _is_filled(cell)]
         values = [f"closure=[{', '.join(closure)}]"] if closure else []
+        if is_library(function):
+            return " ".join([*parts, *values])
         if function.__defaults__:
             values.append(f"defaults={self.read(function.__defaults__, 'defaults')}")
         if function.__kwdefaults__:
             values.append(f"keyword_defaults={self.read(function.__kwdefaults__, 'defaults')}")
-        if not is_library(function) and not _is_installed(code.co_filename):
+        if not _is_installed(code.co_filename):
             read = {name: function.__globals__[name] for name in _global_names(code) if name in function.__globals__}
             texts = [
                 f"{name}={self.read(value, name)}"

@@ -183,6 +183,8 @@ def test_differences_are_short_and_name_the_cause():
     assert list(config_differences(stored, new | {"versions": {"python": "3.12.0"}})) == ["definition"]
     stored = {"callbacks": ["EarlyStopping"], "arguments": {"callbacks[0].patience": "3"}}
     assert list(config_differences(stored, {"callbacks": [], "arguments": {}})) == ["callbacks"]
+    stored, new = ({"loss": f"Focal(gamma={gamma})", "code": {"loss": "Focal 12"}} for gamma in (1, 2))
+    assert "stored Focal(gamma=1); Focal 12, now Focal(gamma=2); Focal 12" in config_differences(stored, new)["loss"]
     long = config_differences({"loss": "x" * 500 + "1"}, {"loss": "x" * 500 + "2"})["loss"]
     assert len(long) < 250
     assert "xxx1" in long
@@ -215,3 +217,16 @@ def test_a_run_resumes_with_equal_functions_and_refuses_others(tmp_path, no_repo
 def test_a_loss_with_arguments_is_not_replaced_by_one_with_default_arguments():
     run = dk.fit(dk.Sequential([dk.Classifier(2)]), (X, Y), loss=Focal(5.0), verbose=0)
     assert run.model.loss.gamma == 5.0
+
+
+def test_a_partial_as_a_loss_is_compared_although_keras_cannot_save_it(tmp_path, no_report, capsys):
+    def call(epochs, from_logits=True):
+        loss = functools.partial(keras.losses.sparse_categorical_crossentropy, from_logits=from_logits)
+        return dk.fit(dk.Sequential([dk.Classifier(2)]), (X, Y), epochs=epochs, loss=loss, run_dir=tmp_path, verbose=2)
+
+    assert call(1).resume == "exact"
+    assert "model.keras is saved without optimizer, loss and metrics" in capsys.readouterr().out
+    assert not keras.models.load_model(tmp_path / "model.keras").compiled
+    with pytest.raises(RunDirError, match=r"loss: stored .*from_logits: True.*, now .*from_logits: False"):
+        call(2, from_logits=False)
+    assert call(2).epochs == 2
