@@ -43,12 +43,12 @@ if TYPE_CHECKING:
     from deepkit.pattern.from_pattern import Pattern, from_pattern
     from deepkit.serialization.registry import register_block
     from deepkit.serialization.serialize import dump, from_dict, load, to_dict
+    from deepkit.training.adaptation import adapt
     from deepkit.training.autotune import autotune
     from deepkit.training.fit import Run, fit
     from deepkit.training.learning_rate import find_learning_rate
     from deepkit.training.pretrain import pretrain
     from deepkit.training.schedules import OneCycle, StepDecay, WarmUp
-    from deepkit.training.text_vocabulary import adapt
 
 
 _PUBLIC_NAMES = {  # the module of each public class and function
@@ -101,7 +101,7 @@ _PUBLIC_NAMES = {  # the module of each public class and function
     "MaskingNoise": "deepkit.layers.noise",
     "SaltAndPepperNoise": "deepkit.layers.noise",
     "pretrain": "deepkit.training.pretrain",
-    "adapt": "deepkit.training.text_vocabulary",
+    "adapt": "deepkit.training.adaptation",
     "OneCycle": "deepkit.training.schedules",
     "StepDecay": "deepkit.training.schedules",
     "WarmUp": "deepkit.training.schedules",

@@ -17,10 +17,12 @@ from deepkit.definition.errors import DefinitionError, error_path
 from deepkit.definition.inputs import is_shape
 from deepkit.definition.outputs import PROBABILITY_ACTIVATIONS, output_activation
 from deepkit.definition.sequential import Sequential
+from deepkit.definition.symbolic_inputs import find_input_spec, make_inputs
 from deepkit.models.gan import LOSSES, PRIORS, GenerativeAdversarialNetwork
 from deepkit.utils.errors import format_value
 
 if TYPE_CHECKING:
+    from deepkit.definition.preprocessing import Adapter
     from deepkit.utils.types import Shape, Tensors
 
 
@@ -95,12 +97,26 @@ class GAN(Block):
         Raises:
             DefinitionError: The parts do not fit the shape; the message contains the path.
         """
+        return self.build_adapted(input_shape, None)
+
+    def build_adapted(
+        self, input_shape: Shape | Mapping[str, Shape] | None, adapter: Adapter | None
+    ) -> GenerativeAdversarialNetwork:
+        """Return a Keras model whose discriminator is built with an adapter of preprocessing layers.
+
+        Args:
+            input_shape: Shape of one example, without the batch axis.
+            adapter: See `Block.build_from`.
+
+        Raises:
+            DefinitionError: The parts do not fit the shape; the message contains the path.
+        """
         shape = self._check_input_shape(input_shape)
         generator = _build_network("generator", self.generator, (self.latent_dim,))
         self._check_generated(generator, shape)
         return GenerativeAdversarialNetwork(
             generator,
-            self._build_discriminator(shape),
+            self._build_discriminator(shape, adapter),
             latent_dim=self.latent_dim,
             discriminator_steps=self.discriminator_steps,
             loss=self.loss,
@@ -117,11 +133,11 @@ class GAN(Block):
             )
         return tuple(int(size) for size in shape if size is not None)
 
-    def _build_discriminator(self, shape: tuple[int, ...]) -> keras.Model:
+    def _build_discriminator(self, shape: tuple[int, ...], adapter: Adapter | None) -> keras.Model:
         """Build the discriminator, with a head if its body does not end in one number."""
-        model = _build_network("discriminator", self.discriminator, shape)
+        model = _build_network("discriminator", self.discriminator, shape, adapter)
         if isinstance(model.output, list | tuple | dict) or tuple(model.output.shape[1:]) != (1,):
-            return _build_network("discriminator", (*self.discriminator, Classifier(1, name="logit")), shape)
+            return _build_network("discriminator", (*self.discriminator, Classifier(1, name="logit")), shape, adapter)
         layer, activation = output_activation(model.output)
         if activation in (None, "linear"):
             return model
@@ -148,7 +164,11 @@ class GAN(Block):
         )
 
 
-def _build_network(name: str, body: Sequence[Any], shape: tuple[int, ...]) -> keras.Model:
+def _build_network(
+    name: str, body: Sequence[Any], shape: tuple[int, ...], adapter: Adapter | None = None
+) -> keras.Model:
     """Build the generator or the discriminator; the path of an error begins with its name."""
     with error_path(name):
-        return Sequential(list(body), name=name).build(shape)
+        network = Sequential(list(body), name=name)
+        x = make_inputs(network, find_input_spec(network, shape))
+        return network.build_from(x, x, adapter=adapter)

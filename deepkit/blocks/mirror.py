@@ -78,7 +78,7 @@ def trace_chain(x: KerasTensor, body: Sequence[Definition], builder: Builder) ->
         DefinitionError: The encoder is not a chain, in which each layer takes the output of the one before.
     """
     probe = keras.Input(tuple(x.shape[1:]), dtype=x.dtype)
-    state = BuildState(copies=builder.state.copies.copy())
+    state = BuildState(copies=builder.state.copies.copy(), adapter=lambda use: None)  # nothing runs on data here
     with keras.StatelessScope(initialize_variables=False):
         probe_builder = Builder(builder.path, definition=builder.definition, state=state)
         output = probe_builder.add_all(probe, body)

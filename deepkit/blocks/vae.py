@@ -18,12 +18,13 @@ from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError, error_path, shape_text
 from deepkit.definition.inputs import InputSpec, InputSpecs
 from deepkit.definition.sequential import Sequential
-from deepkit.definition.symbolic_inputs import find_input_spec
+from deepkit.definition.symbolic_inputs import find_input_spec, make_inputs
 from deepkit.layers import GaussianSampling
 from deepkit.losses.likelihoods import LIKELIHOODS
 from deepkit.models.vae import VariationalAutoencoder, check_beta
 
 if TYPE_CHECKING:
+    from deepkit.definition.preprocessing import Adapter
     from deepkit.utils.types import KerasTensor, Shape, Tensors
 
 
@@ -97,9 +98,16 @@ class VAE(Block):
 
     def build(self, input_shape: Shape | Mapping[str, Shape] | None = None) -> VariationalAutoencoder:
         """Return a Keras model with new weights; see `Block.build`."""
-        find_input_spec(self, input_shape)  # raises if there is no shape
+        return self.build_adapted(input_shape, None)
+
+    def build_adapted(
+        self, input_shape: Shape | Mapping[str, Shape] | None, adapter: Adapter | None
+    ) -> VariationalAutoencoder:
+        """Return a Keras model whose encoder is built with an adapter; see `Block.build_from`."""
+        spec = find_input_spec(self, input_shape)
         with error_path("encoder"):
-            encoder = self._encoder().build(input_shape)
+            x = make_inputs(self._encoder(), spec)
+            encoder = self._encoder().build_from(x, x, adapter=adapter)
         with error_path("decoder"):
             decoder = self._decoder(encoder.input_shape[1:]).build((self.latent_dim,))
         return VariationalAutoencoder(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,7 @@ from deepkit.definition.protocol import DefinitionBase
 from deepkit.definition.symbolic_inputs import find_input_spec, make_inputs
 
 if TYPE_CHECKING:
+    from deepkit.definition.preprocessing import Adapter
     from deepkit.utils.types import Shape, Tensors
 
 
@@ -129,7 +131,8 @@ class Block(DefinitionBase, metaclass=BlockType):
             A plain `keras.Model`. Layers are named by their path: `residual1.conv_block2.conv`.
 
         Raises:
-            DefinitionError: A layer does not fit its input; the message contains the path of the layer.
+            DefinitionError: A layer does not fit its input, or a preprocessing layer such as `Normalization` is not
+                adapted; the message contains the path of the layer.
 
         Examples:
             >>> import deepkit as dk
@@ -140,13 +143,14 @@ class Block(DefinitionBase, metaclass=BlockType):
         x = make_inputs(self, find_input_spec(self, input_shape))
         return self.build_from(x, x)
 
-    def build_from(self, inputs: Tensors, x: Tensors, *, allows_unadapted: bool = False) -> keras.Model:
+    def build_from(self, inputs: Tensors, x: Tensors, *, adapter: Adapter | None = None) -> keras.Model:
         """Return a Keras model with new weights, from symbolic inputs of your own.
 
         Args:
             inputs: The inputs of the model.
             x: The input of this definition: `inputs`, or the output of layers that preprocess them.
-            allows_unadapted: Whether preprocessing layers may be adapted after the build.
+            adapter: Called with the inputs and each use of a preprocessing layer before the layer is called, to adapt
+                it; None to raise an error if a layer is not adapted.
 
         Raises:
             DefinitionError: A layer does not fit its input; the message contains the path of the layer.
@@ -159,7 +163,8 @@ class Block(DefinitionBase, metaclass=BlockType):
             >>> [layer.name for layer in model.layers][-2:]
             ['flatten', 'dense']
         """
-        builder = Builder(definition=self, state=BuildState(allows_unadapted=allows_unadapted))
+        adapt = None if adapter is None else functools.partial(adapter, inputs)
+        builder = Builder(definition=self, state=BuildState(adapter=adapt))
         y = builder.build_block(x)
         _refuse_nested_sharing(builder)
         with _deep_recursion(builder.state.num_layers):

@@ -12,6 +12,7 @@ import keras
 from deepkit.definition.errors import DefinitionError, first_line, shape_text
 from deepkit.definition.layer_checks import error_problem, input_problem
 from deepkit.definition.masks import mask_problem
+from deepkit.definition.preprocessing import HINT, Use, unadapted_layers, uses
 from deepkit.definition.protocol import Definition, DefinitionBase
 from deepkit.utils.errors import format_value
 
@@ -32,7 +33,7 @@ class BuildState:
     num_layers: int = 0
     num_blocks: int = 0
     allows_shared: bool = True  # False for a block called on a tensor, as each call creates new weights
-    allows_unadapted: bool = False  # True if preprocessing layers are adapted after the build
+    adapter: Callable[[Use], None] | None = None  # adapts preprocessing layers; None if they must be adapted
 
 
 class Builder:
@@ -184,6 +185,7 @@ class Builder:
                 problem = mask_problem(layer, x)
             if problem is not None:
                 raise self.error(problem.text, hint=problem.hint)
+            self.adapt(layer, x)
         try:
             return layer(x, **(call_kwargs or {}))
         except DefinitionError:
@@ -194,6 +196,29 @@ class Builder:
                 if problem is not None:
                     raise self.error(problem.text, hint=problem.hint) from error
             raise self.error(f"{first_line(error)} (received {shape_text(x)})") from error
+
+    def adapt(self, layer: keras.layers.Layer, x: Tensors, *, name: str = "", hint: str = HINT) -> None:
+        """Adapt the preprocessing layers in a layer to the data that reaches it; raise an error if `build` cannot.
+
+        Args:
+            layer: The layer, before it is called on `x`.
+            x: Its symbolic input.
+            name: The name of the layer in messages; that of the layer itself by default.
+            hint: The hint of the error for a layer that is not adapted.
+
+        Raises:
+            DefinitionError: This build does not adapt, and the layer has no vocabulary, statistics or bin boundaries.
+        """
+        if self.state.adapter is not None:
+            for use in uses(layer, x, name or layer.name):
+                self.state.adapter(use)
+            return
+        # a layer that raises an error when it is called without a vocabulary may be adapted after the build
+        pending = [item for item in unadapted_layers(layer) if not getattr(item, "raises_without_vocabulary", False)]
+        if pending:
+            cls = type(pending[0]).__name__
+            inside = "" if pending[0] is layer else f" in the {type(layer).__name__} {layer.name!r}"
+            raise self.error(f"{cls}{inside} is not adapted: it has {_missing_state(pending[0])} yet", hint=hint)
 
     def error(self, problem: str, *, hint: str = "") -> DefinitionError:
         """Return (not raise) an error with this builder's path and code."""
@@ -230,6 +255,12 @@ class Builder:
                 hint="use inputs of one shape for every use of a Shared",
             )
         return self.cache[full_name]
+
+
+def _missing_state(layer: keras.layers.Layer) -> str:
+    if isinstance(layer, keras.layers.Normalization):
+        return "no mean and variance"
+    return "no bin boundaries" if isinstance(layer, keras.layers.Discretization) else "no vocabulary"
 
 
 def _creation_problem(name: str, kwargs: Mapping[str, object], error: Exception) -> str:

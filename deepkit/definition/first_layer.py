@@ -92,7 +92,7 @@ def first_layers(definition: Definition, inputs: Tensors, target: KerasTensor) -
     """
     trace = _Trace([target])
     with _same_random_state(), contextlib.suppress(Exception):  # `build` raises the error with its path
-        _Tracer(definition=definition, state=BuildState(allows_unadapted=True), trace=trace).build_block(inputs)
+        _Tracer(definition=definition, state=BuildState(), trace=trace).build_block(inputs)
     return trace.layers
 
 

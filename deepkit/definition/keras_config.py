@@ -126,6 +126,8 @@ def _without_defaults(value: Any) -> Any:
         pattern = rf"(forward_|backward_)?{snake_case(class_name)}(_\d+)?"
         if re.fullmatch(pattern, config["name"]) and class_name != "DTypePolicy":
             config.pop("name")
+            if "layers" in config:  # Keras cannot make a model without a name
+                config["name"] = snake_case(class_name)
     value.pop("build_config", None)
     return value
 

@@ -10,10 +10,13 @@ import keras
 from deepkit.definition import fields, keras_config, source
 from deepkit.definition.block import Block
 from deepkit.definition.builder import Builder
-from deepkit.definition.inputs import InputSpec
+from deepkit.definition.inputs import InputSpec, InputSpecs
+from deepkit.definition.preprocessing import has_fitted_state, nested_layers
 
 if TYPE_CHECKING:
     from deepkit.utils.types import Tensors
+
+_STATISTICS = (keras.layers.Normalization, keras.layers.Discretization)
 
 
 class LayerTemplate(Block):
@@ -52,6 +55,8 @@ class LayerTemplate(Block):
 
     def _new_layer(self, *, name: str, seed_shift: int) -> keras.layers.Layer:
         config = json.loads(self.config)
+        if issubclass(self.cls, _STATISTICS) and "16" in keras.config.dtype_policy().compute_dtype:
+            config.setdefault("dtype", "float32")  # statistics of data exceed the range and the precision of 16 bits
         # a copy with the seed of the first layer would drop the same units: each has its own seed
         return self.cls.from_config({**_shift_seeds(config, seed_shift), "name": name})
 
@@ -79,7 +84,7 @@ class LayerInstance(Block, eq=False):
         """True."""
         return True
 
-    def input_spec(self) -> InputSpec | None:
+    def input_spec(self) -> InputSpec | InputSpecs | None:
         """Return the input of a model with one input."""
         inputs = getattr(self.layer, "inputs", None)
         if not isinstance(self.layer, keras.Model) or not inputs or len(inputs) != 1:
@@ -107,16 +112,7 @@ class LayerInstance(Block, eq=False):
 
 def has_state(layer: keras.layers.Layer) -> bool:
     """Return whether a layer holds weights, or was adapted to data, which its config does not contain."""
-    nested = [layer, *getattr(layer, "layers", ()), getattr(layer, "layer", None)]
-    return bool(layer.weights) or any(_is_adapted_lookup(inner) for inner in nested if inner is not None)
-
-
-def _is_adapted_lookup(layer: keras.layers.Layer) -> bool:
-    """Return whether a layer has a vocabulary that its config does not contain."""
-    lookups = (keras.layers.TextVectorization, keras.layers.StringLookup, keras.layers.IntegerLookup)
-    if not isinstance(layer, lookups) or layer.get_config().get("vocabulary") is not None:
-        return False
-    return len(layer.get_vocabulary(include_special_tokens=False)) > 0
+    return bool(layer.weights) or any(has_fitted_state(inner) for inner in (layer, *nested_layers(layer)))
 
 
 def _shift_seeds(config: Any, shift: int) -> Any:

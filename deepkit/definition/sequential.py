@@ -12,10 +12,12 @@ from deepkit.definition import fields, keras_config
 from deepkit.definition.block import Block
 from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError
+from deepkit.definition.feature_space import FeatureSpaceInstance
 from deepkit.definition.field_types import register_converters
 from deepkit.definition.inputs import InputSpec, InputSpecs, is_shape
 from deepkit.definition.keras_layer import LayerInstance, LayerTemplate, has_state
 from deepkit.definition.objective import Objective, check_objective
+from deepkit.definition.preprocessing import LOOKUPS
 from deepkit.utils.errors import format_value, message
 from deepkit.utils.types import Shape
 
@@ -196,6 +198,8 @@ def as_element(value: object, name: str) -> Block:
         return value
     if isinstance(value, list | tuple):
         return Sequential(list(value))
+    if isinstance(value, keras.utils.FeatureSpace):
+        return FeatureSpaceInstance(value)
     if isinstance(value, keras.Sequential) and not has_state(value):
         return Sequential(list(value.layers), name=_user_name(value, value.name))
     if isinstance(value, keras.layers.Layer):
@@ -235,6 +239,8 @@ def _template(layer: keras.layers.Layer, name: str) -> LayerTemplate:
         raise TypeError(message(problem, hint="use dk.Input(shape) as the first element"))
     config = dict(layer.get_config())
     user_name = _user_name(layer, config.pop("name", None))
+    if isinstance(layer, LOOKUPS) and config.get("vocabulary") is None:
+        config.pop("vocabulary_size", None)  # Keras records that of an empty vocabulary, which a copy could not change
     try:
         return LayerTemplate(type(layer), keras_config.to_json(config), name=user_name)
     except TypeError as error:

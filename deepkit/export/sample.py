@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from deepkit.export.errors import ExportError
 from deepkit.export.formats import Signature, Spec, Specs, summarize_error, to_arrays
-from deepkit.training.text_vocabulary import text_layers
+from deepkit.training.adaptation import text_layers
 from deepkit.utils.errors import message
 
 if TYPE_CHECKING:

@@ -66,6 +66,8 @@ class TokenIds(keras.layers.TextVectorization):
         [[1, 2], [1, 0]]
     """
 
+    raises_without_vocabulary = True  # so a model with this layer may be built before it is adapted
+
     def __init__(self, max_tokens: int | None = None, *, truncating: str = "post", **kwargs: object) -> None:
         check_choice(truncating, "TokenIds: truncating", ("post", "pre"), hint='use truncating="post"')
         for key, required in (("output_mode", "int"), ("ragged", False), ("sparse", False)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from deepkit.definition.objective import check_objective
 from deepkit.definition.outputs import check_loss
 from deepkit.execution import strategy
 from deepkit.execution.plan import Plan
-from deepkit.training import label_check, text_vocabulary
+from deepkit.training import adaptation, label_check
 from deepkit.training.describe import describe, describe_all, fresh_copy, largest_divisor
 from deepkit.training.head_metrics import adapt_metrics
 from deepkit.training.label_check import NO_LABEL_CHECKS, LabelChecks
@@ -89,13 +90,14 @@ def compile_definition(
     if isinstance(net, keras.Model):
         arguments = {"optimizer": optimizer, "loss": loss, "metrics": metrics, "loss_weights": loss_weights}
         compiled = _check_precompiled(net, plan, arguments)
-        _adapt(net, data)
-        return compiled
+        notes = tuple(_adapt(net, data))  # bin boundaries become part of the architecture
+        return dataclasses.replace(compiled, definition=_architecture(net), notes=notes)
     _check_definition(net)
-    model = _build(net, data)
+    adapter = adaptation.Adapter(data.single_epoch, data.fitted_states)
+    model = _build(net, data, adapter)
     if plan.strategy == "mirrored":
         strategy.synchronize_batch_norm(model)
-    _adapt(model, data)
+    messages = [*adapter.messages.values(), *_adapt(model, data)]
     _check_sigmoid_targets(net, model, data)
     plan = _adapt_plan(plan, model, data)
     fresh_optimizer = fresh_copy(keras.optimizers.get("adam" if optimizer is None else optimizer))
@@ -117,7 +119,7 @@ def compile_definition(
     if plan.jit_compile and not model.jit_compile:
         plan = plan.replace(reason="Keras does not use XLA for this model", jit_compile=False)
     loss_text = describe(chosen_loss) if weights is None else f"{describe(chosen_loss)} weighted by {describe(weights)}"
-    input_notes = data.input_rules.notes if data.input_rules else ()
+    input_notes = (*(data.input_rules.notes if data.input_rules else ()), *messages)
     return CompiledModel(
         model,
         plan,
@@ -141,7 +143,7 @@ def _check_definition(net: object) -> None:
     )
 
 
-def _build(net: Definition, data: TrainingData) -> keras.Model:
+def _build(net: Definition, data: TrainingData, adapter: adaptation.Adapter) -> keras.Model:
     """Build the definition for the shape of the data, unless the definition fixes its input shape."""
     inputs: Any = data.input_spec
     input_spec = getattr(net, "input_spec", None)
@@ -155,22 +157,27 @@ def _build(net: Definition, data: TrainingData) -> keras.Model:
         )
     shape = None if is_fixed else tuple(inputs.shape[1:])
     if data.input_rules is None:
-        model = net.build(shape)
+        build_adapted = getattr(net, "build_adapted", None)
+        model = adapter.build(lambda: build_adapted(shape, adapter)) if build_adapted else net.build(shape)
+        _check_inputs(getattr(model, "input", None), data, is_fixed)  # a subclassed model has none
     else:
         model_inputs, x = data.input_rules.make_inputs(net, shape)
-        model = net.build_from(model_inputs, x)
-    if is_fixed:
-        _check_input_names(model, inputs)
-        _check_input_shape(model, inputs, "data")
-    if data.validation is not None:
-        validation_spec = data.validation.element_spec
-        inputs = validation_spec[0] if isinstance(validation_spec, tuple) else validation_spec
-        _check_input_shape(model, inputs, "validation_data")
+        _check_inputs(model_inputs, data, is_fixed)
+        model = adapter.build(lambda: net.build_from(model_inputs, x, adapter=adapter))
     return model
 
 
-def _check_input_names(model: keras.Model, inputs: object) -> None:
-    expected = getattr(model, "input", None)  # a subclassed model has none
+def _check_inputs(expected: object, data: TrainingData, is_fixed: bool) -> None:
+    """Check names and shapes of the data against the symbolic inputs of the model."""
+    if is_fixed:
+        _check_input_names(expected, data.input_spec)
+        _check_input_shape(expected, data.input_spec, "data")
+    if data.validation is not None:
+        spec = data.validation.element_spec
+        _check_input_shape(expected, spec[0] if isinstance(spec, tuple) else spec, "validation_data")
+
+
+def _check_input_names(expected: object, inputs: object) -> None:
     if not isinstance(expected, dict) or (isinstance(inputs, dict) and set(inputs) == set(expected)):
         return
     received = ", ".join(inputs) if isinstance(inputs, dict) else "no names"
@@ -182,11 +189,11 @@ def _check_input_names(model: keras.Model, inputs: object) -> None:
     )
 
 
-def _check_input_shape(model: keras.Model, inputs: object, name: str) -> None:
-    expected = getattr(model, "input_shape", None)
-    if not isinstance(inputs, tf.TensorSpec) or not isinstance(expected, tuple) or inputs.shape.rank is None:
+def _check_input_shape(model_input: object, inputs: object, name: str) -> None:
+    if not isinstance(inputs, tf.TensorSpec) or not isinstance(model_input, keras.KerasTensor):
         return
-    if inputs.shape.is_compatible_with(expected):
+    expected = tuple(model_input.shape)
+    if inputs.shape.rank is None or inputs.shape.is_compatible_with(expected):
         return
     received = tuple(inputs.shape[1:])
     if name == "data":
@@ -200,15 +207,16 @@ def _check_input_shape(model: keras.Model, inputs: object, name: str) -> None:
     raise make_error(ValueError, problem, hint=hint)
 
 
-def _adapt(model: keras.Model, data: TrainingData) -> None:
-    """Show a model its data before training: it collects its vocabulary, or refuses data it cannot model.
+def _adapt(model: keras.Model, data: TrainingData) -> list[str]:
+    """Show a built model its data before training, and return a message for each layer that was adapted.
 
-    A model that already has a vocabulary keeps it.
+    A model with a method `adapt` collects its vocabulary, or refuses data it cannot model. A layer that was adapted
+    before keeps its state.
     """
     if callable(getattr(model, "adapt", None)):
         model.adapt(data.single_epoch())
-    elif text_vocabulary.unadapted(model):
-        text_vocabulary.adapt(model, data.single_epoch())
+        return []
+    return list(adaptation.adapt_model(model, data.single_epoch, data.fitted_states).values())
 
 
 def _check_sigmoid_targets(net: Definition, model: keras.Model, data: TrainingData) -> None:

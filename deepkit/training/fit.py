@@ -93,10 +93,11 @@ def fit(
 ) -> Run:
     """Train a definition, or a model that is already compiled.
 
-    A definition is built for the shape of the data and compiled under the plan. With a `run_dir`, `fit` writes a
-    checkpoint after every epoch, and the same call resumes a run that was stopped by Ctrl-C or a crash. A finished
-    run continues if `epochs` is larger than before. The directory receives the config, the history, the model and a
-    report. A run keeps the plan it began with.
+    A definition is built for the shape of the data and compiled under the plan. Its preprocessing layers, such as
+    `Normalization` or `StringLookup`, are adapted to the training data first, unless you have adapted them. With a
+    `run_dir`, `fit` writes a checkpoint after every epoch, and the same call resumes a run that was stopped by Ctrl-C
+    or a crash. A finished run continues if `epochs` is larger than before. The directory receives the config, the
+    history, the model and a report. A run keeps the plan it began with.
 
     Args:
         net: A definition such as `dk.Sequential([...])`, or a compiled `keras.Model`.
@@ -155,6 +156,8 @@ def fit(
     training_data = encode_text_labels(net, training_data, loss, verbose)
     if learning_rate is not None:
         optimizer = _with_learning_rate(net, optimizer, learning_rate, training_data.steps, epochs)
+    if directory is not None:
+        training_data.fitted_states.update(directory.fitted_states())
     with plan:
         compiled = compile_definition(net, training_data, plan, optimizer, loss, metrics, loss_weights)
         callback_checks.check_learning_rate(compiled.model, callbacks)
@@ -167,6 +170,7 @@ def fit(
         with directory.lock():
             before = fingerprint(net, compiled.model, callbacks)
             directory.check_or_write_config(run_config(compiled, training_data, plan, callbacks, before))
+            directory.save_fitted_states(training_data.fitted_states)
             resume = describe_resume(compiled.plan, training_data, callbacks, before, directory)
             finished = _load_finished_run(compiled, training_data, epochs, directory, resume)
             if finished is not None:

@@ -17,6 +17,7 @@ from deepkit.utils.function_identity import Identity, identify, is_library, is_p
 
 _SET_BY_KERAS = ("build", "quantize", "loss")  # wrapped methods, and the loss, which is part of the fingerprint
 _NOT_ARCHITECTURE = ("build_config", "compile_config", "seed")
+_FEATURE_NAME = r"(float|integer|string)(_[a-z]+)?(_\d+)?_preprocessor"  # in a FeatureSpace
 _HELPERS = (keras.initializers.Initializer, keras.regularizers.Regularizer, keras.constraints.Constraint)
 
 
@@ -63,7 +64,8 @@ def _without_automatic_names(config: object) -> object:
     """Replace the names that Keras numbers anew in each build by their position."""
     positions: dict[str, str] = {}
     for class_name, name in _layer_names(config):
-        if re.fullmatch(rf"(forward_|backward_)?{re.escape(snake_case(class_name))}(_\d+)?", name):
+        automatic = rf"(forward_|backward_)?{re.escape(snake_case(class_name))}(_\d+)?"
+        if re.fullmatch(rf"{automatic}|{_FEATURE_NAME}", name):
             positions.setdefault(name, f"{class_name} {len(positions)}")
     return _replace(config, positions)
 

@@ -32,7 +32,7 @@ except ImportError:  # Windows has no such lock: two processes in one run direct
 
 FILES = (
     "config.json", checkpoint.NAME, checkpoint.PREVIOUS, "history.json", "history.csv", "result.json", "model.keras",
-    "report.html", "figures",
+    "report.html", "figures", "preprocessing.json",
 )  # fmt: skip
 """Names of the files and folders that a run writes into its directory."""
 _LOCK = ".lock"
@@ -293,6 +293,21 @@ class RunDir:
     def save_result(self, result: RunResult) -> None:
         """Write the result of a finished run."""
         self.write("result.json", json.dumps(dataclasses.asdict(result), indent=1) + "\n")
+
+    def fitted_states(self) -> dict[str, Any]:
+        """Return the fitted states of the run's preprocessing layers by name; empty if no run has begun.
+
+        Raises:
+            RunDirError: The file is damaged.
+        """
+        path = self.path / "preprocessing.json"
+        return self._read_json(path) if self._exists(path) else {}
+
+    def save_fitted_states(self, states: Mapping[str, object]) -> None:
+        """Write the fitted states of the run's preprocessing layers, unless the run has these already."""
+        if states and self.fitted_states() != states:
+            with self.convert_disk_errors("the preprocessing layers are not saved, and nothing was trained"):
+                self.write("preprocessing.json", json.dumps(states, ensure_ascii=False, indent=1) + "\n")
 
     def write(self, name: str, content: str | bytes) -> None:
         """Write a file atomically."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from deepkit.data.nested_arrays import Scales
+    from deepkit.training.fitted_state import FittedState
     from deepkit.utils.types import ArrayLike, Dataset, Nested
 
     Definition: TypeAlias = Block
@@ -48,6 +49,8 @@ class TrainingData(abc.ABC):
         class_names: Names of the classes by label, by name of the output if there are several; empty if unknown.
         num_classes: Number of classes of the labels; None if it is unknown.
         input_rules: How x enters the definition; None for a model that is already compiled or that builds itself.
+        fitted_states: Statistics, bin boundaries and vocabularies that preprocessing layers learned from this data,
+            by name of the layer.
     """
 
     train: Dataset
@@ -56,6 +59,7 @@ class TrainingData(abc.ABC):
     class_names: ClassNames = ()
     num_classes: int | None = None
     input_rules: InputRules | None = None
+    fitted_states: dict[str, FittedState] = dataclasses.field(default_factory=dict, compare=False)
 
     @property
     def input_spec(self) -> object:

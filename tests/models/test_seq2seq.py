@@ -13,7 +13,7 @@ import tensorflow as tf
 import deepkit as dk
 from deepkit.models.beam_search import beam_search
 from deepkit.models.decoding import join_tokens
-from deepkit.training import text_vocabulary as text
+from deepkit.training import adaptation as text
 
 WORDS = ("a", "b", "c", "d")
 SOURCES = ["a b", "d c a b", "c", "b b a"]

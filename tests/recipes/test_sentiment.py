@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import layers
 
 import deepkit as dk
-from deepkit.training import text_vocabulary as text
+from deepkit.training import adaptation as text
 from recipes.sequence import sentiment
 
 
