@@ -50,7 +50,7 @@ def resnet20_handwritten() -> keras.Model:
             y = _unit(y, filters, activation=None)
             if strides > 1:
                 x = layers.Conv2D(filters, 1, strides, use_bias=False)(x)
-                x = layers.BatchNormalization()(x)
+                x = layers.BatchNormalization(momentum=0.9)(x)
             x = layers.Activation("relu")(layers.Add()([x, y]))
     x = layers.GlobalAveragePooling2D()(x)
     return keras.Model(inputs, layers.Dense(10)(x))
@@ -75,7 +75,7 @@ def mlp_handwritten() -> keras.Model:
 def densenet() -> dk.Sequential:
     """Return a small DenseNet (Huang et al. 2017): three stages of four layers, growth rate 12."""
     stage = dk.DenselyConnected(dk.ConvBlock(12, order="norm-activation-conv"), num_repeats=4)
-    last = [layers.BatchNormalization(), layers.Activation("relu"), dk.Classifier(10, pool="avg")]
+    last = [layers.BatchNormalization(momentum=0.9), layers.Activation("relu"), dk.Classifier(10, pool="avg")]
     first = dk.ConvBlock(16, norm=None, activation=None, conv={"use_bias": False})
     return dk.Sequential([first, stage, dk.Transition(), stage, dk.Transition(), stage, *last], name="densenet")
 
@@ -86,14 +86,14 @@ def densenet_handwritten() -> keras.Model:
     x = layers.Conv2D(16, 3, padding="same", use_bias=False)(inputs)
     for stage in range(3):
         if stage:
-            x = layers.Activation("relu")(layers.BatchNormalization()(x))
+            x = layers.Activation("relu")(layers.BatchNormalization(momentum=0.9)(x))
             x = layers.Conv2D(x.shape[-1] // 2, 1, padding="same", use_bias=False)(x)
             x = layers.AveragePooling2D(2, 2)(x)
         for _ in range(4):
-            y = layers.Activation("relu")(layers.BatchNormalization()(x))
+            y = layers.Activation("relu")(layers.BatchNormalization(momentum=0.9)(x))
             y = layers.Conv2D(12, 3, padding="same", use_bias=False)(y)
             x = layers.Concatenate(axis=3)([x, y])
-    x = layers.Activation("relu")(layers.BatchNormalization()(x))
+    x = layers.Activation("relu")(layers.BatchNormalization(momentum=0.9)(x))
     x = layers.GlobalAveragePooling2D()(x)
     return keras.Model(inputs, layers.Dense(10)(x))
 
@@ -158,13 +158,13 @@ def resnet110_handwritten() -> keras.Model:
 
 def _he_unit(x: Any, filters: int, strides: int = 1, activation: str | None = "relu") -> Any:
     x = layers.Conv2D(filters, 3, strides, padding="same", use_bias=False, kernel_initializer="he_normal")(x)
-    x = layers.BatchNormalization()(x)
+    x = layers.BatchNormalization(momentum=0.9)(x)
     return layers.Activation(activation)(x) if activation else x
 
 
 def _unit(x: Any, filters: int, strides: int = 1, activation: str | None = "relu") -> Any:
     x = layers.Conv2D(filters, 3, strides, padding="same", use_bias=False)(x)
-    x = layers.BatchNormalization()(x)
+    x = layers.BatchNormalization(momentum=0.9)(x)
     return layers.Activation(activation)(x) if activation else x
 
 

@@ -191,7 +191,7 @@ ONE_LAYER = [
     ("L2POOL", {}, L2Pooling((2, 2), name="l2pool")),
     ("L2POOL3/2", {}, L2Pooling((3, 3), strides=2, name="l2pool")),
     ("GAP", {}, layers.GlobalAveragePooling2D(name="gap")),
-    ("BN", {}, layers.BatchNormalization(name="bn")),
+    ("BN", {}, layers.BatchNormalization(momentum=0.9, name="bn")),
     ("LRN", {}, LocalResponseNormalization(depth_radius=2, bias=2.0, alpha=1e-4, beta=0.75, name="lrn")),
     ("DROPOUT.25", {}, layers.Dropout(0.25, name="dropout")),
     ("DROPOUT", {"rate": 0.5}, layers.Dropout(0.5, name="dropout")),

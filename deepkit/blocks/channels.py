@@ -77,7 +77,7 @@ class SeparableConvBlock(Block):
         kernel_size: Window of the first step, in pixels or steps: one integer, or one per axis.
         strides: Distance between windows of the first step.
         activation: Activation after each step: name of a Keras activation, a registered function, a layer, or None.
-        norm: Normalization after each step: `"batch"`, `"layer"`, a layer, or None.
+        norm: Normalization after each step: `"batch"` (momentum 0.9), `"layer"`, a layer, or None.
         depthwise: Further arguments of `keras.layers.DepthwiseConv2D`: `{"depth_multiplier": 2}`.
         pointwise: Further arguments of the 1x1 convolution.
 

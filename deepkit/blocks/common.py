@@ -22,20 +22,26 @@ if TYPE_CHECKING:
 
 POOLING_LAYERS = {"max": "MaxPooling", "avg": "AveragePooling"}
 MAX_REPEATS = 10_000  # repetitions in one block; more is a mistake
+# With Keras's 0.99, the moving statistics need about 300 steps: 0.99**299 = 0.05 of their initial values is left.
+BATCH_NORM_MOMENTUM = 0.9
 
 register_input_check(L2Pooling)(check_window)
 
 
 def add_norm(x: KerasTensor, norm: str | Definition | None, builder: Builder, name: str = "norm") -> Any:
-    """Add a normalization over the channels; nothing if `norm` is None."""
+    """Add a normalization over the channels; nothing if `norm` is None.
+
+    `"batch"` is a batch normalization with momentum 0.9.
+    """
     if norm is None:
         return x
     if not isinstance(norm, str):
         return add_argument(x, norm, builder, name)
-    make = layers.BatchNormalization if norm == "batch" else layers.LayerNormalization
     is_last = channel_axis(x) == len(x.shape) - 1
     kwargs: dict[str, Any] = {} if is_last else {"axis": 1}
-    return builder.add_layer(x, name, make, **kwargs)
+    if norm == "batch":
+        return builder.add_layer(x, name, layers.BatchNormalization, momentum=BATCH_NORM_MOMENTUM, **kwargs)
+    return builder.add_layer(x, name, layers.LayerNormalization, **kwargs)
 
 
 def add_activation(

@@ -39,7 +39,8 @@ class ConvBlock(Block):
         kernel_size: Width of the window in pixels or steps: one integer, or one per axis.
         strides: Distance between windows: one integer, or one per axis.
         activation: Name of a Keras activation, a registered function, a layer such as `layers.PReLU()`, or None.
-        norm: `"batch"`, `"layer"`, a layer such as `layers.GroupNormalization(8)`, or None.
+        norm: `"batch"`, which has momentum 0.9 (with Keras's 0.99 the moving statistics need about 300 steps),
+            `"layer"`, a layer such as `layers.GroupNormalization(8)`, or None.
         order: The order of the three: `"norm-activation-conv"` is pre-activation (He et al. 2016b).
         conv: Further arguments of the Keras convolution: `{"dilation_rate": 2, "groups": 4}`.
 
@@ -100,7 +101,7 @@ class ConvStack(Block):
         kernel_size: Width of their windows in pixels or steps: one integer, or one per axis.
         pool: `"max"`, `"avg"` or `"l2"` for windows of 2 with strides of 2, a pooling layer, or None.
         activation: Name of a Keras activation, a registered function, a layer, or None.
-        norm: `"batch"`, `"layer"`, a layer, or None.
+        norm: `"batch"` (momentum 0.9), `"layer"`, a layer, or None.
         conv: Further arguments of the Keras convolutions.
 
     Input shape:

@@ -26,7 +26,7 @@ class MLP(Block):
     Args:
         units: Width of each layer: `[300, 100]`.
         activation: Name of a Keras activation, a registered function, a layer, or None.
-        norm: Normalization between a layer and its activation: `"batch"`, `"layer"`, a layer, or None.
+        norm: Normalization between a layer and its activation: `"batch"` (momentum 0.9), `"layer"`, a layer, or None.
         dropout: Fraction of units dropped after each activation in training.
         flatten: Whether an image or sequence becomes one vector first; with False the layers are applied to
             the last axis, as `keras.layers.Dense` is.

@@ -79,7 +79,7 @@ class Transition(Block):
         compression: Fraction of the channels to keep, rounded down: theta in the paper.
         pool: `"avg"`, `"max"` or `"l2"` for windows of 2 with strides of 2, a pooling layer, or None.
         activation: Name of a Keras activation, a registered function, a layer, or None.
-        norm: `"batch"`, `"layer"`, a layer, or None.
+        norm: `"batch"` (momentum 0.9), `"layer"`, a layer, or None.
         conv: Further arguments of the Keras convolution.
 
     Input shape:

@@ -46,7 +46,7 @@ class Residual(Block):
             `norm`: option B of the paper; `"pad"`, every n-th pixel and zeros for the new channels, without
             weights: option A; `"auto"`, the identity if the shapes are equal, else a projection.
         activation: Activation after the addition; None for pre-activation bodies.
-        norm: Normalization of a projection: `"batch"`, `"layer"`, a layer, or None.
+        norm: Normalization of a projection: `"batch"` (momentum 0.9), `"layer"`, a layer, or None.
         conv: Further arguments of a projection: `{"kernel_initializer": "he_normal"}`.
 
     Input shape:
@@ -178,7 +178,7 @@ class Bottleneck(Block):
         strides: Strides of the 3x3 convolution and of the shortcut.
         expansion: Number of output channels divided by `filters`.
         activation: Name of a Keras activation, a registered function, a layer, or None.
-        norm: `"batch"`, `"layer"`, a layer, or None; of the projection too.
+        norm: `"batch"` (momentum 0.9), `"layer"`, a layer, or None; of the projection too.
         order: Order in each `ConvBlock`. With the activation before the convolution the unit is
             pre-activated (He et al. 2016b, figure 4): nothing follows the addition, and a projection receives the
             output of the first activation, as the first convolution does, without a normalization.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import keras
 from keras import layers
 
+from deepkit.blocks.common import BATCH_NORM_MOMENTUM
 from deepkit.blocks.dense import MLP
 from deepkit.blocks.heads import Classifier
 from deepkit.definition import fields, source
@@ -176,7 +177,7 @@ _POOLING: dict[str, Callable[..., keras.layers.Layer]] = {
     "L2POOL": L2Pooling,
 }
 _WITHOUT_SIZE: dict[str, Callable[[], keras.layers.Layer]] = {
-    "BN": lambda: layers.BatchNormalization(axis=_channel_axis()),
+    "BN": lambda: layers.BatchNormalization(axis=_channel_axis(), momentum=BATCH_NORM_MOMENTUM),
     "LRN": LocalResponseNormalization,
     "GAP": layers.GlobalAveragePooling2D,
     "FLATTEN": layers.Flatten,

@@ -36,6 +36,7 @@ VARIANTS: dict[int, tuple[int, tuple[int, ...]]] = {
 
 # as in the authors' code, except for the epsilon, which is 1e-5 there; Keras's trained weights need this one
 NORM = layers.BatchNormalization(momentum=0.9, epsilon=1.001e-5)
+KERAS_NORM = layers.BatchNormalization(momentum=0.99, epsilon=1.001e-5)  # that of keras.applications
 HE = {"kernel_initializer": "he_normal"}
 conv = partial(dk.ConvBlock, norm=NORM, order="norm-activation-conv", conv=HE)
 
@@ -58,6 +59,10 @@ def densenet(depth: int, *, num_classes: int = 1000) -> dk.Sequential:
         >>> densenet(121, num_classes=10).build((64, 64, 3)).output_shape
         (None, 10)
     """
+    return _imagenet_densenet(depth, num_classes, NORM)
+
+
+def _imagenet_densenet(depth: int, num_classes: int, norm: layers.Layer) -> dk.Sequential:
     if depth not in VARIANTS:
         nearest = min(VARIANTS, key=lambda variant: abs(variant - depth)) if is_number(depth) else 121
         problem = f"densenet: depth must be one of {', '.join(map(str, VARIANTS))}, received {format_value(depth)}"
@@ -65,17 +70,21 @@ def densenet(depth: int, *, num_classes: int = 1000) -> dk.Sequential:
     growth, layers_per_block = VARIANTS[depth]
     stem: list[BodyLike] = [
         layers.ZeroPadding2D(3),
-        dk.ConvBlock(2 * growth, kernel_size=7, strides=2, norm=NORM, conv={"padding": "valid", **HE}),
+        dk.ConvBlock(2 * growth, kernel_size=7, strides=2, norm=norm, conv={"padding": "valid", **HE}),
         layers.ZeroPadding2D(1),
         layers.MaxPooling2D(3, 2),
     ]
-    blocks = [dk.DenselyConnected(bottleneck(growth), num_repeats=num_layers) for num_layers in layers_per_block]
-    return _network(stem, blocks, dk.Transition(norm=NORM, conv=HE), num_classes, f"densenet{depth}")
+    layer = bottleneck(growth, norm=norm)
+    blocks = [dk.DenselyConnected(layer, num_repeats=num_layers) for num_layers in layers_per_block]
+    return _network(stem, blocks, dk.Transition(norm=norm, conv=HE), norm, num_classes, f"densenet{depth}")
 
 
 def in_keras(depth: int, *, include_top: bool = True, num_classes: int = 1000) -> dk.Sequential:
-    """Return a DenseNet that ends like that of `keras.applications`: in probabilities, or in feature maps."""
-    net = densenet(depth, num_classes=num_classes)
+    """Return a DenseNet in the layout of `keras.applications`.
+
+    It ends in probabilities, or in feature maps, and its normalizations have momentum 0.99.
+    """
+    net = _imagenet_densenet(depth, num_classes, KERAS_NORM)
     top = [dk.Classifier(num_classes, pool="avg", activation="softmax")] if include_top else []
     return dk.Sequential([*net.layers[:-1], *top], name=net.name)
 
@@ -108,12 +117,13 @@ def cifar_densenet(
     pool = dk.Sequential([layers.Dropout(dropout), layers.AveragePooling2D(2)], name="pool") if dropout else "avg"
     transition = dk.Transition(compression=0.5 if bc else 1.0, pool=pool, norm=NORM, conv=HE)
     name = f"densenet{'_bc' if bc else ''}_{depth}_{growth}"
-    return _network([stem], blocks, transition, num_classes, name)
+    return _network([stem], blocks, transition, NORM, num_classes, name)
 
 
-def bottleneck(growth: int, dropout: float = 0.0) -> list[BodyLike]:
+def bottleneck(growth: int, dropout: float = 0.0, *, norm: layers.Layer = NORM) -> list[BodyLike]:
     """Return a layer of a DenseNet-BC: a 1x1 convolution to four times `growth` channels, then 3x3 to `growth`."""
-    return [conv(4 * growth, kernel_size=1), *_dropout(dropout), conv(growth), *_dropout(dropout)]
+    narrow, wide = conv(growth, norm=norm), conv(4 * growth, kernel_size=1, norm=norm)
+    return [wide, *_dropout(dropout), narrow, *_dropout(dropout)]
 
 
 def _dropout(rate: float) -> list[BodyLike]:
@@ -135,13 +145,18 @@ def _layers_per_block(depth: int, growth: int, bc: bool) -> int:
 
 
 def _network(
-    stem: Sequence[BodyLike], blocks: Sequence[dk.Block], transition: dk.Block, num_classes: int, name: str
+    stem: Sequence[BodyLike],
+    blocks: Sequence[dk.Block],
+    transition: dk.Block,
+    norm: layers.Layer,
+    num_classes: int,
+    name: str,
 ) -> dk.Sequential:
     """Return a stem, blocks with a transition between each two, and a head."""
     body: list[BodyLike] = []
     for block in blocks:
         body += [transition, block] if body else [block]
-    return dk.Sequential([*stem, *body, NORM, layers.ReLU(), dk.Classifier(num_classes, pool="avg")], name=name)
+    return dk.Sequential([*stem, *body, norm, layers.ReLU(), dk.Classifier(num_classes, pool="avg")], name=name)
 
 
 densenet121: Callable[..., dk.Sequential] = partial(densenet, 121)

@@ -248,7 +248,7 @@ def preactivated(depth: int, *, num_classes: int = 10) -> dk.Sequential:
         [
             conv(16, norm=None, activation=None, conv={"use_bias": False, **HE}),
             *_stages(lambda filters, strides: unit(filters, strides=strides), (16, 32, 64), (units, units, units)),
-            layers.BatchNormalization(),
+            layers.BatchNormalization(momentum=0.9),  # as norm="batch"
             layers.Activation("relu"),
             dk.Classifier(num_classes, pool="avg"),
         ],

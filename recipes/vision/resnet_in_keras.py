@@ -2,8 +2,8 @@
 
 They differ from `recipes.vision.resnet` in weights and values: every convolution has a bias, except those of version 2
 before a normalization. In version 1 the first 1x1 convolution of a unit has the stride, as in the authors' models, and
-in version 2 the last unit of a stage has it. Separate layers pad the borders, and the epsilon of the normalizations is
-1.001e-5.
+in version 2 the last unit of a stage has it. Separate layers pad the borders, and the normalizations have epsilon
+1.001e-5 and momentum 0.99.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from deepkit.definition.fields import BodyLike
 
 PAPER = papers.HE_2016
-norm = partial(layers.BatchNormalization, epsilon=1.001e-5)
+norm = partial(layers.BatchNormalization, momentum=0.99, epsilon=1.001e-5)
 conv = partial(dk.ConvBlock, norm=norm(), conv={"use_bias": True})
 bare = partial(dk.ConvBlock, norm=None, activation=None)
 relu = partial(layers.Activation, "relu")

@@ -20,7 +20,7 @@ def test_a_stack_equals_a_keras_model():
     x = y = keras.Input((16, 16, 3))
     for _ in range(2):
         y = layers.Conv2D(8, 3, padding="same", use_bias=False)(y)
-        y = layers.BatchNormalization()(y)
+        y = layers.BatchNormalization(momentum=0.9)(y)
         y = layers.Activation("relu")(y)
     y = layers.MaxPooling2D(2)(y)
     assert configs(dk.ConvStack(8).build((16, 16, 3))) == configs(keras.Model(x, y))
