@@ -135,14 +135,18 @@ UNLIMITED_EPOCHS = 1_000_000
 
 
 def deepkit_epochs(name: str) -> Epochs:
-    """Return the epochs of `dk.fit` with its defaults, for a definition and arrays."""
+    """Return the epochs of `dk.fit` with its defaults except for the batch size, for a definition and arrays."""
     data = arrays(name, NUM_EXAMPLES[name])
     definition = NETS[name].definition()
-    return Epochs(lambda callback: dk.fit(definition, data, epochs=UNLIMITED_EPOCHS, callbacks=[callback], verbose=0))
+    return Epochs(
+        lambda callback: dk.fit(
+            definition, data, batch_size=BATCH_SIZE, epochs=UNLIMITED_EPOCHS, callbacks=[callback], verbose=0
+        )
+    )
 
 
 def keras_epochs(name: str, **compile_arguments: Any) -> Epochs:
-    """Return the epochs of `model.fit` with its defaults and some arguments of `compile`."""
+    """Return the epochs of `model.fit` with the same batch size and some arguments of `compile`."""
     x, y = arrays(name, NUM_EXAMPLES[name])
     model = NETS[name].handwritten()
     model.compile("adam", crossentropy(), metrics=["accuracy"], **compile_arguments)

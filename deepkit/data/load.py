@@ -26,7 +26,7 @@ _HINT = "set data_dir= or TFDS_DATA_DIR to a data folder, connect to a network, 
 def load(
     name: str,
     *,
-    batch_size: int = 128,
+    batch_size: int = 32,
     validation: float | None = None,
     image_size: int | tuple[int, int] | None = None,
     map: Callable[[Any], Any] | None = None,
@@ -46,7 +46,7 @@ def load(
 
     Args:
         name: Name of the dataset.
-        batch_size: Number of examples in a batch.
+        batch_size: Number of examples in a batch, 32 by default as in Keras.
         validation: Number (int) or fraction (float) of examples to take from the end of the training split; 0 for
             none; None for the validation split of the dataset, or a tenth if it has none.
         image_size: Number of pixels, or (height, width), to resize images to; required if images differ in size.

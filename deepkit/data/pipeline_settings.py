@@ -33,7 +33,7 @@ class PipelineSettings:
         target: Target of the training: "labels", "inputs" (x itself) or "none" (batches of x alone).
     """
 
-    batch_size: int = 128
+    batch_size: int = 32
     seed: int = 0
     shuffle: bool = False
     drop_remainder: bool = False

@@ -26,7 +26,7 @@ def from_arrays(
     x: Arrays,
     y: Arrays | None = None,
     *,
-    batch_size: int = 128,
+    batch_size: int = 32,
     validation: Arrays = 0.0,
     test: Arrays | None = None,
     map: Callable[[Any], Any] | None = None,
@@ -44,7 +44,7 @@ def from_arrays(
     Args:
         x: An array with the examples along the first axis, or a dictionary or tuple of such arrays.
         y: Labels, in the same form; None for data without labels.
-        batch_size: Number of examples in a batch.
+        batch_size: Number of examples in a batch, 32 by default as in Keras.
         validation: Number (int) or fraction (float) of examples to take from the end of the arrays, as Keras's
             `validation_split` does: shuffle the arrays first if they are sorted. Or separate data (x, y).
         test: Separate data (x, y), or x alone if there are no labels.

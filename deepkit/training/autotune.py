@@ -70,7 +70,7 @@ def autotune(
         learning_rate: A number, a Keras schedule, or a value such as `dk.OneCycle(0.4)`, which is built for one epoch.
         metrics: A list of Keras metrics or names. By default the metrics of the definition's head.
         loss_weights: Weight of each output's loss, by the name of the output.
-        batch_size: Examples per batch. By default that of the data, and 128 for arrays.
+        batch_size: Examples per batch. By default that of the data, and 32 for arrays as in Keras.
         run_dir: Directory of a run. If the run has already started, its choices are returned instead of measuring:
             another measurement might choose others, and that would be another run.
         verbose: 1 to print each measurement, 0 for silence.

@@ -108,7 +108,7 @@ def fit(
         run_dir: Directory of the run.
         plan: Devices, precision, seed and so on. By default the current plan, else the plan that the run in
             `run_dir` began with, else `dk.plan()`.
-        batch_size: Examples per batch. By default that of the data, and 128 for arrays.
+        batch_size: Examples per batch. By default that of the data, and 32 for arrays as in Keras.
         optimizer: A Keras optimizer or its name, Adam by default. Each call starts with a fresh copy.
         learning_rate: Replaces the optimizer's own: a number, a Keras schedule, or a schedule relative to the whole
             training such as `dk.OneCycle(0.4)`, which counts the steps of all epochs.

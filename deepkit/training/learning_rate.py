@@ -116,7 +116,7 @@ def find_learning_rate(
         largest: The last learning rate.
         steps: Number of steps.
         plan: Devices, precision, seed and so on. By default the current plan, else `dk.plan()`.
-        batch_size: Examples per batch. By default that of the data, and 128 for arrays.
+        batch_size: Examples per batch. By default that of the data, and 32 for arrays as in Keras.
         optimizer: A Keras optimizer or its name, Adam by default. Its own learning rate is not used.
         loss: A Keras loss or its name. By default the loss of the definition's head.
         loss_weights: Weight of each output's loss, by the name of the output; 1 for the others.

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     DataLike: TypeAlias = Data | ValidationLike
     ClassNames: TypeAlias = tuple[str, ...] | Mapping[str, tuple[str, ...]]
 
-DEFAULT_BATCH_SIZE = 128
+DEFAULT_BATCH_SIZE = 32  # as in Keras
 
 
 @dataclasses.dataclass(frozen=True)

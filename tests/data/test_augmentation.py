@@ -166,5 +166,5 @@ def test_a_user_can_define_an_augmentation():
         def __call__(self, images, keys):
             return images * (0.75 + 0.25 * stateless_random.uniform(keys, 1)[:, :, None, None])
 
-    data = dk_data.from_arrays(images(), augment=[Darker(), Flip()])
+    data = dk_data.from_arrays(images(), batch_size=64, augment=[Darker(), Flip()])
     assert next(iter(data.train)).shape == (64, 12, 10, 3)

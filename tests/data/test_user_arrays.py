@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from deepkit import data as dk_data
 from deepkit.data import DataError
+from deepkit.data.pipeline_settings import PipelineSettings
 from tests.data.tiny import epoch
 
 
@@ -143,3 +144,10 @@ def test_a_data_error_is_an_os_error():
     error = DataError("the file is missing", hint="load it again")
     assert isinstance(error, OSError)
     assert str(error) == str(pickle.loads(pickle.dumps(error))) == "the file is missing\n  hint: load it again"
+
+
+def test_the_default_batch_size_is_that_of_keras():
+    x = np.zeros((80, 3), "float32")
+    assert dk_data.from_arrays(x).train.batch_size == 32
+    assert dk_data.load("iris", verbose=False).train.batch_size == 32
+    assert PipelineSettings().batch_size == 32

@@ -121,6 +121,11 @@ def test_the_current_plan_is_used():
         assert fit().plan.seed == plan.seed == 9
 
 
+def test_arrays_have_batches_of_32_by_default_as_in_keras():
+    run = fit(data=vectors(count=80))
+    assert int(run.model.optimizer.iterations) == 3
+
+
 def test_steps_per_execution_divide_the_epoch():
     run = fit(batch_size=8)
     assert run.plan.steps_per_execution == 6
@@ -219,7 +224,7 @@ def two_heads():
 def test_loss_weights_apply_to_outputs_by_name(tmp_path):
     x, y = vectors()
     data, plan = (x, {"left": y, "right": 1 - y}), dk.plan(seed=0)
-    arguments = {"run_dir": tmp_path / "run", "plan": plan}
+    arguments = {"run_dir": tmp_path / "run", "plan": plan, "batch_size": 16}  # all batches have the same size
     run = fit(two_heads(), data, loss_weights={"right": 0.25}, **arguments)
     left, right = (run.history[f"{name}_loss"][0] for name in ("left", "right"))
     assert run.history["loss"][0] == pytest.approx(left + 0.25 * right, rel=1e-5)
