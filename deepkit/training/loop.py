@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from deepkit.training import batch_checks, checkpoint, state
+from deepkit.training import batch_checks, batch_norm_check, checkpoint, state
 from deepkit.training.batch_count import BatchCount
 from deepkit.training.callback_state import CallbackStates
 from deepkit.training.errors import DivergedError
@@ -170,11 +170,15 @@ def train(
         CheckpointError: The checkpoint is damaged, or belongs to another model.
         RunDirError: A checkpoint could not be written.
     """
+    state.build_variables(model, data.sample_input)
+    batch_norms = batch_norm_check.layers_to_check(model)  # before the checkpoint replaces their initial statistics
     initial_state = restore_checkpoint(model, data, run_dir)
     has_validation = data.validation is not None
     callback_states = CallbackStates(callbacks, initial_state.callbacks, initial_state.epoch)
     checkpoints = CheckpointCallback(run_dir, callback_states, initial_state, has_validation)
     last_epoch = initial_state.epoch if initial_state.stopped else max(epochs, initial_state.epoch)
+    if last_epoch > initial_state.epoch:
+        batch_norm_check.warn_about_momentum(batch_norms, data.steps, last_epoch)
     arguments = data.fit_arguments(initial_state.epoch)
     for name, checks in (("x", label_checks.train), ("validation_data", label_checks.validation)):
         arguments[name] = batch_checks.check_batches(arguments[name], model, checks)

@@ -9,6 +9,7 @@ import sys
 
 import keras
 import numpy as np
+from keras import layers
 
 import deepkit as dk
 
@@ -26,8 +27,9 @@ class Kill(keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def network():
-    return dk.Sequential([dk.ConvBlock(4), dk.MLP([8], dropout=0.5), dk.Classifier(2)], name="crashing")
+def network(dropout=0.5):
+    conv = dk.ConvBlock(4, norm=layers.BatchNormalization(momentum=0.01))  # for trainings of one step
+    return dk.Sequential([conv, dk.MLP([8], dropout=dropout), dk.Classifier(2)], name="crashing")
 
 
 def images(count=160):

@@ -114,7 +114,7 @@ def test_a_trained_stack_can_grow_by_a_layer(tied, noise):
 
 
 def test_blocks_that_can_be_inverted_are_accepted():
-    block = dk.ConvStack(2, num_convs=1)
+    block = dk.ConvStack(2, num_convs=1, norm=layers.BatchNormalization(momentum=0.2))
     data = dk.data.from_arrays(images(), np.arange(48) % 3, batch_size=16)
     stack = dk.pretrain([block, dk.MLP([3])], data, epochs=1, **QUIET)
     assert class_names(stack) == [

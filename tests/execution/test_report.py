@@ -16,7 +16,7 @@ def images(count=96):
 def test_the_report_of_an_image_classifier(tmp_path):
     data = dk.data.from_arrays(*images(), validation=32)
     net = dk.Sequential([dk.ConvBlock(4), dk.Classifier(2)], name="small")
-    run = dk.fit(net, data, epochs=2, run_dir=tmp_path / "run", verbose=0)
+    run = dk.fit(net, data, batch_size=4, epochs=2, run_dir=tmp_path / "run", verbose=0)
     page = run.report.read_text()
     for text in (
         "Learning curves",

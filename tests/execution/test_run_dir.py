@@ -56,7 +56,7 @@ def test_another_config_raises_with_the_differences(tmp_path):
     train(tmp_path)
     before = contents(tmp_path)
     with pytest.raises(RunDirError, match=r"holds a run with another config(.|\n)*dropout=0.5(.|\n)*dropout=0.2"):
-        train(tmp_path, net=dk.Sequential([dk.ConvBlock(4), dk.MLP([8], dropout=0.2), dk.Classifier(2)]))
+        train(tmp_path, net=network(dropout=0.2))
     with pytest.raises(RunDirError, match=r"plan.seed: stored 0, now 1"):
         train(tmp_path, plan=dk.plan(seed=1))
     with pytest.raises(RunDirError, match=r"optimizer: stored .*Adam.*, now .*SGD"):
