@@ -30,6 +30,19 @@ def test_page(page, tmp_path, monkeypatch):
         exec(compile(source, f"{page.name}, example {number}", "exec"), vars(module))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_the_first_example_of_the_readme_reaches_a_test_accuracy_of_95_percent(seed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = BLOCK.search((ROOT / "README.md").read_text())[1]
+    names = {}
+    with deepkit.plan(seed=seed):
+        exec(compile(source, "README.md", "exec"), names)
+    assert names["run"].plan.seed == seed
+    result = names["run"].model.evaluate(names["data"].test, verbose=0, return_dict=True)
+    assert result["accuracy"] >= 0.95
+
+
 SLOW = ("deepkit.training.autotune",)  # times models
 
 
