@@ -255,3 +255,18 @@ def test_refresh_updates_claims_and_keeps_numbers(trainer, tmp_path, capsys, mon
     assert (record["deviations"], record["units"]) == ({"1": "A new one."}, {"error": "points"})
     updated = ("claims", "deviations", "units", "paper")
     assert {k: v for k, v in record.items() if k not in updated} == {k: v for k, v in old.items() if k not in updated}
+
+
+def test_mark_stale_prints_the_commands_and_refresh_keeps_the_mark(trainer, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(discovery, "package_folder", lambda module: tmp_path)
+    path = tmp_path / "results.json"
+    assert cli.main(["run", "fake", "--record", str(path)]) == 0
+    capsys.readouterr()
+    mark = ["results", "--mark-stale", str(path), "--records", "fake"]
+    assert cli.main([*mark, "--reason", "recorded with another optimizer"]) == 0
+    assert capsys.readouterr().out == f"{path}: 1 results marked as stale\ndeepkit run fake\n"
+    assert cli.main(["results", "--refresh", str(path)]) == 0
+    assert cli.main(["results", "--package", "mine"]) == 0
+    assert "† Stale, not recorded again yet: recorded with another optimizer." in capsys.readouterr().out
+    assert cli.main(mark) == 1
+    assert "a stale result needs a reason" in capsys.readouterr().err

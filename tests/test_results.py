@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deepkit.recipe import pages, results, run
+from deepkit.recipe import discovery, pages, results, run
 from deepkit.recipe.command import parse_config
 from deepkit.recipe.discovery import RecipeEntry
 from deepkit.recipe.pages import BEGIN, END
@@ -77,6 +77,9 @@ def test_a_page_shows_claims_measurements_and_figures(tmp_path, monkeypatch):
     assert "Nothing is recorded yet." in page
     run(fake(), Config(seeds=3, record=package / "results.json"))
     page = pages.render_page("fake")
+    assert "Stale" not in page
+    results.mark_stale(package / "results.json", ["fake"], REASON)
+    assert f"\n\n**Stale, not recorded again yet: {REASON}.**\n" in pages.render_page("fake")
     assert "| loss |  | 1.5 ± 0 (3 seeds)" in page
     for text in (
         "# fake\n\nA fake.\n",
@@ -104,3 +107,73 @@ def test_the_readme_is_up_to_date():
     if BEGIN not in readme.read_text(encoding="utf-8"):
         pytest.skip("README.md has no recipe table yet")
     pages.check(readme)
+
+
+REASON = "recorded with another optimizer"
+
+
+def two_records(path: Path) -> Path:
+    record(path, Config(distort=True))
+    record(path, Config(seeds=3))
+    return path
+
+
+def test_a_stale_result_has_a_mark_and_a_footnote_until_it_is_recorded_again(tmp_path):
+    path = two_records(tmp_path / "r.json")
+    before = results.load(path)
+    assert results.mark_stale(path, ["deepkit run fake --seeds 3"], f"{REASON}.") == ["deepkit run fake --seeds 3"]
+    stale = results.load(path)
+    assert [record.pop("stale", None) for record in stale.values()] == [REASON, None]
+    assert stale == before  # the numbers stay
+    table = pages.render_table(results.load(path), [ENTRY, RecipeEntry("other", "mine.other", "Another.", 1990)])
+    assert table.splitlines()[2:] == [
+        "| `fake` | Lovelace et al. 1843 | error, plain | 0.95 % (Table 1, p. 5) "
+        "| 0.830 ± 0.026 % (3 seeds) † | 6.0 s | `deepkit run fake --seeds 3` |",
+        "| `fake` | Lovelace et al. 1843 | error, distorted | 0.8 % (Table 2, p. 6) "
+        "| 0.8 % (1 seed) | 2.0 s | `deepkit run fake --distort` |",
+        "| `other` | 1990 | Another. |  | not recorded yet |  | `deepkit run other` |",
+        "",
+        f"† Stale, not recorded again yet: {REASON}.",
+    ]
+    again = pages.render_table(record(path, Config(seeds=2)), [ENTRY])
+    assert "†" not in again
+    assert "| 0.820 ± 0.028 % (2 seeds) | 4.0 s | `deepkit run fake --seeds 2` |" in again
+
+
+def test_each_reason_has_its_mark(tmp_path):
+    path = two_records(tmp_path / "r.json")
+    results.mark_stale(path, ["fake"], REASON)
+    results.mark_stale(path, ["deepkit run fake --distort"], "recorded with other data")
+    table = pages.render_table(results.load(path), [ENTRY])
+    assert "(3 seeds) † |" in table
+    assert "(1 seed) †† |" in table
+    assert table.endswith(
+        f"\n\n† Stale, not recorded again yet: {REASON}.\n\n†† Stale, not recorded again yet: recorded with other data."
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "reason", "text"),
+    [
+        (["fake"], " ", 'a stale result needs a reason, received an empty one\n  hint: use --reason "recorded'),
+        ([], REASON, "expected results to mark as stale, received none\n  hint: use --records lenet"),
+        (["fake", "fkae"], REASON, "has no result of 'fkae'; did you mean 'fake'\\?\n  hint: use the name of a recipe"),
+    ],
+)
+def test_nothing_is_marked_without_a_reason_or_for_an_unknown_name(names, reason, text, tmp_path):
+    path = two_records(tmp_path / "r.json")
+    before = path.read_bytes()
+    with pytest.raises(results.ResultsError, match=text):
+        results.mark_stale(path, names, reason)
+    assert path.read_bytes() == before
+
+
+def test_the_recorded_results_that_are_stale_by_momentum_have_batch_normalization():
+    from keras import layers
+
+    records = results.load(ROOT / "recipes" / "results.json").values()
+    stale = [record for record in records if "momentum 0.99" in record.get("stale", "")]
+    for recorded in stale:
+        recipe = discovery.entry(recorded["recipe"]).load()
+        model = recipe.build(parse_config(recipe, recorded["command"].split()[3:], prog=""))
+        assert {layer.momentum for layer in model.layers if isinstance(layer, layers.BatchNormalization)} == {0.9}

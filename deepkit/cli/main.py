@@ -144,6 +144,12 @@ class Results:
     """Recipe whose documentation page is printed."""
     refresh: Path | None = None
     """Results file whose papers, claims and deviations are updated from the recipes; the numbers stay unchanged."""
+    mark_stale: Path | None = None
+    """Results file in which results are marked as stale until they are recorded again; needs --records and --reason."""
+    records: tuple[str, ...] = ()
+    """Recipes, or recorded commands, whose results are marked as stale."""
+    reason: str = ""
+    """Why they are stale, such as "recorded with another optimizer"."""
     package: str = "recipes"
     """Package of the recipes."""
 
@@ -158,6 +164,9 @@ def _results(args: Sequence[str]) -> int:
             options.refresh, lambda recipe, flags: parse_config(recipe, flags, prog="deepkit run")
         )
         echo("\n".join([f"{options.refresh}: {len(changed)} results updated", *changed]))
+    elif options.mark_stale:
+        marked = results.mark_stale(options.mark_stale, options.records, options.reason)
+        echo("\n".join([f"{options.mark_stale}: {len(marked)} results marked as stale", *marked]))
     elif options.page:
         discovery.entry(options.page)
         quiet_tensorflow()

@@ -23,7 +23,8 @@ PACKAGE = "recipes"
 def render_table(records: Mapping[str, Record], entries: Sequence[RecipeEntry]) -> str:
     """Return the recipe table of a README, with a row for each recorded metric that has a claim.
 
-    A record without claims gets a row for its first metric, a recipe without records a row that says so.
+    A record without claims gets a row for its first metric, a recipe without records a row that says so. Stale
+    results have a mark, with their reason in a footnote.
 
     Args:
         records: Recorded results by key.
@@ -33,13 +34,21 @@ def render_table(records: Mapping[str, Record], entries: Sequence[RecipeEntry]) 
         "| recipe | paper | what | published | measured | time | command |",
         "|---|---|---|---:|---:|---:|---|",
     ]
+    marks: dict[str, str] = {}  # of stale results, by reason
     for entry in entries:
         rows: list[str] = []
         for record in records.values():
             if record["recipe"] == entry.name:
-                rows += _record_rows(record)
+                rows += _record_rows(record, _stale_mark(record, marks))
         lines += rows or [_unrecorded_row(entry)]
-    return "\n".join(lines)
+    footnotes = [f"\n{mark} Stale, not recorded again yet: {reason}." for reason, mark in marks.items()]
+    return "\n".join([*lines, *footnotes])
+
+
+def _stale_mark(record: Record, marks: dict[str, str]) -> str:
+    """Return the mark of a stale record, which is added to `marks` by its reason; empty for another record."""
+    reason = record.get("stale")
+    return marks.setdefault(reason, "†" * (len(marks) + 1)) if reason else ""
 
 
 def _unrecorded_row(entry: RecipeEntry) -> str:
@@ -47,21 +56,23 @@ def _unrecorded_row(entry: RecipeEntry) -> str:
     return _table_row(f"`{entry.name}`", entry.year, entry.summary, "", "not recorded yet", "", command)
 
 
-def _record_rows(record: Record) -> list[str]:
+def _record_rows(record: Record, mark: str) -> list[str]:
     rows = []
     for metric in record["metrics"]:
-        rows += [_metric_row(record, metric, claim) for claim in record["claims"] if claim["metric"] == metric]
-    return rows or [_metric_row(record, next(iter(record["metrics"])))]
+        rows += [_metric_row(record, metric, mark, claim) for claim in record["claims"] if claim["metric"] == metric]
+    return rows or [_metric_row(record, next(iter(record["metrics"])), mark)]
 
 
-def _metric_row(record: Record, metric: str, claim: Mapping[str, Any] | None = None) -> str:
-    """Return the row of one metric of a record, with a claim if there is one."""
+def _metric_row(record: Record, metric: str, mark: str, claim: Mapping[str, Any] | None = None) -> str:
+    """Return the row of one metric of a record, with a claim if there is one, and the mark of a stale result."""
     setting, claimed = record["data"].partition(":")[0], ""
     if claim:
         setting, claimed = claim["setting"], f"{_claimed_value(claim)} ({claim['where']})"
     measured = _measured_text(record, metric)
     if not record["comparable"]:
         measured += f" ({STAND_IN}: {record['data']})"
+    if mark:
+        measured += f" {mark}"
     time, command = format_duration(sum(record["seconds"])), f"`{record['command']}`"
     recipe = f"`{record['recipe']}`"
     return _table_row(recipe, record["paper"], f"{metric}, {setting}", claimed, measured, time, command)
@@ -180,6 +191,7 @@ def _measurement(record: Record) -> list[str]:
         "| metric | published | measured (mean ± standard deviation) | per seed |\n|---|---:|---:|---|",
         *rows,
         *([] if record["comparable"] else [f"\n**Stand-in data: {STAND_IN}.**"]),
+        *([f"\n**Stale, not recorded again yet: {record['stale']}.**"] if record.get("stale") else []),
         f"\n- data: {record['data']}",
         f"- seeds: {', '.join(map(str, record['seeds']))}",
         f"- time: {format_duration(sum(record['seconds']))} for all seeds, {record['date']}",

@@ -2,6 +2,9 @@
 
 The file lies in the top folder of the recipes' package (`recipes/results.json`), and its images beside it in
 `figures/`. Nobody edits it: `deepkit run NAME --record FILE` merges a result into it.
+
+A record whose numbers a change of the code has made outdated has the key `stale` with the reason, which `mark_stale` or
+`deepkit results --mark-stale FILE` writes. The README and the page show the reason until the result is recorded again.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from deepkit.recipe import discovery
 from deepkit.recipe.report import SMOKE_RUN, Measured, Report, experiment_key, plain_config
 from deepkit.utils import files, machine
-from deepkit.utils.errors import format_value, message
+from deepkit.utils.errors import did_you_mean_or_list, format_value, message
 
 if TYPE_CHECKING:
     from deepkit.recipe.contract import Claim, Recipe
@@ -158,6 +161,40 @@ def refresh(path: Path, parse_config: Callable[[Recipe, Sequence[str]], Settings
     if changed:
         _write(path, records)
     return changed
+
+
+def mark_stale(path: Path, names: Sequence[str], reason: str) -> list[str]:
+    """Mark recorded results as outdated by a change of the code; their numbers stay, and a new recording replaces them.
+
+    Args:
+        path: The results file.
+        names: Names of recipes, for all their results, or recorded commands.
+        reason: Difference between the recorded run and the current code, such as "recorded with another optimizer".
+
+    Returns:
+        The commands of the records that were marked.
+
+    Raises:
+        ResultsError: There is no reason or no name, a name has no record, or the file is not a results file.
+    """
+    reason = reason.strip().rstrip(".")
+    if not reason:
+        problem = "a stale result needs a reason, received an empty one"
+        raise ResultsError(message(problem, hint='use --reason "recorded with another optimizer"'))
+    if not names:
+        raise ResultsError(message("expected results to mark as stale, received none", hint="use --records lenet"))
+    records = load(path)
+    choices = {record[key] for record in records.values() for key in ("recipe", "command")}
+    for name in names:
+        if name not in choices:
+            suggestion = did_you_mean_or_list(name, sorted(choices), listing="it has")
+            problem = f"{path} has no result of {format_value(name)}{suggestion}"
+            raise ResultsError(message(problem, hint="use the name of a recipe, or a recorded command"))
+    marked = [record for record in records.values() if {record["recipe"], record["command"]} & set(names)]
+    for record in marked:
+        record["stale"] = reason
+    _write(path, records)
+    return [record["command"] for record in marked]
 
 
 def _metric(measured: Measured) -> Record:
