@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from deepkit.definition.sequential import Input, Sequential, Shared
     from deepkit.execution.plan import Plan, plan
     from deepkit.export.exporter import export
+    from deepkit.layers.mean_and_stddev import mean_and_stddev
     from deepkit.layers.noise import MaskingNoise, SaltAndPepperNoise
     from deepkit.models.parzen import ParzenWindow
     from deepkit.pattern.from_pattern import Pattern, from_pattern
@@ -79,6 +80,7 @@ _PUBLIC_NAMES = {  # the module of each public class and function
     "Bottleneck": "deepkit.blocks.residual",
     "Residual": "deepkit.blocks.residual",
     "GaussianHead": "deepkit.blocks.gaussian",
+    "mean_and_stddev": "deepkit.layers.mean_and_stddev",
     "VAE": "deepkit.blocks.vae",
     "Text": "deepkit.blocks.text",
     "Pattern": "deepkit.pattern.from_pattern",
@@ -125,7 +127,7 @@ __all__ = [
     "Recurrent", "BiLSTM", "Text",
     "Attention", "MultiHeadAttention", "Seq2Seq",
     "Repeat", "Parallel", "Merge", "Classifier", "Regressor",
-    "GaussianHead", "VAE",
+    "GaussianHead", "mean_and_stddev", "VAE",
     "GAN", "ParzenWindow",
     "Autoencoder", "MaskingNoise", "SaltAndPepperNoise", "pretrain", "adapt",
     "from_pattern", "Pattern", "register_block", "dump", "load", "to_dict", "from_dict",

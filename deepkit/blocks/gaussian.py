@@ -11,6 +11,7 @@ from deepkit.blocks import common
 from deepkit.definition import fields
 from deepkit.definition.block import Block
 from deepkit.definition.builder import Builder
+from deepkit.definition.layer_arguments import LayerArguments
 
 if TYPE_CHECKING:
     from deepkit.utils.types import KerasTensor
@@ -52,10 +53,24 @@ class GaussianHead(Block):
 
     def add(self, x: KerasTensor, builder: Builder) -> dict[str, KerasTensor]:
         """Add the two layers."""
-        x = common.flatten(x, builder)
+        return add_moments(common.flatten(x, builder), self.units, self.dense, builder)
 
-        def dense(name: str) -> Any:
-            kwargs = {"dtype": common.float32_if_mixed()} | self.dense.new()
-            return builder.add_layer(x, name, layers.Dense, self.units, **kwargs)
 
-        return {"mean": dense("mean"), "log_variance": dense("log_variance")}
+def add_moments(
+    x: KerasTensor, units: int, arguments: LayerArguments, builder: Builder, **log_variance_kwargs: Any
+) -> dict[str, KerasTensor]:
+    """Add two linear layers on the same features: the mean of a Gaussian, and the logarithm of its variance.
+
+    Args:
+        x: The features.
+        units: Number of dimensions of the Gaussian.
+        arguments: Further arguments of both layers.
+        builder: The builder of the block.
+        log_variance_kwargs: Arguments of the layer of the log-variance, which replace those of `arguments`.
+    """
+
+    def dense(name: str, **kwargs: Any) -> Any:
+        kwargs = {"dtype": common.float32_if_mixed()} | arguments.new() | kwargs
+        return builder.add_layer(x, name, layers.Dense, units, **kwargs)
+
+    return {"mean": dense("mean"), "log_variance": dense("log_variance", **log_variance_kwargs)}

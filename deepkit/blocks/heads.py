@@ -9,19 +9,22 @@ from typing import TYPE_CHECKING, Any
 import keras
 from keras import layers
 
-from deepkit.blocks import common
+from deepkit.blocks import common, gaussian
 from deepkit.definition import fields
 from deepkit.definition.block import Block
 from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError
 from deepkit.definition.layer_arguments import LayerArguments
 from deepkit.definition.objective import Head, Objective
+from deepkit.layers import MeanAndStddev
+from deepkit.losses import GaussianNegativeLogLikelihood, MetricOfMean
 
 if TYPE_CHECKING:
     from deepkit.utils.types import KerasTensor
 
 _POOLS = ("flatten", "avg", "max", None)
 _ACTIVATIONS = (None, "softmax", "sigmoid")
+_DISTRIBUTIONS = (None, "gaussian")
 _HEAD_ARGUMENTS = ("units", "activation", "dtype")
 
 
@@ -95,46 +98,85 @@ class Classifier(Block):
 class Regressor(Block):
     """A dense layer with one output per predicted number, in float32 even if the rest computes in 16 bits.
 
+    With `distribution="gaussian"` the head predicts a Gaussian for each number: its mean and its standard deviation, on
+    a last axis of the output. `dk.fit` then trains with the negative log-likelihood, and the metrics compare the mean
+    with the label. The output is one tensor, as Keras computes a loss from one output and its labels:
+
+        prediction = model.predict(x)                     # (batch, units, 2)
+        mean, stddev = dk.mean_and_stddev(prediction)     # prediction[..., 0] and prediction[..., 1]
+
+    The standard deviation is 1e-6 + exp(log_variance / 2) and begins at 1, so standardize the labels. A saved model
+    with this head loads after `import deepkit.models`.
+
+    Reference:
+        Nix & Weigend 1994, "Estimating the Mean and Variance of the Target Probability Distribution", for
+        `distribution="gaussian"`.
+
     Args:
         units: Number of predicted numbers.
         pool: How an image or sequence becomes a vector: `"flatten"`, `"avg"` or `"max"` over all unmasked positions, or
             None to predict at each position.
         activation: None for any number; `"softplus"` or `"relu"` for non-negative numbers, `"sigmoid"` or
-            `"tanh"` for a range.
+            `"tanh"` for a range. It must be None for a Gaussian.
+        distribution: `"gaussian"` for a mean and a standard deviation of each number; None for the number alone.
         dropout: Fraction of features dropped before the layer in training.
-        dense: Further arguments of `keras.layers.Dense`.
+        dense: Further arguments of `keras.layers.Dense`. For a Gaussian, of the layers of the mean and of the
+            log-variance; initializers are those of the mean.
 
     Input shape:
         `(batch, features)`, or more axes.
 
     Output shape:
-        `(batch, units)`; the last axis replaced when `pool=None`.
+        `(batch, units)`; the last axis replaced when `pool=None`. With `distribution="gaussian"`, `(batch, units, 2)`.
 
     Raises:
-        DefinitionError: An argument is out of range, or the input must be flattened and has an unknown size or a mask.
+        DefinitionError: An argument is out of range, `activation` is combined with a distribution, or the input must be
+            flattened and has an unknown size or a mask.
 
     Examples:
         >>> import deepkit as dk
         >>> dk.Sequential([dk.MLP([64]), dk.Regressor()]).build((13,)).output_shape
         (None, 1)
+        >>> dk.Sequential([dk.MLP([64]), dk.Regressor(3, distribution="gaussian")]).build((13,)).output_shape
+        (None, 3, 2)
     """
 
     units: int = fields.integer(default=1)
     _: KW_ONLY
     pool: str | None = fields.choice(_POOLS, default="flatten")
     activation: fields.ActivationName = fields.activation(default=None, allow_layers=False)
+    distribution: str | None = fields.choice(
+        _DISTRIBUTIONS, default=None, hint='use distribution="gaussian" for a mean and a standard deviation'
+    )
     dropout: float = fields.fraction(default=0.0)
     dense: fields.KerasArguments = fields.keras_arguments(layers.Dense, excluding=_HEAD_ARGUMENTS)
 
+    def check(self) -> None:
+        """Refuse an activation together with a distribution."""
+        if self.activation is not None and self.distribution is not None:
+            raise DefinitionError(
+                f"Regressor: activation={self.activation!r} cannot be combined with "
+                f"distribution={self.distribution!r}, whose mean may be any number",
+                hint="leave out activation or distribution",
+            )
+
     def add(self, x: KerasTensor, builder: Builder) -> KerasTensor:
-        """Add the pooling, the dropout and the dense layer."""
+        """Add the pooling, the dropout and the dense layer, or the layers of the Gaussian."""
         x = _add_pool_and_dropout(x, self.pool, self.dropout, builder)
-        return _add_dense(x, self.units, self.activation, self.dense, builder)
+        if self.distribution is None:
+            return _add_dense(x, self.units, self.activation, self.dense, builder)
+        moments = gaussian.add_moments(
+            x, self.units, self.dense, builder, kernel_initializer="zeros", bias_initializer="zeros"
+        )
+        return builder.add_layer(moments, "mean_and_stddev", MeanAndStddev, dtype=common.float32_if_mixed())
 
     def objective(self, output_shape: Sequence[int | None], label_shape: Sequence[int | None]) -> Objective:
-        """Return the mean squared error, and the mean absolute error as metric."""
+        """Return the mean squared error or the negative log-likelihood, and the mean absolute error as metric."""
         metric = keras.metrics.MeanAbsoluteError(name="mae")
-        return Objective(keras.losses.MeanSquaredError(), (metric,), Head("regression", self.units))
+        head = Head("regression", self.units, distribution=self.distribution)
+        if self.distribution is None:
+            return Objective(keras.losses.MeanSquaredError(), (metric,), head)
+        return Objective(GaussianNegativeLogLikelihood(), (MetricOfMean(metric),), head)
 
 
 def _add_pool_and_dropout(x: KerasTensor, pool: str | None, dropout: float, builder: Builder) -> Any:

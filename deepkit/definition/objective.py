@@ -25,12 +25,15 @@ class Head:
         units: Number of outputs.
         from_logits: Whether the outputs are logits rather than probabilities.
         one_hot: Whether the labels of a multiclass task are rows of `units` probabilities rather than class indices.
+        distribution: `"gaussian"` if the output has a last axis for the mean and the standard deviation of each number;
+            metrics then apply to the mean. None for outputs that are the predictions themselves.
     """
 
     task: Task
     units: int
     from_logits: bool = False
     one_hot: bool = False
+    distribution: str | None = None
 
 
 Heads: TypeAlias = Head | Mapping[str, Head]

@@ -12,6 +12,7 @@ from deepkit.layers.local_response import LocalResponseNormalization
 from deepkit.layers.masked_merge import MaskedMerge
 from deepkit.layers.masked_pooling import MaskedPooling1D
 from deepkit.layers.maxout import ChannelMax, Maxout
+from deepkit.layers.mean_and_stddev import MeanAndStddev
 from deepkit.layers.noise import MaskingNoise, SaltAndPepperNoise
 from deepkit.layers.rbf import RBF
 from deepkit.layers.squash import scaled_tanh
@@ -33,6 +34,7 @@ __all__ = [
     "MaskedPooling1D",
     "MaskingNoise",
     "Maxout",
+    "MeanAndStddev",
     "MultiHeadCrossAttention",
     "RBF",
     "SaltAndPepperNoise",

@@ -71,17 +71,13 @@ class GaussianSampling(keras.layers.Layer):
 
     def build(self, input_shape: MomentShapes) -> None:
         """Check that the mean and the log-variance have the same shape."""
-        mean, log_variance = (tuple(shape) for shape in _split_moments(input_shape))
-        if mean != log_variance:
-            problem = (
-                f"GaussianSampling: mean and log_variance must have one shape, received {mean[1:]} and "
-                f"{log_variance[1:]}"
-            )
-            raise ValueError(message(problem, hint="use dk.GaussianHead(units) before this layer"))
+        check_moments(input_shape, "GaussianSampling")
 
     def call(self, inputs: Moments, training: bool = False) -> Tensor:
         """Draw in the dtype of the inputs, which `dk.GaussianHead` keeps in float32."""
-        mean, log_variance = (as_float(moment, self.compute_dtype) for moment in _split_moments(inputs))
+        mean, log_variance = (
+            as_float(moment, self.compute_dtype) for moment in split_moments(inputs, "GaussianSampling")
+        )
         if self.num_samples is not None:
             mean = _repeat(mean, self.num_samples)
             log_variance = _repeat(log_variance, self.num_samples)
@@ -89,7 +85,7 @@ class GaussianSampling(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: MomentShapes) -> Shape:
         """Return the output shape."""
-        mean = tuple(_split_moments(input_shape)[0])
+        mean = tuple(split_moments(input_shape, "GaussianSampling")[0])
         return mean if self.num_samples is None else (mean[0], self.num_samples, *mean[1:])
 
     def get_config(self) -> dict[str, Any]:
@@ -113,13 +109,29 @@ def _repeat(x: Tensor, count: int) -> Tensor:
     return ops.repeat(ops.expand_dims(x, 1), count, axis=1)
 
 
-def _split_moments(inputs: Any) -> tuple[Any, Any]:
-    """Return the mean and the log-variance of a mapping or pair of tensors or shapes."""
+def check_moments(input_shape: MomentShapes, layer: str) -> None:
+    """Raise unless the mean and the log-variance have the same shape."""
+    mean, log_variance = (tuple(shape) for shape in split_moments(input_shape, layer))
+    if mean != log_variance:
+        problem = f"{layer}: mean and log_variance must have one shape, received {mean[1:]} and {log_variance[1:]}"
+        raise ValueError(message(problem, hint="use dk.GaussianHead(units) before this layer"))
+
+
+def split_moments(inputs: Any, layer: str) -> tuple[Any, Any]:
+    """Return the mean and the log-variance of a mapping or pair of tensors or shapes.
+
+    Args:
+        inputs: A mapping with the keys `"mean"` and `"log_variance"`, or a pair.
+        layer: Class name of the layer, for the message.
+
+    Raises:
+        ValueError: The value is neither.
+    """
     if isinstance(inputs, Mapping) and set(inputs) == {"mean", "log_variance"}:
         return inputs["mean"], inputs["log_variance"]
     is_shape = isinstance(inputs, tuple) and any(size is None or isinstance(size, int) for size in inputs)
     if isinstance(inputs, list | tuple) and len(inputs) == 2 and not is_shape:
         return inputs[0], inputs[1]
-    problem = f"GaussianSampling: expected the mean and the log variance, received {format_value(inputs)}"
+    problem = f"{layer}: expected the mean and the log variance, received {format_value(inputs)}"
     hint = 'use dk.GaussianHead(units) before this layer, or pass {"mean": ..., "log_variance": ...}'
     raise ValueError(message(problem, hint=hint))

@@ -6,13 +6,15 @@ written by deepkit loads: the import also registers the layers, the losses and t
 
 import deepkit.layers
 import deepkit.models.keras_schedules  # noqa: F401
-from deepkit.losses import SmoothedCrossentropy
+from deepkit.losses import GaussianNegativeLogLikelihood, MetricOfMean, SmoothedCrossentropy
 from deepkit.models.gan import GenerativeAdversarialNetwork
 from deepkit.models.seq2seq import SequenceToSequence
 from deepkit.models.vae import VariationalAutoencoder
 
 __all__ = [
+    "GaussianNegativeLogLikelihood",
     "GenerativeAdversarialNetwork",
+    "MetricOfMean",
     "SequenceToSequence",
     "SmoothedCrossentropy",
     "VariationalAutoencoder",

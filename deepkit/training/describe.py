@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import keras
 
+from deepkit.losses import MetricOfMean
 from deepkit.utils.function_identity import has_complete_config
 
 Value = TypeVar("Value")
@@ -53,6 +54,9 @@ def describe(value: object) -> str:
     inner = getattr(value, "inner_optimizer", None)
     if inner is not None:
         return f"LossScaleOptimizer({describe(inner)})"
+    if isinstance(value, MetricOfMean):
+        is_function = type(value.metric) is keras.metrics.MeanMetricWrapper
+        return f"{value.name if is_function else describe(value.metric)} of the mean"
     arguments = [f"{key}={_format_config_value(item)}" for key, item in non_default_config(value).items()]
     return f"{type(value).__name__}({', '.join(arguments)})"
 

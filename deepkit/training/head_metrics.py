@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from deepkit.definition.outputs import logits_message, output_activation, probability_loss_name
+from deepkit.losses import GaussianNegativeLogLikelihood, MetricOfMean
+from deepkit.training.label_rules import label_kind
 from deepkit.training.loss_names import CROSSENTROPY_NAMES
-from deepkit.training.metric_rules import Output, adapt_metric
+from deepkit.training.metric_rules import Output, adapt_metric, is_keras_metric
 from deepkit.utils.errors import did_you_mean, format_value, make_error
 
 if TYPE_CHECKING:
@@ -28,8 +30,9 @@ def adapt_metrics(metrics: Any, heads: Heads | None, model: keras.Model, labels:
     """Return the metrics with the arguments that the heads of a model require, and a message for each change.
 
     A threshold of 0.5 becomes 0 for logits, cross-entropies are computed from logits, `"accuracy"` is the accuracy of
-    each label for a multi-label head, and so on. The names of the metrics do not change. Metrics and functions of the
-    user, and the metrics of an output without a known head, are returned unchanged.
+    each label for a multi-label head, and so on. Metrics of a Gaussian head apply to its mean. The names of the metrics
+    do not change. Metrics and functions of the user, and the metrics of an output without a known head, are returned
+    unchanged.
 
     Args:
         metrics: The `metrics` argument of `fit`.
@@ -103,7 +106,8 @@ def _make_output(head: Head, argument: str, tensor: object, labels: object) -> O
     shape = getattr(labels, "shape", None)
     label_rank = getattr(shape, "rank", None)
     activation = output_activation(tensor)[1] if isinstance(tensor, keras.KerasTensor) else None
-    return Output(head, argument, len(getattr(tensor, "shape", ())), label_rank, activation)
+    rank = len(getattr(tensor, "shape", ())) - (head.distribution is not None)
+    return Output(head, argument, rank, label_rank, activation)
 
 
 def _adapt_all(items: Sequence[Any], output: Output) -> tuple[list[MetricLike], list[str]]:
@@ -111,6 +115,8 @@ def _adapt_all(items: Sequence[Any], output: Output) -> tuple[list[MetricLike], 
     adapted, messages = [], []
     for item in items:
         metric, change = _adapt(item, output)
+        if output.head.distribution is not None:
+            metric = _of_mean(metric, output)
         adapted.append(metric)
         if change:
             messages.append(f"{output.argument}: {getattr(metric, 'name', metric)} {change}")
@@ -127,6 +133,17 @@ def _adapt(item: Any, output: Output) -> tuple[MetricLike, str]:
         return item, ""
     adapted, change = adapt_metric(metric, output)
     return (item, "") if adapted is metric and not isinstance(item, type) else (adapted, change)
+
+
+def _of_mean(item: Any, output: Output) -> MetricLike:
+    """Return a stock metric, loss or function applied to the mean of a Gaussian; return the user's unchanged."""
+    metric = _as_metric(item, output)
+    if metric is not None:
+        return MetricOfMean(metric) if is_keras_metric(metric) else item
+    if isinstance(item, GaussianNegativeLogLikelihood) or label_kind(item) is None:
+        return item
+    name = getattr(item, "name", None) or item.__name__
+    return MetricOfMean(keras.metrics.MeanMetricWrapper(item, name=name))
 
 
 def _metric_of_head(name: str, output: Output) -> keras.metrics.Metric:

@@ -14,7 +14,7 @@ from deepkit.blocks.repeat import Repeat
 from deepkit.definition.functional import Functional
 from deepkit.definition.objective import Head, Objective
 from deepkit.definition.sequential import Sequential, Shared
-from deepkit.losses import SmoothedCrossentropy
+from deepkit.losses import GaussianNegativeLogLikelihood, SmoothedCrossentropy
 
 if TYPE_CHECKING:
     from deepkit.utils.types import Shape
@@ -54,7 +54,7 @@ _STOCK_LOSSES: dict[object, LabelKind] = {
     for kind, names in _KINDS_OF_LOSSES.items()
     for name in names
     if hasattr(keras.losses, name)
-} | {SmoothedCrossentropy: "class_indices"}
+} | {SmoothedCrossentropy: "class_indices", GaussianNegativeLogLikelihood: "numbers"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class LabelRule:
     Args:
         kind: `"class_indices"`, integers from 0; `"class_probabilities"`, one row of probabilities per example that
             sum to 1; `"probabilities"`, numbers from 0 to 1; `"numbers"`, finite numbers.
-        output_shape: Shape of the output, with the batch axis.
+        output_shape: Shape of the output, with the batch axis; for a Gaussian, of its mean.
         source: The head or the loss that expects these labels, for messages.
         head: The head as a block, for hints; None if it is not a `dk.Classifier` or `dk.Regressor`.
         ignored_class: Class index outside the range that the loss ignores, or None.
@@ -131,7 +131,7 @@ def make_rules(net: object, outputs: object, loss: object, objective: Objective 
 
 
 def label_kind(loss: object) -> LabelKind | None:
-    """Return the kind of the labels of a stock loss; None for any other loss."""
+    """Return the kind of the labels of a stock loss or a loss of deepkit; None for any other loss."""
     with contextlib.suppress(ValueError, TypeError):
         loss = keras.losses.get(loss)
     function = getattr(loss, "fn", None) if type(loss).__name__ == "LossFunctionWrapper" else None
@@ -166,6 +166,8 @@ def _head_rule(objective: Objective | None, name: str, shape: Shape, block: Head
     if not isinstance(head, Head):
         return _loss_rule(_select(objective.loss, name), shape, block)
     kind = _KINDS_OF_TASKS[head.task]
+    if head.distribution is not None:
+        shape = shape[:-1]  # without the axis of the mean and the standard deviation
     if head.one_hot:
         kind = "class_probabilities"
     return LabelRule(kind, shape, repr(block) if block else f"the {head.task} head", block)
@@ -177,6 +179,10 @@ def _loss_rule(loss: object, shape: Shape, block: HeadBlock | None) -> LabelRule
     if kind is None or (kind.startswith("class") and shape[-1] is None):
         return None
     loss = keras.losses.get(loss)
+    if isinstance(loss, GaussianNegativeLogLikelihood):
+        if len(shape) < 3 or shape[-1] != 2:
+            return None  # the loss raises an error about the output
+        shape = shape[:-1]
     name = getattr(loss, "__name__", type(loss).__name__)
     ignored = getattr(loss, "ignore_class", None)
     return LabelRule(

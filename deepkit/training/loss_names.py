@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from deepkit.losses import GaussianNegativeLogLikelihood
+from deepkit.training.label_rules import label_kind
 from deepkit.utils.errors import did_you_mean, format_value, make_error
 
 if TYPE_CHECKING:
@@ -30,7 +32,8 @@ def resolve_losses(losses: Any, objective: Objective | None) -> Any:
         objective: The objective of the definition, or None if it has no head.
 
     Raises:
-        ValueError: A name is unknown, or `"crossentropy"` is used without a head of classes.
+        ValueError: A name is unknown, `"crossentropy"` is used without a head of classes, or a stock loss is used with
+            a head that returns a mean and a standard deviation.
     """
     head_losses = objective.loss if objective else None
     if isinstance(losses, Mapping):
@@ -42,6 +45,7 @@ def resolve_losses(losses: Any, objective: Objective | None) -> Any:
 
 
 def _resolve(loss: Any, head_loss: object, argument: str) -> Any:
+    _check_distribution(loss, head_loss, argument)
     if not isinstance(loss, str):
         return loss
     if loss.lower() in CROSSENTROPY_NAMES:
@@ -58,6 +62,22 @@ def _resolve(loss: Any, head_loss: object, argument: str) -> Any:
         problem = f"{argument}: Keras has no loss {format_value(loss)}{did_you_mean(loss, _loss_names())}"
         raise make_error(ValueError, problem, hint="pass a loss such as keras.losses.MeanSquaredError()") from None
     return loss
+
+
+def _check_distribution(loss: Any, head_loss: object, argument: str) -> None:
+    """Raise if a stock loss would compare labels with the mean and the standard deviation of a Gaussian head."""
+    head_losses = head_loss.values() if isinstance(head_loss, Mapping) else (head_loss,)
+    if not any(isinstance(item, GaussianNegativeLogLikelihood) for item in head_losses):
+        return
+    if isinstance(loss, GaussianNegativeLogLikelihood) or label_kind(loss) is None:
+        return
+    name = loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
+    raise make_error(
+        ValueError,
+        f"{argument}: {format_value(name)} compares each label with one number, but the head returns a mean and a "
+        "standard deviation",
+        hint="leave loss out, or use dk.Regressor without distribution",
+    )
 
 
 def _loss_names() -> list[str]:

@@ -24,7 +24,7 @@ class Output:
     Args:
         head: The task of the head.
         argument: The argument that holds the metrics of this output, for messages.
-        rank: Rank of the output.
+        rank: Rank of the output; for a Gaussian, of its mean.
         label_rank: Rank of the labels, or None if it is unknown.
         activation: Name of the activation that computes the output, or None if it is unknown.
     """
@@ -83,6 +83,11 @@ def adapt_metric(metric: metrics.Metric, output: Output) -> Adapted:
     """
     rule = _find_rule(metric)
     return (metric, "") if rule is None else rule(metric, output)
+
+
+def is_keras_metric(metric: metrics.Metric) -> bool:
+    """Return whether a metric is one of Keras, or a subclass that computes as its Keras class does."""
+    return _find_rule(metric) is not None
 
 
 def _find_rule(metric: metrics.Metric) -> Rule | None:
