@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from deepkit.training.run_dir import RunDir
-    from deepkit.utils.types import History
+    from deepkit.utils.types import Dataset, History
 
 _STYLE = """
 body { font: 16px/1.55 system-ui, sans-serif; color: #212529; background: #fff; max-width: 62rem; margin: 3rem auto;
@@ -65,12 +65,14 @@ def write(
 def _figures(model: keras.Model, data: TrainingData, history: History) -> Iterator[tuple[str, str, Figure]]:
     """Yield file name, caption and figure of each figure that this model and its data allow."""
     from deepkit import visualize
+    from deepkit.visualize.interval_coverage import gaussian_outputs
 
     validation = data.validation
+    gaussians = gaussian_outputs(model)
     class_names = data.class_names if isinstance(data.class_names, tuple) else ()  # no figure has several outputs
     figures: list[tuple[str, str, Callable[[], Figure]]] = []
     figures.append(("curves", "Learning curves", lambda: visualize.curves(history)))
-    if validation is not None:
+    if validation is not None and not gaussians:
         figures.append(
             (
                 "confusion",
@@ -91,6 +93,24 @@ def _figures(model: keras.Model, data: TrainingData, history: History) -> Iterat
             yield name, caption, draw()
         except (ValueError, TypeError, IndexError, AttributeError):
             continue  # a model without such weights, or data without classes, has no such figure
+    if validation is not None:
+        yield from _calibration_figures(model, validation, gaussians)
+
+
+def _calibration_figures(
+    model: keras.Model, validation: Dataset, outputs: Sequence[str]
+) -> Iterator[tuple[str, str, Figure]]:
+    """Yield a figure for each Gaussian output, with its coverage as text in the caption."""
+    from deepkit.visualize.interval_coverage import draw_coverage, interval_coverage
+
+    for output in outputs:
+        try:
+            coverage = interval_coverage(model, validation, output=output or None)
+        except (ValueError, TypeError):
+            continue  # an infinite dataset
+        name, of_output = (f"calibration_{output}", f" of {output}") if output else ("calibration", "")
+        caption = f"Calibration{of_output} on the validation split: {coverage.summary()}"
+        yield name, caption, draw_coverage(coverage)
 
 
 def _page(

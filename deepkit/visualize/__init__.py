@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from deepkit.visualize.diagrams.diagram import diagram
     from deepkit.visualize.figures import save
     from deepkit.visualize.filter_images import filters
+    from deepkit.visualize.interval_coverage import calibration
     from deepkit.visualize.training_curves import curves
 
 _MODULES = {
     "confusion": "classification",
     "misclassified": "classification",
+    "calibration": "interval_coverage",
     "curves": "training_curves",
     "diagram": "diagrams.diagram",
     "filters": "filter_images",
@@ -31,7 +33,7 @@ _MODULES = {
 }
 
 __all__ = [
-    "curves", "confusion", "misclassified", "filters", "diagram", "save",
+    "curves", "confusion", "misclassified", "calibration", "filters", "diagram", "save",
     "feature_maps", "grad_cam", "saliency", "attention", "statistics",
     "arrays",
 ]  # fmt: skip

@@ -12,8 +12,10 @@ from deepkit.visualize.classification import MisclassifiedExample
 from deepkit.visualize.classification import confusion_matrix as confusion
 from deepkit.visualize.classification import misclassified_examples as misclassified
 from deepkit.visualize.filter_images import filter_images as filters
+from deepkit.visualize.interval_coverage import IntervalCoverage
+from deepkit.visualize.interval_coverage import interval_coverage as calibration
 
 __all__ = [
-    "filters", "feature_maps", "grad_cam", "saliency", "confusion", "misclassified", "statistics",
-    "LayerStatistics", "MisclassifiedExample",
+    "filters", "feature_maps", "grad_cam", "saliency", "confusion", "misclassified", "calibration", "statistics",
+    "IntervalCoverage", "LayerStatistics", "MisclassifiedExample",
 ]  # fmt: skip

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from deepkit.definition.outputs import outputs_logits
 from deepkit.utils.errors import message
 from deepkit.visualize.figures import displayable_image, hide_axis_lines, subplots
+from deepkit.visualize.interval_coverage import gaussian_outputs
 from deepkit.visualize.model_inputs import check_built, iterate_batches, with_string_tensors
 
 if TYPE_CHECKING:
@@ -181,6 +182,9 @@ def _find_images(x: Batch) -> np.ndarray:
 def _predict(model: keras.Model, data: object, caller: str) -> Iterator[tuple[Batch, np.ndarray, np.ndarray]]:
     """Yield inputs, class numbers and probabilities of each batch; the probabilities have the classes as last axis."""
     check_built(model, caller)
+    if gaussian_outputs(model):
+        problem = f"{caller}: expected a classifier, {model.name} predicts a mean and a standard deviation"
+        raise ValueError(message(problem, hint="use dk.visualize.calibration"))
     batches = _raw_predictions(model, data, caller)
     is_logits = outputs_logits(model)
     if is_logits is None:  # decide on all outputs: a single batch of logits may look like probabilities
