@@ -11,6 +11,7 @@ import tensorflow as tf
 if TYPE_CHECKING:
     from deepkit.utils.types import Nested, Tensor
 
+MEMORY_SHARE = 0.4  # of the free memory that a dataset may take; decoding needs twice the space for a moment
 _DEFAULT_BYTES = 4 * 2**30  # assumed if the system does not report its free memory
 _STRING_HEADER = 24  # bytes that TensorFlow needs for a string besides its characters
 
@@ -24,6 +25,11 @@ def available_bytes() -> int:
     """
     limits = [*_system_limit(), *_container_limit()]
     return max(0, min(limits)) if limits else _DEFAULT_BYTES
+
+
+def fits_in_memory(num_bytes: int) -> bool:
+    """Return whether a dataset of this size may be kept in memory."""
+    return num_bytes <= MEMORY_SHARE * available_bytes()
 
 
 def format_bytes(num_bytes: float) -> str:

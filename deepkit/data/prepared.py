@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from deepkit.utils.types import Dataset, Nested
 
 _CHUNK_SIZE = 1024  # examples that are decoded into one block
-_MEMORY_SHARE = 0.4  # of the free memory; joining the blocks needs twice the space for a moment
 _HIDDEN_TEST_LABELS = ("glue",)  # datasets that withhold the labels of their test split and store -1
 _BUFFER_BYTES = 2**30  # largest shuffle buffer
 
@@ -138,19 +137,15 @@ def _read_sources(reader: TFDSReader, slices: Mapping[str, str]) -> tuple[dict[s
     }
     sample = list(datasets["train"].take(SAMPLE_SIZE))
     example_bytes = max(1, memory.size_in_bytes(sample) // len(sample))
-    required, available = example_bytes * sum(counts.values()), memory.available_bytes()
-    if required <= _MEMORY_SHARE * available:
+    required = example_bytes * sum(counts.values())
+    if memory.fits_in_memory(required):
         return {split: MemorySource(_decode(dataset, counts[split])) for split, dataset in datasets.items()}, ""
     buffer_size = max(1000, _BUFFER_BYTES // example_bytes)
     streams: dict[str, Source] = {
         split: StreamSource(dataset, counts[split], min(buffer_size, counts[split]))
         for split, dataset in datasets.items()
     }
-    note = (
-        f", read again in each epoch: it needs {memory.format_bytes(required)} of memory, and "
-        f"{memory.format_bytes(available)} are free"
-    )
-    return streams, note
+    return streams, f", read again in each epoch: it needs {memory.format_bytes(required)} of memory"
 
 
 def _decode(dataset: Dataset, num_examples: int) -> Nested:
