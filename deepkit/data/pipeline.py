@@ -15,7 +15,6 @@ from deepkit.data import stateless_random
 from deepkit.data.augmentation import Augmentation, augment_images, check_augmentations
 from deepkit.data.epoch_counter import make_epoch_counter
 from deepkit.data.images import cast_images, check_images, image_scales, scale_images
-from deepkit.data.nested_arrays import inputs_of
 from deepkit.data.pipeline_settings import PipelineSettings, check_batch_size, check_seed
 from deepkit.data.sources import MemorySource, Source
 from deepkit.data.targets import check_target, with_target
@@ -106,7 +105,7 @@ class Pipeline(tf.data.Dataset):
     @property
     def labels_in_memory(self) -> Any:
         """The labels of all examples in the order of the files; None without labels, or if they are read from disk."""
-        return self._source.labels if isinstance(self._source, MemorySource) else None
+        return self._source.labels
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -283,13 +282,10 @@ class Pipeline(tf.data.Dataset):
     def unscaled_arrays(self) -> Any:
         """Return the stored arrays of x if the pipeline yields their values unchanged, else None.
 
-        Augmented images count as unchanged: they keep their scale.
+        Augmented images count as unchanged: they keep their scale. One image of the largest values represents
+        the images of a folder, which may be too large for the memory.
         """
-        settings = self._settings
-        if settings.map or settings.rescale or not isinstance(self._source, MemorySource):
-            return None
-        arrays: Any = self._source.arrays
-        return inputs_of(arrays)
+        return None if self._settings.map or self._settings.rescale else self._source.stored_inputs()
 
     def with_labels(self, labels: Nested) -> Pipeline:
         """Return a pipeline with other labels of the same examples.
@@ -307,7 +303,7 @@ class Pipeline(tf.data.Dataset):
             >>> train.with_labels(train.labels_in_memory - 1).arrays()[1].tolist()
             [0, 1, 1, 0]
         """
-        if not isinstance(self._source, MemorySource) or self._source.labels is None:
+        if self._source.labels is None:
             problem = "Pipeline.with_labels: the pipeline has no labels in memory"
             raise ValueError(message(problem, hint="use pipeline.map, which returns a tf.data.Dataset"))
         return Pipeline(self._source.with_labels(labels), self._settings)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 import tensorflow as tf
 
+from deepkit.data.nested_arrays import inputs_of
+
 if TYPE_CHECKING:
     from deepkit.data.nested_arrays import Arrays
     from deepkit.utils.types import Dataset, Nested, Tensor
@@ -31,7 +33,11 @@ class Source(Protocol):
 
     @property
     def kind(self) -> str:
-        """Return "memory" or "stream"."""
+        """Return "memory", "stream" or "images"."""
+
+    @property
+    def labels(self) -> Any:
+        """The labels of all examples; None without labels, or if they are read from disk."""
 
     def batches(self, order: Order | None, batch_size: int, drop_remainder: bool) -> Dataset:
         """Return the batches of one epoch, in the order of the files or shuffled by `order` = (seed, epoch)."""
@@ -44,6 +50,12 @@ class Source(Protocol):
 
     def head(self, num_examples: int) -> Source:
         """Return a source of the first examples."""
+
+    def with_labels(self, labels: Any) -> Source:
+        """Return a source with the same inputs and other labels; there are labels in memory."""
+
+    def stored_inputs(self) -> Any:
+        """Return the arrays of x as they are stored, or one example that represents them; None if unknown."""
 
 
 class MemorySource:
@@ -63,15 +75,7 @@ class MemorySource:
 
     def batches(self, order: Order | None, batch_size: int, drop_remainder: bool) -> Dataset:
         """Return the epoch's batches of indices; a stateless permutation shuffles them."""
-        if order is None:
-            indices = tf.data.Dataset.range(self.num_examples)
-        else:
-            seed, epoch = order
-            stateless_seed = tf.stack([tf.constant(seed, tf.int64), tf.cast(epoch, tf.int64)])
-            ordered = tf.range(self.num_examples, dtype=tf.int64)
-            shuffled = tf.random.experimental.stateless_shuffle(ordered, stateless_seed, alg="philox")
-            indices = tf.data.Dataset.from_tensor_slices(shuffled)
-        return indices.batch(batch_size, drop_remainder)
+        return ordered_indices(self.num_examples, order).batch(batch_size, drop_remainder)
 
     def fetch(self, *batch: Any) -> tuple[Tensor, Nested]:
         """Gather the examples of the batch."""
@@ -94,6 +98,11 @@ class MemorySource:
     def head(self, num_examples: int) -> MemorySource:
         """Return a source of the first examples."""
         return MemorySource(tf.nest.map_structure(lambda array: array[:num_examples], self.arrays))
+
+    def stored_inputs(self) -> Any:
+        """Return the arrays of x."""
+        arrays: Any = self.arrays
+        return inputs_of(arrays)
 
     @functools.cached_property
     def _content_hash(self) -> str:
@@ -120,6 +129,7 @@ class StreamSource:
     num_examples: int
     buffer_size: int
     kind: str = "stream"
+    labels: None = None
 
     def batches(self, order: Order | None, batch_size: int, drop_remainder: bool) -> Dataset:
         """Return the epoch's batches, each example with its index in the dataset."""
@@ -145,6 +155,13 @@ class StreamSource:
             self, dataset=self.dataset.take(num_examples), num_examples=min(num_examples, self.num_examples)
         )
 
+    def with_labels(self, labels: Any) -> Source:
+        """Raise an error: the labels are not in memory."""
+        raise TypeError("StreamSource.with_labels: the labels are not in memory")
+
+    def stored_inputs(self) -> None:
+        """Return None: the examples are not in memory."""
+
 
 class VariantDataset(tf.data.Dataset):
     """A dataset made directly from the variant tensor of a TensorFlow op.
@@ -166,6 +183,17 @@ class VariantDataset(tf.data.Dataset):
     def element_spec(self) -> object:
         """Structure, shapes and dtypes of the elements."""
         return self._spec
+
+
+def ordered_indices(num_examples: int, order: Order | None) -> Dataset:
+    """Return the indices of one epoch, in order or shuffled by a stateless permutation."""
+    if order is None:
+        return tf.data.Dataset.range(num_examples)
+    seed, epoch = order
+    stateless_seed = tf.stack([tf.constant(seed, tf.int64), tf.cast(epoch, tf.int64)])
+    indices = tf.range(num_examples, dtype=tf.int64)
+    shuffled = tf.random.experimental.stateless_shuffle(indices, stateless_seed, alg="philox")
+    return tf.data.Dataset.from_tensor_slices(shuffled)
 
 
 def _as_tensor(array: Tensor) -> Tensor:
