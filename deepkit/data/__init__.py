@@ -1,4 +1,4 @@
-"""Named datasets and arrays as fast, reproducible `tf.data` pipelines.
+"""Named datasets, arrays and folders of images as fast, reproducible `tf.data` pipelines.
 
 Example:
     >>> data = load("digits", verbose=False)
@@ -9,11 +9,12 @@ Example:
 from deepkit.data.augmentation import Affine, Augmentation, Elastic, Flip, PadCrop, Shift
 from deepkit.data.dataset import Data
 from deepkit.data.errors import DataError
+from deepkit.data.image_folder import from_folder
 from deepkit.data.load import load
 from deepkit.data.pipeline import Pipeline
 from deepkit.data.user_arrays import from_arrays
 
 __all__ = [
-    "load", "from_arrays", "Data", "Pipeline", "DataError",
+    "load", "from_arrays", "from_folder", "Data", "Pipeline", "DataError",
     "Augmentation", "Shift", "Flip", "PadCrop", "Affine", "Elastic",
 ]  # fmt: skip

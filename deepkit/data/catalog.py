@@ -109,9 +109,8 @@ def resolve(name: str, folders: list[pathlib.Path]) -> CatalogEntry:
 
     match = _NAME.fullmatch(name)
     if not match:
-        raise ValueError(
-            f"name must have a form like 'mnist', 'glue/sst2' or 'mnist:3.0.1', received {format_value(name)}"
-        )
+        problem = f"name must have a form like 'mnist', 'glue/sst2' or 'mnist:3.0.1', received {format_value(name)}"
+        raise ValueError(message(problem, hint=folder_hint(name) if _may_be_path(name) else ""))
     base, config, version = match["base"], match["config"], match["version"]
     names = tfds.list_builders(with_community_datasets=False)
     if base in names:
@@ -120,7 +119,14 @@ def resolve(name: str, folders: list[pathlib.Path]) -> CatalogEntry:
         return entry
     suggestion = did_you_mean(base, [*names, *bundled.NAMES])
     hint = f"use a name from tensorflow.org/datasets/catalog, or a bundled dataset: {', '.join(bundled.NAMES)}"
+    if config or pathlib.Path(name).exists():
+        hint = f"{hint}; {folder_hint(name)}"
     raise ValueError(message(f"there is no dataset {name!r}{suggestion}", hint=hint))
+
+
+def folder_hint(path: str) -> str:
+    """Return the hint for a path that was passed as the name of a dataset."""
+    return f"use dk.data.from_folder({path!r}, image_size=224) for a folder of images"
 
 
 def make_builder(
@@ -166,6 +172,10 @@ def _entry_from_folder(name: str, version: str | None, folders: list[pathlib.Pat
             newest = max(versions, key=lambda text: tuple(map(int, text.split("."))))
             return CatalogEntry(name, version or newest)
     return None
+
+
+def _may_be_path(name: str) -> bool:
+    return "/" in name or "\\" in name or name.startswith(("~", ".")) or pathlib.Path(name).suffix != ""
 
 
 def _full_name(base: str, config: str | None) -> str:

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 class Data:
     """Training, validation and test pipelines that do not overlap, with the metadata of the dataset.
 
-    `deepkit.data.load` and `deepkit.data.from_arrays` return it.
+    `deepkit.data.load`, `from_arrays` and `from_folder` return it.
 
     Args:
         name: Name of the dataset, with its configuration if it has one ("glue/sst2").
         version: Version of the dataset; empty if it has none.
-        source: "prepared", "downloaded", "bundled" or "arrays".
+        source: "prepared", "downloaded", "bundled", "arrays" or "folder".
         origin: Description of the location of the data.
         train: Training pipeline, shuffled anew in each epoch and augmented.
         validation: Validation pipeline, in order and not augmented; None if there is none.

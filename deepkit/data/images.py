@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from deepkit.data.nested_arrays import inputs_of
-from deepkit.utils.errors import message
+from deepkit.utils.errors import format_value, message
+from deepkit.utils.validation import is_integer
 
 if TYPE_CHECKING:
     from deepkit.data.nested_arrays import Arrays, Scales
@@ -23,6 +24,17 @@ def image_scales(element: Nested) -> Scales:
     """Return, in the structure of x, the factor that scales uint8 images to [0, 1], or None for other arrays."""
     return tf.nest.map_structure(
         lambda array: 1 / 255 if array.dtype == np.uint8 and array.ndim >= 3 else None, inputs_of(element)
+    )
+
+
+def check_image_size(image_size: object) -> tuple[int, int]:
+    """Return an `image_size` argument as (height, width), or raise a ValueError."""
+    sides = tuple(image_size) if isinstance(image_size, tuple | list) else (image_size, image_size)
+    if len(sides) == 2 and all(is_integer(side) and side > 0 for side in sides):
+        height, width = sides
+        return int(height), int(width)
+    raise ValueError(
+        f"image_size must be a positive number of pixels, or (height, width), received {format_value(image_size)}"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import pathlib
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -11,10 +12,11 @@ from deepkit.data import bundled, catalog, download
 from deepkit.data.augmentation import Augmentation, check_augmentations
 from deepkit.data.dataset import Data, RawData, build_data
 from deepkit.data.errors import DataError
+from deepkit.data.images import check_image_size
 from deepkit.data.pipeline_settings import PipelineSettings, check_batch_size, check_seed
 from deepkit.data.prepared import damage_error, read_prepared
 from deepkit.utils import console as _console
-from deepkit.utils.errors import format_value
+from deepkit.utils.errors import format_value, message
 from deepkit.utils.validation import check_choice, is_integer
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ def load(
     """
     settings = PipelineSettings(check_batch_size(batch_size), check_seed(seed), map=map)
     augmentations = check_augmentations(augment)
-    size = _check_image_size(image_size)
+    size = None if image_size is None else check_image_size(image_size)
     if fallback is not None:
         check_choice(fallback, "fallback", bundled.NAMES)
     raw, stand_in_for = _read(name, validation, size, data_dir, fallback, verbose)
@@ -96,7 +98,8 @@ def _read(
 ) -> tuple[RawData, str | None]:
     """Return a dataset, and the requested name if the fallback replaces it."""
     if not isinstance(name, str):
-        raise TypeError(f"name must be a string such as 'mnist', received {format_value(name)}")
+        problem = f"name must be a string such as 'mnist', received {format_value(name)}"
+        raise TypeError(message(problem, hint=catalog.folder_hint(str(name)) if isinstance(name, os.PathLike) else ""))
     if name in bundled.NAMES:
         return bundled.read_bundled(name, validation, size), None
     folders = catalog.data_folders(data_dir)
@@ -142,15 +145,3 @@ def _read_fallback(fallback: str, validation: object, size: tuple[int, int] | No
     raw = bundled.read_bundled(fallback, None if is_count else validation, size if fallback == "digits" else None)
     origin = f"{raw.origin}, standing in for {name} ({reason}): results are not comparable with {name}"
     return dataclasses.replace(raw, origin=origin)
-
-
-def _check_image_size(image_size: object) -> tuple[int, int] | None:
-    if image_size is None:
-        return None
-    sides = tuple(image_size) if isinstance(image_size, tuple | list) else (image_size, image_size)
-    if len(sides) == 2 and all(is_integer(side) and side > 0 for side in sides):
-        height, width = sides
-        return int(height), int(width)
-    raise ValueError(
-        f"image_size must be a positive number of pixels, or (height, width), received {format_value(image_size)}"
-    )

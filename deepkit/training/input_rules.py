@@ -151,7 +151,7 @@ def refuse_uint8_images(net: Definition, arrays: object) -> None:
             ValueError,
             f"data: {type(net).__name__} models the values of the data, and x holds uint8 images from 0 to "
             f"{arrays.max()}",
-            hint='pass x.astype("float32") / 255, or another scale of your choice',
+            hint='pass x.astype("float32") / 255, or map=lambda x: x / 255 to the functions of dk.data',
         )
 
 
