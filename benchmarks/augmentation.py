@@ -68,12 +68,12 @@ def _mapped(function: Callable[[Any, Any], Any]) -> Iterator[Any]:
     return iter(indices.map(lambda index: function(images, index), num_parallel_calls=tf.data.AUTOTUNE).prefetch(2))
 
 
-def rate(batches: Iterator[Any]) -> Callable[[], float]:
+def rate(batches: Iterator[Any], min_seconds: float = MIN_SECONDS) -> Callable[[], float]:
     """Return a function that measures the images per second of an endless iterator."""
 
     def measure() -> float:
         start, num_images = time.perf_counter(), 0
-        while (elapsed := time.perf_counter() - start) < MIN_SECONDS:
+        while (elapsed := time.perf_counter() - start) < min_seconds:
             next(batches)
             num_images += BATCH_SIZE
         return num_images / elapsed

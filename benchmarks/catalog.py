@@ -55,8 +55,8 @@ EQUAL = Target(low=0.95, high=1.05)
 NOT_SLOWER = Target(high=1.05)
 DECODING = "Decoding"
 NOISE, STEPS, EPOCHS = "Noise floor", "Training steps", "Epochs"
-PRECISION, STARTUP, IMAGES = "Precision", "Building and starting", "Augmentation"
-HEADINGS = (NOISE, STEPS, EPOCHS, DECODING, PRECISION, STARTUP, IMAGES)
+PRECISION, STARTUP, IMAGES, FOLDERS = "Precision", "Building and starting", "Augmentation", "Images from folders"
+HEADINGS = (NOISE, STEPS, EPOCHS, DECODING, PRECISION, STARTUP, IMAGES, FOLDERS)
 
 
 def _step(net: str, title: str, note: str) -> Benchmark:
@@ -271,6 +271,30 @@ BENCHMARKS = (
         target=Target(low=1.0),
         separate_processes=True,
         note="32x32x3 images with the standard augmentation of CIFAR, measured in the same way.",
+    ),
+    Benchmark(
+        name="folder-streamed",
+        left="`from_folder`, images that do not fit into memory",
+        right="`image_dataset_from_directory`",
+        sides=("benchmarks.folders:streamed", "benchmarks.folders:keras_folder"),
+        unit="images/s",
+        group=FOLDERS,
+        target=Target(low=1.0),
+        separate_processes=True,
+        note="512 JPEG files from 333x500 to 480x640, cropped to the aspect ratio and resized to 224x224, shuffled, in "
+        "batches of 128. Both sides decode them in every epoch.",
+    ),
+    Benchmark(
+        name="folder-cached",
+        left="`from_folder`",
+        right="`image_dataset_from_directory`",
+        sides=("benchmarks.folders:cached", "benchmarks.folders:keras_folder"),
+        unit="images/s",
+        group=FOLDERS,
+        target=Target(low=1.0),
+        separate_processes=True,
+        note="The same from the second epoch on: `from_folder` has decoded the images into memory, as it does with all "
+        "images that fit.",
     ),
 )
 
