@@ -30,6 +30,8 @@ CASES = {
     "scaled_tanh": (lambda: layers.Activation(dkl.scaled_tanh), VECTORS, {}),
     "StochasticDepth": (lambda: dkl.StochasticDepth(0.3, seed=1), VECTORS, {"training": True}),
     "GaussianSampling": (lambda: dkl.GaussianSampling(seed=1), [VECTORS, VECTORS], {"training": True}),
+    "MeanAndStddev": (lambda: dkl.MeanAndStddev(), [VECTORS, VECTORS], {}),
+    "MaskedMerge": (lambda: dkl.MaskedMerge(layers.Add()), [SEQUENCES, SEQUENCES], {}),
     "TiedDense": (lambda: dkl.TiedDense(3), VECTORS, {}),
     "MaskedPooling1D avg": (lambda: dkl.MaskedPooling1D("avg"), SEQUENCES, {"mask": MASK}),
     "MaskedPooling1D max": (lambda: dkl.MaskedPooling1D("max"), SEQUENCES, {"mask": MASK}),
