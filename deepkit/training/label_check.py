@@ -86,9 +86,9 @@ class LabelCheck:
         if self.rule.kind == "class_indices" and has_width and shape[-1] is None:
             n = self.rule.num_outputs
             raise LabelError(
-                f"labels: the dataset does not know the last axis of its labels, of shape {shape_text(shape)}",
+                f"labels: expected a known last axis, received a dataset with labels of shape {shape_text(shape)}",
                 path=self.path,
-                hint=f"use tf.ensure_shape in dataset.map, with a last axis of {n} for one-hot rows",
+                hint=f"use tf.ensure_shape in dataset.map: a last axis of 1 for class indices, of {n} for one-hot rows",
             )
         if not any(_is_compatible(shape, expected) for expected in self.rule.shapes):
             raise self.shape_error(shape)
@@ -97,10 +97,9 @@ class LabelCheck:
         """Return an error for labels of another shape."""
         rule = self.rule
         expected = " or ".join(shape_text(accepted) for accepted in rule.shapes)
-        what = rule.describe().removesuffix(f" for {rule.source}")
         hint = label_hints.shape_hint(rule, shape, self.input_shape, self.source != "data")
         received = f"shape {shape_text(shape)}" if shape else "one label without a batch axis"
-        problem = f"labels: expected {what} of shape {expected} for {rule.source}, received {received}"
+        problem = f"labels: expected {rule.labels} of shape {expected} for {rule.source}, received {received}"
         return LabelError(problem, path=self.path, hint=hint)
 
     def check_array(self, labels: Any) -> None:
@@ -119,8 +118,8 @@ class LabelCheck:
         received = number_text(label.value)
         if self.rule.kind == "class_probabilities" and label.low >= 0:
             received = f"a row with the sum {received}"
-        place = f"(at index {label.index} of a batch)" if label.is_batch else f"(first at index {label.index})"
-        return self.error(f"{received} {place}", label_hints.value_hint(self.rule, label))
+        position = f"(at index {label.index} of a batch)" if label.is_batch else f"(first at index {label.index})"
+        return self.error(f"{received} {position}", label_hints.value_hint(self.rule, label))
 
     def needs_shape_check(self, spec: TensorSpec) -> bool:
         """Return whether the static shape of the labels leaves open whether they fit."""
@@ -175,11 +174,11 @@ def require_labels(net: Any, model: keras.Model, data: TrainingData, loss: objec
     for spec in keras.tree.flatten(data.label_spec):
         if isinstance(spec, tf.TensorSpec) and spec.shape.rank is None:
             raise LabelError(
-                "labels: the dataset does not know the shape of its labels",
+                "labels: expected a known rank, received a dataset with labels of unknown shape",
                 path="data",
                 hint="use dataset.map(lambda x, y: (x, tf.ensure_shape(y, [None]))) for one label per example",
             )
-    if data.label_spec is not None or not _is_trained_on_labels(model):
+    if data.label_spec is not None or not _has_keras_training_step(model):
         return
     outputs = getattr(model, "output", None)
     shapes = keras.tree.map_structure(lambda tensor: tuple(tensor.shape), outputs)
@@ -248,7 +247,7 @@ def explain_error(error: Exception, checks: LabelChecks, epoch: int, checkpoint:
 
 
 def _check_split(rules: Mapping[str, LabelRule], batches: Dataset, source: str) -> tuple[LabelCheck, ...]:
-    """Check the labels of a split as far as possible now; return the checks that each batch needs."""
+    """Check the specs of the labels of a split, and the values of arrays; return the checks that each batch needs."""
     specs = batches.element_spec
     arrays = batches.labels_in_memory if isinstance(batches, Pipeline) else None
     input_shape = _input_shape(specs[0])
@@ -336,8 +335,8 @@ def _names(labels: object) -> str:
     return f"{len(keras.tree.flatten(labels))} arrays of labels"
 
 
-def _is_trained_on_labels(model: keras.Model) -> bool:
-    """Return whether a model has Keras's own training step and loss."""
+def _has_keras_training_step(model: keras.Model) -> bool:
+    """Return whether a model has Keras's training step and loss, which need labels."""
     return all(getattr(type(model), name) is getattr(keras.Model, name) for name in ("train_step", "compute_loss"))
 
 
@@ -396,7 +395,7 @@ def _is_valid(rule: LabelRule, labels: Tensor) -> Tensor:
 
 
 def _summary(rule: LabelRule, labels: Tensor) -> tuple[Tensor, ...]:
-    """Return index and value of the first label that does not fit, the smallest and largest, and whether 0 occurs."""
+    """Return the arguments of `InvalidLabel`, as scalar tensors: index, value, low, high and has_zero."""
     numbers = tf.cast(labels, tf.float64)
     first = tf.where(tf.logical_not(_is_valid(rule, labels)))[0]
     value = tf.gather_nd(numbers, first)

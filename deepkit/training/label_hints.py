@@ -11,7 +11,7 @@ from deepkit.training.label_rules import LabelRule, shape_text
 if TYPE_CHECKING:
     from deepkit.utils.types import Shape
 
-_MAX_CLASSES = 1000  # larger class indices are rather identifiers
+_MAX_CLASSES = 1000  # larger integers are probably identifiers, not class indices
 _SIGN_HINT = "use (y + 1) // 2"
 _NUMBER_HINT = "use np.unique(y, return_inverse=True)[1], which numbers the classes from 0"
 
@@ -42,9 +42,9 @@ class InvalidLabel:
 def value_hint(rule: LabelRule, label: InvalidLabel) -> str:
     """Return a hint for labels outside the range of a rule."""
     if label.value != label.value:
-        return "leave out the examples whose label is NaN, or correct their labels"
+        return "remove the examples whose label is NaN, or correct their labels"
     if rule.kind == "numbers":
-        return "leave out the examples whose label is infinite, or correct their labels"
+        return "remove the examples whose label is infinite, or correct their labels"
     if label.low == -1 and label.high == 1 and not label.has_zero:
         return _SIGN_HINT
     if rule.kind == "class_indices":
@@ -66,7 +66,7 @@ def _class_index_hint(rule: LabelRule, label: InvalidLabel) -> str:
         return f"use y - 1 and {with_classes(rule, int(high))}"
     if low == -1:
         head = "" if high + 2 <= n else f" and {with_classes(rule, int(high) + 2)}"
-        return f"use y + 1{head} if -1 is a class, or leave out the examples with the label -1"
+        return f"use y + 1{head} if -1 is a class, or remove the examples with the label -1"
     if low < 0 or high >= _MAX_CLASSES:
         return _NUMBER_HINT
     if label.distinct is not None and len(label.distinct) <= n:
@@ -75,7 +75,7 @@ def _class_index_hint(rule: LabelRule, label: InvalidLabel) -> str:
 
 
 def _one_based_hint(rule: LabelRule, label: InvalidLabel) -> str:
-    """Return the hint for labels from 1 on; a batch may lack a 0 that others contain."""
+    """Return a hint for labels that begin at 1; another batch of the same dataset may contain 0."""
     if label.is_batch:
         return f"use y - 1 if the classes are numbered from 1, else {with_classes(rule, int(label.high) + 1)}"
     return "use y - 1"
@@ -85,7 +85,7 @@ def _row_hint(rule: LabelRule, label: InvalidLabel) -> str:
     if label.low < 0:
         return "use probabilities of at least 0"
     if label.value == 0:
-        return "leave out the examples without a class, or add a class for them"
+        return "remove the examples without a class, or add a class for them"
     if label.value % 1 == 0 and label.high == 1:
         head = "an output with a sigmoid and keras.losses.BinaryCrossentropy()"
         if isinstance(rule.head, Classifier):
@@ -136,8 +136,9 @@ def shape_hint(rule: LabelRule, shape: Shape, input_shape: Shape | None, is_vali
         return "use y.argmax(axis=-1), or the loss keras.losses.CategoricalCrossentropy"
     if rule.kind == "class_probabilities" and (len(shape) < len(rule.output_shape) or columns == 1):
         return f"use keras.utils.to_categorical(y, {n}), or the loss keras.losses.SparseCategoricalCrossentropy"
-    is_width = len(shape) == len(rule.output_shape) and (columns or 0) > (1 if rule.kind == "class_indices" else 0)
-    if isinstance(rule.head, Classifier) and columns and is_width:
+    min_columns = 2 if rule.kind == "class_indices" else 1
+    has_other_width = len(shape) == len(rule.output_shape) and (columns or 0) >= min_columns
+    if isinstance(rule.head, Classifier) and columns and has_other_width:
         if rule.kind == "probabilities" and n == 1 and columns == 2:
             return f"use {with_classes(rule, 2)}, or the labels y[:, 1]"
         return f"use {with_classes(rule, columns)}, or labels of shape {_shapes_text(rule)}"
@@ -168,7 +169,7 @@ def _is_one_label_per_step(rule: LabelRule, shape: Shape, input_shape: Shape | N
 
 
 def dtype_hint(rule: LabelRule) -> str:
-    """Return a hint for labels that are text in a dataset, or text that is not encoded."""
+    """Return a hint for text labels, and other labels that are not numbers, which `fit` does not encode."""
     if rule.kind == "numbers":
         return 'convert the labels to numbers: y.astype("float32")'
     return (

@@ -62,8 +62,8 @@ class LabelRule:
     """The labels that one output of a model expects.
 
     Args:
-        kind: `"class_indices"`, integers from 0; `"class_probabilities"`, one row of probabilities per example that
-            sum to 1; `"probabilities"`, numbers from 0 to 1; `"numbers"`, finite numbers.
+        kind: `"class_indices"`, integers from 0; `"class_probabilities"`, one row of probabilities per example,
+            which sum to 1; `"probabilities"`, numbers from 0 to 1; `"numbers"`, finite numbers.
         output_shape: Shape of the output, with the batch axis; for a Gaussian, of its mean.
         source: The head or the loss that expects these labels, for messages.
         head: The head as a block, for hints; None if it is not a `dk.Classifier` or `dk.Regressor`.
@@ -95,19 +95,24 @@ class LabelRule:
             return ((units,), (units, 1))
         return (self.output_shape, tuple(positions)) if units == 1 else (self.output_shape,)
 
-    def describe(self) -> str:
-        """Return the expected labels as text."""
+    @property
+    def labels(self) -> str:
+        """The expected labels as text, without the head or the loss."""
         n = self.num_outputs
         return {
             "class_indices": f"class indices from 0 to {n - 1}",
             "class_probabilities": f"rows of {n} probabilities that sum to 1",
             "probabilities": "labels from 0 to 1",
             "numbers": "finite numbers",
-        }[self.kind] + f" for {self.source}"
+        }[self.kind]
+
+    def describe(self) -> str:
+        """Return the expected labels, and the head or the loss that expects them, as text."""
+        return f"{self.labels} for {self.source}"
 
 
 def make_rules(net: object, outputs: object, loss: object, objective: Objective | None) -> dict[str, LabelRule]:
-    """Return the rule of each output by name, `""` for a single output; an output with a loss of its own has none.
+    """Return the rule of each output by name, `""` for a single output; an output with a custom loss has no rule.
 
     Args:
         net: The definition.
@@ -159,7 +164,7 @@ def head_block(net: object, output: str = "") -> HeadBlock | None:
 
 
 def _head_rule(objective: Objective | None, name: str, shape: Shape, block: HeadBlock | None) -> LabelRule | None:
-    """Return the rule of a head; of its loss if the task of the head is unknown."""
+    """Return the rule of a head, or the rule of its loss if the task of the head is unknown."""
     if objective is None:
         return None
     head = _select(objective.head, name) if isinstance(objective.head, Mapping) else objective.head

@@ -49,7 +49,7 @@ def encode_text_labels(net: Any, data: TrainingData, loss: object, verbose: int 
         loss_of_output = loss.get(output) if isinstance(loss, Mapping) else loss
         if _is_text(leaf) and _is_classified(net, output, leaf, loss_of_output):
             names[output] = tuple(str(name) for name in np.unique(_as_strings(leaf)))
-            _check_number(net, output, leaf, names[output])
+            _check_num_names(net, output, leaf, names[output])
             if verbose:
                 echo(f"labels{f' of {output}' if output else ''}: {_describe(names[output])}")
     if not names:
@@ -94,15 +94,15 @@ def _indices(labels: Any, names: tuple[str, ...], path: str) -> Any:
     if unknown.any():
         example = int(np.flatnonzero(unknown.reshape(len(strings), -1).any(1))[0])
         raise LabelError(
-            f"labels: expected the class names of the training labels, {_list(names)}, received "
+            f"labels: expected the class names of the training labels, {_join_names(names)}, received "
             f"{format_value(str(strings[unknown][0]))} (first at index {example})",
             path=path,
-            hint="leave out the examples of other classes, or add such examples to the training data",
+            hint="remove the examples of other classes, or add such examples to the training data",
         )
     return indices.astype("int32")
 
 
-def _check_number(net: Any, output: str, labels: Any, names: tuple[str, ...]) -> None:
+def _check_num_names(net: Any, output: str, labels: Any, names: tuple[str, ...]) -> None:
     """Raise if the number of names is not the number of classes of the head."""
     head = _head(net, output, labels)
     if head is None:
@@ -114,9 +114,9 @@ def _check_number(net: Any, output: str, labels: Any, names: tuple[str, ...]) ->
     rule = LabelRule("class_indices", (None, head.units), "", block)
     raise LabelError(
         f"labels: expected {num_classes} class names for {block or f'the {head.task} head'!s}, received {len(names)}: "
-        f"{_list(names)}",
+        f"{_join_names(names)}",
         path=f"data[{output!r}]" if output else "data",
-        hint=f"use {with_classes(rule, max(2, len(names)))}, or integer labels, which may leave out classes",
+        hint=f"use {with_classes(rule, max(2, len(names)))}, or integer labels if the data lacks a class",
     )
 
 
@@ -158,9 +158,9 @@ def _as_strings(labels: Any) -> np.ndarray:
 
 
 def _describe(names: tuple[str, ...]) -> str:
-    return f"{len(names)} class names, encoded in sorted order as 0 to {len(names) - 1}: {_list(names)}"
+    return f"{len(names)} class names, encoded in sorted order as 0 to {len(names) - 1}: {_join_names(names)}"
 
 
-def _list(names: tuple[str, ...]) -> str:
+def _join_names(names: tuple[str, ...]) -> str:
     text = ", ".join(repr(name) for name in names[:_MAX_NAMES])
     return f"{text}, ..." if len(names) > _MAX_NAMES else text
