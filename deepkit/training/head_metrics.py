@@ -12,7 +12,7 @@ import keras
 from deepkit.definition.outputs import logits_message, output_activation, probability_loss_name
 from deepkit.losses import GaussianNegativeLogLikelihood, MetricOfMean
 from deepkit.training.label_rules import label_kind
-from deepkit.training.loss_names import CROSSENTROPY_NAMES
+from deepkit.training.loss_names import ALIASES, CROSSENTROPY_NAMES
 from deepkit.training.metric_rules import Output, adapt_metric, is_keras_metric
 from deepkit.utils.errors import did_you_mean, format_value, make_error
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from deepkit.utils.types import MetricLike
 
 _ACCURACY_NAMES = ("accuracy", "acc")
-_ALIASES = (*_ACCURACY_NAMES, *CROSSENTROPY_NAMES, "bce", "mse", "mae", "msle")
 
 
 def adapt_metrics(metrics: Any, heads: Heads | None, model: keras.Model, labels: object) -> tuple[Any, tuple[str, ...]]:
@@ -59,7 +58,7 @@ def _check_names(metrics: Sequence[object]) -> None:
     """Raise if the name of a metric is unknown; without a head, Keras chooses the accuracy."""
     for name in metrics:
         if isinstance(name, str) and name.lower() in CROSSENTROPY_NAMES:
-            problem = f"metrics: {name!r} is the cross-entropy of a head, but the definition has no head of classes"
+            problem = f"metrics: {name!r} requires a definition with a classifier as its head"
             raise make_error(ValueError, problem, hint="pass a metric such as keras.metrics.BinaryCrossentropy()")
         if isinstance(name, str) and name.lower() not in _ACCURACY_NAMES:
             _metric_by_name(name, "metrics")
@@ -203,7 +202,7 @@ def _named(metric: keras.metrics.Metric, name: str) -> keras.metrics.Metric:
 
 
 def _metric_names() -> list[str]:
-    return [*_ALIASES, *_metric_classes(), *map(_snake_case, _metric_classes())]
+    return [*_ACCURACY_NAMES, *ALIASES, *_metric_classes(), *map(_snake_case, _metric_classes())]
 
 
 def _metric_classes() -> list[str]:

@@ -19,7 +19,7 @@ CROSSENTROPY_NAMES = ("crossentropy", "ce")
 _CROSSENTROPIES = (
     keras.losses.BinaryCrossentropy, keras.losses.CategoricalCrossentropy, keras.losses.SparseCategoricalCrossentropy,
 )  # fmt: skip
-_ALIASES = (*CROSSENTROPY_NAMES, "bce", "mse", "mae", "msle")
+ALIASES = (*CROSSENTROPY_NAMES, "bce", "mse", "mae", "msle")
 
 
 def resolve_losses(losses: Any, objective: Objective | None) -> Any:
@@ -32,7 +32,7 @@ def resolve_losses(losses: Any, objective: Objective | None) -> Any:
         objective: The objective of the definition, or None if it has no head.
 
     Raises:
-        ValueError: A name is unknown, `"crossentropy"` is used without a head of classes, or a stock loss is used with
+        ValueError: A name is unknown, `"crossentropy"` is used without a classifier as head, or a stock loss is used with
             a head that returns a mean and a standard deviation.
     """
     head_losses = objective.loss if objective else None
@@ -53,7 +53,7 @@ def _resolve(loss: Any, head_loss: object, argument: str) -> Any:
             return head_loss
         raise make_error(
             ValueError,
-            f"{argument}: {loss!r} is the cross-entropy of a head, but the definition has no head of classes",
+            f"{argument}: {loss!r} requires a definition with a classifier as its head",
             hint="add dk.Classifier(n) as the last element, or pass a loss such as keras.losses.BinaryCrossentropy()",
         )
     try:
@@ -82,7 +82,7 @@ def _check_distribution(loss: Any, head_loss: object, argument: str) -> None:
 
 def _loss_names() -> list[str]:
     names = [name for name in dir(keras.losses) if not name.startswith("_")]
-    return [*_ALIASES, *(name for name in names if not _is_utility(name))]
+    return [*ALIASES, *(name for name in names if not _is_utility(name))]
 
 
 def _is_utility(name: str) -> bool:

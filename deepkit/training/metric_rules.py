@@ -1,6 +1,7 @@
-"""How each Keras metric is adapted to the head of an output: with other arguments, never with another definition.
+"""Adapt each Keras metric to the head of an output: by its arguments, or by its counterpart for the kind of labels.
 
-A metric that cannot be adapted raises an error. Metrics and functions of the user are not changed.
+An adapted metric measures the same quantity. A metric that cannot be adapted raises an error. Metrics and functions of
+the user are not changed.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ Adapted: TypeAlias = tuple[metrics.Metric | losses.Loss, str]
 
 Rule: TypeAlias = Callable[[metrics.Metric, Output], Adapted]
 
-_ACCURACIES = (metrics.BinaryAccuracy, metrics.BinaryIoU)
+_SINGLE_THRESHOLD_METRICS = (metrics.BinaryAccuracy, metrics.BinaryIoU)
 _COUNTS = (
     metrics.Precision, metrics.Recall,
     metrics.TruePositives, metrics.TrueNegatives, metrics.FalsePositives, metrics.FalseNegatives,
@@ -72,7 +73,7 @@ _NEED_EQUAL_RANKS = (
     metrics.BinaryCrossentropy, metrics.FBetaScore, metrics.KLDivergence, metrics.CosineSimilarity,
     metrics.Hinge, metrics.SquaredHinge, metrics.CategoricalHinge,
 )  # fmt: skip
-_CLASS_REGIONS = (metrics.IoU, metrics.MeanIoU, metrics.OneHotIoU, metrics.OneHotMeanIoU)
+_IOU_METRICS = (metrics.IoU, metrics.MeanIoU, metrics.OneHotIoU, metrics.OneHotMeanIoU)
 
 
 def adapt_metric(metric: metrics.Metric, output: Output) -> Adapted:
@@ -91,7 +92,7 @@ def is_keras_metric(metric: metrics.Metric) -> bool:
 
 
 def _find_rule(metric: metrics.Metric) -> Rule | None:
-    """Return the rule of a Keras metric, or of a subclass that computes as its Keras class does; None for others."""
+    """Return the rule of a Keras metric, or of a subclass that inherits its `update_state`; None for others."""
     cls = _keras_class(metric)
     if cls is None or type(metric).update_state is not cls.update_state:
         return None
@@ -132,7 +133,7 @@ def _adapt_counts(metric: metrics.Metric, output: Output) -> Adapted:
     _check_class_id(metric, output)
     if top_k is not None and (top_k > output.head.units or output.head.units == 1):
         hint = "leave top_k out" if output.head.units == 1 else "use a smaller top_k"
-        raise _error(metric, output, f"has top_k={top_k}, but the head has {_classes(output)}", hint)
+        raise _error(metric, output, f"has top_k={top_k}, but the head has {_num_classes_text(output)}", hint)
     if is_ranking:
         return metric, ""
     values = np.atleast_1d(0.5 if thresholds is None else thresholds).tolist()
@@ -162,7 +163,7 @@ def _adapt_auc(metric: metrics.Metric, output: Output) -> Adapted:
     num_labels = _config(metric)["num_labels"]
     if num_labels is not None and num_labels != output.head.units:
         hint = f"use num_labels={output.head.units}, or leave it out"
-        raise _error(metric, output, f"has num_labels={num_labels}, but the head has {_classes(output)}", hint)
+        raise _error(metric, output, f"has num_labels={num_labels}, but the head has {_num_classes_text(output)}", hint)
     return _adapt_from_logits(metric, output)
 
 
@@ -200,10 +201,11 @@ def _adapt_categorical(metric: metrics.Metric, output: Output) -> Adapted:
     _require_classifier(metric, output)
     if head.task != "multiclass":
         reason = "the head has one output" if head.units == 1 else "its classes do not exclude each other"
-        raise _error(metric, output, f"compares the most probable class, but {reason}", f"use {_by_head(metric)!r}")
+        hint = f"use {_head_metric_name(metric)!r}"
+        raise _error(metric, output, f"compares the most probable class, but {reason}", hint)
     k = _config(metric).get("k", 1)
     if k > head.units:
-        raise _error(metric, output, f"has k={k}, but the head has {_classes(output)}", "use a smaller k")
+        raise _error(metric, output, f"has k={k}, but the head has {_num_classes_text(output)}", "use a smaller k")
     metric, conversion = _adapt_label_encoding(metric, output)
     if "from_logits" not in _config(metric):
         return metric, conversion
@@ -254,14 +256,14 @@ def _adapt_hinge(metric: metrics.Metric, output: Output) -> Adapted:
     return metric, ""
 
 
-def _adapt_class_regions(metric: metrics.Metric, output: Output) -> Adapted:
+def _adapt_iou(metric: metrics.Metric, output: Output) -> Adapted:
     """Adapt the intersection over union of classes: of the most probable class, and of the labels' encoding."""
     head, config = output.head, _config(metric)
     _require_classifier(metric, output)
     if head.task != "multiclass":
         raise _error(metric, output, "compares classes that exclude each other", "use keras.metrics.BinaryIoU()")
     if config["num_classes"] != head.units:
-        problem = f"has num_classes={config['num_classes']}, but the head has {_classes(output)}"
+        problem = f"has num_classes={config['num_classes']}, but the head has {_num_classes_text(output)}"
         raise _error(metric, output, problem, f"use num_classes={head.units}")
     if isinstance(metric, metrics.OneHotIoU | metrics.OneHotMeanIoU) and not head.one_hot:
         raise _class_indices_error(metric, output)
@@ -280,7 +282,7 @@ def _refuse_accuracy(metric: metrics.Metric, output: Output) -> Adapted:
     """Refuse `keras.metrics.Accuracy`, which tests whether outputs equal labels exactly."""
     _require_classifier(metric, output)
     raise _error(
-        metric, output, "counts outputs that equal their label exactly, which no probability does", "use 'accuracy'"
+        metric, output, "counts outputs that equal their label exactly, and probabilities do not", "use 'accuracy'"
     )
 
 
@@ -326,7 +328,7 @@ def _require_label_columns(metric: metrics.Metric, output: Output, accepts_logit
 def _require_equal_ranks(metric: metrics.Metric, output: Output) -> None:
     if not isinstance(metric, _NEED_EQUAL_RANKS) or output.label_rank in (None, output.rank):
         return
-    problem = f"needs labels of the rank of the output, {output.rank}, but theirs is {output.label_rank}"
+    problem = f"expects labels of rank {output.rank}, as the output, received labels of rank {output.label_rank}"
     raise _error(metric, output, problem, "add an axis to the labels: y[..., None]")
 
 
@@ -341,21 +343,21 @@ def _check_class_id(metric: metrics.Metric, output: Output) -> None:
     if class_id is None or (output.head.units > 1 and class_id < output.head.units):
         return
     hint = "leave class_id out" if output.head.units == 1 else f"use a class_id from 0 to {output.head.units - 1}"
-    raise _error(metric, output, f"has class_id={class_id}, but the head has {_classes(output)}", hint)
+    raise _error(metric, output, f"has class_id={class_id}, but the head has {_num_classes_text(output)}", hint)
 
 
 def _logits_error(metric: metrics.Metric, output: Output, problem: str, extra: str = "") -> Exception:
     activation = "softmax" if output.head.task == "multiclass" else "sigmoid"
     hint = f'use dk.Classifier({output.head.units}, activation="{activation}"){extra}'
     if activation == "softmax" and isinstance(metric, metrics.BinaryAccuracy | metrics.BinaryCrossentropy):
-        hint = f"use {_by_head(metric)!r}"
+        hint = f"use {_head_metric_name(metric)!r}"
     return _error(metric, output, f"{problem}, but the head returns logits", hint)
 
 
 def _class_indices_error(metric: metrics.Metric, output: Output) -> Exception:
     hint = f"use one-hot labels: keras.utils.to_categorical(y, {output.head.units})"
     if isinstance(metric, metrics.BinaryAccuracy | metrics.BinaryCrossentropy):
-        hint = f"use {_by_head(metric)!r}"
+        hint = f"use {_head_metric_name(metric)!r}"
     problem = f"compares each of the {output.head.units} outputs with its label, but the labels are class indices"
     return _error(metric, output, problem, hint)
 
@@ -364,12 +366,13 @@ def _error(metric: metrics.Metric, output: Output, problem: str, hint: str) -> E
     return make_error(ValueError, f"{output.argument}: {type(metric).__name__} {problem}", hint=hint)
 
 
-def _by_head(metric: metrics.Metric) -> str:
+def _head_metric_name(metric: metrics.Metric) -> str:
     """Return the name of the metric that every head defines."""
     return "crossentropy" if "Crossentropy" in type(metric).__name__ else "accuracy"
 
 
-def _classes(output: Output) -> str:
+def _num_classes_text(output: Output) -> str:
+    """Return the number of classes of a head as text."""
     units = output.head.units
     return "one output" if units == 1 else f"{units} classes"
 
@@ -380,11 +383,11 @@ _RULES: dict[type[metrics.Metric], Rule] = {
     metrics.FBetaScore: _adapt_f_score,
     metrics.F1Score: _adapt_f_score,
     metrics.BinaryCrossentropy: _adapt_binary_crossentropy,
-    **dict.fromkeys(_ACCURACIES, _adapt_threshold),
+    **dict.fromkeys(_SINGLE_THRESHOLD_METRICS, _adapt_threshold),
     **dict.fromkeys(_COUNTS, _adapt_counts),
     **dict.fromkeys(_OPERATING_POINTS, _adapt_operating_point),
     **dict.fromkeys((*_ONE_HOT_COUNTERPARTS, *_SPARSE_COUNTERPARTS), _adapt_categorical),
     **dict.fromkeys(_VALUE_METRICS, _adapt_value_metric),
     **dict.fromkeys((metrics.Hinge, metrics.SquaredHinge, metrics.CategoricalHinge), _adapt_hinge),
-    **dict.fromkeys(_CLASS_REGIONS, _adapt_class_regions),
+    **dict.fromkeys(_IOU_METRICS, _adapt_iou),
 }
