@@ -1,4 +1,4 @@
-"""How the arrays of `fit` enter a definition: the dtype of each input, and the rescaling of uint8 images.
+"""Conversions of the arrays of `fit` for a definition: the dtype of each input, and the rescaling of uint8 images.
 
 The conversions become layers of the model, so that it takes the same raw arrays in `predict`, also after it is saved.
 """
@@ -35,12 +35,12 @@ _WINDOWS_2D = (
 
 @dataclass(frozen=True)
 class InputRule:
-    """How one input enters a definition.
+    """The conversions of one input of a definition.
 
     Args:
         dtype: Dtype of the model's input; None for Keras's default float type.
         scale: Factor of uint8 images; None if the values stay as they are.
-        adds_channel: Whether images (rows, columns) get a channel axis.
+        adds_channel: Whether images of shape `(rows, columns)` receive a channel axis.
         notes: Messages for the user.
     """
 
@@ -149,8 +149,8 @@ def refuse_uint8_images(net: Definition, arrays: object) -> None:
     if isinstance(arrays, np.ndarray) and arrays.ndim >= 3 and _is_uint8_image(arrays):
         raise make_error(
             ValueError,
-            f"data: {type(net).__name__} models the values of the data, and x holds uint8 images from 0 to "
-            f"{arrays.max()}",
+            f"data: expected images in the scale that {type(net).__name__} models, received uint8 images with values "
+            f"up to {arrays.max()}",
             hint='pass x.astype("float32") / 255, or map=lambda x: x / 255 to the functions of dk.data',
         )
 
@@ -179,12 +179,13 @@ def _choose_rule(net: Definition, shape: Shape, leaf: tf.TensorSpec, array: np.n
             image = array[:, None]
         first_layers = layers_by_input(net, find_input_spec(net, _with_channel(shape)))[""]
         rule = _make_rule("", leaf, image, first_layers, None)
-        note = f"x: images {shape} get a channel axis in the model, which takes images without one"
+        note = f"x: the model adds a channel axis to images of shape {shape}"
         return InputRule(rule.dtype, rule.scale, adds_channel=True, notes=(note, *rule.notes))
     rule = _make_rule("", leaf, array, first_layers, None)
     if len(shape) == 2 and shape[0] == shape[1] and _needs_channel(first_layers):
         note = (
-            f"x: examples of shape {shape} are sequences of {shape[0]} steps here; pass x[..., None] if they are images"
+            f"x: examples of shape {shape} are read as sequences of {shape[0]} steps; pass x[..., None] if they are "
+            "images"
         )
         return InputRule(rule.dtype, rule.scale, notes=(*rule.notes, note))
     return rule
@@ -206,7 +207,7 @@ def _make_rule(
 
 
 def _image_rule(title: str, array: np.ndarray, dtype: str | None, first_layers: list[FirstLayer]) -> InputRule:
-    """Return the rule for an array of uint8 with values above 1."""
+    """Return the rule for a uint8 array with values above 1."""
     has_channels = _has_channels(array)
     if any(layer.takes_ids for layer in first_layers) or (not has_channels and array.ndim != 3):
         return InputRule(dtype)
@@ -214,27 +215,27 @@ def _image_rule(title: str, array: np.ndarray, dtype: str | None, first_layers: 
     if unchanged is not None and unchanged.is_preprocessing:
         return InputRule(dtype)
     if unchanged is not None:
-        note = f"{title}: uint8 values up to {array.max()} reach {unchanged.cls.__name__} unchanged"
+        note = f"{title}: uint8 values up to {array.max()} are not rescaled before {unchanged.cls.__name__}"
         return InputRule(dtype, notes=(note,))
     if not has_channels:
-        note = f"{title}: uint8 values up to {array.max()} are not rescaled, as images with a channel axis are"
+        note = f"{title}: uint8 values up to {array.max()} are not rescaled, because {title} has no channel axis"
         return InputRule(dtype, notes=(note,))
-    note = f"{title}: uint8 images are rescaled to [0, 1] by a layer of the model, which takes raw images"
+    note = f"{title}: a layer of the model rescales uint8 images to [0, 1]"
     return InputRule(dtype, _IMAGE_SCALE, notes=(note,))
 
 
 def _check_dtype(name: str, data_dtype: str, dtype: str | None, first_layers: list[FirstLayer]) -> None:
-    """Raise if strings meet a layer of numbers, or numbers a layer of strings."""
+    """Raise if the data holds strings and the first layer expects numbers, or the reverse."""
     if (data_dtype == "string") == (dtype == "string"):
         return
     title = name or "x"
     layer = first_layers[0].cls.__name__ if first_layers else "layer"
     if data_dtype == "string":
         hint = "put a layer that takes strings first, such as dk.Text(10_000) or layers.StringLookup()"
-        problem = f"data: {title} holds strings, and the first layer, {layer}, takes numbers"
+        problem = f"data: the first layer, {layer}, expects numbers, received strings in {title}"
     else:
         hint = "pass strings, or use a layer for numbers such as layers.IntegerLookup()"
-        problem = f"data: {title} holds {data_dtype}, and the first layer, {layer}, takes strings"
+        problem = f"data: the first layer, {layer}, expects strings, received {data_dtype} in {title}"
     raise make_error(ValueError, problem, hint=hint)
 
 
@@ -247,14 +248,15 @@ def _check_values(name: str, array: np.ndarray, dtype: str | None, first_layers:
         if low < limits.min or high > limits.max:
             outside = low if low < limits.min else high
             hint = 'use dk.Input(..., dtype="int64"), or leave the dtype out'
-            raise make_error(ValueError, f"data: {title} holds {outside}, which does not fit into {dtype}", hint=hint)
+            problem = f"data: expected values of dtype {dtype} in {title}, received {outside}"
+            raise make_error(ValueError, problem, hint=hint)
     if array.dtype.kind != "f" or not any(layer.takes_ids for layer in first_layers):
         return
     layer = next(layer.cls.__name__ for layer in first_layers if layer.takes_ids)
     is_exact = (array == np.floor(array)) & (np.abs(array) < _EXACT_FLOAT32)
     if not is_exact.all():
         value = array[~is_exact][0]
-        problem = f"data: {layer} takes integers, and {title} holds the {array.dtype} number {value:.10g}"
+        problem = f"data: {layer} expects integers, received {value:.10g} of dtype {array.dtype} in {title}"
         raise make_error(ValueError, problem, hint='pass integers, for example with x.astype("int64")')
 
 
@@ -274,7 +276,7 @@ def _with_channel(shape: Shape) -> Shape:
 
 
 def _needs_channel(first_layers: list[FirstLayer]) -> bool:
-    """Return whether the first layer is a 2-D window, or one whose rank a block chose from the rank of its input."""
+    """Return whether the first layer is 2-D, or a 1-D layer that a block chose by the rank of its input."""
     if not first_layers:
         return False
     first = first_layers[0]

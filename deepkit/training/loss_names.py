@@ -32,8 +32,8 @@ def resolve_losses(losses: Any, objective: Objective | None) -> Any:
         objective: The objective of the definition, or None if it has no head.
 
     Raises:
-        ValueError: A name is unknown, `"crossentropy"` is used without a classifier as head, or a stock loss is used with
-            a head that returns a mean and a standard deviation.
+        ValueError: A name is unknown, `"crossentropy"` is used without a classifier as head, or a stock loss is used
+            with a head that returns a mean and a standard deviation.
     """
     head_losses = objective.loss if objective else None
     if isinstance(losses, Mapping):

@@ -48,7 +48,7 @@ class TrainingData(abc.ABC):
         description: A text that names the data and its source.
         class_names: Names of the classes by label, by name of the output if there are several; empty if unknown.
         num_classes: Number of classes of the labels; None if it is unknown.
-        input_rules: How x enters the definition; None for a model that is already compiled or that builds itself.
+        input_rules: Conversions of x; None for a compiled model, and for a definition with its own `build`.
         fitted_states: Statistics, bin boundaries and vocabularies that preprocessing layers learned from this data,
             by name of the layer.
     """
@@ -85,7 +85,7 @@ class TrainingData(abc.ABC):
     @property
     @abc.abstractmethod
     def fingerprint(self) -> str:
-        """A text that distinguishes this data from other data, whatever its `seed`."""
+        """A text that identifies the data, independent of its `seed`."""
 
     @property
     def seed(self) -> int | None:
@@ -94,7 +94,7 @@ class TrainingData(abc.ABC):
 
     @property
     def validation_fingerprint(self) -> str | None:
-        """A text that distinguishes the validation data from other data, or None if there is none."""
+        """A text that identifies the validation data, or None if there is none."""
         if isinstance(self.validation, Pipeline):
             return self.validation.reseed(0).fingerprint
         return None if self.validation is None else _structure(self.validation)
@@ -114,14 +114,14 @@ class TrainingData(abc.ABC):
         return self._map_batches(lambda batches: _with_target(batches, target))
 
     def with_input_rules(self, rules: InputRules) -> TrainingData:
-        """Return the data with the rules of its inputs; a reconstructed image has the values of the rescaled one."""
+        """Return the data with the rules of its inputs; images that are training targets are rescaled like inputs."""
         data: TrainingData = dataclasses.replace(self, input_rules=rules)
         if not rules.rescales:
             return data
         return data._map_batches(lambda batches: _with_target_scales(batches, rules.scales))
 
     def arrays(self) -> object:
-        """Return the training inputs in memory whose values the model receives unchanged; None if there are none."""
+        """Return the training inputs in memory if the pipeline yields their values unchanged, else None."""
         return None
 
     def _map_batches(self, function: Callable[[Dataset], Dataset]) -> TrainingData:
@@ -247,7 +247,7 @@ def _check_dense_batches(dataset: Dataset, name: str) -> None:
             kind = type(spec).__name__.removesuffix("Spec")
             if isinstance(spec, tf.RaggedTensorSpec):
                 hint = "use dataset.padded_batch(...), or map x to x.to_tensor()"
-                raise make_error(ValueError, f"{name}: {title} is a {kind}; its examples differ in length", hint=hint)
+                raise make_error(ValueError, f"{name}: {title} is a {kind}, expected a dense tensor", hint=hint)
             if isinstance(spec, tf.SparseTensorSpec):
                 hint = "map x to tf.sparse.to_dense(x)"
                 raise make_error(ValueError, f"{name}: {title} is a {kind}, expected a dense tensor", hint=hint)
@@ -337,7 +337,7 @@ def _check_scaled(x: object) -> None:
 
 
 def _check_same_dtype(train: Dataset, validation: Dataset) -> None:
-    """Raise if uint8 images meet a pipeline that yields float images, or float images one that yields uint8."""
+    """Raise if one of training pipeline and validation dataset yields uint8 images, and the other yields floats."""
     if not isinstance(train, Pipeline) or isinstance(validation, Pipeline):
         return
     train_specs, specs = (tf.nest.flatten(_as_tuple(batches.element_spec)[0]) for batches in (train, validation))

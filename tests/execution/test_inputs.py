@@ -1,4 +1,4 @@
-"""How the user's arrays enter a model: dtype, scale, channel axis, and data that cannot enter."""
+"""Conversions of the arrays of a user: dtype, scale and channel axis; data that `fit` refuses."""
 
 import keras
 import numpy as np
@@ -102,7 +102,7 @@ def test_uint8_images_are_rescaled_in_the_model(kind, capsys):
         "augmented": lambda: dk.data.from_arrays(IMAGES, LABELS, augment=[dk.data.Flip()]),
     }[kind]()
     run = dk.fit(dk.Sequential(CONV), data, verbose=2)
-    assert notes(capsys) == ["x: uint8 images are rescaled to [0, 1] by a layer of the model, which takes raw images"]
+    assert notes(capsys) == ["x: a layer of the model rescales uint8 images to [0, 1]"]
     assert [layer.name for layer in run.model.layers[:2]] == ["input_layer", "rescaling"]
     inner = keras.Model(run.model.layers[1].output, run.model.output)
     scaled = inner.predict(IMAGES / np.float32(255), verbose=0)
@@ -131,8 +131,12 @@ def test_a_saved_model_takes_raw_images(tmp_path):
         (CONV, (IMAGES > 127).astype("uint8"), []),
         (CONV, IMAGES[..., [0, 1]], []),
         (CONV, IMAGES.astype("int32"), []),
-        ([layers.Lambda(lambda x: x / 255), *CONV], IMAGES, ["x: uint8 values up to 255 reach Lambda unchanged"]),
-        (DENSE, IMAGES[..., 0], ["x: uint8 values up to 255 are not rescaled, as images with a channel axis are"]),
+        (
+            [layers.Lambda(lambda x: x / 255), *CONV],
+            IMAGES,
+            ["x: uint8 values up to 255 are not rescaled before Lambda"],
+        ),
+        (DENSE, IMAGES[..., 0], ["x: uint8 values up to 255 are not rescaled, because x has no channel axis"]),
     ],
 )
 def test_other_arrays_stay_unchanged(body, images, expected, capsys):
@@ -192,7 +196,7 @@ def test_an_autoencoder_reconstructs_the_rescaled_images():
 
 def test_a_model_of_the_data_itself_refuses_uint8_images():
     vae = dk.VAE(dk.MLP([8]), latent_dim=2, decoder=dk.MLP([8]))
-    with pytest.raises(ValueError, match="VAE models the values of the data, and x holds uint8 images") as error:
+    with pytest.raises(ValueError, match="expected images in the scale that VAE models, received uint8") as error:
         dk.fit(vae, (IMAGES,), verbose=0)
     assert 'hint: pass x.astype("float32") / 255' in str(error.value)
 
@@ -200,7 +204,7 @@ def test_a_model_of_the_data_itself_refuses_uint8_images():
 def test_images_without_a_channel_axis_get_one_in_the_model(capsys):
     x = RNG.integers(0, 256, (40, 9, 7)).astype("uint8")
     run = dk.fit(dk.Sequential(CONV), (x, LABELS), verbose=2)
-    assert notes(capsys)[0] == "x: images (9, 7) get a channel axis in the model, which takes images without one"
+    assert notes(capsys)[0] == "x: the model adds a channel axis to images of shape (9, 7)"
     assert run.model.input_shape == (None, 9, 7)
     assert any(isinstance(layer, layers.Conv2D) for layer in run.model.layers)
     assert run.model.predict(x, verbose=0).shape == (40, 2)
@@ -209,7 +213,7 @@ def test_images_without_a_channel_axis_get_one_in_the_model(capsys):
 def test_square_sequences_are_named_as_sequences(capsys):
     dk.fit(dk.Sequential(CONV), (RNG.random((40, 5, 5)), LABELS), verbose=2)
     assert notes(capsys) == [
-        "x: examples of shape (5, 5) are sequences of 5 steps here; pass x[..., None] if they are images"
+        "x: examples of shape (5, 5) are read as sequences of 5 steps; pass x[..., None] if they are images"
     ]
 
 
@@ -246,7 +250,7 @@ def batches(x, y=LABELS):
         (lambda: (np.array([{}] * 40, object), LABELS), r"Python objects: x\[0\] is {}", "astype"),
         (lambda: (np.zeros(40, "datetime64[s]"), LABELS), "dtype datetime64", "astype"),
         (lambda: (np.full((40, 1), 2**63, "uint64"), LABELS), "9223372036854775808, which does not fit", "hash"),
-        (lambda: (np.array(["a", "b"] * 20), LABELS), "x holds strings, and the first layer, Dense", "dk.Text"),
+        (lambda: (np.array(["a", "b"] * 20), LABELS), "Dense, expects numbers, received strings in x", "dk.Text"),
     ],
 )
 def test_data_that_cannot_enter_a_definition_raises(data, problem, hint):
@@ -259,13 +263,13 @@ def test_data_that_cannot_enter_a_definition_raises(data, problem, hint):
 @pytest.mark.parametrize(
     ("first", "x", "problem"),
     [
-        (layers.StringLookup(vocabulary=["a"]), np.arange(40), "x holds int64, and the first layer, StringLookup"),
-        (layers.Embedding(9, 2), np.full((40, 1), 2.5), "Embedding takes integers, and x holds the float32 number 2.5"),
-        (layers.Hashing(9), np.full((40, 1), 1e9), "Hashing takes integers, and x holds the float32 number 1000000000"),
+        (layers.StringLookup(vocabulary=["a"]), np.arange(40), "the first layer, StringLookup, expects strings"),
+        (layers.Embedding(9, 2), np.full((40, 1), 2.5), "Embedding expects integers, received 2.5 of dtype float32"),
+        (layers.Hashing(9), np.full((40, 1), 1e9), "Hashing expects integers, received 1000000000 of dtype float32"),
         (
             [dk.Input((1,), dtype="int32"), layers.Embedding(9, 2)],
             np.full((40, 1), -(2**40)),
-            "does not fit into int32",
+            "expected values of dtype int32",
         ),
     ],
 )
