@@ -1,4 +1,4 @@
-"""Preprocessing layers that are adapted to data: which they are, and the symbolic inputs that reach them."""
+"""Preprocessing layers that are adapted to data: their classes, their fitted state, and their symbolic inputs."""
 
 from __future__ import annotations
 
@@ -163,13 +163,13 @@ def _has_initial_statistics(layer: layers.Normalization) -> bool:
 
 
 def _called_on(inputs: Tensors, outputs: Tensors, x: Tensors) -> Tensors:
-    """Return tensors of the graph of a model as tensors of the graph in which the model is called on `x`."""
+    """Return the symbolic values of a model's inner tensors, `outputs`, if the model is called on `x`."""
     result: Tensors = keras.Model(inputs, outputs)(x)
     return result
 
 
 def _merge_time(x: Any) -> Any:
-    """Return a symbolic tensor in which the batch axis contains the time steps."""
+    """Return a symbolic tensor `(batch, time, ...)` with the shape `(batch * time, ...)`."""
     return keras.ops.reshape(x, (-1, *x.shape[2:]))
 
 

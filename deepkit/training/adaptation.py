@@ -104,7 +104,7 @@ def adapt_model(model: keras.Model, batches: Callable[[], Dataset], states: dict
     else:
         adapter.adapt_all(getattr(model, "inputs", []), list(uses_in_model(model)))
     for name in ("train_function", "test_function", "predict_function"):
-        setattr(model, name, None)  # a function that Keras compiled before contains the state before
+        setattr(model, name, None)  # a compiled function contains the state from before the adaptation
     return adapter.messages
 
 
@@ -127,7 +127,7 @@ class Adapter:
         self._restored = set(states)
         self._layers: dict[str, keras.layers.Layer] = {}  # of the current build
         self._sources: dict[str, list[Source]] = {}  # of the current build: the inputs of each use of a layer
-        self._joined: dict[str, list[Source]] = {}  # of the build before, for the layer that is adapted to all its uses
+        self._joined: dict[str, list[Source]] = {}  # of the previous build: all uses of the layer that is adapted next
         self._adapted: list[keras.layers.Layer] = []  # by this adapter
 
     def build(self, build: Callable[[], keras.Model]) -> keras.Model:
@@ -142,7 +142,7 @@ class Adapter:
         while (name := self._next_shared(finished)) is not None:
             finished.add(name)
             names = list(self._sources)
-            for later in names[names.index(name) :]:  # they were adapted to a part of their data
+            for later in names[names.index(name) :]:  # these layers were adapted to a part of their data
                 if later not in self._restored:
                     self._states.pop(later, None)
             self._joined = {name: self._sources[name]}
@@ -175,7 +175,12 @@ class Adapter:
         self._adapt(name, use, self._joined.get(name, self._sources[name]))
 
     def adapt_all(self, inputs: Tensors, all_uses: list[Use]) -> None:
-        """Adapt the layers of a model that is built already, in order, each to all its uses."""
+        """Adapt the layers of a built model in order, each to all its uses.
+
+        Args:
+            inputs: The inputs of the model.
+            all_uses: The uses of its preprocessing layers, in the order in which data reaches them.
+        """
         all_uses = [use for use in all_uses if not is_adapted(use.layer)]
         for use in all_uses:
             sources = [(inputs, _input_of(other)) for other in all_uses if other.layer is use.layer]
@@ -184,7 +189,7 @@ class Adapter:
             self(inputs, use)
 
     def _adapt(self, name: str, use: Use, sources: list[Source]) -> None:
-        values = _values_that_reach(sources, self._batches())
+        values = _input_values(sources, self._batches())
         try:
             fitted_state.adapt(use.layer, _input_of(use), values)
         except fitted_state.AdaptationError as error:
@@ -197,7 +202,7 @@ class Adapter:
         self.messages[name] = f"adapted {name}: {fitted_state.describe(use.layer)}"
 
     def _next_shared(self, finished: set[str]) -> str | None:
-        """Return the first layer with several uses that was adapted to the first of them."""
+        """Return the name of the first layer that was adapted to one of its uses only, or None if there is none."""
         for name, sources in self._sources.items():
             if name in finished or name in self._restored or len(sources) == 1:
                 continue
@@ -212,8 +217,8 @@ def _independent(layer: keras.layers.Layer, sources: list[Source]) -> list[Sourc
     return [source for source in sources if all(node.operation is not layer for node in graph_nodes(source[1]))]
 
 
-def _values_that_reach(sources: list[Source], dataset: Dataset) -> Iterator[Tensor]:
-    """Yield the values of symbolic tensors for each batch, those of all sources one after the other."""
+def _input_values(sources: list[Source], dataset: Dataset) -> Iterator[Tensor]:
+    """Yield the values of the symbolic tensor of each source, for one batch after the other."""
     inputs = sources[0][0]
     model = keras.Model(inputs, [x for _, x in sources])
     for batch in dataset:
@@ -228,7 +233,7 @@ def _input_of(use: Use) -> Any:
 
 
 def _check_layer(use: Use) -> None:
-    """Raise if a layer inverts what another layer learns: the data that reaches it does not determine its state."""
+    """Raise if a layer inverts another layer: its state is that of the other layer, not a statistic of its input."""
     layer = use.layer
     if getattr(layer, "invert", False):
         problem = f"{type(layer).__name__}(invert=True) inverts another layer and cannot be adapted to its input"

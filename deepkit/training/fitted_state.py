@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 FittedState: TypeAlias = dict[str, Any]
 """The class of a layer, and its statistics, bin boundaries or vocabulary, as JSON values."""
 
-_CHUNK = 2**24  # values whose quantiles are computed at a time
-_IDF_MODES = ("tf_idf",)
+_CHUNK_SIZE = 2**24  # number of values in one update of the quantiles
 
 
 class AdaptationError(StructuredError, ValueError):
@@ -45,7 +44,7 @@ def adapt(layer: keras.layers.Layer, x: KerasTensor, values: Iterable[Tensor]) -
         _adapt_lookup(layer, values)
         return
     if keras.backend.standardize_dtype(x.dtype) == "string":
-        raise AdaptationError(f"{_class_name(layer)} takes numbers, received strings", hint=_string_hint(layer))
+        raise AdaptationError(f"{_class_name(layer)} expects numbers, received strings", hint=_string_hint(layer))
     if isinstance(layer, layers.Normalization):
         _adapt_normalization(layer, x, values)
     else:
@@ -56,16 +55,15 @@ def capture(layer: keras.layers.Layer) -> FittedState:
     """Return the fitted state of an adapted layer."""
     state: FittedState = {"class": _class_name(layer)}
     if isinstance(layer, layers.Normalization):
-        state["mean"], state["variance"] = _list(layer.adapt_mean), _list(layer.adapt_variance)
+        state["mean"], state["variance"] = _to_list(layer.adapt_mean), _to_list(layer.adapt_variance)
     elif isinstance(layer, layers.Discretization):
         state["bin_boundaries"] = list(layer.bin_boundaries)
     else:
         weights = _idf_weights(layer)
         vocabulary = layer.get_vocabulary(include_special_tokens=weights is not None)
-        state["vocabulary"] = [item if isinstance(item, str) else int(item) for item in vocabulary]
-        state["vocabulary"] = [str(item) if isinstance(item, str) else item for item in state["vocabulary"]]
+        state["vocabulary"] = [str(item) if isinstance(item, str) else int(item) for item in vocabulary]
         if weights is not None:
-            state["idf_weights"] = _list(weights)[: len(vocabulary)]
+            state["idf_weights"] = _to_list(weights)[: len(vocabulary)]
     return state
 
 
@@ -88,12 +86,12 @@ def restore(layer: keras.layers.Layer, x: KerasTensor, state: FittedState) -> bo
         layer.bin_boundaries = list(state["bin_boundaries"])
     else:
         layer.set_vocabulary(state["vocabulary"], state.get("idf_weights"))
-        _keep_in_config(layer)
+        _store_in_config(layer)
     return True
 
 
 def describe(layer: keras.layers.Layer) -> str:
-    """Return what an adapted layer learned: "mean and variance of 13 features"."""
+    """Return the fitted state of an adapted layer as text: "mean and variance of 13 features"."""
     if isinstance(layer, layers.Normalization):
         count = int(np.prod(layer.adapt_mean.shape))
         return "mean and variance of " + ("all values" if layer.axis == () else _plural(count, "feature"))
@@ -127,9 +125,8 @@ def _adapt_normalization(layer: layers.Normalization, x: KerasTensor, values: It
 def _set_statistics(layer: layers.Normalization, mean: np.ndarray, variance: np.ndarray, count: int) -> None:
     layer.adapt_mean.assign(mean.astype("float32"))
     layer.adapt_variance.assign(variance.astype("float32"))
-    if (
-        not mean.any() and (variance == 1).all()
-    ):  # Keras does not use `count`; here it marks statistics that equal the initial values
+    if not mean.any() and (variance == 1).all():
+        # Keras does not use `count`: a positive one marks adapted statistics that equal the initial values
         layer.count.assign(min(count, 2**31 - 1))
     layer.finalize_state()
 
@@ -142,7 +139,7 @@ def _adapt_discretization(layer: layers.Discretization, values: Iterable[Tensor]
     for array in _finite_arrays(layer, values):
         chunk.append(array.astype("float32").reshape(-1))
         is_empty = is_empty and not array.size
-        if sum(item.size for item in chunk) >= _CHUNK:
+        if sum(item.size for item in chunk) >= _CHUNK_SIZE:
             layer.update_state(np.concatenate(chunk))
             chunk = []
     if is_empty:
@@ -165,12 +162,12 @@ def _adapt_lookup(layer: keras.layers.Layer, values: Iterable[Tensor]) -> None:
     with contextlib.suppress(tf.errors.InvalidArgumentError):  # Keras makes no table of an empty vocabulary
         layer.finalize_state()
     if not layer.get_vocabulary(include_special_tokens=False):
-        kind, what = ("token", "text") if isinstance(layer, layers.TextVectorization) else ("value", "lookup")
-        raise AdaptationError(
-            f"adapt: no {kind} reached the {what} layer",
-            hint=f"pass training data with {'texts that are not empty' if what == 'text' else 'more values'}",
-        )
-    _keep_in_config(layer)
+        if isinstance(layer, layers.TextVectorization):
+            raise AdaptationError(
+                "adapt: no token reached the text layer", hint="pass training data with texts that are not empty"
+            )
+        raise AdaptationError("adapt: no value reached the lookup layer", hint="pass training data with more values")
+    _store_in_config(layer)
 
 
 def _check_lookup_input(layer: keras.layers.Layer, tensor: Tensor) -> None:
@@ -178,7 +175,7 @@ def _check_lookup_input(layer: keras.layers.Layer, tensor: Tensor) -> None:
     if has_strings == (not isinstance(layer, layers.IntegerLookup)):
         return
     expected, received = ("strings", tensor.dtype.name) if not has_strings else ("integers", "strings")
-    raise AdaptationError(f"{_class_name(layer)} takes {expected}, received {received}", hint=_string_hint(layer))
+    raise AdaptationError(f"{_class_name(layer)} expects {expected}, received {received}", hint=_string_hint(layer))
 
 
 def _string_hint(layer: keras.layers.Layer) -> str:
@@ -187,8 +184,8 @@ def _string_hint(layer: keras.layers.Layer) -> str:
     return "use layers.StringLookup(), or convert the strings to numbers"
 
 
-def _keep_in_config(layer: keras.layers.Layer) -> None:
-    """Keep a vocabulary in the config if Keras cannot read it back from the text file with one value per line."""
+def _store_in_config(layer: keras.layers.Layer) -> None:
+    """Store a vocabulary in the config if Keras cannot read it from its text file, which has one value per line."""
     lookup: Any = getattr(layer, "_lookup_layer", layer)
     if hasattr(layer, "raises_without_vocabulary") or isinstance(layer, layers.IntegerLookup):
         return  # the first saves its vocabulary itself, and integers contain no line breaks
@@ -200,7 +197,7 @@ def _keep_in_config(layer: keras.layers.Layer) -> None:
         return
     weights = _idf_weights(layer)
     lookup.input_vocabulary = list(map(str, vocabulary))
-    lookup.input_idf_weights = None if weights is None else _list(weights)[: len(vocabulary)]
+    lookup.input_idf_weights = None if weights is None else _to_list(weights)[: len(vocabulary)]
 
 
 def _finite_arrays(layer: keras.layers.Layer, values: Iterable[Tensor]) -> Iterator[np.ndarray]:
@@ -230,10 +227,10 @@ def _build(layer: layers.Normalization, x: KerasTensor) -> None:
 
 def _idf_weights(layer: keras.layers.Layer) -> Any:
     lookup: Any = getattr(layer, "_lookup_layer", layer)
-    return lookup.idf_weights_const if getattr(lookup, "output_mode", "") in _IDF_MODES else None
+    return lookup.idf_weights_const if getattr(lookup, "output_mode", "") == "tf_idf" else None
 
 
-def _list(value: Any) -> Any:
+def _to_list(value: Any) -> Any:
     return np.asarray(keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(value))).tolist()
 
 

@@ -356,7 +356,7 @@ class Holder(layers.Layer):
         (
             [layers.Hashing(5), layers.StringLookup()],
             COLORS,
-            "StringLookup takes strings, received int64\n  at    sequential.string_lookup\n  hint: use",
+            "StringLookup expects strings, received int64\n  at    sequential.string_lookup\n  hint: use",
         ),
     ],
     ids=["nan", "infinity", "invert", "special", "holder", "dtype"],
