@@ -1,4 +1,4 @@
-"""Checks of the user's callbacks before a training: contradictions that Keras reports an epoch later, or never."""
+"""Checks of the user's callbacks before a training, for contradictions that Keras reports an epoch later, or never."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from deepkit.training.run_dir import FILES, RunDir
 from deepkit.utils.errors import make_error
 
 _SETS_LEARNING_RATE = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
-_PATHS: dict[type[keras.callbacks.Callback], str] = {
+PATH_ARGUMENTS: dict[type[keras.callbacks.Callback], str] = {
     keras.callbacks.ModelCheckpoint: "filepath",
     keras.callbacks.CSVLogger: "filename",
     keras.callbacks.TensorBoard: "log_dir",
 }
+"""The argument of each stock callback that is the path of its files."""
 
 
 def check_learning_rate(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> None:
@@ -33,7 +34,7 @@ def check_learning_rate(model: keras.Model, callbacks: Sequence[keras.callbacks.
             raise make_error(
                 ValueError,
                 f"callbacks: {type(callback).__name__} sets the learning rate, and the optimizer's learning rate is "
-                f"already determined by {_name(rate)}",
+                f"already determined by {_describe_rate(rate)}",
                 hint="leave the callback out, or use a number as the learning rate",
             )
 
@@ -53,7 +54,7 @@ def check_run_dir(directory: RunDir, callbacks: Sequence[keras.callbacks.Callbac
                 f"callbacks: {name} restores the model by itself, and the run in {directory.path} does too",
                 hint="leave the callback out: with run_dir, the same call resumes",
             )
-        for cls, attribute in _PATHS.items():
+        for cls, attribute in PATH_ARGUMENTS.items():
             path = getattr(callback, attribute) if isinstance(callback, cls) else None
             if path is not None and Path(path).expanduser().absolute() in files:
                 raise make_error(
@@ -63,5 +64,5 @@ def check_run_dir(directory: RunDir, callbacks: Sequence[keras.callbacks.Callbac
                 )
 
 
-def _name(rate: object) -> str:
-    return f"the schedule {type(rate).__name__}" if not hasattr(rate, "__name__") else f"the function {rate.__name__}"
+def _describe_rate(rate: object) -> str:
+    return f"the function {rate.__name__}" if hasattr(rate, "__name__") else f"the schedule {type(rate).__name__}"

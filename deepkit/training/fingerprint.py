@@ -9,22 +9,18 @@ from collections.abc import Sequence
 
 import keras
 
+from deepkit.training.callback_checks import PATH_ARGUMENTS
 from deepkit.training.model_code import architecture_hash, user_code
 from deepkit.training.object_arguments import object_arguments
 from deepkit.training.state import optimizers
 from deepkit.utils.function_identity import config_text, identify, is_library, is_plain
 
-_OUTPUT_ARGUMENTS: dict[type[keras.callbacks.Callback], tuple[str, ...]] = {
-    keras.callbacks.ModelCheckpoint: ("filepath",),
-    keras.callbacks.CSVLogger: ("filename",),
-    keras.callbacks.TensorBoard: ("log_dir",),
-}
 _NEVER_COMPARED = ("verbose", "model", "params", "_model")  # output, and attributes that Keras sets
 
 
 @dataclasses.dataclass
 class Fingerprint:
-    """Arguments and code that define a run, by name, and what they do not define.
+    """Arguments and code that define a run, by name, and the values that cannot be compared.
 
     Args:
         arguments: Arguments of the callbacks, losses and metrics, as text.
@@ -82,7 +78,7 @@ def _ignored_arguments(value: object) -> tuple[str, ...]:
     """Return the arguments that do not change the training: names, the paths of files, and the amount of output."""
     if not isinstance(value, keras.callbacks.Callback):
         return (*_NEVER_COMPARED, "name")
-    paths = [name for cls, names in _OUTPUT_ARGUMENTS.items() if isinstance(value, cls) for name in names]
+    paths = [name for cls, name in PATH_ARGUMENTS.items() if isinstance(value, cls)]
     return (*_NEVER_COMPARED, *paths)
 
 
@@ -107,7 +103,7 @@ def _add_compiled(result: Fingerprint, model: keras.Model) -> None:
 
 
 def _add_loss_or_metric(result: Fingerprint, name: str, item: keras.losses.Loss | keras.metrics.Metric) -> None:
-    """Add what the description of a loss or metric by its config does not contain."""
+    """Add the parts of a loss or metric that its config, and so its description, does not contain."""
     if isinstance(item, keras.losses.Loss):
         result.add(f"{name}.reduction", item.reduction)
     if config_text(item) is None:
