@@ -11,7 +11,7 @@ from deepkit.utils.errors import make_error
 class BatchCount(keras.callbacks.Callback):
     """Counts the batches of each epoch, and raises an error if there was none.
 
-    It comes before the user's callbacks, so that none of them reports such an epoch.
+    `fit` puts it before the user's callbacks, so that none of them reports such an epoch.
     """
 
     async_safe = True  # Keras waits for all batches before the end of an epoch or a validation

@@ -35,7 +35,7 @@ def warn_about_momentum(
 
     Args:
         norms: Layers that begin the training with their initial statistics.
-        steps_per_epoch: Number of batches in an epoch; None if it is unknown, which never warns.
+        steps_per_epoch: Number of batches in an epoch; None if it is unknown, and then there is no warning.
         epochs: Number of epochs, counted from the beginning of the training.
     """
     if steps_per_epoch is None:

@@ -46,7 +46,7 @@ def save(directory: Path, state: TrainingState) -> None:
 
 
 def replace_newest(directory: Path, state: TrainingState) -> None:
-    """Write the state in place of the newest checkpoint, and leave the one before it.
+    """Replace the newest checkpoint by a state, and leave the previous checkpoint unchanged.
 
     Raises:
         OSError: The checkpoint could not be written; the newest checkpoint is intact.

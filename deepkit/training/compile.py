@@ -90,7 +90,7 @@ def compile_definition(
     if isinstance(net, keras.Model):
         arguments = {"optimizer": optimizer, "loss": loss, "metrics": metrics, "loss_weights": loss_weights}
         compiled = _check_precompiled(net, plan, arguments)
-        notes = tuple(_adapt(net, data))  # bin boundaries become part of the architecture
+        notes = tuple(_adapt(net, data))  # first: bin boundaries become part of the architecture
         return dataclasses.replace(compiled, definition=_architecture(net), notes=notes)
     _check_definition(net)
     adapter = adaptation.Adapter(data.single_epoch, data.fitted_states)
@@ -168,7 +168,7 @@ def _build(net: Definition, data: TrainingData, adapter: adaptation.Adapter) -> 
 
 
 def _check_inputs(expected: object, data: TrainingData, is_fixed: bool) -> None:
-    """Check names and shapes of the data against the symbolic inputs of the model."""
+    """Raise if names or shapes of the data differ from those of the symbolic inputs of the model."""
     if is_fixed:
         _check_input_names(expected, data.input_spec)
         _check_input_shape(expected, data.input_spec, "data")
@@ -208,10 +208,10 @@ def _check_input_shape(model_input: object, inputs: object, name: str) -> None:
 
 
 def _adapt(model: keras.Model, data: TrainingData) -> list[str]:
-    """Show a built model its data before training, and return a message for each layer that was adapted.
+    """Adapt a built model to its data before training; return a message for each preprocessing layer.
 
-    A model with a method `adapt` collects its vocabulary, or refuses data it cannot model. A layer that was adapted
-    before keeps its state.
+    The method `adapt` of a model, such as that of `dk.Seq2Seq`, adapts the model itself, or raises an error for data that
+    it cannot model. A layer that is adapted already keeps its state.
     """
     if callable(getattr(model, "adapt", None)):
         model.adapt(data.single_epoch())

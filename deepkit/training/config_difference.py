@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-_NOT_COMPARED = ("versions", "requested_plan", "varying")  # recorded, but no reason to refuse a run
-_UNPREFIXED = ("arguments", "code")  # sections whose keys are names that a user recognizes: callbacks[0].patience
+_NOT_COMPARED = ("versions", "requested_plan", "varying")  # recorded, and not part of the identity of a run
+_UNPREFIXED = ("arguments", "code")  # sections whose keys need no prefix: callbacks[0].patience
 _MAX_LENGTH = 100
 _CONTEXT_LENGTH = 40  # characters shown on either side of the first difference
 _SEEDS = ("plan.seed", "data.seed")
@@ -48,7 +48,7 @@ def _add_values(path: str, value: object, values: dict[str, str]) -> None:
             _add_values(f"{path}.{key}" if path else str(key), item, values)
     else:
         text = value if isinstance(value, str) else json.dumps(value)
-        values[path] = f"{values[path]}; {text}" if path in values else text  # a description and its code
+        values[path] = f"{values[path]}; {text}" if path in values else text  # a description, and the hash of the code
 
 
 def _causes(names: list[str], before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
@@ -56,8 +56,8 @@ def _causes(names: list[str], before: Mapping[str, str], after: Mapping[str, str
     if all(name in names for name in _SEEDS) and all(
         values.get(_SEEDS[0]) == values.get(_SEEDS[1]) for values in (before, after)
     ):
-        names = [name for name in names if name != "data.seed"]  # the order of arrays has the seed of the plan
-    if "callbacks" in names:  # the arguments of other callbacks are others
+        names = [name for name in names if name != "data.seed"]  # arrays are shuffled with the seed of the plan
+    if "callbacks" in names:  # other callbacks have other arguments
         names = [name for name in names if not name.startswith("callbacks[")]
     if len(names) > 1:  # another definition, other data or another layer has another architecture
         names = [name for name in names if name != _ARCHITECTURE]

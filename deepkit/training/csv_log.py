@@ -14,7 +14,7 @@ from deepkit.utils import files
 
 
 def capture(logger: keras.callbacks.CSVLogger) -> dict[str, Any]:
-    """Return the size of the file and a hash of its content, which is complete up to the last epoch."""
+    """Write all rows, and return the size of the file and a hash of its content."""
     if logger.csv_file is not None and not logger.csv_file.closed:
         logger.csv_file.flush()
     content = _read(Path(logger.filename))
@@ -45,7 +45,7 @@ def continued(logger: keras.callbacks.CSVLogger, state: Mapping[str, Any] | None
 
 
 def _remove_rows(path: Path, state: Mapping[str, Any] | None, epoch: int, separator: str) -> None:
-    """Remove the rows that were written after the checkpoint: of epochs from the first one on, and a cut row."""
+    """Remove the rows that were written after the checkpoint: those of `epoch` and later, and an incomplete one."""
     content = _read(path)
     if not state or not content:
         return
@@ -55,7 +55,7 @@ def _remove_rows(path: Path, state: Mapping[str, Any] | None, epoch: int, separa
         remaining = [line for line in lines if not _is_row(line, epoch, separator)]
         remaining = [line for line in remaining if line.endswith((b"\n", b"\r")) or not line[:1].isdigit()]
         content = content[:size] + b"".join(remaining)
-    elif epoch:  # another file, or one that was edited: only its last rows can be those of this run
+    elif epoch:  # an edited or unrelated file: only its last rows can belong to this run
         lines = content.splitlines(keepends=True)
         while lines and _is_row(lines[-1], epoch, separator):
             lines.pop()
@@ -65,7 +65,7 @@ def _remove_rows(path: Path, state: Mapping[str, Any] | None, epoch: int, separa
 
 
 def _is_row(line: bytes, epoch: int, separator: str) -> bool:
-    """Return whether a line is the row of an epoch from the first one on."""
+    """Return whether a line is the row of `epoch` or of a later epoch."""
     first = line.split(separator.encode())[0].strip()
     return first.isdigit() and int(first) >= epoch
 

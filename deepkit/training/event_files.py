@@ -16,17 +16,17 @@ _PATTERN = "*/events.out.tfevents.*"
 
 
 class EventFiles:
-    """The event files of a run.
+    """The event files of a run, which one `TensorBoard` callback writes.
 
     Args:
-        board: The callback that writes them.
+        board: The callback.
         state: The size of each event file of the run in the checkpoint, by its path in the log directory; or None.
     """
 
     def __init__(self, board: keras.callbacks.TensorBoard, state: Mapping[str, int] | None) -> None:
         self._board, self._directory = board, Path(board.log_dir)
         self._sizes = dict(state or {})
-        self._before: set[str] = set()
+        self._existing: set[str] = set()
 
     @contextlib.contextmanager
     def continued(self) -> Iterator[None]:
@@ -35,7 +35,7 @@ class EventFiles:
             path = self._directory / name
             if path.exists() and path.stat().st_size > size:
                 os.truncate(path, size)
-        self._before = self._names()
+        self._existing = self._names()
         try:
             yield
         except BaseException:
@@ -54,7 +54,7 @@ class EventFiles:
         """Write all events, and return the size of each event file of the run."""
         for writer in self._board._writers.values():
             writer.flush()
-        new = {name for name in self._names() - self._before if f".{os.getpid()}." in name}
+        new = {name for name in self._names() - self._existing if f".{os.getpid()}." in name}
         paths = {name: self._directory / name for name in sorted({*self._sizes, *new})}
         return {name: path.stat().st_size for name, path in paths.items() if path.exists()}
 

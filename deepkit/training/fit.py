@@ -168,14 +168,14 @@ def fit(
             reason = "not saved: no run_dir was passed"
             return _make_run(compiled, training_data, final_state, None, reason)
         with directory.lock():
-            before = fingerprint(net, compiled.model, callbacks)
-            directory.check_or_write_config(run_config(compiled, training_data, plan, callbacks, before))
+            initial_fingerprint = fingerprint(net, compiled.model, callbacks)
+            directory.check_or_write_config(run_config(compiled, training_data, plan, callbacks, initial_fingerprint))
             directory.save_fitted_states(training_data.fitted_states)
-            resume = describe_resume(compiled.plan, training_data, callbacks, before, directory)
+            resume = describe_resume(compiled.plan, training_data, callbacks, initial_fingerprint, directory)
             finished = _load_finished_run(compiled, training_data, epochs, directory, resume)
             if finished is not None:
                 return finished
-            with _stored_variation(directory, before, net, compiled.model, callbacks):
+            with _store_varying_fields(directory, initial_fingerprint, net, compiled.model, callbacks):
                 final_state = _train_in_directory(
                     compiled, training_data, epochs, directory, callbacks, resume, verbose
                 )
@@ -281,23 +281,23 @@ def _train_in_directory(
 
 
 @contextlib.contextmanager
-def _stored_variation(
+def _store_varying_fields(
     directory: RunDir,
-    before: Fingerprint,
+    initial_fingerprint: Fingerprint,
     net: Definition | keras.Model,
     model: keras.Model,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> Iterator[None]:
-    """Store which parts of the fingerprint the training in a `with` block changes, so that they are not compared.
+    """Store the names of the fingerprint's fields that the training in a `with` block changes.
 
-    A callback may append to a list that it holds, for instance.
+    The next call does not compare these fields. A callback may append to a list that it holds, for instance.
     """
     try:
         yield
     finally:
-        varying = before.differing(fingerprint(net, model, callbacks))
-        with contextlib.suppress(OSError):  # a full disk, of which the training itself has raised an error
-            directory.add_varying(varying)
+        varying = initial_fingerprint.differing(fingerprint(net, model, callbacks))
+        with contextlib.suppress(OSError):  # of a full disk: the training has raised a RunDirError already
+            directory.add_varying_fields(varying)
 
 
 def _save_result(

@@ -1,4 +1,4 @@
-"""What the definition of a run does not contain as text: the built architecture, and the code of the user's classes."""
+"""Parts of a run that the text of its definition lacks: the built architecture, and the code of the user's classes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _attributes(layer: keras.layers.Layer) -> object:
 
 
 def _architecture(value: object) -> object:
-    """Return JSON values without seeds, configs of a build, and the bytes of functions, which depend on their file."""
+    """Return JSON values without seeds, build configs, and serialized functions, whose bytes depend on their file."""
     if isinstance(value, list):
         return [_architecture(item) for item in value]
     if not isinstance(value, dict):

@@ -22,11 +22,11 @@ def object_arguments(value: object, ignored: Collection[str] = ()) -> dict[str, 
     attributes = dict(getattr(value, "__dict__", {}))
     arguments: dict[str, object] = {}
     complete = True
-    for name, must_exist in _constructor_arguments(type(value)):
+    for name, is_required in _constructor_arguments(type(value)):
         attribute = next((key for key in (name, f"_{name}") if key in attributes), None)
         if attribute is not None:
             arguments[name] = attributes[attribute]
-        elif must_exist:
+        elif is_required:
             complete = False
     if not complete:
         for name, item in attributes.items():
@@ -38,8 +38,8 @@ def object_arguments(value: object, ignored: Collection[str] = ()) -> dict[str, 
 def _constructor_arguments(cls: type) -> list[tuple[str, bool]]:
     """Return the arguments of the constructors of a class and its base classes, up to the first class of a library.
 
-    Each comes with whether it must be an attribute: the arguments of a user's class. A user's `**kwargs` must be too,
-    unless a base class accepts arguments to which it may pass them.
+    Each name comes with a flag: whether the object must have an attribute of this name. The flag is True for the
+    arguments of a user's class, and for its `**kwargs` unless a base class may accept them.
     """
     names: list[tuple[str, bool]] = []
     variadic: list[str] = []

@@ -98,7 +98,7 @@ def describe_resume(
         reasons.append("the content of a tf.data.Dataset is not compared (validation_data)")
     if fingerprint.incomparable:
         reasons.append(f"deepkit compares only the type of {', '.join(fingerprint.incomparable)}")
-    varying = run_dir.varying()
+    varying = run_dir.varying_fields()
     if varying:
         reasons.append(f"the training itself changes {', '.join(varying)}, so deepkit cannot compare it")
     untracked = callback_state.untracked_callbacks(callbacks)

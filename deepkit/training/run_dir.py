@@ -65,7 +65,7 @@ class RunDir:
         path: The directory; it is created if it does not exist.
 
     Raises:
-        TypeError: The path is not a path.
+        TypeError: `path` is neither a string nor a `pathlib.Path`.
         ValueError: The path is empty.
     """
 
@@ -122,7 +122,7 @@ class RunDir:
             )
 
     def _holds_run(self) -> bool:
-        """Return whether the config is that of a run, or may be a damaged one, which is never overwritten."""
+        """Return whether the config belongs to a run, or is damaged and may belong to one; neither is overwritten."""
         path = self.path / "config.json"
         if not self._exists(path):
             return False
@@ -201,14 +201,14 @@ class RunDir:
             hint=f"use another run_dir, or the settings of the stored run{schedules}",
         )
 
-    def varying(self) -> list[str]:
+    def varying_fields(self) -> list[str]:
         """Return the fields of the config that the training itself changes, so that they are not compared."""
         stored = self.config().get("varying", [])
         return [str(name) for name in stored] if isinstance(stored, list) else []
 
-    def add_varying(self, names: Iterable[str]) -> None:
+    def add_varying_fields(self, names: Iterable[str]) -> None:
         """Store that the training itself changes these fields of the config."""
-        before = self.varying()
+        before = self.varying_fields()
         merged = sorted({*before, *names})
         if merged != before:
             self.write("config.json", json.dumps(self.config() | {"varying": merged}, indent=2) + "\n")
@@ -267,7 +267,7 @@ class RunDir:
             self.write("history.csv", _history_csv(state.history))
 
     def replace_checkpoint(self, state: TrainingState) -> None:
-        """Write a state of the same epoch as the newest checkpoint in its place.
+        """Replace the newest checkpoint by a state of the same epoch.
 
         Raises:
             RunDirError: The disk is full or missing; the checkpoint is intact.
@@ -350,12 +350,14 @@ class RunDir:
 def _check_path(path: object) -> Path:
     if not isinstance(path, str | os.PathLike):
         raise make_error(
-            TypeError, f"run_dir must be a path, received {format_value(path)}", hint="use run_dir='runs/first'"
+            TypeError,
+            f"run_dir must be a string or a pathlib.Path, received {format_value(path)}",
+            hint="use run_dir='runs/first'",
         )
     text = os.fspath(path)
     if not isinstance(text, str):
         raise make_error(
-            TypeError, f"run_dir must be a path of text, received {format_value(text)}", hint="use run_dir='runs/first'"
+            TypeError, f"run_dir must be a string, received {format_value(text)}", hint="use run_dir='runs/first'"
         )
     if not text.strip() or "\0" in text:
         raise make_error(

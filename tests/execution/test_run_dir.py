@@ -280,9 +280,9 @@ def test_other_files_in_a_run_dir_are_unchanged(tmp_path, no_report):
     [
         ("", ValueError, r"run_dir must be the path of a directory, received ''\n  hint: use run_dir='runs/first'"),
         ("  ", ValueError, "run_dir must be the path of a directory"),
-        (3, TypeError, r"run_dir must be a path, received 3\n  hint: use run_dir='runs/first'"),
-        (b"run", TypeError, r"run_dir must be a path, received b'run'"),
-        (["run"], TypeError, r"run_dir must be a path, received \['run'\]"),
+        (3, TypeError, r"run_dir must be a string or a pathlib.Path, received 3\n  hint: use run_dir='runs/first'"),
+        (b"run", TypeError, r"run_dir must be a string or a pathlib.Path, received b'run'"),
+        (["run"], TypeError, r"run_dir must be a string or a pathlib.Path, received \['run'\]"),
     ],
 )
 def test_a_run_dir_that_is_not_a_path(path, error, text):
