@@ -210,8 +210,8 @@ def _check_input_shape(model_input: object, inputs: object, name: str) -> None:
 def _adapt(model: keras.Model, data: TrainingData) -> list[str]:
     """Adapt a built model to its data before training; return a message for each preprocessing layer.
 
-    The method `adapt` of a model, such as that of `dk.Seq2Seq`, adapts the model itself, or raises an error for data that
-    it cannot model. A layer that is adapted already keeps its state.
+    If the model has a method `adapt`, as that of `dk.Seq2Seq` has, the method adapts the model, or raises an error for
+    data that it cannot model. A layer that is adapted already keeps its state.
     """
     if callable(getattr(model, "adapt", None)):
         model.adapt(data.single_epoch())
