@@ -88,7 +88,7 @@ def add_merge(
 
 
 def add_argument(x: Tensors, definition: Definition, builder: Builder, name: str) -> Any:
-    """Add a layer or block that is an argument of the builder's block, which may not lose the mask of `x`."""
+    """Add a layer or block that is an argument of the builder's block; raise an error if it loses the mask of `x`."""
     block = builder.definition if definition.is_keras_layer else definition
     return definition.add(x, builder.child(definition.name or name, block))
 

@@ -253,7 +253,7 @@ class Pipeline(tf.data.Dataset):
         return self._with_settings(target=check_target(target))
 
     def with_target_scales(self, scales: Scales) -> Pipeline:
-        """Return a pipeline that scales x to the values which a model reconstructs.
+        """Return a pipeline whose training targets are the images of x multiplied by factors.
 
         Args:
             scales: In the structure of x: a factor, or None for a tensor that stays as it is.
@@ -261,7 +261,7 @@ class Pipeline(tf.data.Dataset):
         return self._with_settings(target_scales=scales)
 
     def with_source(self, element: Any) -> Pipeline:
-        """Return a pipeline that prepares other examples like this one: in order and not augmented.
+        """Return a pipeline of other examples with the settings of this one, in order and not augmented.
 
         Args:
             element: Arrays (x, y), (x,) or x, as `from_arrays` validates them.

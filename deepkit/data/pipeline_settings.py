@@ -28,7 +28,7 @@ class PipelineSettings:
         scales: In the structure of x: the factor that scales an image to [0, 1], or None for a tensor that is not
             an image.
         rescale: Whether the pipeline scales images to [0, 1]; if not, it yields them as they are stored.
-        target_scales: Like `scales`, for the target "inputs" only: the factor between x and its reconstruction.
+        target_scales: For the target "inputs" only, in the structure of x: the factor that scales x to the target.
         identity: Name, version and split of the dataset.
         target: Target of the training: "labels", "inputs" (x itself) or "none" (batches of x alone).
     """

@@ -15,11 +15,10 @@ from deepkit.data.pipeline_settings import PipelineSettings, check_batch_size, c
 from deepkit.data.sources import MemorySource
 from deepkit.data.splits import split_validation
 from deepkit.utils.errors import format_value, message
+from deepkit.utils.validation import MAX_INTEGER
 
 if TYPE_CHECKING:
     from deepkit.data.nested_arrays import Arrays
-
-_MAX_INT64 = 2**63 - 1
 
 
 def from_arrays(
@@ -38,8 +37,8 @@ def from_arrays(
     """Build pipelines from arrays in memory.
 
     The pipelines yield x unchanged, except that float64 becomes float32, and that augmentations and `map` receive
-    uint8 arrays of three or more axes as float32 in the same scale. `dk.fit` puts the rescaling of uint8 images into
-    the model (see there). Small integers of labels become int32.
+    uint8 arrays of three or more axes as float32 in the same scale. `dk.fit` adds a layer to the model that rescales
+    uint8 images. Small integers of labels become int32.
 
     Args:
         x: An array with the examples along the first axis, or a dictionary or tuple of such arrays.
@@ -128,7 +127,8 @@ def _check_separate(data: object, element: Any, y: object, name: str) -> Any:
         separate_x, separate_y = data
         separate = validate_arrays(separate_x, separate_y, f"{name} ")
     else:
-        raise ValueError(f"{name} must be a pair (x, y), as the training data is, received {format_value(data)}")
+        problem = f"{name} must be a pair (x, y), as the training data is, received {format_value(data)}"
+        raise ValueError(message(problem, hint=f"pass {name}=(x, y)"))
     check_same_scale(_inputs(element), _inputs(separate), name)
     return separate
 
@@ -180,8 +180,8 @@ def _check_array(value: object, name: str) -> np.ndarray:
     if array.dtype.kind not in "biufcSU":
         hint = "convert the values to numbers, for example with astype('int64')"
         raise TypeError(message(f"{name} must hold numbers or strings, received the dtype {array.dtype}", hint=hint))
-    if array.dtype == np.uint64 and array.size and array.max() > _MAX_INT64:
-        hint = "hash the values, or use an unsigned 32-bit range"
+    if array.dtype == np.uint64 and array.size and array.max() > MAX_INTEGER:
+        hint = f"use values of at most {MAX_INTEGER:,}, or hash them"
         raise ValueError(message(f"{name} holds {array.max()}, which does not fit into int64", hint=hint))
     return array.astype("float32") if array.dtype == np.float64 else array
 
@@ -189,11 +189,11 @@ def _check_array(value: object, name: str) -> np.ndarray:
 def _refuse_sparse_and_ragged(value: object, name: str) -> None:
     kind = type(value).__name__
     if isinstance(value, tf.RaggedTensor):
-        raise TypeError(message(f"{name} is a {kind}: its examples differ in length", hint="use x.to_tensor()"))
+        raise TypeError(message(f"{name} is a {kind}, expected a dense array", hint="use x.to_tensor()"))
     if isinstance(value, tf.SparseTensor):
-        raise TypeError(message(f"{name} is a {kind}", hint="use tf.sparse.to_dense(x)"))
+        raise TypeError(message(f"{name} is a {kind}, expected a dense array", hint="use tf.sparse.to_dense(x)"))
     if hasattr(value, "toarray"):  # a matrix of SciPy
-        raise TypeError(message(f"{name} is a sparse {kind}", hint="use x.toarray()"))
+        raise TypeError(message(f"{name} is a sparse {kind}, expected a dense array", hint="use x.toarray()"))
 
 
 def _as_strings(array: np.ndarray, name: str) -> np.ndarray:

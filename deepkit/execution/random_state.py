@@ -1,4 +1,4 @@
-"""Random state of Python, NumPy, TensorFlow and Keras: seeded for a block of code, and restored after it."""
+"""Seed Python, NumPy, TensorFlow and Keras for a block of code, and restore their random state after it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class _DeferredSeed:
 
 
 def _set_seed(seed: int) -> None:
-    """Do the same as `keras.utils.set_random_seed`, but keep the state of TensorFlow's operations and Keras's seeds."""
+    """Seed as `keras.utils.set_random_seed` does, without a restart of TensorFlow's stateful operations."""
     random.seed(seed)
     np.random.seed(seed)
     _set_keras_state({"global_random_seed": seed, "global_seed_generator": None})

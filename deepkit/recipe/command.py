@@ -64,7 +64,7 @@ def run_cli(main: Callable[[Sequence[str]], int], argv: Sequence[str], *, prog: 
 
 
 def _describe(error: Exception) -> str:
-    """Return the message of an error; of one about a file, without the number of the system's error."""
+    """Return the message of an error; if a path is missing or is a folder, without Python's `[Errno ...]`."""
     if type(error) is IsADirectoryError:
         return message(f"expected a file, received the folder {error.filename}", hint="pass the path of a file")
     if type(error) is FileNotFoundError and error.filename:

@@ -164,7 +164,7 @@ def refresh(path: Path, parse_config: Callable[[Recipe, Sequence[str]], Settings
 
 
 def mark_stale(path: Path, names: Sequence[str], reason: str) -> list[str]:
-    """Mark recorded results as outdated by a change of the code; their numbers stay, and a new recording replaces them.
+    """Mark recorded results as outdated by a change of the code; their numbers stay until they are recorded again.
 
     Args:
         path: The results file.

@@ -87,7 +87,7 @@ def is_plain(value: object) -> bool:
 def is_library(value: object) -> bool:
     """Return whether a function or class belongs to Keras, TensorFlow, NumPy, Python or deepkit.
 
-    Its module identifies it, as the versions of these packages are stored separately.
+    Its module and name identify it, because a run stores the versions of these packages separately.
     """
     return str(getattr(value, "__module__", None) or "builtins").partition(".")[0] in _LIBRARIES
 
@@ -103,7 +103,7 @@ class _Reader:
     def __init__(self) -> None:
         self.unidentified: list[str] = []
         self._active: set[int] = set()  # functions, classes and objects that are being read, which may be recursive
-        self._texts: dict[int, tuple[object, str]] = {}  # of the functions and classes that were read
+        self._texts: dict[int, tuple[object, str]] = {}  # of functions and classes that were read, by id
 
     def read(self, value: object, name: str = "") -> str:
         """Return the text of any value."""
@@ -120,7 +120,7 @@ class _Reader:
         finally:
             self._active.discard(id(value))
         if isinstance(value, types.FunctionType | type):
-            self._texts[id(value)] = (value, text)  # the value too: its id must not be used again
+            self._texts[id(value)] = (value, text)  # the reference to the value keeps its id from being reused
         return text
 
     def _plain(self, value: object, name: str) -> str | None:
@@ -213,7 +213,7 @@ class _Reader:
         number = len(self.unidentified)
         text = self.read(member)
         if not isinstance(member, types.FunctionType):
-            del self.unidentified[number:]  # a descriptor, whose arguments the object itself holds
+            del self.unidentified[number:]  # a descriptor: the object itself holds its arguments
         return text
 
     def _array(self, value: np.ndarray, name: str) -> str:
