@@ -253,7 +253,7 @@ def batches(x, y=LABELS):
         (lambda: (np.array(["a", "b"] * 20), LABELS), "Dense, expects numbers, received strings in x", "dk.Text"),
     ],
 )
-def test_data_that_cannot_enter_a_definition_raises(data, problem, hint):
+def test_data_that_does_not_fit_a_definition_raises(data, problem, hint):
     with pytest.raises((TypeError, ValueError), match=problem) as error:
         dk.fit(dk.Sequential(DENSE), data(), verbose=0)
     assert "hint: " in str(error.value)
