@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deepkit.data import bundled, catalog
 from deepkit.data.errors import DataError
-from deepkit.utils.errors import did_you_mean
+from deepkit.utils.errors import did_you_mean, format_value, message
 
 SPLIT_NAMES = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 _HIDDEN = {
@@ -45,11 +45,12 @@ def check_folder(path: object, *, example: str) -> Path:
         example: Code for the hint of an error.
 
     Raises:
-        TypeError: `path` is not a path.
+        TypeError: `path` is neither a string nor a `pathlib.Path`.
         DataError: There is no such folder.
     """
     if not isinstance(path, str | os.PathLike) or isinstance(os.fspath(path), bytes):
-        raise TypeError(f"path must be the path of a folder, received {path!r}")
+        problem = f"path must be a string or a pathlib.Path, received {format_value(path)}"
+        raise TypeError(message(problem, hint=f"pass the path of a folder: {example}"))
     text = os.fspath(path)
     folder = Path(text).expanduser()
     if text and folder.is_dir():

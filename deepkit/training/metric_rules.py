@@ -87,7 +87,7 @@ def adapt_metric(metric: metrics.Metric, output: Output) -> Adapted:
 
 
 def is_keras_metric(metric: metrics.Metric) -> bool:
-    """Return whether a metric is one of Keras, or a subclass that computes as its Keras class does."""
+    """Return whether a metric is one of Keras, or a subclass that inherits its `update_state`."""
     return _find_rule(metric) is not None
 
 

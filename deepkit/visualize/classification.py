@@ -50,8 +50,8 @@ def confusion(model: keras.Model, data: object, *, class_names: Sequence[str] = 
     Args:
         model: A classifier with logits or probabilities as its output, for one class per example or per position.
             Whether the outputs are logits follows from the last layer, else from the loss, else from their values.
-        data: Batches (x, y) with integer or one-hot labels, or a pair (x, y) of arrays. x is what the model takes,
-            which may be several arrays by name, or texts.
+        data: Batches (x, y) with integer or one-hot labels, or a pair (x, y) of arrays. x is the input of
+            the model: an array, a mapping of arrays, or texts.
         class_names: Names in the order of the classes. By default their numbers.
 
     Returns:

@@ -58,7 +58,7 @@ def calibration(model: keras.Model, data: object, *, output: str | None = None) 
 
     Args:
         model: A model that ends in `dk.Regressor(units, distribution="gaussian")`.
-        data: Batches (x, y), or a pair (x, y) of arrays. x is what the model takes, such as several arrays by name.
+        data: Batches (x, y), or a pair (x, y) of arrays. x is the input of the model, such as a mapping of arrays.
         output: Name of the output, if the model has several.
 
     Returns:

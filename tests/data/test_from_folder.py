@@ -318,7 +318,7 @@ def test_wrong_arguments_are_named(shapes, arguments, problem, hint):
 def test_wrong_types_are_named(shapes):
     with pytest.raises(TypeError, match="validation must be a number of examples or a fraction"):
         load(shapes, validation="10%")
-    with pytest.raises(TypeError, match="path must be the path of a folder, received 3"):
+    with pytest.raises(TypeError, match=r"path must be a string or a pathlib\.Path, received 3"):
         load(3)
 
 
