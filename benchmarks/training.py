@@ -24,7 +24,7 @@ from benchmarks.worker import Side, Unavailable
 from deepkit.training.compile import compile_definition
 from deepkit.training.label_check import NO_LABEL_CHECKS
 from deepkit.training.loop import train
-from deepkit.training.training_data import make_training_data
+from deepkit.training.user_data import make_training_data
 from deepkit.utils import machine
 
 BATCH_SIZE = 128

@@ -23,13 +23,13 @@ from deepkit.training.fit import resolve_verbose
 from deepkit.training.run_dir import stored_plan
 from deepkit.training.schedules import with_learning_rate
 from deepkit.training.text_labels import encode_text_labels
-from deepkit.training.training_data import training_data_for
+from deepkit.training.user_data import training_data_for
 from deepkit.utils.console import echo
 
 if TYPE_CHECKING:
     from deepkit.training.compile import Definition, Losses, LossWeights, Metrics
     from deepkit.training.schedules import LearningRate
-    from deepkit.training.training_data import DataLike
+    from deepkit.training.user_data import DataLike
     from deepkit.utils.types import OptimizerLike, PathLike
 
 _PRECISIONS = {"CPU": ("float32", "mixed_bfloat16"), "GPU": ("float32", "mixed_bfloat16", "mixed_float16")}

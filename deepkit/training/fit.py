@@ -23,7 +23,8 @@ from deepkit.training.run_dir import RunDir, RunResult
 from deepkit.training.schedules import with_learning_rate
 from deepkit.training.state import TrainingState
 from deepkit.training.text_labels import encode_text_labels
-from deepkit.training.training_data import TrainingData, training_data_for
+from deepkit.training.training_data import TrainingData
+from deepkit.training.user_data import training_data_for
 from deepkit.utils import files
 from deepkit.utils.console import echo
 from deepkit.utils.errors import format_value, make_error
@@ -33,7 +34,8 @@ from deepkit.utils.validation import check_choice, check_integer, is_flag
 if TYPE_CHECKING:
     from deepkit.training.compile import Definition, Losses, LossWeights, Metrics
     from deepkit.training.schedules import LearningRate
-    from deepkit.training.training_data import ClassNames, DataLike, ValidationLike
+    from deepkit.training.training_data import ClassNames
+    from deepkit.training.user_data import DataLike, ValidationLike
     from deepkit.utils.types import History, OptimizerLike, PathLike
 
 

@@ -21,7 +21,8 @@ from deepkit.training import label_hints
 from deepkit.training.errors import LabelError
 from deepkit.training.label_hints import InvalidLabel, number_text
 from deepkit.training.label_rules import LabelRule, head_block, make_rules, shape_text
-from deepkit.training.training_data import TrainingData, training_target
+from deepkit.training.training_data import TrainingData
+from deepkit.training.user_data import training_target
 
 if TYPE_CHECKING:
     from pathlib import Path

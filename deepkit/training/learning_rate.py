@@ -16,8 +16,9 @@ from deepkit.execution.plan import Plan, resolve_plan
 from deepkit.training import state
 from deepkit.training.fit import resolve_verbose
 from deepkit.training.text_labels import encode_text_labels
-from deepkit.training.training_data import TrainingData, training_data_for
+from deepkit.training.training_data import TrainingData
 from deepkit.training.trial import TrialModel, reported_loss
+from deepkit.training.user_data import training_data_for
 from deepkit.utils.console import echo
 from deepkit.utils.errors import format_value, message
 from deepkit.utils.validation import check_integer, is_number
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from deepkit.training.compile import Definition, Losses, LossWeights
-    from deepkit.training.training_data import DataLike
+    from deepkit.training.user_data import DataLike
     from deepkit.utils.types import Dataset, OptimizerLike, Tensor
 
 _SMOOTHING_WIDTH = 0.03  # standard deviation of the Gaussian, as a fraction of all steps

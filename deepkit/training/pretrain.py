@@ -25,7 +25,7 @@ from deepkit.utils.validation import is_integer
 
 if TYPE_CHECKING:
     from deepkit.definition.fields import BodyLike
-    from deepkit.training.training_data import DataLike
+    from deepkit.training.user_data import DataLike
     from deepkit.utils.types import Dataset, Nested, PathLike
 
 _CODE_BATCH = 1024  # examples whose codes are computed at a time

@@ -12,7 +12,7 @@ from deepkit.training import batch_checks, checkpoint
 from deepkit.training.compile import compile_definition
 from deepkit.training.run_dir import RunDir
 from deepkit.training.text_labels import encode_text_labels
-from deepkit.training.training_data import make_training_data
+from deepkit.training.user_data import make_training_data
 
 PLAN = dk.plan(devices="CPU:0", seed=0)
 X = np.random.default_rng(0).normal(size=(24, 4)).astype("float32")

@@ -9,7 +9,7 @@ from keras import layers
 import deepkit as dk
 from deepkit.definition.keras_layer import LayerInstance, LayerTemplate
 from deepkit.training.compile import compile_definition
-from deepkit.training.training_data import training_data_for
+from deepkit.training.user_data import training_data_for
 
 RNG = np.random.default_rng(11)
 X = (RNG.normal(size=(90, 3)) * [1, 20, 300] + [5, -40, 1e4]).astype("float32")

@@ -13,7 +13,7 @@ import deepkit as dk
 from deepkit.execution.plan import current
 from deepkit.training import autotune as autotune_module
 from deepkit.training import benchmark, run_report, trial
-from deepkit.training.training_data import make_training_data
+from deepkit.training.user_data import make_training_data
 from tests.execution.crashing import images
 from tests.execution.test_resume import assert_same_state
 
