@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SAMPLE_SIZE = 64  # number of examples to inspect for their size
 DIFFERENT_SIZES = "images differ in size"
+_MIN_UNSCALED = 10  # images with larger values are not scaled to [0, 1]
 IMAGE_SIZE_HINT = "pass image_size=, for example image_size=224, to resize them"
 
 
@@ -39,7 +40,7 @@ def check_image_size(image_size: object) -> tuple[int, int]:
 
 
 def check_same_scale(x: Arrays, other: Arrays, name: str) -> None:
-    """Raise a ValueError if one of two arrays holds uint8 images, and the other images scaled to [0, 1].
+    """Raise a ValueError if the images of one of two arrays are scaled to [0, 1], and those of the other are not.
 
     Args:
         x: Training inputs, validated by `from_arrays`.
@@ -47,11 +48,12 @@ def check_same_scale(x: Arrays, other: Arrays, name: str) -> None:
         name: Name of `other` for the message: "validation".
     """
     for train, separate in zip(tf.nest.flatten(x), tf.nest.flatten(other), strict=False):
-        integers = [array for array in (train, separate) if array.dtype == np.uint8]
-        floats = [array for array in (train, separate) if array.dtype.kind == "f"]
-        if not integers or not floats or train.ndim < 3:
+        if min(train.ndim, separate.ndim) < 3 or {train.dtype.kind, separate.dtype.kind} - set("iuf"):
             continue
-        if integers[0].max() > 1 and floats[0].max() <= 1:
+        if not train.size or not separate.size or min(train.min(), separate.min()) < 0:
+            continue
+        low, high = sorted((float(train.max()), float(separate.max())))
+        if 0 < low <= 1 and high > _MIN_UNSCALED:
             problem = (
                 f"{name} x has the dtype {separate.dtype} and values up to {separate.max():g}, the training x "
                 f"{train.dtype} and values up to {train.max():g}"

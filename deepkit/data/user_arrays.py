@@ -107,7 +107,10 @@ def validate_arrays(x: object, y: object = None, prefix: str = "") -> Any:
         element = (inputs, tf.nest.map_structure(lambda array: _check_labels(array, f"{prefix}y"), labels))
     lengths = [len(array) for array in tf.nest.flatten(element)]
     if len(set(lengths)) > 1:
-        raise ValueError(f"{prefix}x and y must have the same number of examples, received {lengths}")
+        problem = f"{prefix}x and y must have the same number of examples, received {lengths}"
+        is_list = any(isinstance(item, list) and any(hasattr(part, "shape") for part in item) for item in (x, y))
+        hint = "pass several inputs or outputs as a mapping by name: {'a': array, 'b': array}" if is_list else ""
+        raise ValueError(message(problem, hint=hint))
     if not lengths[0]:
         raise ValueError(f"{prefix}x has no examples: its shape is {tf.nest.flatten(inputs)[0].shape}")
     return element

@@ -220,9 +220,10 @@ def _independent(layer: keras.layers.Layer, sources: list[Source]) -> list[Sourc
 def _input_values(sources: list[Source], dataset: Dataset) -> Iterator[Tensor]:
     """Yield the values of the symbolic tensor of each source, for one batch after the other."""
     inputs = sources[0][0]
-    model = keras.Model(inputs, [x for _, x in sources])
+    compute = tf.function(keras.Model(inputs, [x for _, x in sources]), reduce_retracing=True)
     for batch in dataset:
-        yield from model(batch[0] if isinstance(batch, tuple) else batch, training=False)
+        values = compute(batch[0] if isinstance(batch, tuple) else batch, training=False)
+        yield from keras.tree.flatten(values)  # of one tensor, Keras returns the tensor itself
 
 
 def _input_of(use: Use) -> Any:

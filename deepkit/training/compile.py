@@ -190,20 +190,29 @@ def _check_input_names(expected: object, inputs: object) -> None:
 
 
 def _check_input_shape(model_input: object, inputs: object, name: str) -> None:
+    """Raise if examples have another shape than an input of the model; inputs with names are checked one by one."""
+    if isinstance(model_input, dict) and isinstance(inputs, dict):
+        for key, tensor in model_input.items():
+            _check_input_shape(tensor, inputs.get(key), f"{name}[{key!r}]")
+        return
+    if isinstance(inputs, dict) and len(inputs) == 1 and isinstance(model_input, keras.KerasTensor):
+        inputs = next(iter(inputs.values()))
     if not isinstance(inputs, tf.TensorSpec) or not isinstance(model_input, keras.KerasTensor):
         return
     expected = tuple(model_input.shape)
     if inputs.shape.rank is None or inputs.shape.is_compatible_with(expected):
         return
     received = tuple(inputs.shape[1:])
-    if name == "data":
-        problem = f"data: the examples have shape {received}, the definition fixes {expected[1:]}"
+    if name.startswith("data"):
+        problem = f"{name}: the examples have shape {received}, the definition fixes {expected[1:]}"
         hint = "leave the input shape out of the definition, or use other data"
     else:
         problem = f"{name}: the examples have shape {received}, the training examples {expected[1:]}"
         hint = "pad or crop the examples, or put dk.Input with None for sizes that vary first in the definition"
     if received == expected[1:-1] and expected[-1] == 1:
         hint = "add the channel axis with x[..., None]"
+    if expected == (None,) and received == (1,):
+        hint = "pass one value per example: x[:, 0]"
     raise make_error(ValueError, problem, hint=hint)
 
 

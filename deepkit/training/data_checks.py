@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from deepkit.data import Pipeline
+from deepkit.data.images import check_same_scale
 from deepkit.training.training_data import as_tuple
 from deepkit.utils.errors import make_error
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 def check_dense_batches(dataset: Dataset, name: str) -> None:
     """Raise if an element of the batches is ragged or sparse, or has no batch axis."""
     batch = as_tuple(dataset.element_spec)
+    check_weights(batch, name)
     for title, structure in zip(("x", "y", "sample_weight"), batch, strict=False):
         for spec in keras.tree.flatten(structure):
             kind = type(spec).__name__.removesuffix("Spec")
@@ -27,6 +30,9 @@ def check_dense_batches(dataset: Dataset, name: str) -> None:
             if isinstance(spec, tf.SparseTensorSpec):
                 hint = "map x to tf.sparse.to_dense(x)"
                 raise make_error(ValueError, f"{name}: {title} is a {kind}, expected a dense tensor", hint=hint)
+            if title == "y" and spec.shape.rank is None:
+                problem = f"{name}: the dataset does not know the shape of y"
+                raise make_error(ValueError, problem, hint="use tf.ensure_shape in dataset.map")
             if spec.shape.rank == 0:
                 raise make_error(
                     ValueError, f"{name}: {title} has no batch axis, its shape is ()", hint="use dataset.batch(32)"
@@ -53,15 +59,37 @@ def check_scaled(x: object) -> None:
 
 
 def check_same_dtype(train: Dataset, validation: Dataset) -> None:
-    """Raise if one of training pipeline and validation dataset yields uint8 images, and the other yields floats."""
-    if not isinstance(train, Pipeline) or isinstance(validation, Pipeline):
-        return
+    """Raise if uint8 images meet images of floats in another scale; the first batches are read if the dtypes differ."""
     train_specs, specs = (tf.nest.flatten(as_tuple(batches.element_spec)[0]) for batches in (train, validation))
     for train_spec, spec in zip(train_specs, specs, strict=False):
-        dtypes = [train_spec.dtype, spec.dtype]
-        if tf.uint8 in dtypes and len(set(dtypes)) > 1 and len(spec.shape or ()) >= 3:
-            raise make_error(
-                ValueError,
-                f"validation_data: x has the dtype {dtypes[1].name}, the training x {dtypes[0].name}",
-                hint="pass images of one dtype and scale, for example with dataset.map",
-            )
+        dtypes = {train_spec.dtype, spec.dtype}
+        if tf.uint8 in dtypes and len(dtypes) > 1 and len(spec.shape or ()) >= 3:
+            train_x, x = _first_input(train), _first_input(validation)
+            if train_x is not None and x is not None:
+                check_same_scale(train_x, x, "validation_data")
+            return
+
+
+def _first_input(batches: Dataset) -> Any:
+    """Return x of the first batch as arrays, of a pipeline without moving its epoch; None if there is no batch."""
+    source = batches.epochs() if isinstance(batches, Pipeline) else batches
+    for batch in source.take(1):
+        return tf.nest.map_structure(np.asarray, as_tuple(batch)[0])
+    return None
+
+
+def check_weights(batch: tuple[Any, ...], name: str) -> None:
+    """Raise if batches have more than three elements, or sample weights whose shape does not fit the labels."""
+    if len(batch) > 3:
+        problem = f"{name}: expected batches x, (x, y) or (x, y, sample_weight), received {len(batch)} elements"
+        raise make_error(ValueError, problem, hint="pass several inputs as a mapping by name")
+    if len(batch) < 3 or not isinstance(batch[1], tf.TensorSpec) or not isinstance(batch[2], tf.TensorSpec):
+        return
+    labels, weights = batch[1].shape, batch[2].shape
+    if weights.rank in (None, 1) or labels.rank is None:
+        return
+    if weights.rank > labels.rank or not weights.is_compatible_with(labels[: weights.rank]):
+        problem = (
+            f"{name}: expected sample weights of shape (batch,), received {tuple(weights)} for labels {tuple(labels)}"
+        )
+        raise make_error(ValueError, problem, hint="pass one weight for each example")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -106,7 +106,7 @@ class InputRules:
         return inputs, {name: self.rules[name].preprocess(x, f"{name}_") for name, x in inputs.items()}
 
 
-def choose_rules(net: Definition, input_spec: object, arrays: object) -> InputRules:
+def choose_rules(net: Definition, input_spec: Any, arrays: object) -> InputRules:
     """Return the rules for a definition and its training data.
 
     Args:
@@ -121,7 +121,11 @@ def choose_rules(net: Definition, input_spec: object, arrays: object) -> InputRu
     """
     if isinstance(input_spec, tf.TensorSpec) and input_spec.shape.rank is None:
         return InputRules({"": InputRule()})  # `build` needs a shape, and raises the error
-    if net.input_spec() is None and isinstance(input_spec, tf.TensorSpec):
+    if net.input_spec() is None and not isinstance(input_spec, tf.TensorSpec):
+        received = f"a mapping with the keys {', '.join(input_spec)}" if isinstance(input_spec, Mapping) else "several"
+        problem = f"data: expected one array as x, as {type(net).__name__} has one input, received {received}"
+        raise make_error(ValueError, problem, hint="pass the array itself, or use dk.Functional with named inputs")
+    if net.input_spec() is None:
         shape = tuple(input_spec.shape[1:])
         single = arrays if isinstance(arrays, np.ndarray) else None
         return InputRules({"": _choose_rule(net, shape, input_spec, single)})
@@ -130,8 +134,8 @@ def choose_rules(net: Definition, input_spec: object, arrays: object) -> InputRu
     layers_of = layers_by_input(net, spec)
     rules = {}
     for name in names:
-        leaf = input_spec if name == "" else _item(input_spec, name)
-        array: object = arrays if name == "" else _item(arrays, name)
+        leaf = _single(input_spec) if name == "" else _item(input_spec, name)
+        array: object = _single(arrays) if name == "" else _item(arrays, name)
         if isinstance(leaf, tf.TensorSpec):
             fixed_dtype = _fixed_dtype(spec, name)
             rules[name] = _make_rule(name, leaf, array, layers_of[name], fixed_dtype)
@@ -146,6 +150,10 @@ def refuse_uint8_images(net: Definition, arrays: object) -> None:
     Raises:
         ValueError: The arrays hold uint8 images.
     """
+    is_text = isinstance(arrays, np.ndarray) and arrays.dtype.kind in "SU"
+    if is_text and net.training_target == "none":
+        problem = f"data: expected numbers, which {type(net).__name__} models, received strings"
+        raise make_error(ValueError, problem, hint="pass x as numbers")
     if isinstance(arrays, np.ndarray) and arrays.ndim >= 3 and _is_uint8_image(arrays):
         raise make_error(
             ValueError,
@@ -159,6 +167,12 @@ def rescale_uint8_images(x: np.ndarray) -> np.ndarray:
     """Return images as float32 in [0, 1] if the rule for uint8 images applies to an array, else the array."""
     is_image = isinstance(x, np.ndarray) and _is_uint8_image(x) and _has_channels(x)
     return x.astype("float32") * np.float32(_IMAGE_SCALE) if is_image else x
+
+
+def _single(structure: object) -> object:
+    """Return the only item of a mapping, or the value itself: Keras accepts both for a model with one input."""
+    is_single = isinstance(structure, Mapping) and len(structure) == 1
+    return next(iter(structure.values())) if is_single else structure  # type: ignore[attr-defined]
 
 
 def _item(structure: object, name: str) -> object:

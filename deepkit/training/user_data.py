@@ -103,13 +103,19 @@ def _train_batches(data: DataLike, batch_size: int | None, plan: Plan) -> Datase
 
 def _validation_batches(data: ValidationLike, batch_size: int | None, train: Dataset) -> Dataset:
     """Return the validation batches; arrays are prepared as a training pipeline prepares its examples."""
+    if isinstance(data, Data):
+        problem = "validation_data: expected one split, received a Data with several splits"
+        raise make_error(TypeError, problem, hint="pass data.validation or data.train")
     if isinstance(data, tf.data.Dataset):
-        check_same_dtype(train, data)
-        return _check_dataset(data, "validation_data", None)
+        dataset = _check_dataset(data, "validation_data", None)
+        check_same_dtype(train, dataset)
+        return dataset
     arrays = _check_arrays(data, "validation_data")
     if not isinstance(train, Pipeline):
         size = DEFAULT_BATCH_SIZE if batch_size is None else batch_size
-        return from_arrays(*arrays, batch_size=size, shuffle=False).train
+        pipeline = from_arrays(*arrays, batch_size=size, shuffle=False).train
+        check_same_dtype(train, pipeline)
+        return pipeline
     x, *labels = arrays
     element: Any = validate_arrays(x, labels[0] if labels else None, "validation_data ")
     train_x, validation_x = train.unscaled_arrays(), element[0] if isinstance(element, tuple) else element

@@ -109,6 +109,7 @@ def test_uint8_images_are_rescaled_in_the_model(kind, capsys):
     np.testing.assert_allclose(run.model.predict(IMAGES, verbose=0), scaled, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_rescaling_gives_the_weights_of_a_training_on_scaled_images():
     raw = dk.fit(dk.Sequential(CONV), (IMAGES, LABELS), epochs=2, verbose=0)
     scaled = dk.fit(dk.Sequential(CONV), (IMAGES / np.float32(255), LABELS), epochs=2, verbose=0)
@@ -116,6 +117,7 @@ def test_the_rescaling_gives_the_weights_of_a_training_on_scaled_images():
         np.testing.assert_allclose(weight, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_saved_model_takes_raw_images(tmp_path):
     run = dk.fit(dk.Sequential(CONV), (IMAGES, LABELS), run_dir=tmp_path / "run", verbose=0)
     loaded = keras.saving.load_model(tmp_path / "run" / "model.keras")
@@ -180,7 +182,7 @@ def test_splits_of_different_scales_raise(images_of):
     with pytest.raises(ValueError, match="validation_data x has the dtype"):
         dk.fit(dk.Sequential(CONV), (train, LABELS), validation_data=(other, LABELS), verbose=0)
     batches = tf.data.Dataset.from_tensor_slices((other, LABELS)).batch(8)
-    with pytest.raises(ValueError, match="validation_data: x has the dtype"):
+    with pytest.raises(ValueError, match="validation_data x has the dtype"):
         dk.fit(dk.Sequential(CONV), (train, LABELS), validation_data=batches, verbose=0)
 
 
@@ -293,6 +295,78 @@ def test_a_validation_fraction_of_sorted_labels_raises():
     assert dk.data.from_arrays(np.ones((40, 2)), np.arange(40) % 4, validation=0.25).validation.num_examples == 10
 
 
+@pytest.mark.slow
 def test_find_learning_rate_prints_the_rescaling(capsys):
     dk.find_learning_rate(dk.Sequential(CONV), (IMAGES, LABELS), steps=10, verbose=2)
     assert len(notes(capsys)) == 1
+
+
+@pytest.mark.parametrize("axis", [1, 2, (1, 2)])
+def test_a_normalization_is_adapted_along_its_axis(axis):
+    x = (np.arange(5)[None, :, None] * 100 + RNG.normal(size=(40, 5, 3))).astype("float32")
+    run = dk.fit(dk.Sequential([layers.Normalization(axis=axis), *DENSE]), (x, LABELS), verbose=0)
+    expected = layers.Normalization(axis=axis)
+    expected.adapt(x)
+    np.testing.assert_allclose(run.model.layers[1].mean, expected.mean, rtol=1e-4, atol=1e-3)
+
+
+def graph(shape):
+    nodes = {"o": ("a", [dk.MLP([4]), dk.Classifier(2)])}
+    return dk.Functional(inputs={"a": dk.Input(shape)}, nodes=nodes, outputs="o")
+
+
+@pytest.mark.parametrize(
+    ("net", "data", "problem"),
+    [
+        (graph((6, 6, 1)), ({"a": IMAGES[..., 0]}, LABELS), r"the examples have shape \(6, 6\), the definition fixes"),
+        (
+            graph((5,)),
+            ({"a": np.ones((40, 4))}, LABELS),
+            r"the examples have shape \(4,\), the definition fixes \(5,\)",
+        ),
+        (
+            dk.Sequential(DENSE),
+            ({"a": np.ones((40, 4))}, LABELS),
+            "expected one array as x.* a mapping with the keys a",
+        ),
+        (dk.Sequential(DENSE), ([np.ones((40, 4))], LABELS), "must have the same number of examples"),
+        (
+            dk.VAE(dk.MLP([4]), latent_dim=2, decoder=dk.MLP([4])),
+            (np.array([["a"]] * 9),),
+            "VAE models, received strings",
+        ),
+        (
+            dk.Sequential(DENSE),
+            tf.data.Dataset.from_tensors((np.ones((8, 4)), LABELS[:8], np.ones((8, 3)))),
+            r"expected sample weights of shape \(batch,\), received \(8, 3\)",
+        ),
+        (dk.Sequential(DENSE), tf.data.Dataset.from_tensors((np.ones((8, 4)),) * 4), "received 4 elements"),
+    ],
+)
+def test_data_of_another_structure_raises(net, data, problem):
+    with pytest.raises(ValueError, match=problem):
+        dk.fit(net, data, verbose=0)
+
+
+SCALED = (IMAGES / 255).astype("float32")
+
+
+@pytest.mark.parametrize(
+    ("train", "other"),
+    [
+        (SCALED, IMAGES.astype("int32")),
+        (SCALED, IMAGES.astype("float32")),
+        ((IMAGES > 127).astype("uint8"), IMAGES),
+        (tf.data.Dataset.from_tensor_slices((SCALED, LABELS)).batch(8), IMAGES),
+    ],
+)
+def test_validation_images_of_another_scale_raise(train, other):
+    data = train if isinstance(train, tf.data.Dataset) else (train, LABELS)
+    with pytest.raises(ValueError, match="validation_data x has the dtype"):
+        dk.fit(dk.Sequential(DENSE), data, validation_data=(other, LABELS), verbose=0)
+
+
+def test_images_of_one_scale_may_have_different_dtypes():
+    validation = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(8)
+    run = dk.fit(dk.Sequential(DENSE), (IMAGES.astype("float32"), LABELS), validation_data=validation, verbose=0)
+    assert "val_loss" in run.history
