@@ -10,6 +10,7 @@ import keras
 
 from deepkit.losses import MetricOfMean
 from deepkit.utils.function_identity import has_complete_config
+from deepkit.utils.object_config import complete_config
 
 Value = TypeVar("Value")
 
@@ -33,7 +34,7 @@ def fresh_copy(value: Value) -> Value:
     if not has_complete_config(type(value)):
         return value
     try:
-        copy: Value = type(value).from_config(value.get_config())
+        copy: Value = type(value).from_config(complete_config(value))
     except (TypeError, NotImplementedError):  # a user's class without a complete get_config
         return value
     return copy
@@ -70,9 +71,9 @@ def describe_all(metrics: object) -> tuple[str, ...]:
 
 def non_default_config(value: object) -> dict[str, object]:
     """Return the entries of a Keras object's config that differ from the defaults, and the learning rate."""
-    config: dict[str, object] = value.get_config()  # type: ignore[attr-defined]
+    config: dict[str, object] = complete_config(value)
     try:
-        defaults: Mapping[str, object] = type(value)().get_config()  # type: ignore[attr-defined]
+        defaults: Mapping[str, object] = complete_config(type(value)())
     except TypeError:  # a class with required arguments
         defaults = {}
     shown = {}

@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from deepkit.utils.object_config import complete_config
+
 _PLAIN_TYPES = (bool, int, float, complex, str, bytes, type(None), range, slice)
 _LIBRARIES = {"keras", "tensorflow", "numpy", "deepkit", *sys.stdlib_module_names}
 _INSTALLED = ("site-packages", "dist-packages")
@@ -270,7 +272,7 @@ def config_text(value: object) -> str | None:
     if not inspect.ismethod(get_config) or not has_complete_config(type(value)):
         return None
     try:
-        config = get_config()
+        config = complete_config(value)
         return json.dumps({key: config[key] for key in sorted(config) if key != "name"}, default=_config_value)
     except (TypeError, ValueError, NotImplementedError):  # a class with an incomplete get_config
         return None

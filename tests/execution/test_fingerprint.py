@@ -1,6 +1,7 @@
 """The fingerprint of a run: arguments and code of everything that defines it."""
 
 import functools
+import inspect
 import json
 
 import keras
@@ -10,8 +11,11 @@ import pytest
 import deepkit as dk
 from deepkit.errors import RunDirError
 from deepkit.training.config_difference import config_differences
+from deepkit.training.describe import describe, fresh_copy
 from deepkit.training.fingerprint import fingerprint
 from deepkit.training.model_code import architecture_hash
+from deepkit.utils.function_identity import identify
+from deepkit.utils.object_config import complete_config
 
 X = np.random.default_rng(1).random((32, 3)).astype("float32")
 Y = np.arange(32) % 2
@@ -230,3 +234,43 @@ def test_a_partial_as_a_loss_is_compared_although_keras_cannot_save_it(tmp_path,
     with pytest.raises(RunDirError, match=r"loss: stored .*from_logits: True.*, now .*from_logits: False"):
         call(2, from_logits=False)
     assert call(2).epochs == 2
+
+
+def _other_values(cls):
+    """Return another value for each numeric and boolean argument of a class."""
+    values = {}
+    for name, parameter in inspect.signature(cls.__init__).parameters.items():
+        default = parameter.default
+        if isinstance(default, bool):
+            values[name] = not default
+        elif isinstance(default, int | float):
+            values[name] = default / 2 if isinstance(default, float) and default else abs(default)
+    return values
+
+
+@pytest.mark.parametrize("module", [keras.losses, keras.metrics, keras.optimizers])
+def test_a_copy_and_the_description_have_each_argument_of_a_keras_class(module):
+    required = {"num_classes": 3, "target_class_ids": [0]}
+    required |= dict.fromkeys(("recall", "precision", "sensitivity", "specificity"), 0.5)
+    for cls in {getattr(module, name) for name in dir(module) if inspect.isclass(getattr(module, name))}:
+        parameters = inspect.signature(cls.__init__).parameters
+        needed = {name: required[name] for name in parameters if name in required}
+        for name, value in _other_values(cls).items():
+            if cls is keras.optimizers.LossScaleOptimizer or value == parameters[name].default:
+                continue
+            changed = cls(**needed, **{name: value})
+            assert complete_config(fresh_copy(changed))[name] == pytest.approx(value), (cls, name)
+            assert describe(changed) != describe(cls(**needed)), (cls, name)
+            assert identify(complete_config(changed)) != identify(complete_config(cls(**needed))), (cls, name)
+
+
+def test_huber_trains_with_its_delta():
+    net = dk.Sequential([dk.Regressor()])
+    settings = {"optimizer": "sgd", "epochs": 1, "plan": dk.plan(seed=0), "verbose": 0}
+    small, large = (
+        dk.fit(net, (X, 9.0 * Y), loss=keras.losses.Huber(delta=delta), **settings).history["loss"][0]
+        for delta in (0.25, 1.0)
+    )
+    assert small < large / 2
+    assert describe(keras.losses.Huber(delta=0.25)) == "Huber(delta=0.25)"
+    assert describe(keras.losses.Huber()) == "Huber()"
