@@ -189,6 +189,8 @@ def _loss_rule(loss: object, shape: Shape, block: HeadBlock | None) -> LabelRule
             return None  # the loss raises an error about the output
         shape = shape[:-1]
     name = getattr(loss, "__name__", type(loss).__name__)
+    if _is_hinge(loss) and _is_binary(block):
+        kind = "probabilities"  # Keras accepts -1 and 1 too, but the metrics of the head do not
     ignored = getattr(loss, "ignore_class", None)
     return LabelRule(
         kind,
@@ -199,6 +201,15 @@ def _loss_rule(loss: object, shape: Shape, block: HeadBlock | None) -> LabelRule
         allows_column="generalized" not in name.lower(),  # Keras would broadcast labels of shape (batch, 1)
         allows_zero_rows=True,
     )
+
+
+def _is_hinge(loss: object) -> bool:
+    return getattr(loss, "fn", loss) in (keras.losses.hinge, keras.losses.squared_hinge)
+
+
+def _is_binary(block: HeadBlock | None) -> bool:
+    """Return whether each output of a head is a separate class, with labels 0 and 1."""
+    return isinstance(block, Classifier) and (block.num_classes == 1 or block.activation == "sigmoid")
 
 
 def _select(value: Any, name: str) -> Any:
