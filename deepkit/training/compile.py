@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import keras
 import tensorflow as tf
 
-from deepkit.definition import keras_config
 from deepkit.definition.objective import check_objective
 from deepkit.definition.outputs import check_loss
 from deepkit.execution import strategy
 from deepkit.execution.plan import Plan
-from deepkit.training import adaptation, label_check
+from deepkit.training import adaptation, label_check, state
 from deepkit.training.describe import describe, describe_all, fresh_copy, largest_divisor
 from deepkit.training.head_metrics import adapt_metrics
 from deepkit.training.label_check import NO_LABEL_CHECKS, LabelChecks
 from deepkit.training.loss_names import resolve_losses
+from deepkit.training.model_code import without_automatic_names
 from deepkit.training.training_data import TrainingData
 from deepkit.utils.errors import format_value, make_error, message
 from deepkit.utils.validation import is_number
@@ -91,6 +91,7 @@ def compile_definition(
         arguments = {"optimizer": optimizer, "loss": loss, "metrics": metrics, "loss_weights": loss_weights}
         compiled = _check_precompiled(net, plan, arguments)
         notes = tuple(_adapt(net, data))  # first: bin boundaries become part of the architecture
+        state.build_variables(net, data.sample_input)  # Keras would build it at the first step
         return dataclasses.replace(compiled, definition=_architecture(net), notes=notes)
     _check_definition(net)
     adapter = adaptation.Adapter(data.single_epoch, data.fitted_states)
@@ -451,9 +452,4 @@ def _architecture(model: keras.Model) -> str:
     except NotImplementedError:  # a model class without get_config
         return f"{type(model).__name__} with {model.count_params() if model.built else '?'} parameters"
     architecture.pop("compile_config", None)  # described separately, and it numbers its objects at each compile
-    text = json.dumps(architecture)
-    for number, layer in enumerate([model, *model.layers]):
-        # an automatic name has a number that differs from build to build
-        if keras_config.is_automatic_name(layer.name, type(layer)):
-            text = text.replace(f'"{layer.name}"', f'"{type(layer).__name__} {number}"')
-    return text
+    return json.dumps(without_automatic_names(architecture))

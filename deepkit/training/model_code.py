@@ -30,7 +30,7 @@ def architecture_hash(model: keras.Model) -> str:
     if config is None:  # a model or a layer without get_config
         config = [_layer_config(layer) or _attributes(layer) for layer in model._flatten_layers(include_self=False)]
     variables = [(list(variable.shape), variable.dtype, variable.trainable) for variable in model.variables]
-    text = json.dumps([_without_automatic_names(config), variables], sort_keys=True, default=str)
+    text = json.dumps([without_automatic_names(config), variables], sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
@@ -60,7 +60,7 @@ def _architecture(value: object) -> object:
     return {key: _architecture(item) for key, item in value.items() if key not in _NOT_ARCHITECTURE}
 
 
-def _without_automatic_names(config: object) -> object:
+def without_automatic_names(config: object) -> object:
     """Replace the names that Keras numbers anew in each build by their position."""
     positions: dict[str, str] = {}
     for class_name, name in _layer_names(config):
@@ -83,12 +83,16 @@ def _layer_names(value: object) -> Iterator[tuple[str, str]]:
 
 
 def _replace(value: object, replacements: Mapping[str, str]) -> object:
+    """Replace names of layers; an activation may have the name of a layer, such as "softmax"."""
     if isinstance(value, str):
         return replacements.get(value, value)
     if isinstance(value, list):
         return [_replace(item, replacements) for item in value]
     if isinstance(value, dict):
-        return {key: _replace(item, replacements) for key, item in value.items()}
+        return {
+            key: item if isinstance(item, str) and key != "name" else _replace(item, replacements)
+            for key, item in value.items()
+        }
     return value
 
 

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 import deepkit as dk
+from deepkit.errors import RunDirError
 from deepkit.training import checkpoint
 from tests.execution import crashing
 
@@ -125,3 +126,20 @@ def test_a_model_that_is_compiled_again_resumes(tmp_path):
 
     call(1)
     assert call(2).epochs == 2
+
+
+@pytest.mark.parametrize("has_input", [True, False])
+def test_a_compiled_sequential_model_resumes_in_the_same_process(has_input, tmp_path, no_report):
+    x, y = np.ones((16, 3), "float32"), np.arange(16) % 2
+
+    def call(epochs, units=4):
+        layers = [keras.layers.Dense(units, "softmax"), keras.layers.Dense(2), keras.layers.Softmax()]
+        model = keras.Sequential([keras.Input((3,)), *layers] if has_input else layers)
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        return dk.fit(model, (x, y), epochs=epochs, run_dir=tmp_path, plan=dk.plan(seed=0), verbose=0)
+
+    assert call(1).resume == "exact"
+    run = call(2)
+    assert (run.epochs, run.resume) == (2, "exact")
+    with pytest.raises(RunDirError):
+        call(3, units=5)
