@@ -40,18 +40,51 @@ def adapt_metrics(metrics: Any, heads: Heads | None, model: keras.Model, labels:
         labels: The `tf.TensorSpec` of the labels, or a structure of several.
 
     Raises:
+        TypeError: A metric has an unsupported type.
         ValueError: A metric does not exist, or does not fit the head.
     """
     if not isinstance(metrics, list | tuple | Mapping):
         metrics = [metrics]
     if heads is None or not metrics:
-        _check_names(keras.tree.flatten(metrics))
+        items = _without_none(keras.tree.flatten(metrics))
+        _check_types(items, "metrics")
+        _check_names(items)
         return metrics, ()
     if isinstance(heads, Mapping):
         return _adapt_by_name(metrics, heads, model, labels)
     output = _make_output(heads, "metrics", model.output, labels)
-    adapted, changes = _adapt_all(keras.tree.flatten(metrics), output)
+    items = _without_none(keras.tree.flatten(metrics))
+    _check_types(items, "metrics")
+    adapted, changes = _adapt_all(items, output)
     return adapted, tuple(changes)
+
+
+def _without_none(items: Sequence[Any]) -> list[Any]:
+    """Return the metrics; None stands for an output without metrics, as in Keras."""
+    return [item for item in items if item is not None]
+
+
+def _check_types(metrics: Sequence[Any], argument: str) -> None:
+    """Raise if an item is neither a name nor a metric of labels and outputs."""
+    for metric in metrics:
+        if not isinstance(metric, str) and not callable(metric):
+            problem = f"{argument}: expected a metric, a function or a name, received {format_value(metric)}"
+            raise make_error(TypeError, problem, hint="pass a metric such as keras.metrics.MeanAbsoluteError()")
+        if isinstance(metric, str) and metric.lower() in ("mean", "sum"):  # Keras returns its class
+            metric = getattr(keras.metrics, metric.title())
+        cls = metric if inspect.isclass(metric) else type(metric)
+        if issubclass(cls, keras.metrics.Metric) and not _compares(cls):
+            problem = f"{argument}: {cls.__name__} reduces one value, but a metric compares labels with outputs"
+            raise make_error(ValueError, problem, hint="pass a metric such as keras.metrics.MeanAbsoluteError()")
+
+
+def _compares(cls: type[keras.metrics.Metric]) -> bool:
+    """Return whether the first two arguments of `update_state` can be labels and outputs."""
+    parameters = list(inspect.signature(cls.update_state).parameters.values())[1:]
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return True
+    positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return len(positional) >= 2 and positional[1] != "sample_weight"
 
 
 def _check_names(metrics: Sequence[object]) -> None:
@@ -78,8 +111,9 @@ def _adapt_by_name(
             raise make_error(
                 ValueError, f"metrics: there is no output {name!r}{did_you_mean(name, choices)}", hint=hint
             )
-        items = values if isinstance(values, list | tuple) else [values]
-        adapted[name] = list(items)
+        items = _without_none(values if isinstance(values, list | tuple) else [values])
+        _check_types(items, f"metrics[{name!r}]")
+        adapted[name] = items
         if name in heads:
             spec = labels[name] if isinstance(labels, Mapping) else None
             output = _make_output(heads[name], f"metrics[{name!r}]", model.output[name], spec)

@@ -448,3 +448,21 @@ def test_names_of_losses():
     assert len(str(caught.value)) < 300
     with pytest.raises(ValueError, match="loss: 'ce' requires a definition with a classifier as its head"):
         fit(dk.Regressor(), x, y, loss="ce")
+
+
+@pytest.mark.parametrize("chosen", [{"a": ["mae"], "b": None}, {"a": ["mae", None]}, [["mae"], None]])
+def test_none_stands_for_an_output_without_metrics(chosen):
+    nodes = {name: ("input", [dk.Regressor()]) for name in ("a", "b")}
+    x, y = data("binary")
+    net = dk.Functional(inputs={"input": dk.Input((5,))}, nodes=nodes, outputs=["a", "b"])
+    run = dk.fit(net, (x, {name: y[:, None] for name in nodes}), metrics=chosen, verbose=0)
+    assert [name for name in run.history if "mae" in name] == ["a_mae"]
+
+
+@pytest.mark.parametrize("head", [BINARY, None])
+def test_an_object_that_is_not_a_metric_is_refused(head):
+    with pytest.raises(TypeError, match="metrics: expected a metric, a function or a name, received 3\n  hint: pass"):
+        adapt([3], head)
+    for metric, name in ((metrics.Mean(), "Mean"), (metrics.Sum, "Sum"), ("mean", "Mean")):
+        with pytest.raises(ValueError, match=f"metrics: {name} reduces one value, but a metric compares labels"):
+            adapt([metric], head)
