@@ -455,7 +455,7 @@ def test_none_stands_for_an_output_without_metrics(chosen):
     nodes = {name: ("input", [dk.Regressor()]) for name in ("a", "b")}
     x, y = data("binary")
     net = dk.Functional(inputs={"input": dk.Input((5,))}, nodes=nodes, outputs=["a", "b"])
-    run = dk.fit(net, (x, {name: y[:, None] for name in nodes}), metrics=chosen, verbose=0)
+    run = dk.fit(net, (x, dict.fromkeys(nodes, y[:, None])), metrics=chosen, verbose=0)
     assert [name for name in run.history if "mae" in name] == ["a_mae"]
 
 
