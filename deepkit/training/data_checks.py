@@ -30,9 +30,6 @@ def check_dense_batches(dataset: Dataset, name: str) -> None:
             if isinstance(spec, tf.SparseTensorSpec):
                 hint = "map x to tf.sparse.to_dense(x)"
                 raise make_error(ValueError, f"{name}: {title} is a {kind}, expected a dense tensor", hint=hint)
-            if title == "y" and spec.shape.rank is None:
-                problem = f"{name}: the dataset does not know the shape of y"
-                raise make_error(ValueError, problem, hint="use tf.ensure_shape in dataset.map")
             if spec.shape.rank == 0:
                 raise make_error(
                     ValueError, f"{name}: {title} has no batch axis, its shape is ()", hint="use dataset.batch(32)"

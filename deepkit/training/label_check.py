@@ -82,6 +82,8 @@ class LabelCheck:
         if spec.dtype == tf.string or not (spec.dtype.is_integer or spec.dtype.is_floating or spec.dtype.is_bool):
             received = "text" if spec.dtype == tf.string else f"labels of dtype {spec.dtype.name}"
             raise self.error(received, label_hints.dtype_hint(self.rule))
+        if spec.shape.rank is None:
+            raise self.error("labels of unknown shape", "use tf.ensure_shape in dataset.map")
         shape = tuple(spec.shape)
         has_width = len(shape) == len(self.rule.output_shape) > 1
         if self.rule.kind == "class_indices" and has_width and shape[-1] is None:
