@@ -49,7 +49,15 @@ def fast_float32(plan):
 
 
 def make_net(shared):
-    return dk.Sequential([dk.ConvBlock(4), shared, dk.MLP([8], dropout=0.5), dk.Classifier(2)], name="net")
+    return dk.Sequential(
+        [
+            dk.ConvBlock(4, norm=layers.BatchNormalization(momentum=0.01)),
+            shared,
+            dk.MLP([8], dropout=0.5),
+            dk.Classifier(2),
+        ],
+        name="net",
+    )
 
 
 def layer_with_weights():

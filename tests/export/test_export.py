@@ -28,6 +28,7 @@ UNSUPPORTED = {
     ("recurrent_stack", "litert"): "TensorListReserve, which LiteRT does not support",
     ("recurrent_plain_loop", "litert"): "TensorListReserve, which LiteRT does not support",
     ("bilstm", "litert"): "TensorListReserve, which LiteRT does not support",
+    ("parallel_steps", "litert"): "TensorListReserve, which LiteRT does not support",
     ("text", "onnx"): "which ONNX does not support",
     ("text", "litert"): "which LiteRT does not support",
     ("text_punctuation", "onnx"): "which ONNX does not support",
