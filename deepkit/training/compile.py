@@ -28,7 +28,7 @@ from deepkit.utils.validation import is_number
 if TYPE_CHECKING:
     from deepkit.definition.block import Block as Definition
     from deepkit.definition.objective import Objective
-    from deepkit.utils.types import LossLike, MetricLike, OptimizerLike
+    from deepkit.utils.types import KerasTensor, LossLike, MetricLike, OptimizerLike
 
     Losses: TypeAlias = LossLike | Sequence[LossLike] | Mapping[str, LossLike]
     Metrics: TypeAlias = MetricLike | Sequence[MetricLike] | Mapping[str, MetricLike | Sequence[MetricLike]]
@@ -194,7 +194,8 @@ def _check_input_shape(model_input: object, inputs: object, name: str) -> None:
     """Raise if examples have another shape than an input of the model; inputs with names are checked one by one."""
     if isinstance(model_input, dict) and isinstance(inputs, dict):
         for key, tensor in model_input.items():
-            _check_input_shape(tensor, inputs.get(key), f"{name}[{key!r}]")
+            if key in inputs and not _has_one_value(tensor, inputs[key]):
+                _check_input_shape(tensor, inputs[key], f"{name}[{key!r}]")
         return
     if isinstance(inputs, dict) and len(inputs) == 1 and isinstance(model_input, keras.KerasTensor):
         inputs = next(iter(inputs.values()))
@@ -210,11 +211,16 @@ def _check_input_shape(model_input: object, inputs: object, name: str) -> None:
     else:
         problem = f"{name}: the examples have shape {received}, the training examples {expected[1:]}"
         hint = "pad or crop the examples, or put dk.Input with None for sizes that vary first in the definition"
-    if received == expected[1:-1] and expected[-1] == 1:
+    if received and received == expected[1:-1] and expected[-1] == 1:
         hint = "add the channel axis with x[..., None]"
     if expected == (None,) and received == (1,):
         hint = "pass one value per example: x[:, 0]"
     raise make_error(ValueError, problem, hint=hint)
+
+
+def _has_one_value(tensor: KerasTensor, spec: Any) -> bool:
+    """Return whether there is one value per example on both sides: Keras adds or removes its axis in a mapping."""
+    return {tuple(tensor.shape[1:]), tuple(spec.shape[1:]) if spec.shape.rank else None} == {(), (1,)}
 
 
 def _adapt(model: keras.Model, data: TrainingData) -> list[str]:
