@@ -161,6 +161,7 @@ BENCHMARKS = (
         unit="s/epoch",
         group=EPOCHS,
         target=Target(high=1.02),
+        separate_processes=True,
         note="LeNet-5 as above, on a `tf.data.Dataset`, whose labels are checked in every batch; the labels of arrays "
         "are checked once, before the first step.",
     ),

@@ -32,7 +32,8 @@ def check_batches(batches: Batches, model: keras.Model, label_checks: Sequence[L
     embeddings = token_id_check.embedding_inputs(model, batches.element_spec)
     if not embeddings and not label_checks:
         return batches
-    return batches.map(functools.partial(_check_batch, tuple(embeddings), tuple(label_checks)))
+    check = functools.partial(_check_batch, tuple(embeddings), tuple(label_checks))
+    return batches.map(check, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)  # while a step is computed
 
 
 def explain_error(
