@@ -18,6 +18,7 @@ from deepkit.execution.plan import Plan
 from deepkit.training import adaptation, label_check, state
 from deepkit.training.describe import describe, describe_all, fresh_copy, largest_divisor
 from deepkit.training.head_metrics import adapt_metrics
+from deepkit.training.input_checks import check_inputs
 from deepkit.training.label_check import NO_LABEL_CHECKS, LabelChecks
 from deepkit.training.loss_names import resolve_losses
 from deepkit.training.model_code import without_automatic_names
@@ -28,7 +29,7 @@ from deepkit.utils.validation import is_number
 if TYPE_CHECKING:
     from deepkit.definition.block import Block as Definition
     from deepkit.definition.objective import Objective
-    from deepkit.utils.types import KerasTensor, LossLike, MetricLike, OptimizerLike
+    from deepkit.utils.types import LossLike, MetricLike, OptimizerLike
 
     Losses: TypeAlias = LossLike | Sequence[LossLike] | Mapping[str, LossLike]
     Metrics: TypeAlias = MetricLike | Sequence[MetricLike] | Mapping[str, MetricLike | Sequence[MetricLike]]
@@ -160,67 +161,12 @@ def _build(net: Definition, data: TrainingData, adapter: adaptation.Adapter) -> 
     if data.input_rules is None:
         build_adapted = getattr(net, "build_adapted", None)
         model = adapter.build(lambda: build_adapted(shape, adapter)) if build_adapted else net.build(shape)
-        _check_inputs(getattr(model, "input", None), data, is_fixed)  # a subclassed model has none
+        check_inputs(getattr(model, "input", None), data, is_fixed)  # a subclassed model has none
     else:
         model_inputs, x = data.input_rules.make_inputs(net, shape)
-        _check_inputs(model_inputs, data, is_fixed)
+        check_inputs(model_inputs, data, is_fixed)
         model = adapter.build(lambda: net.build_from(model_inputs, x, adapter=adapter))
     return model
-
-
-def _check_inputs(expected: object, data: TrainingData, is_fixed: bool) -> None:
-    """Raise if names or shapes of the data differ from those of the symbolic inputs of the model."""
-    if is_fixed:
-        _check_input_names(expected, data.input_spec)
-        _check_input_shape(expected, data.input_spec, "data")
-    if data.validation is not None:
-        spec = data.validation.element_spec
-        _check_input_shape(expected, spec[0] if isinstance(spec, tuple) else spec, "validation_data")
-
-
-def _check_input_names(expected: object, inputs: object) -> None:
-    if not isinstance(expected, dict) or (isinstance(inputs, dict) and set(inputs) == set(expected)):
-        return
-    received = ", ".join(inputs) if isinstance(inputs, dict) else "no names"
-    example = ", ".join(f"{name!r}: ..." for name in expected)
-    raise make_error(
-        ValueError,
-        f"data: the definition's inputs are {', '.join(expected)}, the data has {received}",
-        hint=f"pass ({{{example}}}, labels)",
-    )
-
-
-def _check_input_shape(model_input: object, inputs: object, name: str) -> None:
-    """Raise if examples have another shape than an input of the model; inputs with names are checked one by one."""
-    if isinstance(model_input, dict) and isinstance(inputs, dict):
-        for key, tensor in model_input.items():
-            if key in inputs and not _has_one_value(tensor, inputs[key]):
-                _check_input_shape(tensor, inputs[key], f"{name}[{key!r}]")
-        return
-    if isinstance(inputs, dict) and len(inputs) == 1 and isinstance(model_input, keras.KerasTensor):
-        inputs = next(iter(inputs.values()))
-    if not isinstance(inputs, tf.TensorSpec) or not isinstance(model_input, keras.KerasTensor):
-        return
-    expected = tuple(model_input.shape)
-    if inputs.shape.rank is None or inputs.shape.is_compatible_with(expected):
-        return
-    received = tuple(inputs.shape[1:])
-    if name.startswith("data"):
-        problem = f"{name}: the examples have shape {received}, the definition fixes {expected[1:]}"
-        hint = "leave the input shape out of the definition, or use other data"
-    else:
-        problem = f"{name}: the examples have shape {received}, the training examples {expected[1:]}"
-        hint = "pad or crop the examples, or put dk.Input with None for sizes that vary first in the definition"
-    if received and received == expected[1:-1] and expected[-1] == 1:
-        hint = "add the channel axis with x[..., None]"
-    if expected == (None,) and received == (1,):
-        hint = "pass one value per example: x[:, 0]"
-    raise make_error(ValueError, problem, hint=hint)
-
-
-def _has_one_value(tensor: KerasTensor, spec: Any) -> bool:
-    """Return whether there is one value per example on both sides: Keras adds or removes its axis in a mapping."""
-    return {tuple(tensor.shape[1:]), tuple(spec.shape[1:]) if spec.shape.rank else None} == {(), (1,)}
 
 
 def _adapt(model: keras.Model, data: TrainingData) -> list[str]:

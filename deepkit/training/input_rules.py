@@ -49,10 +49,10 @@ class InputRule:
     adds_channel: bool = False
     notes: tuple[str, ...] = ()
 
-    def preprocess(self, x: KerasTensor, prefix: str = "") -> KerasTensor:
-        """Add the layers of this rule after an input."""
+    def preprocess(self, x: KerasTensor, prefix: str = "input_") -> KerasTensor:
+        """Add the layers of this rule after an input; `prefix` keeps their names apart from the definition's."""
         if self.adds_channel:
-            x = layers.Reshape(_with_channel(x.shape[1:]), name=f"{prefix}add_channel")(x)
+            x = layers.Reshape(_with_channel(x.shape[1:]), name=f"{prefix}channel")(x)
         if self.scale is not None:
             x = layers.Rescaling(self.scale, dtype="float32", name=f"{prefix}rescaling")(x)
         return x
@@ -103,7 +103,7 @@ class InputRules:
             single = spec.make_input(rule.dtype)
             return single, rule.preprocess(single)
         inputs = spec.make_input({name: rule.dtype for name, rule in self.rules.items()})
-        return inputs, {name: self.rules[name].preprocess(x, f"{name}_") for name, x in inputs.items()}
+        return inputs, {name: self.rules[name].preprocess(x, f"input_{name}_") for name, x in inputs.items()}
 
 
 def choose_rules(net: Definition, input_spec: Any, arrays: object) -> InputRules:

@@ -463,7 +463,7 @@ def test_the_model_rescales_streamed_images(shapes, monkeypatch):
     save(shapes / "squares" / "palette.gif")  # for Pillow
     monkeypatch.setattr("deepkit.data.memory.available_bytes", lambda: 1000)
     model = train(load(shapes)).model
-    assert [layer.name for layer in model.layers[:2]][1] == "rescaling"
+    assert [layer.name for layer in model.layers[:2]][1] == "input_rescaling"
     images = np.stack([pixels(1), pixels(2)])
     assert model.predict(images, verbose=0).shape == (2, 2)
 

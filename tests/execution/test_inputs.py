@@ -103,7 +103,7 @@ def test_uint8_images_are_rescaled_in_the_model(kind, capsys):
     }[kind]()
     run = dk.fit(dk.Sequential(CONV), data, verbose=2)
     assert notes(capsys) == ["x: a layer of the model rescales uint8 images to [0, 1]"]
-    assert [layer.name for layer in run.model.layers[:2]] == ["input_layer", "rescaling"]
+    assert [layer.name for layer in run.model.layers[:2]] == ["input_layer", "input_rescaling"]
     inner = keras.Model(run.model.layers[1].output, run.model.output)
     scaled = inner.predict(IMAGES / np.float32(255), verbose=0)
     np.testing.assert_allclose(run.model.predict(IMAGES, verbose=0), scaled, atol=1e-5)
@@ -148,6 +148,12 @@ def test_other_arrays_stay_unchanged(body, images, expected, capsys):
     assert num_rescalings == isinstance(body[0], layers.Rescaling)
     x, _ = next(iter(dk.data.from_arrays(images, LABELS, shuffle=False, batch_size=40).train))
     np.testing.assert_array_equal(x, images)
+
+
+def test_the_definition_may_have_a_rescaling_of_its_own():
+    body = [dk.ConvBlock(2, norm=None), layers.Rescaling(2.0), dk.Classifier(2)]
+    run = dk.fit(dk.Sequential(body), (IMAGES, LABELS), verbose=0)
+    assert [layer.name for layer in run.model.layers if "rescaling" in layer.name] == ["input_rescaling", "rescaling"]
 
 
 def test_a_compiled_model_receives_the_arrays_unchanged():
