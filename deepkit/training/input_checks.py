@@ -24,6 +24,9 @@ def check_inputs(expected: object, data: TrainingData, is_fixed: bool) -> None:
 
 
 def _check_input_names(expected: object, inputs: object) -> None:
+    """Raise if the inputs of the model have names that the data lacks, or the data has others."""
+    if isinstance(expected, keras.KerasTensor) and isinstance(inputs, dict):
+        expected = {expected.name: expected}
     if not isinstance(expected, dict) or (isinstance(inputs, dict) and set(inputs) == set(expected)):
         return
     received = ", ".join(inputs) if isinstance(inputs, dict) else "no names"
