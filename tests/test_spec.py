@@ -390,17 +390,21 @@ CONV = "{block: ConvBlock, filters: 8}"
         ),
         (
             "!!timestamp foo",
-            "expected YAML: line 1, column 1: could not determine a constructor for the tag "
-            "'tag:yaml.org,2002:timestamp'\n"
-            "  at    model.yaml",
+            "expected YAML: line 1, column 1: the tag '!!timestamp' is not allowed\n"
+            "  at    model.yaml\n"
+            "  hint: remove the tag",
         ),
         (
             "{layer: TimeDistributed, wrapped: " * 12 + "{layer: ReLU}" + "}" * 12,
-            "nested too deeply\n  at    model.yaml: wrapped.wrapped.wrapped.wrapped.wrapped.wrapped.wrapped.wrap...",
+            "nested too deeply: at most 8 wrappers inside each other, received more\n"
+            "  at    model.yaml: wrapped.wrapped.wrapped.wrapped.wrapped.wrapped.wrapped.wrap...\n"
+            "  hint: remove wrappers",
         ),
         (
             "a: &x [1]\nb: *x",
-            "expected YAML: line 2, column 4: *x: anchors and aliases are not allowed\n  at    model.yaml",
+            "expected YAML: line 2, column 4: *x: anchors and aliases are not allowed\n"
+            "  at    model.yaml\n"
+            "  hint: repeat the value, or use a Repeat block",
         ),
         (
             "{block: MLP, block: MLP}",
@@ -408,37 +412,27 @@ CONV = "{block: ConvBlock, filters: 8}"
         ),
         (
             "{block: [",
-            "expected YAML: line 1, column 10: expected the node content, but found '<stream end>'\n  at    model.yaml",
+            "expected YAML: line 2, column 1: did not find expected node content\n  at    model.yaml",
         ),
         (
             "!!python/object/apply:os.system [ls]",
-            "expected YAML: line 1, column 1: could not determine a constructor for the tag "
-            "'tag:yaml.org,2002:python/object/apply:os.system'\n"
-            "  at    model.yaml",
+            "expected YAML: line 1, column 1: the tag '!!python/object/apply:os.system' is not allowed\n"
+            "  at    model.yaml\n"
+            "  hint: remove the tag",
         ),
         (
             "{block: MLP, units: !!set {3}}",
-            "expected YAML: line 1, column 21: could not determine a constructor for the tag "
-            "'tag:yaml.org,2002:set'\n"
-            "  at    model.yaml",
+            "expected YAML: line 1, column 21: the tag '!!set' is not allowed\n"
+            "  at    model.yaml\n"
+            "  hint: remove the tag",
         ),
         (
             b"\xff\xfe\x00",
-            "expected YAML: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte\n  at    model.yaml",
-        ),
-        (
-            "[" * 5000,
-            "expected YAML: it is nested too deeply\n  at    model.yaml",
+            "expected YAML: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte\n"
+            "  at    model.yaml\n"
+            "  hint: save the file as UTF-8",
         ),
         ("[" * 50 + "]" * 50, None),
-        (
-            "[" * 70 + "]" * 70,
-            "nested too deeply\n  at    model.yaml: [0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0]...",
-        ),
-        (
-            "#" * 4_000_001,
-            "a definition has at most 4,000,000 bytes, received a larger file\n  at    model.yaml",
-        ),
     ],
 )
 def test_errors_have_the_path_in_the_file(text, error, tmp_path):

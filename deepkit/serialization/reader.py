@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING
 from typing import Any
@@ -16,16 +17,15 @@ from deepkit.definition.errors import DefinitionError, first_line
 from deepkit.definition.keras_layer import LayerInstance
 from deepkit.definition.layer_arguments import check_flags
 from deepkit.definition.sequential import Sequential, as_element
+from deepkit.serialization.limits import MAX_INTEGER
+from deepkit.serialization.paths import join_path, key_text
 from deepkit.serialization.registry import KINDS, find_class
 from deepkit.utils.errors import did_you_mean, did_you_mean_or_list, format_value
 from deepkit.utils.validation import is_integer
 
 _TAGS = ("block", "layer")
-_MAX_DEPTH = 60
 _MAX_WRAPPED = 8  # nested wrappers; each one copies its inner layer again
 _MAX_KEYS = 10  # keys in a message
-_MAX_KEY = 60  # characters of a key in a path
-_MAX_NUMBER = 2**31 - 1
 _MAX_VALUES = {"ngrams": 20, "num_oov_indices": 100_000}  # the constructor creates that many strings
 _MAPPING_ARGUMENTS = ("renorm_clipping",)  # arguments of Keras that are mappings
 _FILE_ARGUMENTS = ("vocabulary", "idf_weights")  # Keras also accepts the path of a file for these
@@ -41,7 +41,7 @@ class Reader:
 
     def element(self, value: object, path: str) -> Block:
         """Return a block, a layer, or a list of them as a `Sequential`."""
-        _check_depth(path)
+        _check_wrapped(path)
         if isinstance(value, list | tuple):
             return Sequential([self.element(item, f"{path}[{i}]") for i, item in enumerate(value)])
         if not isinstance(value, Mapping):
@@ -54,17 +54,17 @@ class Reader:
 
     def block(self, value: Mapping[str, Any], path: str) -> Block:
         """Return a block."""
-        cls = find_class(value["block"], "block", _join(path, "block"))
+        cls = find_class(value["block"], "block", join_path(path, "block"))
         items = field_items(cls)
         data = {key: item for key, item in value.items() if key != "block"}
         for key in data:
             try:
-                check_arguments(cls, (), {_key_text(key): None})
+                check_arguments(cls, (), {key_text(key): None})
             except DefinitionError as error:
-                raise _error(error.problem, _join(path, _key_text(key))) from error
+                raise _error(error.problem, join_path(path, key_text(key))) from error
         required = [name for name, item in items.items() if item.default is MISSING]
         _check_keys(cls.__name__, data, items, required, path)
-        kwargs = {key: field_of(cls, key).from_data(item, _join(path, key), self) for key, item in data.items()}
+        kwargs = {key: field_of(cls, key).from_data(item, join_path(path, key), self) for key, item in data.items()}
         return _make(cls, kwargs, path)
 
     def body(self, value: object, path: str) -> Any:
@@ -76,20 +76,20 @@ class Reader:
     def named(self, value: object, path: str, read: Callable[[object, str], object]) -> dict[str, object]:
         """Return a mapping of names, each value read by `read`."""
         items = _expect_mapping(value, "a mapping of names", path)
-        return {_name(name, path): read(item, _join(path, _key_text(name))) for name, item in items.items()}
+        return {_name(name, path): read(item, join_path(path, key_text(name))) for name, item in items.items()}
 
     def input(self, value: object, path: str) -> Block:
         """Return an input of a graph."""
         data = _expect_mapping(value, "an input such as {shape: [28, 28, 1]}", path)
         if data.get("block", "Input") != "Input":
-            raise _error(f"expected an Input, received {format_value(data['block'])}", _join(path, "block"))
+            raise _error(f"expected an Input, received {format_value(data['block'])}", join_path(path, "block"))
         return self.block({**data, "block": "Input"}, path)
 
     def node(self, value: object, path: str) -> tuple[Any, Any]:
         """Return a node of a graph: its source and its body."""
         data = _expect_mapping(value, "a node such as {from: image, body: [...]}", path)
         _check_keys("a node", data, ("from", "body"), ("from", "body"), path)
-        return self.value(data["from"], _join(path, "from")), self.body(data["body"], _join(path, "body"))
+        return self.value(data["from"], join_path(path, "from")), self.body(data["body"], join_path(path, "body"))
 
     def layer(self, value: Mapping[str, Any], path: str) -> Block:
         """Return a Keras layer as a template."""
@@ -104,7 +104,7 @@ class Reader:
 
     def keras_object(self, value: Mapping[str, Any], kind: str, path: str) -> Any:
         """Return a Keras object: a layer, an initializer, a regularizer or a constraint."""
-        cls = find_class(value[kind], kind, _join(path, kind))
+        cls = find_class(value[kind], kind, join_path(path, kind))
         signature = keras_config.parameters(cls)
         data = {key: item for key, item in value.items() if key != kind}
         keys = {"wrapped" if key == "layer" else key: parameter for key, parameter in signature.items()}
@@ -112,31 +112,33 @@ class Reader:
         _check_keys(cls.__name__, data, keys, required, path)
         for key, item in data.items():
             _check_flag(cls, signature, key, item, path)
-            _check_allowed(cls, key, item, _join(path, key))
-        return _make(cls, {key: self.argument(key, item, _join(path, key)) for key, item in data.items()}, path)
+            _check_allowed(cls, key, item, join_path(path, key))
+        return _make(cls, {key: self.argument(key, item, join_path(path, key)) for key, item in data.items()}, path)
 
     def argument(self, key: str, value: object, path: str) -> Any:
         """Return one argument of a Keras object."""
         if key == "seed" and is_integer(value):
             return value
         if key in _MAPPING_ARGUMENTS and isinstance(value, Mapping):
-            return {_name(name, path): self.value(item, _join(path, _key_text(name))) for name, item in value.items()}
+            return {
+                _name(name, path): self.value(item, join_path(path, key_text(name))) for name, item in value.items()
+            }
         return _registered_function(self.value(value, path))
 
     def arguments(self, value: object, path: str) -> dict[str, Any]:
         """Return keyword arguments of a Keras layer."""
         items = _expect_mapping(value, "a mapping of arguments", path)
-        return {_name(key, path): self.value(item, _join(path, _key_text(key))) for key, item in items.items()}
+        return {_name(key, path): self.value(item, join_path(path, key_text(key))) for key, item in items.items()}
 
     def value(self, value: object, path: str) -> Any:
         """Return a plain value, or the block or Keras object that a mapping describes."""
-        _check_depth(path)
+        _check_wrapped(path)
         if isinstance(value, list | tuple):
             return [self.value(item, f"{path}[{i}]") for i, item in enumerate(value)]
         if isinstance(value, Mapping):
             return self._described(value, path)
-        if is_integer(value) and abs(int(value)) > _MAX_NUMBER:  # type: ignore[call-overload]
-            raise _error(f"expected a number of at most {_MAX_NUMBER:,}, received a larger one", path)
+        if is_integer(value) and abs(int(value)) > MAX_INTEGER:  # type: ignore[call-overload]
+            raise _error(f"expected a number of at most {MAX_INTEGER:,}, received a larger one", path)
         if value is not None and not isinstance(value, bool | int | float | str) and not is_integer(value):
             raise _error(f"expected a plain value, received {format_value(value)}", path)
         return value
@@ -157,15 +159,17 @@ def _tag_error(value: Mapping[str, Any], path: str) -> DefinitionError:
     """Return the error for a mapping with neither or both of `block:` and `layer:`."""
     if all(tag in value for tag in _TAGS):
         return _error("expected `block:` or `layer:`, received both", path)
-    similar = [key for key in value if did_you_mean(key, _TAGS)]
+    first_keys = list(itertools.islice(value, _MAX_KEYS))
+    similar = [key for key in first_keys if did_you_mean(key, _TAGS)]
     suggestion = f"; did you mean `block:` or `layer:` by {format_value(similar[0])}?" if similar else ""
-    keys = ", ".join([_key_text(key) for key in value][:_MAX_KEYS])
+    keys = ", ".join(key_text(key) for key in first_keys) + (", ..." if len(value) > _MAX_KEYS else "")
     return _error(f"expected `block:` or `layer:` among the keys, received {keys}{suggestion}", path)
 
 
-def _check_depth(path: str) -> None:
-    if path.count(".") + path.count("[") > _MAX_DEPTH or path.count(".wrapped") > _MAX_WRAPPED:
-        raise _error("nested too deeply", f"{path[:60]}...")
+def _check_wrapped(path: str) -> None:
+    if path.count(".wrapped") > _MAX_WRAPPED:
+        problem = f"nested too deeply: at most {_MAX_WRAPPED} wrappers inside each other, received more"
+        raise _error(problem, f"{path[:60]}...", "remove wrappers")
 
 
 def _check_allowed(cls: type, key: str, value: object, path: str) -> None:
@@ -187,7 +191,7 @@ def _check_flag(cls: type, signature: Mapping[str, inspect.Parameter], key: str,
     try:
         check_flags(cls, {key: value}, cls.__name__)
     except DefinitionError as error:
-        raise _error(error.problem, _join(path, key), _yaml_hint(value)) from error
+        raise _error(error.problem, join_path(path, key), _yaml_hint(value)) from error
 
 
 def _yaml_hint(value: object) -> str:
@@ -213,7 +217,7 @@ def _make(cls: Callable[..., Any], kwargs: Mapping[str, Any], path: str) -> Any:
             text, hint = error.problem, error.hint
         wrong = _wrong_argument(cls, arguments, text)
         hint = _yaml_hint(arguments.get(wrong)) or hint
-        raise _error(text, _join(path, wrong), hint) from error
+        raise _error(text, join_path(path, wrong), hint) from error
 
 
 def _wrong_argument(cls: Callable[..., Any], arguments: Mapping[str, Any], problem: str) -> str:
@@ -241,7 +245,7 @@ def _check_keys(
     for key in data:
         if key not in names:
             problem = f"{cls_name} takes no {format_value(key)}{did_you_mean_or_list(key, names)}"
-            raise _error(problem, _join(path, _key_text(key)))
+            raise _error(problem, join_path(path, key_text(key)))
     for key in required:
         if key not in data:
             raise _error(f"{cls_name} needs {key!r}", path)
@@ -257,15 +261,6 @@ def _name(name: object, path: str) -> str:
     if not isinstance(name, str):
         raise _error(f"expected a string as name, received {format_value(name)}", path, f'write "{name}" in quotes')
     return name
-
-
-def _key_text(key: object) -> str:
-    """Return a key as it appears in a path: shortened if it is long or not a printable string."""
-    return key if isinstance(key, str) and key.isprintable() and len(key) <= _MAX_KEY else format_value(key)
-
-
-def _join(path: str, key: str) -> str:
-    return f"{path}.{key}" if path and key else path or key
 
 
 def _error(problem: str, path: str, hint: str = "") -> DefinitionError:

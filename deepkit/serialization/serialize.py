@@ -16,6 +16,7 @@ from deepkit.definition.frozen_dict import FrozenDict
 from deepkit.definition.keras_layer import LayerInstance, LayerTemplate
 from deepkit.definition.layer_arguments import LayerArguments
 from deepkit.serialization import yaml_format
+from deepkit.serialization.limits import MAX_BYTES, check_limits
 from deepkit.serialization.reader import Reader
 from deepkit.serialization.registry import KINDS, block_key, class_key
 from deepkit.utils import files
@@ -62,8 +63,8 @@ def from_dict(data: Mapping[str, Any] | list[Any]) -> Block:
         data: What `to_dict` returns; a list stands for a `Sequential`.
 
     Raises:
-        DefinitionError: A key or name is unknown, or a value is invalid; the message contains its path:
-            `layers[3].body[1].filters`.
+        DefinitionError: A key or name is unknown, a value is invalid, or the data is too large or contains itself;
+            the message contains its path: `layers[3].body[1].filters`.
 
     Examples:
         >>> import deepkit as dk
@@ -78,6 +79,7 @@ def from_dict(data: Mapping[str, Any] | list[Any]) -> Block:
                 hint="use the release of deepkit that wrote it, or a later one",
             )
         data = {key: value for key, value in data.items() if key != "deepkit"}
+    check_limits(data)
     return Reader().element(data, "")
 
 
@@ -92,7 +94,7 @@ def dump(definition: Block, path: PathLike | None = None) -> str:
         The YAML.
 
     Raises:
-        DefinitionError: As `to_dict`.
+        DefinitionError: As `to_dict`, or the definition is too large to be read back.
         OSError: The file cannot be written; an earlier file is unchanged.
 
     Examples:
@@ -105,7 +107,10 @@ def dump(definition: Block, path: PathLike | None = None) -> str:
         - {block: Classifier, num_classes: 10}
         <BLANKLINE>
     """
-    text = yaml_format.to_yaml(to_dict(definition))
+    data = to_dict(definition)
+    check_limits(data)
+    text = yaml_format.to_yaml(data)
+    _check_size(len(text.encode()))
     if path is not None:
         files.atomic_write(Path(path), text.encode())
     return text
@@ -115,10 +120,11 @@ def load(path: PathLike) -> Block:
     """Return the definition that a YAML file describes; see `from_dict`.
 
     Args:
-        path: The file, of at most 4 MB.
+        path: The file, of at most 4 MB and 200,000 keys and values.
 
     Raises:
-        DefinitionError: The file is not YAML or describes no definition; the message contains the path in it.
+        DefinitionError: The file is not YAML, is too large or describes no definition; the message contains the path
+            in it.
         OSError: The file cannot be read.
 
     Examples:
@@ -132,16 +138,25 @@ def load(path: PathLike) -> Block:
         raise DefinitionError("load takes the path of a file, received a text of several lines")
     source = Path(path)
     with source.open("rb") as file:
-        raw = file.read(yaml_format.MAX_BYTES + 1)
+        raw = file.read(MAX_BYTES + 1)
     try:
-        if len(raw) > yaml_format.MAX_BYTES:
-            raise DefinitionError(f"a definition has at most {yaml_format.MAX_BYTES:,} bytes, received a larger file")
+        _check_size(len(raw))
         return from_dict(yaml_format.parse(raw.decode()))
     except DefinitionError as error:
         location = f"{source.name}: {error.path}" if error.path else source.name
         raise DefinitionError(error.problem, path=location, code=error.code, hint=error.hint) from error
-    except (UnicodeDecodeError, yaml_format.YamlError) as error:
-        raise DefinitionError(f"expected YAML: {error}", path=source.name) from error
+    except yaml_format.YamlError as error:
+        raise DefinitionError(f"expected YAML: {error.problem}", path=source.name, hint=error.hint) from error
+    except UnicodeDecodeError as error:
+        raise DefinitionError(f"expected YAML: {error}", path=source.name, hint="save the file as UTF-8") from error
+
+
+def _check_size(num_bytes: int) -> None:
+    if num_bytes > MAX_BYTES:
+        raise DefinitionError(
+            f"a definition has at most {MAX_BYTES:,} bytes of YAML, received more",
+            hint="use Repeat blocks, or create a layer with a long vocabulary in Python",
+        )
 
 
 class Writer:
