@@ -267,7 +267,9 @@ def test_the_config_of_another_program_is_not_overwritten(tmp_path, config, text
 def test_other_files_in_a_run_dir_are_unchanged(tmp_path, no_report):
     (tmp_path / "notes.txt").write_text("a note")
     (tmp_path / ".unfinished-12-essay").write_text("an essay")
-    (tmp_path / ".deepkit-unfinished-12-model.keras").write_text("half a model")
+    process = subprocess.Popen(["true"])
+    process.wait()
+    (tmp_path / f".deepkit-unfinished-{process.pid}-model.keras").write_text("half a model")
     (tmp_path / ".lock").write_text("4711")  # of a process that was killed before it wrote anything else
     train(tmp_path, epochs=1)
     assert (tmp_path / "notes.txt").read_text() == "a note"
