@@ -46,10 +46,11 @@ if TYPE_CHECKING:
     from deepkit.serialization.serialize import dump, from_dict, load, to_dict
     from deepkit.training.adaptation import adapt
     from deepkit.training.autotune import autotune
-    from deepkit.training.fit import Run, fit
+    from deepkit.training.fit import fit
     from deepkit.training.learning_rate import find_learning_rate
     from deepkit.training.pretrain import pretrain
     from deepkit.training.schedules import OneCycle, StepDecay, WarmUp
+    from deepkit.training.trained_run import Run
 
 
 _PUBLIC_NAMES = {  # the module of each public class and function
@@ -93,7 +94,7 @@ _PUBLIC_NAMES = {  # the module of each public class and function
     "Plan": "deepkit.execution.plan",
     "plan": "deepkit.execution.plan",
     "autotune": "deepkit.training.autotune",
-    "Run": "deepkit.training.fit",
+    "Run": "deepkit.training.trained_run",
     "fit": "deepkit.training.fit",
     "export": "deepkit.export.exporter",
     "find_learning_rate": "deepkit.training.learning_rate",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from deepkit.data import Data
     from deepkit.definition.sequential import Block
-    from deepkit.training.fit import Run
+    from deepkit.training.trained_run import Run
     from deepkit.utils.types import Dataset, Shape
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from deepkit.definition.sequential import Block
     from deepkit.execution.plan import Plan
-    from deepkit.training.fit import Run
+    from deepkit.training.trained_run import Run
 
 AUTOTUNE_ARGUMENTS = ("loss", "optimizer", "learning_rate", "metrics", "loss_weights", "batch_size")
 

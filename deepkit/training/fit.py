@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import keras
 
-from deepkit.execution.plan import Measurement, Plan, current
+from deepkit.execution.plan import Plan, current
 from deepkit.execution.plan import plan as make_plan
 from deepkit.training import callback_checks, run_report
 from deepkit.training.compile import CompiledModel, compile_definition
@@ -23,57 +22,19 @@ from deepkit.training.run_dir import RunDir, RunResult
 from deepkit.training.schedules import with_learning_rate
 from deepkit.training.state import TrainingState
 from deepkit.training.text_labels import encode_text_labels
+from deepkit.training.trained_run import Run
 from deepkit.training.training_data import TrainingData
 from deepkit.training.user_data import training_data_for
 from deepkit.utils import files
 from deepkit.utils.console import echo
 from deepkit.utils.errors import format_value, make_error
-from deepkit.utils.history import format_metric
 from deepkit.utils.validation import check_choice, check_integer, is_flag
 
 if TYPE_CHECKING:
     from deepkit.training.compile import Definition, Losses, LossWeights, Metrics
     from deepkit.training.schedules import LearningRate
-    from deepkit.training.training_data import ClassNames
     from deepkit.training.user_data import DataLike, ValidationLike
-    from deepkit.utils.types import History, OptimizerLike, PathLike
-
-
-@dataclass(frozen=True, eq=False)
-class Run:
-    """The result of a training.
-
-    Args:
-        model: The trained model.
-        history: Loss and metrics of every epoch, by name, as in `keras.callbacks.History`. A metric with several
-            values, such as `keras.metrics.F1Score()`, has a list of floats for each epoch.
-        plan: The plan of the training.
-        run_dir: The directory of the run, or None.
-        report: The report in it, or None.
-        resume: `"exact"`, or why a resumed run is only approximately equal to an uninterrupted one.
-        seconds: Duration of training and validation, over all calls.
-        epochs: Number of finished epochs, over all calls.
-        class_names: Names of the classes by label, by name of the output if there are several; empty if unknown.
-    """
-
-    model: keras.Model
-    history: History
-    plan: Plan
-    run_dir: Path | None
-    report: Path | None
-    resume: str
-    seconds: float
-    epochs: int
-    class_names: ClassNames = ()
-
-    @property
-    def measurements(self) -> tuple[Measurement, ...]:
-        """The timings from which `dk.autotune` chose the plan; empty if it did not."""
-        return self.plan.measurements
-
-    def __repr__(self) -> str:
-        last = ", ".join(f"{name}={format_metric(values[-1])}" for name, values in self.history.items() if values)
-        return f"<Run {self.model.name}: {self.epochs} epochs in {self.seconds:.1f} s; {last}>"
+    from deepkit.utils.types import OptimizerLike, PathLike
 
 
 def fit(

@@ -17,7 +17,7 @@ from deepkit.definition.keras_config import parameters
 from deepkit.definition.sequential import Sequential
 from deepkit.execution.plan import Plan, resolve_plan
 from deepkit.layers import TiedConv, TiedDense
-from deepkit.training.fit import Run, fit
+from deepkit.training.fit import fit
 from deepkit.training.input_rules import rescale_uint8_images
 from deepkit.utils.console import echo
 from deepkit.utils.errors import format_value, message
@@ -25,6 +25,7 @@ from deepkit.utils.validation import is_integer
 
 if TYPE_CHECKING:
     from deepkit.definition.fields import BodyLike
+    from deepkit.training.trained_run import Run
     from deepkit.training.user_data import DataLike
     from deepkit.utils.types import Dataset, Nested, PathLike
 
