@@ -11,6 +11,7 @@ import types
 from typing import TYPE_CHECKING
 
 from deepkit._version import __version__ as __version__
+from deepkit.utils.keras_registration import register_classes
 
 if TYPE_CHECKING:
     from deepkit import data, errors, execution, layers, models, recipe, testing, visualize
@@ -148,6 +149,7 @@ class _Package(types.ModuleType):
 
 
 sys.modules[__name__].__class__ = _Package
+register_classes()  # Keras loads saved models that hold deepkit's classes
 
 
 def __getattr__(name: str) -> object:

@@ -106,7 +106,7 @@ class Regressor(Block):
         mean, stddev = dk.mean_and_stddev(prediction)     # prediction[..., 0] and prediction[..., 1]
 
     The standard deviation is 1e-6 + exp(log_variance / 2) and begins at 1, so standardize the labels. A saved model
-    with this head loads after `import deepkit.models`.
+    with this head loads after `import deepkit`.
 
     Reference:
         Nix & Weigend 1994, "Estimating the Mean and Variance of the Target Probability Distribution", for

@@ -1,7 +1,7 @@
 """Keras layers for math and weights that Keras lacks.
 
 Each is a `keras.layers.Layer` written on `keras.ops` and registered under the package name `deepkit`. A `.keras` file
-that holds one loads after `deepkit.layers` is imported.
+that holds one loads after `import deepkit`.
 """
 
 from deepkit.layers.cross_attention import MultiHeadCrossAttention

@@ -1,7 +1,7 @@
 """Keras models with their own loss or training step.
 
-Each is a `keras.Model` registered under the package name `deepkit`. After `import deepkit.models`, every `.keras` file
-written by deepkit loads: the import also registers the layers, the losses and the learning-rate schedules.
+Each is a `keras.Model` registered under the package name `deepkit`. A `.keras` file that holds one loads after
+`import deepkit`.
 """
 
 import deepkit.layers
