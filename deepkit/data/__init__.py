@@ -1,4 +1,4 @@
-"""Named datasets, arrays and folders of images as fast, reproducible `tf.data` pipelines.
+"""Named datasets, arrays, tables and folders of images as fast, reproducible `tf.data` pipelines.
 
 Example:
     >>> data = load("digits", verbose=False)
@@ -12,9 +12,11 @@ from deepkit.data.errors import DataError
 from deepkit.data.image_folder import from_folder
 from deepkit.data.load import load
 from deepkit.data.pipeline import Pipeline
+from deepkit.data.table import from_table
+from deepkit.data.table_schema import TableSchema
 from deepkit.data.user_arrays import from_arrays
 
 __all__ = [
-    "load", "from_arrays", "from_folder", "Data", "Pipeline", "DataError",
+    "load", "from_arrays", "from_folder", "from_table", "Data", "Pipeline", "TableSchema", "DataError",
     "Augmentation", "Shift", "Flip", "PadCrop", "Affine", "Elastic",
 ]  # fmt: skip

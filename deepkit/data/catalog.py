@@ -126,7 +126,10 @@ def resolve(name: str, folders: list[pathlib.Path]) -> CatalogEntry:
 
 def folder_hint(path: str) -> str:
     """Return the hint for a path that was passed as the name of a dataset."""
-    return f"use dk.data.from_folder({path!r}, image_size=224) for a folder of images"
+    return (
+        f"use dk.data.from_folder({path!r}, image_size=224) for a folder of images, "
+        f"dk.data.from_table({path!r}, target=...) for a CSV file"
+    )
 
 
 def make_builder(

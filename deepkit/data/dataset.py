@@ -15,26 +15,32 @@ from deepkit.data.pipeline_settings import PipelineSettings
 from deepkit.data.sources import Source
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from deepkit.data.nested_arrays import Scales, Shapes
+    from deepkit.data.table_schema import TableSchema
+
+    ClassNames: TypeAlias = tuple[str, ...] | Mapping[str, tuple[str, ...]]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Data:
     """Training, validation and test pipelines that do not overlap, with the metadata of the dataset.
 
-    `deepkit.data.load`, `from_arrays` and `from_folder` return it.
+    `deepkit.data.load`, `from_arrays`, `from_folder` and `from_table` return it.
 
     Args:
         name: Name of the dataset, with its configuration if it has one ("glue/sst2").
         version: Version of the dataset; empty if it has none.
-        source: "prepared", "downloaded", "bundled", "arrays" or "folder".
+        source: "prepared", "downloaded", "bundled", "arrays", "folder" or "table".
         origin: Description of the location of the data.
         train: Training pipeline, shuffled anew in each epoch and augmented.
         validation: Validation pipeline, in order and not augmented; None if there is none.
         test: Test pipeline, in order and not augmented; None if there is none.
         input_shape: Shape of one x, without the batch axis; a structure of shapes if x is a structure.
         num_classes: Number of classes of the labels; None if the labels are not classes.
-        class_names: Names in the order of the labels; empty if unknown.
+        class_names: Names in the order of the labels, by name of the output if there are several; empty if unknown.
+        columns: The columns of a table and their kinds; None for other data.
         stand_in_for: Name of the requested dataset if this one replaces it, else None. Results on a stand-in are
             not comparable with results on the requested dataset.
 
@@ -53,7 +59,8 @@ class Data:
     test: Pipeline | None
     input_shape: Shapes
     num_classes: int | None = None
-    class_names: tuple[str, ...] = ()
+    class_names: ClassNames = ()
+    columns: TableSchema | None = None
     stand_in_for: str | None = None
 
     def head(self, num_examples: int) -> Data:
@@ -108,7 +115,8 @@ class RawData:
     scales: Scales = None
     rescale: bool = True
     num_classes: int | None = None
-    class_names: tuple[str, ...] = ()
+    class_names: ClassNames = ()
+    columns: TableSchema | None = None
 
 
 def build_data(
@@ -137,6 +145,7 @@ def build_data(
         input_shape=_input_shape(pipelines["train"]),
         num_classes=raw.num_classes,
         class_names=raw.class_names,
+        columns=raw.columns,
         stand_in_for=stand_in_for,
     )
 

@@ -324,9 +324,9 @@ def draw(config: Config, results: Sequence[Result]) -> Mapping[str, Figure]:
     model = results[0].model
     return {
         "The test images that are misclassified with the highest confidence": dk.visualize.misclassified(
-            model, data.test, class_names=data.class_names
+            model, data.test, class_names=tuple(data.class_names)
         ),
-        "Confusion matrix": dk.visualize.confusion(model, data.test, class_names=data.class_names),
+        "Confusion matrix": dk.visualize.confusion(model, data.test, class_names=tuple(data.class_names)),
     }
 
 
