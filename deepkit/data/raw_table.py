@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import decimal
@@ -214,11 +215,12 @@ def _column_of_objects(items: Sequence[Any], is_missing: np.ndarray) -> RawColum
 
 
 def _plain(item: Any) -> Any:
-    """Return a NumPy scalar or bytes as a Python value, and a string without surrounding spaces."""
+    """Return a NumPy scalar or bytes of UTF-8 as a Python value, and a string without surrounding spaces."""
     if isinstance(item, np.generic) and not isinstance(item, np.datetime64):
         item = item.item()
     if isinstance(item, bytes):
-        item = item.decode("utf-8", errors="replace")
+        with contextlib.suppress(UnicodeDecodeError):  # `RawTable` raises the error about other bytes
+            item = item.decode("utf-8")
     return str(item).strip() if isinstance(item, str) else item
 
 

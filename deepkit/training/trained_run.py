@@ -12,7 +12,7 @@ from deepkit.execution.plan import Measurement, Plan
 from deepkit.utils.history import format_metric
 
 if TYPE_CHECKING:
-    from deepkit.training.training_data import ClassNames
+    from deepkit.data.dataset import ClassNames
     from deepkit.utils.types import History
 
 

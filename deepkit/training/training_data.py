@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import keras
 
@@ -14,13 +14,12 @@ from deepkit.training.input_rules import InputRules
 from deepkit.utils.errors import make_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
+    from deepkit.data.dataset import ClassNames
     from deepkit.data.nested_arrays import Scales
     from deepkit.training.fitted_state import FittedState
     from deepkit.utils.types import Dataset, Nested
-
-    ClassNames: TypeAlias = tuple[str, ...] | Mapping[str, tuple[str, ...]]
 
 
 @dataclasses.dataclass(frozen=True)

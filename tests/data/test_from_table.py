@@ -44,3 +44,8 @@ def test_an_absent_target_is_named(tmp_path):
 def test_a_kind_can_be_passed(tmp_path):
     data = dk.data.from_table(write(tmp_path), target="price", columns={"area": "categorical"}, verbose=False)
     assert data.columns.kinds["area"] == "categorical"
+
+
+def test_bytes_that_are_not_utf_8_are_named():
+    with pytest.raises(TypeError, match=r"'city' holds Python objects: row 1 has b'\\xff'"):
+        dk.data.from_table({"city": [b"Oslo", b"\xff"], "price": [1.5, 2.5]}, target="price", verbose=False)
