@@ -22,6 +22,7 @@ import deepkit as dk
 from benchmarks.nets import NETS
 from benchmarks.worker import Side, Unavailable
 from deepkit.training.compile import compile_definition
+from deepkit.training.fit_arguments import DataArguments
 from deepkit.training.label_check import NO_LABEL_CHECKS
 from deepkit.training.loop import train
 from deepkit.training.user_data import make_training_data
@@ -233,7 +234,7 @@ def lenet_checks(*, enabled: bool) -> Side:
     x, y = arrays("lenet", NUM_EXAMPLES["lenet"])
     dataset = tf.data.Dataset.from_tensor_slices((x, y)).batch(BATCH_SIZE, drop_remainder=True).cache()
     plan = dk.plan()
-    data = make_training_data(dataset, None, None, plan)
+    data = make_training_data(DataArguments(dataset), plan)
     with plan:
         compiled = compile_definition(NETS["lenet"].definition(), data, plan, None, None, None)
     checks = compiled.label_checks if enabled else NO_LABEL_CHECKS

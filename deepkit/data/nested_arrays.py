@@ -1,4 +1,4 @@
-"""Elements of a dataset: x, (x,) or (x, y), in which x and y may be dictionaries or tuples of tensors."""
+"""Elements of a dataset: x, (x,), (x, y) or (x, y, sample_weight); each may be a dictionary or tuple of tensors."""
 
 from __future__ import annotations
 

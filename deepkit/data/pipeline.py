@@ -264,7 +264,7 @@ class Pipeline(tf.data.Dataset):
         """Return a pipeline of other examples with the settings of this one, in order and not augmented.
 
         Args:
-            element: Arrays (x, y), (x,) or x, as `from_arrays` validates them.
+            element: Arrays (x, y, sample_weight), (x, y), (x,) or x, as `from_arrays` validates them.
         """
         scales = image_scales(element) if self._settings.rescale else self._settings.scales
         settings = dataclasses.replace(
@@ -333,7 +333,7 @@ class Pipeline(tf.data.Dataset):
             num_examples: Largest number of examples, the first ones; None for all.
 
         Returns:
-            (x, y), or (x,) if there are no labels; each an array or a structure of arrays.
+            (x, y), (x,) if there are no labels, or (x, y, sample_weight); each an array or a structure of arrays.
 
         Raises:
             ValueError: `num_examples` is not a positive integer.
@@ -399,7 +399,7 @@ class Pipeline(tf.data.Dataset):
         elif settings.rescale:
             x = scale_images(x, settings.scales)
         if settings.target == "inputs" and settings.target_scales is not None:
-            return x, scale_images(cast_images(x, settings.target_scales), settings.target_scales)
+            return x, scale_images(cast_images(x, settings.target_scales), settings.target_scales), *labels[1:]
         return with_target((x, *labels) if isinstance(element, tuple) else x, settings.target)
 
 

@@ -93,7 +93,7 @@ class MemorySource:
 
     def with_labels(self, labels: Nested) -> MemorySource:
         """Return a source with the same inputs, which are not copied, and other labels."""
-        return MemorySource((self.tensors[0], labels))
+        return MemorySource((self.tensors[0], labels, *self.tensors[2:]))
 
     def head(self, num_examples: int) -> MemorySource:
         """Return a source of the first examples."""

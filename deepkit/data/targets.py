@@ -17,14 +17,15 @@ def with_target(element: Nested, target: str) -> Nested:
     """Replace the labels of an element or a batch by a target.
 
     Args:
-        element: x, (x,) or (x, y).
-        target: "labels" returns the element unchanged, "inputs" returns (x, x), "none" returns x alone.
+        element: x, (x,), (x, y) or (x, y, sample_weight).
+        target: "labels" returns the element unchanged, "inputs" returns (x, x) with the weights, "none" returns x
+            alone.
     """
     if target == "labels":
         return element
     x = inputs_of(element)
     if target == "inputs":
-        return (x, x)
+        return (x, x, *element[2:]) if isinstance(element, tuple) else (x, x)
     return (x,) if isinstance(x, tuple) else x  # Keras would split a bare tuple into x and y
 
 

@@ -12,6 +12,7 @@ from deepkit.data.augmentation import Augmentation, check_augmentations
 from deepkit.data.dataset import Data, RawData, build_data
 from deepkit.data.images import check_same_scale, image_scales
 from deepkit.data.pipeline_settings import PipelineSettings, check_batch_size, check_seed
+from deepkit.data.sample_weights import check_sample_weight
 from deepkit.data.sources import MemorySource
 from deepkit.data.splits import split_validation
 from deepkit.utils.errors import format_value, message
@@ -25,6 +26,7 @@ def from_arrays(
     x: Arrays,
     y: Arrays | None = None,
     *,
+    sample_weight: Arrays | None = None,
     batch_size: int = 32,
     validation: Arrays = 0.0,
     test: Arrays | None = None,
@@ -43,10 +45,13 @@ def from_arrays(
     Args:
         x: An array with the examples along the first axis, or a dictionary or tuple of such arrays.
         y: Labels, in the same form; None for data without labels.
+        sample_weight: Weight of each example in the loss, `(batch,)`, or of each position of its labels,
+            `(batch, time)`; a dictionary by name of the output if there are several. None for equal weights.
         batch_size: Number of examples in a batch, 32 by default as in Keras.
         validation: Number (int) or fraction (float) of examples to take from the end of the arrays, as Keras's
-            `validation_split` does: shuffle the arrays first if they are sorted. Or separate data (x, y).
-        test: Separate data (x, y), or x alone if there are no labels.
+            `validation_split` does: shuffle the arrays first if they are sorted. Or separate data (x, y) or
+            (x, y, sample_weight).
+        test: Separate data likewise, or x alone if there are no labels.
         map: Function that receives a batch of x of any split and returns the input of the model; it receives uint8
             images as float32 from 0 to 255.
         augment: Augmentations of the training images, in their own scale (0 to 255 for uint8).
@@ -59,7 +64,7 @@ def from_arrays(
 
     Raises:
         TypeError: An array holds Python objects, or an element of `augment` is not an augmentation.
-        ValueError: Lengths differ, there are no examples, labels are NaN, or an argument is out of range.
+        ValueError: Lengths differ, there are no examples, labels or weights are NaN, or an argument is out of range.
 
     Examples:
         >>> import deepkit as dk
@@ -69,7 +74,7 @@ def from_arrays(
         (80, 20, (28, 28))
     """
     settings = PipelineSettings(check_batch_size(batch_size), check_seed(seed), map=map)
-    element = validate_arrays(x, y)
+    element = validate_arrays(x, y, sample_weight)
     if isinstance(validation, tuple | list | dict | np.ndarray):
         splits = {"train": element, "validation": _check_separate(validation, element, y, "validation")}
     else:
@@ -90,12 +95,13 @@ def from_arrays(
     return build_data(raw, settings, check_augmentations(augment), shuffle)
 
 
-def validate_arrays(x: object, y: object = None, prefix: str = "") -> Any:
-    """Return (x, y), (x,) or x as validated NumPy arrays; a tuple x is wrapped, or Keras would split it.
+def validate_arrays(x: object, y: object = None, sample_weight: object = None, *, prefix: str = "") -> Any:
+    """Return (x, y, sample_weight), (x, y), (x,) or x as validated NumPy arrays; a tuple x is wrapped for Keras.
 
     Args:
         x: An array, or a dictionary or tuple of arrays.
         y: Labels, or None.
+        sample_weight: Weights, or None.
         prefix: Text before the names in error messages: "test " for separate test data.
     """
     element: Any
@@ -113,7 +119,12 @@ def validate_arrays(x: object, y: object = None, prefix: str = "") -> Any:
         raise ValueError(message(problem, hint=hint))
     if not lengths[0]:
         raise ValueError(f"{prefix}x has no examples: its shape is {tf.nest.flatten(inputs)[0].shape}")
-    return element
+    if sample_weight is None:
+        return element
+    if y is None:
+        hint = "pass y, or leave sample_weight out"
+        raise ValueError(message(f"{prefix}sample_weight needs labels, and y is None", hint=hint))
+    return (*element, check_sample_weight(sample_weight, element[1], f"{prefix}sample_weight"))
 
 
 def _check_separate(data: object, element: Any, y: object, name: str) -> Any:
@@ -125,10 +136,9 @@ def _check_separate(data: object, element: Any, y: object, name: str) -> Any:
                 problem = f"{name} must be x alone, as the training data has no labels, received {format_value(data)}"
                 raise ValueError(message(problem, hint=f"pass the labels y too, or {name}=x"))
             (data,) = data
-        separate = validate_arrays(data, None, f"{name} ")
-    elif isinstance(data, tuple | list) and len(data) == 2:
-        separate_x, separate_y = data
-        separate = validate_arrays(separate_x, separate_y, f"{name} ")
+        separate = validate_arrays(data, prefix=f"{name} ")
+    elif isinstance(data, tuple | list) and len(data) in (2, 3):
+        separate = validate_arrays(*data, prefix=f"{name} ")
     else:
         problem = f"{name} must be a pair (x, y), as the training data is, received {format_value(data)}"
         raise ValueError(message(problem, hint=f"pass {name}=(x, y)"))
@@ -142,7 +152,7 @@ def _inputs(element: Any) -> Arrays:
 
 def _check_sorted_labels(element: Any, splits: Mapping[str, Any], validation: object) -> None:
     """Raise if the examples are sorted by class, so that the validation split has classes of its own."""
-    labels = element[1] if isinstance(element, tuple) and len(element) == 2 else None
+    labels = element[1] if isinstance(element, tuple) and len(element) > 1 else None
     if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iub" or labels.size != len(labels):
         return
     labels = labels.reshape(-1)

@@ -20,6 +20,7 @@ from deepkit.execution.plan import Plan, format_choice, resolve_plan
 from deepkit.training.benchmark import MARGIN, Benchmark, Trial, Value
 from deepkit.training.describe import fresh_copy, largest_divisor
 from deepkit.training.fit import resolve_verbose
+from deepkit.training.fit_arguments import DataArguments
 from deepkit.training.run_dir import stored_plan
 from deepkit.training.schedules import with_learning_rate
 from deepkit.training.text_labels import encode_text_labels
@@ -28,8 +29,8 @@ from deepkit.utils.console import echo
 
 if TYPE_CHECKING:
     from deepkit.training.compile import Definition, Losses, LossWeights, Metrics
+    from deepkit.training.fit_arguments import ArraysLike, DataLike
     from deepkit.training.schedules import LearningRate
-    from deepkit.training.user_data import DataLike
     from deepkit.utils.types import OptimizerLike, PathLike
 
 _PRECISIONS = {"CPU": ("float32", "mixed_bfloat16"), "GPU": ("float32", "mixed_bfloat16", "mixed_float16")}
@@ -39,8 +40,10 @@ _SLOW_STEP = 200.0  # milliseconds a step, above which the time between two step
 
 def autotune(
     net: Definition | keras.Model,
-    data: DataLike,
+    x: DataLike,
+    y: ArraysLike | None = None,
     *,
+    sample_weight: ArraysLike | None = None,
     plan: Plan | None = None,
     loss: Losses | None = None,
     optimizer: OptimizerLike | None = None,
@@ -63,7 +66,9 @@ def autotune(
     Args:
         net: A definition such as `dk.Sequential([...])`. For a compiled `keras.Model` nothing is measured: it is
             trained with its own settings.
-        data: The training data, as for `dk.fit`.
+        x: Inputs, arrays (x, y) or (x, y, sample_weight), or a dataset, as for `dk.fit`.
+        y: Labels of the arrays x.
+        sample_weight: Weights of the arrays x.
         plan: The plan whose `"auto"` fields are timed. By default the current plan, else `dk.plan()`.
         loss: A Keras loss or its name. By default the loss of the definition's head.
         optimizer: A Keras optimizer or its name, Adam by default. It must be copyable: trials use fresh copies.
@@ -79,7 +84,7 @@ def autotune(
         The plan with the chosen fields, the reason for each of them, and the `measurements`.
 
     Raises:
-        TypeError: `net` or `data` has an unsupported type.
+        TypeError: `net` or `x` has an unsupported type.
         ValueError: The definition cannot be compiled with these arguments, under any candidate, or the data has no
             batch.
         DefinitionError: The definition does not fit the data.
@@ -92,10 +97,10 @@ def autotune(
         >>> import deepkit as dk
         >>> x, y = np.random.default_rng(0).random((64, 4)), np.arange(64) % 2
         >>> net = dk.Sequential([dk.MLP([8]), dk.Classifier(2)])
-        >>> plan = dk.autotune(net, (x, y), plan=dk.plan(precision="float32", seed=7), batch_size=16, verbose=0)
+        >>> plan = dk.autotune(net, x, y, plan=dk.plan(precision="float32", seed=7), batch_size=16, verbose=0)
         >>> sorted({measurement.field for measurement in plan.measurements})
         ['jit_compile', 'steps_per_execution']
-        >>> run = dk.fit(net, (x, y), plan=plan, batch_size=16, verbose=0)
+        >>> run = dk.fit(net, x, y, plan=plan, batch_size=16, verbose=0)
     """
     plan = resolve_plan(plan)
     verbose = int(resolve_verbose(verbose))
@@ -113,7 +118,7 @@ def autotune(
             for row in rows:
                 echo(f"  {row}")
         return plan.replace(measurements=rows)
-    training_data = training_data_for(net, data, None, batch_size, plan)
+    training_data = training_data_for(net, DataArguments(x, y, sample_weight, batch_size), plan)
     training_data = encode_text_labels(net, training_data, loss, verbose=0)
     if learning_rate is not None:
         optimizer = with_learning_rate(optimizer, learning_rate, training_data.steps, epochs=1)

@@ -16,6 +16,7 @@ from deepkit.training import callback_checks, run_report
 from deepkit.training.compile import CompiledModel, compile_definition
 from deepkit.training.errors import CheckpointError
 from deepkit.training.fingerprint import Fingerprint, fingerprint
+from deepkit.training.fit_arguments import DataArguments
 from deepkit.training.loop import restore_checkpoint, train
 from deepkit.training.run_config import describe_resume, run_config
 from deepkit.training.run_dir import RunDir, RunResult
@@ -32,15 +33,17 @@ from deepkit.utils.validation import check_choice, check_integer, is_flag
 
 if TYPE_CHECKING:
     from deepkit.training.compile import Definition, Losses, LossWeights, Metrics
+    from deepkit.training.fit_arguments import ArraysLike, DataLike, ValidationLike
     from deepkit.training.schedules import LearningRate
-    from deepkit.training.user_data import DataLike, ValidationLike
     from deepkit.utils.types import OptimizerLike, PathLike
 
 
 def fit(
     net: Definition | keras.Model,
-    data: DataLike,
+    x: DataLike,
+    y: ArraysLike | None = None,
     *,
+    sample_weight: ArraysLike | None = None,
     epochs: int = 1,
     run_dir: PathLike | None = None,
     plan: Plan | None = None,
@@ -64,9 +67,14 @@ def fit(
 
     Args:
         net: A definition such as `dk.Sequential([...])`, or a compiled `keras.Model`.
-        data: A `dk.data` dataset, a `tf.data.Dataset` of (x, y) or (x, y, sample_weight), or a pair of arrays (x, y).
-            Arrays of uint8 images `(batch, rows, columns, channels)` with 1, 3 or 4 channels and values above 1 are
-            rescaled to [0, 1] by a layer of the model, unless it is compiled or preprocesses its input itself.
+        x: An array of inputs, or a mapping of arrays by name of the input; a tuple (x, y) or (x, y, sample_weight) of
+            arrays; a `dk.data` dataset, or a `tf.data.Dataset` of (x, y) or (x, y, sample_weight). Arrays of uint8
+            images `(batch, rows, columns, channels)` with 1, 3 or 4 channels and values above 1 are rescaled to
+            [0, 1] by a layer of the model, unless it is compiled or preprocesses its input itself.
+        y: Labels of the arrays x, or a mapping of labels by name of the output.
+        sample_weight: Weight of each example in the training loss, `(batch,)`, or of each position of its labels,
+            `(batch, time)`; a mapping by name of the output for several outputs, 1 for the others. As in Keras, the
+            weights apply to the loss, not to the metrics.
         epochs: Number of epochs, counted from the beginning of the run.
         run_dir: Directory of the run.
         plan: Devices, precision, seed and so on. By default the current plan, else the plan that the run in
@@ -82,7 +90,8 @@ def fit(
             definition's head. They follow the head: for logits, thresholds are at 0 and cross-entropies have
             `from_logits=True`; `fit` prints each change. A metric that does not fit the head raises an error.
         callbacks: Keras callbacks.
-        validation_data: Batches or a pair of arrays. By default the validation split of the data, if it has one.
+        validation_data: Batches, or arrays (x, y) or (x, y, sample_weight). By default the validation split of the
+            data, if it has one.
         verbose: 1 for a progress bar, 2 for one line per epoch, 0 for silence; `"auto"` for a bar on a terminal and
             lines in a file.
 
@@ -90,7 +99,7 @@ def fit(
         The trained model with its history. `fit` never reads `data.test`.
 
     Raises:
-        TypeError: `net`, `data` or a callback has an unsupported type.
+        TypeError: `net`, `x` or a callback has an unsupported type.
         ValueError: An argument is invalid or contradicts another, or the data has no batch.
         DefinitionError: The definition does not fit the data.
         RunDirError: The run directory is not writable, is in use, or holds a run with another config or files of
@@ -104,7 +113,7 @@ def fit(
         >>> import numpy as np
         >>> import deepkit as dk
         >>> x, y = np.random.default_rng(0).random((64, 4)), np.arange(64) % 2
-        >>> run = dk.fit(dk.Sequential([dk.MLP([8]), dk.Classifier(2)]), (x, y), epochs=2, verbose=0)
+        >>> run = dk.fit(dk.Sequential([dk.MLP([8]), dk.Classifier(2)]), x, y, epochs=2, verbose=0)
         >>> sorted(run.history), run.epochs
         (['accuracy', 'loss'], 2)
     """
@@ -115,7 +124,8 @@ def fit(
         directory.check_files()
         callback_checks.check_run_dir(directory, callbacks)
     plan = _choose_plan(plan, directory)
-    training_data = training_data_for(net, data, validation_data, batch_size, plan)
+    arguments = DataArguments(x, y, sample_weight, batch_size, validation_data)
+    training_data = training_data_for(net, arguments, plan)
     training_data = encode_text_labels(net, training_data, loss, verbose)
     if learning_rate is not None:
         optimizer = _with_learning_rate(net, optimizer, learning_rate, training_data.steps, epochs)

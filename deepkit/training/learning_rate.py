@@ -15,6 +15,7 @@ from deepkit.data import Pipeline
 from deepkit.execution.plan import Plan, resolve_plan
 from deepkit.training import state
 from deepkit.training.fit import resolve_verbose
+from deepkit.training.fit_arguments import DataArguments
 from deepkit.training.text_labels import encode_text_labels
 from deepkit.training.training_data import TrainingData
 from deepkit.training.trial import TrialModel, reported_loss
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from deepkit.training.compile import Definition, Losses, LossWeights
-    from deepkit.training.user_data import DataLike
+    from deepkit.training.fit_arguments import ArraysLike, DataLike
     from deepkit.utils.types import Dataset, OptimizerLike, Tensor
 
 _SMOOTHING_WIDTH = 0.03  # standard deviation of the Gaussian, as a fraction of all steps
@@ -89,8 +90,10 @@ class LearningRateTest:
 
 def find_learning_rate(
     net: Definition | keras.Model,
-    data: DataLike,
+    x: DataLike,
+    y: ArraysLike | None = None,
     *,
+    sample_weight: ArraysLike | None = None,
     smallest: float = 1e-6,
     largest: float = 10.0,
     steps: int = 100,
@@ -111,8 +114,10 @@ def find_learning_rate(
     Args:
         net: A definition, or a compiled `keras.Model`, which may have its own training step. If it has several
             optimizers, all of them use the rate.
-        data: A `dk.data` dataset, a `tf.data.Dataset`, or a pair of arrays (x, y). Only the training data is used,
-            and repeated as needed.
+        x: Inputs, arrays (x, y) or (x, y, sample_weight), or a dataset, as for `dk.fit`. Only the training data is
+            used, and repeated as needed.
+        y: Labels of the arrays x.
+        sample_weight: Weights of the arrays x.
         smallest: The first learning rate.
         largest: The last learning rate.
         steps: Number of steps.
@@ -128,7 +133,7 @@ def find_learning_rate(
         times larger. `.plot()` draws them.
 
     Raises:
-        TypeError: `net` or `data` has an unsupported type.
+        TypeError: `net` or `x` has an unsupported type.
         ValueError: The rates do not rise, an argument is invalid, the data has no batch, or there is no finite loss.
         DefinitionError: The definition does not fit the data.
         TokenIdError: The data contains a token id outside the range of an embedding.
@@ -139,7 +144,7 @@ def find_learning_rate(
         >>> import deepkit as dk
         >>> x, y = np.random.default_rng(0).random((64, 4)), np.arange(64) % 2
         >>> net = dk.Sequential([dk.MLP([8]), dk.Classifier(2)])
-        >>> result = dk.find_learning_rate(net, (x, y), steps=20, verbose=0)
+        >>> result = dk.find_learning_rate(net, x, y, steps=20, verbose=0)
         >>> round(float(result.rates[0]), 6), result.rates.shape == result.losses.shape
         (1e-06, True)
         >>> figure = result.plot()
@@ -148,7 +153,7 @@ def find_learning_rate(
     steps = check_integer(steps, "steps", minimum=_MIN_STEPS, hint="use steps=100")
     plan = resolve_plan(plan).replace(reason="each step has its own learning rate", steps_per_execution=1)
     verbose = resolve_verbose(verbose)
-    training_data = training_data_for(net, data, None, batch_size, plan)
+    training_data = training_data_for(net, DataArguments(x, y, sample_weight, batch_size), plan)
     if training_data.steps is None:
         training_data.sample_batch()  # raises an error if there is no batch
     training_data = encode_text_labels(net, training_data, loss, verbose=0)

@@ -18,6 +18,7 @@ from deepkit.definition.sequential import Sequential
 from deepkit.execution.plan import Plan, resolve_plan
 from deepkit.layers import TiedConv, TiedDense
 from deepkit.training.fit import fit
+from deepkit.training.fit_arguments import unpack_arrays
 from deepkit.training.input_rules import rescale_uint8_images
 from deepkit.utils.console import echo
 from deepkit.utils.errors import format_value, message
@@ -25,17 +26,18 @@ from deepkit.utils.validation import is_integer
 
 if TYPE_CHECKING:
     from deepkit.definition.fields import BodyLike
+    from deepkit.training.fit_arguments import DataLike
     from deepkit.training.trained_run import Run
-    from deepkit.training.user_data import DataLike
-    from deepkit.utils.types import Dataset, Nested, PathLike
+    from deepkit.utils.types import Nested, PathLike
 
 _CODE_BATCH = 1024  # examples whose codes are computed at a time
 _FIXED_ARGUMENTS = ("loss", "metrics", "validation_data")
+_LABEL_ARGUMENTS = ("y", "sample_weight", "class_weight")
 
 
 def pretrain(
     units: Sequence[int | BodyLike],
-    data: DataLike,
+    x: DataLike,
     *,
     corruption: BodyLike | None = None,
     activation: str | Callable[..., Any] | None = "sigmoid",
@@ -58,9 +60,9 @@ def pretrain(
         units: The layers from the bottom up: the number of units of a dense layer, or a block or Keras layer that can
             be inverted, such as `dk.ConvStack(32, norm=None)`. If a dense layer comes first, images are flattened. A
             layer with weights starts from them, and is trained like the others.
-        data: The data as for `dk.fit`, of which only the inputs are used: the training split of a `dk.data` dataset
-            in its own order and without augmentation, one epoch of a `tf.data.Dataset`, or arrays. The codes of all
-            examples are stored in memory.
+        x: An array of inputs, or data as for `dk.fit`, of which only the inputs are used: a tuple of arrays (x, y), the
+            training split of a `dk.data` dataset in its own order and without augmentation, or one epoch of a
+            `tf.data.Dataset`. The codes of all examples are stored in memory.
         corruption: Noise on the training input of each layer, such as `dk.MaskingNoise(0.25)`.
         activation: Activation of the dense layers that `units` gives by number.
         tied_weights: Whether the decoders use the transposed kernels of the layers; see `dk.Autoencoder`.
@@ -74,7 +76,7 @@ def pretrain(
         layer whose weights it ties.
 
     Raises:
-        TypeError: `units` is not a list, or the data has an unsupported type.
+        TypeError: `units` is not a list, x has an unsupported type, or an argument applies to labels.
         DefinitionError: A layer cannot be inverted, or an argument is invalid.
 
     Examples:
@@ -91,8 +93,8 @@ def pretrain(
     _check_units(units)
     _check_fit_args(fit_args)
     plan = resolve_plan(fit_args.pop("plan", None))
-    codes = _inputs(data)
-    fit_args.setdefault("batch_size", getattr(getattr(data, "train", data), "batch_size", None))
+    codes = _inputs(x)
+    fit_args.setdefault("batch_size", getattr(getattr(x, "train", x), "batch_size", None))
     stack: list[keras.layers.Layer] = []
     for number, unit in enumerate(units, start=1):
         encoder = _encoder(unit, number, activation, codes)
@@ -121,6 +123,10 @@ def _check_units(units: object) -> None:
 
 
 def _check_fit_args(fit_args: dict[str, Any]) -> None:
+    for name in _LABEL_ARGUMENTS:
+        if name in fit_args:
+            problem = f"pretrain: {name} was passed, and pretraining learns from inputs without labels"
+            raise TypeError(message(problem, hint=f"leave {name} out; pass it to dk.fit for the fine-tuning"))
     for name in _FIXED_ARGUMENTS:
         if name in fit_args:
             raise TypeError(
@@ -135,12 +141,11 @@ def _inputs(data: DataLike) -> np.ndarray:
     """Return the inputs of the training data as one array, images from 0 to 1."""
     batches = data.train if isinstance(data, Data) else data
     if isinstance(batches, Pipeline):
-        x = rescale_uint8_images(batches.arrays()[0])
+        x = batches.arrays()[0]
     else:
-        arrays: Any = batches[0] if isinstance(batches, tuple | list) else batches
-        if isinstance(batches, tf.data.Dataset):
-            arrays = _concatenated_inputs(batches)
-        x = rescale_uint8_images(from_arrays(arrays).train.arrays()[0])
+        is_dataset = isinstance(batches, tf.data.Dataset)
+        arrays: Any = _concatenated_inputs(batches) if is_dataset else unpack_arrays(batches).x
+        x = from_arrays(arrays).train.arrays()[0]
     if not isinstance(x, np.ndarray):
         raise TypeError(
             message(
@@ -148,10 +153,10 @@ def _inputs(data: DataLike) -> np.ndarray:
                 hint="pass one of its arrays",
             )
         )
-    return x
+    return rescale_uint8_images(x)
 
 
-def _concatenated_inputs(dataset: Dataset) -> Nested:
+def _concatenated_inputs(dataset: Any) -> Nested:
     """Return the inputs of all batches as one array, or as a structure of arrays."""
     if int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY:
         raise ValueError(message("pretrain: the dataset is endless", hint="use dataset.take(steps)"))

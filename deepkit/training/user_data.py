@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from deepkit.data import Data, Pipeline, from_arrays
@@ -17,38 +15,28 @@ from deepkit.definition.block import Block
 from deepkit.execution import strategy
 from deepkit.execution.plan import Plan
 from deepkit.training.data_checks import check_dense_batches, check_same_dtype, check_scaled
+from deepkit.training.fit_arguments import DataArguments, check_only_x, unpack_arrays
 from deepkit.training.input_rules import choose_rules, refuse_uint8_images
 from deepkit.training.training_data import DatasetData, PipelineData, TrainingData, as_tuple, no_batches
 from deepkit.utils.errors import make_error
 from deepkit.utils.validation import check_choice
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from deepkit.utils.types import ArrayLike, Dataset
+    from deepkit.utils.types import Dataset
 
     Definition: TypeAlias = Block
-    Arrays: TypeAlias = ArrayLike | Mapping[str, ArrayLike]
-    ValidationLike: TypeAlias = Dataset | Arrays | Sequence[Arrays]
-    DataLike: TypeAlias = Data | ValidationLike
 
 DEFAULT_BATCH_SIZE = 32  # as in Keras
 
 
-def training_data_for(
-    net: Definition | keras.Model,
-    data: DataLike,
-    validation_data: ValidationLike | None,
-    batch_size: int | None,
-    plan: Plan,
-) -> TrainingData:
+def training_data_for(net: Definition | keras.Model, arguments: DataArguments, plan: Plan) -> TrainingData:
     """Return the data for a definition with the rules of its inputs, or unchanged for a compiled model.
 
     Raises:
         TypeError: The data has an unsupported type.
         ValueError: The data is endless, does not split evenly over the devices, or does not fit the definition.
     """
-    training_data = make_training_data(data, validation_data, batch_size, plan).with_target(training_target(net))
+    training_data = make_training_data(arguments, plan).with_target(training_target(net))
     if isinstance(net, keras.Model) or not isinstance(net, Block):
         return training_data
     check_dense_batches(training_data.train, "data")
@@ -60,18 +48,17 @@ def training_data_for(
     return training_data.with_input_rules(choose_rules(net, training_data.input_spec, training_data.arrays()))
 
 
-def make_training_data(
-    data: DataLike, validation_data: ValidationLike | None, batch_size: int | None, plan: Plan
-) -> TrainingData:
+def make_training_data(arguments: DataArguments, plan: Plan) -> TrainingData:
     """Return the adapter for the data that was passed to `fit`.
 
     Raises:
         TypeError: The data has an unsupported type.
         ValueError: The data is endless, or its batches do not split evenly over the devices.
     """
-    train, validation = _train_batches(data, batch_size, plan), None
-    if validation_data is not None:
-        validation = _validation_batches(validation_data, batch_size, train)
+    data, validation = arguments.x, None
+    train = _train_batches(arguments, plan)
+    if arguments.validation_data is not None:
+        validation = _validation_batches(arguments, train)
     elif isinstance(data, Data):
         validation = data.validation
     class_names, num_classes = (data.class_names, data.num_classes) if isinstance(data, Data) else ((), None)
@@ -91,36 +78,38 @@ def training_target(net: object) -> str:
     return target if target in TARGETS else "labels"  # other models may use this attribute for anything
 
 
-def _train_batches(data: DataLike, batch_size: int | None, plan: Plan) -> Dataset:
-    if isinstance(data, Data):
-        return _rebatch(data.train, batch_size)
-    if isinstance(data, tf.data.Dataset):
-        return _check_dataset(data, "data", batch_size)
-    arrays = _check_arrays(data, "data")
+def _train_batches(arguments: DataArguments, plan: Plan) -> Dataset:
+    x, batch_size = arguments.x, arguments.batch_size
+    if isinstance(x, Data | tf.data.Dataset):
+        check_only_x(arguments)
+        return _rebatch(x.train, batch_size) if isinstance(x, Data) else _check_dataset(x, "data", batch_size)
+    arrays = unpack_arrays(x, arguments.y, arguments.sample_weight)
     size = DEFAULT_BATCH_SIZE if batch_size is None else batch_size
-    return from_arrays(*arrays, batch_size=size, seed=(plan.seed or 0) % 2**63).train
+    seed = (plan.seed or 0) % 2**63
+    return from_arrays(arrays.x, arrays.y, sample_weight=arrays.sample_weight, batch_size=size, seed=seed).train
 
 
-def _validation_batches(data: ValidationLike, batch_size: int | None, train: Dataset) -> Dataset:
+def _validation_batches(arguments: DataArguments, train: Dataset) -> Dataset:
     """Return the validation batches; arrays are prepared as a training pipeline prepares its examples."""
+    data, name = arguments.validation_data, "validation_data"
     if isinstance(data, Data):
-        problem = "validation_data: expected one split, received a Data with several splits"
+        problem = f"{name}: expected one split, received a Data with several splits"
         raise make_error(TypeError, problem, hint="pass data.validation or data.train")
     if isinstance(data, tf.data.Dataset):
-        dataset = _check_dataset(data, "validation_data", None)
+        dataset = _check_dataset(data, name, None)
         check_same_dtype(train, dataset)
         return dataset
-    arrays = _check_arrays(data, "validation_data")
+    arrays = unpack_arrays(tuple(data) if isinstance(data, list) else data, name=name)
     if not isinstance(train, Pipeline):
-        size = DEFAULT_BATCH_SIZE if batch_size is None else batch_size
-        pipeline = from_arrays(*arrays, batch_size=size, shuffle=False).train
+        size = DEFAULT_BATCH_SIZE if arguments.batch_size is None else arguments.batch_size
+        x, y, weight = arrays
+        pipeline = from_arrays(x, y, sample_weight=weight, batch_size=size, shuffle=False).train
         check_same_dtype(train, pipeline)
         return pipeline
-    x, *labels = arrays
-    element: Any = validate_arrays(x, labels[0] if labels else None, "validation_data ")
+    element: Any = validate_arrays(*arrays, prefix=f"{name} ")
     train_x, validation_x = train.unscaled_arrays(), element[0] if isinstance(element, tuple) else element
     if train_x is not None:
-        check_same_scale(train_x, validation_x, "validation_data")
+        check_same_scale(train_x, validation_x, name)
     if train.rescales_images:
         check_scaled(validation_x)
     return train.with_source(element)
@@ -148,22 +137,6 @@ def _rebatch(pipeline: Pipeline, batch_size: int | None) -> Pipeline:
     if batch_size is None or batch_size == pipeline.batch_size:
         return pipeline
     return pipeline.rebatch(batch_size)
-
-
-def _check_arrays(data: object, name: str) -> tuple[Any, ...]:
-    """Return (x,) or (x, y)."""
-    if isinstance(data, tuple | list) and len(data) in (1, 2) and not isinstance(data[0], int | float | str):
-        return tuple(data)
-    if isinstance(data, np.ndarray):
-        return (data,)
-    received = type(data).__name__
-    if isinstance(data, Sequence):
-        received = f"a {received} of {len(data)}"
-    raise make_error(
-        TypeError,
-        f"{name}: expected a dk.data Data, a tf.data.Dataset or a pair of arrays (x, y), received {received}",
-        hint="pass dk.data.load('mnist'), (x_train, y_train), or a tf.data.Dataset of (x, y, sample_weight)",
-    )
 
 
 def _even_pipeline(pipeline: Pipeline, devices: tuple[str, ...]) -> Pipeline:

@@ -22,7 +22,7 @@ def net(num_classes=2):
 
 
 def fit(definition=None, data=None, **kwargs):
-    return dk.fit(definition or net(), data or vectors(), **{"verbose": 0, **kwargs})
+    return dk.fit(definition or net(), vectors() if data is None else data, **{"verbose": 0, **kwargs})
 
 
 def test_default_loss_metrics_and_optimizer_come_from_the_definition(capsys):
@@ -154,7 +154,7 @@ def test_a_tf_dataset_and_regression():
         (lambda: fit(epochs=0), ValueError, "epochs must be a positive integer, received 0"),
         (lambda: fit(object()), TypeError, "expected a definition or a compiled keras.Model, received object"),
         (lambda: fit(dk.Classifier), TypeError, "received the class Classifier"),
-        (lambda: fit(data=3), TypeError, "data: expected a dk.data Data, a tf.data.Dataset or a pair of arrays"),
+        (lambda: fit(data=3), TypeError, "x: expected a dk.data Data, a tf.data.Dataset or arrays, received 3"),
         (lambda: fit(plan="fast"), TypeError, "plan: expected a Plan, received str"),
         (lambda: fit(callbacks=keras.callbacks.History()), TypeError, "callbacks: expected a list"),
         (lambda: fit(callbacks=["early"]), TypeError, "callbacks: expected Keras callbacks, received 'early'"),
@@ -203,17 +203,122 @@ def test_a_compiled_model_keeps_its_own_loss():
         fit(model, loss="mae")
 
 
-def test_sample_weights_come_in_a_dataset():
+def compiled(loss="sparse_categorical_crossentropy"):
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(2, activation="softmax")], name="compiled")
+    model.compile("sgd", loss)
+    return model
+
+
+def test_x_and_y_are_passed_as_in_keras():
+    x, y = vectors()
+    plan = dk.plan(seed=0)
+    expected = fit(data=(x, y), plan=plan).history
+    arrays = dk.data.from_arrays(x, y)
+    calls = [
+        ((x, y), {}),
+        ((x,), {"y": y}),
+        ((), {"x": x, "y": y}),
+        (((x, y),), {}),
+        ((arrays,), {}),
+        (((x, y, None),), {}),
+    ]
+    for positional, named in calls:
+        assert dk.fit(net(), *positional, plan=plan, verbose=0, **named).history == expected
+    run = dk.fit(compiled(), x, y, validation_data=[x[:8], y[:8]], verbose=0)
+    assert set(run.history) == {"loss", "val_loss"}
+
+
+def test_sample_weights_of_arrays_equal_those_of_a_dataset():
     x, y = vectors()
     weights = (np.arange(len(x)) < 16).astype("float32")
     plan = dk.plan(seed=0)
-    with pytest.raises(
-        TypeError, match=r"received a tuple of 3\n  hint: pass .* or a tf\.data\.Dataset of \(x, y, sample_weight\)"
-    ):
-        fit(data=(x, y, weights))
     weighted = fit(data=tf.data.Dataset.from_tensors((x, y, weights)), plan=plan)
     subset = fit(data=tf.data.Dataset.from_tensors((x[:16], y[:16])), plan=plan)
     assert weighted.history["loss"][0] == pytest.approx(subset.history["loss"][0] * 16 / len(x), rel=1e-5)
+    for arguments in ({"data": (x, y, weights)}, {"data": (x, y), "sample_weight": weights[:, None]}):
+        run = fit(plan=plan, batch_size=48, validation_data=(x, y, weights), **arguments)
+        assert run.history["loss"][0] == pytest.approx(weighted.history["loss"][0], rel=1e-5)
+        assert (
+            run.history["val_loss"][0] != fit(plan=plan, batch_size=48, validation_data=(x, y)).history["val_loss"][0]
+        )
+
+
+def test_sample_weights_of_one_output_leave_the_others():
+    x, y = vectors()
+    weights, plan = np.linspace(0, 2, len(x)), dk.plan(seed=0)
+    labels = {"left": y, "right": y}
+    arguments = {"plan": plan, "batch_size": 48}
+    plain = fit(two_heads(), (x, labels), **arguments).history
+    left = fit(two_heads(), (x, labels), sample_weight={"left": weights}, **arguments).history
+    both = fit(two_heads(), (x, labels), sample_weight=weights, **arguments).history
+    assert left["right_loss"] == plain["right_loss"] != both["right_loss"]
+    assert left["left_loss"] == both["left_loss"] != plain["left_loss"]
+
+
+def test_weights_per_step_of_a_sequence():
+    x = np.random.default_rng(0).random((16, 5, 3)).astype("float32")
+    y, weights = (x.sum(-1) > 1.5).astype("int32"), np.ones((16, 5))
+    weights[:, 3:] = 0
+    net = dk.Sequential([layers.LSTM(4, return_sequences=True), dk.Classifier(2, pool=None)])
+    plan = dk.plan(seed=0)
+    run = dk.fit(net, x, y, sample_weight=weights, batch_size=16, plan=plan, verbose=0)
+    short = dk.fit(net, x[:, :3], y[:, :3], batch_size=16, plan=plan, verbose=0)
+    assert run.history["loss"][0] == pytest.approx(short.history["loss"][0] * 3 / 5, rel=1e-5)
+
+
+ONES = np.ones(48)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "text"),
+    [
+        ({"sample_weight": ONES[:40]}, ValueError, "for each of 48 examples, received an array of shape (40,)"),
+        (
+            {"sample_weight": -ONES},
+            ValueError,
+            "must be numbers of at least 0, received -1 at index 0 (48 of 48 weights)",
+        ),
+        ({"sample_weight": np.where(np.arange(48) == 7, np.nan, 1)}, ValueError, "received nan at index 7 (1 of 48"),
+        ({"sample_weight": 0 * ONES}, ValueError, "sample_weight: all weights are 0"),
+        ({"sample_weight": ["a"] * 48}, TypeError, "sample_weight must be an array of numbers, received ['a'"),
+        ({"sample_weight": 2.0}, ValueError, "one weight for each of 48 examples, received 2.0"),
+        ({"sample_weight": {0: 1.0, 1: 2.0}}, ValueError, "pass sample_weight=array, or class_weight"),
+        ({"data": (*vectors(), ONES), "sample_weight": ONES}, ValueError, "x contains sample weights too"),
+        ({"data": vectors()[0], "sample_weight": ONES}, ValueError, "sample_weight needs labels, and y is None"),
+        (
+            {"data": dk.data.from_arrays(*vectors()), "y": ONES},
+            ValueError,
+            "y: a dk.data Data as x contains its labels",
+        ),
+        (
+            {"data": dk.data.from_arrays(*vectors()), "sample_weight": ONES},
+            ValueError,
+            "hint: pass sample_weight to dk.data.from_arrays",
+        ),
+        (
+            {"data": tf.data.Dataset.from_tensors(vectors()), "sample_weight": ONES},
+            ValueError,
+            "hint: leave sample_weight out, and let the dataset yield (x, y, sample_weight)",
+        ),
+        ({"data": (1, 2, 3, 4)}, TypeError, "expected (x, y) or (x, y, sample_weight), received a tuple of 4"),
+        ({"data": "mnist"}, TypeError, "x: expected a dk.data Data, a tf.data.Dataset or arrays, received 'mnist'"),
+        ({"y": 3}, TypeError, "y: expected arrays, received 3"),
+        ({"validation_data": "x"}, TypeError, "validation_data: expected a dk.data Data, a tf.data.Dataset or arrays"),
+        (
+            {"validation_data": (*vectors(), ONES[:4])},
+            ValueError,
+            "validation_data sample_weight must have one weight for each of 48 examples",
+        ),
+    ],
+)
+def test_invalid_labels_and_weights_raise(arguments, error, text):
+    data = arguments.pop("data", vectors()[0])
+    if "y" not in arguments and isinstance(data, np.ndarray) and "needs labels" not in text:
+        arguments["y"] = vectors()[1]
+    with pytest.raises(error) as caught:
+        fit(data=data, **arguments)
+    assert text in str(caught.value)
+    assert "hint: " in str(caught.value)
 
 
 def two_heads():

@@ -10,6 +10,7 @@ import deepkit as dk
 from deepkit.errors import LabelError, RunDirError
 from deepkit.training import batch_checks, checkpoint
 from deepkit.training.compile import compile_definition
+from deepkit.training.fit_arguments import DataArguments
 from deepkit.training.run_dir import RunDir
 from deepkit.training.text_labels import encode_text_labels
 from deepkit.training.user_data import make_training_data
@@ -28,7 +29,7 @@ CATEGORICAL = keras.losses.CategoricalCrossentropy(from_logits=True)
 def compile_for(head, y, x=X, loss=None, validation_data=None, body=()):
     """Compile a definition for data as `fit` does before the first step; return the compiled model and the data."""
     net = head if isinstance(head, dk.Functional) else dk.Sequential([*body, head])
-    data = make_training_data((x, y) if y is not None else x, validation_data, 8, PLAN)
+    data = make_training_data(DataArguments(x, y, batch_size=8, validation_data=validation_data), PLAN)
     data = encode_text_labels(net, data, loss, verbose=0)
     with PLAN:
         return compile_definition(net, data, PLAN, None, loss, [] if loss else None), data
@@ -302,7 +303,7 @@ def check_batches(head, x, y, **kwargs):
         batches = batches.map(lambda x, y: (x, tf.ensure_shape(tf.py_function(lambda y: y, [y], y.dtype), **kwargs)))
     net = dk.Sequential([head])
     with PLAN:
-        compiled = compile_definition(net, make_training_data(batches, None, None, PLAN), PLAN, None, None, None)
+        compiled = compile_definition(net, make_training_data(DataArguments(batches), PLAN), PLAN, None, None, None)
     checks = compiled.label_checks
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
         list(batch_checks.check_batches(batches, compiled.model, checks.train))
@@ -346,7 +347,7 @@ def test_text_labels_of_a_dataset():
 
 
 def test_integer_targets_of_a_regression_need_no_check_of_each_batch():
-    data = make_training_data(dataset(X, THREE), None, None, PLAN)
+    data = make_training_data(DataArguments(dataset(X, THREE)), PLAN)
     with PLAN:
         compiled = compile_definition(dk.Sequential([dk.Regressor()]), data, PLAN, None, None, None)
     assert compiled.label_checks == ((), ())
@@ -415,7 +416,7 @@ def test_text_labels_for_a_loss_of_class_indices():
 def test_text_targets_of_a_translation_are_unchanged():
     net = dk.Seq2Seq(dk.Text(6), encoder=dk.BiLSTM(2), decoder=dk.Recurrent("lstm", 4))
     texts = np.array(["a b", "b a"] * 4)
-    data = make_training_data((texts, texts), None, 4, PLAN)
+    data = make_training_data(DataArguments(texts, texts, batch_size=4), PLAN)
     assert encode_text_labels(net, data, None, 0) is data
 
 

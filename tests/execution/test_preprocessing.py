@@ -9,6 +9,7 @@ from keras import layers
 import deepkit as dk
 from deepkit.definition.keras_layer import LayerInstance, LayerTemplate
 from deepkit.training.compile import compile_definition
+from deepkit.training.fit_arguments import DataArguments
 from deepkit.training.user_data import training_data_for
 
 RNG = np.random.default_rng(11)
@@ -20,7 +21,7 @@ COLORS = np.array(["red", "blue", "red", "green", "red", "blue"] * 15)[:, None]
 def compiled(net, x, y=Y, states=None, loss="mse", **plan):
     """Return the compiled model of `fit` before the first step, and the fitted states."""
     plan = dk.plan(**plan)
-    data = training_data_for(net, x if y is None else (x, y), None, 32, plan)
+    data = training_data_for(net, DataArguments(x, y, batch_size=32), plan)
     data.fitted_states.update(states or {})
     with plan:
         result = compile_definition(net, data, plan, None, loss, None)

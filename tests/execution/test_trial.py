@@ -13,6 +13,7 @@ import deepkit as dk
 from deepkit.execution.plan import current
 from deepkit.training import autotune as autotune_module
 from deepkit.training import benchmark, run_report, trial
+from deepkit.training.fit_arguments import DataArguments
 from deepkit.training.user_data import make_training_data
 from tests.execution.crashing import images
 from tests.execution.test_resume import assert_same_state
@@ -221,19 +222,19 @@ def test_an_optimizer_that_cannot_be_copied_is_not_changed():
 def test_the_first_batches_of_the_run_are_used_without_a_smaller_last_one():
     plan = dk.plan()
     x, y = images(40)
-    batches = trial.first_batches(make_training_data((x, y), None, 16, plan))
+    batches = trial.first_batches(make_training_data(DataArguments((x, y), batch_size=16), plan))
     inputs = [batch for batch, _ in batches.as_numpy_iterator()]
     assert [len(batch) for batch in inputs] == [16, 16]
-    source = make_training_data((x, y), None, 16, plan).train.epochs().take(2)
+    source = make_training_data(DataArguments((x, y), batch_size=16), plan).train.epochs().take(2)
     for batch, (expected, _) in zip(inputs, source.as_numpy_iterator(), strict=True):
         np.testing.assert_array_equal(batch, expected)
-    assert len(list(trial.first_batches(make_training_data((x, y), None, 64, plan)))) == 1
+    assert len(list(trial.first_batches(make_training_data(DataArguments((x, y), batch_size=64), plan)))) == 1
 
 
 def test_a_trial_restarts_at_every_training_and_restores_shared_layers(monkeypatch):
     set_clock(monkeypatch, lambda plan: 6.0)
     plan, shared = dk.plan(seed=1, steps_per_execution=1), layer_with_weights()
-    data = make_training_data(images(48), None, 16, plan)
+    data = make_training_data(DataArguments(images(48), batch_size=16), plan)
     compile_args = {"optimizer": keras.optimizers.SGD(1.0), "loss": None, "metrics": None}
     weights = shared.get_weights()
     model = trial.TrialModel(make_net(shared), data, plan, compile_args, trial.first_batches(data))
