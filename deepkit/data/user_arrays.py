@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from deepkit.data.augmentation import Augmentation, check_augmentations
 from deepkit.data.dataset import Data, RawData, build_data
+from deepkit.data.frames import as_arrays
 from deepkit.data.images import check_same_scale, image_scales
 from deepkit.data.pipeline_settings import PipelineSettings, check_batch_size, check_seed
 from deepkit.data.sample_weights import check_sample_weight
@@ -43,7 +44,9 @@ def from_arrays(
     uint8 images. Small integers of labels become int32.
 
     Args:
-        x: An array with the examples along the first axis, or a dictionary or tuple of such arrays.
+        x: An array with the examples along the first axis, or a dictionary or tuple of such arrays. A pandas
+            DataFrame of numbers becomes an array `(rows, columns)`, a Series an array `(rows,)`; PyTorch tensors
+            work too.
         y: Labels, in the same form; None for data without labels.
         sample_weight: Weight of each example in the loss, `(batch,)`, or of each position of its labels,
             `(batch, time)`; a dictionary by name of the output if there are several. None for equal weights.
@@ -174,11 +177,22 @@ def _check_arrays(value: object, name: str) -> Arrays:
         return {key: _check_arrays(item, f"{name}[{key!r}]") for key, item in value.items()}
     if isinstance(value, tuple):
         return tuple(_check_arrays(item, f"{name}[{position}]") for position, item in enumerate(value))
-    return _check_array(value, name)
+    return check_array(value, name)
 
 
-def _check_array(value: object, name: str) -> np.ndarray:
+def check_array(value: object, name: str) -> np.ndarray:
+    """Return a value as an array of numbers or strings; float64 becomes float32.
+
+    Args:
+        value: An array, a pandas or PyTorch object, or nested lists.
+        name: Name of the value in error messages.
+
+    Raises:
+        TypeError: It holds Python objects, or is sparse or ragged.
+        ValueError: It is a single value, or holds missing values or integers above those of int64.
+    """
     _refuse_sparse_and_ragged(value, name)
+    value = as_arrays(value, name)
     try:
         array = np.asarray(value)
     except ValueError as error:
