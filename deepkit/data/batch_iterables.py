@@ -102,12 +102,12 @@ def as_dataset(value: object, name: str, steps: int | None = None, *, reads_once
         (4, 4)
     """
     source = open_source(value, name)
-    is_endless = source.py_dataset is not None and source.length is None
-    if steps is None and source.length is None and ((source.is_single_pass and not reads_once) or is_endless):
+    is_infinite = source.py_dataset is not None and source.length is None
+    if steps is None and source.length is None and ((source.is_single_pass and not reads_once) or is_infinite):
         argument = "validation_steps" if name == "validation_data" else "steps_per_epoch"
         problem = f"{name}: {source.description} does not state its number of batches"
         hint = f"pass {argument}=, the number of batches in an epoch"
-        if not is_endless:
+        if not is_infinite:
             hint += ", or a function that returns a new generator for each epoch"
         raise make_error(ValueError, problem, hint=hint)
     return IterableBatches(BatchReader(source, name, steps))

@@ -132,7 +132,7 @@ class Pipeline(tf.data.Dataset):
         return hashlib.blake2b(repr(values).encode(), digest_size=8).hexdigest()
 
     def epochs(self, start: int = 0) -> Dataset:
-        """Return an endless dataset of the epochs from `start` on; each iteration begins again with `start`.
+        """Return an infinite dataset of the epochs from `start` on; each iteration begins again with `start`.
 
         Args:
             start: First epoch, from 0.
@@ -151,8 +151,8 @@ class Pipeline(tf.data.Dataset):
             [4, 4, 2, 4]
         """
         start = check_integer(start, "Pipeline.epochs: start", minimum=0)
-        endless = self._batches_of_epochs(tf.data.Dataset.counter(start, dtype=tf.int64))
-        return _with_cardinality(endless, tf.data.INFINITE_CARDINALITY)
+        infinite = self._batches_of_epochs(tf.data.Dataset.counter(start, dtype=tf.int64))
+        return _with_cardinality(infinite, tf.data.INFINITE_CARDINALITY)
 
     @overload
     def rebatch(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 import tensorflow as tf
@@ -78,24 +78,38 @@ def from_arrays(
     """
     settings = PipelineSettings(check_batch_size(batch_size), check_seed(seed), map=map)
     element = validate_arrays(x, y, sample_weight)
-    if isinstance(validation, tuple | list | dict | np.ndarray):
+    if isinstance(validation, tuple | list | dict | np.ndarray) or hasattr(validation, "columns"):
         splits = {"train": element, "validation": _check_separate(validation, element, y, "validation")}
     else:
         splits = split_validation(element, validation)
-        _check_sorted_labels(element, splits, validation)
+        check_sorted_labels(element, splits, f"validation={validation!r}")
     if test is not None:
         splits["test"] = _check_separate(test, element, y, "test")
+    num_classes = None if y is None else count_classes(element[1])
+    return build_array_data(splits, settings, num_classes, check_augmentations(augment), shuffle=shuffle, name=name)
+
+
+def build_array_data(
+    splits: Mapping[str, Any],
+    settings: PipelineSettings,
+    num_classes: int | None,
+    augmentations: tuple[Augmentation, ...] = (),
+    *,
+    shuffle: bool = True,
+    name: str = "arrays",
+) -> Data:
+    """Build pipelines from the validated arrays of each split; see `from_arrays`."""
     raw = RawData(
         name=name,
         version="",
         source="arrays",
         origin="in memory",
         sources={split: MemorySource(arrays) for split, arrays in splits.items()},
-        scales=image_scales(element),
+        scales=image_scales(splits["train"]),
         rescale=False,
-        num_classes=None if y is None else _count_classes(element[1]),
+        num_classes=num_classes,
     )
-    return build_data(raw, settings, check_augmentations(augment), shuffle)
+    return build_data(raw, settings, augmentations, shuffle)
 
 
 def validate_arrays(x: object, y: object = None, sample_weight: object = None, *, prefix: str = "") -> Any:
@@ -116,9 +130,9 @@ def validate_arrays(x: object, y: object = None, sample_weight: object = None, *
         element = (inputs, tf.nest.map_structure(lambda array: _check_labels(array, f"{prefix}y"), labels))
     lengths = [len(array) for array in tf.nest.flatten(element)]
     if len(set(lengths)) > 1:
-        problem = f"{prefix}x and y must have the same number of examples, received {lengths}"
-        is_list = any(isinstance(item, list) and any(hasattr(part, "shape") for part in item) for item in (x, y))
-        hint = "pass several inputs or outputs as a mapping by name: {'a': array, 'b': array}" if is_list else ""
+        problem = f"{prefix}x and y must have the same number of examples, received {format_value(lengths)}"
+        hint = "a list of arrays is several inputs or outputs, as in Keras; use np.stack(x) if each array is an example"
+        hint = hint if is_list_of_arrays(x) or is_list_of_arrays(y) else ""
         raise ValueError(message(problem, hint=hint))
     if not lengths[0]:
         raise ValueError(f"{prefix}x has no examples: its shape is {tf.nest.flatten(inputs)[0].shape}")
@@ -153,8 +167,14 @@ def _inputs(element: Any) -> Arrays:
     return element[0] if isinstance(element, tuple) else element
 
 
-def _check_sorted_labels(element: Any, splits: Mapping[str, Any], validation: object) -> None:
-    """Raise if the examples are sorted by class, so that the validation split has classes of its own."""
+def check_sorted_labels(element: Any, splits: Mapping[str, Any], argument: str) -> None:
+    """Raise if the examples are sorted by class, so that a class occurs in the validation split only.
+
+    Args:
+        element: All arrays.
+        splits: The arrays of "train" and "validation".
+        argument: The argument that determines the splits, as code, for the message.
+    """
     labels = element[1] if isinstance(element, tuple) and len(element) > 1 else None
     if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iub" or labels.size != len(labels):
         return
@@ -165,7 +185,7 @@ def _check_sorted_labels(element: Any, splits: Mapping[str, Any], validation: ob
     if num_training == len(labels) or not (are_classes and is_sorted) or labels[num_training - 1] == labels[-1]:
         return
     problem = (
-        f"validation={validation!r} takes the last examples, and y is sorted: the label {labels[-1]} would occur in "
+        f"{argument} takes the last examples, and y is sorted: the label {labels[-1]} would occur in "
         "the validation split only"
     )
     hint = "shuffle the arrays first: order = np.random.default_rng(0).permutation(len(x)); x, y = x[order], y[order]"
@@ -175,9 +195,22 @@ def _check_sorted_labels(element: Any, splits: Mapping[str, Any], validation: ob
 def _check_arrays(value: object, name: str) -> Arrays:
     if isinstance(value, dict):
         return {key: _check_arrays(item, f"{name}[{key!r}]") for key, item in value.items()}
+    if is_list_of_arrays(value):
+        value = value[0] if len(value) == 1 else tuple(value)
     if isinstance(value, tuple):
         return tuple(_check_arrays(item, f"{name}[{position}]") for position, item in enumerate(value))
     return check_array(value, name)
+
+
+def is_list_of_arrays(value: object) -> TypeGuard[list[Any]]:
+    """Return whether a value is a list of arrays or tables, which are several inputs or outputs, as in Keras.
+
+    Examples:
+        >>> import numpy as np
+        >>> is_list_of_arrays([np.zeros(3), np.zeros(3)]), is_list_of_arrays([[1, 2], [3, 4]])
+        (True, False)
+    """
+    return isinstance(value, list) and bool(value) and all(len(getattr(item, "shape", ())) > 0 for item in value)
 
 
 def check_array(value: object, name: str) -> np.ndarray:
@@ -253,7 +286,7 @@ def _check_labels(array: np.ndarray, name: str) -> np.ndarray:
     return array.astype("int32") if array.dtype.kind in "iu" and array.dtype.itemsize < 4 else array
 
 
-def _count_classes(labels: object) -> int | None:
+def count_classes(labels: object) -> int | None:
     """Return the number of classes of integer labels (n,) or (n, 1) or one-hot rows (n, classes), else None."""
     if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iuf":
         return None

@@ -61,7 +61,7 @@ def adapt(model: keras.Model, dataset: Dataset) -> list[str]:
         The names of the layers that were adapted.
 
     Raises:
-        ValueError: The data is endless or empty, contains NaN, or does not fit a layer.
+        ValueError: The data is infinite or empty, contains NaN, or does not fit a layer.
 
     Examples:
         >>> import deepkit as dk
@@ -76,7 +76,7 @@ def adapt(model: keras.Model, dataset: Dataset) -> list[str]:
     pending = unadapted(model)
     if pending and dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
         hint = "use dataset.take(steps), one epoch of the training data"
-        raise ValueError(message("adapt: the data is endless", hint=hint))
+        raise ValueError(message("adapt: the data is infinite", hint=hint))
     if pending and hasattr(model, "adapt"):  # the model knows which texts of a batch belong to which layer
         model.adapt(dataset)
         return [layer.name for layer in pending]

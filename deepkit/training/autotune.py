@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from deepkit.data.source_errors import original_errors
 from deepkit.execution import choices
 from deepkit.execution.measurement import Measurement, format_milliseconds
 from deepkit.execution.plan import Plan, format_choice, resolve_plan
@@ -38,12 +39,15 @@ _MAX_STEPS_FACTOR = 4  # the largest candidate for steps per execution, as a mul
 _SLOW_STEP = 200.0  # milliseconds a step, above which the time between two steps is negligible
 
 
+@original_errors()
 def autotune(
     net: Definition | keras.Model,
     x: DataLike,
     y: ArraysLike | None = None,
     *,
     sample_weight: ArraysLike | None = None,
+    validation_split: float = 0.0,
+    steps_per_epoch: int | None = None,
     plan: Plan | None = None,
     loss: Losses | None = None,
     optimizer: OptimizerLike | None = None,
@@ -69,6 +73,8 @@ def autotune(
         x: Inputs, arrays (x, y) or (x, y, sample_weight), or a dataset, as for `dk.fit`.
         y: Labels of the arrays x.
         sample_weight: Weights of the arrays x.
+        validation_split: Fraction of the arrays, from their end, that is not used.
+        steps_per_epoch: Number of batches in an epoch, for an infinite dataset or generator.
         plan: The plan whose `"auto"` fields are timed. By default the current plan, else `dk.plan()`.
         loss: A Keras loss or its name. By default the loss of the definition's head.
         optimizer: A Keras optimizer or its name, Adam by default. It must be copyable: trials use fresh copies.
@@ -118,7 +124,10 @@ def autotune(
             for row in rows:
                 echo(f"  {row}")
         return plan.replace(measurements=rows)
-    training_data = training_data_for(net, DataArguments(x, y, sample_weight, batch_size), plan)
+    arguments = DataArguments(
+        x, y, sample_weight, batch_size, validation_split=validation_split, steps_per_epoch=steps_per_epoch
+    )
+    training_data = training_data_for(net, arguments, plan)
     training_data = encode_text_labels(net, training_data, loss, verbose=0)
     if learning_rate is not None:
         optimizer = with_learning_rate(optimizer, learning_rate, training_data.steps, epochs=1)

@@ -205,7 +205,9 @@ def _adapt_plan(plan: Plan, model: keras.Model, data: TrainingData) -> Plan:
     unsupported = [layer.name for layer in model.layers if not layer.supports_jit]
     if plan.jit_compile and unsupported:
         plan = plan.replace(reason=f"XLA does not support the layer {unsupported[0]}", jit_compile=False)
-    if plan.steps_per_execution > 1 and data.steps:
+    if plan.steps_per_execution > 1 and not data.steps:  # Keras would wait for steps after the last batch
+        plan = plan.replace(reason="the number of steps of an epoch is unknown", steps_per_execution=1)
+    elif plan.steps_per_execution > 1 and data.steps:
         divisor = largest_divisor(data.steps, plan.steps_per_execution)
         if divisor < plan.steps_per_execution:
             reason = f"{plan.steps_per_execution} does not divide the {data.steps} steps of an epoch, {divisor} does"

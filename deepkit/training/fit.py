@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import keras
 
+from deepkit.data.source_errors import original_errors
 from deepkit.execution.plan import Plan, current
 from deepkit.execution.plan import plan as make_plan
 from deepkit.training import callback_checks, run_report
@@ -26,24 +27,28 @@ from deepkit.training.text_labels import encode_text_labels
 from deepkit.training.trained_run import Run
 from deepkit.training.training_data import TrainingData
 from deepkit.training.user_data import training_data_for
+from deepkit.training.weigh_classes import weigh_classes
 from deepkit.utils import files
 from deepkit.utils.console import echo
 from deepkit.utils.errors import format_value, make_error
 from deepkit.utils.validation import check_choice, check_integer, is_flag
 
 if TYPE_CHECKING:
+    from deepkit.training.class_weights import ClassWeight
     from deepkit.training.compile import Definition, Losses, LossWeights, Metrics
     from deepkit.training.fit_arguments import ArraysLike, DataLike, ValidationLike
     from deepkit.training.schedules import LearningRate
     from deepkit.utils.types import OptimizerLike, PathLike
 
 
+@original_errors()
 def fit(
     net: Definition | keras.Model,
     x: DataLike,
     y: ArraysLike | None = None,
     *,
     sample_weight: ArraysLike | None = None,
+    class_weight: ClassWeight | None = None,
     epochs: int = 1,
     run_dir: PathLike | None = None,
     plan: Plan | None = None,
@@ -54,7 +59,12 @@ def fit(
     loss_weights: LossWeights | None = None,
     metrics: Metrics | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    validation_split: float = 0.0,
     validation_data: ValidationLike | None = None,
+    shuffle: bool = True,
+    initial_epoch: int = 0,
+    steps_per_epoch: int | None = None,
+    validation_steps: int | None = None,
     verbose: int | str = "auto",
 ) -> Run:
     """Train a definition, or a model that is already compiled.
@@ -67,14 +77,19 @@ def fit(
 
     Args:
         net: A definition such as `dk.Sequential([...])`, or a compiled `keras.Model`.
-        x: An array of inputs, or a mapping of arrays by name of the input; a tuple (x, y) or (x, y, sample_weight) of
-            arrays; a `dk.data` dataset, or a `tf.data.Dataset` of (x, y) or (x, y, sample_weight). Arrays of uint8
-            images `(batch, rows, columns, channels)` with 1, 3 or 4 channels and values above 1 are rescaled to
-            [0, 1] by a layer of the model, unless it is compiled or preprocesses its input itself.
-        y: Labels of the arrays x, or a mapping of labels by name of the output.
+        x: An array or a DataFrame of inputs; for several inputs a list in their order, or a mapping by name; a tuple
+            (x, y) or (x, y, sample_weight); a `dk.data` dataset; or batches (x, y) or (x, y, sample_weight) from a
+            `tf.data.Dataset`, a `keras.utils.PyDataset`, a PyTorch `DataLoader`, a generator, or a function that
+            returns one. Arrays of uint8 images `(batch, rows, columns, channels)` with 1, 3 or 4 channels and values
+            above 1 are rescaled to [0, 1] by a layer of the model, unless it is compiled or preprocesses its input
+            itself.
+        y: Labels of the arrays x; for several outputs a list in their order, or a mapping by name.
         sample_weight: Weight of each example in the training loss, `(batch,)`, or of each position of its labels,
             `(batch, time)`; a mapping by name of the output for several outputs, 1 for the others. As in Keras, the
             weights apply to the loss, not to the metrics.
+        class_weight: Weight of each class in the training loss, by class index or class name; 1 for the others. Or
+            "balanced" for weights inversely proportional to the number of labels of each class, as in scikit-learn.
+            They multiply the sample weights.
         epochs: Number of epochs, counted from the beginning of the run.
         run_dir: Directory of the run.
         plan: Devices, precision, seed and so on. By default the current plan, else the plan that the run in
@@ -90,8 +105,14 @@ def fit(
             definition's head. They follow the head: for logits, thresholds are at 0 and cross-entropies have
             `from_logits=True`; `fit` prints each change. A metric that does not fit the head raises an error.
         callbacks: Keras callbacks.
+        validation_split: Fraction of the arrays to use as validation data, taken from their end before shuffling.
         validation_data: Batches, or arrays (x, y) or (x, y, sample_weight). By default the validation split of the
             data, if it has one.
+        shuffle: Whether to shuffle arrays before each epoch. A dataset has its own order.
+        initial_epoch: Only 0: the same call with a `run_dir` resumes a run.
+        steps_per_epoch: Number of batches in an epoch; the next epoch continues after them, and the data is repeated.
+            By default all batches of the data. Needed for an infinite dataset or generator.
+        validation_steps: Number of validation batches after each epoch, the first ones; by default all.
         verbose: 1 for a progress bar, 2 for one line per epoch, 0 for silence; `"auto"` for a bar on a terminal and
             lines in a file.
 
@@ -117,14 +138,24 @@ def fit(
         >>> sorted(run.history), run.epochs
         (['accuracy', 'loss'], 2)
     """
-    epochs = _check_arguments(epochs, plan, callbacks)
+    epochs = _check_arguments(epochs, initial_epoch, plan, callbacks)
     verbose = resolve_verbose(verbose)
     directory = None if run_dir is None else RunDir(run_dir)
     if directory is not None:
         directory.check_files()
         callback_checks.check_run_dir(directory, callbacks)
     plan = _choose_plan(plan, directory)
-    arguments = DataArguments(x, y, sample_weight, batch_size, validation_data)
+    arguments = DataArguments(
+        x,
+        y,
+        sample_weight,
+        batch_size,
+        validation_data,
+        validation_split,
+        shuffle,
+        steps_per_epoch,
+        validation_steps,
+    )
     training_data = training_data_for(net, arguments, plan)
     training_data = encode_text_labels(net, training_data, loss, verbose)
     if learning_rate is not None:
@@ -134,8 +165,9 @@ def fit(
     with plan:
         compiled = compile_definition(net, training_data, plan, optimizer, loss, metrics, loss_weights)
         callback_checks.check_learning_rate(compiled.model, callbacks)
+        training_data = weigh_classes(compiled.model, training_data, class_weight, verbose)
         if verbose:
-            _print_summary(compiled)
+            _print_summary(compiled, training_data)
         if directory is None:
             final_state = train(compiled.model, training_data, epochs, None, callbacks, verbose, compiled.label_checks)
             reason = "not saved: no run_dir was passed"
@@ -159,7 +191,13 @@ def fit(
             return _make_run(compiled, training_data, final_state, directory, resume)
 
 
-def _check_arguments(epochs: object, plan: object, callbacks: object) -> int:
+def _check_arguments(epochs: object, initial_epoch: object, plan: object, callbacks: object) -> int:
+    if is_flag(initial_epoch) or initial_epoch != 0:
+        raise make_error(
+            ValueError,
+            f"initial_epoch: epochs count from the beginning of the run, received {format_value(initial_epoch)}",
+            hint="pass run_dir=: the same call resumes a run, and epochs is the total number",
+        )
     if plan is not None and not isinstance(plan, Plan):
         raise make_error(
             TypeError, f"plan: expected a Plan, received {type(plan).__name__}", hint="pass plan=dk.plan(...)"
@@ -224,13 +262,13 @@ def _with_learning_rate(
     return with_learning_rate(optimizer, learning_rate, steps, epochs)
 
 
-def _print_summary(compiled: CompiledModel) -> None:
+def _print_summary(compiled: CompiledModel, data: TrainingData) -> None:
     model, plan = compiled.model, compiled.plan
     size = f"{model.count_params():,} parameters" if model.built else "not built yet"
     metrics = ", ".join(compiled.metrics) or "none"
     echo(f"{model.name}: {size}; on {', '.join(plan.devices)} in {plan.precision}, seed {plan.seed}")
     echo(f"optimizer {compiled.optimizer}; loss {compiled.loss}; metrics {metrics}")
-    for note in compiled.notes:
+    for note in (*data.notes, *compiled.notes):
         echo(note)
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import tensorflow as tf
 
 from deepkit.data import Data
+from deepkit.data.user_arrays import is_list_of_arrays
+from deepkit.definition.functional import Functional
 from deepkit.utils.errors import format_value, make_error
+from deepkit.utils.validation import check_flag, check_fraction, check_integer
 
 if TYPE_CHECKING:
     from deepkit.utils.types import ArrayLike, Dataset
@@ -18,7 +21,27 @@ if TYPE_CHECKING:
     ValidationLike: TypeAlias = Dataset | ArraysLike | Sequence[ArraysLike | None]
     DataLike: TypeAlias = Data | ValidationLike
 
+_DATA_HINTS = {
+    "y": "leave y out",
+    "sample_weight": "pass sample_weight to dk.data.from_arrays",
+    "validation_split": "pass validation= to the function of dk.data that returned it",
+    "shuffle": "pass shuffle=False to dk.data.from_arrays, or data.validation for batches in order",
+}
+_DATASET_HINTS = {
+    "y": "leave y out, and let the dataset yield (x, y)",
+    "sample_weight": "leave sample_weight out, and let the dataset yield (x, y, sample_weight)",
+    "validation_split": "pass validation_data=, for example dataset.take(10), and x=dataset.skip(10)",
+    "shuffle": "leave shuffle out: the batches are read in the order of the dataset",
+}
 _DATA_HINT = "pass x and y as arrays, dk.data.load('mnist'), or a tf.data.Dataset of (x, y)"
+
+
+class LabeledArrays(NamedTuple):
+    """Arrays of examples."""
+
+    x: Any
+    y: Any = None
+    sample_weight: Any = None
 
 
 @dataclass(frozen=True)
@@ -31,6 +54,15 @@ class DataArguments:
         sample_weight: Weights of the arrays x, or None.
         batch_size: Examples per batch; None for that of the data.
         validation_data: Validation batches or arrays, or None.
+        validation_split: Fraction of the arrays, from their end, to use as validation data.
+        shuffle: Whether to shuffle the arrays before each epoch.
+        steps_per_epoch: Number of batches in an epoch; None for all batches of the data.
+        validation_steps: Number of validation batches; None for all.
+        input_names: Names of the definition's inputs, if it has several.
+        output_names: Names of the definition's outputs, if it has several.
+
+    Raises:
+        ValueError: An argument is out of range, or contradicts another.
     """
 
     x: DataLike
@@ -38,27 +70,60 @@ class DataArguments:
     sample_weight: ArraysLike | None = None
     batch_size: int | None = None
     validation_data: ValidationLike | None = None
+    validation_split: float = 0.0
+    shuffle: bool = True
+    steps_per_epoch: int | None = None
+    validation_steps: int | None = None
+    input_names: tuple[str, ...] = ()
+    output_names: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        check_flag(self.shuffle, "shuffle", hint="pass shuffle=False for the order of the arrays")
+        check_fraction(self.validation_split, "validation_split", hint="pass validation_split=0.2")
+        for name in ("steps_per_epoch", "validation_steps"):
+            steps = getattr(self, name)
+            if steps is not None:
+                check_integer(steps, name, hint=f"pass {name}=100, a number of batches, or leave it out")
+        if self.validation_split and self.validation_data is not None:
+            problem = "validation_split and validation_data were both passed"
+            raise make_error(ValueError, problem, hint="pass one of them")
 
-class LabeledArrays(NamedTuple):
-    """Arrays of examples."""
+    def for_definition(self, net: object) -> DataArguments:
+        """Return the arguments with the names of the inputs and outputs of a definition, if it has several."""
+        if not isinstance(net, Functional):
+            return self
+        outputs = net.outputs if isinstance(net.outputs, tuple) else ()
+        return replace(self, input_names=tuple(net.inputs), output_names=outputs)
 
-    x: Any
-    y: Any = None
-    sample_weight: Any = None
+    def arrays(self) -> LabeledArrays:
+        """Return the training arrays, by name if the definition has several inputs or outputs."""
+        return self._named(unpack_arrays(self.x, self.y, self.sample_weight))
+
+    def validation_arrays(self) -> LabeledArrays:
+        """Return the validation arrays likewise."""
+        data: Any = self.validation_data
+        return self._named(unpack_arrays(tuple(data) if isinstance(data, list) else data, name="validation_data"))
+
+    def _named(self, arrays: LabeledArrays) -> LabeledArrays:
+        labels = (_by_name(value, self.output_names) for value in arrays[1:])
+        return LabeledArrays(_by_name(arrays.x, self.input_names), *labels)
 
 
 def check_only_x(arguments: DataArguments) -> None:
-    """Raise if labels or weights were passed beside a dataset, which contains its own."""
-    is_data = isinstance(arguments.x, Data)
-    received = "a dk.data Data" if is_data else f"a {type(arguments.x).__name__}"
-    for name in ("y", "sample_weight"):
-        if getattr(arguments, name) is None:
-            continue
-        hint = f"leave {name} out, and let the dataset yield (x, y, sample_weight)"
-        if is_data:
-            hint = "leave y out" if name == "y" else "pass sample_weight to dk.data.from_arrays"
-        raise make_error(ValueError, f"{name}: {received} as x contains its labels and weights", hint=hint)
+    """Raise if an argument about arrays was passed beside a dataset.
+
+    A dataset contains its labels and weights, and determines its order and its splits.
+    """
+    hints, received = _DATASET_HINTS, f"the {type(arguments.x).__name__}"
+    if isinstance(arguments.x, Data):
+        hints, received = _DATA_HINTS, "a dk.data Data"
+    elif isinstance(arguments.x, tf.data.Dataset):
+        received = "a tf.data.Dataset"
+    for name, hint in hints.items():
+        value, default = getattr(arguments, name), getattr(DataArguments, name)
+        if value is not None and (default is None or value != default):
+            problem = f"{name}: expected arrays as x, received {received}"
+            raise make_error(ValueError, problem, hint=hint)
 
 
 def unpack_arrays(x: object, y: object = None, sample_weight: object = None, *, name: str = "x") -> LabeledArrays:
@@ -85,6 +150,13 @@ def unpack_arrays(x: object, y: object = None, sample_weight: object = None, *, 
     if arrays.y is not None:
         _check_array_like(arrays.y, "y" if name == "x" else f"{name} y")
     return arrays
+
+
+def _by_name(value: object, names: tuple[str, ...]) -> object:
+    """Return a list or a tuple of arrays as a mapping by the names of the inputs or outputs, in their order."""
+    if (is_list_of_arrays(value) or isinstance(value, tuple)) and len(value) == len(names):
+        return dict(zip(names, value, strict=True))
+    return value
 
 
 def _check_array_like(value: object, name: str) -> None:

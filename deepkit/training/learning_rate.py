@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, cast
 import keras
 import numpy as np
 
-from deepkit.data import Pipeline
+from deepkit.data.source_errors import original_errors
 from deepkit.execution.plan import Plan, resolve_plan
 from deepkit.training import state
 from deepkit.training.fit import resolve_verbose
 from deepkit.training.fit_arguments import DataArguments
 from deepkit.training.text_labels import encode_text_labels
-from deepkit.training.training_data import TrainingData
 from deepkit.training.trial import TrialModel, reported_loss
 from deepkit.training.user_data import training_data_for
+from deepkit.training.weigh_classes import weigh_classes
 from deepkit.utils.console import echo
 from deepkit.utils.errors import format_value, message
 from deepkit.utils.validation import check_integer, is_number
@@ -27,9 +27,10 @@ from deepkit.utils.validation import check_integer, is_number
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from deepkit.training.class_weights import ClassWeight
     from deepkit.training.compile import Definition, Losses, LossWeights
     from deepkit.training.fit_arguments import ArraysLike, DataLike
-    from deepkit.utils.types import Dataset, OptimizerLike, Tensor
+    from deepkit.utils.types import OptimizerLike, Tensor
 
 _SMOOTHING_WIDTH = 0.03  # standard deviation of the Gaussian, as a fraction of all steps
 _WINDOW = 5  # steps whose median loss is compared, so that a single bad batch is not an explosion
@@ -88,12 +89,16 @@ class LearningRateTest:
         return f"<LearningRateTest {self}>"
 
 
+@original_errors()
 def find_learning_rate(
     net: Definition | keras.Model,
     x: DataLike,
     y: ArraysLike | None = None,
     *,
     sample_weight: ArraysLike | None = None,
+    class_weight: ClassWeight | None = None,
+    validation_split: float = 0.0,
+    steps_per_epoch: int | None = None,
     smallest: float = 1e-6,
     largest: float = 10.0,
     steps: int = 100,
@@ -118,6 +123,9 @@ def find_learning_rate(
             used, and repeated as needed.
         y: Labels of the arrays x.
         sample_weight: Weights of the arrays x.
+        class_weight: Weight of each class in the loss, or "balanced".
+        validation_split: Fraction of the arrays, from their end, that is not used.
+        steps_per_epoch: Number of batches in an epoch, for an infinite dataset or generator.
         smallest: The first learning rate.
         largest: The last learning rate.
         steps: Number of steps.
@@ -153,7 +161,10 @@ def find_learning_rate(
     steps = check_integer(steps, "steps", minimum=_MIN_STEPS, hint="use steps=100")
     plan = resolve_plan(plan).replace(reason="each step has its own learning rate", steps_per_execution=1)
     verbose = resolve_verbose(verbose)
-    training_data = training_data_for(net, DataArguments(x, y, sample_weight, batch_size), plan)
+    arguments = DataArguments(
+        x, y, sample_weight, batch_size, validation_split=validation_split, steps_per_epoch=steps_per_epoch
+    )
+    training_data = training_data_for(net, arguments, plan)
     if training_data.steps is None:
         training_data.sample_batch()  # raises an error if there is no batch
     training_data = encode_text_labels(net, training_data, loss, verbose=0)
@@ -162,11 +173,12 @@ def find_learning_rate(
         echo(f"learning rates from {smallest:g} to {largest:g} in {steps} steps")
     compile_args = {"optimizer": optimizer, "loss": loss, "metrics": None, "loss_weights": loss_weights}
     trial = TrialModel(net, training_data, plan, compile_args, training_data.single_epoch())
+    training_data = weigh_classes(trial.model, training_data, class_weight, verbose=0)
     for note in trial.notes if verbose else ():
         echo(note)
     with _adjustable_learning_rate(trial.model) as set_learning_rate:
         callback = _RangeTest(rates, set_learning_rate)
-        trial.train(_endless_batches(training_data), steps, callback, verbose=1 if verbose == 1 else 0)
+        trial.train(training_data.repeated(), steps, callback, verbose=1 if verbose == 1 else 0)
     result = _make_result(rates, callback)
     if verbose:
         echo(str(result))
@@ -287,10 +299,6 @@ def _restore_attributes(model: keras.Model, attributes: Mapping[str, object]) ->
             setattr(model, name, attributes[name])
         elif name in vars(model):
             delattr(model, name)
-
-
-def _endless_batches(data: TrainingData) -> Dataset:
-    return data.train.epochs() if isinstance(data.train, Pipeline) else data.train.repeat()
 
 
 def _make_result(rates: np.ndarray, callback: _RangeTest) -> LearningRateTest:

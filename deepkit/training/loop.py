@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -183,12 +185,12 @@ def train(
     for name, checks in (("x", label_checks.train), ("validation_data", label_checks.validation)):
         arguments[name] = batch_checks.check_batches(arguments[name], model, checks)
     try:
-        with callback_states.continued_logs():
+        with callback_states.continued_logs(), _without_length_warnings():
             model.fit(
                 **arguments,
                 initial_epoch=initial_state.epoch,
                 epochs=last_epoch,
-                callbacks=[BatchCount(), *callbacks, checkpoints],
+                callbacks=[BatchCount(has_length=data.steps is not None), *callbacks, *data.callbacks, checkpoints],
                 verbose=verbose,
             )
     except DivergedError as error:
@@ -202,6 +204,14 @@ def train(
         state.restore(model, checkpoints.state.variables, "the last good state")
         raise explained from error
     return checkpoints.state
+
+
+@contextlib.contextmanager
+def _without_length_warnings() -> Iterator[None]:
+    """Silence Keras's warning at the end of each dataset of unknown length; `BatchCount` detects empty epochs."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Your input ran out of data")
+        yield
 
 
 def _with_cause(error: DivergedError, model: keras.Model, data: TrainingData) -> DivergedError:

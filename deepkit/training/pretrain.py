@@ -13,6 +13,8 @@ from keras import layers
 
 from deepkit.blocks.autoencoder import Autoencoder
 from deepkit.data import Data, Pipeline, from_arrays
+from deepkit.data.batch_iterables import as_dataset, is_batch_iterable
+from deepkit.data.source_errors import original_errors
 from deepkit.definition.keras_config import parameters
 from deepkit.definition.sequential import Sequential
 from deepkit.execution.plan import Plan, resolve_plan
@@ -35,6 +37,7 @@ _FIXED_ARGUMENTS = ("loss", "metrics", "validation_data")
 _LABEL_ARGUMENTS = ("y", "sample_weight", "class_weight")
 
 
+@original_errors()
 def pretrain(
     units: Sequence[int | BodyLike],
     x: DataLike,
@@ -139,7 +142,9 @@ def _check_fit_args(fit_args: dict[str, Any]) -> None:
 
 def _inputs(data: DataLike) -> np.ndarray:
     """Return the inputs of the training data as one array, images from 0 to 1."""
-    batches = data.train if isinstance(data, Data) else data
+    batches: Any = data.train if isinstance(data, Data) else data
+    if is_batch_iterable(batches):
+        batches = as_dataset(batches, "x", reads_once=True)
     if isinstance(batches, Pipeline):
         x = batches.arrays()[0]
     else:
@@ -159,7 +164,7 @@ def _inputs(data: DataLike) -> np.ndarray:
 def _concatenated_inputs(dataset: Any) -> Nested:
     """Return the inputs of all batches as one array, or as a structure of arrays."""
     if int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY:
-        raise ValueError(message("pretrain: the dataset is endless", hint="use dataset.take(steps)"))
+        raise ValueError(message("pretrain: the dataset is infinite", hint="use dataset.take(steps)"))
     inputs = [batch[0] if isinstance(batch, tuple) else batch for batch in dataset.as_numpy_iterator()]
     if not inputs:
         raise ValueError(message("pretrain: the dataset is empty", hint="pass a dataset with batches"))

@@ -42,13 +42,7 @@ def run_config(
         "optimizer": _optimizer_text(compiled, callbacks),
         "loss": compiled.loss,
         "metrics": list(compiled.metrics),
-        "data": {
-            "description": data.description,
-            "fingerprint": data.fingerprint,
-            "class_names": data.class_names,
-            "seed": data.seed,
-            "validation": data.validation_fingerprint,
-        },
+        "data": _describe_data(data),
         "inputs": data.input_rules.describe() if data.input_rules else "",
         "plan": plan_fields(compiled.plan),
         "callbacks": [type(callback).__name__ for callback in callbacks],
@@ -57,6 +51,21 @@ def run_config(
         "versions": package_versions(),
         "requested_plan": plan_to_json(plan),
     }
+
+
+def _describe_data(data: TrainingData) -> dict[str, object]:
+    config: dict[str, object] = {
+        "description": data.description,
+        "fingerprint": data.fingerprint,
+        "class_names": data.class_names,
+        "seed": data.seed,
+        "validation": data.validation_fingerprint,
+    }
+    if data.steps_per_epoch is not None:
+        config["steps_per_epoch"] = data.steps_per_epoch
+    if data.class_weights is not None:
+        config["class_weights"] = list(data.class_weights.values)
+    return config
 
 
 def _optimizer_text(compiled: CompiledModel, callbacks: Sequence[keras.callbacks.Callback]) -> str:

@@ -7,9 +7,13 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import keras
+import tensorflow as tf
 
 from deepkit.data import Pipeline
+from deepkit.data.batch_iterables import IterableBatches
 from deepkit.data.targets import check_target, with_target
+from deepkit.training.class_weights import ClassWeights
+from deepkit.training.epoch_hooks import epoch_hooks
 from deepkit.training.input_rules import InputRules
 from deepkit.utils.errors import make_error
 
@@ -32,6 +36,8 @@ class TrainingData(abc.ABC):
         description: A text that names the data and its source.
         class_names: Names of the classes by label, by name of the output if there are several; empty if unknown.
         num_classes: Number of classes of the labels; None if it is unknown.
+        steps_per_epoch: Number of batches in an epoch, if it differs from that of the data; else None.
+        class_weights: Weights of the classes in the loss, or None.
         input_rules: Conversions of x; None for a compiled model, and for a definition with its own `build`.
         fitted_states: Statistics, bin boundaries and vocabularies that preprocessing layers learned from this data,
             by name of the layer.
@@ -42,6 +48,8 @@ class TrainingData(abc.ABC):
     description: str
     class_names: ClassNames = ()
     num_classes: int | None = None
+    steps_per_epoch: int | None = None
+    class_weights: ClassWeights | None = None
     input_rules: InputRules | None = None
     fitted_states: dict[str, FittedState] = dataclasses.field(default_factory=dict, compare=False)
 
@@ -72,6 +80,16 @@ class TrainingData(abc.ABC):
         """A text that identifies the data, independent of its `seed`."""
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """Messages about the data, for the user."""
+        return ()
+
+    @property
+    def callbacks(self) -> tuple[keras.callbacks.Callback, ...]:
+        """Callbacks that the data needs during a training."""
+        return ()
+
+    @property
     def seed(self) -> int | None:
         """The seed of the order and the augmentations, or None if they have none."""
         return None
@@ -85,7 +103,11 @@ class TrainingData(abc.ABC):
 
     @abc.abstractmethod
     def single_epoch(self) -> Dataset:
-        """Return the batches of one epoch; the next epoch of the training does not change."""
+        """Return all batches of the data once; the next epoch of the training does not change."""
+
+    @abc.abstractmethod
+    def repeated(self) -> Dataset:
+        """Return the batches of the data, epoch after epoch, without an end."""
 
     @abc.abstractmethod
     def fit_arguments(self, first_epoch: int) -> dict[str, Any]:
@@ -110,8 +132,15 @@ class TrainingData(abc.ABC):
 
     def _map_batches(self, function: Callable[[Dataset], Dataset]) -> TrainingData:
         """Return the data with a function applied to the training and the validation batches."""
+        return dataclasses.replace(self, **self._mapped_splits(function))
+
+    def _mapped_splits(self, function: Callable[[Dataset], Dataset]) -> dict[str, Any]:
         validation = None if self.validation is None else function(self.validation)
-        return dataclasses.replace(self, train=function(self.train), validation=validation)
+        return {"train": function(self.train), "validation": validation}
+
+    def _weigh(self, batches: Dataset) -> Dataset:
+        """Return training batches with the weights of the classes in their sample weights."""
+        return batches if self.class_weights is None else self.class_weights.weigh(batches)
 
     def sample_batch(self) -> tuple[Any, ...]:
         """Return one batch: (x,), (x, y) or (x, y, sample_weight)."""
@@ -134,7 +163,7 @@ class PipelineData(TrainingData):
     @property
     def steps(self) -> int:
         """Number of batches in an epoch."""
-        return self.train.steps
+        return self.steps_per_epoch or self.train.steps
 
     @property
     def nonreproducible_reason(self) -> str | None:
@@ -157,12 +186,18 @@ class PipelineData(TrainingData):
 
     def single_epoch(self) -> Dataset:
         """Return the batches of the first epoch."""
-        return self.train.epochs().take(self.steps)
+        return self.repeated().take(self.train.steps)
+
+    def repeated(self) -> Dataset:
+        """Return the epochs of the pipeline, from the first one on."""
+        return self._weigh(self.train.epochs())
 
     def fit_arguments(self, first_epoch: int) -> dict[str, Any]:
-        """Return the arguments of `model.fit`: the endless epochs from the first one on."""
+        """Return the arguments of `model.fit`: the batches from the first one of that epoch on."""
+        epoch, step = divmod(first_epoch * self.steps, self.train.steps)
+        batches = self.train.epochs(start=epoch)
         return {
-            "x": self.train.epochs(start=first_epoch),
+            "x": self._weigh(batches.skip(step) if step else batches),
             "steps_per_epoch": self.steps,
             "validation_data": self.validation,
             "shuffle": False,
@@ -171,18 +206,28 @@ class PipelineData(TrainingData):
 
 @dataclasses.dataclass(frozen=True)
 class DatasetData(TrainingData):
-    """Data of a `tf.data.Dataset`, whose order is unknown."""
+    """Data of a `tf.data.Dataset`, whose order is unknown; `make_dataset_data` makes it.
+
+    Args:
+        first_batch: The first batch of an object that can be read only once, or None.
+        notes: Messages about the data, for the user.
+        callbacks: Callbacks that the data needs during a training.
+    """
+
+    first_batch: Dataset | None = None
+    notes: tuple[str, ...] = ()
+    callbacks: tuple[keras.callbacks.Callback, ...] = ()
 
     @property
     def steps(self) -> int | None:
         """Number of batches in an epoch, or None if the dataset does not know it."""
         cardinality = int(self.train.cardinality())
-        return cardinality if cardinality >= 0 else None
+        return self.steps_per_epoch or (cardinality if cardinality >= 0 else None)
 
     @property
     def nonreproducible_reason(self) -> str:
         """Why a restart would change the order of the batches."""
-        return "deepkit cannot know the order of a tf.data.Dataset; dk.data pipelines and arrays resume exactly"
+        return f"deepkit cannot know the order of {self.description}; dk.data pipelines and arrays resume exactly"
 
     @property
     def fingerprint(self) -> str:
@@ -190,12 +235,38 @@ class DatasetData(TrainingData):
         return _structure(self.train)
 
     def single_epoch(self) -> Dataset:
-        """Return the dataset."""
-        return self.train
+        """Return the dataset, or the batches of one epoch if it is infinite."""
+        is_infinite = int(self.train.cardinality()) == tf.data.INFINITE_CARDINALITY
+        return self._weigh(self.train.take(self.steps_per_epoch or 1) if is_infinite else self.train)
+
+    def repeated(self) -> Dataset:
+        """Return the dataset, repeated without an end."""
+        return self._weigh(self.train.repeat())
+
+    def sample_batch(self) -> tuple[Any, ...]:
+        """Return one batch: (x,), (x, y) or (x, y, sample_weight)."""
+        if self.first_batch is None:
+            return super().sample_batch()
+        return as_tuple(next(iter(self.first_batch)))
 
     def fit_arguments(self, first_epoch: int) -> dict[str, Any]:
         """Return the arguments of `model.fit`, which are the same for every epoch."""
-        return {"x": self.train, "validation_data": self.validation, "shuffle": False}
+        if self.steps_per_epoch is None:
+            return {"x": self._weigh(self.train), "validation_data": self.validation, "shuffle": False}
+        steps = self.steps_per_epoch  # the next epoch continues after the last batch of this one
+        return {"x": self.repeated(), "steps_per_epoch": steps, "validation_data": self.validation, "shuffle": False}
+
+    def _map_batches(self, function: Callable[[Dataset], Dataset]) -> TrainingData:
+        first_batch = None if self.first_batch is None else function(self.first_batch)
+        return dataclasses.replace(self, first_batch=first_batch, **self._mapped_splits(function))
+
+
+def make_dataset_data(train: Dataset, validation: Dataset | None, steps_per_epoch: int | None) -> DatasetData:
+    """Return the adapter for a `tf.data.Dataset`, or for the batches of a Python object."""
+    data = DatasetData(train, validation, "a tf.data.Dataset", callbacks=epoch_hooks(train, validation))
+    if not isinstance(train, IterableBatches):
+        return dataclasses.replace(data, steps_per_epoch=steps_per_epoch)
+    return dataclasses.replace(data, description=train.description, first_batch=train.first_batch, notes=train.notes)
 
 
 def _with_target_scales(batches: Dataset, scales: Scales) -> Dataset:

@@ -34,7 +34,7 @@ def first_batches(data: TrainingData) -> Dataset:
     Raises:
         ValueError: There is no batch.
     """
-    source = data.train.epochs() if isinstance(data.train, Pipeline) else data.train
+    source = data.repeated() if isinstance(data.train, Pipeline) else data.single_epoch()
     count = NUM_BATCHES if data.steps is None else max(1, min(NUM_BATCHES, data.steps - 1))
     batches = source.take(count).cache()
     num_batches = sum(1 for _ in batches)  # fills the cache, which every later iteration reads

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import keras
 import tensorflow as tf
 
-from deepkit.data import Data, Pipeline, from_arrays
+from deepkit.data import Data, Pipeline
+from deepkit.data.batch_iterables import IterableBatches, as_dataset, is_batch_iterable
 from deepkit.data.images import check_same_scale
+from deepkit.data.pipeline_settings import PipelineSettings, check_batch_size
+from deepkit.data.splits import split_validation
 from deepkit.data.targets import TARGETS
-from deepkit.data.user_arrays import validate_arrays
+from deepkit.data.user_arrays import build_array_data, check_sorted_labels, validate_arrays
 from deepkit.definition.block import Block
 from deepkit.execution import strategy
 from deepkit.execution.plan import Plan
 from deepkit.training.data_checks import check_dense_batches, check_same_dtype, check_scaled
-from deepkit.training.fit_arguments import DataArguments, check_only_x, unpack_arrays
+from deepkit.training.fit_arguments import DataArguments, check_only_x
 from deepkit.training.input_rules import choose_rules, refuse_uint8_images
-from deepkit.training.training_data import DatasetData, PipelineData, TrainingData, as_tuple, no_batches
-from deepkit.utils.errors import make_error
+from deepkit.training.training_data import PipelineData, TrainingData, as_tuple, make_dataset_data, no_batches
+from deepkit.utils.errors import format_value, make_error
 from deepkit.utils.validation import check_choice
 
 if TYPE_CHECKING:
@@ -34,9 +37,9 @@ def training_data_for(net: Definition | keras.Model, arguments: DataArguments, p
 
     Raises:
         TypeError: The data has an unsupported type.
-        ValueError: The data is endless, does not split evenly over the devices, or does not fit the definition.
+        ValueError: The data is infinite, does not split evenly over the devices, or does not fit the definition.
     """
-    training_data = make_training_data(arguments, plan).with_target(training_target(net))
+    training_data = make_training_data(arguments.for_definition(net), plan).with_target(training_target(net))
     if isinstance(net, keras.Model) or not isinstance(net, Block):
         return training_data
     check_dense_batches(training_data.train, "data")
@@ -53,21 +56,28 @@ def make_training_data(arguments: DataArguments, plan: Plan) -> TrainingData:
 
     Raises:
         TypeError: The data has an unsupported type.
-        ValueError: The data is endless, or its batches do not split evenly over the devices.
+        ValueError: The data is infinite without a number of steps, or its batches do not split evenly over the devices.
     """
-    data, validation = arguments.x, None
-    train = _train_batches(arguments, plan)
+    x, steps = arguments.x, arguments.steps_per_epoch
+    if isinstance(x, Data) or _is_dataset(x):
+        check_only_x(arguments)
+    validation: Dataset | None = None
+    if _is_dataset(x):
+        train = _open_dataset(x, "data", arguments.batch_size, steps)
+    else:
+        data = x if isinstance(x, Data) else _split_arrays(arguments, plan)
+        train, validation = _rebatch(data.train, arguments.batch_size), data.validation
     if arguments.validation_data is not None:
         validation = _validation_batches(arguments, train)
-    elif isinstance(data, Data):
-        validation = data.validation
-    class_names, num_classes = (data.class_names, data.num_classes) if isinstance(data, Data) else ((), None)
-    if isinstance(train, Pipeline):
-        pipeline = _even_pipeline(train, plan.devices)
-        description = data.describe() if isinstance(data, Data) else f"{pipeline.num_examples:,} examples"
-        return PipelineData(pipeline, validation, description, class_names, num_classes)
-    _check_even_batches(train, plan.devices)
-    return DatasetData(train, validation, "a tf.data.Dataset")
+    elif arguments.validation_steps is not None:
+        validation = _first_steps(validation, arguments.validation_steps)
+    if not isinstance(train, Pipeline):
+        _check_even_batches(train, plan.devices)
+        return make_dataset_data(train, validation, steps)
+    pipeline = _even_pipeline(train, plan.devices)
+    class_names, num_classes = (x.class_names, x.num_classes) if isinstance(x, Data) else ((), None)
+    description = x.describe() if isinstance(x, Data) else f"{pipeline.num_examples:,} examples"
+    return PipelineData(pipeline, validation, description, class_names, num_classes, steps_per_epoch=steps)
 
 
 def training_target(net: object) -> str:
@@ -78,35 +88,44 @@ def training_target(net: object) -> str:
     return target if target in TARGETS else "labels"  # other models may use this attribute for anything
 
 
-def _train_batches(arguments: DataArguments, plan: Plan) -> Dataset:
-    x, batch_size = arguments.x, arguments.batch_size
-    if isinstance(x, Data | tf.data.Dataset):
-        check_only_x(arguments)
-        return _rebatch(x.train, batch_size) if isinstance(x, Data) else _check_dataset(x, "data", batch_size)
-    arrays = unpack_arrays(x, arguments.y, arguments.sample_weight)
-    size = DEFAULT_BATCH_SIZE if batch_size is None else batch_size
-    seed = (plan.seed or 0) % 2**63
-    return from_arrays(arrays.x, arrays.y, sample_weight=arrays.sample_weight, batch_size=size, seed=seed).train
+def _is_dataset(value: object) -> TypeGuard[Dataset]:
+    """Return whether a value yields batches: a `tf.data.Dataset`, a `keras.utils.PyDataset`, a generator and so on."""
+    return isinstance(value, tf.data.Dataset) or is_batch_iterable(value)
+
+
+def _split_arrays(arguments: DataArguments, plan: Plan) -> Data:
+    """Return the arrays that were passed, as pipelines."""
+    size = DEFAULT_BATCH_SIZE if arguments.batch_size is None else arguments.batch_size
+    settings = PipelineSettings(check_batch_size(size), (plan.seed or 0) % 2**63)
+    element, fraction = validate_arrays(*arguments.arrays()), arguments.validation_split
+    num_examples = len(tf.nest.flatten(element)[0])
+    splits = split_validation(element, num_examples - int(num_examples * (1 - fraction)) if fraction else 0)
+    check_sorted_labels(element, splits, f"validation_split={fraction}")
+    return build_array_data(splits, settings, None, shuffle=arguments.shuffle)
 
 
 def _validation_batches(arguments: DataArguments, train: Dataset) -> Dataset:
     """Return the validation batches; arrays are prepared as a training pipeline prepares its examples."""
-    data, name = arguments.validation_data, "validation_data"
+    data, steps, name = arguments.validation_data, arguments.validation_steps, "validation_data"
     if isinstance(data, Data):
         problem = f"{name}: expected one split, received a Data with several splits"
         raise make_error(TypeError, problem, hint="pass data.validation or data.train")
-    if isinstance(data, tf.data.Dataset):
-        dataset = _check_dataset(data, name, None)
+    if _is_dataset(data):
+        dataset = _open_dataset(data, name, None, steps)
         check_same_dtype(train, dataset)
-        return dataset
-    arrays = unpack_arrays(tuple(data) if isinstance(data, list) else data, name=name)
+    else:
+        dataset = _validation_pipeline(arguments, train)
+    return dataset if steps is None or isinstance(dataset, IterableBatches) else _first_steps(dataset, steps)
+
+
+def _validation_pipeline(arguments: DataArguments, train: Dataset) -> Pipeline:
+    name = "validation_data"
+    element: Any = validate_arrays(*arguments.validation_arrays(), prefix=f"{name} ")
     if not isinstance(train, Pipeline):
         size = DEFAULT_BATCH_SIZE if arguments.batch_size is None else arguments.batch_size
-        x, y, weight = arrays
-        pipeline = from_arrays(x, y, sample_weight=weight, batch_size=size, shuffle=False).train
+        pipeline = build_array_data({"train": element}, PipelineSettings(size), None, shuffle=False).train
         check_same_dtype(train, pipeline)
         return pipeline
-    element: Any = validate_arrays(*arrays, prefix=f"{name} ")
     train_x, validation_x = train.unscaled_arrays(), element[0] if isinstance(element, tuple) else element
     if train_x is not None:
         check_same_scale(train_x, validation_x, name)
@@ -115,20 +134,36 @@ def _validation_batches(arguments: DataArguments, train: Dataset) -> Dataset:
     return train.with_source(element)
 
 
-def _check_dataset(dataset: Dataset, name: str, batch_size: int | None) -> Dataset:
+def _first_steps(batches: Dataset | None, steps: int) -> Dataset:
+    """Return the first validation batches."""
+    if batches is None:
+        problem = f"validation_steps={steps}: there is no validation data"
+        raise make_error(ValueError, problem, hint="pass validation_data= or validation_split= too")
+    available = int(batches.cardinality())
+    if 0 <= available < steps:
+        problem = f"validation_steps={steps}: the validation data has {available} batches"
+        raise make_error(ValueError, problem, hint="leave validation_steps out to use all of them")
+    return batches.head(steps * batches.batch_size) if isinstance(batches, Pipeline) else batches.take(steps)
+
+
+def _open_dataset(dataset: Dataset, name: str, batch_size: int | None, steps: int | None) -> Dataset:
+    """Return a dataset that was passed, or the batches of a Python object as a dataset."""
     if isinstance(dataset, Pipeline):
         return _rebatch(dataset, batch_size)
+    is_iterable = not isinstance(dataset, tf.data.Dataset)
     if batch_size is not None:
-        raise make_error(
-            ValueError,
-            f"batch_size={batch_size}: a tf.data.Dataset has its own batches",
-            hint=f"call dataset.rebatch({batch_size})",
-        )
-    if int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY:
-        raise make_error(
-            ValueError, f"{name}: the dataset is endless, so its epochs have no end", hint="use dataset.take(steps)"
-        )
-    if int(dataset.cardinality()) == 0:
+        kind = type(dataset).__name__ if is_iterable else "tf.data.Dataset"
+        hint = "leave batch_size out" if is_iterable else f"call dataset.rebatch({batch_size})"
+        problem = f"batch_size={format_value(batch_size)}: the data, a {kind}, has its own batches"
+        raise make_error(ValueError, problem, hint=hint)
+    if is_iterable:
+        return as_dataset(dataset, name, steps)
+    cardinality = int(dataset.cardinality())
+    if cardinality == tf.data.INFINITE_CARDINALITY and steps is None:
+        argument = "steps_per_epoch" if name == "data" else "validation_steps"
+        problem = f"{name}: the dataset is infinite, so its epochs have no end"
+        raise make_error(ValueError, problem, hint=f"pass {argument}=, or use dataset.take(steps)")
+    if cardinality == 0:
         raise no_batches(name)
     return dataset
 

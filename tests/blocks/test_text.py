@@ -173,7 +173,7 @@ def test_adapt_reaches_a_text_layer_of_a_nested_model():
 
 def test_adapt_refuses_infinite_data_and_data_without_tokens():
     model = net().build()
-    with pytest.raises(ValueError, match=r"adapt: the data is endless\n  hint: use dataset.take"):
+    with pytest.raises(ValueError, match=r"adapt: the data is infinite\n  hint: use dataset.take"):
         text.adapt(model, batches().repeat())
     with pytest.raises(ValueError, match=r"adapt: no token reached the text layer\n  at    text.ids"):
         text.adapt(model, batches(["", "!"]))

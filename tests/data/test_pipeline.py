@@ -63,8 +63,8 @@ def test_epochs_from_k_start_with_the_kth_iteration(tiny):
     iterations = [epoch(train) for _ in range(3)]
     for start in range(3):
         assert same(epoch(train.epochs(start).take(train.steps)), iterations[start])
-    endless = epoch(train.epochs().take(3 * train.steps))
-    assert same(endless, [batch for batches in iterations for batch in batches])
+    infinite = epoch(train.epochs().take(3 * train.steps))
+    assert same(infinite, [batch for batches in iterations for batch in batches])
 
 
 def test_epochs_end_with_their_own_last_batch():

@@ -14,8 +14,6 @@ ARRAYS = tf.data.Dataset.from_tensor_slices((X, Y))
 EMPTY = ARRAYS.batch(32, drop_remainder=True)
 FILTERED = ARRAYS.filter(lambda x, y: y > 1).batch(8)  # its number of batches is unknown
 
-pytestmark = pytest.mark.filterwarnings("ignore:Your input ran out of data")
-
 
 @pytest.mark.parametrize("data", [EMPTY, FILTERED])
 def test_data_without_a_batch(data, tmp_path):
@@ -26,7 +24,7 @@ def test_data_without_a_batch(data, tmp_path):
 
 
 def test_a_known_number_of_batches_is_checked_before_anything_is_written(tmp_path):
-    for arguments in ({"data": EMPTY}, {"data": (X, Y), "validation_data": EMPTY}):
+    for arguments in ({"x": EMPTY}, {"x": X, "y": Y, "validation_data": EMPTY}):
         with pytest.raises(ValueError, match="the dataset has no batch"):
             dk.fit(NET, run_dir=tmp_path / "run", verbose=0, **arguments)
     assert not (tmp_path / "run").exists()

@@ -183,11 +183,11 @@ def test_invalid_arguments_raise(call, error, text):
     assert text in str(caught.value)
 
 
-def test_an_endless_dataset_and_a_batch_size_for_a_dataset_raise():
+def test_an_infinite_dataset_and_a_batch_size_for_a_dataset_raise():
     dataset = tf.data.Dataset.from_tensor_slices(vectors()).batch(16)
-    with pytest.raises(ValueError, match="the dataset is endless, so its epochs have no end"):
+    with pytest.raises(ValueError, match="the dataset is infinite, so its epochs have no end"):
         fit(data=dataset.repeat())
-    with pytest.raises(ValueError, match=r"a tf\.data\.Dataset has its own batches"):
+    with pytest.raises(ValueError, match=r"a tf\.data\.Dataset, has its own batches"):
         fit(data=dataset, batch_size=8)
 
 
@@ -288,7 +288,7 @@ ONES = np.ones(48)
         (
             {"data": dk.data.from_arrays(*vectors()), "y": ONES},
             ValueError,
-            "y: a dk.data Data as x contains its labels",
+            "y: expected arrays as x, received a dk.data Data",
         ),
         (
             {"data": dk.data.from_arrays(*vectors()), "sample_weight": ONES},

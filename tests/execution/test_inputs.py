@@ -337,7 +337,6 @@ def graph(shape):
         ),
         (graph((4,)), ({"b": np.ones((40, 4))}, LABELS), "the definition's inputs are a, the data has b"),
         (graph((4,)), (dict.fromkeys("ab", np.ones((40, 4))), LABELS), "inputs are a, the data has a, b"),
-        (dk.Sequential(DENSE), ([np.ones((40, 4))], LABELS), "must have the same number of examples"),
         (
             dk.VAE(dk.MLP([4]), latent_dim=2, decoder=dk.MLP([4])),
             (np.array([["a"]] * 9),),

@@ -200,7 +200,7 @@ def test_a_dataset_equals_its_arrays():
     batches = tf.data.Dataset.from_tensor_slices((x, np.arange(48) % 3)).batch(20)
     stacks = [dk.pretrain([5], data, batch_size=16, epochs=1, **QUIET) for data in (x, batches)]
     assert_same_weights(*stacks)
-    with pytest.raises(ValueError, match=r"pretrain: the dataset is endless\n  hint: use dataset.take"):
+    with pytest.raises(ValueError, match=r"pretrain: the dataset is infinite\n  hint: use dataset.take"):
         dk.pretrain([5], batches.repeat(), **QUIET)
     with pytest.raises(ValueError, match="pretrain: the dataset is empty"):
         dk.pretrain([5], batches.take(0), **QUIET)
