@@ -7,7 +7,8 @@ from pathlib import Path
 
 import keras
 
-from deepkit.training.run_dir import FILES, RunDir
+from deepkit.training.run_dir import RunDir
+from deepkit.training.run_files import FILES
 from deepkit.utils.errors import make_error
 
 _SETS_LEARNING_RATE = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)

@@ -1,34 +1,32 @@
 """Checkpoints: a `TrainingState` in one file, written atomically and checked when it is read.
 
-A checkpoint is an uncompressed zip archive of `state.json` and the bytes of each variable. The archive has a checksum
-for each member, so a truncated or damaged file is detected.
+The newest checkpoint replaces the one before it, which becomes the previous one. A process that is killed between
+these two renames leaves the previous checkpoint alone: `load` then returns it. A newest
+checkpoint that cannot be read is an error, whose hint names the previous one.
 """
 
 from __future__ import annotations
 
-import json
+import errno
+import struct
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypedDict
+from typing import TypeVar
 
-import ml_dtypes
-import numpy as np
-
+from deepkit.training.checkpoint_archive import CheckpointSummary, read_archive, read_summary, write_archive
 from deepkit.training.errors import CheckpointError
-from deepkit.training.state import TrainingState, Variables
+from deepkit.training.state import TrainingState
 from deepkit.utils import files
 
 NAME, PREVIOUS = "checkpoint.zip", "checkpoint.previous.zip"
-_FORMAT = 1
-_READ_ERRORS = (zipfile.BadZipFile, EOFError, KeyError, ValueError, TypeError, AttributeError)
-
-
-class ArrayEntry(TypedDict):
-    """The description of an array in `state.json`; its bytes are the member with this number."""
-
-    array: int
-    shape: list[int]
-    dtype: str
+START_AGAIN = "use another run_dir, to start again from the first epoch"
+# of damaged archives and of files of other programs; a lack of memory is not one of them
+_READ_ERRORS = (
+    OSError, EOFError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError,
+    zipfile.BadZipFile, struct.error,
+)  # fmt: skip
+_Content = TypeVar("_Content")
 
 
 def save(directory: Path, state: TrainingState) -> None:
@@ -39,7 +37,7 @@ def save(directory: Path, state: TrainingState) -> None:
     """
     newest = directory / NAME
     with files.atomic_path(newest) as path:
-        _write_file(path, state)
+        write_archive(path, state)
         files.fsync(path)
         if newest.exists():
             newest.replace(directory / PREVIOUS)
@@ -52,123 +50,96 @@ def replace_newest(directory: Path, state: TrainingState) -> None:
         OSError: The checkpoint could not be written; the newest checkpoint is intact.
     """
     with files.atomic_path(directory / NAME) as path:
-        _write_file(path, state)
+        write_archive(path, state)
 
 
 def load(directory: Path) -> TrainingState | None:
     """Return the newest state of a directory, or None if there is no checkpoint.
 
     Raises:
-        CheckpointError: The file is truncated or damaged; the hint says how to continue.
+        CheckpointError: The file cannot be read, or is damaged; the hint says how to continue.
     """
-    newest, previous = directory / NAME, directory / PREVIOUS
-    if not newest.exists():  # a kill between the two renames of `save` leaves only the previous one
-        newest = previous
-    if not newest.exists():
-        return None
-    try:
-        return read(newest)
-    except CheckpointError as error:
-        raise CheckpointError(error.problem, hint=_recovery_hint(newest, previous)) from error
+    return _load(directory, read_archive)
+
+
+def load_summary(directory: Path) -> CheckpointSummary | None:
+    """Return the summary of the newest checkpoint of a directory, or None if there is no checkpoint.
+
+    Raises:
+        CheckpointError: The file cannot be read, or is damaged; the hint says how to continue.
+    """
+    return _load(directory, read_summary)
 
 
 def read(path: Path) -> TrainingState:
     """Return the state in one file.
 
     Raises:
-        CheckpointError: The file is truncated or damaged.
+        CheckpointError: The file cannot be read, or is damaged.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return _read_archive(archive)
-    except _READ_ERRORS as error:
-        size = path.stat().st_size
-        raise CheckpointError(f"{path} is not a complete checkpoint ({size:,} bytes): {error}") from error
+    return _read(path, read_archive)
 
 
-def _recovery_hint(newest: Path, previous: Path) -> str:
-    if newest == previous or not previous.exists():
-        return "move it away, to start again from the first epoch"
+def recovery_hint(directory: Path, problem_path: Path) -> str:
+    """Return how to continue if a checkpoint cannot be used: with the previous one, if that is intact."""
+    newest, previous = directory / NAME, directory / PREVIOUS
+    if problem_path == previous or not _exists(previous):
+        return START_AGAIN
     try:
         epoch = read(previous).epoch
     except CheckpointError:
-        return "move both checkpoints away, to start again from the first epoch; the previous one is damaged too"
+        return f"{START_AGAIN}; the previous checkpoint is damaged too"
+    if newest.is_dir():
+        return f"move {newest} away, to resume from epoch {epoch}: the previous checkpoint is intact"
     return f"run `mv {previous} {newest}`, to resume from epoch {epoch}: the previous checkpoint is intact"
 
 
-def _write_file(path: Path, state: TrainingState) -> None:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-        _write_archive(archive, state)
+def _load(directory: Path, read_content: Callable[[Path], _Content]) -> _Content | None:
+    path = directory / NAME
+    if not _exists(path):  # a kill between the two renames of `save` leaves only the previous one
+        path = directory / PREVIOUS
+    if not _exists(path):
+        return None
+    try:
+        return _read(path, read_content)
+    except CheckpointError as error:
+        if error.hint:
+            raise
+        raise CheckpointError(error.problem, hint=recovery_hint(directory, path)) from error
 
 
-def _write_archive(archive: zipfile.ZipFile, state: TrainingState) -> None:
-    arrays: list[np.ndarray] = []
-    variables: dict[str, list[tuple[str, ArrayEntry]]] = {}
-    for group, pairs in state.variables.items():
-        variables[group] = [(path, _add_array(value, arrays)) for path, value in pairs]
-    content = {
-        "format": _FORMAT,
-        "epoch": state.epoch,
-        "history": state.history,
-        "seconds": state.seconds,
-        "stopped": state.stopped,
-        "variables": variables,
-        "callbacks": [_to_json(callback, arrays) for callback in state.callbacks],
-    }
-    for number, array in enumerate(arrays):
-        with archive.open(_member(number), "w", force_zip64=True) as member:
-            member.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-    archive.writestr("state.json", json.dumps(content))
+def _read(path: Path, read_content: Callable[[Path], _Content]) -> _Content:
+    try:
+        return read_content(path)
+    except PermissionError as error:
+        raise _not_readable(path, error) from error
+    except IsADirectoryError as error:
+        raise CheckpointError(f"{path} is a directory, expected a checkpoint") from error
+    except OSError as error:
+        if error.errno not in (None, errno.EINVAL):  # EINVAL: a damaged archive leads to an offset before its start
+            raise _not_readable(path, error) from error
+        raise _damaged(path, error) from error
+    except _READ_ERRORS as error:
+        raise _damaged(path, error) from error
 
 
-def _add_array(array: np.ndarray, arrays: list[np.ndarray]) -> ArrayEntry:
-    arrays.append(array)
-    return {"array": len(arrays) - 1, "shape": list(array.shape), "dtype": array.dtype.name}
+def _damaged(path: Path, error: Exception) -> CheckpointError:
+    try:
+        size = f"{path.stat().st_size:,} bytes"
+    except OSError:
+        size = "unknown size"
+    return CheckpointError(f"{path} is not a complete checkpoint ({size}): {error or type(error).__name__}")
 
 
-def _member(number: int) -> str:
-    return f"{number:06}"
-
-
-def _to_json(value: object, arrays: list[np.ndarray]) -> object:
-    """Return a callback's state as JSON values; its arrays are appended to `arrays`."""
-    if isinstance(value, dict):
-        return {key: _to_json(item, arrays) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_to_json(item, arrays) for item in value]
-    if isinstance(value, np.generic) and value.ndim == 0:
-        return value.item()
-    if hasattr(value, "__array__"):
-        return _add_array(np.asarray(value), arrays)
-    return value
-
-
-def _read_archive(archive: zipfile.ZipFile) -> TrainingState:
-    content = json.loads(archive.read("state.json"))
-    if content.get("format") != _FORMAT:
-        raise ValueError(f"its format is {content.get('format')!r}, this version of deepkit reads {_FORMAT}")
-    variables: Variables = {}
-    for group, pairs in content["variables"].items():
-        variables[group] = [(path, _read_array(archive, entry)) for path, entry in pairs]
-    callbacks = []
-    for callback in content["callbacks"]:
-        callbacks.append({name: _from_json(value, archive) for name, value in callback.items()})
-    return TrainingState(
-        content["epoch"], variables, content["history"], content["seconds"], callbacks, content["stopped"]
+def _not_readable(path: Path, error: OSError) -> CheckpointError:
+    return CheckpointError(
+        f"{path} cannot be read: {error.strerror or error}",
+        hint="fix the permissions of the file or its disk, and repeat the call: it resumes from there",
     )
 
 
-def _read_array(archive: zipfile.ZipFile, entry: ArrayEntry) -> np.ndarray:
-    dtype = np.dtype(getattr(ml_dtypes, entry["dtype"], entry["dtype"]))
-    content = archive.read(_member(entry["array"]))
-    return np.frombuffer(content, np.uint8).view(dtype).reshape(entry["shape"])
-
-
-def _from_json(value: object, archive: zipfile.ZipFile) -> object:
-    if isinstance(value, dict) and set(value) == {"array", "shape", "dtype"}:
-        return _read_array(archive, ArrayEntry(array=value["array"], shape=value["shape"], dtype=value["dtype"]))
-    if isinstance(value, dict):
-        return {key: _from_json(item, archive) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_from_json(item, archive) for item in value]
-    return value
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists() or path.is_symlink()
+    except OSError as error:
+        raise _not_readable(path, error) from error

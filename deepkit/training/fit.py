@@ -20,15 +20,15 @@ from deepkit.training.fingerprint import Fingerprint, fingerprint
 from deepkit.training.fit_arguments import DataArguments
 from deepkit.training.loop import restore_checkpoint, train
 from deepkit.training.run_config import describe_resume, run_config
-from deepkit.training.run_dir import RunDir, RunResult
+from deepkit.training.run_dir import RunDir
 from deepkit.training.schedules import with_learning_rate
 from deepkit.training.state import TrainingState
+from deepkit.training.stored_result import RunResult
 from deepkit.training.text_labels import encode_text_labels
 from deepkit.training.trained_run import Run
 from deepkit.training.training_data import TrainingData
 from deepkit.training.user_data import training_data_for
 from deepkit.training.weigh_classes import weigh_classes
-from deepkit.utils import files
 from deepkit.utils.console import echo
 from deepkit.utils.errors import format_value, make_error
 from deepkit.utils.validation import check_choice, check_integer, is_flag
@@ -303,30 +303,31 @@ def _store_varying_fields(
 
     The next call does not compare these fields. A callback may append to a list that it holds, for instance.
     """
+
+    def store() -> None:
+        directory.add_varying_fields(initial_fingerprint.differing(fingerprint(net, model, callbacks)))
+
     try:
         yield
-    finally:
-        varying = initial_fingerprint.differing(fingerprint(net, model, callbacks))
-        with contextlib.suppress(OSError):  # of a full disk: the training has raised a RunDirError already
-            directory.add_varying_fields(varying)
+    except BaseException:
+        with contextlib.suppress(OSError):  # of a full disk, which may be the reason of the first error
+            store()
+        raise
+    store()
 
 
 def _save_result(
     compiled: CompiledModel, final_state: TrainingState, directory: RunDir, resume: str, verbose: int | str
 ) -> None:
     """Write the trained model and the result of a finished run."""
-    with directory.convert_disk_errors("the last checkpoint is complete"):
-        with files.atomic_path(directory.model) as path:
-            _save_model(compiled.model, path, verbose)
-        directory.save_result(
-            RunResult(
-                epochs=final_state.epoch,
-                stopped=final_state.stopped,
-                resume=resume,
-                seconds=round(sum(final_state.seconds), 3),
-                history=final_state.history,
-            )
-        )
+    result = RunResult(
+        epochs=final_state.epoch,
+        stopped=final_state.stopped,
+        resume=resume,
+        seconds=round(sum(final_state.seconds), 3),
+        history=final_state.history,
+    )
+    directory.save_result(result, lambda path: _save_model(compiled.model, path, verbose))
 
 
 def _save_model(model: keras.Model, path: Path, verbose: int | str) -> None:
@@ -371,7 +372,8 @@ def _load_finished_run(
         ) from error
     reason = "a callback stopped it there" if result.stopped else "pass a larger epochs= to continue"
     echo(f"{directory.path} holds a finished run of {result.epochs} epochs, which is returned unchanged; {reason}")
-    seconds = checkpoint.seconds[: result.epochs]
+    # the checkpoint is older if the user has returned to the previous one
+    seconds = checkpoint.seconds[: result.epochs] if checkpoint.epoch >= result.epochs else [result.seconds]
     final_state = TrainingState(result.epochs, checkpoint.variables, result.history, seconds)
     if not directory.report.exists():
         _write_report(compiled, data, final_state, directory, resume)

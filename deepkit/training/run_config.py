@@ -15,7 +15,8 @@ from deepkit.execution.plan import Plan
 from deepkit.training import callback_state
 from deepkit.training.compile import CompiledModel
 from deepkit.training.fingerprint import Fingerprint
-from deepkit.training.run_dir import RunDir, plan_fields, plan_to_json
+from deepkit.training.plan_json import plan_fields, plan_to_json
+from deepkit.training.run_dir import RunDir
 from deepkit.training.training_data import TrainingData
 
 _CHANGES_LEARNING_RATE = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)

@@ -14,6 +14,9 @@ from deepkit.training.errors import CheckpointError
 if TYPE_CHECKING:
     from deepkit.utils.types import History, Nested
 
+GROUPS = ("model", "optimizer", "metrics")
+"""Names of the groups of variables."""
+
 Variables: TypeAlias = dict[str, list[tuple[str, np.ndarray]]]
 """Paths and values of variables, by group."""
 
@@ -30,6 +33,7 @@ class TrainingState:
         seconds: Duration of each finished epoch.
         callbacks: State of each callback (see `callback_state`), in the order of the callbacks.
         stopped: Whether a callback stopped the training after this epoch.
+        run_id: The run that saved the state; empty if it was not saved in a run directory.
     """
 
     epoch: int
@@ -38,6 +42,7 @@ class TrainingState:
     seconds: list[float] = field(default_factory=list)
     callbacks: list[dict[str, Any]] = field(default_factory=list)
     stopped: bool = False
+    run_id: str = ""
 
 
 def variable_groups(model: keras.Model) -> dict[str, list[keras.Variable]]:
@@ -102,6 +107,7 @@ def restore(model: keras.Model, variables: Variables, source: str) -> None:
     groups = variable_groups(model)
     for name in ("model", "optimizer"):
         _check_shapes(groups[name], variables[name], name, source)
+        _check_dtypes(groups[name], variables[name], source)
     if [variable.shape for variable in groups["metrics"]] != [value.shape for _, value in variables["metrics"]]:
         del groups["metrics"]
     for name, group in groups.items():
@@ -122,6 +128,18 @@ def _check_shapes(
         i = next(i for i, shape in enumerate(expected) if shape != received[i])
         difference = f"shape {received[i]} for {variables[i].path}, and the model has {expected[i]}"
     raise CheckpointError(f"{source} does not belong to this model: it holds {difference}", hint="use another run_dir")
+
+
+def _check_dtypes(variables: Sequence[keras.Variable], copies: Sequence[tuple[str, np.ndarray]], source: str) -> None:
+    """Raise if a copy has another data type than its variable, to which `assign` would convert it silently."""
+    for variable, (_, value) in zip(variables, copies, strict=True):
+        dtype = keras.backend.standardize_dtype(variable.dtype)
+        if value.dtype.name != dtype:
+            raise CheckpointError(
+                f"{source} does not belong to this model: it holds {value.dtype.name} for {variable.path}, and the "
+                f"model has {dtype}",
+                hint="use another run_dir",
+            )
 
 
 def is_finite(value: np.ndarray) -> bool:

@@ -13,7 +13,8 @@ from deepkit.errors import RunDirError
 from deepkit.execution import Measurement, devices
 from deepkit.training import autotune as autotune_module
 from deepkit.training import benchmark
-from deepkit.training.run_dir import RunDir, plan_fields, plan_to_json
+from deepkit.training.plan_json import plan_fields, plan_to_json
+from deepkit.training.run_dir import RunDir
 
 
 class FakeModel:

@@ -100,7 +100,7 @@ def test_a_stored_plan_for_a_missing_device_raises(tmp_path, monkeypatch):
 def test_a_damaged_config_raises(tmp_path, damage):
     train(tmp_path, epochs=1)
     (tmp_path / "config.json").write_text(damage)
-    with pytest.raises(RunDirError, match=r"config.json is damaged .*\n  hint: move it away, or use another run_dir"):
+    with pytest.raises(RunDirError, match=r"config.json is damaged .*\n  hint: restore the file from a backup, or use"):
         train(tmp_path, epochs=1)
 
 

@@ -1,6 +1,5 @@
 """Autotune on real models with a fake clock: the training that follows equals one under the same plan."""
 
-import json
 import random
 
 import keras
@@ -14,6 +13,7 @@ from deepkit.execution.plan import current
 from deepkit.training import autotune as autotune_module
 from deepkit.training import benchmark, run_report, trial
 from deepkit.training.fit_arguments import DataArguments
+from deepkit.training.run_dir import RunDir
 from deepkit.training.user_data import make_training_data
 from tests.execution.crashing import images
 from tests.execution.test_resume import assert_same_state
@@ -102,7 +102,7 @@ def test_a_training_after_autotune_equals_one_under_the_same_plan_also_when_resu
     assert (more.plan, more.resume, more.plan.measurements) == (chosen, "exact", first.plan.measurements)
     plain = fit(make_net(layer_with_weights()), chosen, tmp_path / "plain", epochs=2)
     assert_same_state(tmp_path / "tuned", tmp_path / "plain")
-    configs = [json.loads((tmp_path / name / "config.json").read_text()) for name in ("tuned", "plain")]
+    configs = [RunDir(tmp_path / name).config() for name in ("tuned", "plain")]
     for config in configs:
         del config["requested_plan"]  # has the reasons and the measurements
     assert configs[0] == configs[1]
