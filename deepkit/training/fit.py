@@ -123,9 +123,9 @@ def fit(
         TypeError: `net`, `x` or a callback has an unsupported type.
         ValueError: An argument is invalid or contradicts another, or the data has no batch.
         DefinitionError: The definition does not fit the data.
-        RunDirError: The run directory is not writable, is in use, or holds a run with another config or files of
-            another program.
-        CheckpointError: The checkpoint is damaged.
+        RunDirError: The run directory is not writable, is in use, or holds a run with another config, files of another
+            program, or a file of the run that is damaged, missing or of another run; or the disk is full.
+        CheckpointError: The checkpoint cannot be read, is damaged, missing, or of another run.
         DivergedError: The loss became NaN or infinite.
         TokenIdError: The data contains a token id outside the range of an embedding.
         LabelError: The labels do not fit the head of the definition, or the loss.

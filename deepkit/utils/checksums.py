@@ -1,4 +1,7 @@
-"""Checksums: SHA-256 of files, and of JSON values."""
+"""Checksums: SHA-256 of files, and of JSON values.
+
+A CPU core computes about 2 GB per second, which is more than most disks read.
+"""
 
 from __future__ import annotations
 
