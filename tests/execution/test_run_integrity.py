@@ -1,4 +1,4 @@
-"""Run directories: damaged, missing and swapped files are named; a kill between two writes is no damage."""
+"""Run directories: damaged, missing and swapped files are named; a kill between two writes is not damage."""
 
 import contextlib
 import errno
@@ -246,6 +246,14 @@ def test_a_kill_between_the_two_renames_of_a_checkpoint_is_printed(run, capsys):
     )
 
 
+def test_a_finished_run_whose_user_returned_to_the_previous_checkpoint(runs, tmp_path, no_report):
+    folder = finished(runs, tmp_path)
+    (folder / checkpoint.PREVIOUS).replace(folder / checkpoint.NAME)
+    run = train(folder)
+    assert (run.epochs, len(run.history["loss"])) == (2, 2)
+    assert run.seconds == json.loads((folder / "result.json").read_text())["seconds"]
+
+
 class Snapshots:
     """Copies a run directory after every rename and removal in it: the states that a kill can leave."""
 
@@ -355,6 +363,16 @@ def test_a_full_disk_while_a_file_is_written(runs, tmp_path, monkeypatch, name):
     assert not list(tmp_path.rglob(".deepkit-*"))
     assert train(tmp_path).report is not None
     assert_same_state(tmp_path, runs / "first")
+
+
+def test_an_error_of_hdf5_on_a_full_disk_is_a_disk_error(tmp_path):
+    text = "Unable to flush file (file write failed: errno = 28, error message = 'No space left on device')"
+    directory = RunDir(tmp_path)
+    expected = "failed: No space left on device; nothing is saved\n  hint: free space"
+    with pytest.raises(RunDirError, match=expected), directory.convert_disk_errors("nothing is saved"):
+        raise RuntimeError(text)
+    with pytest.raises(RuntimeError, match="another reason"), directory.convert_disk_errors("nothing is saved"):
+        raise RuntimeError("another reason")
 
 
 @contextlib.contextmanager
