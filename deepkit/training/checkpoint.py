@@ -1,8 +1,8 @@
 """Checkpoints: a `TrainingState` in one file, written atomically and checked when it is read.
 
 The newest checkpoint replaces the one before it, which becomes the previous one. A process that is killed between
-these two renames leaves the previous checkpoint alone: `load` then returns it. A newest
-checkpoint that cannot be read is an error, whose hint names the previous one.
+these two renames leaves only the previous checkpoint, which `load` then returns. A newest checkpoint that cannot be
+read is an error, whose hint names the previous one.
 """
 
 from __future__ import annotations

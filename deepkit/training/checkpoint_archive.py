@@ -72,7 +72,7 @@ def write_archive(path: Path, state: TrainingState) -> None:
 def read_archive(path: Path) -> TrainingState:
     """Return the state in a file; raises various errors if it is not a complete checkpoint."""
     with zipfile.ZipFile(path) as archive:
-        content = _read_state(archive)
+        content = _read_state(archive, path.stat().st_size)
         reader = _ArrayReader(archive)
         variables: Variables = {}
         for group, pairs in content["variables"].items():
@@ -95,7 +95,7 @@ def read_archive(path: Path) -> TrainingState:
 def read_summary(path: Path) -> CheckpointSummary:
     """Return the summary of a file; raises various errors if it is not a checkpoint."""
     with zipfile.ZipFile(path) as archive:
-        content = _read_state(archive)
+        content = _read_state(archive, path.stat().st_size)
     return CheckpointSummary(path.name, content["run_id"], content["epoch"], content["history"])
 
 
@@ -142,8 +142,10 @@ def _to_json(value: object, arrays: list[np.ndarray]) -> object:
     return value
 
 
-def _read_state(archive: zipfile.ZipFile) -> dict[str, Any]:
+def _read_state(archive: zipfile.ZipFile, size: int) -> dict[str, Any]:
     """Return the content of `state.json`, with the fields and types that `write_archive` writes."""
+    if sum(member.file_size for member in archive.infolist()) > size:  # otherwise, `read` would allocate that much
+        raise ValueError("its members are larger than the file")
     for member in archive.infolist():
         if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
             raise ValueError(f"its member {member.filename} is compressed or encrypted")

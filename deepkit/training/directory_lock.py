@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import weakref
 from pathlib import Path
 
 from deepkit.training.errors import RunDirError
@@ -62,14 +61,14 @@ class DirectoryLock:
             os.close(descriptor)
             raise
         self._descriptor = descriptor
-        _held.add(self)
+        _acquired.add(self)
 
     def release(self) -> None:
         """Release the lock for all processes that share it; no effect in a forked child."""
         if self._descriptor is None:
             return
         descriptor, self._descriptor = self._descriptor, None
-        _held.discard(self)
+        _acquired.discard(self)
         if fcntl is not None:
             with contextlib.suppress(OSError):  # of a file system without locks
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
@@ -110,7 +109,11 @@ class DirectoryLock:
             )
         if is_running(process):
             return RunDirError(f"{problem} process {process}, which trains there", hint=hint)
-        children = ", ".join(map(str, processes_with_open_file(self._path))) or "which `lsof` lists"
+        children = ", ".join(map(str, processes_with_open_file(self._path)))
+        if not children:  # the number is that of a process on another machine, or this system has no /proc
+            return RunDirError(
+                f"{problem} process {process} of another machine, or by a process that it started", hint=hint
+            )
         return RunDirError(
             f"run_dir: process {process}, which trained in {self._folder}, has ended, but a process that it started "
             "still holds its lock",
@@ -118,13 +121,13 @@ class DirectoryLock:
         )
 
 
-_held: weakref.WeakSet[DirectoryLock] = weakref.WeakSet()
+_acquired: set[DirectoryLock] = set()
 
 
 def _close_in_child() -> None:
-    for lock in list(_held):
+    for lock in _acquired:
         lock.close_in_child()
-    _held.clear()
+    _acquired.clear()
 
 
 if hasattr(os, "register_at_fork"):

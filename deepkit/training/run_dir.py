@@ -126,12 +126,14 @@ class RunDir(ConfiguredDir):
         """Write the files again that an interruption or the user has removed, if other files have their content."""
         if content.checkpoint is None:
             return
+        source, history = content.checkpoint.name, content.checkpoint.history
+        if content.result is not None and content.result.result.epochs > content.checkpoint.epoch:
+            source, history = run_files.RESULT, content.result.result.history  # the newest checkpoint is missing
         names = (history_files.JSON_NAME, history_files.CSV_NAME)
         missing = [name for name in names if not run_files.exists(self.path / name)]
-        history = content.checkpoint.history
         if missing or run_files.read_json(self.path / history_files.JSON_NAME) != history:
             if missing and history:
-                echo(f"{' and '.join(missing)} missing in {self.path}: written again from {content.checkpoint.name}")
+                echo(f"{' and '.join(missing)} missing in {self.path}: written again from {source}")
             with self.convert_disk_errors("nothing was trained"):
                 self._write_history(history)
         if content.result is not None and not run_files.exists(self.model):
@@ -149,8 +151,8 @@ class RunDir(ConfiguredDir):
         path = self.path / checkpoint.NAME
         if not run_files.exists(path):
             echo(
-                f"{path} is missing, as after a kill while it was written: the run resumes after epoch "
-                f"{stored.epoch}, from {checkpoint.PREVIOUS}"
+                f"{path} is missing, as after a kill while it was written: {checkpoint.PREVIOUS} replaces it, with "
+                f"the state after epoch {stored.epoch}"
             )
             path = self.path / checkpoint.PREVIOUS
         if stored.epoch > 0:  # the initial weights of a compiled model may be anything
@@ -216,7 +218,7 @@ class RunDir(ConfiguredDir):
             files.atomic_path(self.model) as new_model,  # renamed before the result
         ):
             write_model(new_model)
-            files.fsync(new_model)
+            files.fsync(new_model)  # a full disk raises here, before the files of an earlier end are removed
             new_result.write_text(StoredResult(result, run_id, file_checksum(new_model)).to_text())
             files.fsync(new_result)
             for outdated in (self.report, path):

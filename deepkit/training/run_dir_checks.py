@@ -22,9 +22,10 @@ def check_files(folder: Path) -> None:
             f"run_dir: {folder} cannot be written: it is a file, not a directory; nothing was trained",
             hint="pass the path of a directory, which is created if it does not exist",
         )
+    # before the check of the config, because another process may write its first files meanwhile
+    names = [name for name in run_files.FILES if run_files.exists(folder / name)]
     if stored_config.is_run(folder):
         return
-    names = [name for name in run_files.FILES if run_files.exists(folder / name)]
     if names and run_files.CONFIG not in names:
         error = run_verification.missing_config(folder)
         if error is not None:

@@ -23,18 +23,18 @@ FILES = (
 """Names of the files and folders that a run writes into its directory."""
 
 RESTORE = "restore the file from a backup, or use another run_dir"
-_CHECKSUM = "checksum"
+CHECKSUM = "checksum"
 _HDF5_ERROR = re.compile(r"errno = (\d+)")
 
 
 def exists(path: Path) -> bool:
-    """Return whether a path exists.
+    """Return whether a path exists, also if it is a link to a missing file.
 
     Raises:
         RunDirError: Its folder may not be read.
     """
     try:
-        return path.exists()
+        return path.exists() or path.is_symlink()
     except OSError as error:
         raise not_writable(path.parent, error) from error
 
@@ -42,7 +42,7 @@ def exists(path: Path) -> bool:
 def with_checksum(content: Mapping[str, object]) -> str:
     """Return JSON values as the text of a file, with a checksum of the values as the last entry."""
     values = json.loads(json.dumps(content))
-    return json.dumps(values | {_CHECKSUM: json_checksum(values)}, indent=1) + "\n"
+    return json.dumps(values | {CHECKSUM: json_checksum(values)}, indent=1) + "\n"
 
 
 def read_json(path: Path, hint: str = RESTORE) -> dict[str, Any]:
@@ -57,6 +57,8 @@ def read_json(path: Path, hint: str = RESTORE) -> dict[str, Any]:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+    except IsADirectoryError as error:
+        raise damaged(path, "it is a directory", hint) from error
     except OSError as error:
         raise not_readable(path, error) from error
     except (ValueError, RecursionError) as error:
@@ -77,10 +79,10 @@ def check_checksum(path: Path, content: dict[str, Any], hint: str = RESTORE) -> 
     Raises:
         RunDirError: The checksum of the values is missing, or another one.
     """
-    values = {name: value for name, value in content.items() if name != _CHECKSUM}
-    if _CHECKSUM not in content:
+    values = {name: value for name, value in content.items() if name != CHECKSUM}
+    if CHECKSUM not in content:
         raise damaged(path, "it has no checksum", hint)
-    if content[_CHECKSUM] != json_checksum(values):
+    if content[CHECKSUM] != json_checksum(values):
         raise damaged(path, "its content does not have the checksum in it", hint)
     return values
 

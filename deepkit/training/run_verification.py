@@ -70,7 +70,7 @@ def missing_config(folder: Path) -> RunDirError | None:
     try:
         summary = checkpoint.load_summary(folder)
         if summary is not None:
-            evidence.append(f"{summary.name} that of a run after {summary.epoch} epochs")
+            evidence.append(f"{summary.name} is that of a run after {summary.epoch} epochs")
     except CheckpointError:
         pass
     if not evidence:
@@ -86,13 +86,13 @@ def check_preprocessing(folder: Path, config: StoredConfig) -> None:
         return
     if not run_files.exists(path):
         raise run_files.missing(path, f"although {run_files.CONFIG} lists its checksum")
-    if _checksum(path) != checksum:
+    if _checksum(path, run_files.RESTORE) != checksum:
         raise run_files.damaged(path, f"its checksum is not the one in {run_files.CONFIG}")
 
 
 def check_model(path: Path, checksum: str) -> None:
     """Raise if a model is not the one that the result certifies."""
-    if _checksum(path) == checksum:
+    if _checksum(path, _REWRITE_MODEL) == checksum:
         return
     if _is_intact_archive(path):
         raise RunDirError(
@@ -103,9 +103,11 @@ def check_model(path: Path, checksum: str) -> None:
     raise run_files.damaged(path, f"its checksum is not the one in {run_files.RESULT}", _REWRITE_MODEL)
 
 
-def _checksum(path: Path) -> str:
+def _checksum(path: Path, hint: str) -> str:
     try:
         return file_checksum(path)
+    except IsADirectoryError as error:
+        raise run_files.damaged(path, "it is a directory", hint) from error
     except OSError as error:
         raise run_files.not_readable(path, error) from error
 
@@ -139,8 +141,8 @@ def _check_ids(
             hint="restore the files of one run from a backup, or use another run_dir",
         )
     name = single[0]
-    others = [other for other in ids if other != name]
-    problem = f"{folder / name} belongs to another run than {' and '.join(others)}"
+    *others, last = [other for other in ids if other != name]
+    problem = f"{folder / name} belongs to another run than {', '.join(others)} and {last}"
     if summary is not None and name == summary.name:
         is_previous_usable = ids.get(checkpoint.PREVIOUS) == config.run_id
         hint = checkpoint.recovery_hint(folder, folder / name) if is_previous_usable else run_files.RESTORE

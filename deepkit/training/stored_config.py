@@ -37,7 +37,7 @@ def read(folder: Path) -> StoredConfig | None:
     """Return the content of `config.json`, or None if there is no such file.
 
     Raises:
-        RunDirError: The file cannot be read, is damaged, or belongs to another program.
+        RunDirError: The file cannot be read, is damaged, or belongs to another program or an earlier version.
     """
     path = folder / run_files.CONFIG
     if not run_files.exists(path):
@@ -47,6 +47,12 @@ def read(folder: Path) -> StoredConfig | None:
     content = run_files.read_json(path, hint)
     if "requested_plan" not in content:
         raise run_files.damaged(path, "it has no plan", hint)
+    if "versions" in content and not content.keys() & {_RUN_ID, _CHECKSUMS, run_files.CHECKSUM}:
+        raise RunDirError(
+            f"run_dir: {folder} holds a run of an earlier version of deepkit, which wrote no checksums; nothing was "
+            "changed",
+            hint="use another run_dir, or continue with that version",
+        )
     values = run_files.check_checksum(path, content, hint)
     run_id, checksums = values.pop(_RUN_ID, None), values.pop(_CHECKSUMS, None)
     if not isinstance(run_id, str) or not isinstance(checksums, dict):

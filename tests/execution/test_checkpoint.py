@@ -165,6 +165,15 @@ def test_a_compressed_archive_is_refused_before_it_is_read(path):
     assert "is compressed or encrypted" in error(path).problem
 
 
+@pytest.mark.parametrize("size", [10_000, 2**31, 2**60])
+def test_a_size_beyond_the_end_of_the_file_is_refused_before_it_is_allocated(path, size):
+    with zipfile.ZipFile(path, "a") as archive:
+        member = archive.getinfo("state.json")
+        member.file_size = member.compress_size = size
+        archive.comment = b"a change, so that the list of members is written again"
+    assert "its members are larger than the file" in error(path).problem
+
+
 def test_a_directory_in_place_of_the_newest_checkpoint(path):
     path.replace(path.with_name(checkpoint.PREVIOUS))
     path.mkdir()

@@ -25,7 +25,7 @@ from pathlib import Path
 lock = directory_lock.DirectoryLock(Path(sys.argv[1]))
 lock.acquire()
 if sys.argv[2] == "a library":  # which does not call Python's functions after the fork
-    directory_lock._held.clear()
+    directory_lock._acquired.clear()
 child = os.fork()
 if child == 0:
     time.sleep(600)
@@ -78,7 +78,7 @@ def test_a_child_that_outlives_the_training_does_not_block(tmp_path):
 def test_a_child_of_a_library_that_outlives_the_training_does_not_block(tmp_path, monkeypatch):
     with contextlib.ExitStack() as stack:
         with RunDir(tmp_path).lock(), monkeypatch.context() as patched:
-            patched.setattr(directory_lock, "_held", set())  # the child keeps its copy of the file
+            patched.setattr(directory_lock, "_acquired", set())  # the child keeps its copy of the file
             stack.enter_context(forked_child())
         assert acquire_elsewhere(tmp_path) == ""
 
@@ -161,6 +161,19 @@ def test_a_second_call_in_the_same_process(tmp_path):
             pass
         assert "is in use by process" in acquire_elsewhere(tmp_path)  # the second call has not released the lock
     assert (tmp_path / ".lock").read_text() == str(os.getpid())
+
+
+def test_a_process_on_another_machine(tmp_path):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    with RunDir(tmp_path).lock():
+        (tmp_path / ".lock").write_text(str(ended.pid))  # a number that this machine does not have
+        with pytest.raises(RunDirError) as caught, RunDir(tmp_path).lock():
+            pass
+    assert str(caught.value) == (
+        f"run_dir: {tmp_path} is in use by process {ended.pid} of another machine, or by a process that it started\n"
+        "  hint: wait for that process, end it, or use another run_dir"
+    )
 
 
 def test_a_file_system_without_locks_is_printed(tmp_path, monkeypatch, capsys):

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import resource
 import shutil
 from pathlib import Path
@@ -15,7 +16,7 @@ from keras import layers
 
 import deepkit as dk
 from deepkit.errors import CheckpointError, RunDirError
-from deepkit.training import checkpoint
+from deepkit.training import checkpoint, stored_config
 from deepkit.training.run_dir import RunDir
 from tests.execution.test_resume import assert_same_state
 
@@ -84,18 +85,22 @@ def test_an_intact_run_raises_nothing(run):
     assert (content.result is None) == (not (run / "model.keras").exists())
 
 
-@pytest.mark.parametrize("damage", ["flip", "truncate", "empty", "replace"])
+@pytest.mark.parametrize("damage", ["flip", "truncate", "empty", "replace", "directory"])
 @pytest.mark.parametrize("name", FILES)
 def test_a_damaged_file(run, name, damage):
     path = run / name
     content = path.read_bytes()
-    if damage == "flip":
+    if damage == "directory":
+        path.unlink()
+        path.mkdir()
+    elif damage == "flip":
         path.write_bytes(content.replace(b"0", b"1", 1) if name != "checkpoint.zip" else content.replace(b"0.", b"1."))
     else:
         path.write_bytes({"truncate": content[: len(content) // 2], "empty": b"", "replace": b"{}"}[damage])
     caught = error(run)
     assert str(path) in caught.problem
     assert caught.hint
+    assert damage != "directory" or re.search("it is a directory|is a directory, expected", caught.problem)
 
 
 @pytest.mark.parametrize("name", FILES[:3])
@@ -125,16 +130,57 @@ def test_a_missing_file(run, name):
     assert caught.hint == "restore the file from a backup, or use another run_dir"
 
 
-def test_a_missing_config_is_named_before_the_model_is_built(runs, tmp_path):
+@pytest.mark.parametrize(
+    ("missing", "evidence"),
+    [
+        ((), "result.json is that of a finished run of 2 epochs and checkpoint.zip is that of a run after 2 epochs"),
+        (("result.json",), "checkpoint.zip is that of a run after 2 epochs"),
+        (("checkpoint.zip", "checkpoint.previous.zip"), "result.json is that of a finished run of 2 epochs"),
+    ],
+)
+def test_a_missing_config_is_named_before_the_model_is_built(runs, tmp_path, missing, evidence):
     folder = finished(runs, tmp_path)
-    (folder / "config.json").unlink()
+    for name in ("config.json", *missing):
+        (folder / name).unlink()
     with pytest.raises(RunDirError) as caught:
         train(folder)
     assert str(caught.value) == (
-        f"run_dir: {folder / 'config.json'} is missing, although result.json is that of a finished run of 2 epochs and "
-        "checkpoint.zip that of a run after 2 epochs; nothing was changed\n"
+        f"run_dir: {folder / 'config.json'} is missing, although {evidence}; nothing was changed\n"
         "  hint: restore the file from a backup, or use another run_dir"
     )
+
+
+def test_a_run_of_an_earlier_version_is_named(runs, tmp_path):
+    folder = finished(runs, tmp_path)
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    for name in ("run_id", "checksums", "checksum"):
+        del config[name]
+    path.write_text(json.dumps(config))
+    caught = error(folder)
+    assert caught.problem == (
+        f"run_dir: {folder} holds a run of an earlier version of deepkit, which wrote no checksums; nothing was changed"
+    )
+    assert caught.hint == "use another run_dir, or continue with that version"
+
+
+def test_a_link_to_a_missing_file_is_not_overwritten(tmp_path):
+    (tmp_path / "model.keras").symlink_to("missing.keras")
+    with pytest.raises(RunDirError, match=r"would overwrite model\.keras; nothing was written"):
+        train(tmp_path)
+    assert os.readlink(tmp_path / "model.keras") == "missing.keras"
+
+
+def test_a_run_that_begins_during_the_check_is_not_a_foreign_file(runs, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    is_run = stored_config.is_run
+
+    def begin(path):
+        shutil.copytree(runs / "first", folder)
+        return is_run(path)
+
+    monkeypatch.setattr(stored_config, "is_run", begin)
+    RunDir(folder).check_files()
 
 
 def test_all_checkpoints_are_missing(run):
@@ -171,6 +217,15 @@ def test_a_damaged_model(runs, tmp_path):
     assert caught.problem == (
         f"run_dir: {folder / 'model.keras'} is damaged (its checksum is not the one in result.json)"
     )
+    assert caught.hint == "move it away: the same call writes it again from the checkpoint"
+
+
+def test_a_directory_in_place_of_the_model(runs, tmp_path):
+    folder = finished(runs, tmp_path)
+    (folder / "model.keras").unlink()
+    (folder / "model.keras").mkdir()
+    caught = error(folder)
+    assert caught.problem == f"run_dir: {folder / 'model.keras'} is damaged (it is a directory)"
     assert caught.hint == "move it away: the same call writes it again from the checkpoint"
 
 
@@ -219,8 +274,9 @@ def test_a_damaged_result(runs, tmp_path, damage, reason):
 def test_a_result_of_another_run(runs, tmp_path):
     folder = finished(runs, tmp_path)
     shutil.copy(runs / "second" / "result.json", folder / "result.json")
-    assert (
-        f"{folder / 'result.json'} belongs to another run than config.json and checkpoint.zip" in error(folder).problem
+    assert error(folder).problem == (
+        f"run_dir: {folder / 'result.json'} belongs to another run than config.json, checkpoint.zip and "
+        "checkpoint.previous.zip; nothing was changed"
     )
 
 
@@ -241,32 +297,37 @@ def test_a_kill_between_the_two_renames_of_a_checkpoint_is_printed(run, capsys):
     with RunDir(run).lock() as directory:
         assert directory.load_checkpoint().epoch == 1
     assert (
-        "checkpoint.zip is missing, as after a kill while it was written: the run resumes after epoch 1, from check"
-        in (capsys.readouterr().out)
+        "checkpoint.zip is missing, as after a kill while it was written: checkpoint.previous.zip replaces it, with "
+        "the state after epoch 1" in capsys.readouterr().out
     )
 
 
-def test_a_finished_run_whose_user_returned_to_the_previous_checkpoint(runs, tmp_path, no_report):
+def test_a_finished_run_whose_user_returned_to_the_previous_checkpoint(runs, tmp_path, no_report, capsys):
     folder = finished(runs, tmp_path)
     (folder / checkpoint.PREVIOUS).replace(folder / checkpoint.NAME)
+    (folder / "history.csv").unlink()
     run = train(folder)
     assert (run.epochs, len(run.history["loss"])) == (2, 2)
     assert run.seconds == json.loads((folder / "result.json").read_text())["seconds"]
+    for name in ("history.json", "history.csv"):
+        assert (folder / name).read_bytes() == (runs / "first" / name).read_bytes()
+    assert f"history.csv missing in {folder}: written again from result.json" in capsys.readouterr().out
 
 
 class Snapshots:
-    """Copies a run directory after every rename and removal in it: the states that a kill can leave."""
+    """Copies a run directory before every rename and removal in it: the states that a kill can leave.
+
+    The state after a rename is that before the next one, which can have an additional temporary file.
+    """
 
     def __init__(self, folder, target):
         self.folder, self.target, self.paths = folder, target, []
 
     def recording(self, function):
         def call(*args, **kwargs):
-            result = function(*args, **kwargs)
-            if self.folder.exists():
-                self.paths.append(self.target / f"{len(self.paths):03}-{Path(args[-1]).name}")
-                shutil.copytree(self.folder, self.paths[-1])
-            return result
+            self.paths.append(self.target / f"{len(self.paths):03}-{Path(args[-1]).name}")
+            shutil.copytree(self.folder, self.paths[-1])
+            return function(*args, **kwargs)
 
         return call
 
