@@ -25,12 +25,10 @@ class RunContent:
     """The verified content of a run directory.
 
     Args:
-        config: The config.
         checkpoint: The summary of the newest checkpoint, or None if the training has not begun.
         result: The result, or None if the run is not finished.
     """
 
-    config: StoredConfig
     checkpoint: CheckpointSummary | None
     result: StoredResult | None
 
@@ -55,7 +53,7 @@ def verify(folder: Path) -> RunContent | None:
         _check_history(folder, summary)
     if result is not None and run_files.exists(folder / run_files.MODEL):
         check_model(folder / run_files.MODEL, result.model_checksum)
-    return RunContent(config, summary, result)
+    return RunContent(summary, result)
 
 
 def missing_config(folder: Path) -> RunDirError | None:
