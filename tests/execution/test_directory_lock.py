@@ -17,7 +17,7 @@ from deepkit.training.run_dir import RunDir
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
-# acquires the lock, starts a child, prints its number and waits to be killed
+# acquires the lock and starts a child, which prints its number; both wait to be killed
 PARENT = """
 import os, sys, time
 from deepkit.training import directory_lock
@@ -26,10 +26,8 @@ lock = directory_lock.DirectoryLock(Path(sys.argv[1]))
 lock.acquire()
 if sys.argv[2] == "a library":  # which does not call Python's functions after the fork
     directory_lock._acquired.clear()
-child = os.fork()
-if child == 0:
-    time.sleep(600)
-print(child, flush=True)
+if os.fork() == 0:  # returns after the functions that Python calls after a fork
+    print(os.getpid(), flush=True)
 time.sleep(600)
 """
 
