@@ -79,9 +79,10 @@ def export(
         path: A folder for `"saved_model"`, a file that ends in `.onnx` or `.tflite` for the others. An earlier export
             is replaced; a folder that contains anything else is not.
         format: `"saved_model"`, `"onnx"` (needs `pip install "deepkit-keras[onnx]"`) or `"litert"`.
-        sample: A batch to compare on, in the structure of the model's inputs. By default a random batch with a fixed
-            seed: normal floats, integers 0 or 1, texts of words in the model's vocabulary; unknown sizes are 8, 32
-            or 128. A subclassed model needs a sample, because its inputs are unknown.
+        sample: A batch to compare on, in the structure of the model's inputs: arrays, pandas objects, or a dataset, of
+            which the first batch is used. By default a random batch with a fixed seed: normal floats, integers 0 or
+            1, texts of words in the model's vocabulary; unknown sizes are 8, 32 or 128. A subclassed model needs a
+            sample, because its inputs are unknown.
         tolerance: The largest difference to allow, relative to the largest output. Default: 1e-4 for float32 (1e-5
             for a SavedModel, which runs the same kernels), more for a model with half precision.
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from deepkit.data import Data
+from deepkit.data.frames import as_arrays
 from deepkit.export.errors import ExportError
 from deepkit.export.formats import Signature, Spec, Specs, summarize_error, to_arrays
 from deepkit.training.adaptation import text_layers
@@ -50,11 +52,22 @@ def make_sample(model: keras.Model, batch: object = None) -> Sample:
         ValueError: The batch does not fit the model's inputs.
         ExportError: The inputs of the model are unknown, or it cannot be called on a random batch.
     """
+    batch = None if batch is None else _as_inputs(batch)
     inputs = _input_specs(model, batch)
     specs = keras.tree.flatten(inputs)
     if batch is not None:
         return _call(model, inputs, _check_batch(batch, inputs, specs))
     return _random_sample(model, inputs, specs)
+
+
+def _as_inputs(sample: Any) -> object:
+    """Return the inputs of a sample as arrays; of data or a dataset, those of the first batch."""
+    batches = sample.train if isinstance(sample, Data) else sample
+    if isinstance(batches, tf.data.Dataset):
+        for batch in batches.take(1):
+            return keras.tree.map_structure(np.asarray, batch[0] if isinstance(batch, tuple) else batch)
+        raise ValueError(message("sample: the dataset has no batch", hint="pass a few examples, such as x[:4]"))
+    return as_arrays(sample, "sample")
 
 
 def random_batch(

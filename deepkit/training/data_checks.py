@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from deepkit.data import Pipeline
 from deepkit.data.images import check_same_scale
-from deepkit.training.training_data import as_tuple
+from deepkit.training.training_data import DatasetData, TrainingData, as_tuple
 from deepkit.utils.errors import make_error
 
 if TYPE_CHECKING:
@@ -65,6 +65,21 @@ def check_same_dtype(train: Dataset, validation: Dataset) -> None:
             if train_x is not None and x is not None:
                 check_same_scale(train_x, x, "validation_data")
             return
+
+
+def check_finite_batches(data: TrainingData) -> None:
+    """Raise if a batch of inputs contains NaN or infinity; data that can be read only once is not checked.
+
+    Raises:
+        ValueError: There is such a batch.
+    """
+    if isinstance(data, DatasetData) and data.first_batch is not None:
+        return
+    for number, batch in enumerate(data.single_epoch(), start=1):
+        for x in tf.nest.flatten(as_tuple(batch)[0]):
+            if x.dtype.is_floating and not bool(tf.reduce_all(tf.math.is_finite(x))):
+                problem = f"data: expected finite numbers in x, received NaN or infinity in batch {number}"
+                raise make_error(ValueError, problem, hint="fill the missing values or remove these examples")
 
 
 def _first_input(batches: Dataset) -> Any:

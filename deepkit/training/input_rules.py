@@ -6,7 +6,7 @@ The conversions become layers of the model, so that it takes the same raw arrays
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -41,12 +41,14 @@ class InputRule:
         dtype: Dtype of the model's input; None for Keras's default float type.
         scale: Factor of uint8 images; None if the values stay as they are.
         adds_channel: Whether images of shape `(rows, columns)` receive a channel axis.
+        needs_finite: Whether every layer that reads the input returns NaN for NaN, so that the training cannot work.
         notes: Messages for the user.
     """
 
     dtype: str | None = None
     scale: float | None = None
     adds_channel: bool = False
+    needs_finite: bool = False
     notes: tuple[str, ...] = ()
 
     def preprocess(self, x: KerasTensor, prefix: str = "input_") -> KerasTensor:
@@ -94,6 +96,21 @@ class InputRules:
             if rule.scale is not None:
                 changes.append(f"{name or 'x'}: multiply by {rule.scale:g}")
         return ", ".join(changes)
+
+    def check_finite(self, arrays: object, source: str) -> None:
+        """Raise if an array of inputs contains NaN or infinity, and the layers that read it cannot handle them.
+
+        Args:
+            arrays: Arrays of x, in the structure of x; other values are not checked.
+            source: The argument that contains x, for the message.
+
+        Raises:
+            ValueError: There is such a value.
+        """
+        for name, rule in self.rules.items():
+            array = _single(arrays) if name == "" else _item(arrays, name)
+            if rule.needs_finite and isinstance(array, np.ndarray):
+                check_finite_array(array, name or "x", source)
 
     def make_inputs(self, net: Definition, shape: Shape | None) -> tuple[Tensors, Tensors]:
         """Return the symbolic inputs of the model, and the inputs of the definition after the layers of the rules."""
@@ -194,14 +211,14 @@ def _choose_rule(net: Definition, shape: Shape, leaf: tf.TensorSpec, array: np.n
         first_layers = layers_by_input(net, find_input_spec(net, _with_channel(shape)))[""]
         rule = _make_rule("", leaf, image, first_layers, None)
         note = f"x: the model adds a channel axis to images of shape {shape}"
-        return InputRule(rule.dtype, rule.scale, adds_channel=True, notes=(note, *rule.notes))
+        return replace(rule, adds_channel=True, notes=(note, *rule.notes))
     rule = _make_rule("", leaf, array, first_layers, None)
     if len(shape) == 2 and shape[0] == shape[1] and _needs_channel(first_layers):
         note = (
             f"x: examples of shape {shape} are read as sequences of {shape[0]} steps; pass x[..., None] if they are "
             "images"
         )
-        return InputRule(rule.dtype, rule.scale, notes=(*rule.notes, note))
+        return replace(rule, notes=(*rule.notes, note))
     return rule
 
 
@@ -216,7 +233,7 @@ def _make_rule(
     if isinstance(array, np.ndarray):
         _check_values(name, array, dtype, first_layers)
     if not isinstance(array, np.ndarray) or not _is_uint8_image(array):
-        return InputRule(dtype)
+        return InputRule(dtype, needs_finite=not any(_handles_missing_values(layer) for layer in first_layers))
     return _image_rule(name or "x", array, dtype, first_layers)
 
 
@@ -295,6 +312,37 @@ def _needs_channel(first_layers: list[FirstLayer]) -> bool:
         return False
     first = first_layers[0]
     return issubclass(first.cls, _WINDOWS_2D) or (issubclass(first.cls, _WINDOWS_1D) and not first.is_explicit)
+
+
+def _handles_missing_values(layer: FirstLayer) -> bool:
+    """Return whether NaN in the input of a layer may have a meaning: to the user's code, or to deepkit's layers."""
+    is_stock = layer.cls.__module__.partition(".")[0] == "keras"
+    return not is_stock or layer.has_unknown_input or issubclass(layer.cls, keras.Model | layers.Masking)
+
+
+def check_finite_array(array: np.ndarray, name: str, source: str) -> None:
+    """Raise if an array of numbers contains NaN or infinity.
+
+    Args:
+        array: The array, with the examples along the first axis.
+        name: Name of the input, for the message.
+        source: The argument that contains it, for the message.
+
+    Raises:
+        ValueError: It contains such a value.
+    """
+    if array.dtype.kind not in "fc" or np.isfinite(np.sum(array)) or np.isfinite(array).all():
+        return
+    examples = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(1))
+    value = array[examples[0]][~np.isfinite(array[examples[0]])].flat[0]
+    problem = (
+        f"{source}: expected finite numbers in {name}, received {value} (first at index {examples[0]}, in "
+        f"{len(examples):,} of {len(array):,} examples)"
+    )
+    hint = "fill the missing values or remove these examples"
+    if array.ndim == 2:
+        hint += "; dk.TableEncoder fills the missing values of dk.data.from_table"
+    raise make_error(ValueError, problem, hint=hint)
 
 
 def _takes_raw_images(layer: FirstLayer) -> bool:

@@ -18,6 +18,7 @@ import tensorflow as tf
 from deepkit.training import batch_checks, batch_norm_check, checkpoint, state
 from deepkit.training.batch_count import BatchCount
 from deepkit.training.callback_state import CallbackStates
+from deepkit.training.data_checks import check_finite_batches
 from deepkit.training.errors import DivergedError
 from deepkit.training.label_check import NO_LABEL_CHECKS, LabelChecks
 from deepkit.training.run_dir import RunDir
@@ -215,11 +216,12 @@ def _without_length_warnings() -> Iterator[None]:
 
 
 def _with_cause(error: DivergedError, model: keras.Model, data: TrainingData) -> DivergedError:
-    """Return the error, with the cause if the model finds one in the data."""
-    if not hasattr(model, "check_data"):
-        return error
+    """Return the error, with the cause if the data has one."""
     try:
-        model.check_data(data.single_epoch())
+        if hasattr(model, "check_data"):
+            model.check_data(data.single_epoch())
+        else:
+            check_finite_batches(data)
     except ValueError as cause:
         return DivergedError(error.epoch, error.step, error.loss, error.checkpoint, error.weight, cause)
     return error

@@ -48,7 +48,11 @@ def training_data_for(net: Definition | keras.Model, arguments: DataArguments, p
     if type(net).build is not Block.build:  # a GAN or a VAE models the data itself, in its own scale
         refuse_uint8_images(net, training_data.arrays())
         return training_data
-    return training_data.with_input_rules(choose_rules(net, training_data.input_spec, training_data.arrays()))
+    rules = choose_rules(net, training_data.input_spec, training_data.arrays())
+    rules.check_finite(training_data.arrays(), "data")
+    if isinstance(training_data.validation, Pipeline):
+        rules.check_finite(training_data.validation.unscaled_arrays(), "validation_data")
+    return training_data.with_input_rules(rules)
 
 
 def make_training_data(arguments: DataArguments, plan: Plan) -> TrainingData:

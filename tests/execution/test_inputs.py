@@ -377,3 +377,28 @@ def test_images_of_one_scale_may_have_different_dtypes():
     validation = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(8)
     run = dk.fit(dk.Sequential(DENSE), (IMAGES.astype("float32"), LABELS), validation_data=validation, verbose=0)
     assert "val_loss" in run.history
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("source", ["data", "validation_data"])
+def test_missing_values_in_arrays_raise(source, value):
+    """An activation such as ReLU turns NaN into 0, and the loss remains finite."""
+    x = RNG.random((40, 4)).astype("float32")
+    invalid = x.copy()
+    invalid[[7, 9], 2] = value
+    net = dk.Sequential([layers.Dropout(0.1), layers.Dense(4, activation="relu"), dk.Classifier(2)])
+    train, validation = (invalid, x) if source == "data" else (x, invalid)
+    text = rf"{source}: expected finite numbers in x, received {value} \(first at index 7, in 2 of 40 examples\)"
+    with pytest.raises(ValueError, match=text + r"\n  hint: fill the missing values"):
+        dk.fit(net, train, LABELS, validation_data=(validation, LABELS), verbose=0)
+
+
+class Fill(layers.Layer):
+    def call(self, x):
+        return keras.ops.where(keras.ops.isnan(x), 0.0, x)
+
+
+def test_a_layer_of_the_user_may_fill_missing_values():
+    x = np.where(RNG.random((40, 4)) < 0.1, np.nan, 1.0)
+    run = dk.fit(dk.Sequential([Fill(), dk.MLP([4]), dk.Classifier(2)]), x, LABELS, verbose=0)
+    assert np.isfinite(run.history["loss"][0])

@@ -21,7 +21,8 @@ COLORS = np.array(["red", "blue", "red", "green", "red", "blue"] * 15)[:, None]
 def compiled(net, x, y=Y, states=None, loss="mse", **plan):
     """Return the compiled model of `fit` before the first step, and the fitted states."""
     plan = dk.plan(**plan)
-    data = training_data_for(net, DataArguments(x, y, batch_size=32), plan)
+    batch_size = None if isinstance(x, tf.data.Dataset) else 32
+    data = training_data_for(net, DataArguments(x, y, batch_size=batch_size), plan)
     data.fitted_states.update(states or {})
     with plan:
         result = compile_definition(net, data, plan, None, loss, None)
@@ -343,10 +344,14 @@ class Holder(layers.Layer):
     [
         (
             layers.Normalization(),
-            np.where(X > 5, X, np.nan),
+            tf.data.Dataset.from_tensors((np.where(X > 5, X, np.nan), Y)),
             "the data that reaches it contains NaN\n  at    normalization\n  hint: remove those examples, or",
         ),
-        (layers.Discretization(num_bins=2), np.full((90, 1), np.inf), "contains infinity\n  at    discretization"),
+        (
+            layers.Discretization(num_bins=2),
+            tf.data.Dataset.from_tensors((np.full((90, 1), np.inf), Y)),
+            "contains infinity\n  at    discretization",
+        ),
         (layers.Normalization(invert=True), X, r"Normalization\(invert=True\) inverts another layer .*\n  at    norm"),
         (layers.StringLookup(), np.full((90, 1), "[UNK]"), "no value reached the lookup layer\n  at    string_lookup"),
         (
@@ -363,8 +368,9 @@ class Holder(layers.Layer):
     ids=["nan", "infinity", "invert", "special", "holder", "dtype"],
 )
 def test_data_that_does_not_fit_names_the_layer(element, x, text):
+    y = None if isinstance(x, tf.data.Dataset) else Y
     with pytest.raises(ValueError, match=text):
-        compiled(dk.Sequential([element, layers.Flatten(), dk.Regressor()]), x)
+        compiled(dk.Sequential([element, layers.Flatten(), dk.Regressor()]), x, y)
 
 
 def test_empty_data_names_the_layer():

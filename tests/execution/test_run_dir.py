@@ -10,6 +10,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import deepkit as dk
 from deepkit.errors import CheckpointError, DivergedError, RunDirError
@@ -201,7 +202,7 @@ def diverging(tmp_path, activation):
     x[40] = np.nan
     net = dk.Sequential([dk.MLP([4], activation=activation), dk.Classifier(2)])
     with pytest.raises(DivergedError) as caught:
-        dk.fit(net, (x, y), epochs=3, batch_size=16, run_dir=tmp_path, verbose=0)
+        dk.fit(net, tf.data.Dataset.from_tensor_slices((x, y)).batch(16), epochs=3, run_dir=tmp_path, verbose=0)
     stored = checkpoint.load(tmp_path)
     assert (caught.value.epoch, stored.epoch) == (1, 0)
     assert all(np.all(np.isfinite(value)) for _, value in stored.variables["model"])
@@ -212,7 +213,8 @@ def diverging(tmp_path, activation):
 def test_a_loss_that_is_nan(tmp_path):
     text = diverging(tmp_path, "tanh")
     assert "the loss became nan in epoch 1, step" in text
-    assert "hint: use a smaller learning rate" in text
+    assert "data: expected finite numbers in x, received NaN or infinity in batch 3" in text
+    assert "hint: fill the missing values or remove these examples" in text
 
 
 def test_weights_that_are_nan_although_the_loss_is_finite(tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 from keras import layers
@@ -525,3 +526,16 @@ def test_messages_before_an_error_become_its_note(capfd):
         fail()
     assert error_info.value.__notes__ == ["loc(callsite): error: op is odd\n"]
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("kind", ["frame", "data", "dataset"])
+def test_a_sample_may_be_a_frame_or_a_dataset(kind, tmp_path):
+    x, y = np.random.default_rng(0).random((20, 4)).astype("float32"), np.arange(20) % 2
+    samples = {
+        "frame": pd.DataFrame(x, columns=list("abcd")),
+        "data": dk.data.from_arrays(x, y),
+        "dataset": tf.data.Dataset.from_tensor_slices((x, y)).batch(5),
+    }
+    model = dk.Sequential([dk.MLP([3]), dk.Classifier(2)]).build((4,))
+    sizes = {"frame": 20, "data": 20, "dataset": 5}
+    assert export(model, tmp_path / "m", sample=samples[kind]).sample_shapes == ((sizes[kind], 4),)
