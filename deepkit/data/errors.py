@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pathlib
+
 from deepkit.utils.errors import StructuredError
 
 
@@ -23,3 +25,12 @@ class DataError(StructuredError, OSError):
 def summarize_error(error: BaseException) -> str:
     """Return the first line of an error's message, or the name of its class if the message is empty."""
     return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def damage_error(folder: pathlib.Path, reason: str) -> DataError:
+    """Return the error for a prepared folder that exists but cannot be read."""
+    return DataError(
+        f"the prepared data in {folder} is damaged or incomplete: {reason}. Nothing was changed.",
+        hint="move that folder away and load again to prepare it anew, or set data_dir= or TFDS_DATA_DIR to a "
+        "complete copy",
+    )

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from deepkit.data import bundled, catalog, download
 from deepkit.data.augmentation import Augmentation, check_augmentations
 from deepkit.data.dataset import Data, RawData, build_data
-from deepkit.data.errors import DataError
+from deepkit.data.errors import DataError, damage_error
 from deepkit.data.images import check_image_size
 from deepkit.data.pipeline_settings import PipelineSettings, check_batch_size, check_seed
-from deepkit.data.prepared import damage_error, read_prepared
+from deepkit.data.prepared import read_prepared
 from deepkit.utils import console as _console
 from deepkit.utils.errors import format_value, message
 from deepkit.utils.validation import check_choice, is_integer

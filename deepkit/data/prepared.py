@@ -11,10 +11,11 @@ import tensorflow as tf
 
 from deepkit.data import memory
 from deepkit.data.dataset import RawData
-from deepkit.data.errors import DataError, summarize_error
+from deepkit.data.errors import DataError, damage_error, summarize_error
 from deepkit.data.images import DIFFERENT_SIZES, IMAGE_SIZE_HINT, SAMPLE_SIZE, fix_image_sizes
 from deepkit.data.sources import MemorySource, Source, StreamSource
 from deepkit.data.splits import num_validation_examples
+from deepkit.data.tfds_metadata import check_metadata
 from deepkit.data.tfds_reader import TFDSReader, make_reader, quiet_tfds
 from deepkit.utils.errors import message
 
@@ -40,7 +41,7 @@ def read_prepared(folder: pathlib.Path, validation: object, image_size: tuple[in
         The dataset; its origin names the folder.
 
     Raises:
-        DataError: Files are missing or damaged.
+        DataError: Files are missing or damaged, or name a class that is not a feature of TFDS.
         ValueError: `validation` does not fit, or `image_size` is missing or the dataset has no images.
     """
     reader = _open_reader(folder, image_size)
@@ -61,15 +62,6 @@ def read_prepared(folder: pathlib.Path, validation: object, image_size: tuple[in
     )
 
 
-def damage_error(folder: pathlib.Path, reason: str) -> DataError:
-    """Return the error for a folder that exists but cannot be read."""
-    return DataError(
-        f"the prepared data in {folder} is damaged or incomplete: {reason}. Nothing was changed.",
-        hint="move that folder away and load again to prepare it anew, or set data_dir= or TFDS_DATA_DIR to a "
-        "complete copy",
-    )
-
-
 @contextlib.contextmanager
 def _report_damage(folder: pathlib.Path, errors: type[BaseException] = tf.errors.OpError) -> Iterator[None]:
     """Convert errors of reading to a DataError that names the folder, or to a ValueError about image sizes."""
@@ -84,6 +76,7 @@ def _report_damage(folder: pathlib.Path, errors: type[BaseException] = tf.errors
 def _open_reader(folder: pathlib.Path, image_size: tuple[int, int] | None) -> TFDSReader:
     import tensorflow_datasets as tfds
 
+    check_metadata(folder)
     with _report_damage(folder, Exception), quiet_tfds():  # TFDS raises many kinds of errors for damaged files
         builder = tfds.builder_from_directory(folder)
         _check_files(builder, folder)
