@@ -6,8 +6,6 @@ import contextlib
 import io
 import os
 import pathlib
-import shutil
-import tempfile
 import threading
 import urllib.error
 import urllib.parse
@@ -16,6 +14,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from deepkit.data.catalog import CatalogEntry, make_builder
+from deepkit.data.download_folder import temporary_download_folder
 from deepkit.data.errors import DataError, summarize_error
 from deepkit.data.tfds_reader import quiet_tfds
 
@@ -61,17 +60,14 @@ def prepare(entry: CatalogEntry, data_dir: pathlib.Path) -> pathlib.Path:
         DataError: The dataset cannot be downloaded, prepared or written. No file of it remains in that case.
     """
     new_folders = _missing_folders(data_dir)
-    temporary = None
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        temporary = pathlib.Path(tempfile.mkdtemp(prefix=".deepkit-download-", dir=data_dir))
-        _download_and_prepare(entry, temporary, data_dir)
-        return _move_into_place(entry, temporary, data_dir)
+        with temporary_download_folder(entry, data_dir) as temporary:
+            _download_and_prepare(entry, temporary, data_dir)
+            return _move_into_place(entry, temporary, data_dir)
     except Exception as error:  # TFDS, requests, extractors and parsers raise many kinds of errors
         raise DataError(f"downloading {entry.title} to {data_dir} failed: {summarize_error(error)}") from error
     finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
         for folder in new_folders:  # innermost first; only folders that are still empty
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from deepkit.data import bundled, catalog, download
 from deepkit.data.augmentation import Augmentation, check_augmentations
 from deepkit.data.dataset import Data, RawData, build_data
+from deepkit.data.download_folder import remove_stale_folders
 from deepkit.data.errors import DataError, damage_error
 from deepkit.data.images import check_image_size
 from deepkit.data.pipeline_settings import PipelineSettings, check_batch_size, check_seed
@@ -44,7 +45,8 @@ def load(
     pinned) and of the datasets of scikit-learn ("digits", "iris", "wine", "breast_cancer"). `load` looks for
     prepared copies in `data_dir`, or else in the folder that the environment variable TFDS_DATA_DIR names and in
     `~/tensorflow_datasets`. It decodes data that fits into memory once and keeps it there; it reads other data
-    again in each epoch. Training, validation and test data never overlap.
+    again in each epoch. Training, validation and test data never overlap. Folders that interrupted downloads of the
+    dataset left are removed.
 
     Args:
         name: Name of the dataset.
@@ -104,6 +106,7 @@ def _read(
         return bundled.read_bundled(name, validation, size), None
     folders = catalog.data_folders(data_dir)
     entry = catalog.resolve(name, folders)
+    _remove_stale_folders(entry, folders, verbose)
     if folder := _prepared_folder(entry, folders):
         return read_prepared(folder, validation, size), None
     try:
@@ -117,6 +120,13 @@ def _read(
     raw = read_prepared(folder, validation, size)
     origin = raw.origin.replace("prepared copy", "downloaded", 1)
     return dataclasses.replace(raw, source="downloaded", origin=origin), None
+
+
+def _remove_stale_folders(entry: catalog.CatalogEntry, folders: list[pathlib.Path], verbose: bool) -> None:
+    for data_dir in folders:
+        for folder in remove_stale_folders(entry, data_dir):
+            if verbose:
+                _console.echo(f"removed {folder}, which an interrupted download of {entry.title} left")
 
 
 def _prepared_folder(entry: catalog.CatalogEntry, folders: list[pathlib.Path]) -> pathlib.Path | None:
