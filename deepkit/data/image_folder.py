@@ -131,7 +131,7 @@ def from_folder(
         for text in _describe_skipped(folder, skipped, layout.skipped):
             _console.echo(text)
         _console.echo(data.describe())
-        if note:  # not a part of the description, by which a run is recognized
+        if note:  # not a part of the description: it depends on the memory that is free
             _console.echo(note)
     return data
 

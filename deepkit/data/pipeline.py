@@ -109,13 +109,16 @@ class Pipeline(tf.data.Dataset):
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """Short hash of everything that determines the batches: data, order, batch size, map, augmentations."""
+        """Short hash of everything that determines the batches: data, order, batch size, map, augmentations.
+
+        The name of the data is a part of it only if the contents are not compared, so that a folder may be renamed.
+        """
         settings = self._settings
+        content_hash = self._source.content_hash()
         values: tuple[object, ...] = (
-            settings.identity,
+            content_hash or settings.identity,
             self.num_examples,
             self._source.kind,
-            self._source.content_hash(),
             settings.batch_size,
             settings.seed,
             settings.shuffle,

@@ -198,7 +198,7 @@ def _take(element: Any, rows: np.ndarray) -> Any:
 
 
 def _origin(table: object, schema: TableSchema) -> str:
-    """Return a description of the source; a run is recognized by it."""
+    """Return a description of the source, for the report."""
     source = f"file {os.fspath(table)}" if isinstance(table, str | os.PathLike) else "in memory"
     counts: dict[str, int] = {}
     for kind in schema.kinds.values():

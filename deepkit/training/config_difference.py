@@ -11,6 +11,8 @@ _MAX_LENGTH = 100
 _CONTEXT_LENGTH = 40  # characters shown on either side of the first difference
 _SEEDS = ("plan.seed", "data.seed")
 _ARCHITECTURE = "architecture"
+_DESCRIPTION = "data.description"
+_CONTENTS = ("data.fingerprint", "data.validation")
 
 
 def config_differences(stored: Mapping[str, object], new: Mapping[str, object]) -> dict[str, str]:
@@ -59,6 +61,8 @@ def _causes(names: list[str], before: Mapping[str, str], after: Mapping[str, str
         names = [name for name in names if name != "data.seed"]  # arrays are shuffled with the seed of the plan
     if "callbacks" in names:  # other callbacks have other arguments
         names = [name for name in names if not name.startswith("callbacks[")]
+    if not any(name in names for name in _CONTENTS):  # the same data under another name
+        names = [name for name in names if name != _DESCRIPTION]
     if len(names) > 1:  # another definition, other data or another layer has another architecture
         names = [name for name in names if name != _ARCHITECTURE]
     return names

@@ -56,7 +56,7 @@ def run_config(
 
 def _describe_data(data: TrainingData) -> dict[str, object]:
     config: dict[str, object] = {
-        "description": data.description,
+        "description": data.summary or data.description,
         "fingerprint": data.fingerprint,
         "class_names": data.class_names,
         "seed": data.seed,

@@ -33,7 +33,7 @@ class TrainingData(abc.ABC):
     Args:
         train: Training batches.
         validation: Validation batches, or None.
-        description: A text that names the data and its source.
+        description: A text that names the data and its source, for the report.
         class_names: Names of the classes by label, by name of the output if there are several; empty if unknown.
         num_classes: Number of classes of the labels; None if it is unknown.
         steps_per_epoch: Number of batches in an epoch, if it differs from that of the data; else None.
@@ -41,6 +41,7 @@ class TrainingData(abc.ABC):
         input_rules: Conversions of x; None for a compiled model, and for a definition with its own `build`.
         fitted_states: Statistics, bin boundaries and vocabularies that preprocessing layers learned from this data,
             by name of the layer.
+        summary: A text that names the data without the location of its files; empty if it equals the description.
     """
 
     train: Dataset
@@ -52,6 +53,7 @@ class TrainingData(abc.ABC):
     class_weights: ClassWeights | None = None
     input_rules: InputRules | None = None
     fitted_states: dict[str, FittedState] = dataclasses.field(default_factory=dict, compare=False)
+    summary: str = ""
 
     @property
     def input_spec(self) -> object:

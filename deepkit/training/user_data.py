@@ -81,7 +81,10 @@ def make_training_data(arguments: DataArguments, plan: Plan) -> TrainingData:
     pipeline = _even_pipeline(train, plan.devices)
     class_names, num_classes = (x.class_names, x.num_classes) if isinstance(x, Data) else ((), None)
     description = x.describe() if isinstance(x, Data) else f"{pipeline.num_examples:,} examples"
-    return PipelineData(pipeline, validation, description, class_names, num_classes, steps_per_epoch=steps)
+    summary = x.summary() if isinstance(x, Data) else description
+    return PipelineData(
+        pipeline, validation, description, class_names, num_classes, steps_per_epoch=steps, summary=summary
+    )
 
 
 def training_target(net: object) -> str:

@@ -1,4 +1,5 @@
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -75,6 +76,14 @@ def test_metadata_of_a_prepared_copy(prepared):
     assert (data.input_shape, data.num_classes, data.class_names) == ((6, 6, 1), 4, ("0", "1", "2", "3"))
     folder = prepared / "tiny_shapes" / "1.0.0"
     assert data.describe() == f"tiny_shapes 1.0.0: 36 train, 4 validation, 10 test; prepared copy in {folder}"
+
+
+def test_a_moved_data_folder_has_the_same_fingerprint(prepared, tmp_path):
+    shutil.copytree(prepared, tmp_path / "copy")
+    first, second = load(data_dir=prepared), load(data_dir=tmp_path / "copy")
+    assert first.train.fingerprint == second.train.fingerprint
+    assert first.summary() == second.summary()
+    assert first.describe() != second.describe()
 
 
 def test_load_prints_the_description_unless_verbose_is_false(prepared, capsys):
