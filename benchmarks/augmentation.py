@@ -69,7 +69,7 @@ def _mapped(function: Callable[[Any, Any], Any]) -> Iterator[Any]:
 
 
 def rate(batches: Iterator[Any], min_seconds: float = MIN_SECONDS) -> Callable[[], float]:
-    """Return a function that measures the images per second of an endless iterator."""
+    """Return a function that measures the images per second of an infinite iterator."""
 
     def measure() -> float:
         start, num_images = time.perf_counter(), 0
