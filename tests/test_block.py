@@ -1,5 +1,6 @@
 """Definitions as values: elements, names, sharing, building, printing and errors."""
 
+import dataclasses
 import sys
 
 import keras
@@ -399,3 +400,52 @@ def test_an_unknown_argument_has_a_suggestion(make, text):
     with pytest.raises(ValueError) as caught:  # noqa: PT011  the text is checked below
         make()
     assert text in str(caught.value)
+
+
+def public_blocks():
+    values = (getattr(dk, name) for name in dir(dk))
+    return [value for value in values if isinstance(value, type) and issubclass(value, dk.Block)]
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [cls for cls in public_blocks() if any(item.default is dataclasses.MISSING for item in dataclasses.fields(cls))],
+)
+def test_the_example_for_a_missing_argument_is_valid(cls):
+    with pytest.raises(TypeError) as caught:
+        cls()
+    assert isinstance(caught.value, dk.DefinitionError)
+    assert isinstance(eval(caught.value.hint.removeprefix("use "), {"dk": dk}), cls)
+
+
+def test_missing_arguments_are_named():
+    class Scaled(dk.Block):
+        factor: float = dk.fields.number()
+        _: dataclasses.KW_ONLY
+        depth: int = dk.fields.integer(minimum=2, maximum=4)
+        label: str = "a"
+
+        def add(self, x, builder):
+            return x
+
+    with pytest.raises(
+        dk.DefinitionError, match=r"^Classifier: the required argument num_classes is missing\n"
+    ) as caught:
+        dk.Classifier()
+    assert caught.value.hint == "use dk.Classifier(10)"
+    with pytest.raises(
+        TypeError, match=r"^Recurrent: the required argument units is missing\n  hint: use dk\.Recurrent"
+    ):
+        dk.Recurrent("lstm", return_sequences=True)
+    with pytest.raises(
+        dk.DefinitionError, match="Scaled: the required arguments factor and depth are missing"
+    ) as caught:
+        Scaled(label="b")
+    assert caught.value.hint.endswith("Scaled(..., depth=4)")
+    assert Scaled(1, depth=2) == Scaled(factor=1.0, depth=2)
+
+
+def test_an_argument_that_is_passed_twice_is_named():
+    problem = r"MLP: units is passed twice, received \[3\] and units=\[4\]\n  hint: leave one out"
+    with pytest.raises(dk.DefinitionError, match=problem):
+        dk.MLP([3], units=[4])

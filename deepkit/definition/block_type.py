@@ -11,7 +11,7 @@ from dataclasses import fields as dataclass_fields
 from typing import Any, dataclass_transform
 
 from deepkit.definition import fields, source
-from deepkit.definition.errors import DefinitionError
+from deepkit.definition.errors import DefinitionError, MissingArgumentError
 from deepkit.definition.field import Field
 from deepkit.definition.keras_config import parameters
 from deepkit.utils.errors import did_you_mean_or_list, format_value
@@ -47,6 +47,7 @@ class BlockType(ABCMeta):
     def __call__(cls, /, *args: Any, **kwargs: Any) -> Any:
         """Check the names of the arguments, and create the block."""
         check_arguments(cls, args, kwargs)
+        _check_complete(cls, args, kwargs)
         return super().__call__(*args, **kwargs)
 
     @property
@@ -97,6 +98,34 @@ def check_arguments(cls: type, args: Sequence[object], kwargs: Mapping[str, obje
             f"{cls.__name__} takes {accepted} by position, received {len(args)} values",
             hint="pass a list, or the other arguments by name",
         )
+
+
+def _check_complete(cls: type, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
+    """Raise unless each required argument is passed, and none is passed by position and by name."""
+    items = field_items(cls)
+    positional = [name for name, item in items.items() if not item.kw_only][: len(args)]
+    for name in positional:
+        if name in kwargs:
+            received = f"{format_value(args[positional.index(name)])} and {name}={format_value(kwargs[name])}"
+            raise DefinitionError(f"{cls.__name__}: {name} is passed twice, received {received}", hint="leave one out")
+    required = [name for name, item in items.items() if item.default is MISSING]
+    missing = [name for name in required if name not in kwargs and name not in positional]
+    if missing:
+        *others, last = missing
+        names = f"arguments {', '.join(others)} and {last}" if others else f"argument {last}"
+        raise MissingArgumentError(
+            f"{cls.__name__}: the required {names} {'are' if others else 'is'} missing", hint=f"use {_example(cls)}"
+        )
+
+
+def _example(cls: type) -> str:
+    """Return source code that creates a block with examples of its required arguments."""
+    required = [item for item in field_items(cls).values() if item.default is MISSING]
+    examples = {item.name: field_of(cls, item.name).example for item in required}
+    positional = [examples[item.name] for item in required if not item.kw_only]
+    return source.call(
+        block_name(cls), positional, {item.name: examples[item.name] for item in required if item.kw_only}
+    )
 
 
 def _suggestion(cls: type, key: str, names: list[str]) -> str:

@@ -29,6 +29,10 @@ class DefinitionError(StructuredError, ValueError):
     """
 
 
+class MissingArgumentError(DefinitionError, TypeError):
+    """A block without a required argument; also a `TypeError`, as Python raises for a function."""
+
+
 @contextmanager
 def error_path(name: str) -> Iterator[None]:
     """Prepend `name` to the path of every `DefinitionError` that is raised in the `with` body."""

@@ -65,6 +65,8 @@ class Field(Generic[Accepted, Held]):
     """
 
     name = ""
+    example = "..."
+    """Source code of a value, for the hint of an error about a missing argument."""
 
     def __init__(self, *, default: object = MISSING) -> None:
         self.default = default

@@ -93,6 +93,7 @@ class IntegerField(_Optional):
     def __init__(self, *, default: object = MISSING, minimum: int = 1, maximum: int | None = None) -> None:
         super().__init__(default=default)
         self.minimum, self.maximum = minimum, maximum
+        self.example = str(max(minimum, 10 if maximum is None else min(maximum, 10)))
 
     def validate_value(self, value: Any, name: str) -> int:
         return check_integer(value, name, minimum=self.minimum, maximum=self.maximum, error=DefinitionError)
@@ -101,10 +102,12 @@ class IntegerField(_Optional):
 class IntegersField(Field[Sequence[int], tuple[int, ...]]):
     """A list of positive integers, held as a tuple."""
 
+    example = "[300, 100]"
+
     def validate(self, value: Any, name: str) -> tuple[int, ...]:
         if not isinstance(value, list | tuple):
             block, _, argument = name.partition(": ")
-            example = f"[{format_value(value)}]" if is_integer(value) else "[300, 100]"
+            example = f"[{format_value(value)}]" if is_integer(value) else self.example
             raise DefinitionError(
                 f"{name} must be a list of integers, received {format_value(value)}",
                 hint=f"use dk.{block}({argument}={example})",
@@ -117,6 +120,8 @@ class IntegersField(Field[Sequence[int], tuple[int, ...]]):
 
 class SizeField(_Optional):
     """A positive integer, or a tuple of them."""
+
+    example = "3"
 
     def validate_value(self, value: Any, name: str) -> int | tuple[int, ...]:
         if not isinstance(value, list | tuple):
@@ -152,12 +157,16 @@ class NumberField(Field[float, float]):
 class FractionField(Field[float, float]):
     """A fraction from 0 to below 1."""
 
+    example = "0.5"
+
     def validate(self, value: Any, name: str) -> float:
         return check_fraction(value, name, error=DefinitionError)
 
 
 class FlagField(Field[bool, bool]):
     """True or False."""
+
+    example = "True"
 
     def validate(self, value: Any, name: str) -> bool:
         return check_flag(value, name, error=DefinitionError)
@@ -169,6 +178,7 @@ class ChoiceField(Field[Any, Any]):
     def __init__(self, choices: Sequence[Any], *, default: object = MISSING, hint: str = "") -> None:
         super().__init__(default=default)
         self.choices, self.hint = tuple(choices), hint
+        self.example = source.quoted(self.choices[0]) if self.choices else "..."
 
     def validate(self, value: Any, name: str) -> Any:
         return check_choice(value, name, self.choices, error=DefinitionError, hint=self.hint)
@@ -191,6 +201,7 @@ class BodyField(_Optional):
     def __init__(self, *, default: object = MISSING, is_list: bool = False) -> None:
         super().__init__(default=default)
         self.is_list = is_list
+        self.example = "[dk.MLP([300, 100]), dk.Classifier(10)]" if is_list else "dk.MLP([300, 100])"
 
     def validate_value(self, value: Any, name: str) -> tuple[Definition, ...]:
         if self.is_list and not isinstance(value, list | tuple):
@@ -216,11 +227,13 @@ class BodyField(_Optional):
 class NamedBodiesField(Field[Mapping[str, Any], Mapping[str, Any]]):
     """Bodies by name, in their order."""
 
+    example = '{"left": dk.ConvBlock(8), "right": []}'
+
     def validate(self, value: Any, name: str) -> FrozenDict:
         if not isinstance(value, Mapping) or not value:
             raise DefinitionError(
                 f"{name} must be a mapping of names to bodies, received {format_value(value)}",
-                hint=f'use dk.{name.partition(":")[0]}({{"left": dk.ConvBlock(8), "right": []}})',
+                hint=f"use dk.{name.partition(':')[0]}({self.example})",
             )
         bodies = {}
         for key, body in value.items():
@@ -273,6 +286,8 @@ class NameOrLayerField(ChoiceField):
 
 class ActivationField(Field[Any, Any]):
     """The name of an activation, a registered function, a layer, or None."""
+
+    example = '"relu"'
 
     def __init__(self, *, default: object = MISSING, allow_layers: bool = True) -> None:
         super().__init__(default=default)

@@ -29,11 +29,13 @@ _EXAMPLE = 'use nodes={"features": ("image", [dk.ConvStack(32)]), ...}'
 
 
 class _InputsField(fields.Field[Mapping[str, Input], Mapping[str, Input]]):
+    example = '{"image": dk.Input((28, 28, 1))}'
+
     def validate(self, value: object, name: str) -> FrozenDict:
         if not isinstance(value, Mapping) or not value:
             raise DefinitionError(
                 f"{name} must be a mapping of names to dk.Input, received {format_value(value)}",
-                hint='use inputs={"image": dk.Input((28, 28, 1))}',
+                hint=f"use inputs={self.example}",
             )
         for key, block in value.items():
             check_name(key, f"{name}: a name")
@@ -64,6 +66,8 @@ class _InputsField(fields.Field[Mapping[str, Input], Mapping[str, Input]]):
 
 
 class _NodesField(fields.Field[Mapping[str, Any], Mapping[str, Node]]):
+    example = '{"digit": ("image", [dk.ConvStack(32), dk.Classifier(10)])}'
+
     def validate(self, value: object, name: str) -> FrozenDict:
         if not isinstance(value, Mapping) or not value:
             problem = f"{name} must be a mapping of names to (source, body), received {format_value(value)}"
@@ -96,6 +100,8 @@ class _NodesField(fields.Field[Mapping[str, Any], Mapping[str, Node]]):
 
 
 class _OutputsField(fields.Field["str | Sequence[str]", "str | tuple[str, ...]"]):
+    example = '"digit"'
+
     def validate(self, value: Any, name: str) -> str | tuple[str, ...]:
         outputs = tuple(value) if isinstance(value, list | tuple) else (value,)
         is_valid = outputs and all(isinstance(output, str) for output in outputs)

@@ -80,6 +80,8 @@ class Sequential(Block):
 
 
 class _ShapeField(fields.Field[Sequence[int | None], "Shape"]):
+    example = "(28, 28, 1)"
+
     def validate(self, value: object, name: str) -> Shape:
         if not is_shape(value):
             raise DefinitionError(

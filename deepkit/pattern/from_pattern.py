@@ -35,11 +35,13 @@ Arguments: TypeAlias = tuple[tuple[str, Argument], ...]
 
 
 class _TextField(fields.Field[str, str]):
+    example = '"CONV32-RELU-POOL-SOFTMAX10"'
+
     def validate(self, value: object, name: str) -> str:
         if not isinstance(value, str):
             raise DefinitionError(
                 f"from_pattern: pattern must be a string, received {format_value(value)}",
-                hint='use dk.from_pattern("CONV32-RELU-POOL-SOFTMAX10")',
+                hint=f"use dk.from_pattern({self.example})",
             )
         return value
 
