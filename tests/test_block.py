@@ -449,3 +449,43 @@ def test_an_argument_that_is_passed_twice_is_named():
     problem = r"MLP: units is passed twice, received \[3\] and units=\[4\]\n  hint: leave one out"
     with pytest.raises(dk.DefinitionError, match=problem):
         dk.MLP([3], units=[4])
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("a.b", "'a_b'"), ("a/b", "'a_b'"), ("my block", "'my_block'"), ("MyBlock", "'my_block'"), ("", "'block'"),
+        ("2d", "'block'"), (3, "'block'"), (None, "'block'"),
+    ],
+)  # fmt: skip
+def test_a_default_name_that_is_not_in_snake_case_is_refused(name, hint):
+    class Named(dk.Block):
+        default_name = name
+
+        def add(self, x, builder):
+            return x
+
+    problem = rf"^Named\.default_name must be a name in snake case, received {name!r}\n"
+    with pytest.raises(dk.DefinitionError, match=problem) as caught:
+        Named()
+    assert caught.value.hint == f"use {hint}"
+
+
+def test_a_default_name_may_depend_on_the_arguments():
+    class Scale(dk.Block):
+        kind: str = "dense"
+
+        @property
+        def default_name(self):
+            return f"{self.kind}_scale"
+
+        def add(self, x, builder):
+            return builder.add_layer(x, "layer", layers.Dense, 2)
+
+    assert names(dk.Sequential([Scale(), Scale("größe"), Scale()]).build((3,))) == [
+        "dense_scale1.layer",
+        "größe_scale.layer",
+        "dense_scale2.layer",
+    ]
+    with pytest.raises(dk.DefinitionError, match="received 'a-b_scale'"):
+        Scale("a-b")

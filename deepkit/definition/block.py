@@ -16,7 +16,7 @@ import keras
 from deepkit.definition import fields, source
 from deepkit.definition.block_type import BlockType, block_name, field_of
 from deepkit.definition.builder import Builder, BuildState
-from deepkit.definition.errors import DefinitionError
+from deepkit.definition.errors import DefinitionError, check_default_name
 from deepkit.definition.inputs import InputSpec, InputSpecs
 from deepkit.definition.keras_config import snake_case
 from deepkit.definition.objective import Objective
@@ -58,6 +58,8 @@ class Block(DefinitionBase, metaclass=BlockType):
     name: str | None = fields.name_field()
 
     def __post_init__(self) -> None:
+        if type(self).default_name is not Block.default_name and not self.is_keras_layer:
+            check_default_name(self.default_name, self)
         self.check()
 
     def check(self) -> None:
@@ -77,7 +79,10 @@ class Block(DefinitionBase, metaclass=BlockType):
 
     @property
     def default_name(self) -> str:
-        """Name of this block if `name` is None: the class name in snake case."""
+        """Name of this block if `name` is None: by default the class name in snake case.
+
+        A subclass may replace it by another name in snake case.
+        """
         return snake_case(type(self).__name__)
 
     @property

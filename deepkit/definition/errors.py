@@ -62,6 +62,20 @@ def check_name(name: object, argument: str) -> None:
     )
 
 
+def check_default_name(name: object, definition: object) -> None:
+    """Raise a `DefinitionError` unless the `default_name` of a definition is a name in snake case."""
+    if isinstance(name, str) and name.isidentifier() and name == name.lower():
+        return
+    text = name[:40] if isinstance(name, str) else ""
+    suggestion = re.sub(r"\W+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", text)).strip("_").lower()
+    suggestion = suggestion if suggestion.isidentifier() else "block"
+    raise DefinitionError(
+        f"{type(definition).__name__}.default_name must be a name in snake case, received {format_value(name)}",
+        code=definition,
+        hint=f"use {suggestion!r}",
+    )
+
+
 def first_line(error: Exception) -> str:
     """Return the first paragraph of a Keras error message as one line of at most 500 characters."""
     text = str(error).strip()
