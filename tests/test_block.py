@@ -489,3 +489,56 @@ def test_a_default_name_may_depend_on_the_arguments():
     ]
     with pytest.raises(dk.DefinitionError, match="received 'a-b_scale'"):
         Scale("a-b")
+
+
+class Plain(dk.Block):
+    """A block with plain arguments and a number."""
+
+    value: object
+    rate: float = dk.fields.number(default=0.5)
+
+    def add(self, x, builder):
+        return x
+
+
+@pytest.mark.parametrize("make", [Plain, lambda value: Plain([2, [value]]), lambda value: dk.Residual([Plain(value)])])
+def test_numbers_of_other_types_differ(make):
+    blocks = [make(value) for value in (1, 1.0, True)]
+    assert len(set(blocks)) == 3
+    for i, first in enumerate(blocks):
+        for j, second in enumerate(blocks):
+            assert (first == second) == (i == j)
+            assert (repr(first) == repr(second)) == (i == j)
+
+
+def test_equal_blocks_have_equal_hashes():
+    assert Plain([1, None]) == Plain((1, None)) != Plain((2, None))
+    assert hash(Plain([1, None])) == hash(Plain((1, None)))
+    assert Plain(0, rate=1) == Plain(0, rate=1.0)
+    assert hash(Plain(0, rate=1)) == hash(Plain(0, rate=1.0))
+    assert Plain(0) != dk.MLP([3])
+    assert Plain(float("nan")) != Plain(float("nan"))
+
+
+def test_a_default_of_another_type_is_printed():
+    class Listed(dk.Block):
+        values: tuple = (1, 2)
+
+        def add(self, x, builder):
+            return x
+
+    assert repr(Listed()).endswith("Listed()")
+    assert repr(Listed([True, 2])).endswith("Listed([True, 2])")
+
+
+def test_a_block_may_define_its_equality():
+    class Loose(dk.Block):
+        value: object
+
+        def add(self, x, builder):
+            return x
+
+        def __eq__(self, other):
+            return isinstance(other, Loose)
+
+    assert Loose(1) == Loose(2)

@@ -12,7 +12,7 @@ from typing import Any, dataclass_transform
 
 from deepkit.definition import fields, source
 from deepkit.definition.errors import DefinitionError, MissingArgumentError
-from deepkit.definition.field import Field
+from deepkit.definition.field import Field, equal_values
 from deepkit.definition.keras_config import parameters
 from deepkit.utils.errors import did_you_mean_or_list, format_value
 
@@ -39,7 +39,10 @@ class BlockType(ABCMeta):
                 namespace[argument] = fields.plain(default=namespace.get(argument, MISSING))
         created = super().__new__(cls, name, bases, namespace, **kwargs)
         make_dataclass: Any = dataclass(frozen=True, repr=False, eq=eq)
-        return make_dataclass(created)
+        created = make_dataclass(created)
+        if eq and "__eq__" not in namespace:  # that of a dataclass has 1 == True; equal blocks have equal hashes still
+            created.__eq__ = _equal_blocks
+        return created
 
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(name, bases, namespace)
@@ -98,6 +101,28 @@ def check_arguments(cls: type, args: Sequence[object], kwargs: Mapping[str, obje
             f"{cls.__name__} takes {accepted} by position, received {len(args)} values",
             hint="pass a list, or the other arguments by name",
         )
+
+
+def _equal_blocks(self: object, other: object) -> bool:
+    """Return whether two blocks have the same class and equal arguments; 1, 1.0 and True differ."""
+    if type(self) is not type(other):
+        return NotImplemented
+    pairs = [(self, other)]  # a stack, as recursion would limit the depth of definitions
+    while pairs:
+        first, second = pairs.pop()
+        cls = type(first)
+        if isinstance(first, tuple) and isinstance(second, tuple) and len(first) == len(second):
+            pairs.extend(zip(first, second, strict=True))
+        elif cls is type(second) and cls.__eq__ is _equal_blocks and first is not second:
+            for name in field_items(cls):
+                values = getattr(first, name), getattr(second, name)
+                if field_of(cls, name).compares_types:
+                    pairs.append(values)
+                elif values[0] != values[1]:
+                    return False
+        elif not equal_values(first, second):
+            return False
+    return True
 
 
 def _check_complete(cls: type, args: Sequence[object], kwargs: Mapping[str, object]) -> None:

@@ -57,6 +57,17 @@ class DataReader(Protocol):
         """Return a plain value or the Keras object that a mapping describes."""
 
 
+def equal_values(first: object, second: object) -> bool:
+    """Return whether two values, or two tuples of values, are equal and numbers have the same type."""
+    if first is second:
+        return True
+    if isinstance(first, tuple) and isinstance(second, tuple):
+        return len(first) == len(second) and all(map(equal_values, first, second))
+    if isinstance(first, int | float) and type(first) is not type(second):
+        return False
+    return bool(first == second)
+
+
 class Field(Generic[Accepted, Held]):
     """One argument of a block; this base class of all fields accepts any value.
 
@@ -67,6 +78,8 @@ class Field(Generic[Accepted, Held]):
     name = ""
     example = "..."
     """Source code of a value, for the hint of an error about a missing argument."""
+    compares_types = True
+    """Whether blocks with 1, 1.0 and True in this field are different."""
 
     def __init__(self, *, default: object = MISSING) -> None:
         self.default = default
@@ -114,7 +127,7 @@ class Field(Generic[Accepted, Held]):
         if default is value:
             return True
         try:
-            return type(default) is type(value) and bool(default == value)
+            return type(default) is type(value) and equal_values(default, value)
         except Exception:  # such as the comparison of arrays
             return False
 

@@ -134,6 +134,8 @@ class SizeField(_Optional):
 class NumberField(Field[float, float]):
     """A finite number in a range."""
 
+    compares_types = False  # 1 and 1.0 are the same number
+
     def __init__(
         self,
         *,
