@@ -542,3 +542,39 @@ def test_a_block_may_define_its_equality():
             return isinstance(other, Loose)
 
     assert Loose(1) == Loose(2)
+
+
+@pytest.mark.parametrize(
+    ("net", "shape", "hint"),
+    [
+        (
+            [dk.MLP([4])],
+            (None, 28, 28, 1),
+            "if None is the batch axis, leave it out with .build((28, 28, 1)); otherwise ",
+        ),
+        ([layers.Conv2D(4, 3)], (None, 9, 9, 1), "if None is the batch axis, leave it out with .build((9, 9, 1))"),
+        ([layers.Conv2D(4, 3)], (1000, 9, 9, 1), "if 1,000 is the batch size, leave it out with .build((9, 9, 1))"),
+        ([dk.MLP([4])], (None, 4), "if None is the batch axis, leave it out with .build((4,)); otherwise use a fixed"),
+    ],
+)
+def test_a_batch_axis_in_the_input_shape_is_named(net, shape, hint):
+    with pytest.raises(dk.DefinitionError) as caught:
+        dk.Sequential([*net, dk.Classifier(2)]).build(shape)
+    assert caught.value.hint.startswith(hint)
+    assert caught.value.path.startswith(("mlp", "conv2d"))
+
+
+def test_a_first_axis_of_unknown_size_may_be_time():
+    assert dk.Sequential([layers.LSTM(4), dk.Classifier(2)]).build((None, 64)).input_shape == (None, None, 64)
+    assert (
+        dk.Sequential([layers.Conv2D(4, 3), dk.Classifier(2, pool="avg")]).build((None, None, 3)).input_shape[1] is None
+    )
+
+
+def test_an_error_without_the_first_axis_gives_no_hint_to_a_batch_axis():
+    with pytest.raises(dk.DefinitionError) as caught:
+        dk.Sequential([layers.Conv2D(4, 40, padding="valid"), dk.Classifier(2)]).build((None, 28, 28, 1))
+    assert "batch" not in caught.value.hint
+    with pytest.raises(dk.DefinitionError) as caught:
+        dk.Sequential([layers.Conv1D(4, 3), dk.Classifier(2)]).build((28, 28, 1))
+    assert "batch" not in caught.value.hint

@@ -145,8 +145,16 @@ class Block(DefinitionBase, metaclass=BlockType):
             >>> model.output_shape, model.count_params()
             ((None, 10), 25450)
         """
-        x = make_inputs(self, find_input_spec(self, input_shape))
-        return self.build_from(x, x)
+        spec = find_input_spec(self, input_shape)
+        try:
+            x = make_inputs(self, spec)
+            return self.build_from(x, x)
+        except DefinitionError as error:
+            hint = "" if self.input_spec() is not None else _batch_axis_hint(self, spec)
+            if not hint:
+                raise
+            hint = f"{hint}; otherwise {error.hint}" if error.hint else hint
+            raise DefinitionError(error.problem, path=error.path, code=error.code, hint=hint) from error
 
     def build_from(self, inputs: Tensors, x: Tensors, *, adapter: Adapter | None = None) -> keras.Model:
         """Return a Keras model with new weights, from symbolic inputs of your own.
@@ -213,6 +221,23 @@ class Block(DefinitionBase, metaclass=BlockType):
         if self.name:
             named["name"] = source.quoted(self.name)
         return source.call(block_name(type(self)), positional, named)
+
+
+def _batch_axis_hint(definition: Block, spec: InputSpec | InputSpecs) -> str:
+    """Return a hint if a definition cannot be built for a shape, but for the shape without its first axis.
+
+    The first axis may be the batch axis if it is None, or if there are four axes, as of a batch of images.
+    """
+    shape = spec.shape if isinstance(spec, InputSpec) else ()
+    if len(shape) < 2 or (shape[0] is not None and len(shape) < 4):
+        return ""
+    try:
+        x = make_inputs(definition, InputSpec(shape[1:]))
+        definition.build_from(x, x)
+    except Exception:  # the error for the whole shape is the one to raise
+        return ""
+    axis = "None is the batch axis" if shape[0] is None else f"{shape[0]:,} is the batch size"
+    return f"if {axis}, leave it out with .build({shape[1:]})"
 
 
 def _refuse_nested_sharing(builder: Builder) -> None:
