@@ -331,8 +331,10 @@ def _save_result(
 
 
 def _save_model(model: keras.Model, path: Path, verbose: int | str) -> None:
-    """Save a model; without its optimizer, loss and metrics if Keras cannot serialize one, such as a partial."""
+    """Save a model; without its optimizer, loss and metrics if Keras cannot save or load one."""
     try:
+        if isinstance(getattr(model, "optimizer", None), keras.optimizers.MultiOptimizer):
+            raise TypeError("it cannot load the variables of a MultiOptimizer")  # it restores them in another order
         model.save(path)
     except TypeError as error:
         arguments = getattr(model, "_compile_config", None)
