@@ -1,6 +1,8 @@
 """Definitions as values: elements, names, sharing, building, printing and errors."""
 
+import copy
 import dataclasses
+import pickle
 import sys
 
 import keras
@@ -578,3 +580,58 @@ def test_an_error_without_the_first_axis_gives_no_hint_to_a_batch_axis():
     with pytest.raises(dk.DefinitionError) as caught:
         dk.Sequential([layers.Conv1D(4, 3), dk.Classifier(2)]).build((28, 28, 1))
     assert "batch" not in caught.value.hint
+
+
+# --- members of Keras's models --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        (
+            "fit",
+            "use dk.fit(net, x, y), or build and compile a model: model = net.build(input_shape); model.compile(...)",
+        ),
+        ("compile", "pass optimizer=, loss= and metrics= to dk.fit(net, x, y), or use net.build(input_shape).compile"),
+        ("summary", "build the model first: model = net.build(input_shape), then model.summary"),
+        ("predict", "train it first: run = dk.fit(net, x, y), then run.predict(x)"),
+        ("evaluate", "train it first: run = dk.fit(net, x, y), then run.evaluate(x, y)"),
+        ("weights", "then model.weights"),
+        ("save", 'use dk.dump(net, "net.yaml") for the definition'),
+        ("count_params", "then model.count_params"),
+    ],
+)
+def test_a_member_of_a_keras_model_is_an_error_with_a_hint(name, hint):
+    for net in (dk.Sequential([layers.Dense(4)]), dk.MLP([8])):
+        with pytest.raises(AttributeError) as caught:
+            getattr(net, name)
+        problem, _, received = str(caught.value).partition("\n  hint: ")
+        assert problem == f"{type(net).__name__} has no {name!r}: it is a definition without weights, not a keras.Model"
+        assert hint in received
+        assert not hasattr(net, name)
+        assert name not in dir(net)
+
+
+def test_the_hint_to_build_omits_the_shape_that_the_definition_fixes():
+    net = dk.Functional(inputs={"x": dk.Input((4,))}, nodes={"y": ("x", dk.MLP([8]))}, outputs="y")
+    with pytest.raises(AttributeError, match=r"model = net\.build\(\), then model\.layers"):
+        net.layers  # noqa: B018  the attribute raises
+
+
+def test_other_attributes_of_a_definition_behave_as_in_python():
+    net = dk.Sequential([dk.MLP([8]), dk.Classifier(3)])
+    assert len(net.layers) == 2
+    assert copy.deepcopy(net) == copy.copy(net) == pickle.loads(pickle.dumps(net)) == net
+    with pytest.raises(AttributeError, match=r"^'Sequential' object has no attribute 'layer'"):
+        net.layer  # noqa: B018  the attribute raises
+
+    class Broken(dk.Block):
+        def add(self, x, builder):
+            return x
+
+        @property
+        def weights(self):
+            return self.missing
+
+    with pytest.raises(AttributeError, match=r"^'Broken' object has no attribute 'missing'"):
+        Broken().weights  # noqa: B018  the property raises

@@ -19,6 +19,7 @@ from deepkit.definition.builder import Builder, BuildState
 from deepkit.definition.errors import DefinitionError, check_default_name
 from deepkit.definition.inputs import InputSpec, InputSpecs
 from deepkit.definition.keras_config import snake_case
+from deepkit.definition.model_members import missing_member
 from deepkit.definition.objective import Objective
 from deepkit.definition.protocol import DefinitionBase
 from deepkit.definition.symbolic_inputs import find_input_spec, make_inputs
@@ -203,6 +204,14 @@ class Block(DefinitionBase, metaclass=BlockType):
             )
         name = self.name or f"{self.default_name}{keras.backend.get_uid(f'deepkit.{self.default_name}')}"
         return Builder(name, definition=self, state=BuildState(allows_shared=False)).build_block(inputs)
+
+    if not TYPE_CHECKING:  # type checkers would accept every attribute
+
+        def __getattr__(self, name: str) -> Any:
+            error = missing_member(self, name)
+            if error is not None:
+                raise error
+            return object.__getattribute__(self, name)  # raises Python's error, or that of a property
 
     def __repr__(self) -> str:
         positional: list[str] = []
