@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -275,12 +275,28 @@ class Pipeline(tf.data.Dataset):
         )
         return Pipeline(MemorySource(element), settings)
 
+    def in_order(self) -> Pipeline:
+        """Return a pipeline of all examples in the order of the files, not augmented.
+
+        Examples:
+            >>> import deepkit as dk
+            >>> train = dk.data.from_arrays([[1.0], [2.0], [3.0]], batch_size=3).train
+            >>> [batch.numpy()[:, 0].tolist() for batch in train.in_order()]
+            [[1.0, 2.0, 3.0]]
+        """
+        return self._with_settings(shuffle=False, augmentations=(), drop_remainder=False)
+
     @property
     def rescales_images(self) -> bool:
         """Whether the pipeline scales images to [0, 1]."""
         settings = self._settings
         has_images = any(scale is not None for scale in tf.nest.flatten(settings.scales))
         return settings.rescale and not settings.map and has_images
+
+    @property
+    def map_function(self) -> Callable[[Any], Any] | None:
+        """The `map` function of the pipeline, or None."""
+        return self._settings.map
 
     def unscaled_arrays(self) -> Any:
         """Return the stored arrays of x if the pipeline yields their values unchanged, else None.

@@ -22,7 +22,10 @@ from deepkit.training.input_checks import check_inputs
 from deepkit.training.label_check import NO_LABEL_CHECKS, LabelChecks
 from deepkit.training.loss_names import resolve_losses
 from deepkit.training.model_code import without_automatic_names
+from deepkit.training.output_heads import output_heads
+from deepkit.training.prediction_settings import PredictionSettings
 from deepkit.training.training_data import TrainingData
+from deepkit.training.user_data import training_target
 from deepkit.utils.errors import format_value, make_error, message
 from deepkit.utils.validation import is_number
 
@@ -58,6 +61,7 @@ class CompiledModel:
         precompiled: Whether the model was already compiled.
         notes: Messages about conversions, for the user.
         label_checks: The checks of labels that each batch needs.
+        prediction: The conversions of inputs and outputs that `Run.predict` repeats.
     """
 
     model: keras.Model
@@ -69,6 +73,7 @@ class CompiledModel:
     precompiled: bool = False
     notes: tuple[str, ...] = ()
     label_checks: LabelChecks = NO_LABEL_CHECKS
+    prediction: PredictionSettings = dataclasses.field(default_factory=PredictionSettings)
 
 
 def compile_definition(
@@ -93,7 +98,8 @@ def compile_definition(
         compiled = _check_precompiled(net, plan, arguments)
         notes = tuple(_adapt(net, data))  # first: bin boundaries become part of the architecture
         state.build_variables(net, data.sample_input)  # Keras would build it at the first step
-        return dataclasses.replace(compiled, definition=_architecture(net), notes=notes)
+        prediction = _prediction_settings(net, net, data, net.loss, None)
+        return dataclasses.replace(compiled, definition=_architecture(net), notes=notes, prediction=prediction)
     _check_definition(net)
     adapter = adaptation.Adapter(data.single_epoch, data.fitted_states)
     model = _build(net, data, adapter)
@@ -131,7 +137,20 @@ def compile_definition(
         metrics=describe_all(chosen_metrics),
         notes=(*input_notes, *metric_notes),
         label_checks=label_checks,
+        prediction=_prediction_settings(net, model, data, chosen_loss, objective),
     )
+
+
+def _prediction_settings(
+    net: Definition | keras.Model,
+    model: keras.Model,
+    data: TrainingData,
+    loss: Losses | None,
+    objective: Objective | None,
+) -> PredictionSettings:
+    target = training_target(net)
+    heads = output_heads(model, loss, objective) if target == "labels" else {}
+    return PredictionSettings.from_training(data, heads, target)
 
 
 def _check_definition(net: object) -> None:

@@ -395,4 +395,5 @@ def _make_run(
         seconds=sum(final_state.seconds),
         epochs=final_state.epoch,
         class_names=data.class_names,
+        prediction=compiled.prediction,
     )

@@ -219,12 +219,12 @@ def check_labels(
     if training_target(net) != "labels" or data.label_spec is None:
         return LabelChecks()
     rules = make_rules(net, getattr(model, "output", None), loss, objective)
-    train = _check_split(rules, data.train, "data")
+    train = check_split(rules, data.train, "data")
     _check_num_classes(rules, data)
     if data.validation is None:
         return LabelChecks(train)
     _check_same_kind(rules, data)
-    return LabelChecks(train, _check_split(rules, data.validation, "validation_data"))
+    return LabelChecks(train, check_split(rules, data.validation, "validation_data"))
 
 
 def check_batch(checks: Sequence[LabelCheck], batch: Sequence[Nested]) -> None:
@@ -249,8 +249,14 @@ def explain_error(error: Exception, checks: LabelChecks, epoch: int, checkpoint:
     return None
 
 
-def _check_split(rules: Mapping[str, LabelRule], batches: Dataset, source: str) -> tuple[LabelCheck, ...]:
-    """Check the specs of the labels of a split, and the values of arrays; return the checks that each batch needs."""
+def check_split(rules: Mapping[str, LabelRule], batches: Dataset, source: str) -> tuple[LabelCheck, ...]:
+    """Check the specs of the labels of a split, and the values of arrays; return the checks that each batch needs.
+
+    Args:
+        rules: The labels that each output expects, by name, `""` for a single output.
+        batches: Batches (x, y) or (x, y, sample_weight).
+        source: The argument that contains the labels, for messages.
+    """
     specs = batches.element_spec
     arrays = batches.labels_in_memory if isinstance(batches, Pipeline) else None
     input_shape = _input_shape(specs[0])

@@ -135,6 +135,19 @@ def make_rules(net: object, outputs: object, loss: object, objective: Objective 
     return rules
 
 
+def head_rule(head: Head, output_shape: Shape, source: str) -> LabelRule:
+    """Return the rule of a head.
+
+    Args:
+        head: The head.
+        output_shape: Shape of the output, with the batch axis.
+        source: The name of the model for messages.
+    """
+    shape = output_shape if head.distribution is None else output_shape[:-1]
+    kind: LabelKind = "class_probabilities" if head.one_hot else _KINDS_OF_TASKS[head.task]
+    return LabelRule(kind, shape, source)
+
+
 def label_kind(loss: object) -> LabelKind | None:
     """Return the kind of the labels of a stock loss or a loss of deepkit; None for any other loss."""
     with contextlib.suppress(ValueError, TypeError):

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from deepkit.data import Pipeline
+from deepkit.data.frames import as_arrays
 from deepkit.definition.functional import Functional
 from deepkit.definition.objective import Head, check_objective
 from deepkit.training.errors import LabelError
@@ -66,6 +67,29 @@ def encode_text_labels(net: Any, data: TrainingData, loss: object, verbose: int 
     )
 
 
+def encode_names(labels: Any, names: tuple[str, ...], path: str) -> Any:
+    """Return text labels as indices of class names, and other labels unchanged.
+
+    Args:
+        labels: An array, a list or another sequence of labels; None is returned.
+        names: The class names; empty if unknown.
+        path: The argument that contains the labels, for the error.
+
+    Raises:
+        LabelError: A label is not a class name, or the class names are unknown.
+    """
+    labels = as_arrays(labels, path)
+    array = labels if labels is None or hasattr(labels, "dtype") else np.asarray(labels)
+    if isinstance(array, np.ndarray) and array.dtype == object and all(isinstance(item, str) for item in array.flat):
+        array = array.astype("U")
+    if not _is_text(array):
+        return labels
+    if not names:
+        problem = f"labels: expected numbers, because the run has no class names, received {format_value(array)}"
+        raise LabelError(problem, path=path, hint="pass class indices")
+    return _indices(array, names, path)
+
+
 def _encode(batches: Dataset, names: Mapping[str, tuple[str, ...]], source: str) -> Dataset:
     """Return the batches with class indices; the check of the labels refuses data that is not in memory."""
     labels = batches.labels_in_memory if isinstance(batches, Pipeline) else None
@@ -88,8 +112,9 @@ def _indices(labels: Any, names: tuple[str, ...], path: str) -> Any:
             path=path,
             hint="use the class names as labels in both",
         )
-    strings = _as_strings(labels)
-    indices = np.minimum(np.searchsorted(names, strings), len(names) - 1)
+    strings, order = _as_strings(labels), np.argsort(names)
+    positions = np.minimum(np.searchsorted(names, strings, sorter=order), len(names) - 1)
+    indices = order[positions]
     unknown = np.array(names)[indices] != strings
     if unknown.any():
         example = int(np.flatnonzero(unknown.reshape(len(strings), -1).any(1))[0])

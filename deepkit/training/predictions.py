@@ -1,0 +1,138 @@
+"""Readable predictions: the outputs of a model, converted by the head of each output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import keras
+import numpy as np
+
+from deepkit.definition.objective import Head
+from deepkit.layers.mean_and_stddev import GaussianPrediction, mean_and_stddev
+from deepkit.utils.errors import make_error
+
+if TYPE_CHECKING:
+    from deepkit.data.dataset import ClassNames
+
+_MAX_ROWS = 10  # examples, and positions of an example, that `repr` shows
+_THRESHOLD = 0.5
+
+
+class ClassPrediction(NamedTuple):
+    """The predictions of a classifier: `labels, probabilities = run.predict(x)`.
+
+    NumPy functions receive the probabilities: `np.argmax(run.predict(x), -1)` returns class indices.
+
+    Args:
+        labels: Array `(batch,)` of the predicted class names, or of class indices if there are no names. For a
+            multi-label classifier a list for each example, of the classes with a probability above 0.5. A classifier
+            of each position has labels `(batch, time)`.
+        probabilities: Array `(batch, num_classes)`, the probability of each class, also for a classifier with one
+            output.
+
+    Examples:
+        >>> import numpy as np
+        >>> from deepkit.training.predictions import ClassPrediction
+        >>> ClassPrediction(np.array(["dog", "cat"]), np.array([[0.25, 0.75], [0.9, 0.1]]))
+        <ClassPrediction of 2 examples>
+           0  dog 75.0 %
+           1  cat 90.0 %
+    """
+
+    labels: Any
+    probabilities: np.ndarray
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.probabilities, dtype=dtype, copy=copy)
+
+    def __repr__(self) -> str:
+        count = len(self.labels)
+        lines = [f"<ClassPrediction of {count:,} example{'' if count == 1 else 's'}>"]
+        lines += [f"{i:>4}  {self._describe_example(i)}" for i in range(min(count, _MAX_ROWS))]
+        if count > _MAX_ROWS:
+            lines.append(f"      ... and {count - _MAX_ROWS:,} more")
+        return "\n".join(lines)
+
+    def _describe_example(self, index: int) -> str:
+        label, probabilities = self.labels[index], self.probabilities[index]
+        if probabilities.ndim > 1:  # a class of each position
+            more = ", ..." if len(label) > _MAX_ROWS else ""
+            return ", ".join(str(item) for item in label[:_MAX_ROWS]) + more
+        if isinstance(label, list):
+            confidences = probabilities[probabilities > _THRESHOLD]
+            pairs = zip(label, confidences, strict=True)
+            return ", ".join(f"{name} {100 * confidence:.1f} %" for name, confidence in pairs) or "none"
+        return f"{label} {100 * probabilities.max():.1f} %"
+
+
+Prediction: TypeAlias = ClassPrediction | GaussianPrediction | np.ndarray
+Predictions: TypeAlias = Prediction | dict[str, Prediction] | list[Prediction]
+
+
+def readable_predictions(outputs: Any, names: Sequence[str], heads: Mapping[str, Head], classes: ClassNames) -> Any:
+    """Return the outputs of a model as class names with probabilities, numbers, or means with standard deviations.
+
+    Args:
+        outputs: The outputs, as `model.predict` returns them: an array, or a mapping or a list of arrays.
+        names: The names of the outputs of a list, in order.
+        heads: The head of each output by name, `""` for a single output.
+        classes: Names of the classes, by name of the output if there are several; empty if unknown.
+    """
+
+    def convert(name: str, output: Any) -> Any:
+        class_names = classes.get(name, ()) if isinstance(classes, Mapping) else classes
+        return _convert(output, heads.get(name), class_names)
+
+    if isinstance(outputs, Mapping):
+        return {name: convert(name, output) for name, output in outputs.items()}
+    if isinstance(outputs, list | tuple):
+        return [convert(name, output) for name, output in zip(names, outputs, strict=True)]
+    return convert("", outputs)
+
+
+def _convert(outputs: Any, head: Head | None, class_names: Sequence[str]) -> Prediction:
+    """Return the prediction of one output; the outputs themselves if there is no head, or one that predicts numbers."""
+    array = np.asarray(outputs)
+    if head is not None and head.distribution == "gaussian":
+        return mean_and_stddev(array)
+    if head is None or head.task == "regression":
+        return array
+    probabilities = _probabilities(array, head) if head.from_logits else array
+    _check_no_nan(probabilities)
+    if head.task == "binary":
+        probabilities = np.concatenate([1 - probabilities, probabilities], -1)
+    names = _all_names(class_names, probabilities.shape[-1])
+    if head.task == "multilabel":
+        return ClassPrediction(_positive_classes(probabilities, names), probabilities)
+    return ClassPrediction(np.array(names)[probabilities.argmax(-1)], probabilities)
+
+
+def _check_no_nan(probabilities: np.ndarray) -> None:
+    """Raise if a probability is NaN, which has no label."""
+    if not np.isnan(np.sum(probabilities)):
+        return
+    examples = np.flatnonzero(np.isnan(probabilities).reshape(len(probabilities), -1).any(1))
+    problem = (
+        f"predict: the probabilities of {len(examples):,} of {len(probabilities):,} examples are NaN (first at index "
+        f"{examples[0]})"
+    )
+    raise make_error(ValueError, problem, hint="fill the missing values of x, or remove these examples")
+
+
+def _all_names(class_names: Sequence[str], num_classes: int) -> list[Any]:
+    """Return the name of each class; its index if the names are unknown."""
+    if not class_names:
+        return list(range(num_classes))
+    return [*class_names, *(f"class {index}" for index in range(len(class_names), num_classes))]
+
+
+def _positive_classes(probabilities: np.ndarray, names: list[Any]) -> list[Any]:
+    if probabilities.ndim > 1:
+        return [_positive_classes(row, names) for row in probabilities]
+    return [names[index] for index in np.flatnonzero(probabilities > _THRESHOLD)]
+
+
+def _probabilities(logits: np.ndarray, head: Head) -> np.ndarray:
+    function = keras.ops.softmax if head.task == "multiclass" else keras.ops.sigmoid
+    return np.asarray(keras.ops.convert_to_numpy(function(logits.astype("float32"))))
