@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from deepkit.training.autotune import autotune
     from deepkit.training.fit import fit
     from deepkit.training.learning_rate import find_learning_rate
+    from deepkit.training.model_builder import ModelBuilder
     from deepkit.training.pretrain import pretrain
     from deepkit.training.schedules import OneCycle, StepDecay, WarmUp
     from deepkit.training.trained_run import Run
@@ -98,6 +99,7 @@ _PUBLIC_NAMES = {  # the module of each public class and function
     "Run": "deepkit.training.trained_run",
     "fit": "deepkit.training.fit",
     "export": "deepkit.export.exporter",
+    "ModelBuilder": "deepkit.training.model_builder",
     "find_learning_rate": "deepkit.training.learning_rate",
     "GAN": "deepkit.blocks.gan",
     "ParzenWindow": "deepkit.models.parzen",
@@ -135,7 +137,7 @@ __all__ = [
     "from_pattern", "Pattern", "register_block", "dump", "load", "to_dict", "from_dict",
     "plan", "Plan", "autotune", "fit", "Run", "export",
     "OneCycle", "StepDecay", "WarmUp",
-    "find_learning_rate",
+    "find_learning_rate", "ModelBuilder",
     "data", "errors", "execution", "fields", "layers", "models", "recipe", "testing", "visualize",
 ]  # fmt: skip
 
