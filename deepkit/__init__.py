@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from deepkit.training.model_builder import ModelBuilder
     from deepkit.training.pretrain import pretrain
     from deepkit.training.schedules import OneCycle, StepDecay, WarmUp
+    from deepkit.training.stored_run import load_run
     from deepkit.training.trained_run import Run
 
 
@@ -98,6 +99,7 @@ _PUBLIC_NAMES = {  # the module of each public class and function
     "autotune": "deepkit.training.autotune",
     "Run": "deepkit.training.trained_run",
     "fit": "deepkit.training.fit",
+    "load_run": "deepkit.training.stored_run",
     "export": "deepkit.export.exporter",
     "ModelBuilder": "deepkit.training.model_builder",
     "find_learning_rate": "deepkit.training.learning_rate",
@@ -135,7 +137,7 @@ __all__ = [
     "GAN", "ParzenWindow",
     "Autoencoder", "MaskingNoise", "SaltAndPepperNoise", "pretrain", "adapt",
     "from_pattern", "Pattern", "register_block", "dump", "load", "to_dict", "from_dict",
-    "plan", "Plan", "autotune", "fit", "Run", "export",
+    "plan", "Plan", "autotune", "fit", "Run", "load_run", "export",
     "OneCycle", "StepDecay", "WarmUp",
     "find_learning_rate", "ModelBuilder",
     "data", "errors", "execution", "fields", "layers", "models", "recipe", "testing", "visualize",

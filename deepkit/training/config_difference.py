@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-_NOT_COMPARED = ("versions", "requested_plan", "varying")  # recorded, and not part of the identity of a run
+_NOT_COMPARED = ("versions", "requested_plan", "varying", "loading")  # not part of the identity of a run
 _UNPREFIXED = ("arguments", "code")  # sections whose keys need no prefix: callbacks[0].patience
 _MAX_LENGTH = 100
 _CONTEXT_LENGTH = 40  # characters shown on either side of the first difference

@@ -63,6 +63,23 @@ class DirectoryLock:
         self._descriptor = descriptor
         _acquired.add(self)
 
+    def check_free(self) -> None:
+        """Raise if a process, or a call in this process, holds the lock; nothing is written.
+
+        Raises:
+            RunDirError: The lock is held.
+        """
+        if fcntl is None or not self._path.is_file():
+            return
+        descriptor = os.open(self._path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in _IN_USE:
+                raise self._in_use(os.pread(descriptor, _MAX_CONTENT, 0)) from error
+        finally:
+            os.close(descriptor)
+
     def release(self) -> None:
         """Release the lock for all processes that share it; no effect in a forked child."""
         if self._descriptor is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import keras
@@ -23,6 +22,7 @@ from deepkit.training.run_config import describe_resume, run_config
 from deepkit.training.run_dir import RunDir
 from deepkit.training.schedules import with_learning_rate
 from deepkit.training.state import TrainingState
+from deepkit.training.stored_model import save_model
 from deepkit.training.stored_result import RunResult
 from deepkit.training.text_labels import encode_text_labels
 from deepkit.training.trained_run import Run
@@ -327,27 +327,7 @@ def _save_result(
         seconds=round(sum(final_state.seconds), 3),
         history=final_state.history,
     )
-    directory.save_result(result, lambda path: _save_model(compiled.model, path, verbose))
-
-
-def _save_model(model: keras.Model, path: Path, verbose: int | str) -> None:
-    """Save a model; without its optimizer, loss and metrics if Keras cannot save or load one."""
-    try:
-        if isinstance(getattr(model, "optimizer", None), keras.optimizers.MultiOptimizer):
-            raise TypeError("it cannot load the variables of a MultiOptimizer")  # it restores them in another order
-        model.save(path)
-    except TypeError as error:
-        arguments = getattr(model, "_compile_config", None)
-        if arguments is None:
-            raise
-        model._compile_config = type(arguments)()
-        try:
-            model.save(path)
-        finally:
-            model._compile_config = arguments
-        if verbose:
-            reason = str(error).partition("\n")[0]
-            echo(f"model.keras is saved without optimizer, loss and metrics, because Keras failed: {reason}")
+    directory.save_result(result, lambda path: save_model(compiled.model, path, verbose))
 
 
 def _write_report(

@@ -70,7 +70,15 @@ class PredictionSettings:
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> PredictionSettings:
         """Return the settings whose JSON values `to_json` returned."""
-        return cls(**{**stored, "heads": {name: Head(**head) for name, head in stored["heads"].items()}})
+        heads = {name: Head(**head) for name, head in stored["heads"].items()}
+        return cls(**{**stored, "heads": heads, "target_scales": _with_tuples(stored["target_scales"])})
+
+
+def _with_tuples(value: Any) -> Any:
+    """Return JSON values with tuples in place of lists."""
+    if isinstance(value, Mapping):
+        return {name: _with_tuples(item) for name, item in value.items()}
+    return tuple(_with_tuples(item) for item in value) if isinstance(value, list) else value
 
 
 def largest_value(x: Any) -> float | None:

@@ -17,6 +17,7 @@ from deepkit.training.compile import CompiledModel
 from deepkit.training.fingerprint import Fingerprint
 from deepkit.training.plan_json import plan_fields, plan_to_json
 from deepkit.training.run_dir import RunDir
+from deepkit.training.stored_model import architecture
 from deepkit.training.training_data import TrainingData
 
 _CHANGES_LEARNING_RATE = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
@@ -51,6 +52,11 @@ def run_config(
         "code": fingerprint.code,
         "versions": package_versions(),
         "requested_plan": plan_to_json(plan),
+        "loading": {
+            "architecture": architecture(compiled.model),
+            "plan": plan_to_json(compiled.plan),
+            "prediction": compiled.prediction.to_json(),
+        },
     }
 
 
