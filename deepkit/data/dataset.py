@@ -13,9 +13,12 @@ from deepkit.data.nested_arrays import inputs_of
 from deepkit.data.pipeline import Pipeline
 from deepkit.data.pipeline_settings import PipelineSettings
 from deepkit.data.sources import Source
+from deepkit.utils.validation import check_choice
 
 if TYPE_CHECKING:
     from typing import TypeAlias
+
+    from matplotlib.figure import Figure
 
     from deepkit.data.nested_arrays import Scales, Shapes
     from deepkit.data.table_schema import TableSchema
@@ -90,6 +93,31 @@ class Data:
         counts = [f"{split.num_examples:,} {name}" for name, split in splits.items() if split is not None]
         title = f"{self.name} {self.version}" if self.version else self.name
         return f"{title}: {', '.join(counts)}"
+
+    def show(self, num_examples: int = 16, *, split: str = "train") -> Figure:
+        """Draw examples of a split with their labels.
+
+        Args:
+            num_examples: Largest number of examples.
+            split: "train", as `fit` reads it: shuffled and augmented; or "validation" or "test", in order.
+
+        Returns:
+            A figure: images in a grid with their class names, other inputs as a table with a row for each example.
+
+        Raises:
+            ValueError: There is no such split, or `num_examples` is not a positive integer.
+
+        Examples:
+            >>> import deepkit as dk
+            >>> figure = dk.data.load("digits", verbose=False).show(8, split="test")
+            >>> len(figure.axes)
+            8
+        """
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        names = tuple(name for name, pipeline in splits.items() if pipeline is not None)
+        pipeline = splits[check_choice(split, "show: split", names)]
+        assert pipeline is not None
+        return pipeline.show(num_examples, class_names=self.class_names)
 
     def describe(self) -> str:
         """Return one line with the summary and the origin of the data."""

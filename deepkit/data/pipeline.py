@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -23,6 +23,8 @@ from deepkit.utils.function_identity import function_identity
 from deepkit.utils.validation import check_integer
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from deepkit.data.nested_arrays import Scales
     from deepkit.utils.types import Dataset, Nested, Tensor
 
@@ -371,10 +373,34 @@ class Pipeline(tf.data.Dataset):
             self._settings, shuffle=False, drop_remainder=False, augmentations=(), batch_size=min(count, _READ_BATCH)
         )
         num_batches = -(-count // settings.batch_size)
-        batches = list(Pipeline(self._source, settings).take(num_batches))
-        joined = tf.nest.map_structure(lambda *leaves: tf.concat(leaves, 0)[:count], *batches)
-        arrays = tf.nest.map_structure(_as_array, joined)
-        return arrays if isinstance(arrays, tuple) else (arrays,)
+        return _join(Pipeline(self._source, settings).take(num_batches), count)
+
+    def show(self, num_examples: int = 16, *, class_names: Sequence[str] | Mapping[str, Sequence[str]] = ()) -> Figure:
+        """Draw the first examples of the first epoch with their labels, as `fit` reads them: shuffled and augmented.
+
+        Args:
+            num_examples: Largest number of examples.
+            class_names: Names in the order of the classes; by name of the output if there are several.
+
+        Returns:
+            A figure: images in a grid, other inputs as a table with a row for each example.
+
+        Raises:
+            ValueError: `num_examples` is not a positive integer.
+
+        Examples:
+            >>> import deepkit as dk
+            >>> import numpy as np
+            >>> train = dk.data.from_arrays(np.zeros((20, 8, 8, 1)), np.arange(20) % 2).train
+            >>> len(train.show(4, class_names=["cat", "dog"]).axes)
+            4
+        """
+        from deepkit.visualize.example_figures import examples_figure  # imports Matplotlib
+
+        count = min(self.num_examples, check_integer(num_examples, "show: num_examples"))
+        first = self._with_settings(batch_size=count, drop_remainder=False).epochs().take(1)
+        x, *labels = _join(first, count)
+        return examples_figure(x, labels[0] if labels else None, class_names)
 
     def __repr__(self) -> str:
         name = " ".join(filter(None, self._settings.identity)) or "examples"
@@ -420,6 +446,13 @@ class Pipeline(tf.data.Dataset):
         if settings.target == "inputs" and settings.target_scales is not None:
             return x, scale_images(cast_images(x, settings.target_scales), settings.target_scales), *labels[1:]
         return with_target((x, *labels) if isinstance(element, tuple) else x, settings.target)
+
+
+def _join(batches: Dataset, count: int) -> tuple[Any, ...]:
+    """Return the first examples of batches as arrays: (x,), (x, y) or (x, y, sample_weight)."""
+    joined = tf.nest.map_structure(lambda *leaves: tf.concat(leaves, 0)[:count], *batches)
+    arrays = tf.nest.map_structure(_as_array, joined)
+    return arrays if isinstance(arrays, tuple) else (arrays,)
 
 
 def _as_array(tensor: Any) -> Tensor:
