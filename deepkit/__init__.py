@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from deepkit.blocks.repeat import Repeat
     from deepkit.blocks.residual import Bottleneck, Residual
     from deepkit.blocks.seq2seq import Seq2Seq
+    from deepkit.blocks.table_encoder import TableEncoder
     from deepkit.blocks.text import Text
     from deepkit.blocks.vae import VAE
     from deepkit.definition import fields
@@ -86,6 +87,7 @@ _PUBLIC_NAMES = {  # the module of each public class and function
     "GaussianHead": "deepkit.blocks.gaussian",
     "mean_and_stddev": "deepkit.layers.mean_and_stddev",
     "VAE": "deepkit.blocks.vae",
+    "TableEncoder": "deepkit.blocks.table_encoder",
     "Text": "deepkit.blocks.text",
     "Pattern": "deepkit.pattern.from_pattern",
     "from_pattern": "deepkit.pattern.from_pattern",
@@ -130,7 +132,7 @@ __all__ = [
     "Block", "Sequential", "Functional", "Input", "Shared", "DefinitionError",
     "ConvBlock", "ConvStack", "SeparableConvBlock", "MLP",
     "Residual", "Bottleneck", "DenselyConnected", "Transition", "Highway", "SqueezeExcitation",
-    "Recurrent", "BiLSTM", "Text",
+    "Recurrent", "BiLSTM", "Text", "TableEncoder",
     "Attention", "MultiHeadAttention", "Seq2Seq",
     "Repeat", "Parallel", "Merge", "Classifier", "Regressor",
     "GaussianHead", "mean_and_stddev", "VAE",

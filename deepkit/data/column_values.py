@@ -48,6 +48,9 @@ def to_numbers(column: RawColumn, allows_decimal_comma: bool = False) -> Convert
         return Converted(values, np.flatnonzero(np.abs(values) > MAX_NUMBER))
     if column.values.dtype.kind == "M":
         return _all_failed(column)
+    simple = _simple_numbers(column)
+    if simple is not None:
+        return simple
     has_commas = allows_decimal_comma and any(isinstance(v, str) and "," in v for v in column.present())
     return _convert(column, _number_with_comma if has_commas else _number, np.nan, "float64")
 
@@ -149,6 +152,22 @@ def _convert(column: RawColumn, convert: Callable[[Any], Any], missing: object, 
             result = missing
         converted.append(result)
     return Converted(np.array(converted, dtype), np.array(failures, "int64"))
+
+
+def _simple_numbers(column: RawColumn) -> Converted | None:
+    """Return the numbers of a column if all its values are; None if a value must be examined by itself."""
+    present = column.present().tolist()
+    if not present or column.types() != {str} or _number(present[0]) is None:
+        return None
+    try:
+        numbers_present = np.array(list(map(float, present)))
+    except ValueError:
+        return None
+    if not (np.abs(numbers_present) <= MAX_NUMBER).all() or "_" in "".join(present):
+        return None
+    values = np.full(len(column.values), np.nan)
+    values[~column.is_missing] = numbers_present
+    return Converted(values, np.array([], "int64"))
 
 
 def _all_failed(column: RawColumn) -> Converted:

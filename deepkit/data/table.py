@@ -55,8 +55,8 @@ def from_table(
     """Build pipelines from a table: a CSV file, a pandas DataFrame, or columns in memory.
 
     The kind of each column is inferred and printed with the reason. The pipelines yield a mapping of columns,
-    which is the input of a `dk.Functional`. `data.columns.convert(rows)` converts further rows to such a mapping. The
-    table is not changed.
+    which `dk.TableEncoder` encodes as the first element of a definition, or which is the input of a `dk.Functional`.
+    `data.columns.convert(rows)` converts further rows to such a mapping. The table is not changed.
 
     - numeric: numbers; in a file whose delimiter is not a comma, also with a decimal comma.
     - categorical: strings with few distinct values, or numbers with leading zeros such as "01234".

@@ -92,6 +92,11 @@ class Block(DefinitionBase, metaclass=BlockType):
         return False
 
     @property
+    def fills_missing_values(self) -> bool:
+        """Whether NaN in the input is a missing value, which this block replaces; `fit` refuses NaN otherwise."""
+        return False
+
+    @property
     def is_shared(self) -> bool:
         """Whether equal blocks in one build share one set of weights."""
         return False

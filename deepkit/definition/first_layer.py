@@ -37,11 +37,13 @@ class FirstLayer:
         cls: The class of the layer.
         layer: The layer itself if the definition calls it as it is, such as a model with weights; else None.
         is_explicit: Whether the layer is an element of the definition; False if a block chose its class.
+        fills_missing_values: Whether the block that adds the layer replaces NaN.
     """
 
     cls: type[keras.layers.Layer]
     layer: keras.layers.Layer | None
     is_explicit: bool
+    fills_missing_values: bool = False
 
     @property
     def has_unknown_input(self) -> bool:
@@ -151,7 +153,9 @@ class _Tracer(Builder):
             self.trace.tensors.append(y)
             return y
         inner = layer.layer if isinstance(layer, layers.Wrapper) else layer
-        self.trace.layers.append(FirstLayer(type(inner), layer if is_instance else None, is_explicit))
+        fills_missing_values = getattr(self.definition, "fills_missing_values", False)
+        first_layer = FirstLayer(type(inner), layer if is_instance else None, is_explicit, fills_missing_values)
+        self.trace.layers.append(first_layer)
         return keras.KerasTensor(_first_tensor(x).shape)
 
 

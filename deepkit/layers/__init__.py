@@ -5,7 +5,9 @@ that holds one loads after `import deepkit`.
 """
 
 from deepkit.layers.cross_attention import MultiHeadCrossAttention
+from deepkit.layers.date_features import DateFeatures
 from deepkit.layers.gaussian_sampling import GaussianSampling
+from deepkit.layers.imputed_normalization import ImputedNormalization
 from deepkit.layers.initializers import FanInUniform
 from deepkit.layers.l2_pooling import L2Pooling
 from deepkit.layers.local_response import LocalResponseNormalization
@@ -26,8 +28,10 @@ from deepkit.layers.unrolled_bidirectional import UnrolledBidirectional
 
 __all__ = [
     "ChannelMax",
+    "DateFeatures",
     "FanInUniform",
     "GaussianSampling",
+    "ImputedNormalization",
     "L2Pooling",
     "LocalResponseNormalization",
     "MaskedMerge",

@@ -24,6 +24,7 @@ from deepkit.training.loss_names import resolve_losses
 from deepkit.training.model_code import without_automatic_names
 from deepkit.training.output_heads import output_heads
 from deepkit.training.prediction_settings import PredictionSettings
+from deepkit.training.table_columns import with_columns
 from deepkit.training.training_data import TrainingData
 from deepkit.training.user_data import training_target
 from deepkit.utils.errors import format_value, make_error, message
@@ -101,7 +102,8 @@ def compile_definition(
         prediction = _prediction_settings(net, net, data, net.loss, None)
         return dataclasses.replace(compiled, definition=_architecture(net), notes=notes, prediction=prediction)
     _check_definition(net)
-    adapter = adaptation.Adapter(data.single_epoch, data.fitted_states)
+    net = with_columns(net, data)
+    adapter = adaptation.Adapter(data.adaptation_batches, data.fitted_states)
     model = _build(net, data, adapter)
     if plan.strategy == "mirrored":
         strategy.synchronize_batch_norm(model)

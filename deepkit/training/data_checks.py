@@ -68,7 +68,9 @@ def check_same_dtype(train: Dataset, validation: Dataset) -> None:
 
 
 def check_finite_batches(data: TrainingData) -> None:
-    """Raise if a batch of inputs contains NaN or infinity; data that can be read only once is not checked.
+    """Raise if a batch of inputs contains NaN or infinity, and NaN is not a missing value.
+
+    Data that can be read only once is not checked.
 
     Raises:
         ValueError: There is such a batch.
@@ -76,7 +78,9 @@ def check_finite_batches(data: TrainingData) -> None:
     if isinstance(data, DatasetData) and data.first_batch is not None:
         return
     for number, batch in enumerate(data.single_epoch(), start=1):
-        for x in tf.nest.flatten(as_tuple(batch)[0]):
+        inputs = as_tuple(batch)[0]
+        rules = data.input_rules
+        for x in tf.nest.flatten(inputs) if rules is None else rules.without_missing_values(inputs):
             if x.dtype.is_floating and not bool(tf.reduce_all(tf.math.is_finite(x))):
                 problem = f"data: expected finite numbers in x, received NaN or infinity in batch {number}"
                 raise make_error(ValueError, problem, hint="fill the missing values or remove these examples")

@@ -105,6 +105,9 @@ def describe(layer: keras.layers.Layer) -> str:
 def _adapt_normalization(layer: layers.Normalization, x: KerasTensor, values: Iterable[Tensor]) -> None:
     """Compute mean and variance in 64 bits: a sum over batches, as Keras's `adapt` of a dataset, in a stable form."""
     _build(layer, x)
+    if getattr(layer, "ignores_nan", False):
+        _adapt_present_values(layer, values)
+        return
     mean: Any = np.zeros(layer.adapt_mean.shape)
     squares: Any = np.zeros(layer.adapt_mean.shape)  # sum of squared differences from the mean
     count = 0
@@ -120,6 +123,26 @@ def _adapt_normalization(layer: layers.Normalization, x: KerasTensor, values: It
     if not count:
         raise _no_data(layer)
     _set_statistics(layer, mean, squares / count, count)
+
+
+def _adapt_present_values(layer: layers.Normalization, values: Iterable[Tensor]) -> None:
+    """Compute mean and variance of each feature in 64 bits without NaN; a feature of equal values has variance 1."""
+    mean: Any = np.zeros(layer.adapt_mean.shape)
+    squares: Any = np.zeros(layer.adapt_mean.shape)
+    counts: Any = np.zeros(layer.adapt_mean.shape)
+    for array in _finite_arrays(layer, values):
+        present = ~np.isnan(array)
+        sizes = present.sum(0)
+        batch_mean = np.where(present, array, 0).sum(0) / np.maximum(sizes, 1)
+        batch_squares = np.square(np.where(present, array - batch_mean, 0)).sum(0)
+        difference, counts = batch_mean - mean, counts + sizes
+        mean = mean + difference * sizes / np.maximum(counts, 1)
+        squares = squares + batch_squares + np.square(difference) * sizes * (counts - sizes) / np.maximum(counts, 1)
+    if not counts.any():
+        raise _no_data(layer)
+    variance = squares / np.maximum(counts, 1)
+    is_constant = variance <= np.square(np.finfo("float32").eps * mean)
+    _set_statistics(layer, mean, np.where(is_constant, 1.0, variance), int(counts.max()))
 
 
 def _set_statistics(layer: layers.Normalization, mean: np.ndarray, variance: np.ndarray, count: int) -> None:
@@ -205,8 +228,9 @@ def _finite_arrays(layer: keras.layers.Layer, values: Iterable[Tensor]) -> Itera
         array = np.asarray(keras.ops.convert_to_numpy(value))
         if array.dtype.kind not in "biu":
             array = array.astype("float64")
-            if not np.isfinite(array).all():
-                kind = "NaN" if np.isnan(array).any() else "infinity"
+            ignores_nan = getattr(layer, "ignores_nan", False)
+            if np.isinf(array).any() or (not ignores_nan and np.isnan(array).any()):
+                kind = "NaN" if np.isnan(array).any() and not ignores_nan else "infinity"
                 raise AdaptationError(
                     f"{_class_name(layer)} cannot be adapted: the data that reaches it contains {kind}",
                     hint="remove those examples, or replace missing values, before training",

@@ -42,6 +42,7 @@ class InputRule:
         scale: Factor of uint8 images; None if the values stay as they are.
         adds_channel: Whether images of shape `(rows, columns)` receive a channel axis.
         needs_finite: Whether every layer that reads the input returns NaN for NaN, so that the training cannot work.
+        fills_missing_values: Whether every block that reads the input replaces NaN, so that NaN is a missing value.
         notes: Messages for the user.
     """
 
@@ -49,6 +50,7 @@ class InputRule:
     scale: float | None = None
     adds_channel: bool = False
     needs_finite: bool = False
+    fills_missing_values: bool = False
     notes: tuple[str, ...] = ()
 
     def preprocess(self, x: KerasTensor, prefix: str = "input_") -> KerasTensor:
@@ -111,6 +113,13 @@ class InputRules:
             array = _single(arrays) if name == "" else _item(arrays, name)
             if rule.needs_finite and isinstance(array, np.ndarray):
                 check_finite_array(array, name or "x", source)
+
+    def without_missing_values(self, x: object) -> list[Any]:
+        """Return the inputs of a batch in which NaN is not a missing value."""
+        filled = {name for name, rule in self.rules.items() if rule.fills_missing_values}
+        if isinstance(x, Mapping) and "" not in filled:
+            return tf.nest.flatten({name: leaf for name, leaf in x.items() if name not in filled})
+        return [] if "" in filled else tf.nest.flatten(x)
 
     def make_inputs(self, net: Definition, shape: Shape | None) -> tuple[Tensors, Tensors]:
         """Return the symbolic inputs of the model, and the inputs of the definition after the layers of the rules."""
@@ -233,7 +242,11 @@ def _make_rule(
     if isinstance(array, np.ndarray):
         _check_values(name, array, dtype, first_layers)
     if not isinstance(array, np.ndarray) or not _is_uint8_image(array):
-        return InputRule(dtype, needs_finite=not any(_handles_missing_values(layer) for layer in first_layers))
+        return InputRule(
+            dtype,
+            needs_finite=not any(_handles_missing_values(layer) for layer in first_layers),
+            fills_missing_values=bool(first_layers) and all(layer.fills_missing_values for layer in first_layers),
+        )
     return _image_rule(name or "x", array, dtype, first_layers)
 
 
@@ -317,7 +330,12 @@ def _needs_channel(first_layers: list[FirstLayer]) -> bool:
 def _handles_missing_values(layer: FirstLayer) -> bool:
     """Return whether NaN in the input of a layer may have a meaning: to the user's code, or to deepkit's layers."""
     is_stock = layer.cls.__module__.partition(".")[0] == "keras"
-    return not is_stock or layer.has_unknown_input or issubclass(layer.cls, keras.Model | layers.Masking)
+    return (
+        layer.fills_missing_values
+        or not is_stock
+        or layer.has_unknown_input
+        or issubclass(layer.cls, keras.Model | layers.Masking)
+    )
 
 
 def check_finite_array(array: np.ndarray, name: str, source: str) -> None:

@@ -22,8 +22,13 @@ if TYPE_CHECKING:
 
     from deepkit.data.dataset import ClassNames
     from deepkit.data.nested_arrays import Scales
+    from deepkit.data.table_schema import TableSchema
     from deepkit.training.fitted_state import FittedState
     from deepkit.utils.types import Dataset, Nested
+
+
+_ADAPTATION_BATCH = 4096  # examples
+_ADAPTATION_VALUES = 2**20  # values of a batch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +44,7 @@ class TrainingData(abc.ABC):
         steps_per_epoch: Number of batches in an epoch, if it differs from that of the data; else None.
         class_weights: Weights of the classes in the loss, or None.
         input_rules: Conversions of x; None for a compiled model, and for a definition with its own `build`.
+        columns: The columns of a table and their kinds; None for other data.
         fitted_states: Statistics, bin boundaries and vocabularies that preprocessing layers learned from this data,
             by name of the layer.
         summary: A text that names the data without the location of its files; empty if it equals the description.
@@ -52,6 +58,7 @@ class TrainingData(abc.ABC):
     steps_per_epoch: int | None = None
     class_weights: ClassWeights | None = None
     input_rules: InputRules | None = None
+    columns: TableSchema | None = None
     fitted_states: dict[str, FittedState] = dataclasses.field(default_factory=dict, compare=False)
     summary: str = ""
 
@@ -110,6 +117,10 @@ class TrainingData(abc.ABC):
     @abc.abstractmethod
     def repeated(self) -> Dataset:
         """Return the batches of the data, epoch after epoch, without an end."""
+
+    def adaptation_batches(self) -> Dataset:
+        """Return the batches of one epoch for preprocessing layers, which adapt equally to batches of any size."""
+        return self.single_epoch()
 
     @abc.abstractmethod
     def fit_arguments(self, first_epoch: int) -> dict[str, Any]:
@@ -193,6 +204,15 @@ class PipelineData(TrainingData):
     def repeated(self) -> Dataset:
         """Return the epochs of the pipeline, from the first one on."""
         return self._weigh(self.train.epochs())
+
+    def adaptation_batches(self) -> Dataset:
+        """Return larger batches if the examples are small: each layer reads an epoch, such as one for each column."""
+        sizes = [spec.shape[1:].num_elements() for spec in keras.tree.flatten(self.input_spec)]
+        if None in sizes:
+            return self.single_epoch()
+        batch_size = max(self.train.batch_size, min(_ADAPTATION_BATCH, _ADAPTATION_VALUES // max(1, sum(sizes))))
+        pipeline = self.train.rebatch(batch_size, drop_remainder=False)
+        return pipeline.epochs().take(pipeline.steps)
 
     def fit_arguments(self, first_epoch: int) -> dict[str, Any]:
         """Return the arguments of `model.fit`: the batches from the first one of that epoch on."""

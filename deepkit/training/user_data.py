@@ -20,6 +20,7 @@ from deepkit.execution.plan import Plan
 from deepkit.training.data_checks import check_dense_batches, check_same_dtype, check_scaled
 from deepkit.training.fit_arguments import DataArguments, check_only_x
 from deepkit.training.input_rules import choose_rules, refuse_uint8_images
+from deepkit.training.table_columns import with_columns
 from deepkit.training.training_data import PipelineData, TrainingData, as_tuple, make_dataset_data, no_batches
 from deepkit.utils.errors import format_value, make_error
 from deepkit.utils.validation import check_choice
@@ -42,6 +43,7 @@ def training_data_for(net: Definition | keras.Model, arguments: DataArguments, p
     training_data = make_training_data(arguments.for_definition(net), plan).with_target(training_target(net))
     if isinstance(net, keras.Model) or not isinstance(net, Block):
         return training_data
+    net = with_columns(net, training_data)
     check_dense_batches(training_data.train, "data")
     if training_data.validation is not None:
         check_dense_batches(training_data.validation, "validation_data")
@@ -83,7 +85,14 @@ def make_training_data(arguments: DataArguments, plan: Plan) -> TrainingData:
     description = x.describe() if isinstance(x, Data) else f"{pipeline.num_examples:,} examples"
     summary = x.summary() if isinstance(x, Data) else description
     return PipelineData(
-        pipeline, validation, description, class_names, num_classes, steps_per_epoch=steps, summary=summary
+        pipeline,
+        validation,
+        description,
+        class_names,
+        num_classes,
+        columns=x.columns if isinstance(x, Data) else None,
+        steps_per_epoch=steps,
+        summary=summary,
     )
 
 

@@ -19,10 +19,12 @@ PACKAGE = "deepkit"  # of the registered names, such as "deepkit>Maxout"
 
 CLASS_MODULES = {
     "ChannelMax": "deepkit.layers.maxout",
+    "DateFeatures": "deepkit.layers.date_features",
     "FanInUniform": "deepkit.layers.initializers",
     "GaussianNegativeLogLikelihood": "deepkit.losses.gaussian_likelihood",
     "GaussianSampling": "deepkit.layers.gaussian_sampling",
     "GenerativeAdversarialNetwork": "deepkit.models.gan",
+    "ImputedNormalization": "deepkit.layers.imputed_normalization",
     "L2Pooling": "deepkit.layers.l2_pooling",
     "LocalResponseNormalization": "deepkit.layers.local_response",
     "MaskedMerge": "deepkit.layers.masked_merge",

@@ -411,6 +411,14 @@ CASES = (
     ),
     Case("subsampling", "Subsampling2D", lambda: dk.layers.Subsampling2D(2, activation="tanh"), IMAGE, ANY_IMAGE, True),
     Case("rbf", "RBF", lambda: dk.Sequential([dk.MLP([2]), dk.layers.RBF([[0.0, 0.0], [1.0, 2.0]])]), (5,), None, True),
+    Case(
+        "imputed_normalization",
+        "ImputedNormalization",
+        lambda: dk.layers.ImputedNormalization(indicators=[3, 0], mean=[0.0, 1.0, 2.0, 3.0, 4.0], variance=[4.0] * 5),
+        (5,),
+        custom=True,
+    ),
+    Case("date_features", "DateFeatures", lambda: dk.layers.DateFeatures(), (1,), custom=True),
     Case("maxout", "Maxout", lambda: dk.layers.Maxout(4, num_pieces=3), SEQUENCE, ANY_SEQUENCE, True),
     Case("channel_max", "ChannelMax", lambda: dk.layers.ChannelMax(3), IMAGE, ANY_IMAGE, True),
     Case(

@@ -53,7 +53,8 @@ def objects():
     seq2seq = dk.Seq2Seq(text, encoder=dk.BiLSTM(4), decoder=dk.Recurrent("lstm", 8), embedding_dim=5).build()
     schedule = keras.optimizers.schedules.CosineDecay(0.1, 10)
     return [
-        dkl.ChannelMax(), dkl.FanInUniform(), dkl.GaussianSampling(), dkl.L2Pooling(),
+        dkl.ChannelMax(), dkl.DateFeatures(), dkl.FanInUniform(), dkl.GaussianSampling(),
+        dkl.ImputedNormalization([0], mean=[0.0], variance=[1.0]), dkl.L2Pooling(),
         dkl.LocalResponseNormalization(), dkl.MaskedMerge(layers.Add()), dkl.MaskedPooling1D("avg"),
         dkl.MaskingNoise(0.3), dkl.Maxout(3), dkl.MeanAndStddev(), dkl.MultiHeadCrossAttention(2, 4),
         dkl.RBF([[0.5] * 6]), dkl.SaltAndPepperNoise(0.5), dkl.StochasticDepth(0.3), dkl.Subsampling2D(),
