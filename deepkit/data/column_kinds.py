@@ -95,7 +95,7 @@ def _object_kind(name: str, table: RawTable, column: RawColumn) -> ColumnKind:
         hint = f'pass columns={{{name!r}: "%d/%m/%Y"}} or columns={{{name!r}: "%m/%d/%Y"}}'
         raise ValueError(message(problem, hint=hint)) from error
     if date_format is not None:
-        return ColumnKind("date", f"dates in the format {_format_name(date_format)}", date_format)
+        return ColumnKind("date", f"dates in the format {format_name(date_format)}", date_format)
     are_dates = np.array([isinstance(v, str) and bool(_DATE_LIKE.fullmatch(v)) for v in column.values], bool)
     failures = np.flatnonzero(~are_dates & ~column.is_missing)
     if len(failures) <= _MAX_FAILURES * len(present):
@@ -107,8 +107,16 @@ def _object_kind(name: str, table: RawTable, column: RawColumn) -> ColumnKind:
     return _string_kind(column, "")
 
 
-def mixed_error(name: str, table: RawTable, failures: np.ndarray, expected: str) -> ValueError:
-    """Return the error about the values of a column that are not numbers or dates as the others."""
+def mixed_error(name: str, table: RawTable, failures: np.ndarray, expected: str, hint: str = "") -> ValueError:
+    """Return the error about the values of a column that are not numbers or dates as the others.
+
+    Args:
+        name: Name of the column.
+        table: The table.
+        failures: The rows of these values.
+        expected: What the column holds: "numbers".
+        hint: The hint; by default one about the arguments of `from_table`.
+    """
     values, row = table.columns[name].values, int(failures[0])
     others = f" and {len(failures) - 1:,} more" if len(failures) > 1 else ""
     problem = (
@@ -116,7 +124,7 @@ def mixed_error(name: str, table: RawTable, failures: np.ndarray, expected: str)
         f"{format_value(values[row])}{others}"
     )
     value = format_value(str(values[row]))
-    hint = (
+    hint = hint or (
         f"correct the value, pass missing_values=[{value}, ...] if it marks a missing value, or columns="
         f'{{{name!r}: "categorical"}}'
     )
@@ -168,7 +176,8 @@ def _join(*parts: str) -> str:
     return "; ".join(filter(None, parts))
 
 
-def _format_name(date_format: str) -> str:
+def format_name(date_format: str) -> str:
+    """Return a format of dates for the user: "DD.MM.YYYY"."""
     names = {"%d": "DD", "%m": "MM", "%Y": "YYYY"}
     for code, text in names.items():
         date_format = date_format.replace(code, text)

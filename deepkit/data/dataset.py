@@ -158,7 +158,9 @@ def build_data(
     pipelines: dict[str, Pipeline] = {}
     for split, source in raw.sources.items():
         identity = (raw.name, raw.version, split)
-        split_settings = dataclasses.replace(settings, identity=identity, scales=raw.scales, rescale=raw.rescale)
+        split_settings = dataclasses.replace(
+            settings, identity=identity, scales=raw.scales, rescale=raw.rescale, columns=raw.columns
+        )
         if split == "train":
             split_settings = dataclasses.replace(split_settings, shuffle=shuffle, augmentations=augmentations)
         pipelines[split] = Pipeline(source, split_settings)

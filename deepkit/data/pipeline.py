@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from deepkit.data.nested_arrays import Scales
+    from deepkit.data.table_schema import TableSchema
     from deepkit.utils.types import Dataset, Nested, Tensor
 
 _READ_BATCH = 1024  # examples that `arrays` reads at once
@@ -103,6 +104,11 @@ class Pipeline(tf.data.Dataset):
         True for all pipelines that deepkit makes; deepkit cannot detect a `map` that draws random numbers.
         """
         return True
+
+    @property
+    def columns(self) -> TableSchema | None:
+        """The columns of a table and their kinds; None for other data."""
+        return self._settings.columns
 
     @property
     def labels_in_memory(self) -> Any:

@@ -11,6 +11,7 @@ from deepkit.utils.validation import check_integer
 
 if TYPE_CHECKING:
     from deepkit.data.nested_arrays import Scales
+    from deepkit.data.table_schema import TableSchema
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +32,7 @@ class PipelineSettings:
         target_scales: For the target "inputs" only, in the structure of x: the factor that scales x to the target.
         identity: Name, version and split of the dataset.
         target: Target of the training: "labels", "inputs" (x itself) or "none" (batches of x alone).
+        columns: The columns of a table; None for other data.
     """
 
     batch_size: int = 32
@@ -44,6 +46,7 @@ class PipelineSettings:
     target_scales: Scales = None
     identity: tuple[str, ...] = ()
     target: str = "labels"
+    columns: TableSchema | None = None
 
 
 def check_batch_size(batch_size: object) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,16 +14,9 @@ import tensorflow as tf
 from deepkit.data.dataset import Data, RawData, build_data
 from deepkit.data.pipeline_settings import PipelineSettings, check_batch_size, check_seed
 from deepkit.data.raw_table import RawTable
+from deepkit.data.schema_inference import absent_error, describe_schema, infer_schema
 from deepkit.data.sources import MemorySource
-from deepkit.data.table_schema import (
-    MISSING_VALUES,
-    Column,
-    TableSchema,
-    absent_error,
-    convert_column,
-    describe_schema,
-    infer_schema,
-)
+from deepkit.data.table_schema import MISSING_VALUES, Column, TableSchema, convert_column
 from deepkit.data.table_source import read_table
 from deepkit.data.table_split import split_at_random, split_by_time
 from deepkit.data.table_target import Target, join_labels, read_targets, target_names
@@ -41,7 +35,7 @@ def from_table(
     test: float = 0.0,
     split: str = "random",
     time_column: str | None = None,
-    columns: Mapping[str, str] | None = None,
+    columns: Mapping[str, str] | TableSchema | None = None,
     task: str | Mapping[str, str] | None = None,
     missing_values: Sequence[str] = MISSING_VALUES,
     batch_size: int = 32,
@@ -76,7 +70,8 @@ def from_table(
             "time", which takes the last rows for test and those before them for validation.
         time_column: The column of dates or numbers by which `split="time"` sorts; None for the only column of dates.
         columns: Kinds by name that replace the inferred ones, such as `{"zip": "categorical", "id": "ignore"}`; a
-            format such as "%d/%m/%Y" stands for dates.
+            format such as "%d/%m/%Y" stands for dates. Or the `columns` of another `Data`, whose kinds, classes and
+            strings for missing values this table has too: a separate file of test rows.
         task: "classification" or "regression", or a mapping by output. By default text, booleans, categories and few
             distinct integers are classes, and other numbers are regression targets.
         missing_values: The strings that mark a missing value.
@@ -109,26 +104,18 @@ def from_table(
     check_choice(split, "split", ("random", "time"))
     check_flag(shuffle, "shuffle")
     names = target_names(target)
-    markers = _check_markers(missing_values)
+    stored = columns if isinstance(columns, TableSchema) else None
+    if stored is not None:
+        _check_no_effect(task, missing_values)
+    markers = _check_markers(missing_values if stored is None else stored.missing_values)
     source = read_table(table, delimiter, encoding).with_missing(frozenset(markers))
-    targets = read_targets(source, names, task)
-    requested = _check_columns(columns)
-    schema, reasons = infer_schema(source, requested, list(names.values()), markers)
-    inputs = schema.convert_table(source)
-    if split == "time":
-        times, time_name = _times(source, schema, time_column)
-        rows = split_by_time(times, validation, test)
-    else:
-        if time_column is not None:
-            raise make_error(
-                ValueError, f'time_column={time_column!r} has no effect with split="random"', hint='pass split="time"'
-            )
-        single = next(iter(targets.values())) if len(targets) == 1 else None
-        classes = single.labels if single and single.class_names else None
-        rows = split_at_random(
-            source.num_rows, classes, single.class_names if single else (), validation, test, settings.seed
-        )
-    schema = schema.for_training_rows({key: values[rows["train"]] for key, values in inputs.items()})
+    targets = read_targets(source, names, task, stored)
+    schema, reasons = _choose_schema(source, columns, list(names.values()), markers)
+    inputs = schema.convert_table(source, "" if stored is None else "correct the value")
+    rows, time_name = _split_rows(source, schema, targets, split, time_column, (validation, test), settings.seed)
+    if stored is None:
+        schema = schema.for_training_rows({key: values[rows["train"]] for key, values in inputs.items()})
+        schema = dataclasses.replace(schema, class_names=tuple(target.class_names for target in targets.values()))
     element = (inputs, join_labels(targets, isinstance(target, Mapping))) if targets else inputs
     class_names = _class_names(targets, isinstance(target, Mapping))
     raw = RawData(
@@ -144,18 +131,69 @@ def from_table(
     )
     data = build_data(raw, settings, shuffle=bool(shuffle))
     if verbose:
-        _print(data, schema, reasons, source, targets, time_name if split == "time" else "")
-        for text in _leaks(inputs, schema, targets):
+        _print(data, schema, reasons, source, targets, time_name)
+        for text in [*_leaks(inputs, schema, targets), *(schema.notes(source, inputs) if stored is not None else ())]:
             _console.echo(text)
     return data
+
+
+def _choose_schema(
+    table: RawTable, columns: object, target: Sequence[str], markers: tuple[str, ...]
+) -> tuple[TableSchema, dict[str, str]]:
+    """Return the schema that was passed as `columns`, or infer it; and the reason for the kind of each column."""
+    if not isinstance(columns, TableSchema):
+        return infer_schema(table, _check_columns(columns), target, markers)
+    columns.check_columns(table)
+    return columns, {column.name: "as in the schema" for column in columns.columns}
+
+
+def _split_rows(
+    table: RawTable,
+    schema: TableSchema,
+    targets: Mapping[str, Target],
+    split: str,
+    time_column: str | None,
+    sizes: tuple[float, float],
+    seed: int,
+) -> tuple[dict[str, np.ndarray], str]:
+    """Return the rows of each split, and the name of the column by which they are sorted; empty if they are not.
+
+    Args:
+        table: The table.
+        schema: Its schema.
+        targets: Its targets.
+        split: "random" or "time".
+        time_column: The column by which to sort, or None.
+        sizes: Fractions or numbers of rows for validation and test.
+        seed: Seed of a random split.
+    """
+    validation, test = sizes
+    if split == "time":
+        times, time_name = _times(table, schema, time_column)
+        return split_by_time(times, validation, test), time_name
+    if time_column is not None:
+        raise make_error(
+            ValueError, f'time_column={time_column!r} has no effect with split="random"', hint='pass split="time"'
+        )
+    single = next(iter(targets.values())) if len(targets) == 1 else None
+    classes = single.labels if single and single.class_names else None
+    return split_at_random(table.num_rows, classes, single.class_names if single else (), validation, test, seed), ""
+
+
+def _check_no_effect(task: object, missing_values: object) -> None:
+    """Raise if arguments were passed whose values a schema contains."""
+    for name, value, default in (("task", task, None), ("missing_values", missing_values, MISSING_VALUES)):
+        if value != default:
+            problem = f"{name}={format_value(value)} has no effect with a TableSchema as columns, which contains it"
+            raise make_error(ValueError, problem, hint=f"leave {name}= out")
 
 
 def _check_columns(columns: object) -> dict[str, str]:
     if columns is None:
         return {}
     if not isinstance(columns, Mapping):
-        problem = f"columns must be a mapping of names to kinds, received {format_value(columns)}"
-        raise make_error(TypeError, problem, hint='pass columns={"zip": "categorical"}')
+        problem = f"columns must be a mapping of names to kinds or a TableSchema, received {format_value(columns)}"
+        raise make_error(TypeError, problem, hint='pass columns={"zip": "categorical"}, or columns=data.columns')
     return dict(columns)
 
 

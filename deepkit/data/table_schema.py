@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from rich.table import Table
 
-from deepkit.data.column_kinds import KINDS, ColumnKind, infer_kind, mixed_error
+from deepkit.data.column_kinds import format_name, mixed_error
 from deepkit.data.column_values import Converted, to_booleans, to_dates, to_numbers, to_strings
 from deepkit.data.raw_table import RawColumn, RawTable
 from deepkit.data.table_source import read_table
@@ -21,6 +19,8 @@ MISSING_VALUES = ("", "NA", "N/A", "n/a", "na", "NaN", "nan", "NULL", "null", "N
 _MAX_CATEGORIES = 10_000  # distinct values that a schema holds
 _MAX_LISTED = 5
 _EXPECTED = {"numeric": "numbers", "boolean": "booleans", "date": "dates"}
+_CONVERTED_TYPES = {"numeric": "f4", "boolean": "f4", "date": "i8"}  # other kinds are strings
+_ROW_HINT = "correct the value, or pass None if it is missing"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,12 +51,14 @@ class Column:
 class TableSchema:
     """The columns of a table and their kinds.
 
-    `Data.columns` of `dk.data.from_table` is one. `convert` prepares raw rows for `model.predict`.
+    `Data.columns` of `dk.data.from_table` is one. `convert` prepares raw rows for `model.predict`; `from_table` reads
+    another table with the same kinds and classes if it is passed as `columns`.
 
     Args:
         columns: The columns, ignored ones included, without the target.
         target: The names of the target columns.
         missing_values: The strings that mark a missing value.
+        class_names: For each target the names of its classes; empty for a target of numbers.
 
     Examples:
         >>> import deepkit as dk
@@ -71,6 +73,7 @@ class TableSchema:
     columns: tuple[Column, ...]
     target: tuple[str, ...] = ()
     missing_values: tuple[str, ...] = MISSING_VALUES
+    class_names: tuple[tuple[str, ...], ...] = ()
 
     @property
     def used(self) -> tuple[Column, ...]:
@@ -105,13 +108,17 @@ class TableSchema:
         Raises:
             DataError: A file cannot be read.
             TypeError: `rows` has an unsupported type.
-            ValueError: A column is absent, or a value does not have the kind of its column.
+            ValueError: A column is absent, there are no rows, or a value does not have the kind of its column.
         """
         table = read_table(rows, delimiter, encoding).with_missing(frozenset(self.missing_values))
         self.check_columns(table)
-        inputs = self.convert_table(table)
+        if not table.num_rows:
+            raise ValueError(
+                message(f"{table.title}: expected rows, received columns without values", hint="pass a row")
+            )
+        inputs = self.convert_table(table, _ROW_HINT)
         if verbose:
-            for text in self._notes(table, inputs):
+            for text in self.notes(table, inputs):
                 _console.echo(text)
         return inputs
 
@@ -121,16 +128,27 @@ class TableSchema:
         if not absent:
             return
         close = did_you_mean(absent[0], table.columns)
-        names = _listed([repr(name) for name in absent])
+        names = listed([repr(name) for name in absent])
         problem = f"{table.title}: the column{'s' if len(absent) > 1 else ''} {names} of the training data "
         problem += f"{'are' if len(absent) > 1 else 'is'} absent{close}"
         if not close:
-            problem += f"; the table has {_listed(list(table.columns), 20) or 'no columns'}"
+            problem += f"; the table has {listed(list(table.columns), 20) or 'no columns'}"
         raise ValueError(message(problem, hint="add the column; its values may be missing (an empty string or None)"))
 
-    def convert_table(self, table: RawTable) -> dict[str, np.ndarray]:
-        """Return the inputs of a model from a table whose missing values are marked."""
-        return {column.input_name: convert_column(column, table) for column in self.used}
+    def convert_table(self, table: RawTable, hint: str = "") -> dict[str, np.ndarray]:
+        """Return the inputs of a model from a table whose missing values are marked.
+
+        Args:
+            table: The table.
+            hint: The hint of an error about a value; by default one about the arguments of `from_table`.
+        """
+        return {column.input_name: convert_column(column, table, hint) for column in self.used}
+
+    def is_converted(self, rows: object) -> bool:
+        """Return whether rows are a mapping of arrays as `convert` returns it."""
+        if not isinstance(rows, Mapping) or rows.keys() != self.kinds.keys():
+            return False
+        return all(_is_converted(rows[name], kind) for name, kind in self.kinds.items())
 
     def to_json(self) -> dict[str, Any]:
         """Return the schema as JSON values."""
@@ -140,13 +158,25 @@ class TableSchema:
             ],
             "target": list(self.target),
             "missing_values": list(self.missing_values),
+            "class_names": [list(names) for names in self.class_names],
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> TableSchema:
-        """Return the schema that `to_json` wrote."""
-        columns = tuple(Column(**(column | {"categories": tuple(column["categories"])})) for column in data["columns"])
-        return cls(columns, tuple(data["target"]), tuple(data["missing_values"]))
+        """Return the schema whose JSON values `to_json` returned.
+
+        Raises:
+            ValueError: The values are not those of a schema.
+        """
+        try:
+            columns = tuple(
+                Column(**{**column, "categories": tuple(column["categories"])}) for column in data["columns"]
+            )
+            class_names = tuple(map(tuple, data["class_names"]))
+            return cls(columns, tuple(data["target"]), tuple(data["missing_values"]), class_names)
+        except (KeyError, TypeError) as error:
+            problem = f"TableSchema.from_json: expected the JSON values of a schema, received {format_value(data)}"
+            raise make_error(ValueError, problem, hint="pass what schema.to_json() returned") from error
 
     def for_training_rows(self, inputs: Mapping[str, np.ndarray]) -> TableSchema:
         """Return the schema with the missing values and the categories of the training rows."""
@@ -162,24 +192,29 @@ class TableSchema:
             columns.append(column)
         return dataclasses.replace(self, columns=tuple(columns))
 
-    def _notes(self, table: RawTable, inputs: Mapping[str, np.ndarray]) -> list[str]:
+    def notes(self, table: RawTable, inputs: Mapping[str, np.ndarray]) -> list[str]:
         """Return messages about additional columns and new categories."""
         notes = []
         names = {column.name for column in self.columns} | set(self.target)
         extra = [name for name in table.columns if name not in names]
         if extra:
-            notes.append(f"{table.title}: ignored columns that the training data lacks: {_listed(extra)}")
+            notes.append(f"{table.title}: ignored columns that the training data lacks: {listed(extra)}")
         for column in self.used:
             if column.kind == "categorical" and column.categories:
                 unseen = sorted(set(inputs[column.input_name].tolist()) - set(column.categories) - {""})
                 if unseen:
-                    listed = _listed([repr(value) for value in unseen])
-                    notes.append(f"{column.name}: not in the training data, so encoded as unknown: {listed}")
+                    values = listed([repr(value) for value in unseen])
+                    notes.append(f"{column.name}: not in the training data, so encoded as unknown: {values}")
         return notes
 
 
-def convert_column(column: Column, table: RawTable) -> np.ndarray:
+def convert_column(column: Column, table: RawTable, hint: str = "") -> np.ndarray:
     """Return the values of a column in the form of its kind.
+
+    Args:
+        column: The column.
+        table: The table that contains it, whose missing values are marked.
+        hint: The hint of an error about a value; by default one about the arguments of `from_table`.
 
     Raises:
         ValueError: A value does not have this kind.
@@ -187,7 +222,10 @@ def convert_column(column: Column, table: RawTable) -> np.ndarray:
     raw = table.columns[column.name]
     converted = _convert(column, raw, table.allows_decimal_comma)
     if len(converted.failures):
-        raise mixed_error(column.name, table, converted.failures, _EXPECTED[column.kind])
+        expected = _EXPECTED[column.kind]
+        if column.date_format:
+            expected += f" in the format {format_name(column.date_format)}"
+        raise mixed_error(column.name, table, converted.failures, expected, hint)
     return converted.values.astype("float32") if converted.values.dtype == np.float64 else converted.values
 
 
@@ -199,99 +237,10 @@ def _convert(column: Column, raw: RawColumn, allows_decimal_comma: bool) -> Conv
     return to_dates(raw, column.date_format) if column.kind == "date" else to_strings(raw)
 
 
-def infer_schema(
-    table: RawTable, requested: Mapping[str, str], target: Sequence[str], missing_values: Sequence[str]
-) -> tuple[TableSchema, dict[str, str]]:
-    """Return the schema of a table, and the reason for each kind by name of the column.
-
-    Args:
-        table: The table, whose missing values are marked.
-        requested: The kinds that the user chose, by name of the column; a format of dates means "date".
-        target: The names of the target columns.
-        missing_values: The strings that mark a missing value.
-
-    Raises:
-        ValueError: A kind is unknown, a chosen column is absent, no column is left, or values are mixed.
-    """
-    _check_requested(table, requested, target)
-    columns, reasons = [], {}
-    for name in table.columns:
-        if name in target:
-            continue
-        inferred = _requested_kind(name, table, requested[name]) if name in requested else infer_kind(name, table)
-        columns.append(Column(name, inferred.kind, inferred.date_format))
-        reasons[name] = inferred.reason
-    schema = TableSchema(tuple(columns), tuple(target), tuple(missing_values))
-    _check_inputs(schema, table, reasons)
-    return schema, reasons
-
-
-def describe_schema(schema: TableSchema, reasons: Mapping[str, str], table: RawTable) -> Table:
-    """Return a table of the columns with their kinds, the reasons, and the numbers of missing values."""
-    rendered = Table("column", "kind", "missing", "reason", box=None, pad_edge=False, header_style="")
-    for column in schema.columns:
-        missing = table.columns[column.name].num_missing
-        rendered.add_row(
-            _plain(column.name), column.kind, f"{missing:,}" if missing else "", _plain(reasons[column.name])
-        )
-    return rendered
-
-
-def _plain(text: str) -> str:
-    """Return a text without markup of rich."""
-    return text.replace("[", r"\[")
-
-
-def _requested_kind(name: str, table: RawTable, kind: str) -> ColumnKind:
-    """Return the kind that the user chose; the format of dates is detected if it was not passed."""
-    if "%" in kind:
-        return ColumnKind("date", f"chosen, in the format {kind}", kind)
-    if kind != "date":
-        return ColumnKind(kind, "chosen")
-    inferred = infer_kind(name, table)  # raises the error about ambiguous dates
-    return ColumnKind("date", "chosen", inferred.date_format)
-
-
-def _check_requested(table: RawTable, requested: Mapping[str, str], target: Sequence[str]) -> None:
-    for name, kind in requested.items():
-        if name not in table.columns:
-            raise absent_error(name, table, "columns")
-        if name in target:
-            problem = f"columns: {name!r} is the target, whose kind is decided by task="
-            raise ValueError(message(problem, hint='pass task="classification" or task="regression"'))
-        if not isinstance(kind, str) or (kind not in KINDS and "%" not in kind):
-            close = did_you_mean(kind, KINDS)
-            problem = f"columns[{name!r}] must be one of {', '.join(map(repr, KINDS))}, received {format_value(kind)}"
-            raise ValueError(message(f"{problem}{close}", hint='a format such as "%d/%m/%Y" stands for dates'))
-
-
-def _check_inputs(schema: TableSchema, table: RawTable, reasons: Mapping[str, str]) -> None:
-    """Raise if no column is left, or if the inputs of two columns have the same name."""
-    if not schema.used:
-        listed = ", ".join(f"{name} ({reason})" for name, reason in reasons.items()) or "there is none"
-        problem = f"{table.title}: no column is left as an input of a model: {listed}"
-        raise ValueError(message(problem, hint='choose the kind of a column, such as columns={"zip": "categorical"}'))
-    inputs: dict[str, str] = {}
-    for column in schema.used:
-        other = inputs.setdefault(column.input_name, column.name)
-        if other != column.name:
-            problem = (
-                f"{table.title}: the columns {other!r} and {column.name!r} have the same input {column.input_name!r}"
-            )
-            raise ValueError(message(problem, hint="rename one of them"))
-
-
-def absent_error(name: object, table: RawTable, argument: str) -> Exception:
-    """Return the error about a name that is not the name of a column; it lists the closest names."""
-    names = list(table.columns)
-    close = difflib.get_close_matches(str(name), names, n=3) or [
-        other for other in names if other.lower() == str(name).lower()
-    ]
-    listing = f"did you mean {' or '.join(map(repr, close))}?" if close else f"its columns are {_listed(names, 20)}"
-    problem = f"{argument}: {table.title} has no column {format_value(name)}; {listing}"
-    return make_error(
-        ValueError, problem, hint="use the name of a column in the first row of the file, or of the frame"
-    )
+def _is_converted(values: object, kind: str) -> bool:
+    if not isinstance(values, np.ndarray) or values.shape[1:] not in ((), (1,)):
+        return False
+    return values.dtype == _CONVERTED_TYPES[kind] if kind in _CONVERTED_TYPES else values.dtype.kind in "OSU"
 
 
 def _is_missing(values: np.ndarray) -> np.ndarray:
@@ -301,6 +250,7 @@ def _is_missing(values: np.ndarray) -> np.ndarray:
     return np.isnan(values) if values.dtype.kind == "f" else values == np.iinfo(np.int64).min
 
 
-def _listed(names: Sequence[str], limit: int = _MAX_LISTED) -> str:
+def listed(names: Sequence[str], limit: int = _MAX_LISTED) -> str:
+    """Return the first names of a sequence and the number of the others."""
     more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more

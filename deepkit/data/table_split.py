@@ -31,6 +31,7 @@ def split_at_random(
     """
     if classes is not None:
         names = {name: [str(row) for row in np.flatnonzero(classes == i)] for i, name in enumerate(class_names)}
+        names = {name: rows for name, rows in names.items() if rows}  # a table may lack classes of its schema
         splits = split_by_class(names, validation, test, seed)
         return {split: np.sort(np.array(rows, "int64")) for split, rows in splits.items()}
     num_validation, num_test = _counts(num_rows, validation, test)

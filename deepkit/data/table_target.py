@@ -10,7 +10,8 @@ import numpy as np
 
 from deepkit.data.column_values import to_numbers, to_strings
 from deepkit.data.raw_table import RawColumn, RawTable
-from deepkit.data.table_schema import absent_error
+from deepkit.data.schema_inference import absent_error
+from deepkit.data.table_schema import TableSchema
 from deepkit.utils.errors import format_value, make_error, message
 from deepkit.utils.validation import check_choice
 
@@ -85,17 +86,24 @@ def target_names(target: object) -> dict[str, str]:
     return names
 
 
-def read_targets(table: RawTable, names: Mapping[str, str], task: str | Mapping[str, str] | None) -> dict[str, Target]:
+def read_targets(
+    table: RawTable,
+    names: Mapping[str, str],
+    task: str | Mapping[str, str] | None,
+    schema: TableSchema | None = None,
+) -> dict[str, Target]:
     """Return the targets by name of the output.
 
     Args:
         table: The table, whose missing values are marked.
         names: The columns by name of the output.
         task: "classification" or "regression", for all or by name of the output; None to decide by the values.
+        schema: The schema with the classes of the targets; None to read them from the table.
 
     Raises:
-        ValueError: A column is absent, or its values are missing or do not fit the task.
+        ValueError: A column is absent, or its values are missing or do not fit the task or the schema.
     """
+    class_names = {} if schema is None else dict(zip(schema.target, schema.class_names, strict=False))
     tasks = dict(task) if isinstance(task, Mapping) else dict.fromkeys(names, task)
     for output, value in tasks.items():
         if output not in names:
@@ -107,7 +115,10 @@ def read_targets(table: RawTable, names: Mapping[str, str], task: str | Mapping[
     for output, name in names.items():
         if name not in table.columns:
             raise absent_error(name, table, "target")
-        targets[output] = _read_target(name, table, tasks.get(output))
+        if schema is None:
+            targets[output] = _read_target(name, table, tasks.get(output))
+        else:
+            targets[output] = _read_target_of_schema(name, table, class_names)
     return targets
 
 
@@ -122,13 +133,7 @@ def join_labels(targets: Mapping[str, Target], is_mapping: bool) -> Any:
 
 def _read_target(name: str, table: RawTable, task: str | None) -> Target:
     column = table.columns[name]
-    if column.num_missing:
-        row = int(np.flatnonzero(column.is_missing)[0])
-        problem = (
-            f"{table.title}: the target {name!r} is missing in {column.num_missing:,} of {table.num_rows:,} rows, "
-            f"first in {table.position(row)}"
-        )
-        raise make_error(ValueError, problem, hint="remove these rows, or predict them later with the trained model")
+    _check_present(name, table)
     if task is None:
         task, reason = _infer_task(name, table, column)
     else:
@@ -138,6 +143,44 @@ def _read_target(name: str, table: RawTable, task: str | None) -> Target:
         if task == "regression"
         else _classification(name, table, column, reason)
     )
+
+
+def _read_target_of_schema(name: str, table: RawTable, class_names: Mapping[str, tuple[str, ...]]) -> Target:
+    """Return a target whose classes are those of another table."""
+    if name not in class_names:
+        problem = f"target: the schema has {_target_list(class_names)}, received {name!r}"
+        raise make_error(ValueError, problem, hint="pass the target of the table from which the schema is")
+    _check_present(name, table)
+    column, names, reason = table.columns[name], class_names[name], "as in the schema"
+    if not names:
+        return _regression(name, table, column, reason)
+    index = {value: i for i, value in enumerate(names)}
+    values = to_strings(column).values
+    for row, value in enumerate(values):
+        if value not in index:
+            expected = ", ".join(map(repr, names[:_MAX_NAMES])) + (", ..." if len(names) > _MAX_NAMES else "")
+            problem = (
+                f"{table.title}: {table.position(row)} of the target {name!r} has the class {value!r}, expected a "
+                f"class of the schema: {expected}"
+            )
+            raise make_error(ValueError, problem, hint="remove the row, or add such rows to the training table")
+    return Target(name, np.fromiter((index[value] for value in values), "int32", len(values)), names, reason)
+
+
+def _target_list(names: Mapping[str, object]) -> str:
+    return f"the target {', '.join(map(repr, names))}" if names else "no target"
+
+
+def _check_present(name: str, table: RawTable) -> None:
+    """Raise if a target is missing in a row."""
+    column = table.columns[name]
+    if column.num_missing:
+        row = int(np.flatnonzero(column.is_missing)[0])
+        problem = (
+            f"{table.title}: the target {name!r} is missing in {column.num_missing:,} of {table.num_rows:,} rows, "
+            f"first in {table.position(row)}"
+        )
+        raise make_error(ValueError, problem, hint="remove these rows, or predict them later with the trained model")
 
 
 def _infer_task(name: str, table: RawTable, column: RawColumn) -> tuple[str, str]:

@@ -1,18 +1,22 @@
-"""The columns of a definition's `TableEncoder`, completed by those of the training data."""
+"""The columns of the training table: they complete a `TableEncoder`, and those of the validation table equal them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 
 from deepkit.blocks.table_encoder import complete_columns, has_open_columns
+from deepkit.data import Pipeline
+from deepkit.data.table_schema import listed
 from deepkit.utils.errors import format_value, make_error
 
 if TYPE_CHECKING:
+    from deepkit.data.table_schema import TableSchema
     from deepkit.training.training_data import TrainingData
+    from deepkit.utils.types import Dataset
 
 
 def with_columns(net: Any, data: TrainingData) -> Any:
@@ -40,6 +44,48 @@ def with_columns(net: Any, data: TrainingData) -> Any:
     columns = arrays if isinstance(arrays, Mapping) else {}
     missing = [name for name, values in columns.items() if _has_nan(values)]
     return complete_columns(net, {name: _kind(leaf.dtype) for name, leaf in spec.items()}, missing)
+
+
+def check_same_columns(train: Dataset, validation: Dataset) -> None:
+    """Raise if two tables have columns of other kinds, or targets with other classes.
+
+    Raises:
+        ValueError: They differ; the message names the column.
+    """
+    schemas = [batches.columns if isinstance(batches, Pipeline) else None for batches in (train, validation)]
+    expected, received = schemas
+    if expected is None or received is None:
+        return
+    problem = _difference(expected, received)
+    if problem:
+        raise make_error(
+            ValueError,
+            f"validation_data: {problem}",
+            hint="pass columns=data.columns, of the training data, to dk.data.from_table for the validation table",
+        )
+
+
+def _difference(expected: TableSchema, received: TableSchema) -> str:
+    """Return the first difference between the columns of two tables; empty if there is none."""
+    for name, kind in expected.kinds.items():
+        other = received.kinds.get(name)
+        if other != kind:
+            return f"the column {name!r} is {kind} in the training data, {other or 'absent or ignored'} here"
+    for name in received.kinds:
+        if name not in expected.kinds:
+            return f"the column {name!r} is absent or ignored in the training data"
+    classes = dict(zip(received.target, received.class_names, strict=False))
+    for name, names in zip(expected.target, expected.class_names, strict=False):
+        if name in classes and classes[name] != names:
+            return (
+                f"the classes of the target {name!r} are {_class_list(names)} in the training data, "
+                f"{_class_list(classes[name])} here"
+            )
+    return ""
+
+
+def _class_list(names: Sequence[str]) -> str:
+    return listed([repr(name) for name in names]) or "numbers"
 
 
 def _kind(dtype: Any) -> str:

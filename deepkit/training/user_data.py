@@ -20,7 +20,7 @@ from deepkit.execution.plan import Plan
 from deepkit.training.data_checks import check_dense_batches, check_same_dtype, check_scaled
 from deepkit.training.fit_arguments import DataArguments, check_only_x
 from deepkit.training.input_rules import choose_rules, refuse_uint8_images
-from deepkit.training.table_columns import with_columns
+from deepkit.training.table_columns import check_same_columns, with_columns
 from deepkit.training.training_data import PipelineData, TrainingData, as_tuple, make_dataset_data, no_batches
 from deepkit.utils.errors import format_value, make_error
 from deepkit.utils.validation import check_choice
@@ -90,7 +90,7 @@ def make_training_data(arguments: DataArguments, plan: Plan) -> TrainingData:
         description,
         class_names,
         num_classes,
-        columns=x.columns if isinstance(x, Data) else None,
+        columns=pipeline.columns,
         steps_per_epoch=steps,
         summary=summary,
     )
@@ -128,6 +128,7 @@ def _validation_batches(arguments: DataArguments, train: Dataset) -> Dataset:
         raise make_error(TypeError, problem, hint="pass data.validation or data.train")
     if _is_dataset(data):
         dataset = _open_dataset(data, name, None, steps)
+        check_same_columns(train, dataset)
         check_same_dtype(train, dataset)
     else:
         dataset = _validation_pipeline(arguments, train)

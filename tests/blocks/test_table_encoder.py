@@ -118,6 +118,41 @@ def test_mixed_precision_holds_numbers_beyond_half_precision():
     assert abs(encoded.std() - 1) < 1e-3
 
 
+def test_a_pipeline_has_the_columns_of_its_table():
+    table = {"when": ["2020-01-01", "2021-05-06", None, "2022-03-04"] * 5, "y": np.arange(20) / 3}
+    data = dk.data.from_table(table, target="y", validation=4, verbose=False)
+    assert data.train.rebatch(4).columns == data.validation.head(2).columns == data.columns
+    net = dk.Sequential([dk.TableEncoder(), dk.Regressor(1)])
+    run = dk.fit(net, data.train, validation_data=data.validation, verbose=0)
+    assert run.model.get_layer("regressor.dense").input.shape == (None, 7 + 1)  # a date, and its indicator
+
+
+@pytest.mark.parametrize(
+    ("table", "text"),
+    [
+        ({"a": ["u", "v", "u"], "b": [1, 2, 4]}, "the column 'a' is numeric in the training data, categorical here"),
+        ({"a": [1.5, 2, 3], "b": [1, 1, 1]}, "the column 'b' is numeric in the training data, absent or ignored here"),
+        (
+            {"a": [1.5, 2, 3], "b": [1, 2, 4], "c": [1, 5, 4]},
+            "the column 'c' is absent or ignored in the training data",
+        ),
+        (
+            {"a": [1.5, 2, 3], "b": [1, 2, 4]},
+            "the classes of the target 'y' are 'x', 'y', 'z' in the training data, 'x', 'z' here",
+        ),
+    ],
+)
+def test_a_validation_table_has_the_columns_and_the_classes_of_the_training_table(table, text):
+    train = dk.data.from_table(
+        {"a": [1.5, 2, 3] * 9, "b": [1, 2, 4] * 9, "y": ["x", "y", "z"] * 9}, target="y", verbose=False
+    )
+    table = table | {"y": ["x", "z", "x"]}
+    other = dk.data.from_table(table, target="y", verbose=False)
+    net = dk.Sequential([dk.TableEncoder(), dk.Classifier(3)])
+    with pytest.raises(ValueError, match=f"validation_data: {text}(.*\n)*  hint: pass columns=data.columns"):
+        dk.fit(net, train, validation_data=other.train, verbose=0)
+
+
 def test_code_and_files_of_an_encoder():
     encoder = dk.TableEncoder(
         {"area m2": "numeric", "city": "categorical"},

@@ -1,12 +1,14 @@
 """`from_table`: CSV files, data frames and columns in memory."""
 
 import datetime
+import json
 import random
 
 import numpy as np
 import pytest
 
 import deepkit as dk
+from deepkit.data import TableSchema
 from deepkit.data.table_source import read_table
 
 HOUSES = """id,area,rooms,city,garden,built,zip,advert,price
@@ -330,7 +332,7 @@ def test_raw_rows_are_converted_as_the_training_rows(houses, tmp_path, capsys):
         (lambda row: row.update(City=row.pop("city")), "'city' of the training data is absent; did you mean 'City'"),
         (lambda row: row.update(area="big"), "the column 'area' holds numbers, but row 0 has 'big'"),
         (lambda row: row.update(garden="maybe"), "the column 'garden' holds booleans, but row 0 has 'maybe'"),
-        (lambda row: row.update(built="soon"), "the column 'built' holds dates, but row 0 has 'soon'"),
+        (lambda row: row.update(built="soon"), "'built' holds dates in the format ISO 8601, but row 0 has 'soon'"),
     ],
 )
 def test_rows_that_do_not_fit_the_schema(houses, change, text):
@@ -407,3 +409,68 @@ def test_damaged_files_raise_errors_with_a_hint_or_load(tmp_path):
 def test_bytes_that_are_not_utf_8_are_named():
     with pytest.raises(TypeError, match=r"'city' holds Python objects: row 1 has b'\\xff'"):
         dk.data.from_table({"city": [b"Oslo", b"\xff"], "price": [1.5, 2.5]}, target="price", verbose=False)
+
+
+@pytest.fixture
+def flats():
+    """Return a table with a target of three classes."""
+    table = {"area": np.arange(30) * 1.5, "day": [f"{1 + i % 28:02}.03.2020" for i in range(30)]}
+    return table | {"city": ["Oslo", "Rome", "?"] * 10, "price": ["low", "mid", "top"] * 10}
+
+
+def test_another_table_has_the_kinds_and_the_classes_of_a_schema(flats, capsys):
+    schema = load(flats, columns={"city": "text"}, missing_values=["?"]).columns
+    other = {"area": [1, 2], "day": ["01.02.2021", None], "city": ["?", "7"], "price": ["top", "low"], "new": [1, 2]}
+    data = load(other, columns=schema, verbose=True)
+    assert data.columns == schema
+    assert data.class_names == ("low", "mid", "top")
+    x, y = data.train.arrays()
+    assert y.tolist() == [2, 0]
+    assert [values.dtype for values in x.values()] == ["float32", "int64", "object"]
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "target price: classification, as in the schema; 3 classes" in printed
+    assert "ignored columns that the training data lacks: new" in printed
+    assert load(other, target=None, columns=schema).train.columns == schema
+    assert TableSchema.from_json(json.loads(json.dumps(schema.to_json()))) == schema
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "text"),
+    [
+        ({"price": ["top", "big"]}, {}, "row 1 of the target 'price' has the class 'big', expected a class of the sch"),
+        ({"area": [1, "x"]}, {}, r"'area' holds numbers, but row 1 has 'x'\n  hint: correct the value$"),
+        ({"day": ["2021-02-30", "soon"]}, {}, "'day' holds dates in the format DD.MM.YYYY, but row 0 has '2021-02-30'"),
+        ({}, {"target": "city"}, "target: the schema has the target 'price', received 'city'"),
+        (
+            {},
+            {"task": "regression"},
+            "task='regression' has no effect with a TableSchema(.*\n)*  hint: leave task=",
+        ),
+        ({}, {"missing_values": ["-"]}, r"missing_values=\['-'\] has no effect with a TableSchema"),
+    ],
+)
+def test_errors_of_a_table_with_a_schema(flats, change, options, text):
+    schema = load(flats).columns
+    other = {"area": [1, 2], "day": ["01.02.2021", None], "city": ["Oslo", "Bonn"], "price": ["top", "low"], **change}
+    with pytest.raises(ValueError, match=text):
+        load(other, columns=schema, **options)
+
+
+def test_the_json_values_of_another_object_are_refused():
+    with pytest.raises(ValueError, match=r"expected the JSON values of a schema, received \{'columns': 3}"):
+        TableSchema.from_json({"columns": 3})
+
+
+def test_rows_are_required(flats):
+    schema = load(flats).columns
+    with pytest.raises(ValueError, match=r"expected rows, received columns without values\n  hint: pass a row"):
+        schema.convert({name: [] for name in flats})
+
+
+def test_converted_rows_are_recognized(flats):
+    schema = load(flats).columns
+    rows = schema.convert(flats)
+    assert schema.is_converted(rows)
+    assert not schema.is_converted(flats)
+    assert not schema.is_converted(rows | {"day": np.arange(30, dtype="int32")})
+    assert not schema.is_converted({name: rows[name] for name in ("area", "day")})
