@@ -8,6 +8,7 @@ import pytest
 
 import deepkit as dk
 from deepkit.data import TableSchema
+from deepkit.training.raw_rows import rows_as_inputs
 
 RNG = np.random.default_rng(3)
 NUM_ROWS = 60
@@ -151,6 +152,23 @@ def test_a_validation_table_has_the_columns_and_the_classes_of_the_training_tabl
     net = dk.Sequential([dk.TableEncoder(), dk.Classifier(3)])
     with pytest.raises(ValueError, match=f"validation_data: {text}(.*\n)*  hint: pass columns=data.columns"):
         dk.fit(net, train, validation_data=other.train, verbose=0)
+
+
+def test_raw_rows_become_inputs_and_other_data_is_unchanged(run, tmp_path):
+    columns = run[0].columns
+    rows = [dict(zip(TABLE, row, strict=True)) for row in zip(*TABLE.values(), strict=True)][:3]
+    path = tmp_path / "rows.csv"
+    lines = [TABLE, *(["" if value is None else str(value) for value in row.values()] for row in rows)]
+    path.write_text("\n".join(map(",".join, lines)), encoding="utf-8")
+    expected = columns.convert(rows)
+    for x in (rows, tuple(rows), path, str(path), {name: values[:3] for name, values in TABLE.items()}):
+        inputs = rows_as_inputs(columns, x)
+        assert list(inputs) == list(expected)
+        for name, values in expected.items():
+            np.testing.assert_array_equal(inputs[name], values)
+    for x in (expected, run[0].test, run[0].train, [np.zeros(3)], np.zeros((2, 7))):
+        assert rows_as_inputs(columns, x) is x
+    assert rows_as_inputs(None, rows) is rows
 
 
 def test_code_and_files_of_an_encoder():

@@ -148,7 +148,7 @@ def test_encodings(tmp_path, encoding, options):
             r"the first row has no names of columns, only numbers: '1, 2'(.*\n)*  hint: add a first line",
         ),
         (b"a,b,a\n1,2,3\n", {}, "2 columns have the name 'a': columns 1, 3"),
-        (b"a,b\nfoo,caf\xe9\n", {}, r'byte 11 in line 2 is 0xe9(.*\n)*  hint: pass the encoding .* encoding="latin-1"'),
+        (b"a,b\nfoo,Ren\xe9\n", {}, r'byte 11 in line 2 is 0xe9(.*\n)*  hint: pass the encoding .* encoding="latin-1"'),
         ("a,b\n1,2\n".encode("utf-16-le"), {}, r'zero byte at position 1(.*\n)*  hint: pass encoding="utf-16-le"'),
         (b"PK\x03\x04xyz", {}, "is a ZIP or Excel file, expected a CSV file(.*\n)*  hint: read it with pandas first"),
         (b"a,b\n1,2\n", {"encoding": "utf-99"}, "encoding must be the name of an encoding, received 'utf-99'"),
