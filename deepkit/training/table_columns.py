@@ -46,23 +46,24 @@ def with_columns(net: Any, data: TrainingData) -> Any:
     return complete_columns(net, {name: _kind(leaf.dtype) for name, leaf in spec.items()}, missing)
 
 
-def check_same_columns(train: Dataset, validation: Dataset) -> None:
-    """Raise if two tables have columns of other kinds, or targets with other classes.
+def check_same_columns(expected: TableSchema | None, batches: Dataset, name: str) -> None:
+    """Raise if a table has columns of other kinds than the training table, or targets with other classes.
+
+    Args:
+        expected: The schema of the training table; None if the training data is not a table.
+        batches: The batches of the other table; other data is not compared.
+        name: Name of the argument for messages: "validation_data".
 
     Raises:
         ValueError: They differ; the message names the column.
     """
-    schemas = [batches.columns if isinstance(batches, Pipeline) else None for batches in (train, validation)]
-    expected, received = schemas
+    received = batches.columns if isinstance(batches, Pipeline) else None
     if expected is None or received is None:
         return
     problem = _difference(expected, received)
     if problem:
-        raise make_error(
-            ValueError,
-            f"validation_data: {problem}",
-            hint="pass columns=data.columns, of the training data, to dk.data.from_table for the validation table",
-        )
+        hint = "pass the schema of the training table to dk.data.from_table: columns=data.columns"
+        raise make_error(ValueError, f"{name}: {problem}", hint=hint)
 
 
 def _difference(expected: TableSchema, received: TableSchema) -> str:

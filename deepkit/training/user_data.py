@@ -128,7 +128,7 @@ def _validation_batches(arguments: DataArguments, train: Dataset) -> Dataset:
         raise make_error(TypeError, problem, hint="pass data.validation or data.train")
     if _is_dataset(data):
         dataset = _open_dataset(data, name, None, steps)
-        check_same_columns(train, dataset)
+        check_same_columns(train.columns if isinstance(train, Pipeline) else None, dataset, name)
         check_same_dtype(train, dataset)
     else:
         dataset = _validation_pipeline(arguments, train)

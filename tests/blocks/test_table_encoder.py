@@ -150,7 +150,7 @@ def test_a_validation_table_has_the_columns_and_the_classes_of_the_training_tabl
     table = table | {"y": ["x", "z", "x"]}
     other = dk.data.from_table(table, target="y", verbose=False)
     net = dk.Sequential([dk.TableEncoder(), dk.Classifier(3)])
-    with pytest.raises(ValueError, match=f"validation_data: {text}(.*\n)*  hint: pass columns=data.columns"):
+    with pytest.raises(ValueError, match=f"validation_data: {text}(.*\n)*  hint: pass the schema of the training"):
         dk.fit(net, train, validation_data=other.train, verbose=0)
 
 
