@@ -71,7 +71,8 @@ def _difference(expected: TableSchema, received: TableSchema) -> str:
     for name, kind in expected.kinds.items():
         other = received.kinds.get(name)
         if other != kind:
-            return f"the column {name!r} is {kind} in the training data, {other or 'absent or ignored'} here"
+            here = "absent or ignored" if other is None else repr(other)
+            return f"the column {name!r} is of the kind {kind!r} in the training data, {here} here"
     for name in received.kinds:
         if name not in expected.kinds:
             return f"the column {name!r} is absent or ignored in the training data"

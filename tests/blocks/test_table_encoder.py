@@ -131,8 +131,14 @@ def test_a_pipeline_has_the_columns_of_its_table():
 @pytest.mark.parametrize(
     ("table", "text"),
     [
-        ({"a": ["u", "v", "u"], "b": [1, 2, 4]}, "the column 'a' is numeric in the training data, categorical here"),
-        ({"a": [1.5, 2, 3], "b": [1, 1, 1]}, "the column 'b' is numeric in the training data, absent or ignored here"),
+        (
+            {"a": ["u", "v", "u"], "b": [1, 2, 4]},
+            "the column 'a' is of the kind 'numeric' in the training data, 'categorical' here",
+        ),
+        (
+            {"a": [1.5, 2, 3], "b": [1, 1, 1]},
+            "the column 'b' is of the kind 'numeric' in the training data, absent or ignored here",
+        ),
         (
             {"a": [1.5, 2, 3], "b": [1, 2, 4], "c": [1, 5, 4]},
             "the column 'c' is absent or ignored in the training data",
