@@ -160,6 +160,27 @@ def test_a_validation_table_has_the_columns_and_the_classes_of_the_training_tabl
         dk.fit(net, train, validation_data=other.train, verbose=0)
 
 
+@pytest.mark.parametrize("columns", [["area"], ["area", "rooms"]])
+def test_a_diverging_run_does_not_blame_missing_values(columns):
+    table = {"area": [1.5, None, 3, 4] * 5, "rooms": [1, 2, 3, 4] * 5, "y": np.arange(20) / 3}
+    data = dk.data.from_table({name: table[name] for name in [*columns, "y"]}, target="y", verbose=False)
+    optimizer = keras.optimizers.SGD(1e30)
+    with pytest.raises(dk.errors.DivergedError) as error:
+        dk.fit(dk.Sequential([dk.TableEncoder(), dk.Regressor(1)]), data, epochs=9, optimizer=optimizer, verbose=0)
+    assert "finite numbers" not in str(error.value)
+
+
+def test_a_missing_number_without_an_encoder_is_refused():
+    x = {"a": np.array([1.0, np.nan, 3.0, 4.0]), "b": np.array([1.0, 2.0, 3.0, 4.0])}
+    net = dk.Functional(
+        inputs={"a": dk.Input((1,)), "b": dk.Input((1,))},
+        nodes={"y": (["a", "b"], [dk.Merge("concat"), dk.Regressor(1)])},
+        outputs="y",
+    )
+    with pytest.raises(ValueError, match="expected finite numbers in a, received nan"):
+        dk.fit(net, x, np.zeros(4), verbose=0)
+
+
 def test_raw_rows_become_inputs_and_other_data_is_unchanged(run, tmp_path):
     columns = run[0].columns
     rows = [dict(zip(TABLE, row, strict=True)) for row in zip(*TABLE.values(), strict=True)][:3]
