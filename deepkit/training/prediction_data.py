@@ -18,6 +18,8 @@ from deepkit.training.fit_arguments import DataArguments
 from deepkit.training.output_heads import symbolic_inputs
 from deepkit.training.prediction_checks import check_inputs_fit, check_scale
 from deepkit.training.prediction_settings import PredictionSettings
+from deepkit.training.raw_rows import rows_as_inputs
+from deepkit.training.table_columns import check_same_columns
 from deepkit.training.training_data import as_tuple, no_batches
 from deepkit.utils.errors import format_value, make_error
 
@@ -34,6 +36,7 @@ def prediction_batches(model: keras.Model, settings: PredictionSettings, x: Any,
         TypeError: `x` has an unsupported type.
         ValueError: `x` does not fit the model.
     """
+    x = rows_as_inputs(settings.columns, x)
     batches = _dataset_batches(settings, x, batch_size)
     if batches is None:
         batches = _array_batches(settings, validate_arrays(named_inputs(model, x)), batch_size)
@@ -122,6 +125,7 @@ def _dataset_batches(settings: PredictionSettings, x: Any, batch_size: int | Non
     if isinstance(x, Data):
         x = single_split(x)
     if isinstance(x, Pipeline):
+        check_same_columns(settings.columns, x, "x")
         pipeline = x.in_order().with_target(settings.target)
         if settings.target_scales is not None:
             pipeline = pipeline.with_target_scales(settings.target_scales)

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from deepkit.data import Pipeline
+from deepkit.data.table_schema import TableSchema
 from deepkit.definition.objective import Head
 from deepkit.training.training_data import TrainingData
 
@@ -31,6 +32,7 @@ class PredictionSettings:
         has_map: Whether the training pipeline has such a function.
         target_scales: The factors that scale images to targets, for the target "inputs".
         largest_value: The largest value of the training images, if the model has one input of images; else None.
+        columns: The columns of the training table, which convert raw rows; None for other data.
     """
 
     heads: Mapping[str, Head] = dataclasses.field(default_factory=dict)
@@ -40,6 +42,7 @@ class PredictionSettings:
     has_map: bool = False
     target_scales: Scales = None
     largest_value: float | None = None
+    columns: TableSchema | None = None
 
     @classmethod
     def from_training(cls, data: TrainingData, heads: Mapping[str, Head], target: str) -> PredictionSettings:
@@ -60,18 +63,22 @@ class PredictionSettings:
             has_map=pipeline is not None and pipeline.map_function is not None,
             target_scales=rules.scales if rules is not None and rules.rescales else None,
             largest_value=_largest_training_value(data),
+            columns=data.columns,
         )
 
     def to_json(self) -> dict[str, object]:
         """Return the settings without the function as JSON values."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "map"}
-        return values | {"heads": {name: dataclasses.asdict(head) for name, head in self.heads.items()}}
+        heads = {name: dataclasses.asdict(head) for name, head in self.heads.items()}
+        return values | {"heads": heads, "columns": None if self.columns is None else self.columns.to_json()}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> PredictionSettings:
         """Return the settings whose JSON values `to_json` returned."""
         heads = {name: Head(**head) for name, head in stored["heads"].items()}
-        return cls(**{**stored, "heads": heads, "target_scales": _with_tuples(stored["target_scales"])})
+        columns = None if stored["columns"] is None else TableSchema.from_json(stored["columns"])
+        target_scales = _with_tuples(stored["target_scales"])
+        return cls(**{**stored, "heads": heads, "target_scales": target_scales, "columns": columns})
 
 
 def _with_tuples(value: Any) -> Any:

@@ -25,12 +25,14 @@ from deepkit.training.output_heads import named_outputs
 from deepkit.training.prediction_data import evaluation_batches, prediction_batches, single_split
 from deepkit.training.prediction_settings import PredictionSettings
 from deepkit.training.predictions import readable_predictions
+from deepkit.training.raw_rows import rows_as_inputs
 from deepkit.training.training_data import as_tuple
 from deepkit.utils.errors import make_error
 from deepkit.utils.history import format_metric, history_value
 
 if TYPE_CHECKING:
     from deepkit.data.dataset import ClassNames
+    from deepkit.data.table_schema import TableSchema
     from deepkit.training.fit_arguments import ArraysLike, DataLike
     from deepkit.training.predictions import Predictions
     from deepkit.utils.types import Dataset, History
@@ -74,6 +76,11 @@ class Run:
     finished: bool = True
 
     @property
+    def columns(self) -> TableSchema | None:
+        """The columns of the training table and their kinds; None for other data."""
+        return self.prediction.columns
+
+    @property
     def measurements(self) -> tuple[Measurement, ...]:
         """The timings from which `dk.autotune` chose the plan; empty if it did not."""
         return self.plan.measurements
@@ -88,7 +95,8 @@ class Run:
         Args:
             x: Arrays, a list, several inputs as a list or as a mapping by name, a `dk.data` pipeline, or batches of a
                 `tf.data.Dataset`. Labels in a dataset are ignored; a shuffled pipeline is read in the order of the
-                files and not augmented.
+                files and not augmented. For a run on a table, raw rows: the path of a CSV file, a DataFrame, a mapping
+                of columns, or a list of rows.
             batch_size: Examples per batch, 32 by default for arrays.
             verbose: 0 for silence, 1 for a progress bar, 2 for one line, as in Keras.
 
@@ -157,6 +165,10 @@ class Run:
         if not self.model.compiled:
             problem = f"evaluate: the model {self.model.name!r} has no loss, because Keras could not save it"
             raise make_error(ValueError, problem, hint="call run.model.compile(loss=..., metrics=...) first")
+        if isinstance(x, tuple) and y is None:
+            x = (rows_as_inputs(self.columns, x[0]), *x[1:])
+        else:
+            x = rows_as_inputs(self.columns, x)
         arguments = self._encode(DataArguments(x, y, sample_weight, batch_size, output_names=self._output_names()))
         batches = evaluation_batches(self.model, self.prediction, arguments)
         if self.prediction.target == "labels":
