@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from deepkit.data.raw_table import is_frame
+from deepkit.data.table import from_table
+from deepkit.data.table_source import read_table
 
 if TYPE_CHECKING:
     from deepkit.data.table_schema import TableSchema
@@ -37,6 +39,25 @@ def rows_as_inputs(schema: TableSchema | None, x: Any) -> Any:
     if schema is None or not _is_table(x) or schema.is_converted(x):
         return x
     return schema.convert(x)
+
+
+def labeled_rows(schema: TableSchema | None, x: Any) -> Any:
+    """Return raw rows that include the target as batches (x, y) in their order; other rows as `rows_as_inputs` does.
+
+    Args:
+        schema: The columns of the training table; None if the training data is not a table.
+        x: Raw rows, or other data.
+
+    Raises:
+        DataError: A file cannot be read.
+        TypeError: A column holds objects.
+        ValueError: A column is absent, a value does not have the kind of its column, or a target is missing.
+    """
+    if schema is None or not _is_table(x) or schema.is_converted(x):
+        return x
+    if len(schema.target) != 1 or schema.target[0] not in read_table(x).columns:
+        return schema.convert(x)
+    return from_table(x, target=schema.target[0], columns=schema, shuffle=False, verbose=False).train
 
 
 def _is_table(x: object) -> bool:

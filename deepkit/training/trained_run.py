@@ -25,7 +25,7 @@ from deepkit.training.output_heads import named_outputs
 from deepkit.training.prediction_data import evaluation_batches, prediction_batches, single_split
 from deepkit.training.prediction_settings import PredictionSettings
 from deepkit.training.predictions import readable_predictions
-from deepkit.training.raw_rows import rows_as_inputs
+from deepkit.training.raw_rows import labeled_rows, rows_as_inputs
 from deepkit.training.training_data import as_tuple
 from deepkit.utils.errors import make_error
 from deepkit.utils.history import format_metric, history_value
@@ -139,7 +139,8 @@ class Run:
         """Return the loss and the metrics on other data, with the conversions of the training.
 
         Args:
-            x: As for `predict`; a dataset contains its labels, and a tuple is (x, y) or (x, y, sample_weight).
+            x: As for `predict`; a dataset contains its labels, and a tuple is (x, y) or (x, y, sample_weight). Raw rows
+                of a table may contain the target column.
             y: The labels: numbers, or the class names of the training; by name for several outputs.
             sample_weight: One weight for each example, or None.
             batch_size: Examples per batch, 32 by default for arrays.
@@ -168,7 +169,7 @@ class Run:
         if isinstance(x, tuple) and y is None:
             x = (rows_as_inputs(self.columns, x[0]), *x[1:])
         else:
-            x = rows_as_inputs(self.columns, x)
+            x = labeled_rows(self.columns, x) if y is None else rows_as_inputs(self.columns, x)
         arguments = self._encode(DataArguments(x, y, sample_weight, batch_size, output_names=self._output_names()))
         batches = evaluation_batches(self.model, self.prediction, arguments)
         if self.prediction.target == "labels":

@@ -73,3 +73,12 @@ def test_a_table_of_other_columns_is_refused(table_run):
     other = dk.data.from_table({"area": [1.5, 2, 4], "city": ["u", "v", "u"]}, target=None, verbose=False)
     with pytest.raises(ValueError, match="'sold' is of the kind 'date' in the training data, absent or ignored here"):
         table_run[1].predict(other)
+
+
+def test_rows_with_the_target_are_evaluated(table_run, tmp_path):
+    _, run = table_run
+    rows = [{**row, "size": size} for row, size in zip(ROWS * 3, ["small", "large"] * 3, strict=True)]
+    expected = run.evaluate(ROWS * 3, ["small", "large"] * 3)
+    assert run.evaluate(rows) == expected
+    with pytest.raises(ValueError, match="the class 'tiny'|'tiny'"):
+        run.evaluate([{**ROWS[0], "size": "tiny"}])
