@@ -406,7 +406,12 @@ class Pipeline(tf.data.Dataset):
         count = min(self.num_examples, check_integer(num_examples, "show: num_examples"))
         first = self._with_settings(batch_size=count, drop_remainder=False).epochs().take(1)
         x, *labels = _join(first, count)
-        return examples_figure(x, labels[0] if labels else None, class_names)
+        y = labels[0] if labels else None
+        if self.columns is not None:
+            x = self.columns.readable(x)
+            if len(self.columns.target) == 1 and not isinstance(y, Mapping | None):
+                y = {self.columns.target[0]: y}
+        return examples_figure(x, y, class_names)
 
     def __repr__(self) -> str:
         name = " ".join(filter(None, self._settings.identity)) or "examples"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from deepkit.data.column_kinds import format_name, mixed_error
-from deepkit.data.column_values import Converted, to_booleans, to_dates, to_numbers, to_strings
+from deepkit.data.column_values import MISSING_DATE, Converted, to_booleans, to_dates, to_numbers, to_strings
 from deepkit.data.raw_table import RawColumn, RawTable
 from deepkit.data.table_source import read_table
 from deepkit.utils import console as _console
@@ -122,6 +122,14 @@ class TableSchema:
                 _console.echo(text)
         return inputs
 
+    def readable(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return converted rows as text: dates, "True" and "False", and an empty string for a missing value."""
+        kinds = self.kinds
+        return {
+            name: np.array([_readable(value, kinds.get(name, "")) for value in values], object)
+            for name, values in inputs.items()
+        }
+
     def check_columns(self, table: RawTable) -> None:
         """Raise if a column of the schema is absent."""
         absent = [column.name for column in self.used if column.name not in table.columns]
@@ -206,6 +214,20 @@ class TableSchema:
                     values = listed([repr(value) for value in unseen])
                     notes.append(f"{column.name}: not in the training data, so encoded as unknown: {values}")
         return notes
+
+
+def _readable(value: Any, kind: str) -> str:
+    """Return a value of a converted column as text."""
+    item = np.asarray(value).item()
+    if isinstance(item, bytes):
+        return item.decode("utf-8", "replace")
+    if isinstance(item, str):
+        return item
+    if item == MISSING_DATE or item != item:
+        return ""
+    if kind == "date":
+        return str(np.datetime64(int(item), "s")).removesuffix("T00:00:00").replace("T", " ")
+    return str(bool(item)) if kind == "boolean" else f"{item:.4g}"
 
 
 def convert_column(column: Column, table: RawTable, hint: str = "") -> np.ndarray:

@@ -44,11 +44,11 @@ def test_the_examples_are_the_first_of_the_first_epoch_which_does_not_advance():
     assert titles(data.show(4, split="test")) == [str(label) for label in data.test.arrays(4)[1]]
 
 
-def test_a_table_has_a_column_for_each_input_and_the_label():
+def test_a_table_has_a_column_for_each_input_and_the_target():
     houses = {"area": [50.0, 80.0, 120.5], "city": ["Oslo", None, "$1 and $2"], "price": ["low", "high", "low"]}
     figure = dk.data.from_table(houses, target="price", verbose=False).train.show(class_names=("high", "low"))
     header, *body = rows(figure)
-    assert header == ["area", "city", "label"]
+    assert header == ["area", "city", "price"]
     assert sorted(body) == [["120.5", "$1 and $2", "low"], ["50", "Oslo", "low"], ["80", "", "high"]]
     assert png_bytes(figure).startswith(b"\x89PNG")
 
@@ -79,3 +79,16 @@ def test_wrong_arguments_are_named():
         data.show(split="tset")
     with pytest.raises(ValueError, match="show: num_examples must be"):
         data.show(0)
+
+
+def test_a_table_shows_dates_and_missing_values_as_text():
+    table = {
+        "area": [30.5, None] * 10,
+        "new": [True, False] * 10,
+        "sold": ["2020-02-01", None] * 10,
+        "price": [210.5, 250.0] * 10,
+    }
+    data = dk.data.from_table(table, target="price", verbose=False, shuffle=False)
+    (ax,) = data.show(2).axes
+    texts = [cell.get_text().get_text() for _, cell in sorted(ax.tables[0].get_celld().items())]
+    assert texts == ["area", "new", "sold", "price", "30.5", "True", "2020-02-01", "210.5", "", "False", "", "250"]

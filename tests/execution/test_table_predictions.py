@@ -80,5 +80,5 @@ def test_rows_with_the_target_are_evaluated(table_run, tmp_path):
     rows = [{**row, "size": size} for row, size in zip(ROWS * 3, ["small", "large"] * 3, strict=True)]
     expected = run.evaluate(ROWS * 3, ["small", "large"] * 3)
     assert run.evaluate(rows) == expected
-    with pytest.raises(ValueError, match="the class 'tiny'|'tiny'"):
+    with pytest.raises(ValueError, match="'tiny'"):
         run.evaluate([{**ROWS[0], "size": "tiny"}])
