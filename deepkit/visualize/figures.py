@@ -24,6 +24,20 @@ _SUFFIXES = (".pdf", ".png", ".svg")
 _WITHOUT_DATE = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}  # so that equal figures give equal files
 
 
+class PngFigure(Figure):
+    """A figure that a notebook displays as PNG, also without pyplot and `%matplotlib inline`."""
+
+    def _repr_png_(self) -> bytes:
+        return png_bytes(self)
+
+
+class SvgFigure(Figure):
+    """A figure that a notebook displays as SVG, whose text can be searched and copied."""
+
+    def _repr_svg_(self) -> str:
+        return figure_bytes(self, "svg").decode("utf-8")
+
+
 def subplots(rows: int, columns: int, width: float, height: float) -> tuple[Figure, np.ndarray]:
     """Return a figure and its axes as an array (rows, columns); works without a display.
 
@@ -33,7 +47,7 @@ def subplots(rows: int, columns: int, width: float, height: float) -> tuple[Figu
         width: Width of each axes in inches.
         height: Height of each axes in inches.
     """
-    figure = Figure(figsize=(columns * width, rows * height), layout="constrained")
+    figure = PngFigure(figsize=(columns * width, rows * height), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 

@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 
 import deepkit as dk
 from deepkit.recipe import Claim, Recipe, Result, Settings, main
+from deepkit.visualize.figures import PngFigure
 from recipes import papers
 
 PAPER = papers.RUMELHART_1986
@@ -136,7 +137,7 @@ def count_correct(model: keras.Model) -> int:
 
 def draw(config: Config, results: Sequence[Result]) -> Mapping[str, Figure]:
     """Draw the decision surface of one start that solved the task and of one that did not."""
-    figure = Figure(figsize=(7, 3.2), layout="constrained")
+    figure = PngFigure(figsize=(7, 3.2), layout="constrained")
     for axes, solved in zip(figure.subplots(1, 2), (True, False), strict=True):
         title = "solved" if solved else "local minimum"
         repeats = [number for number, result in enumerate(results) if result.measured["solved"] == solved]

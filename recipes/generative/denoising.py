@@ -25,6 +25,7 @@ from matplotlib.figure import Figure
 import deepkit as dk
 from deepkit.recipe import Claim, Deviation, Recipe, Result, Settings, error, main, parameters
 from deepkit.utils.validation import check_fraction
+from deepkit.visualize.figures import PngFigure
 from recipes import papers
 
 PAPER = papers.VINCENT_2010
@@ -318,7 +319,7 @@ def draw(config: Config, results: Sequence[Result]) -> Mapping[str, Figure]:
 
 def draw_filters(model: keras.Model) -> Figure:
     """Draw the filters of all four autoencoders in one figure, each filter in its own gray scale."""
-    figure = Figure(figsize=(12, 3.3), layout="constrained")
+    figure = PngFigure(figsize=(12, 3.3), layout="constrained")
     for noise, axes in zip(NOISES, figure.subplots(1, len(NOISES)), strict=True):
         images = kernels(model.get_layer(f"noise{noise}"))[:64]
         images = images / np.abs(images).max((1, 2), keepdims=True)

@@ -28,6 +28,7 @@ from matplotlib.patches import Circle
 import deepkit as dk
 from deepkit.models import GenerativeAdversarialNetwork
 from deepkit.recipe import Claim, Deviation, Recipe, Result, Settings, main, parameters
+from deepkit.visualize.figures import PngFigure
 from recipes import papers
 
 PAPER = papers.GOODFELLOW_2014
@@ -262,7 +263,7 @@ def nearest(samples: np.ndarray, images: np.ndarray) -> np.ndarray:
 
 def draw_rows(rows: Mapping[str, np.ndarray]) -> Figure:
     """Draw rows of images, each with its label."""
-    figure = Figure(figsize=(9, 0.8 * len(rows)), layout="compressed")
+    figure = PngFigure(figsize=(9, 0.8 * len(rows)), layout="compressed")
     for axes, (label, images) in zip(figure.subplots(len(rows), 1, squeeze=False)[:, 0], rows.items(), strict=True):
         axes.imshow(np.hstack(list(images[..., 0])), cmap="gray_r", vmin=0, vmax=1)
         axes.set_xticks([])
@@ -273,7 +274,7 @@ def draw_rows(rows: Mapping[str, np.ndarray]) -> Figure:
 
 def draw_points(samples: Mapping[int, np.ndarray]) -> Figure:
     """Draw points in the plane by epoch, over the eight Gaussians."""
-    figure = Figure(figsize=(2.4 * len(samples), 2.6), layout="constrained")
+    figure = PngFigure(figsize=(2.4 * len(samples), 2.6), layout="constrained")
     for axes, (epoch, points) in zip(figure.subplots(1, len(samples), squeeze=False)[0], samples.items(), strict=True):
         axes.scatter(*points.T, s=2, alpha=0.3, linewidths=0)
         for center in CENTERS:

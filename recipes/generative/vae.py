@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 import deepkit as dk
 from deepkit.models import VariationalAutoencoder
 from deepkit.recipe import Claim, Deviation, Recipe, Result, Settings, main, parameters
+from deepkit.visualize.figures import PngFigure
 from recipes import papers
 
 PAPER = papers.KINGMA_2014
@@ -176,7 +177,7 @@ def draw_images(images: np.ndarray, columns: int) -> Figure:
     """Draw images of 28x28 pixels in rows, with black ink."""
     rows = images.reshape(-1, columns, 28, 28)
     grid = rows.swapaxes(1, 2).reshape(len(rows) * 28, columns * 28)
-    figure = Figure(figsize=(6, 6 * len(rows) / columns), layout="constrained")
+    figure = PngFigure(figsize=(6, 6 * len(rows) / columns), layout="constrained")
     axes = figure.subplots()
     axes.imshow(grid, cmap="gray_r", vmin=0, vmax=1)
     axes.set_axis_off()

@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 import deepkit as dk
 from deepkit.recipe import Claim, Deviation, Recipe, Result, Settings, main, parameters
 from deepkit.utils.validation import check_choice
-from deepkit.visualize.figures import BLUE, ORANGE
+from deepkit.visualize.figures import BLUE, ORANGE, PngFigure
 from recipes import papers
 
 PAPER = papers.SCHUSTER_1997
@@ -222,7 +222,7 @@ def draw(config: Config, results: Sequence[Result]) -> Mapping[str, Figure]:
 
 def draw_accuracy(num_words: np.ndarray, correct: np.ndarray) -> Figure:
     """Draw the accuracy in five groups of equal size, from the shortest texts to the longest."""
-    figure = Figure(figsize=(6, 3), layout="constrained")
+    figure = PngFigure(figsize=(6, 3), layout="constrained")
     axes = figure.subplots()
     groups = np.array_split(np.argsort(num_words, kind="stable"), 5)
     labels = [f"{num_words[group[0]]} to {num_words[group[-1]]}" for group in groups]
@@ -233,7 +233,7 @@ def draw_accuracy(num_words: np.ndarray, correct: np.ndarray) -> Figure:
 
 def draw_logits(labels: np.ndarray, logits: np.ndarray) -> Figure:
     """Draw a histogram of the logits for each class; an example whose logit has the wrong sign is misclassified."""
-    figure = Figure(figsize=(6, 3), layout="constrained")
+    figure = PngFigure(figsize=(6, 3), layout="constrained")
     axes = figure.subplots()
     bins = np.linspace(-8, 8, 65)
     for label, (name, color) in enumerate((("negative", ORANGE), ("positive", BLUE))):

@@ -30,7 +30,7 @@ from matplotlib.figure import Figure
 import deepkit as dk
 from deepkit.recipe import Claim, Recipe, Result, Settings, error, main, parameters
 from deepkit.utils.errors import message
-from deepkit.visualize.figures import BLUE, GRAY, ORANGE
+from deepkit.visualize.figures import BLUE, GRAY, ORANGE, PngFigure
 from recipes import papers
 from recipes.vision.highway import HE, highway, plain
 
@@ -200,7 +200,7 @@ def optimizer(kind: str, depth: int, config: Config, steps_per_epoch: int) -> ke
 
 def draw(config: Config, results: Sequence[Result]) -> Mapping[str, Figure]:
     """Draw the training loss over the depth, one line per kind of network and one point per repeat."""
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    figure = PngFigure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()
     depths = sorted(config.depths)
     for kind, color in COLORS.items():

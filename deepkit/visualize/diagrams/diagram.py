@@ -36,7 +36,7 @@ from deepkit.visualize.diagrams.layout import (
     lay_out_model,
 )
 from deepkit.visualize.diagrams.nesting import NestedGraph
-from deepkit.visualize.figures import file_format, save
+from deepkit.visualize.figures import SvgFigure, file_format, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from deepkit.utils.types import PathLike
 
 _TEXT_COLOR, _GRAY_TEXT_COLOR, _LINE_COLOR = "#212529", "#495057", "#868e96"
-_BOX_COLOR, _HEADER_COLOR = "#ffffff", "#dee2e6"
+_PAGE_COLOR, _BOX_COLOR, _HEADER_COLOR = "#ffffff", "#ffffff", "#dee2e6"
 _BLOCK_COLORS = ("#f8f9fa", "#f1f3f5", "#e9ecef")  # from the outermost block inwards
 _CATEGORY_COLORS = {
     _labels.CONVOLUTION: "#d0ddfb",
@@ -181,7 +181,7 @@ def _parameters_text(model: keras.Model) -> str:
 def draw_page(page: Page) -> Figure:
     """Return the figure of a diagram."""
     dpi = min(_DPI, 72 * _MAX_PIXELS / max(page.width, page.height))
-    figure = Figure(figsize=(page.width / 72, page.height / 72), dpi=dpi)
+    figure = SvgFigure(figsize=(page.width / 72, page.height / 72), dpi=dpi, facecolor=_PAGE_COLOR)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, page.width), ylim=(page.height, 0))
     axes.axis("off")
