@@ -13,6 +13,7 @@ from deepkit.data.nested_arrays import inputs_of
 from deepkit.data.pipeline import Pipeline
 from deepkit.data.pipeline_settings import PipelineSettings
 from deepkit.data.sources import Source
+from deepkit.utils.display import Displayable
 from deepkit.utils.validation import check_choice
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Data:
+class Data(Displayable):
     """Training, validation and test pipelines that do not overlap, with the metadata of the dataset.
 
     `deepkit.data.load`, `from_arrays`, `from_folder` and `from_table` return it.
@@ -122,6 +123,9 @@ class Data:
     def describe(self) -> str:
         """Return one line with the summary and the origin of the data."""
         return f"{self.summary()}; {self.origin}"
+
+    def __repr__(self) -> str:
+        return f"<Data {self.describe()}>"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

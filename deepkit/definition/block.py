@@ -23,13 +23,14 @@ from deepkit.definition.model_members import missing_member
 from deepkit.definition.objective import Objective
 from deepkit.definition.protocol import DefinitionBase
 from deepkit.definition.symbolic_inputs import find_input_spec, make_inputs
+from deepkit.utils.display import Displayable
 
 if TYPE_CHECKING:
     from deepkit.definition.preprocessing import Adapter
     from deepkit.utils.types import Shape, Tensors
 
 
-class Block(DefinitionBase, metaclass=BlockType):
+class Block(DefinitionBase, Displayable, metaclass=BlockType):
     """A definition: a frozen value that describes layers and holds no weights.
 
     Blocks are compared by value, hashed, and printed as the code that makes them. `build` returns a `keras.Model`;

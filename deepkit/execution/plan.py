@@ -17,6 +17,7 @@ from deepkit.execution import choices, strategy
 from deepkit.execution import devices as _devices
 from deepkit.execution.measurement import Measurement
 from deepkit.execution.random_state import temporary_seed
+from deepkit.utils.display import Displayable
 from deepkit.utils.errors import message
 
 StrategyName = Literal["none", "mirrored"]
@@ -34,7 +35,7 @@ _active = _ActivePlans()
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Displayable):
     """How a model is executed: a value with a reason for each choice, and a context to build and train in.
 
     Entering it sets the seed, the dtype policy, the devices and determinism; leaving it restores the random state of

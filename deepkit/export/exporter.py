@@ -22,6 +22,7 @@ from deepkit.export.parity import Difference, ShapeMismatch, compare_outputs
 from deepkit.export.quiet import quiet
 from deepkit.export.sample import Sample, make_sample
 from deepkit.utils import files
+from deepkit.utils.display import Displayable
 
 if TYPE_CHECKING:
     from deepkit.utils.types import Nested, PathLike
@@ -30,7 +31,7 @@ __all__ = ["ExportError", "ExportResult", "default_path", "export"]
 
 
 @dataclass(frozen=True)
-class ExportResult:
+class ExportResult(Displayable):
     """An exported file, and its difference from the model.
 
     Args:
@@ -54,10 +55,13 @@ class ExportResult:
     def __str__(self) -> str:
         shapes = ", ".join("x".join(map(str, shape)) for shape in self.sample_shapes)
         return (
-            f"{self.path}: {self.format}, {_format_size(self.size)}; differs from the model by at most "
+            f"{self.path}: {self.format}, {format_size(self.size)}; differs from the model by at most "
             f"{self.absolute_difference:.1e} ({self.relative_difference:.1e} of the largest output, "
             f"tolerance {self.tolerance:.1e}) on a batch of {shapes}"
         )
+
+    def __repr__(self) -> str:
+        return f"<ExportResult {self}>"
 
 
 def export(
@@ -253,6 +257,7 @@ def _conversion_error(problem: str, error: Exception, model: keras.Model, form: 
     return ExportError(f"{problem}{because}: {summarize_error(error)}", hint=hint)
 
 
-def _format_size(size: int) -> str:
+def format_size(size: int) -> str:
+    """Return a number of bytes with three significant digits and its unit."""
     power = min(3, int(math.log10(max(size, 1)) // 3))
     return f"{size / 1000**power:.3g} {('bytes', 'kB', 'MB', 'GB')[power]}"

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from deepkit.recipe.settings import Settings
+from deepkit.utils.display import Displayable
 from deepkit.utils.errors import message
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Deviation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class Result(Displayable):
     """The result of one repeat.
 
     Args:
@@ -132,6 +133,10 @@ class Result:
             seconds=run.seconds,
             **fields,
         )
+
+    def __repr__(self) -> str:
+        numbers = ", ".join(f"{name}={value:.4g}" for name, value in self.measured.items())
+        return f"<Result {numbers}; {self.data}{'' if self.comparable else '; not comparable'}>"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.markup import escape
 from rich.panel import Panel
@@ -18,6 +18,7 @@ from rich.table import Table
 
 from deepkit.utils import files, machine
 from deepkit.utils.console import console, echo
+from deepkit.utils.display import Displayable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,7 +69,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Displayable):
     """The report of one command: every measured number, and the facts needed to judge it.
 
     Args:
@@ -78,6 +79,8 @@ class Report:
         seconds: Training time of each repeat.
         figures: PNG images by caption.
     """
+
+    columns: ClassVar[tuple[str, ...]] = ("metric", "claimed", "source", "measured", "difference")
 
     recipe: Recipe
     config: Settings
@@ -128,15 +131,25 @@ class Report:
     def table(self) -> Table:
         """Return the table of claimed and measured values, with a row for each claim and each other metric."""
         table = Table(title=f"{self.recipe.name}: {self.recipe.paper.short()}", title_justify="left")
-        for heading in ("metric", "claimed", "source", "measured", "difference"):
+        for heading in self.columns:
             table.add_column(heading)
+        for row in self.rows():
+            table.add_row(*(escape(cell) for cell in row))
+        return table
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return the texts of the table: one row for each claim, and for each metric without a claim."""
+        rows = []
         for name, measured in self.measured.items():
             claims: list[Claim | None] = [
                 claim for claim in self.recipe.claims_for(self.config) if claim.metric == name
             ]
-            for claim in claims or [None]:
-                table.add_row(*(escape(cell) for cell in self._row(name, measured, claim)))
-        return table
+            rows += [self._row(name, measured, claim) for claim in claims or [None]]
+        return rows
+
+    def __repr__(self) -> str:
+        numbers = ", ".join(f"{row[0]}={row[3]}" for row in self.rows())
+        return f"<Report {self.recipe.name}: {numbers}; {self.data}>"
 
     def _row(self, name: str, measured: Measured, claim: Claim | None) -> tuple[str, ...]:
         if claim is None:

@@ -21,6 +21,7 @@ from deepkit.training.trial import TrialModel, reported_loss
 from deepkit.training.user_data import training_data_for
 from deepkit.training.weigh_classes import weigh_classes
 from deepkit.utils.console import echo
+from deepkit.utils.display import Displayable
 from deepkit.utils.errors import format_value, message
 from deepkit.utils.validation import check_integer, is_number
 
@@ -43,7 +44,7 @@ _MODEL_ATTRIBUTES = ("train_function", "steps_per_execution", "stop_training", "
 
 
 @dataclass(frozen=True, eq=False)
-class LearningRateTest:
+class LearningRateTest(Displayable):
     """The loss at each learning rate of a range test.
 
     Args:

@@ -27,6 +27,7 @@ from deepkit.training.prediction_settings import PredictionSettings
 from deepkit.training.predictions import readable_predictions
 from deepkit.training.raw_rows import labeled_rows, rows_as_inputs
 from deepkit.training.training_data import as_tuple
+from deepkit.utils.display import Displayable
 from deepkit.utils.errors import make_error
 from deepkit.utils.history import format_metric, history_value
 
@@ -45,7 +46,7 @@ _OTHER_METHODS = {  # of models that do not predict labels of their inputs
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class Run(Displayable):
     """The result of a training.
 
     Args:
