@@ -1,27 +1,76 @@
-"""Hook of MkDocs that generates a page for each recipe from its recorded results."""
+"""Hook of MkDocs that generates a page for each recipe from its module and its recorded results."""
 
+import io
+import subprocess
+import sys
 from pathlib import Path
 
+from matplotlib.figure import Figure
 from mkdocs.structure.files import File
+from PIL import Image
 
 from deepkit.recipe import discovery, pages
 
+LINE_LENGTH = 80
+THUMBNAIL = (320, 200)  # pixels
 INTRODUCTION = (
-    "Each recipe reproduces one paper with one command, `deepkit run NAME`, in one readable module. Start with "
-    "[xor](xor.md) and [lenet](lenet.md). Then [depth](depth.md) and [resnet](resnet.md) show what makes deep networks "
-    "trainable, [denoising](denoising.md), [vae](vae.md) and [gan](gan.md) learn without labels, and "
-    "[sentiment](sentiment.md) and [translation](translation.md) process sequences."
+    "Each recipe reproduces one paper with one command in one readable module. A card shows the published and the "
+    "measured value. Start with [XOR](xor.md) and [LeNet-5](lenet.md). Then [depth](depth.md) and "
+    "[residual networks](resnet.md) show what makes deep networks trainable, [denoising](denoising.md), [vae](vae.md) "
+    "and [gan](gan.md) learn without labels, and [sentiment](sentiment.md) and [translation](translation.md) process "
+    "sequences."
 )
 
 
 def on_files(files, config):
-    """Add the page of every recipe, the table of all recipes, and their figures."""
-    index = f"# Recipes\n\n{INTRODUCTION}\n\n{pages.recipe_table()}\n"
-    files.append(File.generated(config, "recipes/index.md", content=index))
-    for entry in discovery.entries():
-        if entry.module.startswith("recipes."):
-            page = pages.render_page(entry.name)
-            files.append(File.generated(config, f"recipes/{entry.name}.md", content=page))
-    for figure in sorted((Path(config.config_file_path).parent / "recipes" / "figures").glob("*.png")):
+    """Add the page of every recipe, the overview of all recipes, and their figures."""
+    root = Path(config.config_file_path).parent / "recipes"
+    entries = [entry for entry in discovery.entries() if entry.module.startswith("recipes.")]
+    thumbnails = {}
+    for entry in entries:
+        diagrams = {f"figures/{entry.name}-{title}.svg": _svg(figure) for title, figure in _diagrams(entry.name)}
+        page = pages.render_page(
+            entry.name, source_url=_source_url(config), diagrams=list(diagrams), format_code=_format_code
+        )
+        files.append(File.generated(config, f"recipes/{entry.name}.md", content=page))
+        for path, content in diagrams.items():
+            files.append(File.generated(config, f"recipes/{path}", content=content))
+        figure = pages.thumbnail_source(entry)
+        if figure:
+            thumbnails[entry.name] = f"figures/{entry.name}-thumbnail.png"
+            content = _thumbnail(root / figure)
+            files.append(File.generated(config, f"recipes/{thumbnails[entry.name]}", content=content))
+    overview = f"---\nhide: [toc]\n---\n\n# Recipes\n\n{INTRODUCTION}\n\n{pages.render_overview(entries, thumbnails)}"
+    files.append(File.generated(config, "recipes/index.md", content=overview))
+    for figure in sorted((root / "figures").glob("*.png")):
         files.append(File.generated(config, f"recipes/figures/{figure.name}", content=figure.read_bytes()))
     return files
+
+
+def _diagrams(name: str) -> list[tuple[str, Figure]]:
+    return list(pages.network_diagrams(name).items())
+
+
+def _svg(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg")
+    return buffer.getvalue()
+
+
+def _thumbnail(path: Path) -> bytes:
+    with Image.open(path) as image:
+        image.thumbnail(THUMBNAIL)
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _source_url(config) -> str:
+    """Return the address of the files in the repository, which `repo_url` of mkdocs.yml determines."""
+    return f"{config.repo_url.rstrip('/')}/blob/main" if config.repo_url else ""
+
+
+def _format_code(code: str) -> str:
+    """Wrap lines of code that are too long for a page."""
+    command = [sys.executable, "-m", "ruff", "format", "--isolated", "--line-length", str(LINE_LENGTH), "-"]
+    return subprocess.run(command, input=code, capture_output=True, text=True, check=True).stdout

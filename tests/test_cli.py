@@ -201,7 +201,7 @@ def test_results_prints_writes_and_checks(trainer, tmp_path, capsys, monkeypatch
     assert cli.main(["results", "--package", "mine", "--write", str(readme)]) == 0
     assert cli.main(["results", "--package", "mine", "--check", str(readme)]) == 0
     assert cli.main(["results", "--page", "fake"]) == 0
-    assert "# fake" in capsys.readouterr().out
+    assert "# A fake" in capsys.readouterr().out
     assert cli.main(["results", "--check", str(tmp_path / "gone.md")]) == 1
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from deepkit.recipe import discovery, pages, results, run
+from deepkit.recipe import discovery, pages, readme_table, results, run
 from deepkit.recipe.command import parse_config
 from deepkit.recipe.discovery import RecipeEntry
-from deepkit.recipe.pages import BEGIN, END
+from deepkit.recipe.readme_table import BEGIN, END
 from tests.recipe_fakes import Config, Trainer, fake, install
 
 ROOT = Path(__file__).parents[1]
@@ -23,25 +23,25 @@ def record(path: Path, config: Config, trainer: Trainer | None = None) -> dict[s
 
 def test_the_table_has_a_row_per_claim_and_per_recipe_without_records(tmp_path):
     records = record(tmp_path / "results.json", Config(seeds=3))
-    table = pages.render_table(records, [ENTRY, RecipeEntry("other", "mine.other", "Another | one.", 1990)])
+    table = readme_table.render_table(records, [ENTRY, RecipeEntry("other", "mine.other", "Another | one.", 1990)])
     row, other = table.splitlines()[2:]
     assert row == (
-        "| `fake` | Lovelace et al. 1843 | error, plain | 0.95 % (Table 1, p. 5) "
-        "| 0.830 ± 0.026 % (3 seeds) | 6.0 s | `deepkit run fake --seeds 3` |"
+        "| `deepkit run fake --seeds 3` | error, plain (Lovelace et al. 1843) | 0.95 % (Table 1, p. 5) "
+        "| 0.830 ± 0.026 % (3 seeds) in 6.0 s |"
     )
-    assert other == "| `other` | 1990 | Another \\| one. |  | not recorded yet |  | `deepkit run other` |"
+    assert other == "| `deepkit run other` | Another \\| one. (1990) |  | not recorded yet |"
 
 
 def test_a_record_without_claims_has_a_row(tmp_path):
     results.record(tmp_path / "r.json", run(fake(claims=()), Config()))
-    table = pages.render_table(results.load(tmp_path / "r.json"), [ENTRY])
+    table = readme_table.render_table(results.load(tmp_path / "r.json"), [ENTRY])
     (row,) = table.splitlines()[2:]
-    assert row == "| `fake` | Lovelace et al. 1843 | error, MNIST |  | 0.8 (1 seed) | 2.0 s | `deepkit run fake` |"
+    assert row == "| `deepkit run fake` | error, MNIST (Lovelace et al. 1843) |  | 0.8 (1 seed) in 2.0 s |"
 
 
 def test_stand_in_data_is_marked_in_the_table(tmp_path):
-    table = pages.render_table(record(tmp_path / "r.json", Config(), Trainer(comparable=False)), [ENTRY])
-    assert "0.8 % (1 seed) (not comparable with the paper: bundled digits, in place of mnist)" in table
+    table = readme_table.render_table(record(tmp_path / "r.json", Config(), Trainer(comparable=False)), [ENTRY])
+    assert "0.8 % (1 seed) in 2.0 s (not comparable with the paper: bundled digits, in place of mnist)" in table
 
 
 def test_write_and_check_a_readme(tmp_path, monkeypatch):
@@ -49,15 +49,15 @@ def test_write_and_check_a_readme(tmp_path, monkeypatch):
     readme = tmp_path / "README.md"
     readme.write_text(README)
     with pytest.raises(results.ResultsError, match=r"README.md is out of date\n  hint: run `deepkit results --write"):
-        pages.check(readme, package="mine")
-    assert pages.write(readme, package="mine")
-    pages.check(readme, package="mine")
-    assert not pages.write(readme, package="mine")
+        readme_table.check(readme, package="mine")
+    assert readme_table.write(readme, package="mine")
+    readme_table.check(readme, package="mine")
+    assert not readme_table.write(readme, package="mine")
     assert readme.read_text().startswith("# Title\n")
     assert readme.read_text().endswith("\n\nrest\n")
     record(package / "results.json", Config())
     with pytest.raises(results.ResultsError, match="out of date"):
-        pages.check(readme, package="mine")
+        readme_table.check(readme, package="mine")
 
 
 @pytest.mark.parametrize("text", ["", BEGIN, END + BEGIN, README + END])
@@ -66,7 +66,7 @@ def test_a_readme_without_its_markers_raises(text):
         results.ResultsError,
         match=r"the file does not have the markers of the results table\n  hint: add one line <!-- results:begin -->",
     ):
-        pages.replace_table(text, "table")
+        readme_table.replace_table(text, "table")
 
 
 def test_a_page_shows_claims_measurements_and_figures(tmp_path, monkeypatch):
@@ -80,14 +80,16 @@ def test_a_page_shows_claims_measurements_and_figures(tmp_path, monkeypatch):
     assert "Stale" not in page
     results.mark_stale(package / "results.json", ["fake"], REASON)
     assert f"\n\n**Stale, not recorded again yet: {REASON}.**\n" in pages.render_page("fake")
-    assert "| loss |  | 1.5 ± 0 (3 seeds)" in page
     for text in (
-        "# fake\n\nA fake.\n",
-        "(1843). A Title.",
+        "# A fake\n\n",
+        "(1843). *A Title*.",
         "$ deepkit run fake",
         "- **error**: test error",
-        "| error | 0.8 % | Table 2, p. 6 | distorted | 82 errors |",
-        "| error | 0.95 % | 0.830 ± 0.026 % (3 seeds) | 0.8, 0.84, 0.85 |",
+        "| fake --seeds 3 | error | 0.95 % (Table 1, p. 5; plain) | 0.830 ± 0.026 % (3 seeds) |",
+        "| fake --seeds 3 | loss |  | 1.5 ± 0 (3 seeds) |",
+        "|  | error | 0.8 % (Table 2, p. 6; distorted) | not recorded yet |",
+        "| `--rate` | Step size. | `0.1` |",
+        "| error | 0.8, 0.84, 0.85 |",
         "- seeds: 0, 1, 2",
         "- deviations that apply: 1, 2, 3",
         "2. ReLU, not tanh (p. 3).",
@@ -106,7 +108,7 @@ def test_the_readme_is_up_to_date():
     readme = ROOT / "README.md"
     if BEGIN not in readme.read_text(encoding="utf-8"):
         pytest.skip("README.md has no recipe table yet")
-    pages.check(readme)
+    readme_table.check(readme)
 
 
 REASON = "recorded with another optimizer"
@@ -125,28 +127,28 @@ def test_a_stale_result_has_a_mark_and_a_footnote_until_it_is_recorded_again(tmp
     stale = results.load(path)
     assert [record.pop("stale", None) for record in stale.values()] == [REASON, None]
     assert stale == before  # the numbers stay
-    table = pages.render_table(results.load(path), [ENTRY, RecipeEntry("other", "mine.other", "Another.", 1990)])
+    table = readme_table.render_table(results.load(path), [ENTRY, RecipeEntry("other", "mine.other", "Another.", 1990)])
     assert table.splitlines()[2:] == [
-        "| `fake` | Lovelace et al. 1843 | error, plain | 0.95 % (Table 1, p. 5) "
-        "| 0.830 ± 0.026 % (3 seeds) † | 6.0 s | `deepkit run fake --seeds 3` |",
-        "| `fake` | Lovelace et al. 1843 | error, distorted | 0.8 % (Table 2, p. 6) "
-        "| 0.8 % (1 seed) | 2.0 s | `deepkit run fake --distort` |",
-        "| `other` | 1990 | Another. |  | not recorded yet |  | `deepkit run other` |",
+        "| `deepkit run fake --seeds 3` | error, plain (Lovelace et al. 1843) | 0.95 % (Table 1, p. 5) "
+        "| 0.830 ± 0.026 % (3 seeds) in 6.0 s † |",
+        "| `deepkit run fake --distort` | error, distorted (Lovelace et al. 1843) | 0.8 % (Table 2, p. 6) "
+        "| 0.8 % (1 seed) in 2.0 s |",
+        "| `deepkit run other` | Another. (1990) |  | not recorded yet |",
         "",
         f"† Stale, not recorded again yet: {REASON}.",
     ]
-    again = pages.render_table(record(path, Config(seeds=2)), [ENTRY])
+    again = readme_table.render_table(record(path, Config(seeds=2)), [ENTRY])
     assert "†" not in again
-    assert "| 0.820 ± 0.028 % (2 seeds) | 4.0 s | `deepkit run fake --seeds 2` |" in again
+    assert "| 0.820 ± 0.028 % (2 seeds) in 4.0 s |" in again
 
 
 def test_each_reason_has_its_mark(tmp_path):
     path = two_records(tmp_path / "r.json")
     results.mark_stale(path, ["fake"], REASON)
     results.mark_stale(path, ["deepkit run fake --distort"], "recorded with other data")
-    table = pages.render_table(results.load(path), [ENTRY])
-    assert "(3 seeds) † |" in table
-    assert "(1 seed) †† |" in table
+    table = readme_table.render_table(results.load(path), [ENTRY])
+    assert "(3 seeds) in 6.0 s † |" in table
+    assert "(1 seed) in 2.0 s †† |" in table
     assert table.endswith(
         f"\n\n† Stale, not recorded again yet: {REASON}.\n\n†† Stale, not recorded again yet: recorded with other data."
     )

@@ -155,7 +155,7 @@ class Results:
 
 
 def _results(args: Sequence[str]) -> int:
-    from deepkit.recipe import pages, results
+    from deepkit.recipe import readme_table, results
 
     options = parse_options(Results, args, "deepkit results")
     if options.refresh:
@@ -170,15 +170,17 @@ def _results(args: Sequence[str]) -> int:
     elif options.page:
         discovery.entry(options.page)
         quiet_tensorflow()
+        from deepkit.recipe import pages  # imports TensorFlow
+
         echo(pages.render_page(options.page))
     elif options.write:
-        is_changed = pages.write(options.write, package=options.package)
+        is_changed = readme_table.write(options.write, package=options.package)
         echo(f"{options.write}: {'updated' if is_changed else 'already up to date'}")
     elif options.check:
-        pages.check(options.check, package=options.package)
+        readme_table.check(options.check, package=options.package)
         echo(f"{options.check}: up to date")
     else:
-        echo(pages.recipe_table(options.package))
+        echo(readme_table.recipe_table(options.package))
     return 0
 
 

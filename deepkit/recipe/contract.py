@@ -154,6 +154,7 @@ class Recipe:
         claims: Claims of the paper.
         deviations: Differences between recipe and paper, numbered in this order.
         related: Further papers to read.
+        exercises: Changes that a reader may try next, and what to look for.
         draw: Function that returns figures by caption, from the config and the results of all repeats.
 
     Raises:
@@ -171,6 +172,7 @@ class Recipe:
     claims: tuple[Claim, ...] = ()
     deviations: tuple[str | Deviation, ...] = ()
     related: tuple[Paper, ...] = ()
+    exercises: tuple[str, ...] = ()
     draw: Callable[[Any, Sequence[Any]], Mapping[str, Figure]] | None = None
 
     def __post_init__(self) -> None:

@@ -1,146 +1,47 @@
-"""Recorded results as Markdown: the table of a README, and a page for each recipe."""
+"""A documentation page for each recipe, and their overview, from the module of the recipe and its recorded results."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import dataclasses
+import html
+import inspect
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import keras
 
 from deepkit.recipe import discovery, results
-from deepkit.recipe.discovery import RecipeEntry
-from deepkit.recipe.report import STAND_IN, Measured, format_claimed, format_duration, format_number
-from deepkit.recipe.results import Record, ResultsError
-from deepkit.utils import files
-from deepkit.utils.errors import message
+from deepkit.recipe.annotated_source import annotated_source
+from deepkit.recipe.contract import Deviation
+from deepkit.recipe.readme_table import claimed_value, measured_text, table_row
+from deepkit.recipe.report import STAND_IN, format_duration, format_number
+from deepkit.recipe.settings import Settings
 
 if TYPE_CHECKING:
-    from deepkit.recipe.contract import Recipe
+    from matplotlib.figure import Figure
 
-BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
-PACKAGE = "recipes"
+    from deepkit.recipe.contract import Claim, Paper, Recipe
+    from deepkit.recipe.discovery import RecipeEntry
+    from deepkit.recipe.results import Record
 
-
-def render_table(records: Mapping[str, Record], entries: Sequence[RecipeEntry]) -> str:
-    """Return the recipe table of a README, with a row for each recorded metric that has a claim.
-
-    A record without claims gets a row for its first metric, a recipe without records a row that says so. Stale
-    results have a mark, with their reason in a footnote.
-
-    Args:
-        records: Recorded results by key.
-        entries: The recipes to list, with or without results.
-    """
-    lines = [
-        "| recipe | paper | what | published | measured | time | command |",
-        "|---|---|---|---:|---:|---:|---|",
-    ]
-    marks: dict[str, str] = {}  # of stale results, by reason
-    for entry in entries:
-        rows: list[str] = []
-        for record in records.values():
-            if record["recipe"] == entry.name:
-                rows += _record_rows(record, _stale_mark(record, marks))
-        lines += rows or [_unrecorded_row(entry)]
-    footnotes = [f"\n{mark} Stale, not recorded again yet: {reason}." for reason, mark in marks.items()]
-    return "\n".join([*lines, *footnotes])
+    FormatCode = Callable[[str], str]
 
 
-def _stale_mark(record: Record, marks: dict[str, str]) -> str:
-    """Return the mark of a stale record, which is added to `marks` by its reason; empty for another record."""
-    reason = record.get("stale")
-    return marks.setdefault(reason, "†" * (len(marks) + 1)) if reason else ""
-
-
-def _unrecorded_row(entry: RecipeEntry) -> str:
-    command = f"`deepkit run {entry.name}`"
-    return _table_row(f"`{entry.name}`", entry.year, entry.summary, "", "not recorded yet", "", command)
-
-
-def _record_rows(record: Record, mark: str) -> list[str]:
-    rows = []
-    for metric in record["metrics"]:
-        rows += [_metric_row(record, metric, mark, claim) for claim in record["claims"] if claim["metric"] == metric]
-    return rows or [_metric_row(record, next(iter(record["metrics"])), mark)]
-
-
-def _metric_row(record: Record, metric: str, mark: str, claim: Mapping[str, Any] | None = None) -> str:
-    """Return the row of one metric of a record, with a claim if there is one, and the mark of a stale result."""
-    setting, claimed = record["data"].partition(":")[0], ""
-    if claim:
-        setting, claimed = claim["setting"], f"{_claimed_value(claim)} ({claim['where']})"
-    measured = _measured_text(record, metric)
-    if not record["comparable"]:
-        measured += f" ({STAND_IN}: {record['data']})"
-    if mark:
-        measured += f" {mark}"
-    time, command = format_duration(sum(record["seconds"])), f"`{record['command']}`"
-    recipe = f"`{record['recipe']}`"
-    return _table_row(recipe, record["paper"], f"{metric}, {setting}", claimed, measured, time, command)
-
-
-def _table_row(*cells: object) -> str:
-    texts = ("" if cell is None else str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells)
-    return f"| {' | '.join(texts)} |"
-
-
-def _claimed_value(claim: Mapping[str, Any]) -> str:
-    return format_claimed(claim["value"], claim["unit"])
-
-
-def _measured_text(record: Record, metric: str) -> str:
-    values = tuple(record["metrics"][metric]["values"])
-    text = Measured(values).text(record.get("units", {}).get(metric, ""))
-    if " of " in text:
-        return text
-    return f"{text} ({len(values)} seed{'s' * (len(values) > 1)})"
-
-
-def replace_table(readme: str, table: str) -> str:
-    """Return the text of a README with the table between its markers replaced.
-
-    Raises:
-        ResultsError: The text does not have each marker once, in order.
-    """
-    if readme.count(BEGIN) != 1 or readme.count(END) != 1 or readme.index(BEGIN) > readme.index(END):
-        problem = "the file does not have the markers of the results table"
-        raise ResultsError(message(problem, hint=f"add one line {BEGIN} and, after it, one line {END}"))
-    before, _, rest = readme.partition(BEGIN)
-    after = rest.partition(END)[2]
-    return f"{before}{BEGIN}\n{table}\n{END}{after}"
-
-
-def recipe_table(package: str = PACKAGE) -> str:
-    """Return the table of all recipes of one package, from its results file."""
-    entries = [entry for entry in discovery.entries() if entry.module.partition(".")[0] == package]
-    records = results.load(results.results_file(entries[0].module)) if entries else {}
-    return render_table(records, entries)
-
-
-def write(readme: Path, *, package: str = PACKAGE) -> bool:
-    """Update the table of a README; return whether the file changed."""
-    old = readme.read_text(encoding="utf-8")
-    new = replace_table(old, recipe_table(package))
-    if new != old:
-        files.atomic_write(readme, new)
-    return new != old
-
-
-def check(readme: Path, *, package: str = PACKAGE) -> None:
-    """Raise if the table of a README differs from the recorded results.
-
-    Raises:
-        ResultsError: The table is out of date.
-    """
-    text = readme.read_text(encoding="utf-8")
-    if replace_table(text, recipe_table(package)) != text:
-        problem = f"the table in {readme} is out of date"
-        raise ResultsError(message(problem, hint=f"run `deepkit results --write {readme}`"))
-
-
-def render_page(name: str) -> str:
+def render_page(
+    name: str, *, source_url: str = "", diagrams: Sequence[str] = (), format_code: FormatCode | None = None
+) -> str:
     """Return the documentation page of one recipe as Markdown; imports the recipe, writes nothing.
 
-    Paths of figures are relative to the folder of the results file.
+    The title, the idea with its equations and the commands are those of the module's docstring, the notes beside the
+    source its docstrings and comments. Paths of figures are relative to the folder of the results file.
+
+    Args:
+        name: Name of the recipe.
+        source_url: Address of the repository's files, to which the path of the module is added; empty for no link.
+        diagrams: Paths of the diagrams of the network.
+        format_code: Function that wraps lines of code for the page, or None.
 
     Raises:
         UnknownRecipe: There is no recipe of this name.
@@ -148,51 +49,217 @@ def render_page(name: str) -> str:
     """
     entry = discovery.entry(name)
     recipe = entry.load()
-    records = results.load(results.results_file(entry.module)).values()
-    measured = [record for record in records if record["recipe"] == name]
-    return "\n".join([*_introduction(entry, recipe), *_measurements(measured), *_deviations(recipe)]) + "\n"
-
-
-def _introduction(entry: RecipeEntry, recipe: Recipe) -> list[str]:
-    claims = []
-    for claim in recipe.claims:
-        value = format_claimed(claim.value, claim.unit)
-        claims.append(_table_row(claim.metric, value, claim.where, claim.setting, claim.note or ""))
-    return [
-        f"# {entry.name}",
-        f"\n{entry.summary}\n",
-        *(f"- {paper.cite()}" for paper in (recipe.paper, *recipe.related)),
-        f"\nThe whole recipe is one module, `{entry.module.replace('.', '/')}.py`.",
-        f"\n```console\n$ deepkit run {entry.name}\n$ deepkit run {entry.name} --help\n```",
-        "\n## Metrics\n",
-        *(f"- **{metric}**: {meaning}" for metric, meaning in recipe.metrics.items()),
-        "\n## Published values\n",
-        "| metric | value | source | setting | note |\n|---|---:|---|---|---|",
-        *(claims or ["| | none | | | |"]),
+    records = _records(entry)
+    sections = [
+        _introduction(entry, recipe, source_url),
+        _values(recipe, records),
+        _architecture(recipe, diagrams, format_code or str),
+        _figures(records),
+        _deviations(recipe),
+        _variations(entry, recipe),
+        _details(records),
+        _references(recipe),
     ]
+    return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def _measurements(records: Sequence[Record]) -> list[str]:
-    lines = ["\n## Measured values"]
-    for record in records:
-        lines += [*_measurement(record), *_figures(record)]
-    return lines if records else [*lines, "\nNothing is recorded yet."]
+def network_diagrams(name: str) -> dict[str, Figure]:
+    """Return the diagrams of the network of a recipe by title: of its submodels, if it is a subclassed model.
+
+    Raises:
+        UnknownRecipe: There is no recipe of this name.
+        BrokenRecipe: The module of the recipe cannot be imported.
+    """
+    from deepkit import visualize
+
+    recipe = discovery.entry(name).load()
+    model = recipe.build(recipe.config())
+    if isinstance(model, keras.Sequential) or hasattr(model, "output"):
+        return {"network": visualize.diagram(model)}
+    return {layer.name: visualize.diagram(layer) for layer in model.layers if isinstance(layer, keras.Model)}
 
 
-def _measurement(record: Record) -> list[str]:
+def render_overview(entries: Sequence[RecipeEntry], thumbnails: Mapping[str, str]) -> str:
+    """Return the cards of recipes as Markdown: a thumbnail, the title, and published and measured value of each.
+
+    Args:
+        entries: The recipes.
+        thumbnails: Path of an image by the name of the recipe.
+    """
+    cards = "\n\n".join(_card(entry, thumbnails.get(entry.name, "")) for entry in entries)
+    return f'<div class="recipe-cards" markdown>\n\n{cards}\n\n</div>\n'
+
+
+def thumbnail_source(entry: RecipeEntry) -> str:
+    """Return the path of the figure for the card of a recipe, relative to the results file; empty if there is none."""
+    return next((path for record in _records(entry) for path in record["figures"].values()), "")
+
+
+def title_of(summary: str) -> str:
+    """Return the title of a recipe: the first line of its docstring up to the colon.
+
+    Examples:
+        >>> title_of("LeNet-5 on MNIST: an exact copy of the network of 1998, and a modern version.")
+        'LeNet-5 on MNIST'
+    """
+    return summary.partition(":")[0].removesuffix(".")
+
+
+def _records(entry: RecipeEntry) -> list[Record]:
+    records = results.load(results.results_file(entry.module)).values()
+    return [record for record in records if record["recipe"] == entry.name]
+
+
+def _introduction(entry: RecipeEntry, recipe: Recipe, source_url: str) -> str:
+    """Return the title, the citation, the idea and the command."""
+    subtitle = entry.summary.partition(":")[2].strip()
+    idea, commands = _docstring(recipe)
+    path = f"{entry.module.replace('.', '/')}.py"
+    source = f"[`{path}`]({source_url.rstrip('/')}/{path})" if source_url else f"`{path}`"
+    lines = [
+        "---\nhide: [toc]\n---",
+        f"# {title_of(entry.summary)}",
+        f"*{subtitle[:1].upper()}{subtitle[1:]}*" if subtitle else "",
+        f"{_citation(recipe.paper)} · source: {source}",
+        idea,
+        "```console\n" + "\n".join(f"$ {command}" for command in commands or [f"deepkit run {entry.name}"]) + "\n```",
+    ]
+    return "\n\n".join(line for line in lines if line)
+
+
+def _docstring(recipe: Recipe) -> tuple[str, list[str]]:
+    """Return the paragraphs of the docstring of a recipe's module as Markdown, and the commands in it."""
+    docstring = inspect.getdoc(sys.modules[recipe.train.__module__]) or ""
+    commands = [line.strip() for line in docstring.splitlines() if line.startswith("    deepkit ")]
+    body = docstring.partition("\n")[2]
+    lines = [line for line in body.splitlines() if line.strip() not in commands]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip(), commands
+
+
+def _citation(paper: Paper) -> str:
+    """Return the reference of a paper with a link on its title."""
+    title = f"[{paper.title}]({paper.url})" if paper.url else f"*{paper.title}*"
+    return f"{', '.join(paper.authors)} ({paper.year}). {title}. {paper.venue}."
+
+
+def _values(recipe: Recipe, records: Sequence[Record]) -> str:
+    """Return a table of published and measured values, with a row for each claim and each recorded metric."""
+    rows = [
+        table_row(record["command"].removeprefix("deepkit run "), metric, *_published(record, metric), measured)
+        for record in records
+        for metric in record["metrics"]
+        for measured in [measured_text(record, metric) + _mark(record)]
+    ]
+    recorded = {(claim["metric"], claim["where"]) for record in records for claim in record["claims"]}
+    rows += [_unmeasured(claim) for claim in recipe.claims if (claim.metric, claim.where) not in recorded]
+    header = "| run | metric | published | measured |\n|---|---|---|---|"
+    meanings = [f"- **{metric}**: {meaning}" for metric, meaning in recipe.metrics.items()]
+    notes = [] if records else ["Nothing is recorded yet."]
+    notes += [f"**Stale, not recorded again yet: {reason}.**" for reason in _stale_reasons(records)]
+    if any(not record["comparable"] for record in records):
+        notes.append(f"**Stand-in data: {STAND_IN}.**")
+    table = "\n".join([header, *rows])
+    return "\n\n".join(["## Published and measured", table, *notes, "\n".join(meanings)])
+
+
+def _published(record: Record, metric: str) -> tuple[str]:
+    claims = [claim for claim in record["claims"] if claim["metric"] == metric]
+    return ("; ".join(f"{claimed_value(claim)} ({claim['where']}; {claim['setting']})" for claim in claims),)
+
+
+def _unmeasured(claim: Claim) -> str:
+    value = claimed_value({"value": claim.value, "unit": claim.unit})
+    return table_row("", claim.metric, f"{value} ({claim.where}; {claim.setting})", "not recorded yet")
+
+
+def _mark(record: Record) -> str:
+    return ", stale" if record.get("stale") else ("" if record["comparable"] else ", stand-in data")
+
+
+def _stale_reasons(records: Sequence[Record]) -> list[str]:
+    return list(dict.fromkeys(record["stale"] for record in records if record.get("stale")))
+
+
+def _architecture(recipe: Recipe, diagrams: Sequence[str], format_code: FormatCode) -> str:
+    """Return the diagrams of the network, and its source beside the notes."""
+    images = [f"![Diagram of the layers of the recipe {recipe.name}]({path}){{ .diagram }}" for path in diagrams]
+    passages = [
+        '<div class="passage" markdown>\n'
+        f'<div class="note" markdown>\n\n{passage.note[:1].upper()}{passage.note[1:]}\n\n</div>\n'
+        f'<div class="code" markdown>\n\n```python\n{format_code(passage.code).strip()}\n```\n\n</div>\n</div>'
+        for passage in annotated_source(recipe.definition)
+    ]
+    return "\n\n".join(["## The network", *images, *passages])
+
+
+def _figures(records: Sequence[Record]) -> str:
+    images = [
+        f"![{caption}]({path})\n\n*{caption}* (`{record['command']}`)"
+        for record in records
+        for caption, path in record["figures"].items()
+    ]
+    return "\n\n".join(["## Figures", *images]) if images else ""
+
+
+def _deviations(recipe: Recipe) -> str:
+    texts = [item.text + _condition(item) if isinstance(item, Deviation) else item for item in recipe.deviations]
+    numbered = "\n".join(f"{number}. {text}" for number, text in enumerate(texts, start=1))
+    return f"## Deviations from the paper\n\n{numbered or 'None.'}"
+
+
+def _condition(deviation: Deviation) -> str:
+    flags = ", ".join(f"`{name}={value!r}`" for name, value in deviation.when.items())
+    return f" (with {flags})" if flags else ""
+
+
+def _variations(entry: RecipeEntry, recipe: Recipe) -> str:
+    """Return the settings of a recipe as flags, with their meaning: what a reader may try next."""
+    common = {field.name for field in dataclasses.fields(Settings)}
+    documentation = _field_documentation(recipe.config)
+    rows = [
+        table_row(f"`--{field.name.replace('_', '-')}`", documentation.get(field.name, ""), _default(field))
+        for field in dataclasses.fields(recipe.config)
+        if field.name not in common
+    ]
+    tasks = "\n".join(f"- {task}" for task in recipe.exercises)
+    if not rows and not tasks:
+        return ""
+    parts = ["## Try next", tasks]
+    if rows:
+        parts += [
+            f"Every setting is a flag of `deepkit run {entry.name}`:",
+            "\n".join(["| flag | meaning | default |\n|---|---|---|", *rows]),
+        ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _default(field: dataclasses.Field[object]) -> str:
+    return "" if field.default is None or field.default is dataclasses.MISSING else f"`{field.default!r}`"
+
+
+def _field_documentation(config: type) -> dict[str, str]:
+    """Return the text below each field of a class of settings."""
+    source = inspect.getsource(config)
+    pattern = re.compile(r'^    (\w+):[^\n]*\n    """(.*?)"""', re.MULTILINE | re.DOTALL)
+    return {name: " ".join(text.split()) for name, text in pattern.findall(source)}
+
+
+def _details(records: Sequence[Record]) -> str:
+    """Return command, seeds, time, hardware and versions of each recorded run, which open on a click."""
+    return "\n\n".join(["## Recorded runs", *map(_record_details, records)]) if records else ""
+
+
+def _record_details(record: Record) -> str:
     hardware, versions = record["hardware"], record["versions"]
-    rows = []
-    for metric, measured in record["metrics"].items():
-        claimed = "; ".join(_claimed_value(claim) for claim in record["claims"] if claim["metric"] == metric)
-        values = ", ".join(format_number(value) for value in measured["values"])
-        rows.append(_table_row(metric, claimed, _measured_text(record, metric), values))
-    return [
-        f"\n### `{record['command']}`\n",
-        "| metric | published | measured (mean ± standard deviation) | per seed |\n|---|---:|---:|---|",
+    rows = [
+        table_row(metric, ", ".join(format_number(value) for value in measured["values"]))
+        for metric, measured in record["metrics"].items()
+    ]
+    lines = [
+        "| metric | per seed |\n|---|---|",
         *rows,
-        *([] if record["comparable"] else [f"\n**Stand-in data: {STAND_IN}.**"]),
-        *([f"\n**Stale, not recorded again yet: {record['stale']}.**"] if record.get("stale") else []),
-        f"\n- data: {record['data']}",
+        "",
+        f"- data: {record['data']}",
         f"- seeds: {', '.join(map(str, record['seeds']))}",
         f"- time: {format_duration(sum(record['seconds']))} for all seeds, {record['date']}",
         f"- hardware: {hardware['cpu']}, {hardware['cores']} cores, {hardware['memory']}, GPU {hardware['gpu']}",
@@ -200,13 +267,30 @@ def _measurement(record: Record) -> list[str]:
         f"- deviations that apply: {', '.join(record['deviations']) or 'none'}",
         *(f"- {note}" for note in record["notes"]),
     ]
+    body = "\n".join(lines)
+    return (
+        f"<details markdown>\n<summary><code>{html.escape(record['command'])}</code></summary>\n\n{body}\n\n</details>"
+    )
 
 
-def _figures(record: Record) -> list[str]:
-    return [f"\n![{caption}]({path})\n\n*{caption}*" for caption, path in record["figures"].items()]
+def _references(recipe: Recipe) -> str:
+    papers = "\n".join(f"- {_citation(paper)}" for paper in (recipe.paper, *recipe.related))
+    return f"## References\n\n{papers}"
 
 
-def _deviations(recipe: Recipe) -> list[str]:
-    texts = [deviation if isinstance(deviation, str) else deviation.text for deviation in recipe.deviations]
-    numbered = [f"{number}. {text}" for number, text in enumerate(texts, start=1)]
-    return ["\n## Deviations from the paper\n", *(numbered or ["None."])]
+def _card(entry: RecipeEntry, thumbnail: str) -> str:
+    """Return the card of a recipe: a figure, its title as a link to its page, its result and its command."""
+    image = f"![A figure of the recipe {entry.name}]({thumbnail})\n\n" if thumbnail else ""
+    result = " · ".join(filter(None, (str(entry.year or ""), _comparison(_records(entry)))))
+    body = f"**[{title_of(entry.summary)}]({entry.name}.md)**\n\n{result}\n\n`deepkit run {entry.name}`"
+    return f'<div class="recipe-card" markdown>\n\n{image}{body}\n\n</div>'
+
+
+def _comparison(records: Sequence[Record]) -> str:
+    """Return published and measured value of the first claim that a recorded run measured."""
+    for record in records:
+        for claim in record["claims"]:
+            metric, measured = claim["metric"], measured_text(record, claim["metric"]).partition(" (")[0]
+            has_number = isinstance(claim["value"], int | float)
+            return f"{metric} {claimed_value(claim)} → {measured}" if has_number else f"{metric} {measured}"
+    return ""

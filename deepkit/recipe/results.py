@@ -1,4 +1,4 @@
-"""Recorded results: one generated JSON file, from which `deepkit.recipe.pages` renders the README and the docs.
+"""Recorded results: one generated JSON file, from which the table of the README and the documentation are rendered.
 
 The file lies in the top folder of the recipes' package (`recipes/results.json`), and its images beside it in
 `figures/`. Nobody edits it: `deepkit run NAME --record FILE` merges a result into it.
