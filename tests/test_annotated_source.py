@@ -9,9 +9,9 @@ def passages(function):
 
 
 def test_docstrings_and_comments_are_notes():
-    found = passages(lenet.definition)
-    assert found["CONNECTIONS = ("].note.startswith("table I of the paper: the maps of S2")
-    modern = found["def modern(dropout: float = 0.0) -> dk.Sequential:"]
+    by_line = passages(lenet.definition)
+    assert by_line["CONNECTIONS = ("].note.startswith("table I of the paper: the maps of S2")
+    modern = by_line["def modern(dropout: float = 0.0) -> dk.Sequential:"]
     assert modern.note == "Return the modern LeNet-5: 61,706 weights on 28x28 images."
     assert '"""' not in modern.code
     assert modern.code.splitlines()[1] == '    he = {"kernel_initializer": "he_normal"}'
