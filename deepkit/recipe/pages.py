@@ -133,6 +133,7 @@ def _docstring(recipe: Recipe) -> tuple[str, list[str]]:
     commands = [line.strip() for line in docstring.splitlines() if line.startswith("    deepkit ")]
     body = docstring.partition("\n")[2]
     lines = [line for line in body.splitlines() if line.strip() not in commands]
+    lines = [line.strip() if line.strip().startswith("$$") else line for line in lines]  # an equation, not code
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip(), commands
 
 

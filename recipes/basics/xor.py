@@ -1,4 +1,4 @@
-"""XOR by two layers: constructed weights, and training from 20 random starts.
+r"""XOR by two layers: constructed weights, and training from 20 random starts.
 
 A threshold unit separates the plane by one line, and no line separates {(0,0), (1,1)} from {(0,1), (1,0)} (Minsky &
 Papert 1969). Two hidden units are enough: one computes OR, the other AND, and XOR is "OR but not AND". The hidden units
@@ -7,6 +7,8 @@ must be nonlinear, because two linear layers compose to one linear layer.
 Backpropagation can learn the same 9 weights: Rumelhart, Hinton & Williams (1986) report two failures in hundreds of
 runs. From many random starts, however, this smallest network ends in a local minimum in which it stays undecided
 between two of the four points. The recipe therefore measures the success rate over many seeds.
+
+    $$ \hat{y} = \sigma\left(v^\top \tanh(W x + b) + c\right) $$
 
     deepkit run xor
 """
@@ -172,6 +174,10 @@ RECIPE = Recipe(
     claims=CLAIMS,
     deviations=DEVIATIONS,
     draw=draw,
+    exercises=(
+        "Run `deepkit run xor --learning-rate 0.5`: does a larger step escape the local minimum, or miss the solution?",
+        "Give `network` three hidden units in place of two, and count how many of 20 starts solve the task.",
+    ),
 )
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""Denoising autoencoders: filters learned under noise, and deep networks that are pretrained with them.
+r"""Denoising autoencoders: filters learned under noise, and deep networks that are pretrained with them.
 
 An autoencoder with many hidden units can copy its input without learning anything. If a part of every training image is
 hidden, the units must learn which pixels belong together in a digit, and stroke detectors appear as filters (task
 `filters`). Stacked, with each layer trained on the codes of the layer below, such autoencoders initialize a deep
 network of logistic units, which then makes fewer errors with few labels than the same network from a random start (task
 `sdae`): Vincent et al. (2010) report a test error of 2.84 % on MNIST basic.
+
+    $$ \min_\theta \; \mathbb{E}_{x, \tilde{x}} \, L\left(x, g_\theta(f_\theta(\tilde{x}))\right) $$
 
     deepkit run denoising
     deepkit run denoising --task filters
@@ -344,6 +346,10 @@ RECIPE = Recipe(
     claims=CLAIMS,
     deviations=DEVIATIONS,
     draw=draw,
+    exercises=(
+        "Set `--pretraining-noise 0`: do the filters still look like strokes?",
+        "Set `--pretraining-epochs 1` and compare the error of the fine-tuned network.",
+    ),
 )
 
 if __name__ == "__main__":

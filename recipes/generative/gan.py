@@ -1,4 +1,4 @@
-"""Generative adversarial networks: a generator trained against a discriminator, on a ring and on MNIST.
+r"""Generative adversarial networks: a generator trained against a discriminator, on a ring and on MNIST.
 
 The generator turns noise into examples, the discriminator estimates how likely an example is to be real, and each is
 trained against the other (Goodfellow et al. 2014). No loss compares a generated example with a real one: if the
@@ -7,6 +7,8 @@ discriminator cannot do better than chance, the generated examples are distribut
 On MNIST these are the paper's networks, evaluated as in its table 1, which reports 225 nats: a Gaussian window around
 each sample, its width chosen on validation images, and the log-likelihood of the test images under that density. The
 ring, eight narrow Gaussians in the plane, shows what such a number hides: whether every mode of the data is generated.
+
+    $$ \min_G \max_D \; \mathbb{E}_{x} \log D(x) + \mathbb{E}_{z} \log \left(1 - D(G(z))\right) $$
 
     deepkit run gan
     deepkit run gan --data ring --seeds 5
@@ -294,6 +296,10 @@ RECIPE = Recipe(
     claims=CLAIMS,
     deviations=DEVIATIONS,
     draw=draw,
+    exercises=(
+        "Train the ring with the minimax loss of the equation: `deepkit run gan --data ring --loss minimax`.",
+        "Give the discriminator more steps, `--discriminator-steps 5`, and count the modes again.",
+    ),
 )
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""Variational autoencoders on binarized MNIST: digits generated from a learned Gaussian code.
+r"""Variational autoencoders on binarized MNIST: digits generated from a learned Gaussian code.
 
 The encoder 784-500-20 maps an image to a Gaussian distribution of codes, and the decoder 20-500-784 maps a code to a
 probability of ink for each pixel. Both are trained on a bound of log p(x), whose gradient passes through the sampled
 code (Kingma & Welling 2014). New digits are decoded from Gaussian noise. The likelihood of the test digits is estimated
 by importance sampling, as in Burda et al. 2016, who report 86.76 nats for a larger network. Their tighter bound from
 several samples of the code is available too.
+
+    $$ \log p(x) \geq \mathbb{E}_{q(z \mid x)} \log p(x \mid z) - D_\mathrm{KL}\left(q(z \mid x) \,\|\, p(z)\right) $$
 
     deepkit run vae
     deepkit run vae --num-importance-samples 50
@@ -196,6 +198,10 @@ RECIPE = Recipe(
     claims=CLAIMS,
     deviations=DEVIATIONS,
     draw=draw,
+    exercises=(
+        "Set `--latent-dim 2` and compare the bound and the samples.",
+        "Tighten the bound with `--num-importance-samples 50`, and compare training time and likelihood.",
+    ),
 )
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""Sentiment: classify film reviews as positive or negative by bidirectional LSTMs, on IMDB and SST-2.
+r"""Sentiment: classify film reviews as positive or negative by bidirectional LSTMs, on IMDB and SST-2.
 
 A recurrent network reads a text word by word and knows at each word the words before it. Two of them, one from each
 end, also know the words after it (Schuster & Paliwal 1997). There are three variants: `bilstm` classifies by the last
 steps of two bidirectional layers, as in the tutorial at keras.io, which reports an accuracy of 84.28 % (2,757,761
 weights); `pooled` by the mean and the maximum over all words of one such layer; and `forward`, a control, has one
 direction only. The saved model takes reviews as strings.
+
+    $$ h_t = \left[\overrightarrow{h}_t, \overleftarrow{h}_t\right] $$
 
     deepkit run sentiment
     deepkit run sentiment --variant pooled
@@ -256,6 +258,10 @@ RECIPE = Recipe(
     claims=CLAIMS,
     deviations=DEVIATIONS,
     draw=draw,
+    exercises=(
+        "Compare the variants at `--sequence-length 50`: which one needs the whole review?",
+        "Read the reviews that the model misclassifies: which of them would you misclassify too?",
+    ),
 )
 
 if __name__ == "__main__":

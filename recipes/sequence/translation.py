@@ -1,4 +1,4 @@
-"""Translation: German to English on Multi30k, with and without attention.
+r"""Translation: German to English on Multi30k, with and without attention.
 
 An encoder reads a sentence, and a decoder generates it in another language. Without attention, the decoder receives
 only the final states of the encoder (Sutskever et al. 2014). With attention, it attends to the relevant source words at
@@ -8,6 +8,8 @@ bootstrap.
 
 Multi30k (Elliott et al. 2016) consists of captions of photographs, with 29,000 pairs for training. `--folder` names a
 folder with the files of data/task1/raw of https://github.com/multi30k/dataset, gzipped or not.
+
+    $$ c_i = \sum_j \alpha_{ij} h_j, \quad \alpha_{ij} \propto \exp\left(v^\top \tanh(W s_{i-1} + U h_j)\right) $$
 
     deepkit run translation --folder FOLDER
 """
@@ -274,6 +276,10 @@ RECIPE = Recipe(
     claims=CLAIMS,
     deviations=DEVIATIONS,
     draw=draw,
+    exercises=(
+        "Set `--num-beams 1`: how much does beam search add to BLEU?",
+        "Look at the attention of sentences whose word order differs in the two languages.",
+    ),
 )
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ plain one. Here the kinds are trained in the same way except for the learning ra
 about the same number of weights at each depth (highway up to a sixth fewer). None has normalization, dropout or
 augmentation: the recipe measures what an optimizer can achieve, which is the training loss.
 
+    $$ y = T(x) H(x) + (1 - T(x)) x $$
+
     deepkit run depth
 """
 
@@ -227,6 +229,10 @@ RECIPE = Recipe(
     claims=CLAIMS,
     deviations=DEVIATIONS,
     draw=draw,
+    exercises=(
+        "Change `GATE_BIAS` to 0: up to which depth does the highway network still learn?",
+        "Run `--depths 10 100`, and compare the losses with those of 50 layers.",
+    ),
 )
 
 if __name__ == "__main__":

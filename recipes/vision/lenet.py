@@ -1,9 +1,11 @@
-"""LeNet-5 on MNIST: an exact copy of the network of 1998, and a modern version.
+r"""LeNet-5 on MNIST: an exact copy of the network of 1998, and a modern version.
 
 LeCun et al. (1998) report a test error of 0.95 %, and of 0.8 % with distorted training images. Their network has 60,000
 weights: convolutions that see only some of the maps before them, pooling with its own weights, a scaled tanh between
 -1.7159 and 1.7159, and outputs that measure the distance to drawings of the ten digits. The modern version keeps the
 layers and their widths, but connects all maps and uses ReLU, max pooling and a softmax: 61,706 weights.
+
+    $$ f(a) = 1.7159 \tanh\left(\tfrac{2}{3} a\right), \quad y_i = \sum_{j} (x_j - w_{ij})^2 $$
 
     deepkit run lenet --seeds 3
     deepkit run lenet --seeds 3 --variant original --distort
@@ -245,6 +247,10 @@ RECIPE = Recipe(
     claims=CLAIMS,
     deviations=DEVIATIONS,
     draw=draw,
+    exercises=(
+        "Compare the misclassified images of both variants: which digits does only the original confuse?",
+        "Train the modern variant with `--dropout 0` and with `--label-smoothing 0`: which one matters more?",
+    ),
 )
 
 if __name__ == "__main__":

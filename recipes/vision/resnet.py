@@ -1,10 +1,12 @@
-"""Residual networks: the networks for ImageNet, and those of 6n+2 layers, trained on CIFAR-10.
+r"""Residual networks: the networks for ImageNet, and those of 6n+2 layers, trained on CIFAR-10.
 
 He et al. (2016) stack units that add their output to their input, so that a unit can easily be the identity, and report
 a test error of 8.75 % with 20 layers on CIFAR-10 and 6.43 % with 110. `STAGES` is table 1 of the paper, the networks
 for ImageNet. `cifar_resnet` are the networks of section 4.2 for small images, and `cifar_plain` the same layers without
 the additions. `preactivated` are those of "Identity Mappings in Deep Residual Networks" (He et al. 2016b), whose units
 begin with the activation: 164 or 1,001 layers.
+
+    $$ y = F(x, \{W_i\}) + x $$
 
     deepkit run resnet --precision mixed_bfloat16
     deepkit run resnet --precision mixed_bfloat16 --kind plain
@@ -342,6 +344,10 @@ RECIPE = Recipe(
     claims=CLAIMS,
     deviations=DEVIATIONS,
     draw=draw,
+    exercises=(
+        "Train `--depth 8` and `--depth 20`, residual and plain: at which depth does the plain network fall behind?",
+        "Train with the steps of the paper, `--schedule paper`, and compare the error with that of one cycle.",
+    ),
 )
 
 if __name__ == "__main__":
