@@ -17,14 +17,11 @@ from deepkit.utils.display import Displayable
 from deepkit.utils.validation import check_choice
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
-
     from matplotlib.figure import Figure
 
     from deepkit.data.nested_arrays import Scales, Shapes
     from deepkit.data.table_schema import TableSchema
-
-    ClassNames: TypeAlias = tuple[str, ...] | Mapping[str, tuple[str, ...]]
+    from deepkit.utils.types import ClassNames
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -163,7 +160,12 @@ def build_data(
     for split, source in raw.sources.items():
         identity = (raw.name, raw.version, split)
         split_settings = dataclasses.replace(
-            settings, identity=identity, scales=raw.scales, rescale=raw.rescale, columns=raw.columns
+            settings,
+            identity=identity,
+            scales=raw.scales,
+            rescale=raw.rescale,
+            columns=raw.columns,
+            class_names=raw.class_names,
         )
         if split == "train":
             split_settings = dataclasses.replace(split_settings, shuffle=shuffle, augmentations=augmentations)

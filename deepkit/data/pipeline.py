@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from deepkit.data.nested_arrays import Scales
     from deepkit.data.table_schema import TableSchema
-    from deepkit.utils.types import Dataset, Nested, Tensor
+    from deepkit.utils.types import ClassNames, Dataset, Nested, Tensor
 
 _READ_BATCH = 1024  # examples that `arrays` reads at once
 
@@ -109,6 +109,11 @@ class Pipeline(tf.data.Dataset):
     def columns(self) -> TableSchema | None:
         """The columns of a table and their kinds; None for other data."""
         return self._settings.columns
+
+    @property
+    def class_names(self) -> ClassNames:
+        """Names of the classes by label, by name of the output if there are several; empty if unknown."""
+        return self._settings.class_names
 
     @property
     def labels_in_memory(self) -> Any:

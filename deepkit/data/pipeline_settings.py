@@ -12,6 +12,7 @@ from deepkit.utils.validation import check_integer
 if TYPE_CHECKING:
     from deepkit.data.nested_arrays import Scales
     from deepkit.data.table_schema import TableSchema
+    from deepkit.utils.types import ClassNames
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +34,7 @@ class PipelineSettings:
         identity: Name, version and split of the dataset.
         target: Target of the training: "labels", "inputs" (x itself) or "none" (batches of x alone).
         columns: The columns of a table; None for other data.
+        class_names: Names of the classes by label; empty if unknown.
     """
 
     batch_size: int = 32
@@ -47,6 +49,7 @@ class PipelineSettings:
     identity: tuple[str, ...] = ()
     target: str = "labels"
     columns: TableSchema | None = None
+    class_names: ClassNames = ()
 
 
 def check_batch_size(batch_size: object) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
+import numpy as np
 from keras import ops
 
 from deepkit.layers.axes import as_float
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from deepkit.utils.types import Shape, Tensor
 
 MIN_STDDEV = 1e-6  # the likelihood of noise-free labels would grow without limit
+_MAX_ROWS = 10  # examples, and numbers of an example, that `repr` shows
 MAX_LOG_VARIANCE = 80.0  # the square of a larger standard deviation overflows in float32
 
 
@@ -30,6 +32,18 @@ class GaussianPrediction(NamedTuple):
 
     mean: Any
     stddev: Any
+
+    def __repr__(self) -> str:
+        if not isinstance(self.mean, np.ndarray):  # a tensor, which may be symbolic
+            return f"GaussianPrediction(mean={self.mean!r}, stddev={self.stddev!r})"
+        means, stddevs = np.asarray(self.mean), np.asarray(self.stddev)
+        lines = [f"<GaussianPrediction of {len(means):,} example{'' if len(means) == 1 else 's'}>"]
+        for index in range(min(len(means), _MAX_ROWS)):
+            pairs = zip(means[index].reshape(-1)[:_MAX_ROWS], stddevs[index].reshape(-1), strict=False)
+            lines.append(f"{index:>4}  {', '.join(f'{mean:.4g} ± {stddev:.2g}' for mean, stddev in pairs)}")
+        if len(means) > _MAX_ROWS:
+            lines.append(f"      ... and {len(means) - _MAX_ROWS:,} more")
+        return "\n".join(lines)
 
 
 @keras.saving.register_keras_serializable(package="deepkit")

@@ -27,6 +27,7 @@ from deepkit.training.schedules import with_learning_rate
 from deepkit.training.text_labels import encode_text_labels
 from deepkit.training.user_data import training_data_for
 from deepkit.utils.console import echo
+from deepkit.utils.tracing import without_retracing_warnings
 
 if TYPE_CHECKING:
     from deepkit.training.compile import Definition, Losses, LossWeights, Metrics
@@ -39,6 +40,7 @@ _MAX_STEPS_FACTOR = 4  # the largest candidate for steps per execution, as a mul
 _SLOW_STEP = 200.0  # milliseconds a step, above which the time between two steps is negligible
 
 
+@without_retracing_warnings()
 @original_errors()
 def autotune(
     net: Definition | keras.Model,

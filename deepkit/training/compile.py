@@ -22,9 +22,11 @@ from deepkit.training.input_checks import check_inputs
 from deepkit.training.label_check import NO_LABEL_CHECKS, LabelChecks
 from deepkit.training.loss_names import resolve_losses
 from deepkit.training.model_code import without_automatic_names
+from deepkit.training.optimizer_patterns import check_patterns
 from deepkit.training.output_heads import output_heads
 from deepkit.training.prediction_settings import PredictionSettings
 from deepkit.training.table_columns import with_columns
+from deepkit.training.target_scale import target_scale_notes
 from deepkit.training.training_data import TrainingData
 from deepkit.training.user_data import training_target
 from deepkit.utils.errors import format_value, make_error, message
@@ -112,6 +114,7 @@ def compile_definition(
     plan = _adapt_plan(plan, model, data)
     fresh_optimizer = fresh_copy(keras.optimizers.get("adam" if optimizer is None else optimizer))
     strategy.check_optimizer(fresh_optimizer, plan.devices)
+    check_patterns(fresh_optimizer, model)
     label_check.require_labels(net, model, data, loss)
     objective = _head_objective(net, model, data, loss)
     chosen_loss = _choose_loss(net, model, loss, objective)
@@ -137,7 +140,7 @@ def compile_definition(
         optimizer=describe(fresh_optimizer),
         loss=loss_text,
         metrics=describe_all(chosen_metrics),
-        notes=(*input_notes, *metric_notes),
+        notes=(*input_notes, *metric_notes, *target_scale_notes(objective, data)),
         label_checks=label_checks,
         prediction=_prediction_settings(net, model, data, chosen_loss, objective),
     )

@@ -12,7 +12,7 @@ import keras
 from deepkit.data.source_errors import original_errors
 from deepkit.execution.plan import Plan, current
 from deepkit.execution.plan import plan as make_plan
-from deepkit.training import callback_checks, run_report
+from deepkit.training import callback_checks, checkpoint, run_report
 from deepkit.training.compile import CompiledModel, compile_definition
 from deepkit.training.errors import CheckpointError
 from deepkit.training.fingerprint import Fingerprint, fingerprint
@@ -31,6 +31,7 @@ from deepkit.training.user_data import training_data_for
 from deepkit.training.weigh_classes import weigh_classes
 from deepkit.utils.console import echo
 from deepkit.utils.errors import format_value, make_error
+from deepkit.utils.tracing import without_retracing_warnings
 from deepkit.utils.validation import check_choice, check_integer, is_flag
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from deepkit.utils.types import OptimizerLike, PathLike
 
 
+@without_retracing_warnings()
 @original_errors()
 def fit(
     net: Definition | keras.Model,
@@ -272,6 +274,12 @@ def _print_summary(compiled: CompiledModel, data: TrainingData) -> None:
         echo(note)
 
 
+def _num_finished(directory: RunDir) -> int:
+    """Return the number of epochs in the newest checkpoint."""
+    summary = checkpoint.load_summary(directory.path)
+    return 0 if summary is None else summary.epoch
+
+
 def _train_in_directory(
     compiled: CompiledModel,
     data: TrainingData,
@@ -287,7 +295,8 @@ def _train_in_directory(
     try:
         return train(compiled.model, data, epochs, directory, callbacks, verbose, compiled.label_checks)
     except KeyboardInterrupt:
-        echo(f"\nstopped; the finished epochs are saved in {directory.path}. Repeat the same call to resume.")
+        saved = "the finished epochs are saved" if _num_finished(directory) else "no epoch is finished"
+        echo(f"\nstopped; {saved} in {directory.path}. Repeat the same call to resume.")
         raise
 
 

@@ -150,7 +150,8 @@ def choose_rules(net: Definition, input_spec: Any, arrays: object) -> InputRules
     if net.input_spec() is None and not isinstance(input_spec, tf.TensorSpec):
         received = f"a mapping with the keys {', '.join(input_spec)}" if isinstance(input_spec, Mapping) else "several"
         problem = f"data: expected one array as x, as {type(net).__name__} has one input, received {received}"
-        raise make_error(ValueError, problem, hint="pass the array itself, or use dk.Functional with named inputs")
+        hint = "put dk.TableEncoder() first for the columns of a table, pass one array, or use dk.Functional"
+        raise make_error(ValueError, problem, hint=hint)
     if net.input_spec() is None:
         shape = tuple(input_spec.shape[1:])
         single = arrays if isinstance(arrays, np.ndarray) else None

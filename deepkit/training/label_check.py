@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from deepkit.blocks.heads import Regressor
 from deepkit.data import Pipeline
 from deepkit.definition.objective import check_objective
 from deepkit.training import label_hints
@@ -275,8 +276,14 @@ def check_split(rules: Mapping[str, LabelRule], batches: Dataset, source: str) -
 
 
 def _check_num_classes(rules: Mapping[str, LabelRule], data: TrainingData) -> None:
-    """Raise if the dataset has more classes than the head."""
+    """Raise if the dataset has more classes than the head, or classes for a head that predicts numbers."""
     rule = rules.get("")
+    if rule is not None and rule.kind == "numbers" and isinstance(rule.head, Regressor) and data.class_names:
+        raise LabelError(
+            f"labels: {rule.source} predicts numbers, received the classes {', '.join(map(repr, data.class_names))}",
+            path="data",
+            hint=f"use dk.Classifier({len(data.class_names)}), or task='regression' in dk.data.from_table",
+        )
     if rule is None or data.num_classes is None or rule.kind not in ("class_indices", "probabilities"):
         return
     is_binary = rule.kind == "probabilities" and rule.num_outputs == 1

@@ -23,6 +23,7 @@ from deepkit.training.weigh_classes import weigh_classes
 from deepkit.utils.console import echo
 from deepkit.utils.display import Displayable
 from deepkit.utils.errors import format_value, message
+from deepkit.utils.tracing import without_retracing_warnings
 from deepkit.utils.validation import check_integer, is_number
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class LearningRateTest(Displayable):
         return f"<LearningRateTest {self}>"
 
 
+@without_retracing_warnings()
 @original_errors()
 def find_learning_rate(
     net: Definition | keras.Model,

@@ -13,7 +13,7 @@ from deepkit.layers.mean_and_stddev import GaussianPrediction, mean_and_stddev
 from deepkit.utils.errors import make_error
 
 if TYPE_CHECKING:
-    from deepkit.data.dataset import ClassNames
+    from deepkit.utils.types import ClassNames
 
 _MAX_ROWS = 10  # examples, and positions of an example, that `repr` shows
 _THRESHOLD = 0.5

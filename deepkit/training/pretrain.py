@@ -24,6 +24,7 @@ from deepkit.training.fit_arguments import unpack_arrays
 from deepkit.training.input_rules import rescale_uint8_images
 from deepkit.utils.console import echo
 from deepkit.utils.errors import format_value, message
+from deepkit.utils.tracing import without_retracing_warnings
 from deepkit.utils.validation import is_integer
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ _FIXED_ARGUMENTS = ("loss", "metrics", "validation_data")
 _LABEL_ARGUMENTS = ("y", "sample_weight", "class_weight")
 
 
+@without_retracing_warnings()
 @original_errors()
 def pretrain(
     units: Sequence[int | BodyLike],

@@ -205,6 +205,9 @@ def with_learning_rate(
                 hint="use learning_rate=1e-3, or learning_rate=dk.OneCycle(0.4)",
             )
         )
+    if isinstance(optimizer, keras.optimizers.MultiOptimizer):
+        problem = "learning_rate: a MultiOptimizer has a learning rate for each of its optimizers"
+        raise ValueError(message(problem, hint="pass the rates to the optimizers in its OptimizerMap"))
     if steps_per_epoch is None and isinstance(rate, OneCycle | StepDecay | WarmUp):
         raise ValueError(
             message(

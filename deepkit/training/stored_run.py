@@ -19,8 +19,7 @@ from deepkit.training.trained_run import Run
 from deepkit.utils.console import echo
 
 if TYPE_CHECKING:
-    from deepkit.data.dataset import ClassNames
-    from deepkit.utils.types import PathLike
+    from deepkit.utils.types import ClassNames, PathLike
 
 
 def load_run(run_dir: PathLike) -> Run:

@@ -18,6 +18,7 @@ from deepkit.data.source_errors import original_errors
 from deepkit.data.user_arrays import is_list_of_arrays
 from deepkit.execution.plan import Measurement, Plan
 from deepkit.training import text_labels
+from deepkit.training.class_names import with_classes_of
 from deepkit.training.fit_arguments import DataArguments, check_only_x
 from deepkit.training.label_check import check_split
 from deepkit.training.label_rules import head_rule
@@ -30,13 +31,13 @@ from deepkit.training.training_data import as_tuple
 from deepkit.utils.display import Displayable
 from deepkit.utils.errors import make_error
 from deepkit.utils.history import format_metric, history_value
+from deepkit.utils.tracing import without_retracing_warnings
 
 if TYPE_CHECKING:
-    from deepkit.data.dataset import ClassNames
     from deepkit.data.table_schema import TableSchema
     from deepkit.training.fit_arguments import ArraysLike, DataLike
     from deepkit.training.predictions import Predictions
-    from deepkit.utils.types import Dataset, History
+    from deepkit.utils.types import ClassNames, Dataset, History
 
 _OTHER_METHODS = {  # of models that do not predict labels of their inputs
     "translate": "use run.model.translate(texts)",
@@ -86,6 +87,7 @@ class Run(Displayable):
         """The timings from which `dk.autotune` chose the plan; empty if it did not."""
         return self.plan.measurements
 
+    @without_retracing_warnings()
     @original_errors()
     def predict(self, x: DataLike, *, batch_size: int | None = None, verbose: int | str = 0) -> Predictions:
         """Return readable predictions, in the order of the examples.
@@ -127,6 +129,7 @@ class Run(Displayable):
         names = list(named_outputs(self.model))
         return readable_predictions(outputs, names, self.prediction.heads, self.class_names)
 
+    @without_retracing_warnings()
     @original_errors()
     def evaluate(
         self,
@@ -198,6 +201,8 @@ class Run(Displayable):
             check_only_x(arguments)
         x = single_split(arguments.x) if isinstance(arguments.x, Data) else arguments.x
         if isinstance(x, Pipeline):
+            x = with_classes_of(self.class_names, x, "x")
+            arguments = replace(arguments, x=x)
             labels = x.labels_in_memory
             encoded = self._encode_labels(labels, "x")
             return replace(arguments, x=x if encoded is labels else x.with_labels(encoded))

@@ -20,11 +20,10 @@ from deepkit.utils.errors import make_error
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from deepkit.data.dataset import ClassNames
     from deepkit.data.nested_arrays import Scales
     from deepkit.data.table_schema import TableSchema
     from deepkit.training.fitted_state import FittedState
-    from deepkit.utils.types import Dataset, Nested
+    from deepkit.utils.types import ClassNames, Dataset, Nested
 
 
 _ADAPTATION_BATCH = 4096  # examples

@@ -17,6 +17,7 @@ from deepkit.data.user_arrays import build_array_data, check_sorted_labels, vali
 from deepkit.definition.block import Block
 from deepkit.execution import strategy
 from deepkit.execution.plan import Plan
+from deepkit.training.class_names import with_classes_of
 from deepkit.training.data_checks import check_dense_batches, check_same_dtype, check_scaled
 from deepkit.training.fit_arguments import DataArguments, check_only_x
 from deepkit.training.input_rules import choose_rules, refuse_uint8_images
@@ -81,14 +82,14 @@ def make_training_data(arguments: DataArguments, plan: Plan) -> TrainingData:
         _check_even_batches(train, plan.devices)
         return make_dataset_data(train, validation, steps)
     pipeline = _even_pipeline(train, plan.devices)
-    class_names, num_classes = (x.class_names, x.num_classes) if isinstance(x, Data) else ((), None)
+    num_classes = x.num_classes if isinstance(x, Data) else None
     description = x.describe() if isinstance(x, Data) else f"{pipeline.num_examples:,} examples"
     summary = x.summary() if isinstance(x, Data) else description
     return PipelineData(
         pipeline,
         validation,
         description,
-        class_names,
+        pipeline.class_names,
         num_classes,
         columns=pipeline.columns,
         steps_per_epoch=steps,
@@ -130,6 +131,7 @@ def _validation_batches(arguments: DataArguments, train: Dataset) -> Dataset:
         dataset = _open_dataset(data, name, None, steps)
         check_same_columns(train.columns if isinstance(train, Pipeline) else None, dataset, name)
         check_same_dtype(train, dataset)
+        dataset = with_classes_of(train.class_names if isinstance(train, Pipeline) else (), dataset, name)
     else:
         dataset = _validation_pipeline(arguments, train)
     return dataset if steps is None or isinstance(dataset, IterableBatches) else _first_steps(dataset, steps)

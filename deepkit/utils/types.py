@@ -34,6 +34,9 @@ OptimizerLike: TypeAlias = str | keras.optimizers.Optimizer
 History: TypeAlias = dict[str, list[float | Any]]
 """Loss and metrics by name: for each epoch a float, or a list of floats for a metric with several values."""
 
+ClassNames: TypeAlias = tuple[str, ...] | Mapping[str, tuple[str, ...]]
+"""Names of classes by label, by name of the output if there are several; empty if unknown."""
+
 Nested: TypeAlias = Union["Tensor", Sequence["Nested"], Mapping[str, "Nested"]]
 """A tensor, or lists and dictionaries of them, such as a batch."""
 

@@ -8,7 +8,8 @@ from deepkit.utils import html_fragments as fragments
 from deepkit.visualize.html_figures import png_fragment
 
 if TYPE_CHECKING:
-    from deepkit.data.dataset import ClassNames, Data
+    from deepkit.data.dataset import Data
+    from deepkit.utils.types import ClassNames
 
 _NUM_EXAMPLES = 8
 _MAX_NAMES = 12

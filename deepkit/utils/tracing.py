@@ -1,0 +1,22 @@
+"""Silence TensorFlow's warning about functions that are traced again: each training has a new model to trace."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def without_retracing_warnings() -> Iterator[None]:
+    """Hide the warning about retracing in a `with` block, or in a function that it decorates."""
+    logger = logging.getLogger("tensorflow")
+    logger.addFilter(_is_other_message)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_is_other_message)
+
+
+def _is_other_message(record: logging.LogRecord) -> bool:
+    return "triggered tf.function retracing" not in str(record.msg)
