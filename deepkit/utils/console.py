@@ -9,8 +9,8 @@ from rich.console import Console
 
 @functools.cache
 def console() -> Console:
-    """Return the console for all output; it resolves standard output at each print."""
-    return Console(soft_wrap=True, highlight=False)
+    """Return the console for all output; it writes to the current standard output at each print, also in Jupyter."""
+    return Console(soft_wrap=True, highlight=False, force_jupyter=False)
 
 
 def echo(message: str) -> None:
