@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test slow thorough check format docs bench results clean
+.PHONY: demo test slow thorough check format docs docs-outputs bench results clean
 
 demo: $(VENV)/.runtime  ## train, evaluate and report LeNet-5
 	$(BIN)/deepkit run lenet --run-dir runs/lenet
@@ -30,6 +30,9 @@ format: $(VENV)/.dev  ## format the code
 
 docs: $(VENV)/.docs  ## the documentation, into site/
 	$(BIN)/mkdocs build --strict
+
+docs-outputs: $(VENV)/.docs  ## the outputs of pages that take too long for `make docs`, if their code changed; PAGES="NAME.md"
+	$(BIN)/python -m docs.executed_pages $(PAGES)
 
 results: $(VENV)/.runtime  ## update the texts of recorded results, and their table in the README
 	$(BIN)/deepkit results --refresh recipes/results.json
