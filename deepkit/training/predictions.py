@@ -24,7 +24,7 @@ class ClassPrediction(NamedTuple):
 
     NumPy functions receive the probabilities: `np.argmax(run.predict(x), -1)` returns class indices.
 
-    Args:
+    Attributes:
         labels: Array `(batch,)` of the predicted class names, or of class indices if there are no names. For a
             multi-label classifier a list for each example, of the classes with a probability above 0.5. A classifier
             of each position has labels `(batch, time)`.
