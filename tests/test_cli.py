@@ -74,6 +74,25 @@ def test_every_config_field_is_a_flag_with_its_help(trainer, capsys):
         assert text in output
 
 
+def test_the_help_shows_plain_types_and_no_empty_defaults(trainer, capsys):
+    for args in (["build"], ["doctor"], ["results"], ["run", "fake"], ["summary", "fake"]):
+        with pytest.raises(SystemExit):
+            cli.main([*args, "--help"])
+    output = " ".join(capsys.readouterr().out.split())
+    assert "None" not in output
+    assert "(default: )" not in output
+    for text in ("--width INT", "--run-dir PATH", "--page STR", "--depth INT", "--input-shape [INT [INT ...]]"):
+        assert text in output
+
+
+def test_none_is_accepted_as_a_value_and_an_error_names_the_plain_type(trainer, capsys):
+    assert cli.main(["run", "fake", "--width", "None", "--variant", "old"]) == 0
+    assert trainer.calls[0].width == 3
+    with pytest.raises(SystemExit):
+        cli.main(["run", "fake", "--width", "wide"])
+    assert "--width: expected an integer, received 'wide'" in " ".join(capsys.readouterr().err.split())
+
+
 def test_the_help_begins_with_the_recipe_and_its_own_settings(trainer, capsys):
     with pytest.raises(SystemExit):
         cli.main(["run", "fake", "--help"])

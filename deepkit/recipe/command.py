@@ -11,21 +11,19 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TypeVar
 
 from rich.console import Console
 from rich.markup import escape
 
 from deepkit.recipe.contract import Recipe
 from deepkit.recipe.discovery import UnknownRecipe
+from deepkit.recipe.flag_types import flag_types
 from deepkit.recipe.report import flags
 from deepkit.recipe.run import run
 from deepkit.recipe.settings import Settings
 from deepkit.utils import stderr
 from deepkit.utils.errors import message
-
-if TYPE_CHECKING:
-    from tyro.constructors import ConstructorRegistry
 
 USAGE, FAILED, INTERRUPTED = 2, 1, 130
 
@@ -133,41 +131,11 @@ def parse_options(options: type[Options], argv: Sequence[str], prog: str, *, des
     import tyro  # a slow import, which `deepkit --help` does not need
 
     try:
-        registry = _constructors_of_numbers()
-        return tyro.cli(options, prog=prog, description=description, args=list(argv), registry=registry)
+        return tyro.cli(options, prog=prog, description=description, args=list(argv), registry=flag_types())
     except SystemExit as stop:
         if stop.code:
             _print_error(f"Run `{prog} --help` for all flags.")
         raise
-
-
-def _constructors_of_numbers() -> ConstructorRegistry:
-    """Return the constructors of numbers from flags; their errors name the expected kind of number."""
-    from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
-
-    registry = ConstructorRegistry()
-
-    @registry.primitive_rule
-    def rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
-        if info.type not in (int, float):
-            return None
-        return PrimitiveConstructorSpec(
-            nargs=1,
-            metavar=info.type.__name__.upper(),
-            instance_from_str=lambda args: _parse_number(args[0], info.type),
-            is_instance=lambda value: isinstance(value, (int, info.type)),
-            str_from_instance=lambda value: [str(value)],
-        )
-
-    return registry
-
-
-def _parse_number(text: str, kind: type[int] | type[float]) -> float:
-    try:
-        return kind(text)
-    except ValueError:
-        expected = "an integer" if kind is int else "a number"
-        raise ValueError(f"expected {expected}, received {text!r}") from None
 
 
 def quiet_tensorflow(*, missing_ok: bool = False) -> None:
