@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -10,7 +11,9 @@ import pytest
 import deepkit
 from deepkit import recipe
 from deepkit.cli import main as cli
-from deepkit.recipe import Claim, command, discovery
+from deepkit.recipe import Claim, discovery
+from deepkit.utils import machine, startup_messages
+from deepkit.utils.startup_messages import without_startup_messages
 from tests.recipe_fakes import Config, Trainer, fake
 
 PRINT_IMPORTS = "import sys; from deepkit.cli.main import main; code = main(sys.argv[1:]); "
@@ -224,29 +227,102 @@ def test_results_prints_writes_and_checks(trainer, tmp_path, capsys, monkeypatch
     assert cli.main(["results", "--check", str(tmp_path / "gone.md")]) == 1
 
 
-def test_start_up_messages_of_tensorflow_are_hidden():
-    code = (
-        "import os, sys; from deepkit.recipe.command import quiet_tensorflow; quiet_tensorflow(); "
-        "import tensorflow as tf;"
-        "tf.config.list_physical_devices(); print('still here', file=sys.stderr)"
+def test_start_up_messages_of_tensorflow_are_hidden_also_in_spawned_processes(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import multiprocessing, sys\n"
+        "from deepkit.cli.main import main\n"
+        "def work():\n"
+        "    import tensorflow as tf\n"
+        "    tf.config.list_physical_devices()\n"
+        "    print('still here', file=sys.stderr)\n"
+        "if __name__ == '__main__':\n"
+        "    process = multiprocessing.get_context('spawn').Process(target=work)\n"
+        "    process.start(), process.join()\n"
     )
-    process = run_python("-c", code)
-    assert (process.returncode, process.stderr) == (0, "still here\n")
+    assert run_python(str(script), TF_CPP_MIN_LOG_LEVEL="0").stderr == "still here\n"
 
 
-def test_other_lines_on_standard_error_are_printed():
-    code = (
-        "import os; from deepkit.recipe import command\n"
-        "with command._standard_error_filtered():\n"
-        "    os.write(2, b'I0000 00:00:1 port.cc:153] oneDNN\\nE0000 00:00:1 x.cc:1] broken\\nplain\\n')\n"
-    )
-    assert run_python("-c", code).stderr == "E0000 00:00:1 x.cc:1] broken\nplain\n"
-
-
-def test_the_log_level_of_the_user_is_respected(monkeypatch):
+@pytest.fixture
+def imported(monkeypatch):
+    """The modules that `quiet_tensorflow` imports, in a process that has not imported TensorFlow."""
+    modules = []
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
-    command.quiet_tensorflow()
+    monkeypatch.delenv("DEEPKIT_TRACEBACK", raising=False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    monkeypatch.setattr(importlib, "import_module", modules.append)
+    return modules
+
+
+@pytest.mark.parametrize(
+    ("has_card", "visible", "level"),
+    [(False, "0", "3"), (True, None, "2"), (True, "0", "2"), (True, "", "3"), (True, "-1", "3")],
+)
+def test_errors_of_tensorflow_are_logged_if_a_card_is_used(imported, monkeypatch, has_card, visible, level):
+    monkeypatch.setattr(machine, "has_card", lambda: has_card)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    startup_messages.quiet_tensorflow()
+    assert imported == ["tensorflow"]
+    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == level
+
+
+def test_with_a_traceback_the_log_level_of_the_user_is_respected(imported, monkeypatch):
+    monkeypatch.setenv("DEEPKIT_TRACEBACK", "1")
+    startup_messages.quiet_tensorflow()
+    assert imported == []
     assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("line", "is_printed"),
+    [
+        ("I0000 00:00:1 port.cc:153] oneDNN custom operations are on.", False),
+        ("2025-11-29 10:00:00.123456: I tensorflow/core/util/port.cc:153] oneDNN custom operations are on.", False),
+        ("E0000 00:00:1 cuda_dnn.cc:8] Unable to register cuDNN factory: Attempting to register", False),
+        ("E0000 00:00:1 cuda_platform.cc:52] failed call to cuInit: INTERNAL: CUDA error", False),
+        ("W0000 00:00:1 computation_placer.cc:177] computation placer already registered.", False),
+        ("E0000 00:00:1 x.cc:1] broken", True),
+        ("2025-11-29 10:00:00.123456: E tensorflow/x.cc:1] broken", True),
+        ("UserWarning: a warning of the user's code", True),
+    ],
+)
+def test_only_start_up_messages_are_dropped(capfd, line, is_printed):
+    with without_startup_messages():
+        os.write(2, f"{line}\n".encode())
+    assert capfd.readouterr().err == (f"{line}\n" if is_printed else "")
+
+
+def test_the_traceback_flag_reaches_the_command_and_the_variable_is_restored(monkeypatch):
+    monkeypatch.delenv("DEEPKIT_TRACEBACK", raising=False)
+    seen = []
+    monkeypatch.setitem(cli.COMMANDS, "doctor", lambda args: seen.append((args, os.environ["DEEPKIT_TRACEBACK"])) or 0)
+    assert cli.main(["doctor", "--traceback"]) == 0
+    assert seen == [([], "1")]
+    assert "DEEPKIT_TRACEBACK" not in os.environ
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["build", "gone.yaml"],
+        ["results", "--write", "gone.md"],
+        ["results", "--check", "gone.md"],
+        ["results", "--refresh", "gone.json"],
+        ["results", "--mark-stale", "gone.json", "--records", "fake", "--reason", "x"],
+    ],
+)
+def test_a_missing_file_is_an_error_of_one_line(monkeypatch, tmp_path, capsys, args):
+    def imported(**_):
+        raise AssertionError("TensorFlow was imported")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DEEPKIT_TRACEBACK", raising=False)
+    monkeypatch.setattr(cli, "quiet_tensorflow", imported)
+    assert cli.main(args) == 1
+    name = next(argument for argument in args if argument.startswith("gone"))
+    assert capsys.readouterr().err == f"FileNotFoundError: there is no file {name}\n"
 
 
 def test_record_writes_a_results_file(trainer, tmp_path):

@@ -176,7 +176,7 @@ def check_gpu(
         hint = "install NVIDIA's driver" if lacks_driver else GPU_EXTRA
         return CheckResult("gpu", "fail", f"an NVIDIA card, but {', '.join(missing)} cannot be loaded", hint)
     text = f"an NVIDIA card and its libraries, but TensorFlow does not see it ({versions})"
-    return CheckResult("gpu", "fail", text, "run TF_CPP_MIN_LOG_LEVEL=0 deepkit doctor to see TensorFlow's messages")
+    return CheckResult("gpu", "fail", text, "run deepkit doctor --traceback to see TensorFlow's messages")
 
 
 def check_xla(compiled_sum: Callable[[], float] | None = None) -> CheckResult:

@@ -1,7 +1,6 @@
 """The `deepkit` command: list, run, summary, build, doctor, results.
 
-Only the commands that need TensorFlow import it. Its start-up messages are hidden, unless the user has set
-TF_CPP_MIN_LOG_LEVEL.
+Only the commands that need TensorFlow import it. Its start-up messages are hidden, except with `--traceback`.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ from deepkit.recipe.command import (
     UsageError,
     parse_config,
     parse_options,
-    quiet_tensorflow,
     run_cli,
     run_recipe,
 )
 from deepkit.recipe.contract import Recipe
 from deepkit.utils.console import console, echo
 from deepkit.utils.errors import message
+from deepkit.utils.startup_messages import quiet_tensorflow
 
 HELP = """\
 [bold]deepkit[/]: canonical deep-learning architectures, each reproduced with one command.
@@ -42,7 +41,7 @@ HELP = """\
   deepkit results \\[flags]           show the recorded results; --write or --check a README
   deepkit --version
 
-  --traceback or DEEPKIT_TRACEBACK=1 shows the traceback of an error.
+  --traceback or DEEPKIT_TRACEBACK=1 shows the traceback of an error, and all messages of TensorFlow.
 """
 
 
@@ -120,6 +119,7 @@ def _build(args: Sequence[str]) -> int:
     from deepkit.cli import build
 
     options = parse_options(build.Options, args, "deepkit build")
+    _check_readable(options.file)
     quiet_tensorflow()
     return build.run(options)
 
@@ -158,6 +158,9 @@ def _results(args: Sequence[str]) -> int:
     from deepkit.recipe import readme_table, results
 
     options = parse_options(Results, args, "deepkit results")
+    for path in (options.refresh, options.mark_stale):
+        if path is not None:
+            _check_readable(path)
     if options.refresh:
         quiet_tensorflow()
         changed = results.refresh(
@@ -184,6 +187,11 @@ def _results(args: Sequence[str]) -> int:
     return 0
 
 
+def _check_readable(path: Path) -> None:
+    """Raise an OSError if a file cannot be read, before the seconds that the import of TensorFlow takes."""
+    path.open("rb").close()
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "list": _list,
     "run": _run,
@@ -192,3 +200,6 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "doctor": _doctor,
     "results": _results,
 }
+
+if "__mp_main__" in sys.modules:  # a process that `multiprocessing` spawned for a recipe imports this module first
+    quiet_tensorflow(missing_ok=True)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib
 import os
 import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
@@ -22,8 +20,8 @@ from deepkit.recipe.flag_types import flag_types
 from deepkit.recipe.report import flags
 from deepkit.recipe.run import run
 from deepkit.recipe.settings import Settings
-from deepkit.utils import stderr
 from deepkit.utils.errors import message
+from deepkit.utils.startup_messages import TRACEBACK, shows_everything
 
 USAGE, FAILED, INTERRUPTED = 2, 1, 130
 
@@ -38,27 +36,45 @@ def run_cli(main: Callable[[Sequence[str]], int], argv: Sequence[str], *, prog: 
     """Call `main` with the arguments of a command line, and return an exit code.
 
     An expected error is printed as one message. `--traceback`, which `main` does not receive, or
-    DEEPKIT_TRACEBACK=1 adds the traceback.
+    DEEPKIT_TRACEBACK=1 adds the traceback, and shows the start-up messages of TensorFlow.
 
     Args:
         main: Function that runs the command and returns its exit code.
         argv: Arguments of the command line, without the name of the program.
         prog: Name of the program, for the command that resumes an interrupted run.
     """
+    with _traceback_variable(argv):
+        try:
+            return main([argument for argument in argv if argument != "--traceback"])
+        except KeyboardInterrupt:
+            _print_error(f"\nInterrupted. {_resume_instruction(prog, argv)}")
+            return INTERRUPTED
+        except (UsageError, UnknownRecipe) as error:
+            _print_error(str(error))
+            return USAGE
+        except Exception as error:
+            is_expected = isinstance(error, ValueError | OSError)
+            if not is_expected or shows_everything():
+                traceback.print_exc()
+            _print_error(f"{type(error).__name__}: {_describe(error)}")
+            return FAILED
+
+
+@contextlib.contextmanager
+def _traceback_variable(argv: Sequence[str]) -> Iterator[None]:
+    """Set DEEPKIT_TRACEBACK during a command with `--traceback`, so that the processes it starts see it too."""
+    if "--traceback" not in argv:
+        yield
+        return
+    before = os.environ.get(TRACEBACK)
+    os.environ[TRACEBACK] = "1"
     try:
-        return main([argument for argument in argv if argument != "--traceback"])
-    except KeyboardInterrupt:
-        _print_error(f"\nInterrupted. {_resume_instruction(prog, argv)}")
-        return INTERRUPTED
-    except (UsageError, UnknownRecipe) as error:
-        _print_error(str(error))
-        return USAGE
-    except Exception as error:
-        is_expected = isinstance(error, ValueError | OSError)
-        if not is_expected or "--traceback" in argv or os.environ.get("DEEPKIT_TRACEBACK") == "1":
-            traceback.print_exc()
-        _print_error(f"{type(error).__name__}: {_describe(error)}")
-        return FAILED
+        yield
+    finally:
+        if before is None:
+            del os.environ[TRACEBACK]
+        else:
+            os.environ[TRACEBACK] = before
 
 
 def _describe(error: Exception) -> str:
@@ -66,7 +82,7 @@ def _describe(error: Exception) -> str:
     if type(error) is IsADirectoryError:
         return message(f"expected a file, received the folder {error.filename}", hint="pass the path of a file")
     if type(error) is FileNotFoundError and error.filename:
-        return message(f"there is no file {error.filename}", hint="check the path")
+        return f"there is no file {error.filename}"
     return str(error)
 
 
@@ -136,37 +152,6 @@ def parse_options(options: type[Options], argv: Sequence[str], prog: str, *, des
         if stop.code:
             _print_error(f"Run `{prog} --help` for all flags.")
         raise
-
-
-def quiet_tensorflow(*, missing_ok: bool = False) -> None:
-    """Import TensorFlow without its startup messages, unless the user has set TF_CPP_MIN_LOG_LEVEL.
-
-    TensorFlow prints the first messages while it loads its libraries, before any of its settings apply. So standard
-    error is captured during the import, and everything but those messages is printed afterwards.
-
-    Args:
-        missing_ok: Whether to do nothing if TensorFlow is not installed.
-    """
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ or "tensorflow" in sys.modules:
-        return
-    # Without an NVIDIA GPU the missing driver is logged as an error (level 2), which it is not.
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2" if Path("/dev/nvidia0").exists() else "3"
-    with _standard_error_filtered():
-        try:
-            importlib.import_module("tensorflow")
-        except ImportError:
-            if not missing_ok:
-                raise
-
-
-@contextlib.contextmanager
-def _standard_error_filtered() -> Iterator[None]:
-    lines: list[bytes] = []
-    try:
-        with stderr.capture_stderr() as lines:
-            yield
-    finally:
-        os.write(2, b"".join(lines))
 
 
 def main(recipe: Recipe, args: Sequence[str] | None = None) -> int:

@@ -11,7 +11,8 @@ import tempfile
 from collections.abc import Iterator
 
 _PROGRESS = re.compile(
-    rb"(WARNING: All log messages before absl|[IW]\d{4} |INFO: |To enable the following instructions:)"
+    rb"(WARNING: All log messages before absl|[IW]\d{4} |INFO: |To enable the following instructions:"
+    rb"|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] )"  # of older versions of TensorFlow
 )
 
 
