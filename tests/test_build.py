@@ -45,6 +45,14 @@ def test_the_same_seed_saves_the_same_weights(file, tmp_path):
     assert not all(np.array_equal(x, y) for x, y in zip(a, c, strict=True))
 
 
+def test_files_that_are_replaced_are_reported(file, capsys):
+    flags = ["--diagram", "small.svg", "--save", "small.keras"]
+    assert cli.main(["build", file, *flags]) == 0
+    assert "replaced" not in capsys.readouterr().out
+    assert cli.main(["build", file, *flags]) == 0
+    assert "diagram: small.svg (replaced)\nsaved: small.keras (replaced)\n" in capsys.readouterr().out
+
+
 def test_diagram_and_export(file, tmp_path, capsys):
     flags = ["--diagram", "figures/small.svg", "--export", "saved_model", "--output", "served"]
     assert cli.main(["build", file, *flags]) == 0

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import deepkit
+import deepkit as dk
 from deepkit import recipe
 from deepkit.cli import main as cli
 from deepkit.recipe import Claim, discovery
@@ -323,6 +324,46 @@ def test_a_missing_file_is_an_error_of_one_line(monkeypatch, tmp_path, capsys, a
     assert cli.main(args) == 1
     name = next(argument for argument in args if argument.startswith("gone"))
     assert capsys.readouterr().err == f"FileNotFoundError: there is no file {name}\n"
+
+
+@pytest.fixture
+def buildable(trainer, monkeypatch):
+    """The installed recipe with a network, whose width is a setting."""
+    recipe = fake(trainer, definition=lambda config: dk.Sequential([dk.MLP([config.width])], name="net"))
+    monkeypatch.setattr(discovery.RecipeEntry, "load", lambda self: recipe)
+
+
+@pytest.mark.parametrize("file", ["figures/net.svg", "net.png"])
+def test_summary_draws_a_diagram(buildable, monkeypatch, tmp_path, capsys, file):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["summary", "fake", "--variant", "old", "--diagram", file]) == 0
+    assert capsys.readouterr().out.endswith(f"9 parameters, 9 of them trainable\ndiagram: {file}\n")
+    start = (tmp_path / file).read_bytes()[:8]
+    assert start == b"\x89PNG\r\n\x1a\n" if file.endswith("png") else b"svg" in (tmp_path / file).read_bytes()
+
+
+def test_summary_reports_that_a_diagram_is_replaced(buildable, tmp_path, capsys):
+    path = tmp_path / "net.svg"
+    path.write_text("mine")
+    assert cli.main(["summary", "fake", "--quick", "--diagram", str(path)]) == 0
+    assert capsys.readouterr().out.endswith(f"diagram: {path} (replaced)\n")
+    assert "net" in path.read_text()
+
+
+def test_summary_checks_the_suffix_of_a_diagram_before_it_builds(trainer, capsys):
+    assert cli.main(["summary", "fake", "--diagram", "net.jpg"]) == 1
+    output = capsys.readouterr()
+    assert output.err == (
+        "ValueError: expected a path that ends in .pdf, .png or .svg, received 'net.jpg'\n  hint: use 'net.svg'\n"
+    )
+    assert output.out == ""
+
+
+def test_summary_without_a_diagram_writes_no_file(buildable, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["summary", "fake"]) == 0
+    assert "21 parameters, 21 of them trainable\n" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_record_writes_a_results_file(trainer, tmp_path):

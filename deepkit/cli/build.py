@@ -33,11 +33,11 @@ class Options:
     summary: bool = False
     """Print the definition, the layers and the number of parameters."""
     diagram: Path | None = None
-    """Draw a diagram of the model to this file: .svg, .png or .pdf."""
+    """Draw a diagram of the model to this file: .svg, .png or .pdf; an existing file is replaced."""
     depth: int | None = None
     """Number of nested levels of blocks that the diagram shows; by default as many as are readable."""
     save: Path | None = None
-    """Save the untrained model to this .keras file."""
+    """Save the untrained model to this .keras file; an existing file is replaced."""
     export: Annotated[str | None, tyro.conf.arg(metavar="{saved_model,onnx,litert}")] = None
     """Export the untrained model in this format, and verify the outputs of the exported file."""
     output: Path | None = None
@@ -82,9 +82,7 @@ def _check_options(options: Options) -> None:
         problem = f"--save must be a file that ends in .keras, received {options.save}"
         raise ValueError(message(problem, hint=f"use --save {options.save.with_suffix('.keras')}"))
     if options.diagram is not None:
-        from deepkit.visualize.figures import file_format
-
-        file_format(options.diagram)
+        check_diagram_path(options.diagram)
     if options.output is not None and options.export is None:
         problem = "--output is the path of an export, but --export is missing"
         raise ValueError(message(problem, hint="add --export saved_model, onnx or litert"))
@@ -122,19 +120,38 @@ def summarize(definition: Block, model: keras.Model) -> None:
     echo(f"{model.count_params():,} parameters, {trainable:,} of them trainable")
 
 
+def check_diagram_path(path: Path) -> None:
+    """Raise a ValueError if the suffix of a path is not that of a diagram, before the model is built."""
+    from deepkit.visualize.figures import file_format
+
+    file_format(path)
+
+
+def draw_diagram(model: keras.Model, path: Path, *, depth: int | None = None) -> None:
+    """Draw a diagram of a model to a file, and print its path."""
+    from deepkit import visualize
+
+    suffix = _replaced_suffix(path)
+    visualize.diagram(model, path, depth=depth)
+    echo(f"diagram: {path}{suffix}")
+
+
+def _replaced_suffix(path: Path) -> str:
+    """Return the remark that a file replaces an earlier one, or an empty text."""
+    return " (replaced)" if path.exists() else ""
+
+
 def _write(model: keras.Model, options: Options) -> None:
     if options.diagram is not None:
-        from deepkit import visualize
-
-        visualize.diagram(model, options.diagram, depth=options.depth)
-        echo(f"diagram: {options.diagram}")
+        draw_diagram(model, options.diagram, depth=options.depth)
     if options.save is not None:
         from deepkit.utils import files
 
+        suffix = _replaced_suffix(options.save)
         options.save.parent.mkdir(parents=True, exist_ok=True)
         with files.atomic_path(options.save) as path:
             model.save(path)
-        echo(f"saved: {options.save}")
+        echo(f"saved: {options.save}{suffix}")
     if options.export is not None:
         from deepkit.export.exporter import default_path, export
 

@@ -5,6 +5,7 @@ Only the commands that need TensorFlow import it. Its start-up messages are hidd
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import sys
 from collections.abc import Callable, Sequence
@@ -36,6 +37,8 @@ HELP = """\
   deepkit run NAME --help           show the settings of a recipe; each one is a flag
   deepkit run NAME --quick          run a recipe for a few seconds, to test that it works
   deepkit summary NAME \\[flags]      show the layers and parameters of a recipe's model, without data
+  deepkit summary NAME --diagram FILE.svg
+                                    and draw its diagram, as SVG, PNG or PDF
   deepkit build FILE.yaml \\[flags]   build the model of a YAML file; print, draw, save or export it
   deepkit doctor                    check this machine and the installation
   deepkit results \\[flags]           show the recorded results; --write or --check a README
@@ -89,14 +92,31 @@ def _run(args: Sequence[str]) -> int:
     return run_recipe(recipe, rest, prog=f"deepkit run {recipe.name}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class SummaryOptions:
+    """The flags that `deepkit summary` adds to the settings of a recipe."""
+
+    diagram: Path | None = None
+    """Draw a diagram of the model to this file: .svg, .png or .pdf; an existing file is replaced."""
+
+
 def _summary(args: Sequence[str]) -> int:
-    from deepkit.cli.build import summarize
+    from deepkit.cli.build import check_diagram_path, draw_diagram, summarize
 
     recipe, rest = _load_recipe(args, "summary")
+    config_class = dataclasses.make_dataclass(
+        recipe.config.__name__, [], bases=(SummaryOptions, recipe.config), frozen=True, kw_only=True
+    )
+    recipe = dataclasses.replace(recipe, config=config_class)
     config = parse_config(recipe, rest, prog=f"deepkit summary {recipe.name}")
+    path = config.diagram if isinstance(config, SummaryOptions) else None
+    if path is not None:
+        check_diagram_path(path)
     with config.plan():
         model = recipe.build(config)
     summarize(recipe.definition(config), model)
+    if path is not None:
+        draw_diagram(model, path)
     return 0
 
 

@@ -101,6 +101,11 @@ class GenerativeAdversarialNetwork(keras.Model):
         """Return the shape of the logits."""
         return (input_shape[0], 1)
 
+    def layer_graph(self) -> keras.Model:
+        """Return a Functional model of the two networks, from noise to logits, as `visualize.diagram` draws it."""
+        noise = keras.Input((self.latent_dim,), name="noise")
+        return keras.Model(noise, self.discriminator(self.generator(noise)), name=self.name)
+
     @property
     def input_shape(self) -> Shape:
         """Shape of a batch of examples."""

@@ -332,6 +332,17 @@ class SequenceToSequence(keras.Model):
             return outputs, None
         return self.attention_head([outputs, memory], training=training, mask=[None, ops.not_equal(source, 0)])
 
+    def layer_graph(self) -> keras.Model:
+        """Return a Functional model of the components, from ids to logits, as `visualize.diagram` draws it.
+
+        The target ids are the inputs of the decoder. Padding is not masked.
+        """
+        source, target = (keras.Input((None,), dtype="int32", name=name) for name in ("source", "target"))
+        memory, states = self.encode(source)
+        outputs, *_ = self.decoder([target, *states])
+        attended = outputs if self.attention_head is None else self.attention_head([outputs, memory])[0]
+        return keras.Model([source, target], self.classifier(attended), name=self.name)
+
     def export(
         self,
         filepath: PathLike,

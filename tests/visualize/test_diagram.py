@@ -14,6 +14,7 @@ from matplotlib.image import imread
 import deepkit as dk
 from deepkit.visualize import figures
 from deepkit.visualize.diagrams import layer_labels
+from deepkit.visualize.diagrams.call_graph import trace_calls
 from deepkit.visualize.diagrams.diagram import draw_page, lay_out_page
 from deepkit.visualize.diagrams.elements import nesting_depth
 from deepkit.visualize.diagrams.nesting import NestedGraph
@@ -513,3 +514,26 @@ def test_a_depth_that_is_not_a_positive_integer_or_0_raises(depth):
     )
     with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
         dk.visualize.diagram(mlp(), depth=depth)
+
+
+def test_a_gan_is_drawn_from_noise_to_logits(tmp_path):
+    model = dk.GAN([dk.MLP([8]), dk.Regressor(2)], dk.MLP([8]), latent_dim=3).build((2,))
+    paths = [".".join(name for name, _ in call.path) for call in trace_calls(model)]
+    assert paths[0] == "noise"
+    assert paths.index("generator.regressor.dense") < paths.index("discriminator.mlp.dense")
+    dk.visualize.diagram(model, tmp_path / "gan.svg")
+    assert "discriminator" in (tmp_path / "gan.svg").read_text()
+    assert f"{model.count_params():,} parameters" in (tmp_path / "gan.svg").read_text()
+    keras.saving.save_model(model, tmp_path / "model.keras")  # the calls of the diagram are not part of the model
+    assert keras.saving.load_model(tmp_path / "model.keras").count_params() == model.count_params()
+
+
+@pytest.mark.parametrize("attention", [None, "dot"])
+def test_an_encoder_decoder_model_is_drawn_from_ids_to_logits(attention):
+    definition = dk.Seq2Seq(
+        dk.Text(8), encoder=dk.Recurrent("gru", 4), decoder=dk.Recurrent("gru", 4), attention=attention, embedding_dim=3
+    )
+    model = definition.build()
+    networks = [call.path[0][0] for call in trace_calls(model)]
+    assert networks[-1] == "classifier"
+    assert {"source", "target", "encoder", "decoder"} <= set(networks)

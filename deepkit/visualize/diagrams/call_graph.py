@@ -54,11 +54,14 @@ class LayerCall:
 def trace_calls(model: object) -> list[LayerCall]:
     """Return every layer call between the inputs and the outputs of a model, sources first.
 
-    The layers of a nested model are calls like the others, with the model's name in their path.
+    The layers of a nested model are calls like the others, with the model's name in their path. A model with its own
+    training step can return its graph from a method `layer_graph`.
 
     Raises:
         ValueError: If the model does not have a graph of layers: it is subclassed, or not built.
     """
+    if isinstance(model, keras.Model) and not _has_graph(model) and hasattr(model, "layer_graph"):
+        model = model.layer_graph()
     if not isinstance(model, keras.Model) or not _has_graph(model):
         raise ValueError(_missing_graph_message(model))
     tracer = _Tracer()

@@ -78,7 +78,7 @@ def diagram(model: keras.Model, path: PathLike | None = None, *, depth: int | No
     (`conv2_block1_1_conv`). Graphviz is not needed.
 
     Args:
-        model: A built Functional or Sequential model.
+        model: A built Functional or Sequential model, or the model of `dk.GAN` or `dk.Seq2Seq`.
         path: A file to save the diagram in: `.svg`, whose text can be searched and copied, `.png` or `.pdf`.
         depth: Number of nested blocks to draw open; 0 draws the outermost blocks as boxes. By default as many as
             leave the text legible on a printed page.
@@ -87,7 +87,8 @@ def diagram(model: keras.Model, path: PathLike | None = None, *, depth: int | No
         The figure, in a size that gives its text a height of 7 points.
 
     Raises:
-        ValueError: If the model is subclassed or not built, the depth is negative, or the path has another suffix.
+        ValueError: If the model does not have a graph of layers, or is not built, the depth is negative, or the path
+            has another suffix.
         OSError: If the file cannot be written; an existing file is left unchanged.
 
     Examples:
