@@ -11,3 +11,7 @@ __all__ = [
     "CheckpointError", "DataError", "DefinitionError", "DivergedError", "ExportError", "LabelError", "RunDirError",
     "TokenIdError",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

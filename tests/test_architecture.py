@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from types import ModuleType
 
 import deepkit
 
@@ -116,3 +117,23 @@ def test_nothing_in_the_package_imports_the_recipes():
 def test_export_is_the_function_although_a_package_has_its_name():
     code = "import deepkit.export.exporter, deepkit as dk; assert callable(dk.export), dk.export"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_dir_lists_the_public_names_only():
+    assert dir(deepkit) == sorted([*deepkit.__all__, "__version__"])
+    modules = [name for name in deepkit.__all__ if isinstance(getattr(deepkit, name), ModuleType)]
+    assert "visualize" in modules
+    for name in modules:
+        module = getattr(deepkit, name)
+        assert dir(module) == sorted(module.__all__), name
+
+
+def test_names_are_completed_before_anything_is_imported():
+    code = (
+        "import sys, deepkit, rlcompleter;"
+        "complete = rlcompleter.Completer({'deepkit': deepkit}).complete;"
+        "print('Classifier' in dir(deepkit), complete('deepkit.__ver', 0), complete('deepkit.util', 0));"
+        "print({'tensorflow', 'keras'} & set(sys.modules))"
+    )
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout == "True deepkit.__version__ None\nset()\n"

@@ -20,3 +20,7 @@ __all__ = [
     "load", "from_arrays", "from_folder", "from_table", "Data", "Pipeline", "TableSchema", "DataError",
     "Augmentation", "Shift", "Flip", "PadCrop", "Affine", "Elastic",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

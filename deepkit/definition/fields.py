@@ -196,3 +196,7 @@ def pool(*, default: object = MISSING) -> Any:
 def name_field() -> Any:
     """Return the field for the name of a block."""
     return NameField(default=None)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

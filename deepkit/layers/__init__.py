@@ -51,3 +51,7 @@ __all__ = [
     "UnrolledBidirectional",
     "scaled_tanh",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

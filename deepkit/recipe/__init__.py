@@ -14,3 +14,7 @@ __all__ = [
     "Paper", "Claim", "Deviation", "Settings", "Result", "Recipe",
     "run", "main", "error", "parameters", "applies",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -3,3 +3,7 @@
 from deepkit.testing.conformance import check_block
 
 __all__ = ["check_block"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -47,3 +47,7 @@ def __getattr__(name: str) -> object:
     value = getattr(importlib.import_module(f"deepkit.visualize.{_MODULES[name]}"), name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
