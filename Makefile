@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test slow thorough check format docs docs-outputs bench results clean
+.PHONY: demo test coverage slow thorough check format docs docs-outputs bench results clean
 
 demo: $(VENV)/.runtime  ## train, evaluate and report LeNet-5
 	$(BIN)/deepkit run lenet --run-dir runs/lenet
 
 test: $(VENV)/.dev  ## the fast tests
 	$(BIN)/python -m pytest -n auto -m "not slow and not thorough"
+
+coverage: $(VENV)/.dev  ## the fast tests, and the lines that they do not reach, into htmlcov/
+	$(BIN)/python -m pytest -n auto -m "not slow and not thorough" --cov --cov-report=term --cov-report=html
 
 slow: $(VENV)/.dev  ## the tests that train on real data
 	$(BIN)/python -m pytest -n auto --dist loadfile -m slow
@@ -42,7 +45,7 @@ bench: $(VENV)/.bench  ## measure the ratios of docs/benchmarks.md, a quarter of
 	$(BIN)/python -m benchmarks $(BENCH)
 
 clean:
-	rm -rf $(VENV) site build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) site htmlcov .coverage build dist .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
