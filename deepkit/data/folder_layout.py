@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Iterator
@@ -73,12 +74,18 @@ def read_layout(root: Path) -> FolderLayout:
     Raises:
         DataError: There are no class folders, the layout is ambiguous, or a folder cannot be read.
     """
-    try:
+    with _named_errors(root):
         return _LayoutReader(root).read()
-    except DataError:
-        raise
-    except OSError as error:
-        raise DataError(f"{error.filename or root} cannot be read: {error.strerror or error}") from error
+
+
+def list_files(root: Path) -> Files:
+    """List the files of a folder and of the folders inside, sorted by name; hidden files and folders are skipped.
+
+    Raises:
+        DataError: A folder cannot be read.
+    """
+    with _named_errors(root):
+        return sorted(_LayoutReader(root).files(root), key=lambda file: file[1])
 
 
 class _LayoutReader:
@@ -103,7 +110,7 @@ class _LayoutReader:
             for folder in folders:
                 self._visit(folder)
         splits = {
-            split: {_readable(folder.name): list(self._files(folder)) for folder in folders}
+            split: {_readable(folder.name): list(self.files(folder)) for folder in folders}
             for split, folders in class_folders.items()
         }
         return FolderLayout(splits, bool(split_folders), self.skipped)
@@ -149,7 +156,8 @@ class _LayoutReader:
             raise DataError(problem, hint="remove one of the two links")
         self.visited[identity] = name
 
-    def _files(self, top: Path) -> Iterator[tuple[str, str]]:
+    def files(self, top: Path) -> Iterator[tuple[str, str]]:
+        """Yield path and name of each file in a folder and in the folders inside."""
         for parent, folders, files in os.walk(top, followlinks=True, onerror=_raise):
             names = sorted(name for name in folders if not _is_hidden(name))
             folders[:] = [name for name in names if self._is_new(Path(parent, name))]
@@ -168,6 +176,17 @@ class _LayoutReader:
 
     def _name(self, path: Path) -> str:
         return _readable(path.relative_to(self.root).as_posix())
+
+
+@contextlib.contextmanager
+def _named_errors(root: Path) -> Iterator[None]:
+    """Raise a `DataError` that names the folder which cannot be read."""
+    try:
+        yield
+    except DataError:
+        raise
+    except OSError as error:
+        raise DataError(f"{error.filename or root} cannot be read: {error.strerror or error}") from error
 
 
 def _no_class_folders(folder: Path, root: Path) -> DataError:

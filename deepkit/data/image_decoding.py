@@ -6,10 +6,11 @@ and GIF. The header of a file decides which, so a file has the same pixels in ev
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import tensorflow as tf
 
@@ -24,6 +25,26 @@ if TYPE_CHECKING:
 
 NUM_CHANNELS = {"grayscale": 1, "rgb": 3, "rgba": 4}
 _PLAIN_MODES = ("RGB", "L")
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageSettings:
+    """The settings of decoding, which all images of a training share.
+
+    Args:
+        image_size: (height, width) of the decoded images.
+        resize: "crop", "pad" or "stretch"; see `image_geometry.plan_geometry`.
+        color_mode: "rgb", "grayscale" or "rgba".
+    """
+
+    image_size: tuple[int, int]
+    resize: str
+    color_mode: str
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> ImageSettings:
+        """Return the settings from JSON values, in which the size is a list."""
+        return cls(**{**stored, "image_size": tuple(stored["image_size"])})
 
 
 class _Steps(NamedTuple):
@@ -66,6 +87,11 @@ class ImageDecoder:
     def shape(self) -> tuple[int, int, int]:
         """Shape of a decoded image: (height, width, channels)."""
         return (*self.image_size, NUM_CHANNELS[self.color_mode])
+
+    @property
+    def settings(self) -> ImageSettings:
+        """The settings, without the files."""
+        return ImageSettings(self.image_size, self.resize, self.color_mode)
 
     def head(self, num_files: int) -> ImageDecoder:
         """Return a decoder of the first files."""

@@ -128,7 +128,7 @@ def from_folder(
     )
     data = build_data(raw, settings, augmentations, bool(shuffle))
     if verbose:
-        for text in _describe_skipped(folder, skipped, layout.skipped):
+        for text in describe_skipped(folder, skipped, layout.skipped):
             _console.echo(text)
         _console.echo(data.describe())
         if note:  # not a part of the description: it depends on the memory that is free
@@ -171,8 +171,8 @@ def _check_same_classes(images: Images, folder: Path) -> None:
     for split, classes in images.items():
         missing, extra = sorted(expected - set(classes)), sorted(set(classes) - expected)
         if missing or extra:
-            parts = [f"lack {_listed(missing)}"] if missing else []
-            parts += [f"have {_listed(extra)}, which the train split lacks"] if extra else []
+            parts = [f"lack {names_text(missing)}"] if missing else []
+            parts += [f"have {names_text(extra)}, which the train split lacks"] if extra else []
             problem = f"{folder}: the classes of the {split} split {' and '.join(parts)}"
             raise DataError(problem, hint="use the same class folders in every split")
 
@@ -187,7 +187,7 @@ def _check_no_empty_class(images: Images, layout: FolderLayout, folder: Path) ->
                 contents = f"other files, such as {others[0]}" if others else "no files"
                 empty.append(f"{prefix}{name!r} ({contents})")
     if empty:
-        problem = f"{folder}: no {FORMAT_TEXT} image in {_listed(empty)}"
+        problem = f"{folder}: no {FORMAT_TEXT} image in {names_text(empty)}"
         raise DataError(problem, hint="add images to these class folders, or remove them")
 
 
@@ -231,21 +231,28 @@ def _make_sources(
 
 
 def _describe_classes(names: Sequence[str]) -> str:
-    return f"{len(names):,} class{'es' if len(names) > 1 else ''}: {_listed(names, 10)}"
+    return f"{len(names):,} class{'es' if len(names) > 1 else ''}: {names_text(names, 10)}"
 
 
-def _describe_skipped(folder: Path, other_files: Sequence[str], outside: Sequence[str]) -> list[str]:
-    """Return messages about files that are not used."""
+def describe_skipped(folder: Path, other_files: Sequence[str], outside: Sequence[str]) -> list[str]:
+    """Return messages about files that are not used.
+
+    Args:
+        folder: The folder.
+        other_files: Names of the files that are not images.
+        outside: Names of the files and links outside the class folders.
+    """
     texts = []
     if other_files:
         count = f"{len(other_files):,} file{'s' if len(other_files) > 1 else ''}"
-        texts.append(f"{folder}: ignored {count} without a {FORMAT_TEXT} image: {_listed(other_files)}")
+        texts.append(f"{folder}: ignored {count} without a {FORMAT_TEXT} image: {names_text(other_files)}")
     if outside:
         count = f"{len(outside):,} file{'s or links' if len(outside) > 1 else ' or link'}"
-        texts.append(f"{folder}: ignored {count} outside the class folders: {_listed(outside)}")
+        texts.append(f"{folder}: ignored {count} outside the class folders: {names_text(outside)}")
     return texts
 
 
-def _listed(names: Sequence[str], limit: int = _MAX_LISTED) -> str:
+def names_text(names: Sequence[str], limit: int = _MAX_LISTED) -> str:
+    """Return the first names, and the number of further ones, as text."""
     more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more

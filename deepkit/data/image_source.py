@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,21 +24,21 @@ _MAX_LISTED = 10
 
 
 class ImageSource:
-    """Images in files with their labels, as uint8.
+    """Images in files as uint8, with their labels if there are any.
 
     Args:
         decoder: Decoder of the files.
-        labels: The labels, with the files along the first axis.
+        labels: The labels, with the files along the first axis; None if there are none.
         images: The decoded images, (files, height, width, channels); None to decode them in every epoch.
     """
 
     kind = "images"  # equal for both: the batches are the same, whether or not the images fit into memory
 
-    def __init__(self, decoder: ImageDecoder, labels: Any, images: Any = None) -> None:
+    def __init__(self, decoder: ImageDecoder, labels: Any = None, images: Any = None) -> None:
         self.decoder, self.labels = decoder, labels
-        self.num_examples = len(labels)
+        self.num_examples = len(decoder.files)
         with tf.init_scope(), tf.device("CPU:0"):
-            self._label_tensor = tf.convert_to_tensor(labels)
+            self._label_tensor = None if labels is None else tf.convert_to_tensor(labels)
             self.images = None if images is None else tf.convert_to_tensor(images)
 
     def batches(self, order: Order | None, batch_size: int, drop_remainder: bool) -> Dataset:
@@ -52,7 +53,7 @@ class ImageSource:
         """Gather the labels of a batch, and its images if they are in memory."""
         indices, *images = batch
         x = images[0] if images else tf.gather(self.images, indices)
-        return indices, (x, tf.gather(self._label_tensor, indices))
+        return indices, (x,) if self._label_tensor is None else (x, tf.gather(self._label_tensor, indices))
 
     def content_hash(self) -> str:
         """Return a hash of the names and checksums of the files, the labels, and the settings of the decoder."""
@@ -66,7 +67,8 @@ class ImageSource:
     def head(self, num_examples: int) -> ImageSource:
         """Return a source of the first images."""
         images = None if self.images is None else self.images[:num_examples]
-        return ImageSource(self.decoder.head(num_examples), self.labels[:num_examples], images)
+        labels = None if self.labels is None else self.labels[:num_examples]
+        return ImageSource(self.decoder.head(num_examples), labels, images)
 
     @tf.autograph.experimental.do_not_convert
     def _decode(self, index: Tensor) -> tuple[Tensor, Tensor]:
@@ -90,12 +92,26 @@ def decode_all(decoder: ImageDecoder) -> np.ndarray:
     num_images = len(decoder.files)
     images = np.empty((num_images, *decoder.shape), "uint8")
     decoded = tf.data.Dataset.range(num_images).map(decoder.decode, num_parallel_calls=tf.data.AUTOTUNE)
-    try:
+    with naming_damaged_files(decoder):
         for block, start in zip(decoded.batch(_BLOCK_SIZE), range(0, num_images, _BLOCK_SIZE), strict=True):
             images[start : start + _BLOCK_SIZE] = block.numpy()
-    except tf.errors.OpError as error:
-        raise unreadable_error(_damaged_files(decoder), num_images) from error
     return images
+
+
+@contextlib.contextmanager
+def naming_damaged_files(decoder: ImageDecoder | None) -> Iterator[None]:
+    """Raise a `DataError` that names the damaged files instead of the error of TensorFlow.
+
+    Args:
+        decoder: The decoder of the files; None for data that is not read from image files.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        damaged = [] if decoder is None else _damaged_files(decoder)
+        if decoder is None or not damaged:
+            raise
+        raise unreadable_error(damaged, len(decoder.files)) from error
 
 
 def unreadable_error(files: Sequence[UnreadableFile], num_images: int) -> DataError:

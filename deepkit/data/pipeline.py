@@ -14,6 +14,7 @@ import tensorflow as tf
 from deepkit.data import stateless_random
 from deepkit.data.augmentation import Augmentation, augment_images, check_augmentations
 from deepkit.data.epoch_counter import make_epoch_counter
+from deepkit.data.image_source import ImageSource
 from deepkit.data.images import cast_images, check_images, image_scales, scale_images
 from deepkit.data.pipeline_settings import PipelineSettings, check_batch_size, check_seed
 from deepkit.data.sources import MemorySource, Source
@@ -25,6 +26,7 @@ from deepkit.utils.validation import check_integer
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from deepkit.data.image_decoding import ImageDecoder
     from deepkit.data.nested_arrays import Scales
     from deepkit.data.table_schema import TableSchema
     from deepkit.utils.types import ClassNames, Dataset, Nested, Tensor
@@ -114,6 +116,19 @@ class Pipeline(tf.data.Dataset):
     def class_names(self) -> ClassNames:
         """Names of the classes by label, by name of the output if there are several; empty if unknown."""
         return self._settings.class_names
+
+    @property
+    def file_paths(self) -> tuple[str, ...]:
+        """The paths of the image files, in the order of `in_order()`, `arrays()` and `labels_in_memory`.
+
+        Empty for data that is not read from a folder of images.
+        """
+        return () if self.decoder is None else tuple(file.path for file in self.decoder.files)
+
+    @property
+    def decoder(self) -> ImageDecoder | None:
+        """The decoder of the image files; None for data that is not read from a folder of images."""
+        return self._source.decoder if isinstance(self._source, ImageSource) else None
 
     @property
     def labels_in_memory(self) -> Any:

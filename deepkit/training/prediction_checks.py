@@ -9,14 +9,16 @@ import keras
 import tensorflow as tf
 
 from deepkit.data import Pipeline
+from deepkit.training.image_paths import is_paths
 from deepkit.training.output_heads import symbolic_inputs
 from deepkit.training.prediction_settings import PredictionSettings, largest_value
 from deepkit.training.training_data import as_tuple
-from deepkit.utils.errors import make_error
+from deepkit.utils.errors import format_value, make_error
 
 if TYPE_CHECKING:
     from deepkit.utils.types import Dataset, Shape
 
+_COLOR_MODES = {1: ', color_mode="grayscale"', 3: "", 4: ', color_mode="rgba"'}  # by the number of channels
 _MIN_UNSCALED = 10  # images with larger values are not scaled to [0, 1]
 
 
@@ -43,6 +45,32 @@ def check_scale(settings: PredictionSettings, batches: Dataset) -> None:
         if 0 < low <= 1 and high > _MIN_UNSCALED:
             problem = f"x: the images have values up to {largest:g}, the training images up to {training:g}"
             raise make_error(ValueError, problem, hint="pass images in the scale of the training images")
+
+
+def check_no_paths(model: keras.Model, x: object) -> None:
+    """Raise a `ValueError` for paths instead of the images that a model expects.
+
+    Only a run on a folder of images has the settings to decode files.
+    """
+    tensors = keras.tree.flatten(symbolic_inputs(model))
+    shape = tuple(tensors[0].shape) if len(tensors) == 1 and tensors[0] is not None else ()
+    if len(shape) != 4 or shape[-1] not in _COLOR_MODES or tensors[0].dtype == "string" or not is_paths(x):
+        return
+    size = "" if None in shape[1:3] else f", target_size={shape[1:3]}"
+    image = f"keras.utils.load_img(path{size}{_COLOR_MODES[shape[-1]]})"
+    problem = f"x: expected images as arrays, received {format_value(x)}; the training data is not a folder of images"
+    raise make_error(ValueError, problem, hint=f"pass np.stack([{image} for path in paths])")
+
+
+def check_has_labels(settings: PredictionSettings, x: object) -> None:
+    """Raise a `ValueError` for paths of images, which have no labels, instead of labeled images."""
+    first = x[0] if isinstance(x, tuple) and x else x
+    images = settings.images
+    if images is None or not is_paths(first):
+        return
+    options = f'image_size={images.image_size}, resize="{images.resize}", color_mode="{images.color_mode}"'
+    hint = f"pass a folder with one folder per class: dk.data.from_folder(path, {options}).train"
+    raise make_error(ValueError, f"x: expected images with labels, received {format_value(first)}", hint=hint)
 
 
 def _input_pairs(expected: Any, received: Any) -> list[tuple[str, Any, Any]]:

@@ -12,11 +12,12 @@ from deepkit.data import Data, Pipeline
 from deepkit.data.batch_iterables import as_dataset, is_batch_iterable
 from deepkit.data.images import image_scales
 from deepkit.data.pipeline_settings import PipelineSettings, check_batch_size
-from deepkit.data.sources import MemorySource
+from deepkit.data.sources import MemorySource, Source
 from deepkit.data.user_arrays import is_list_of_arrays, validate_arrays
 from deepkit.training.fit_arguments import DataArguments
+from deepkit.training.image_paths import paths_as_images
 from deepkit.training.output_heads import symbolic_inputs
-from deepkit.training.prediction_checks import check_inputs_fit, check_scale
+from deepkit.training.prediction_checks import check_inputs_fit, check_no_paths, check_scale
 from deepkit.training.prediction_settings import PredictionSettings
 from deepkit.training.raw_rows import rows_as_inputs
 from deepkit.training.table_columns import check_same_columns
@@ -24,6 +25,7 @@ from deepkit.training.training_data import as_tuple, no_batches
 from deepkit.utils.errors import format_value, make_error
 
 if TYPE_CHECKING:
+    from deepkit.data.nested_arrays import Scales
     from deepkit.utils.types import Dataset
 
 DEFAULT_BATCH_SIZE = 32  # as in Keras
@@ -33,9 +35,18 @@ def prediction_batches(model: keras.Model, settings: PredictionSettings, x: Any,
     """Return batches whose inputs are those of `Run.predict`, in the order of the examples.
 
     Raises:
+        DataError: Image files cannot be read.
         TypeError: `x` has an unsupported type.
         ValueError: `x` does not fit the model.
     """
+    files = paths_as_images(settings.images, x)
+    if files is not None:
+        hint = "decode the files with keras.utils.load_img, and pass a tf.data.Dataset of mapped batches"
+        _check_map(settings, hint)
+        batches: Dataset = _pipeline(settings, files, 1 / 255, batch_size)
+        check_inputs_fit(model, batches)  # without check_scale, which takes a batch of dark images for scaled ones
+        return batches
+    check_no_paths(model, x)
     x = rows_as_inputs(settings.columns, x)
     batches = _dataset_batches(settings, x, batch_size)
     if batches is None:
@@ -149,18 +160,24 @@ def _dataset_batches(settings: PredictionSettings, x: Any, batch_size: int | Non
 
 def _array_batches(settings: PredictionSettings, element: Any, batch_size: int | None) -> Pipeline:
     """Return a pipeline of arrays with the conversions of the training pipeline."""
+    _check_map(settings, "pass dk.data.from_arrays(x, map=...).train, or a tf.data.Dataset of mapped batches")
+    return _pipeline(settings, MemorySource(element), image_scales(element), batch_size)
+
+
+def _check_map(settings: PredictionSettings, hint: str) -> None:
+    """Raise a `ValueError` if the training data has a map function that is not available."""
     if settings.has_map and settings.map is None:
-        raise make_error(
-            ValueError,
-            "x: the training data has a map function, which a run directory cannot store",
-            hint="pass dk.data.from_arrays(x, map=...).train, or a tf.data.Dataset of mapped batches",
-        )
+        problem = "x: the training data has a map function, which a run directory cannot store"
+        raise make_error(ValueError, problem, hint=hint)
+
+
+def _pipeline(settings: PredictionSettings, source: Source, scales: Scales, batch_size: int | None) -> Pipeline:
     pipeline = PipelineSettings(
         batch_size=DEFAULT_BATCH_SIZE if batch_size is None else check_batch_size(batch_size),
         map=settings.map,
-        scales=image_scales(element),
+        scales=scales,
         rescale=settings.rescales_images,
         target=settings.target,
         target_scales=settings.target_scales,
     )
-    return Pipeline(MemorySource(element), pipeline)
+    return Pipeline(source, pipeline)

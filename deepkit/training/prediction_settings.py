@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from deepkit.data import Pipeline
+from deepkit.data.image_decoding import ImageSettings
 from deepkit.data.table_schema import TableSchema
 from deepkit.definition.objective import Head
 from deepkit.training.training_data import TrainingData
@@ -33,6 +34,7 @@ class PredictionSettings:
         target_scales: The factors that scale images to targets, for the target "inputs".
         largest_value: The largest value of the training images, if the model has one input of images; else None.
         columns: The columns of the training table, which convert raw rows; None for other data.
+        images: The settings that decode image files, if the model was trained on a folder of images; else None.
     """
 
     heads: Mapping[str, Head] = dataclasses.field(default_factory=dict)
@@ -43,6 +45,7 @@ class PredictionSettings:
     target_scales: Scales = None
     largest_value: float | None = None
     columns: TableSchema | None = None
+    images: ImageSettings | None = None
 
     @classmethod
     def from_training(cls, data: TrainingData, heads: Mapping[str, Head], target: str) -> PredictionSettings:
@@ -54,6 +57,7 @@ class PredictionSettings:
             target: The training target.
         """
         pipeline = data.train if isinstance(data.train, Pipeline) else None
+        decoder = None if pipeline is None else pipeline.decoder
         rules = data.input_rules
         return cls(
             heads=heads,
@@ -64,21 +68,26 @@ class PredictionSettings:
             target_scales=rules.scales if rules is not None and rules.rescales else None,
             largest_value=_largest_training_value(data),
             columns=data.columns,
+            images=None if decoder is None else decoder.settings,
         )
 
     def to_json(self) -> dict[str, object]:
         """Return the settings without the function as JSON values."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "map"}
         heads = {name: dataclasses.asdict(head) for name, head in self.heads.items()}
-        return values | {"heads": heads, "columns": None if self.columns is None else self.columns.to_json()}
+        columns = None if self.columns is None else self.columns.to_json()
+        images = None if self.images is None else dataclasses.asdict(self.images)
+        return values | {"heads": heads, "columns": columns, "images": images}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> PredictionSettings:
         """Return the settings whose JSON values `to_json` returned."""
         heads = {name: Head(**head) for name, head in stored["heads"].items()}
         columns = None if stored["columns"] is None else TableSchema.from_json(stored["columns"])
+        images = None if stored["images"] is None else ImageSettings.from_json(stored["images"])
         target_scales = _with_tuples(stored["target_scales"])
-        return cls(**{**stored, "heads": heads, "target_scales": target_scales, "columns": columns})
+        converted = {"heads": heads, "target_scales": target_scales, "columns": columns, "images": images}
+        return cls(**{**stored, **converted})
 
 
 def _with_tuples(value: Any) -> Any:

@@ -55,6 +55,7 @@ class ClassPrediction(NamedTuple):
         return "\n".join(lines)
 
     def _describe_example(self, index: int) -> str:
+        """Return the labels and the confidence of an example."""
         label, probabilities = self.labels[index], self.probabilities[index]
         if probabilities.ndim > 1:  # a class of each position
             more = ", ..." if len(label) > _MAX_ROWS else ""
@@ -66,11 +67,31 @@ class ClassPrediction(NamedTuple):
         return f"{label} {100 * probabilities.max():.1f} %"
 
 
+class FilePrediction(ClassPrediction):
+    """The predictions of a classifier of image files: the same named pair, with the paths of the files.
+
+    Attributes:
+        file_paths: The path of the file of each example.
+    """
+
+    file_paths: Sequence[str] = ()
+
+    def _describe_example(self, index: int) -> str:
+        text = super()._describe_example(index)
+        return f"{text}  {self.file_paths[index]}" if self.file_paths else text
+
+
 Prediction: TypeAlias = ClassPrediction | GaussianPrediction | np.ndarray
 Predictions: TypeAlias = Prediction | dict[str, Prediction] | list[Prediction]
 
 
-def readable_predictions(outputs: Any, names: Sequence[str], heads: Mapping[str, Head], classes: ClassNames) -> Any:
+def readable_predictions(
+    outputs: Any,
+    names: Sequence[str],
+    heads: Mapping[str, Head],
+    classes: ClassNames,
+    file_paths: Sequence[str] = (),
+) -> Any:
     """Return the outputs of a model as class names with probabilities, numbers, or means with standard deviations.
 
     Args:
@@ -78,11 +99,13 @@ def readable_predictions(outputs: Any, names: Sequence[str], heads: Mapping[str,
         names: The names of the outputs of a list, in order.
         heads: The head of each output by name, `""` for a single output.
         classes: Names of the classes, by name of the output if there are several; empty if unknown.
+        file_paths: The image file of each example; empty for other data.
     """
 
     def convert(name: str, output: Any) -> Any:
         class_names = classes.get(name, ()) if isinstance(classes, Mapping) else classes
-        return _convert(output, heads.get(name), class_names)
+        prediction = _convert(output, heads.get(name), class_names)
+        return _with_file_paths(prediction, file_paths) if file_paths else prediction
 
     if isinstance(outputs, Mapping):
         return {name: convert(name, output) for name, output in outputs.items()}
@@ -106,6 +129,15 @@ def _convert(outputs: Any, head: Head | None, class_names: Sequence[str]) -> Pre
     if head.task == "multilabel":
         return ClassPrediction(_positive_classes(probabilities, names), probabilities)
     return ClassPrediction(np.array(names)[probabilities.argmax(-1)], probabilities)
+
+
+def _with_file_paths(prediction: Prediction, file_paths: Sequence[str]) -> Prediction:
+    """Return the prediction of a classifier with the paths of the files; others are returned unchanged."""
+    if not isinstance(prediction, ClassPrediction):
+        return prediction
+    result = FilePrediction(*prediction)
+    result.file_paths = file_paths
+    return result
 
 
 def _check_no_nan(probabilities: np.ndarray) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from deepkit.data import Data, Pipeline
 from deepkit.data.batch_iterables import is_batch_iterable
+from deepkit.data.image_source import naming_damaged_files
 from deepkit.data.source_errors import original_errors
 from deepkit.data.user_arrays import is_list_of_arrays
 from deepkit.execution.plan import Measurement, Plan
@@ -23,6 +24,7 @@ from deepkit.training.fit_arguments import DataArguments, check_only_x
 from deepkit.training.label_check import check_split
 from deepkit.training.label_rules import head_rule
 from deepkit.training.output_heads import named_outputs
+from deepkit.training.prediction_checks import check_has_labels
 from deepkit.training.prediction_data import evaluation_batches, prediction_batches, single_split
 from deepkit.training.prediction_settings import PredictionSettings
 from deepkit.training.predictions import readable_predictions
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from deepkit.data.table_schema import TableSchema
     from deepkit.training.fit_arguments import ArraysLike, DataLike
     from deepkit.training.predictions import Predictions
-    from deepkit.utils.types import ClassNames, Dataset, History
+    from deepkit.utils.types import ClassNames, Dataset, History, PathLike
 
 _OTHER_METHODS = {  # of models that do not predict labels of their inputs
     "translate": "use run.model.translate(texts)",
@@ -89,7 +91,13 @@ class Run(Displayable):
 
     @without_retracing_warnings()
     @original_errors()
-    def predict(self, x: DataLike, *, batch_size: int | None = None, verbose: int | str = 0) -> Predictions:
+    def predict(
+        self,
+        x: DataLike | PathLike | Sequence[PathLike],
+        *,
+        batch_size: int | None = None,
+        verbose: int | str = 0,
+    ) -> Predictions:
         """Return readable predictions, in the order of the examples.
 
         The inputs are converted as in the training, and the outputs by the head of the model: logits become
@@ -99,16 +107,19 @@ class Run(Displayable):
             x: Arrays, a list, several inputs as a list or as a mapping by name, a `dk.data` pipeline, or batches of a
                 `tf.data.Dataset`. Labels in a dataset are ignored; a shuffled pipeline is read in the order of the
                 files and not augmented. For a run on a table, raw rows: the path of a CSV file, a DataFrame, a mapping
-                of columns, or a list of rows.
-            batch_size: Examples per batch, 32 by default for arrays.
+                of columns, or a list of rows. For a run on a folder of images, the path of an image, a list of paths,
+                or the path of a folder, whose images are read in the order of their names; they are decoded as the
+                training images.
+            batch_size: Examples per batch, 32 by default for arrays and files.
             verbose: 0 for silence, 1 for a progress bar, 2 for one line, as in Keras.
 
         Returns:
             For a classifier a named pair `(labels, probabilities)`, for a regressor an array, for
             `distribution="gaussian"` a named pair `(mean, stddev)`. For several outputs a dictionary or a list of
-            them, as `model.predict` returns.
+            them, as `model.predict` returns. The pair of a classifier of image files has the attribute `file_paths`.
 
         Raises:
+            DataError: Image files cannot be read; it names them.
             TypeError: `x` has an unsupported type, or the model does not predict labels of its inputs.
             ValueError: `x` does not fit the model, or its images have another scale than the training images.
 
@@ -124,10 +135,11 @@ class Run(Displayable):
         """
         self._check_predicts()
         batches = prediction_batches(self.model, self.prediction, x, batch_size)
-        with _reading_to_the_end():
+        decoder, paths = (batches.decoder, batches.file_paths) if isinstance(batches, Pipeline) else (None, ())
+        with _reading_to_the_end(), naming_damaged_files(decoder):
             outputs = self.model.predict(batches, verbose=verbose)
         names = list(named_outputs(self.model))
-        return readable_predictions(outputs, names, self.prediction.heads, self.class_names)
+        return readable_predictions(outputs, names, self.prediction.heads, self.class_names, paths)
 
     @without_retracing_warnings()
     @original_errors()
@@ -170,6 +182,7 @@ class Run(Displayable):
         if not self.model.compiled:
             problem = f"evaluate: the model {self.model.name!r} has no loss, because Keras could not save it"
             raise make_error(ValueError, problem, hint="call run.model.compile(loss=..., metrics=...) first")
+        check_has_labels(self.prediction, x)
         if isinstance(x, tuple) and y is None:
             x = (rows_as_inputs(self.columns, x[0]), *x[1:])
         else:
