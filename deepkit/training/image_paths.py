@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,20 @@ def paths_as_images(settings: ImageSettings | None, x: Any) -> ImageSource | Non
         return None
     images = _images_at(x) if _is_path(x) else _images_of_files(list(x))
     return ImageSource(ImageDecoder(images, settings.image_size, settings.resize, settings.color_mode))
+
+
+def listed_paths(x: Any) -> Any:
+    """Return the paths of an iterator, such as `Path.glob` returns, as a list; other data is returned unchanged.
+
+    Examples:
+        >>> listed_paths(iter(["1.png", "2.png"]))
+        ['1.png', '2.png']
+    """
+    if not isinstance(x, Iterator):
+        return x
+    first = list(itertools.islice(x, 1))
+    items = itertools.chain(first, x)
+    return list(items) if not first or _is_path(first[0]) else items
 
 
 def is_paths(x: Any) -> bool:

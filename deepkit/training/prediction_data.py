@@ -15,7 +15,7 @@ from deepkit.data.pipeline_settings import PipelineSettings, check_batch_size
 from deepkit.data.sources import MemorySource, Source
 from deepkit.data.user_arrays import is_list_of_arrays, validate_arrays
 from deepkit.training.fit_arguments import DataArguments
-from deepkit.training.image_paths import paths_as_images
+from deepkit.training.image_paths import listed_paths, paths_as_images
 from deepkit.training.output_heads import symbolic_inputs
 from deepkit.training.prediction_checks import check_inputs_fit, check_no_paths, check_scale
 from deepkit.training.prediction_settings import PredictionSettings
@@ -39,13 +39,15 @@ def prediction_batches(model: keras.Model, settings: PredictionSettings, x: Any,
         TypeError: `x` has an unsupported type.
         ValueError: `x` does not fit the model.
     """
+    if settings.images is not None:
+        x = listed_paths(x)
     files = paths_as_images(settings.images, x)
     if files is not None:
         hint = "decode the files with keras.utils.load_img, and pass a tf.data.Dataset of mapped batches"
         _check_map(settings, hint)
-        batches: Dataset = _pipeline(settings, files, 1 / 255, batch_size)
-        check_inputs_fit(model, batches)  # without check_scale, which takes a batch of dark images for scaled ones
-        return batches
+        images = _pipeline(settings, files, 1 / 255, batch_size)
+        check_inputs_fit(model, images)  # without check_scale, which takes a batch of dark images for scaled ones
+        return images
     check_no_paths(model, x)
     x = rows_as_inputs(settings.columns, x)
     batches = _dataset_batches(settings, x, batch_size)

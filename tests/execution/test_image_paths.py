@@ -69,11 +69,10 @@ def test_a_folder_is_decoded_as_the_training_images(run, new, tmp_path, capsys):
     paths = [str(new / name) for name in NAMES]
     order = [data.train.file_paths.index(str(tmp_path / "all" / "class" / name)) for name in NAMES]
     expected = run.predict(data.train.arrays()[0][order])
-    for x in (new, str(new), paths, tuple(map(Path, paths)), np.array(paths), pd.Series(paths)):
-        predictions = run.predict(x)
-        assert list(predictions.file_paths) == paths
-        np.testing.assert_array_equal(predictions.labels, expected.labels)
-        np.testing.assert_allclose(predictions.probabilities, expected.probabilities, rtol=1e-5)
+    predictions = run.predict(new)
+    assert list(predictions.file_paths) == paths
+    np.testing.assert_array_equal(predictions.labels, expected.labels)
+    np.testing.assert_allclose(predictions.probabilities, expected.probabilities, rtol=1e-5)
     reverse = run.predict(paths[::-1], batch_size=3)
     np.testing.assert_allclose(reverse.probabilities, expected.probabilities[::-1], rtol=1e-5)
     assert capsys.readouterr().out == ""
@@ -86,6 +85,15 @@ def test_one_image(run, new):
     assert repr(predictions).endswith(f" %  {new / 'a.png'}")
     copy = pickle.loads(pickle.dumps(predictions))
     assert (copy.file_paths, copy.labels) == (predictions.file_paths, labels)
+
+
+def test_iterators_of_paths_and_of_batches(run, new):
+    predictions = run.predict(new.glob("*.png"))
+    assert predictions.file_paths == (str(new / "a.png"),)
+    batches = [np.zeros((2, 8, 6, 1), "uint8"), np.ones((1, 8, 6, 1), "uint8")]
+    assert len(run.predict(batch for batch in batches).labels) == 3
+    with pytest.raises(DataError, match="x: received an empty list of images"):
+        run.predict(new.glob("*.gif"))
 
 
 def test_a_path_begins_at_the_working_or_the_home_directory(run, new, monkeypatch):
@@ -194,6 +202,15 @@ def test_a_run_on_arrays_of_images_names_load_img(new, channels):
     kwargs = {"color_mode": "grayscale"} if channels == 1 else {}
     images = np.stack([keras.utils.load_img(path, target_size=(8, 6), **kwargs) for path in paths])
     assert len(run.predict(images).labels) == 2
+
+
+def test_paths_in_lists_tuples_arrays_and_series(run, new):
+    paths = [str(new / name) for name in NAMES]
+    for x in (str(new), paths, tuple(map(Path, paths)), np.array(paths), np.array(paths, object), pd.Series(paths)):
+        source = image_paths.paths_as_images(run.prediction.images, x)
+        assert [file.path for file in source.decoder.files] == paths
+    for x in (np.zeros(3), [1, 2], [["a.png"]], {"x": "a.png"}, None):
+        assert image_paths.paths_as_images(run.prediction.images, x) is None
 
 
 def test_large_lists_are_decoded_in_batches(run, new):
