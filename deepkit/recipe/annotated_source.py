@@ -44,7 +44,7 @@ def annotated_source(function: Callable[..., object]) -> list[Passage]:
     Examples:
         >>> from recipes.basics import xor
         >>> [passage.code.partition("(")[0] for passage in annotated_source(xor.definition)]
-        ['def definition']
+        ['def network', 'def definition']
     """
     module: Any = inspect.getmodule(function)
     source = inspect.getsource(module)
