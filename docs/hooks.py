@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from mkdocs.structure.files import File
 from PIL import Image
 
+from deepkit._version import __version__
 from deepkit.recipe import discovery, pages
 
 LINE_LENGTH = 80
@@ -20,6 +21,12 @@ INTRODUCTION = (
     "and [gan](gan.md) learn without labels, and [sentiment](sentiment.md) and [translation](translation.md) process "
     "sequences."
 )
+
+
+def on_config(config):
+    """Show the version and the license below every page."""
+    config.copyright = f"deepkit {__version__}, Apache License 2.0"
+    return config
 
 
 def on_files(files, config):
