@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, TypeVar
 import keras
 import tensorflow as tf
 
-from deepkit.training import label_check, token_id_check
-from deepkit.training.errors import LabelError, TokenIdError
+from deepkit.training import label_check, token_id_check, value_check
+from deepkit.training.errors import restored_state
 from deepkit.training.label_check import LabelCheck, LabelChecks
 from deepkit.training.token_id_check import EmbeddingInput
 
@@ -38,10 +38,15 @@ def check_batches(batches: Batches, model: keras.Model, label_checks: Sequence[L
 
 def explain_error(
     error: Exception, model: keras.Model, label_checks: LabelChecks, epoch: int, checkpoint: Path | None
-) -> TokenIdError | LabelError | None:
+) -> Exception | None:
     """Return the error of a check for a TensorFlow error; None for any other error."""
     label_error = label_check.explain_error(error, label_checks, epoch, checkpoint)
-    return label_error or token_id_check.explain_error(error, model, epoch, checkpoint)
+    token_error = token_id_check.explain_error(error, model, epoch, checkpoint)
+    return label_error or token_error or value_check.explain_error(error, _state_clause(epoch, checkpoint))
+
+
+def _state_clause(epoch: int, checkpoint: Path | None) -> str:
+    return f"in epoch {epoch}, {restored_state(epoch, checkpoint)}"
 
 
 @tf.autograph.experimental.do_not_convert

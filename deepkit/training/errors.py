@@ -40,7 +40,7 @@ class DivergedError(StructuredError, ValueError):
     ) -> None:
         self.epoch, self.step, self.loss, self.checkpoint, self.weight = epoch, step, loss, checkpoint, weight
         value = f"the weight {weight} became NaN or infinite" if weight else f"the loss became {loss}"
-        problem = f"{value} in epoch {epoch}, step {step}; {_restored_state(epoch, checkpoint)}"
+        problem = f"{value} in epoch {epoch}, step {step}; {restored_state(epoch, checkpoint)}"
         hint = "use a smaller learning rate, set clipnorm=1.0 on the optimizer, or look for NaN in the data"
         if cause is not None:
             reason, _, cause_hint = str(cause).partition("\n  hint: ")
@@ -67,7 +67,7 @@ class TokenIdError(StructuredError, ValueError):
             hint = f"set input_dim={token_id + 1} or more in that layer, or use smaller token ids in the data"
         super().__init__(
             f"the embedding {layer!r} received the token id {token_id}, but with input_dim={input_dim} it accepts "
-            f"0 to {input_dim - 1}; in epoch {epoch}, {_restored_state(epoch, checkpoint)}",
+            f"0 to {input_dim - 1}; in epoch {epoch}, {restored_state(epoch, checkpoint)}",
             hint=hint + _new_run_dir(checkpoint),
         )
 
@@ -92,11 +92,11 @@ class LabelError(StructuredError, ValueError):
             epoch: Number of the epoch, counted from 1.
             checkpoint: The checkpoint that holds the last good state, if a `run_dir` was passed.
         """
-        problem = f"{self.problem}; in epoch {epoch}, {_restored_state(epoch, checkpoint)}"
+        problem = f"{self.problem}; in epoch {epoch}, {restored_state(epoch, checkpoint)}"
         return LabelError(problem, path=self.path, code=self.code, hint=self.hint + _new_run_dir(checkpoint))
 
 
-def _restored_state(epoch: int, checkpoint: Path | None) -> str:
+def restored_state(epoch: int, checkpoint: Path | None) -> str:
     """Return a clause that names the state to which a model was restored."""
     state = f"the end of epoch {epoch - 1}" if epoch > 1 else "the start of training"
     saved = f", saved in {checkpoint}" if checkpoint else ""

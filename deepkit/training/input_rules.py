@@ -114,6 +114,11 @@ class InputRules:
             if rule.needs_finite and isinstance(array, np.ndarray):
                 check_finite_array(array, name or "x", source)
 
+    @property
+    def finite_inputs(self) -> tuple[str, ...]:
+        """The names of the inputs that must be finite; `""` for a single input."""
+        return tuple(name for name, rule in self.rules.items() if rule.needs_finite)
+
     def without_missing_values(self, x: object) -> list[Any]:
         """Return the inputs of a batch in which NaN is not a missing value."""
         filled = {name for name, rule in self.rules.items() if rule.fills_missing_values}

@@ -9,12 +9,13 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from deepkit.data import Pipeline
 from deepkit.training import batch_checks, batch_norm_check, checkpoint, state
 from deepkit.training.batch_count import BatchCount
 from deepkit.training.callback_state import CallbackStates
@@ -24,6 +25,7 @@ from deepkit.training.label_check import NO_LABEL_CHECKS, LabelChecks
 from deepkit.training.run_dir import RunDir
 from deepkit.training.state import TrainingState
 from deepkit.training.training_data import TrainingData
+from deepkit.training.value_check import ValueCheck
 from deepkit.utils.errors import make_error
 from deepkit.utils.history import history_value
 
@@ -170,6 +172,7 @@ def train(
         DivergedError: The loss became NaN or infinite; the model is at its last good state.
         TokenIdError: A token id is outside the range of an embedding; the model is at its last good state.
         LabelError: A batch has labels that do not fit; the model is at its last good state.
+        ValueError: A sample weight is negative, NaN or infinite, or a validation input is NaN or infinite.
         CheckpointError: The checkpoint is damaged, or belongs to another model.
         RunDirError: A checkpoint could not be written.
     """
@@ -185,6 +188,7 @@ def train(
     arguments = data.fit_arguments(initial_state.epoch)
     for name, checks in (("x", label_checks.train), ("validation_data", label_checks.validation)):
         arguments[name] = batch_checks.check_batches(arguments[name], model, checks)
+    _check_values(arguments, data)
     try:
         with callback_states.continued_logs(), _without_length_warnings():
             model.fit(
@@ -205,6 +209,18 @@ def train(
         state.restore(model, checkpoints.state.variables, "the last good state")
         raise explained from error
     return checkpoints.state
+
+
+def _check_values(arguments: dict[str, Any], data: TrainingData) -> None:
+    """Add checks of the weights, and of the validation inputs, to batches that are not arrays in memory.
+
+    NaN in a training input makes a weight NaN, which `CheckpointCallback` detects.
+    """
+    finite_inputs = () if data.input_rules is None else data.input_rules.finite_inputs
+    if not isinstance(data.train, Pipeline):
+        arguments["x"] = ValueCheck("data").check(arguments["x"])
+    if data.validation is not None and not isinstance(data.validation, Pipeline):
+        arguments["validation_data"] = ValueCheck("validation_data", finite_inputs).check(arguments["validation_data"])
 
 
 @contextlib.contextmanager

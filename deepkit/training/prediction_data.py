@@ -22,6 +22,7 @@ from deepkit.training.prediction_settings import PredictionSettings
 from deepkit.training.raw_rows import rows_as_inputs
 from deepkit.training.table_columns import check_same_columns
 from deepkit.training.training_data import as_tuple, no_batches
+from deepkit.training.value_check import ValueCheck
 from deepkit.utils.errors import format_value, make_error
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def single_split(data: Data) -> Pipeline:
 def _check(model: keras.Model, settings: PredictionSettings, batches: Dataset) -> Dataset:
     check_inputs_fit(model, batches)
     check_scale(settings, batches)
-    return batches
+    return ValueCheck("x", settings.finite_inputs).check(batches)
 
 
 def _dataset_batches(settings: PredictionSettings, x: Any, batch_size: int | None) -> Dataset | None:

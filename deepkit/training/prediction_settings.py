@@ -35,6 +35,7 @@ class PredictionSettings:
         largest_value: The largest value of the training images, if the model has one input of images; else None.
         columns: The columns of the training table, which convert raw rows; None for other data.
         images: The settings that decode image files, if the model was trained on a folder of images; else None.
+        finite_inputs: The names of the inputs that must be finite; `""` for a single input.
     """
 
     heads: Mapping[str, Head] = dataclasses.field(default_factory=dict)
@@ -46,6 +47,7 @@ class PredictionSettings:
     largest_value: float | None = None
     columns: TableSchema | None = None
     images: ImageSettings | None = None
+    finite_inputs: tuple[str, ...] = ()
 
     @classmethod
     def from_training(cls, data: TrainingData, heads: Mapping[str, Head], target: str) -> PredictionSettings:
@@ -69,6 +71,7 @@ class PredictionSettings:
             largest_value=_largest_training_value(data),
             columns=data.columns,
             images=None if decoder is None else decoder.settings,
+            finite_inputs=() if rules is None else rules.finite_inputs,
         )
 
     def to_json(self) -> dict[str, object]:
@@ -87,7 +90,7 @@ class PredictionSettings:
         images = None if stored["images"] is None else ImageSettings.from_json(stored["images"])
         target_scales = _with_tuples(stored["target_scales"])
         converted = {"heads": heads, "target_scales": target_scales, "columns": columns, "images": images}
-        return cls(**{**stored, **converted})
+        return cls(**{**stored, **converted, "finite_inputs": tuple(stored.get("finite_inputs", ()))})
 
 
 def _with_tuples(value: Any) -> Any:

@@ -18,7 +18,7 @@ from deepkit.data.image_source import naming_damaged_files
 from deepkit.data.source_errors import original_errors
 from deepkit.data.user_arrays import is_list_of_arrays
 from deepkit.execution.plan import Measurement, Plan
-from deepkit.training import text_labels
+from deepkit.training import text_labels, value_check
 from deepkit.training.class_names import with_classes_of
 from deepkit.training.fit_arguments import DataArguments, check_only_x
 from deepkit.training.label_check import check_split
@@ -136,7 +136,7 @@ class Run(Displayable):
         self._check_predicts()
         batches = prediction_batches(self.model, self.prediction, x, batch_size)
         decoder, paths = (batches.decoder, batches.file_paths) if isinstance(batches, Pipeline) else (None, ())
-        with _reading_to_the_end(), naming_damaged_files(decoder):
+        with _reading_to_the_end(), naming_damaged_files(decoder), _explained_errors():
             outputs = self.model.predict(batches, verbose=verbose)
         names = list(named_outputs(self.model))
         return readable_predictions(outputs, names, self.prediction.heads, self.class_names, paths)
@@ -191,7 +191,7 @@ class Run(Displayable):
         batches = evaluation_batches(self.model, self.prediction, arguments)
         if self.prediction.target == "labels":
             self._check_labels(batches, "x" if arguments.y is None else "y")
-        with _reading_to_the_end():
+        with _reading_to_the_end(), _explained_errors():
             results = self.model.evaluate(batches, return_dict=True, verbose=verbose)
         return {name: history_value(value) for name, value in results.items()}
 
@@ -262,3 +262,15 @@ def _reading_to_the_end() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Your input ran out of data")
         yield
+
+
+@contextlib.contextmanager
+def _explained_errors() -> Iterator[None]:
+    """Raise the error of a check of values instead of the error of TensorFlow that reports it."""
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        explained = value_check.explain_error(error)
+        if explained is None:
+            raise
+        raise explained from error

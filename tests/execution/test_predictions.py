@@ -254,7 +254,7 @@ def test_the_map_of_the_training_data_is_applied():
         (
             flowers,
             X * [[np.nan]] + 0,
-            "the probabilities of 40 of 40 examples are NaN (first at index 0)\n  hint: fill",
+            "x: expected finite numbers in x, received nan (first at index 0, in 40 of 40 examples)\n  hint: fill",
         ),
         (
             flowers,
@@ -316,3 +316,10 @@ def test_names_without_class_names_and_weights_of_another_length_are_refused():
         train(dk.Classifier(3), Y).evaluate(X, NAMES[Y])
     with pytest.raises(ValueError, match=r"sample_weight must have one weight for each of 40 examples"):
         flowers().evaluate(X, Y, sample_weight=np.ones(3))
+
+
+def test_probabilities_that_are_nan_are_refused():
+    run = dk.fit(dk.Sequential([dk.Classifier(3)]), X, Y, verbose=0)
+    run.model.set_weights([np.full_like(weight, np.nan) for weight in run.model.get_weights()])
+    with pytest.raises(ValueError, match=r"the probabilities of 40 of 40 examples are NaN \(first at index 0\)"):
+        run.predict(X)
