@@ -16,6 +16,7 @@ import numpy as np
 from deepkit.data.errors import DataError
 from deepkit.data.raw_table import RawColumn, RawTable, check_names
 from deepkit.utils.errors import format_value, message
+from deepkit.utils.files import expand_user
 
 if TYPE_CHECKING:
     from deepkit.utils.types import PathLike
@@ -49,7 +50,7 @@ def read_csv(path: PathLike, delimiter: str | None = None, encoding: str | None 
             same name.
     """
     _check_delimiter(delimiter)
-    file = Path(path).expanduser()
+    file = expand_user(path)
     text, encoding_name = _decode(file, encoding)
     title = file.name
     with _long_fields():
@@ -80,10 +81,10 @@ def _decode(file: Path, encoding: str | None) -> tuple[str, str]:
     """Return the text of a file, and the name of its encoding."""
     try:
         content = file.read_bytes()
-    except OSError as error:
-        reason = "it is a folder" if file.is_dir() else (error.strerror or str(error)).lower()
+    except (OSError, ValueError) as error:  # ValueError: the path has a null character
+        reason = "it is a folder" if os.path.isdir(file) else (getattr(error, "strerror", "") or str(error)).lower()
         hint = "pass the path of a CSV file, or a pandas DataFrame"
-        if not file.exists():
+        if not os.path.exists(file):
             hint = f"the current folder is {os.getcwd()}; pass the path of a CSV file, or a pandas DataFrame"
         raise DataError(f"{file} cannot be read: {reason}", hint=hint) from error
     for magic, description, function in _OTHER_FORMATS:

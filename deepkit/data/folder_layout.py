@@ -11,6 +11,7 @@ from pathlib import Path
 from deepkit.data import bundled, catalog
 from deepkit.data.errors import DataError
 from deepkit.utils.errors import did_you_mean, format_value, message
+from deepkit.utils.files import expand_user
 
 SPLIT_NAMES = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 _HIDDEN = {
@@ -53,10 +54,10 @@ def check_folder(path: object, *, example: str) -> Path:
         problem = f"path must be a string or a pathlib.Path, received {format_value(path)}"
         raise TypeError(message(problem, hint=f"pass the path of a folder: {example}"))
     text = os.fspath(path)
-    folder = Path(text).expanduser()
-    if text and folder.is_dir():
+    folder = expand_user(text)
+    if text and os.path.isdir(folder):  # unlike `Path.is_dir`, False for a name that is too long
         return folder
-    if text and folder.exists():
+    if text and os.path.exists(folder):
         is_archive = folder.suffix.lower() in _ARCHIVES
         hint = "unpack the archive, and pass its folder" if is_archive else f"pass the folder: {example}"
         raise DataError(f"{text!r} is a file, expected a folder", hint=hint)
@@ -92,7 +93,7 @@ class _LayoutReader:
     """Reads a folder; each real folder is read once, although links may lead to it several times."""
 
     def __init__(self, root: Path) -> None:
-        self.root, self.skipped = root, [_readable(entry.name) for entry in _entries(root) if not entry.is_dir()]
+        self.root, self.skipped = root, [_readable(entry.name) for entry in _entries(root) if not _is_folder(entry)]
         self.visited = {_identity(root): root.name}
 
     def read(self) -> FolderLayout:
@@ -103,12 +104,14 @@ class _LayoutReader:
             class_folders = {split: _folders(folder) for split, folder in split_folders.items()}
             for folder in split_folders.values():
                 self._visit(folder)
-                self.skipped += [self._name(Path(entry.path)) for entry in _entries(folder) if not entry.is_dir()]
+                self.skipped += [self._name(Path(entry.path)) for entry in _entries(folder) if not _is_folder(entry)]
         for split, folders in class_folders.items():
             if not folders:
                 raise _no_class_folders(split_folders.get(split, self.root), self.root)
             for folder in folders:
                 self._visit(folder)
+        for folders in class_folders.values():
+            _check_distinct(folders)
         splits = {
             split: {_readable(folder.name): list(self.files(folder)) for folder in folders}
             for split, folders in class_folders.items()
@@ -197,6 +200,24 @@ def _no_class_folders(folder: Path, root: Path) -> DataError:
     return DataError(problem, hint=f"put the images of each class into a folder, such as {root / parts}")
 
 
+def _check_distinct(folders: list[Path]) -> None:
+    """Raise if two folders have the same name as readable text, so that their classes could not be distinguished."""
+    names: dict[str, Path] = {}
+    for folder in folders:
+        name = _readable(folder.name)
+        if names.setdefault(name, folder) != folder:
+            problem = f"{_readable(str(folder.parent))}: two class folders have the name {name!r}, one of them in bytes"
+            raise DataError(problem, hint="rename the folder whose name is not UTF-8")
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a folder, or a link to one; False for a link that leads to itself."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
 def _raise(error: OSError) -> None:
     raise error
 
@@ -207,7 +228,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return [folder / entry.name for entry in _entries(folder) if entry.is_dir()]
+    return [folder / entry.name for entry in _entries(folder) if _is_folder(entry)]
 
 
 def _is_hidden(name: str) -> bool:

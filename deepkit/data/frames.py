@@ -44,6 +44,14 @@ def as_arrays(value: Any, name: str) -> Any:
     return _tensor_array(value, name) if library == "torch" and hasattr(value, "detach") else value
 
 
+def refuse_masked_values(value: object, name: str) -> None:
+    """Raise if a value is a masked array of NumPy with masked values, which a conversion would unmask."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        count = np.count_nonzero(np.ma.getmaskarray(value))
+        problem = f"{name} is a masked array with {count:,} masked values, expected a value for each"
+        raise make_error(TypeError, problem, hint=f"fill them with {name}.filled(...), or remove these examples")
+
+
 def _library(value: object) -> str:
     """Return "pandas", "polars" or "torch" if the class of a value, or one of its bases, is from that library."""
     modules = (cls.__module__.partition(".")[0] for cls in type(value).__mro__)

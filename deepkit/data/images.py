@@ -34,9 +34,8 @@ def check_image_size(image_size: object) -> tuple[int, int]:
     if len(sides) == 2 and all(is_integer(side) and side > 0 for side in sides):
         height, width = sides
         return int(height), int(width)
-    raise ValueError(
-        f"image_size must be a positive number of pixels, or (height, width), received {format_value(image_size)}"
-    )
+    problem = f"image_size must be a positive number of pixels, or (height, width), received {format_value(image_size)}"
+    raise ValueError(message(problem, hint="pass image_size=224"))
 
 
 def check_same_scale(x: Arrays, other: Arrays, name: str) -> None:

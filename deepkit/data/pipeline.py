@@ -19,7 +19,7 @@ from deepkit.data.images import cast_images, check_images, image_scales, scale_i
 from deepkit.data.pipeline_settings import PipelineSettings, check_batch_size, check_seed
 from deepkit.data.sources import MemorySource, Source
 from deepkit.data.targets import check_target, with_target
-from deepkit.utils.errors import message
+from deepkit.utils.errors import format_value, make_error, message
 from deepkit.utils.function_identity import function_identity
 from deepkit.utils.validation import check_integer
 
@@ -471,7 +471,7 @@ class Pipeline(tf.data.Dataset):
             keys = stateless_random.example_keys(settings.seed, epoch, indices)
             x = augment_images(settings.augmentations, check_images(x), keys)
         if settings.map:  # tf.function converts `if` and `for` over tensors, as every map of tf.data does
-            x = tf.function(settings.map)(x)
+            x = _check_mapped(tf.function(settings.map)(x))
         elif settings.rescale:
             x = scale_images(x, settings.scales)
         if settings.target == "inputs" and settings.target_scales is not None:
@@ -488,6 +488,14 @@ def _join(batches: Dataset, count: int) -> tuple[Any, ...]:
 
 def _as_array(tensor: Any) -> Tensor:
     return tensor if isinstance(tensor, tf.RaggedTensor) else tensor.numpy()
+
+
+def _check_mapped(x: Nested) -> Nested:
+    """Raise if a map function returned None in place of a batch."""
+    if any(leaf is None for leaf in tf.nest.flatten(x)):
+        problem = f"map: expected a function that returns a batch of x, received {format_value(x)} from it"
+        raise make_error(TypeError, problem, hint="return the converted batch")
+    return x
 
 
 def _with_cardinality(dataset: Dataset, num_batches: int) -> Dataset:

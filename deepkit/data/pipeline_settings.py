@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from deepkit.data.augmentation import Augmentation
+from deepkit.utils.errors import format_value, make_error
 from deepkit.utils.validation import check_integer
 
 if TYPE_CHECKING:
@@ -51,12 +52,17 @@ class PipelineSettings:
     columns: TableSchema | None = None
     class_names: ClassNames = ()
 
+    def __post_init__(self) -> None:
+        if self.map is not None and not callable(self.map):
+            problem = f"map must be a function of a batch of x, received {format_value(self.map)}"
+            raise make_error(TypeError, problem, hint="pass map=lambda x: x / 255")
+
 
 def check_batch_size(batch_size: object) -> int:
     """Return a batch size as an int, or raise a ValueError."""
-    return check_integer(batch_size, "batch_size")
+    return check_integer(batch_size, "batch_size", hint="pass batch_size=32")
 
 
 def check_seed(seed: object) -> int:
     """Return a seed as an int, or raise a ValueError."""
-    return check_integer(seed, "seed", minimum=0, maximum=2**63 - 1)
+    return check_integer(seed, "seed", minimum=0, maximum=2**63 - 1, hint="pass seed=0")

@@ -167,16 +167,21 @@ def from_records(rows: Sequence[Mapping[str, Any]], title: str = "the table") ->
 
 
 def object_column(values: Any) -> RawColumn:
-    """Return a list or an array as a column; None, NaN and NaT are missing, and strings lose surrounding spaces."""
+    """Return a list or an array as a column, in which None, NaN, NaT and masked values are missing.
+
+    Strings lose surrounding spaces.
+    """
     if not isinstance(values, np.ndarray):
         values = list(values) if _is_sequence(values) else [values]
         array = np.empty(len(values), object)
         array[:] = values
     else:
         array = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
+    is_masked = np.ma.getmaskarray(array)  # tolist() returns None for the masked values of objects
     if array.dtype.kind in "biufM" or array.ndim != 1:
+        array = np.asarray(array)
         is_missing = np.isnat(array) if array.dtype.kind == "M" else np.zeros(array.shape, bool)
-        return RawColumn(array, np.isnan(array) if array.dtype.kind == "f" else is_missing)
+        return RawColumn(array, (np.isnan(array) if array.dtype.kind == "f" else is_missing) | is_masked)
     items = [_plain(item) for item in array.tolist()]
     return _column_of_objects(items, np.fromiter((_is_missing(item) for item in items), bool, len(items)))
 

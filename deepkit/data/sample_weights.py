@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from deepkit.data.frames import refuse_masked_values
 from deepkit.utils.errors import did_you_mean, format_value, message
+
+MAX_WEIGHT = float(np.finfo(np.float32).max)
 
 
 def check_sample_weight(weight: object, labels: Any, name: str) -> Any:
@@ -53,6 +56,7 @@ def _check_by_name(weights: Mapping[Any, object], labels: Any, num_examples: int
 
 
 def _check_array(weight: object, num_examples: int, name: str) -> np.ndarray:
+    refuse_masked_values(weight, name)
     array = np.asarray(weight)
     if array.dtype.kind not in "biuf":
         problem = f"{name} must be an array of numbers, received {format_value(weight)}"
@@ -69,5 +73,8 @@ def _check_array(weight: object, num_examples: int, name: str) -> np.ndarray:
             f"({np.count_nonzero(invalid):,} of {array.size:,} weights)"
         )
         raise ValueError(message(problem, hint="use 0 for an example that must not count"))
+    if array.size and array.max() > MAX_WEIGHT:
+        problem = f"{name} must be numbers that float32 can hold, received {array.max():g}"
+        raise ValueError(message(problem, hint="divide the weights by their mean"))
     array = array.astype("float32")
     return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from deepkit.data.augmentation import Augmentation, check_augmentations
 from deepkit.data.dataset import Data, RawData, build_data
-from deepkit.data.frames import as_arrays
+from deepkit.data.frames import as_arrays, refuse_masked_values
 from deepkit.data.images import check_same_scale, image_scales
 from deepkit.data.pipeline_settings import PipelineSettings, check_batch_size, check_seed
 from deepkit.data.sample_weights import check_sample_weight
@@ -132,10 +132,12 @@ def validate_arrays(x: object, y: object = None, sample_weight: object = None, *
     if len(set(lengths)) > 1:
         problem = f"{prefix}x and y must have the same number of examples, received {format_value(lengths)}"
         hint = "a list of arrays is several inputs or outputs, as in Keras; use np.stack(x) if each array is an example"
-        hint = hint if is_list_of_arrays(x) or is_list_of_arrays(y) else ""
+        if not is_list_of_arrays(x) and not is_list_of_arrays(y):
+            hint = "pass one label for each example, in the same order"
         raise ValueError(message(problem, hint=hint))
     if not lengths[0]:
-        raise ValueError(f"{prefix}x has no examples: its shape is {tf.nest.flatten(inputs)[0].shape}")
+        problem = f"{prefix}x has no examples: its shape is {tf.nest.flatten(inputs)[0].shape}"
+        raise ValueError(message(problem, hint="pass at least one example"))
     if sample_weight is None:
         return element
     if y is None:
@@ -221,10 +223,10 @@ def check_array(value: object, name: str) -> np.ndarray:
         name: Name of the value in error messages.
 
     Raises:
-        TypeError: It holds Python objects, or is sparse or ragged.
+        TypeError: It holds Python objects, or is sparse, ragged or masked.
         ValueError: It is a single value, or holds missing values or integers above those of int64.
     """
-    _refuse_sparse_and_ragged(value, name)
+    _refuse_other_containers(value, name)
     value = as_arrays(value, name)
     try:
         array = np.asarray(value)
@@ -234,26 +236,26 @@ def check_array(value: object, name: str) -> np.ndarray:
     if array.dtype == object:
         array = _as_strings(array, name)
     if array.ndim == 0:
-        raise ValueError(
-            f"{name} must be an array with the examples along its first axis, received {format_value(value)}"
-        )
-    if array.dtype.kind not in "biufcSU":
+        problem = f"{name} must be an array with the examples along its first axis, received {format_value(value)}"
+        raise ValueError(message(problem, hint="pass an array, or a list of numbers; a tuple holds several arrays"))
+    if array.dtype.kind not in "biufcSU" or array.dtype == np.clongdouble:
         hint = "convert the values to numbers, for example with astype('int64')"
         raise TypeError(message(f"{name} must hold numbers or strings, received the dtype {array.dtype}", hint=hint))
     if array.dtype == np.uint64 and array.size and array.max() > MAX_INTEGER:
         hint = f"use values of at most {MAX_INTEGER:,}, or hash them"
         raise ValueError(message(f"{name} holds {array.max()}, which does not fit into int64", hint=hint))
-    return array.astype("float32") if array.dtype == np.float64 else array
+    return array.astype("float32") if array.dtype in (np.float64, np.longdouble) else array
 
 
-def _refuse_sparse_and_ragged(value: object, name: str) -> None:
+def _refuse_other_containers(value: object, name: str) -> None:
     kind = type(value).__name__
+    refuse_masked_values(value, name)
     if isinstance(value, tf.RaggedTensor):
-        raise TypeError(message(f"{name} is a {kind}, expected a dense array", hint="use x.to_tensor()"))
+        raise TypeError(message(f"{name} is a {kind}, expected a dense array", hint=f"use {name}.to_tensor()"))
     if isinstance(value, tf.SparseTensor):
-        raise TypeError(message(f"{name} is a {kind}, expected a dense array", hint="use tf.sparse.to_dense(x)"))
+        raise TypeError(message(f"{name} is a {kind}, expected a dense array", hint=f"use tf.sparse.to_dense({name})"))
     if hasattr(value, "toarray"):  # a matrix of SciPy
-        raise TypeError(message(f"{name} is a sparse {kind}, expected a dense array", hint="use x.toarray()"))
+        raise TypeError(message(f"{name} is a sparse {kind}, expected a dense array", hint=f"use {name}.toarray()"))
 
 
 def _as_strings(array: np.ndarray, name: str) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 import tensorflow as tf
 
+from deepkit.data.sample_weights import MAX_WEIGHT
 from deepkit.utils.errors import did_you_mean, format_value, make_error
 from deepkit.utils.validation import is_integer, is_number
 
@@ -101,9 +102,12 @@ def weights_by_class(class_weight: object, num_classes: int, names: Sequence[str
     weights = [1.0] * num_classes
     for key, weight in class_weight.items():
         index = _class_index(key, num_classes, names)
-        if not is_number(weight) or weight < 0:
-            problem = f"class_weight[{key!r}] must be a number of at least 0, received {format_value(weight)}"
-            raise make_error(ValueError, problem, hint="use 0 for a class that must not count")
+        if not is_number(weight) or not 0 <= weight <= MAX_WEIGHT:
+            is_large = is_number(weight) and weight > 0
+            expected = "a number that float32 can hold" if is_large else "a number of at least 0"
+            problem = f"class_weight[{key!r}] must be {expected}, received {format_value(weight)}"
+            hint = "use smaller weights" if is_large else "use 0 for a class that must not count"
+            raise make_error(ValueError, problem, hint=hint)
         weights[index] = float(weight)
     if not any(weights):
         raise make_error(ValueError, "class_weight: all weights are 0, so the loss is 0", hint=_BALANCED_HINT)

@@ -32,7 +32,7 @@ from deepkit.training.weigh_classes import weigh_classes
 from deepkit.utils.console import echo
 from deepkit.utils.errors import format_value, make_error
 from deepkit.utils.tracing import without_retracing_warnings
-from deepkit.utils.validation import check_choice, check_integer, is_flag
+from deepkit.utils.validation import check_choice, check_integer, is_flag, is_number
 
 if TYPE_CHECKING:
     from deepkit.training.class_weights import ClassWeight
@@ -194,7 +194,7 @@ def fit(
 
 
 def _check_arguments(epochs: object, initial_epoch: object, plan: object, callbacks: object) -> int:
-    if is_flag(initial_epoch) or initial_epoch != 0:
+    if not is_number(initial_epoch) or initial_epoch != 0:
         raise make_error(
             ValueError,
             f"initial_epoch: epochs count from the beginning of the run, received {format_value(initial_epoch)}",

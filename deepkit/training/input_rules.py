@@ -153,7 +153,11 @@ def choose_rules(net: Definition, input_spec: Any, arrays: object) -> InputRules
     if isinstance(input_spec, tf.TensorSpec) and input_spec.shape.rank is None:
         return InputRules({"": InputRule()})  # `build` needs a shape, and raises the error
     if net.input_spec() is None and not isinstance(input_spec, tf.TensorSpec):
-        received = f"a mapping with the keys {', '.join(input_spec)}" if isinstance(input_spec, Mapping) else "several"
+        received = (
+            f"a mapping with the keys {', '.join(map(str, input_spec))}"
+            if isinstance(input_spec, Mapping)
+            else "several"
+        )
         problem = f"data: expected one array as x, as {type(net).__name__} has one input, received {received}"
         hint = "put dk.TableEncoder() first for the columns of a table, pass one array, or use dk.Functional"
         raise make_error(ValueError, problem, hint=hint)
@@ -275,7 +279,10 @@ def _image_rule(title: str, array: np.ndarray, dtype: str | None, first_layers: 
 
 
 def _check_dtype(name: str, data_dtype: str, dtype: str | None, first_layers: list[FirstLayer]) -> None:
-    """Raise if the data holds strings and the first layer expects numbers, or the reverse."""
+    """Raise if the first layer expects numbers and the data holds strings or complex numbers, or the reverse."""
+    if data_dtype.startswith("complex") and not str(dtype).startswith("complex"):
+        problem = f"data: expected real numbers in {name or 'x'}, received {data_dtype}: Keras drops the imaginary part"
+        raise make_error(ValueError, problem, hint="pass np.stack([x.real, x.imag], axis=-1), or np.abs(x)")
     if (data_dtype == "string") == (dtype == "string"):
         return
     title = name or "x"

@@ -89,6 +89,9 @@ def _input_pairs(expected: Any, received: Any) -> list[tuple[str, Any, Any]]:
 
 
 def _check_dtype(name: str, expected: str, received: Any) -> None:
+    if received.is_complex and not expected.startswith("complex"):
+        problem = f"{name}: expected real numbers, received {received.name}"
+        raise make_error(ValueError, problem, hint="convert x as the training data")
     if (expected == "string") == (received == tf.string):
         return
     if expected == "string":

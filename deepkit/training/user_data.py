@@ -116,7 +116,11 @@ def _split_arrays(arguments: DataArguments, plan: Plan) -> Data:
     settings = PipelineSettings(check_batch_size(size), (plan.seed or 0) % 2**63)
     element, fraction = validate_arrays(*arguments.arrays()), arguments.validation_split
     num_examples = len(tf.nest.flatten(element)[0])
-    splits = split_validation(element, num_examples - int(num_examples * (1 - fraction)) if fraction else 0)
+    num_validation = num_examples - int(num_examples * (1 - fraction)) if fraction else 0
+    if num_validation == num_examples:
+        problem = f"validation_split={fraction} leaves no training example of {num_examples:,}"
+        raise make_error(ValueError, problem, hint="pass a smaller fraction, such as validation_split=0.2")
+    splits = split_validation(element, num_validation)
     check_sorted_labels(element, splits, f"validation_split={fraction}")
     return build_array_data(splits, settings, None, shuffle=arguments.shuffle)
 

@@ -127,3 +127,11 @@ def _is_stale(path: Path, process: int) -> bool:
         return stat.S_ISREG(path.lstat().st_mode)
     except FileNotFoundError:
         return False
+
+
+def expand_user(path: str | os.PathLike[str]) -> Path:
+    """Return a path with the home folder in place of "~"; unchanged if there is no such user."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)

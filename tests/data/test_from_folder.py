@@ -130,6 +130,23 @@ def test_names_may_have_any_bytes(tmp_path, capsys):
 # Formats and colors
 
 
+def test_two_names_with_the_same_readable_text_are_refused(tmp_path):
+    for name in (b"\xff", rb"\xff", b"other"):
+        save(tmp_path / "shapes" / os.fsdecode(name) / "1.png")
+    with pytest.raises(
+        DataError, match=r"two class folders have the name '.*xff', one of them in bytes\n  hint: rename"
+    ):
+        load(tmp_path / "shapes")
+
+
+def test_links_to_themselves_are_not_folders(shapes):
+    (shapes / "loop").symlink_to("loop")
+    assert load(shapes).train.num_examples == 20
+    (shapes / "squares" / "loop.png").symlink_to("loop.png")
+    with pytest.raises(DataError, match=r"1 of 21 images cannot be read: squares/loop.png \(Too many levels"):
+        load(shapes)
+
+
 def test_the_content_decides_the_format(tmp_path):
     image = pixels()
     save(tmp_path / "a" / "1.jpg", image, format="PNG")
@@ -401,6 +418,9 @@ def test_paths_that_are_not_folders_are_named(shapes, tmp_path):
         load("cifar-10")
     with pytest.raises(DataError, match=r"0.png' is a file, expected a folder"):
         load(shapes / "circles" / "0.png")
+    for path in ("x" * 5000, "~no-such-user/pets", "pets\0"):
+        with pytest.raises(DataError, match="there is no folder '"):
+            load(path)
     (tmp_path / "pets.zip").write_bytes(b"PK")
     with pytest.raises(DataError, match="hint: unpack the archive"):
         load(tmp_path / "pets.zip")

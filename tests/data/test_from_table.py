@@ -166,6 +166,8 @@ def test_damaged_files(tmp_path, content, options, text):
 @pytest.mark.parametrize(
     ("table", "options", "text"),
     [
+        ("a\0b.csv", {}, "cannot be read: embedded null byte"),
+        ("~no-such-user/a.csv", {}, "cannot be read: no such file or directory"),
         ("no.csv", {}, r"no.csv cannot be read: no such file or directory\n  hint: the current folder is"),
         (5, {}, "table: expected a table with named columns, received 5"),
         ({"a": [1, 2], "y": [1]}, {}, "the columns differ in length: 'a' has 2 values, 'y' has 1"),
@@ -474,3 +476,12 @@ def test_converted_rows_are_recognized(flats):
     assert not schema.is_converted(flats)
     assert not schema.is_converted(rows | {"day": np.arange(30, dtype="int32")})
     assert not schema.is_converted({name: rows[name] for name in ("area", "day")})
+
+
+def test_masked_values_are_missing():
+    mask = [False, True, False, False]
+    table = {"a": np.ma.array([1.5, 99, 3, 4], mask=mask), "b": np.ma.array([1, 99, 3, 4], mask=mask)}
+    table |= {"c": np.ma.array(["x", "z", "x", "y"], mask=mask), "price": [1.5, 2, 3, 4]}
+    rows = load(table).columns.convert(table)
+    assert [name for name in "ab" if np.isnan(rows[name][1])] == ["a", "b"]
+    assert rows["c"].tolist() == ["x", "", "x", "y"]

@@ -140,6 +140,28 @@ def test_wrong_types_raise():
         dk_data.from_arrays(np.zeros((4, 2)), validation="all")
 
 
+@pytest.mark.parametrize("name", ["x", "y", "sample_weight"])
+def test_masked_values_are_not_unmasked(name):
+    arrays = {"x": np.zeros((4, 2)), "y": np.zeros(4), "sample_weight": np.ones(4)}
+    arrays[name] = np.ma.array(arrays[name], mask=arrays[name] == arrays[name])
+    text = rf"{name} is a masked array with \d masked values, expected a value for each\n  hint: fill them with {name}"
+    with pytest.raises(TypeError, match=text):
+        dk_data.from_arrays(**arrays)
+    arrays[name].mask = False
+    assert dk_data.from_arrays(**arrays).train.num_examples == 4
+
+
+def test_long_doubles_become_float32():
+    assert dk_data.from_arrays(np.zeros(4, np.longdouble)).train.element_spec.dtype == tf.float32
+
+
+def test_a_map_is_a_function_that_returns_a_batch():
+    with pytest.raises(TypeError, match="map must be a function of a batch of x, received 3\n  hint: pass map=lambda"):
+        dk_data.from_arrays(np.zeros(4), map=3)
+    with pytest.raises(TypeError, match="received None from it\n  hint: return the converted batch"):
+        dk_data.from_arrays(np.zeros(4), map=lambda x: None)
+
+
 def test_a_data_error_is_an_os_error():
     error = DataError("the file is missing", hint="load it again")
     assert isinstance(error, OSError)
