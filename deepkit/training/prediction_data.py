@@ -92,6 +92,9 @@ def named_inputs(model: keras.Model, x: Any) -> Any:
     expected = symbolic_inputs(model)
     num_inputs = 1 if expected is None else len(keras.tree.flatten(expected))
     if num_inputs == 1:
+        if isinstance(x, Mapping) and isinstance(expected, keras.KerasTensor) and set(x) != {expected.name}:
+            problem = f"x: expected one array, received a mapping with the keys {', '.join(map(str, x)) or 'none'}"
+            raise make_error(ValueError, problem, hint="pass the array itself")
         is_list = is_list_of_arrays(x)
         if not is_list and not isinstance(x, tuple):
             return x

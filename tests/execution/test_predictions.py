@@ -248,6 +248,8 @@ def test_the_map_of_the_training_data_is_applied():
     [
         (flowers, X[0], "expected a batch of shape (batch, 4), received an array of shape (4,)\n  hint: pass x[None]"),
         (flowers, X[:, :3], "expected a batch of shape (batch, 4), received an array of shape (40, 3)\n  hint: pass x"),
+        (flowers, {"a": X}, "x: expected one array, received a mapping with the keys a\n  hint: pass the array itself"),
+        (flowers, X + 1j, "x: expected real numbers, received complex64\n  hint: convert x as the training data"),
         (flowers, ["a"], "x: expected numbers, received strings\n  hint: pass the numbers"),
         (flowers, (X, Y), "x: expected one array, received a tuple of 2\n  hint: pass x alone, without labels"),
         (flowers, [X[0], X[1]], "received a list of 2\n  hint: use np.stack(x) if each array is an example"),
