@@ -54,7 +54,7 @@ class _ColumnsField(fields.Field["Mapping[str, str] | None", "Mapping[str, str] 
             if not isinstance(column, str) or not column or "/" in column:
                 problem = f"{name}: the name of a column must be a string without '/', received {format_value(column)}"
                 raise DefinitionError(problem, hint=_EXAMPLE)
-            if kind not in INPUT_KINDS:
+            if not isinstance(kind, str) or kind not in INPUT_KINDS:
                 kinds = ", ".join(map(repr, INPUT_KINDS))
                 problem = f"{name}[{column!r}] must be one of {kinds}, received {format_value(kind)}"
                 hint = "leave the column out" if kind == "ignore" else _EXAMPLE

@@ -31,7 +31,7 @@ class BatchCount(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
         """Reset the count of training batches."""
         self._train_batches = 0
-        self._iterations = [int(optimizer.iterations) for optimizer in optimizers(self.model)]
+        self._iterations = [] if self._has_length else [_iterations(item) for item in optimizers(self.model)]
 
     def on_train_batch_end(self, batch: int, logs: object = None) -> None:
         """Count a training batch, or several that are executed together."""
@@ -55,7 +55,7 @@ class BatchCount(keras.callbacks.Callback):
         if self._has_length or self.model.steps_per_execution > 1:
             return
         for optimizer, before in zip(optimizers(self.model), self._iterations, strict=True):
-            if int(optimizer.iterations) == before + self._train_batches + 1:
+            if _iterations(optimizer) == before + self._train_batches + 1:
                 optimizer.iterations.assign(before + self._train_batches)
 
     def on_test_begin(self, logs: object = None) -> None:
@@ -70,3 +70,7 @@ class BatchCount(keras.callbacks.Callback):
         """Raise an error if the validation had no batch."""
         if not self._test_batches:
             raise no_batches("validation_data")
+
+
+def _iterations(optimizer: keras.optimizers.Optimizer) -> int:
+    return int(keras.ops.convert_to_numpy(optimizer.iterations))

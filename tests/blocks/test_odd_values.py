@@ -95,7 +95,9 @@ def examples():
     """Return one instance of each public block."""
     seq2seq = dk.Seq2Seq(dk.Text(10), encoder=dk.BiLSTM(2), decoder=dk.Recurrent("gru", 2))
     instances = {type(block).__name__: block for case in CASES for block in blocks_in(case.definition())}
-    return {name: instances[name] for name in builtin_blocks() if name != "Seq2Seq"} | {"Seq2Seq": seq2seq}
+    table_encoder = dk.TableEncoder({"area": "numeric", "city": "categorical"})  # its input is a mapping
+    instances |= {"Seq2Seq": seq2seq, "TableEncoder": table_encoder}
+    return {name: instances[name] for name in builtin_blocks()}
 
 
 EXAMPLES = examples()
