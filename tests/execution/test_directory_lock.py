@@ -4,6 +4,7 @@ import contextlib
 import errno
 import multiprocessing
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -44,7 +45,7 @@ def acquire_elsewhere(folder):
 
 @contextlib.contextmanager
 def forked_child(action=lambda: None):
-    """Fork a child that runs an action and then lives until the end of the body."""
+    """Fork a child that runs an action and then lives until the end of the body; a child that fails cannot block."""
     ready, end = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
@@ -54,13 +55,16 @@ def forked_child(action=lambda: None):
             os.write(ready[1], b"1")
             os.read(end[0], 1)
         os._exit(0)
+    os.close(ready[1])  # so that reading ends if the child fails
     try:
+        assert select.select([ready[0]], [], [], 60)[0]
         assert os.read(ready[0], 1) == b"1"
         yield child
     finally:
         os.close(end[1])
+        os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        for descriptor in (*ready, end[0]):
+        for descriptor in (ready[0], end[0]):
             os.close(descriptor)
 
 
@@ -117,7 +121,9 @@ def test_a_child_does_not_close_a_file_that_has_the_number_of_the_lock(tmp_path)
     number = lock._descriptor
 
     def action():
-        assert os.open(os.devnull, os.O_RDONLY) == number  # the child has closed its copy of the lock
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(number)  # the child has closed its copy of the lock
+        os.dup2(os.open(os.devnull, os.O_RDONLY), number)
         lock.release()
         os.fstat(number)
 
