@@ -57,7 +57,7 @@ class _ColumnsField(fields.Field["Mapping[str, str] | None", "Mapping[str, str] 
             if not isinstance(kind, str) or kind not in INPUT_KINDS:
                 kinds = ", ".join(map(repr, INPUT_KINDS))
                 problem = f"{name}[{column!r}] must be one of {kinds}, received {format_value(kind)}"
-                hint = "leave the column out" if kind == "ignore" else _EXAMPLE
+                hint = "leave the column out" if isinstance(kind, str) and kind == "ignore" else _EXAMPLE
                 raise DefinitionError(problem + did_you_mean(kind, INPUT_KINDS), hint=hint)
         return FrozenDict({column: str(kind) for column, kind in value.items()}, source.quoted)
 

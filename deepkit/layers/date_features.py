@@ -43,8 +43,8 @@ class DateFeatures(keras.layers.Layer):
         >>> import deepkit as dk
         >>> import numpy as np
         >>> noon = np.array([["2000-01-01T12:00"]], "datetime64[s]").astype("int64")
-        >>> dk.layers.DateFeatures()(noon).numpy().round(2)[0, -2:].tolist()  # within the day
-        [0.0, -1.0]
+        >>> dk.layers.DateFeatures()(noon).numpy().round(2)[0, -1].item()  # cosine of the position within the day
+        -1.0
     """
 
     def __init__(self, **kwargs: object) -> None:

@@ -27,6 +27,8 @@ CASES = {
     "MaskingNoise": (lambda: dkl.MaskingNoise(0.3, seed=1), VECTORS, {"training": True}),
     "SaltAndPepperNoise": (lambda: dkl.SaltAndPepperNoise(0.5, 0.25, 0.75, seed=1), VECTORS, {"training": True}),
     "RBF": (lambda: dkl.RBF([[0.5] * 6]), VECTORS, {}),
+    "ImputedNormalization": (lambda: dkl.ImputedNormalization(mean=[0.5] * 6, variance=[2.0] * 6), VECTORS, {}),
+    "DateFeatures": (lambda: dkl.DateFeatures(), VECTORS[:, :1], {}),
     "scaled_tanh": (lambda: layers.Activation(dkl.scaled_tanh), VECTORS, {}),
     "StochasticDepth": (lambda: dkl.StochasticDepth(0.3, seed=1), VECTORS, {"training": True}),
     "GaussianSampling": (lambda: dkl.GaussianSampling(seed=1), [VECTORS, VECTORS], {"training": True}),
