@@ -54,7 +54,7 @@ class DateFeatures(keras.layers.Layer):
     def call(self, inputs: Tensor) -> Tensor:
         """Compute the features; remainders are computed on integers, which float32 could not hold."""
         seconds = ops.cast(inputs, "int64")
-        is_missing = ops.less(seconds, _MISSING // 2)  # the smallest int64 itself is not portable to ONNX
+        is_missing = ops.less(seconds, _MISSING // 2)
         since_2000 = ops.where(is_missing, ops.zeros_like(seconds), seconds) - _YEAR_2000
         rest = ops.mod(since_2000, _YEAR)
         years = ops.round(ops.cast(since_2000 - rest, "float32") / _YEAR) + ops.cast(rest, "float32") / _YEAR
