@@ -11,6 +11,7 @@ import tensorflow as tf
 from deepkit.data.batch_reader import BatchReader
 from deepkit.data.batch_source import BatchSource, is_batch_iterable, open_source
 from deepkit.data.source_errors import SourceError
+from deepkit.data.wrapped_dataset import WrappedDataset
 from deepkit.utils.errors import make_error
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ __all__ = ["IterableBatches", "as_dataset", "is_batch_iterable"]
 _PREFETCH = 2  # batches that are prepared during a training step
 
 
-class IterableBatches(tf.data.Dataset):
+class IterableBatches(WrappedDataset):
     """The batches of a Python object: each iteration is one epoch.
 
     Errors of the object are raised by `deepkit.data.source_errors.original_errors`.
@@ -35,16 +36,7 @@ class IterableBatches(tf.data.Dataset):
         dataset = tf.data.Dataset.from_generator(self._read_epoch, output_signature=reader.spec)
         if reader.num_batches is not None:
             dataset = dataset.apply(tf.data.experimental.assert_cardinality(reader.num_batches))
-        self._dataset = dataset.prefetch(_PREFETCH)
-        super().__init__(self._dataset._variant_tensor)
-
-    def _inputs(self) -> list[Dataset]:
-        return [self._dataset]
-
-    @property
-    def element_spec(self) -> Any:
-        """Structure, shapes and dtypes of the batches."""
-        return self._dataset.element_spec
+        super().__init__(dataset.prefetch(_PREFETCH))
 
     @property
     def description(self) -> str:

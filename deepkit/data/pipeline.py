@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import tensorflow as tf
 
-from deepkit.data import stateless_random
-from deepkit.data.augmentation import Augmentation, augment_images, check_augmentations
-from deepkit.data.epoch_counter import make_epoch_counter
+from deepkit.data.augmentation import Augmentation, check_augmentations
+from deepkit.data.epoch_batches import EpochBatches
 from deepkit.data.image_source import ImageSource
-from deepkit.data.images import cast_images, check_images, image_scales, scale_images
+from deepkit.data.images import image_scales
 from deepkit.data.pipeline_settings import PipelineSettings, check_batch_size, check_seed
 from deepkit.data.sources import MemorySource, Source
-from deepkit.data.targets import check_target, with_target
-from deepkit.utils.errors import format_value, make_error, message
+from deepkit.data.targets import check_target
+from deepkit.data.wrapped_dataset import WrappedDataset
+from deepkit.utils.errors import message
 from deepkit.utils.function_identity import function_identity
 from deepkit.utils.validation import check_integer
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _READ_BATCH = 1024  # examples that `arrays` reads at once
 
 
-class Pipeline(tf.data.Dataset):
+class Pipeline(WrappedDataset):
     """Batches of a dataset: a `tf.data.Dataset`, which `fit`, `evaluate` and `predict` accept.
 
     Each iteration is one epoch. A training pipeline yields epochs 0, 1, 2, ... on successive iterations; the order
@@ -62,16 +62,8 @@ class Pipeline(tf.data.Dataset):
             )
             raise ValueError(message(problem, hint=f"use a batch_size of at most {source.num_examples}"))
         self._source, self._settings = source, settings
-        self._dataset = self._build_dataset()
-        super().__init__(self._dataset._variant_tensor)
-
-    def _inputs(self) -> list[Dataset]:
-        return [self._dataset]
-
-    @property
-    def element_spec(self) -> Any:
-        """Structure, shapes and dtypes of the batches."""
-        return self._dataset.element_spec
+        self._batches = EpochBatches(source, settings)
+        super().__init__(self._batches.next_epoch(self.steps))
 
     @property
     def num_examples(self) -> int:
@@ -181,9 +173,7 @@ class Pipeline(tf.data.Dataset):
             >>> [batch.shape[0] for batch in train.epochs(start=5).take(4)]
             [4, 4, 2, 4]
         """
-        start = check_integer(start, "Pipeline.epochs: start", minimum=0)
-        infinite = self._batches_of_epochs(tf.data.Dataset.counter(start, dtype=tf.int64))
-        return _with_cardinality(infinite, tf.data.INFINITE_CARDINALITY)
+        return self._batches.all_epochs(check_integer(start, "Pipeline.epochs: start", minimum=0))
 
     @overload
     def rebatch(
@@ -440,44 +430,6 @@ class Pipeline(tf.data.Dataset):
     def _with_settings(self, **changes: object) -> Pipeline:
         return Pipeline(self._source, dataclasses.replace(self._settings, **changes))  # type: ignore[arg-type]
 
-    def _build_dataset(self) -> Any:
-        single = tf.data.Dataset.from_tensors(tf.constant(0, tf.int64))
-        epoch = single.map(make_epoch_counter()) if self.is_shuffled else single
-        return _with_cardinality(self._batches_of_epochs(epoch), self.steps)
-
-    def _batches_of_epochs(self, epochs: Dataset) -> Dataset:
-        """Convert a dataset of epoch numbers to the batches of those epochs."""
-        # Planning is cheap and sequential over the epochs; preparing is costly and runs in parallel across them.
-        planned = epochs.flat_map(self._plan_epoch)
-        return planned.map(self._prepare_batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
-
-    @tf.autograph.experimental.do_not_convert
-    def _plan_epoch(self, epoch: Tensor) -> Dataset:
-        """Return the batches of an epoch as (epoch, batch of the source)."""
-        settings = self._settings
-        order = (settings.seed, epoch) if settings.shuffle else None
-        batches = self._source.batches(order, settings.batch_size, settings.drop_remainder)
-        return batches.map(tf.autograph.experimental.do_not_convert(lambda *batch: (epoch, batch)))
-
-    @tf.autograph.experimental.do_not_convert
-    def _prepare_batch(self, epoch: Tensor, batch: Sequence[Nested]) -> Nested:
-        """Fetch a batch, augment it, map or scale x, and set the target."""
-        settings = self._settings
-        indices, element = self._source.fetch(*batch)
-        x, *labels = element if isinstance(element, tuple) else (element,)
-        if settings.rescale or settings.augmentations or settings.map:
-            x = cast_images(x, settings.scales)
-        if settings.augmentations:
-            keys = stateless_random.example_keys(settings.seed, epoch, indices)
-            x = augment_images(settings.augmentations, check_images(x), keys)
-        if settings.map:  # tf.function converts `if` and `for` over tensors, as every map of tf.data does
-            x = _check_mapped(tf.function(settings.map)(x))
-        elif settings.rescale:
-            x = scale_images(x, settings.scales)
-        if settings.target == "inputs" and settings.target_scales is not None:
-            return x, scale_images(cast_images(x, settings.target_scales), settings.target_scales), *labels[1:]
-        return with_target((x, *labels) if isinstance(element, tuple) else x, settings.target)
-
 
 def _join(batches: Dataset, count: int) -> tuple[Any, ...]:
     """Return the first examples of batches as arrays: (x,), (x, y) or (x, y, sample_weight)."""
@@ -488,17 +440,3 @@ def _join(batches: Dataset, count: int) -> tuple[Any, ...]:
 
 def _as_array(tensor: Any) -> Tensor:
     return tensor if isinstance(tensor, tf.RaggedTensor) else tensor.numpy()
-
-
-def _check_mapped(x: Nested) -> Nested:
-    """Raise if a map function returned None in place of a batch."""
-    if any(leaf is None for leaf in tf.nest.flatten(x)):
-        problem = f"map: expected a function that returns a batch of x, received {format_value(x)} from it"
-        raise make_error(TypeError, problem, hint="return the converted batch")
-    return x
-
-
-def _with_cardinality(dataset: Dataset, num_batches: int) -> Dataset:
-    options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    return dataset.apply(tf.data.experimental.assert_cardinality(num_batches)).with_options(options)

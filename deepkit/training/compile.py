@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import keras
 import tensorflow as tf
@@ -16,14 +14,14 @@ from deepkit.definition.outputs import check_loss
 from deepkit.execution import strategy
 from deepkit.execution.plan import Plan
 from deepkit.training import adaptation, label_check, state
+from deepkit.training.compiled_model import CompiledModel
 from deepkit.training.describe import describe, describe_all, fresh_copy, largest_divisor
 from deepkit.training.head_metrics import adapt_metrics
 from deepkit.training.input_checks import check_inputs
-from deepkit.training.label_check import NO_LABEL_CHECKS, LabelChecks
 from deepkit.training.loss_names import resolve_losses
-from deepkit.training.model_code import without_automatic_names
 from deepkit.training.optimizer_patterns import check_patterns
 from deepkit.training.output_heads import output_heads
+from deepkit.training.precompiled import architecture_text, check_precompiled
 from deepkit.training.prediction_settings import PredictionSettings
 from deepkit.training.table_columns import with_columns
 from deepkit.training.target_scale import target_scale_notes
@@ -40,43 +38,6 @@ if TYPE_CHECKING:
     Losses: TypeAlias = LossLike | Sequence[LossLike] | Mapping[str, LossLike]
     Metrics: TypeAlias = MetricLike | Sequence[MetricLike] | Mapping[str, MetricLike | Sequence[MetricLike]]
     LossWeights: TypeAlias = Mapping[str, float]
-
-
-class ReplicaStrategy(Protocol):
-    """A `tf.distribute.Strategy`."""
-
-    @property
-    def num_replicas_in_sync(self) -> int:
-        """Number of devices that train together."""
-
-
-@dataclass(frozen=True)
-class CompiledModel:
-    """A compiled model, and its definition, optimizer, loss and metrics as text.
-
-    Args:
-        model: The model, ready for `model.fit`.
-        plan: The plan, adapted to this model and its data.
-        definition: The code of the definition, or the architecture of a model that was already compiled.
-        optimizer: The optimizer as code.
-        loss: The loss as code.
-        metrics: The metrics as code.
-        precompiled: Whether the model was already compiled.
-        notes: Messages about conversions, for the user.
-        label_checks: The checks of labels that each batch needs.
-        prediction: The conversions of inputs and outputs that `Run.predict` repeats.
-    """
-
-    model: keras.Model
-    plan: Plan
-    definition: str
-    optimizer: str
-    loss: str
-    metrics: tuple[str, ...]
-    precompiled: bool = False
-    notes: tuple[str, ...] = ()
-    label_checks: LabelChecks = NO_LABEL_CHECKS
-    prediction: PredictionSettings = dataclasses.field(default_factory=PredictionSettings)
 
 
 def compile_definition(
@@ -98,11 +59,11 @@ def compile_definition(
     """
     if isinstance(net, keras.Model):
         arguments = {"optimizer": optimizer, "loss": loss, "metrics": metrics, "loss_weights": loss_weights}
-        compiled = _check_precompiled(net, plan, arguments)
+        compiled = check_precompiled(net, plan, arguments)
         notes = tuple(_adapt(net, data))  # first: bin boundaries become part of the architecture
         state.build_variables(net, data.sample_input)  # Keras would build it at the first step
         prediction = _prediction_settings(net, net, data, net.loss, None)
-        return dataclasses.replace(compiled, definition=_architecture(net), notes=notes, prediction=prediction)
+        return dataclasses.replace(compiled, definition=architecture_text(net), notes=notes, prediction=prediction)
     _check_definition(net)
     net = with_columns(net, data)
     adapter = adaptation.Adapter(data.adaptation_batches, data.fitted_states)
@@ -351,83 +312,3 @@ def _has_own_loss(model: keras.Model) -> bool:
             return True
     penalties = sum(weight.regularizer is not None for weight in model.trainable_variables)
     return len(model.losses) > penalties
-
-
-def _check_precompiled(model: keras.Model, plan: Plan, arguments: Mapping[str, object]) -> CompiledModel:
-    """Validate a model that is already compiled."""
-    for name, value in arguments.items():
-        if value is not None:
-            raise make_error(
-                ValueError,
-                f"{name}: a compiled model is trained with its own {name}",
-                hint=f"call model.compile({name}=...), or pass the definition to dk.fit",
-            )
-    if not model.compiled:
-        raise make_error(
-            ValueError,
-            f"net: the model {model.name!r} is not compiled",
-            hint="call model.compile('adam', loss=...), or pass the definition to dk.fit instead of the built model",
-        )
-    _check_strategy(model, plan)
-    if plan.strategy == "mirrored":
-        strategy.check_batch_norm(model)
-        strategy.check_optimizer(model.optimizer, plan.devices)
-    plan = plan.replace(
-        reason="the model is already compiled with it",
-        jit_compile=bool(model.jit_compile),
-        steps_per_execution=int(model.steps_per_execution),
-        precision=model.dtype_policy.name,
-    )
-    return CompiledModel(
-        model,
-        plan,
-        definition=_architecture(model),
-        optimizer=describe(model.optimizer),
-        loss=_describe_argument(model, "loss"),
-        metrics=(_describe_argument(model, "metrics"),),
-        precompiled=True,
-    )
-
-
-def _describe_argument(model: keras.Model, name: str) -> str:
-    """Return the description of an argument of `model.compile`."""
-    arguments = getattr(getattr(model, "_compile_config", None), "config", {})
-    if name in arguments:  # the public config below names a user's function, but does not contain it
-        return describe(arguments[name]) if arguments[name] else "none"
-    config = (model.get_compile_config() or {}).get(name)
-    return describe(keras.saving.deserialize_keras_object(config)) if config else "none"
-
-
-def _check_strategy(model: keras.Model, plan: Plan) -> None:
-    """Raise if the model's variables belong to another strategy than the plan's."""
-    actual = _strategy_of(model)
-    expected = strategy.mirrored(plan.devices) if plan.strategy == "mirrored" else None
-    if actual is expected:
-        return
-    scope = "outside any strategy"
-    if actual is not None:
-        scope = f"over {actual.num_replicas_in_sync} devices of another strategy"
-    raise make_error(
-        ValueError,
-        f"net: the model was built {scope}, and the plan runs on {', '.join(plan.devices)}",
-        hint="build and compile the model inside `with plan:`, or pass the definition to dk.fit",
-    )
-
-
-def _strategy_of(model: keras.Model) -> ReplicaStrategy | None:
-    """Return the strategy over several devices to which the model's variables belong, or None."""
-    for variable in model.variables:
-        owner = getattr(variable.value, "distribute_strategy", None)
-        if owner is not None and owner.num_replicas_in_sync > 1:
-            return owner
-    return None
-
-
-def _architecture(model: keras.Model) -> str:
-    """Return the architecture of a model as JSON, the same for each build of the same model."""
-    try:
-        architecture = json.loads(model.to_json())
-    except NotImplementedError:  # a model class without get_config
-        return f"{type(model).__name__} with {model.count_params() if model.built else '?'} parameters"
-    architecture.pop("compile_config", None)  # described separately, and it numbers its objects at each compile
-    return json.dumps(without_automatic_names(architecture))

@@ -13,7 +13,8 @@ from deepkit.data.source_errors import original_errors
 from deepkit.execution.plan import Plan, current
 from deepkit.execution.plan import plan as make_plan
 from deepkit.training import callback_checks, checkpoint, run_report
-from deepkit.training.compile import CompiledModel, compile_definition
+from deepkit.training.compile import compile_definition
+from deepkit.training.compiled_model import CompiledModel
 from deepkit.training.errors import CheckpointError
 from deepkit.training.fingerprint import Fingerprint, fingerprint
 from deepkit.training.fit_arguments import DataArguments

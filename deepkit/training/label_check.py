@@ -22,6 +22,7 @@ from deepkit.training import label_hints
 from deepkit.training.errors import LabelError
 from deepkit.training.label_hints import InvalidLabel, number_text
 from deepkit.training.label_rules import LabelRule, head_block, make_rules, shape_text
+from deepkit.training.label_values import has_shape, is_compatible, summarize_invalid, valid_labels
 from deepkit.training.training_data import TrainingData
 from deepkit.training.user_data import training_target
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 TensorSpec: TypeAlias = Any  # a `tf.TensorSpec`; TensorFlow has no types
 
 _MARK = "labels do not fit"
-_TOLERANCE = 1e-3  # of the sum of a row of probabilities
 _MAX_DISTINCT = 10_000
 _NUMBER = r"(?:-?[\d.]+(?:e[+-]?\d+)?|-?nan|-?inf)"
 _INVALID_VALUE = re.compile(
@@ -94,7 +94,7 @@ class LabelCheck:
                 path=self.path,
                 hint=f"use tf.ensure_shape in dataset.map: a last axis of 1 for class indices, of {n} for one-hot rows",
             )
-        if not any(_is_compatible(shape, expected) for expected in self.rule.shapes):
+        if not any(is_compatible(shape, expected) for expected in self.rule.shapes):
             raise self.shape_error(shape)
 
     def shape_error(self, shape: Shape) -> LabelError:
@@ -110,9 +110,9 @@ class LabelCheck:
         """Raise if a value of an array of labels does not fit."""
         with tf.device("CPU:0"):
             labels = tf.convert_to_tensor(labels)
-            if bool(tf.reduce_all(_is_valid(self.rule, labels))):
+            if bool(tf.reduce_all(valid_labels(self.rule, labels))):
                 return
-            index, value, low, high, has_zero = np.array(_summary(self.rule, labels), float).tolist()
+            index, value, low, high, has_zero = np.array(summarize_invalid(self.rule, labels), float).tolist()
         values = np.unique(np.asarray(labels))
         distinct = tuple(float(number) for number in values) if len(values) <= _MAX_DISTINCT else None
         raise self.value_error(InvalidLabel(value, int(index), low, high, bool(has_zero), distinct))
@@ -142,13 +142,13 @@ class LabelCheck:
         """Add the assertions to the graph that prepares a batch."""
         if self.needs_shape_check(labels):
             size = tf.shape(labels, out_type=tf.int64)
-            tf.debugging.Assert(_has_shape(size, self.rule.shapes), [_MARK, "shape", self.key, size], summarize=16)
+            tf.debugging.Assert(has_shape(size, self.rule.shapes), [_MARK, "shape", self.key, size], summarize=16)
         if self.needs_value_check(labels):
-            is_valid = tf.reduce_all(_is_valid(self.rule, labels))
+            is_valid = tf.reduce_all(valid_labels(self.rule, labels))
             tf.cond(is_valid, lambda: True, lambda: self._assert_invalid(labels))
 
     def _assert_invalid(self, labels: Tensor) -> Tensor:
-        index, value, low, high, has_zero = _summary(self.rule, labels)
+        index, value, low, high, has_zero = summarize_invalid(self.rule, labels)
         numbers = [index, value, low, high, tf.cast(has_zero, tf.int64)]
         with tf.control_dependencies([tf.debugging.Assert(False, [_MARK, "value", self.key, *numbers])]):
             return tf.constant(True)
@@ -367,55 +367,3 @@ def _input_shape(inputs: object) -> Shape | None:
     if isinstance(inputs, tf.TensorSpec) and inputs.shape.rank is not None:
         return tuple(inputs.shape)
     return None
-
-
-def _is_compatible(shape: Shape, expected: Shape) -> bool:
-    """Return whether a static shape can be the expected one; size 1 does not fit an unknown size: Keras broadcasts."""
-    return len(shape) == len(expected) and all(
-        size is None or size == other or (other is None and size != 1)
-        for size, other in zip(shape[1:], expected[1:], strict=True)
-    )
-
-
-def _has_shape(size: Tensor, shapes: Sequence[Shape]) -> Tensor:
-    """Return whether a tensor of known rank has one of the shapes."""
-    results = [tf.constant(False)]
-    for shape in shapes:
-        if len(shape) == size.shape[0]:
-            axes = [axis for axis, expected in enumerate(shape) if expected is not None and axis]
-            results.append(tf.reduce_all([size[axis] == shape[axis] for axis in axes]))
-    return tf.reduce_any(tf.stack(results))
-
-
-def _as_numbers(labels: Tensor) -> Tensor:
-    return tf.cast(labels, tf.float64 if labels.dtype.is_floating else tf.int64)
-
-
-def _is_valid(rule: LabelRule, labels: Tensor) -> Tensor:
-    """Return for each label, or for each row of probabilities, whether it fits; a comparison with NaN is False."""
-    numbers = _as_numbers(labels)
-    if rule.kind == "numbers":
-        return tf.math.is_finite(numbers) if labels.dtype.is_floating else tf.constant(True)
-    if rule.kind == "class_indices":
-        valid = (numbers >= 0) & (numbers <= rule.num_outputs - 1)
-        if labels.dtype.is_floating:
-            valid &= tf.floor(numbers) == numbers
-        return valid if rule.ignored_class is None else valid | (numbers == rule.ignored_class)
-    if rule.kind == "probabilities":
-        return (numbers >= 0) & (numbers <= 1)
-    sums = tf.cast(tf.reduce_sum(numbers, -1), tf.float64)
-    valid = tf.abs(sums - 1) <= _TOLERANCE
-    if rule.allows_zero_rows:
-        valid |= sums == 0
-    return valid & tf.reduce_all(numbers >= 0, -1)
-
-
-def _summary(rule: LabelRule, labels: Tensor) -> tuple[Tensor, ...]:
-    """Return the arguments of `InvalidLabel`, as scalar tensors: index, value, low, high and has_zero."""
-    numbers = tf.cast(labels, tf.float64)
-    first = tf.where(tf.logical_not(_is_valid(rule, labels)))[0]
-    value = tf.gather_nd(numbers, first)
-    if rule.kind == "class_probabilities":
-        row = value
-        value = tf.where(tf.reduce_any(row < 0), tf.reduce_min(row), tf.reduce_sum(row))
-    return first[0], value, tf.reduce_min(numbers), tf.reduce_max(numbers), tf.reduce_any(numbers == 0)

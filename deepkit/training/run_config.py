@@ -13,7 +13,7 @@ from deepkit._version import __version__
 from deepkit.data import Pipeline
 from deepkit.execution.plan import Plan
 from deepkit.training import callback_state
-from deepkit.training.compile import CompiledModel
+from deepkit.training.compiled_model import CompiledModel
 from deepkit.training.fingerprint import Fingerprint
 from deepkit.training.plan_json import plan_fields, plan_to_json
 from deepkit.training.run_dir import RunDir

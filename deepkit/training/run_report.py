@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import keras
 
 from deepkit.execution.plan import Measurement
-from deepkit.training.compile import CompiledModel
+from deepkit.training.compiled_model import CompiledModel
 from deepkit.training.state import TrainingState
 from deepkit.training.training_data import TrainingData
 from deepkit.utils import files, machine
