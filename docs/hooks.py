@@ -17,9 +17,9 @@ THUMBNAIL = (320, 200)  # pixels
 INTRODUCTION = (
     "Each recipe reproduces one paper with one command in one readable module. A card shows the published and the "
     "measured value. Start with [XOR](xor.md) and [LeNet-5](lenet.md). Then [depth](depth.md) and "
-    "[residual networks](resnet.md) show what makes deep networks trainable, [denoising](denoising.md), [vae](vae.md) "
-    "and [gan](gan.md) learn without labels, and [sentiment](sentiment.md) and [translation](translation.md) process "
-    "sequences."
+    "[residual networks](resnet.md) show what makes deep networks trainable. [Denoising](denoising.md) and "
+    "[variational](vae.md) autoencoders and [adversarial networks](gan.md) learn without labels. "
+    "[Sentiment](sentiment.md) and [translation](translation.md) process sequences."
 )
 
 

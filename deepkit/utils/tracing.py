@@ -11,6 +11,9 @@ from collections.abc import Iterator
 def without_retracing_warnings() -> Iterator[None]:
     """Hide the warning about retracing in a `with` block, or in a function that it decorates."""
     logger = logging.getLogger("tensorflow")
+    if _is_other_message in logger.filters:  # by the function that called this one, which removes the filter
+        yield
+        return
     logger.addFilter(_is_other_message)
     try:
         yield
