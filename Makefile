@@ -3,10 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test coverage slow thorough check format docs docs-outputs bench results clean
+.PHONY: demo course test coverage slow thorough check format docs docs-outputs bench results clean
 
 demo: $(VENV)/.runtime  ## train, evaluate and report LeNet-5
 	$(BIN)/deepkit run lenet --run-dir runs/lenet
+
+course: $(VENV)/.runtime  ## run every recipe of the basics group, one after the other
+	$(BIN)/deepkit run basics --run-dir runs/basics
 
 test: $(VENV)/.dev  ## the fast tests
 	$(BIN)/python -m pytest -n auto -m "not slow and not thorough"

@@ -65,7 +65,7 @@ def test_list_shows_broken_recipes_too(monkeypatch, capsys):
     assert cli.main(["list"]) == 0
     output = capsys.readouterr().out
     assert "cannot be loaded: no [source]" in output
-    assert "good    1998  It [shows]." in output
+    assert "good  1998  It [shows]." in output
 
 
 def test_every_config_field_is_a_flag_with_its_help(trainer, capsys):

@@ -12,11 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.markup import escape
-from rich.table import Table
-
 from deepkit._version import __version__
-from deepkit.recipe import discovery
+from deepkit.recipe import discovery, groups
 from deepkit.recipe.command import (
     UsageError,
     parse_config,
@@ -25,6 +22,7 @@ from deepkit.recipe.command import (
     run_recipe,
 )
 from deepkit.recipe.contract import Recipe
+from deepkit.recipe.settings import Settings
 from deepkit.utils.console import console, echo
 from deepkit.utils.errors import message
 from deepkit.utils.startup_messages import quiet_tensorflow
@@ -32,10 +30,12 @@ from deepkit.utils.startup_messages import quiet_tensorflow
 HELP = """\
 [bold]deepkit[/]: canonical deep-learning architectures, each reproduced with one command.
 
-  deepkit list                      list the recipes and their papers
+  deepkit list                      list the groups of recipes, and the recipes with their papers
+  deepkit list GROUP                list the recipes of a group, such as basics
   deepkit run NAME \\[flags]          train and evaluate a recipe, and compare the results with the paper
   deepkit run NAME --help           show the settings of a recipe; each one is a flag
   deepkit run NAME --quick          run a recipe for a few seconds, to test that it works
+  deepkit run GROUP \\[flags]         run the recipes of a group, one after the other
   deepkit summary NAME \\[flags]      show the layers and parameters of a recipe's model, without data
   deepkit summary NAME --diagram FILE.svg
                                     and draw its diagram, as SVG, PNG or PDF
@@ -72,24 +72,24 @@ def _dispatch(args: Sequence[str]) -> int:
 
 
 def _list(args: Sequence[str]) -> int:
-    @dataclass(frozen=True)
-    class List:
-        """List the installed recipes, with the year of the paper and a summary."""
+    from deepkit.cli import listing  # imports tyro
 
-    parse_options(List, args, "deepkit list")
-    table = Table(box=None, pad_edge=False)
-    for heading in ("recipe", "year", "summary"):
-        table.add_column(heading, no_wrap=heading != "summary")
-    for entry in discovery.entries():
-        text = f"[red]cannot be loaded: {escape(entry.problem)}[/]" if entry.problem else escape(entry.summary)
-        table.add_row(entry.name, str(entry.year or ""), text)
-    console().print(table, soft_wrap=False)
-    return 0
+    return listing.show(parse_options(listing.Options, args, "deepkit list"))
 
 
 def _run(args: Sequence[str]) -> int:
+    name = args[0] if args else ""
+    is_recipe = name in [entry.name for entry in discovery.entries()]
+    if not is_recipe and name in [recipes.name for recipes in groups.groups()]:
+        return _run_group(name, args[1:])
     recipe, rest = _load_recipe(args, "run")
     return run_recipe(recipe, rest, prog=f"deepkit run {recipe.name}")
+
+
+def _run_group(name: str, args: Sequence[str]) -> int:
+    recipes = groups.group(name)
+    description = f"Run the recipes of the group {name}: {', '.join(entry.name for entry in recipes.entries)}."
+    return groups.run_group(recipes, parse_options(Settings, args, f"deepkit run {name}", description=description))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +114,7 @@ def _summary(args: Sequence[str]) -> int:
         check_diagram_path(path)
     with config.plan():
         model = recipe.build(config)
-    summarize(recipe.definition(config), model)
+    summarize(recipe.define(config), model)
     if path is not None:
         draw_diagram(model, path)
     return 0
@@ -162,12 +162,14 @@ class Results:
     """Markdown file whose results table is checked; exit code 1 if it is out of date."""
     page: str | None = None
     """Recipe whose documentation page is printed."""
+    redraw: Path | None = None
+    """Results file whose recorded curves are drawn again, without training; --records limits it to some recipes."""
     refresh: Path | None = None
     """Results file whose papers, claims and deviations are updated from the recipes; the numbers stay unchanged."""
     mark_stale: Path | None = None
     """Results file in which results are marked as stale until they are recorded again; needs --records and --reason."""
     records: tuple[str, ...] = ()
-    """Recipes, or recorded commands, whose results are marked as stale."""
+    """Recipes, or recorded commands, whose results are marked as stale; recipes whose figures are drawn again."""
     reason: str = ""
     """Why they are stale, such as "recorded with another optimizer"."""
     package: str = "recipes"
@@ -178,15 +180,17 @@ def _results(args: Sequence[str]) -> int:
     from deepkit.recipe import readme_table, results
 
     options = parse_options(Results, args, "deepkit results")
-    for path in (options.refresh, options.mark_stale):
+    for path in (options.refresh, options.redraw, options.mark_stale):
         if path is not None:
             _check_readable(path)
     if options.refresh:
         quiet_tensorflow()
-        changed = results.refresh(
-            options.refresh, lambda recipe, flags: parse_config(recipe, flags, prog="deepkit run")
-        )
+        changed = results.refresh(options.refresh, _recorded_config)
         echo("\n".join([f"{options.refresh}: {len(changed)} results updated", *changed]))
+    elif options.redraw:
+        quiet_tensorflow()
+        captions = results.redraw(options.redraw, options.records, _recorded_config)
+        echo("\n".join([f"{options.redraw}: {len(captions)} figures drawn", *captions]))
     elif options.mark_stale:
         marked = results.mark_stale(options.mark_stale, options.records, options.reason)
         echo("\n".join([f"{options.mark_stale}: {len(marked)} results marked as stale", *marked]))
@@ -205,6 +209,10 @@ def _results(args: Sequence[str]) -> int:
     else:
         echo(readme_table.recipe_table(options.package))
     return 0
+
+
+def _recorded_config(recipe: Recipe, flags: Sequence[str]) -> Settings:
+    return parse_config(recipe, flags, prog="deepkit run")
 
 
 def _check_readable(path: Path) -> None:

@@ -33,13 +33,13 @@ class Passage:
     code: str
 
 
-def annotated_source(function: Callable[..., object]) -> list[Passage]:
+def annotated_source(function: Callable[..., Any]) -> list[Passage]:
     """Return the source of a function, and of what it uses of its module, as passages in the order of the module.
 
     A docstring is the note of its function or class, and a comment on lines of its own that of the lines below it.
 
     Args:
-        function: The function that returns the network of a recipe.
+        function: A function or a class of a recipe, such as the function that returns its network.
 
     Examples:
         >>> from recipes.basics import xor

@@ -1,7 +1,7 @@
 """The contract of a recipe: the values that its module declares, and the result of a repeat.
 
-A recipe is a module that reproduces one paper. It declares the paper, the claims of the paper, the deviations from
-it, the settings and a training function; `run` repeats the training over seeds and reports measured values beside
+A recipe is a module that reproduces one paper, chapter or lecture. It declares the source, its claims, the deviations
+from it, the settings and a training function; `run` repeats the training over seeds and reports measured values beside
 claimed ones. Importing this module imports neither TensorFlow nor Keras.
 """
 
@@ -13,11 +13,13 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
+from deepkit.recipe.curves import Curve
 from deepkit.recipe.settings import Settings
 from deepkit.utils.display import Displayable
 from deepkit.utils.errors import message
+from deepkit.utils.validation import check_choice
 
 if TYPE_CHECKING:
     import keras
@@ -31,14 +33,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Paper:
-    """The bibliographic reference of a paper.
+    """The bibliographic reference of a paper, of a chapter of a textbook, or of a lecture.
 
     Args:
         title: Title as printed.
         authors: Full names in the printed order.
         year: Year of publication.
-        venue: Journal with volume and pages, the proceedings, or the publisher.
+        venue: Journal with volume and pages, the proceedings, or the publisher; a chapter names its book, a lecture its
+            course.
         url: Address of the text; empty if it is not online.
+        kind: `"paper"`, `"chapter"` or `"lecture"`.
+
+    Raises:
+        ValueError: `kind` is another word.
 
     >>> Paper("Perceptrons", ("Marvin Minsky", "Seymour Papert"), 1969, "MIT Press").short()
     'Minsky & Papert 1969'
@@ -49,6 +56,10 @@ class Paper:
     year: int
     venue: str
     url: str = ""
+    kind: Literal["paper", "chapter", "lecture"] = "paper"
+
+    def __post_init__(self) -> None:
+        check_choice(self.kind, "kind", ("paper", "chapter", "lecture"))
 
     def cite(self) -> str:
         """Return the full reference in one line."""
@@ -74,6 +85,8 @@ class Claim:
         setting: The setting in which the paper measured it.
         when: Config fields and the values under which the claim applies; empty for every config.
         lower_is_better: Whether a smaller number is better, as for an error.
+        tolerance: Difference up to which a measured value is equal to the number, such as half of its last printed
+            digit.
         note: Remark that a reader needs for a fair comparison.
     """
 
@@ -84,6 +97,7 @@ class Claim:
     unit: str = ""
     when: Mapping[str, Any] = field(default_factory=dict)
     lower_is_better: bool = False
+    tolerance: float = 1e-9
     note: str | None = None
 
 
@@ -110,6 +124,7 @@ class Result(Displayable):
         comparable: Whether the training data is that of the paper, and not a stand-in.
         model: The trained model, or None.
         figures: Image files by caption.
+        curves: Curves by name, which are recorded with the numbers; `Recipe.draw_curves` draws them.
         notes: Remarks for the reader of the report.
         seconds: Time spent training, over all sessions of a resumed run; None for the wall time of the repeat.
     """
@@ -119,6 +134,7 @@ class Result(Displayable):
     comparable: bool = True
     model: keras.Model | None = None
     figures: Mapping[str, Path] = field(default_factory=dict)
+    curves: Mapping[str, Curve] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     seconds: float | None = None
 
@@ -145,37 +161,49 @@ class Recipe:
 
     Args:
         name: Name on the command line, which is that of the entry point.
-        paper: The paper to reproduce.
+        paper: The paper, chapter or lecture to reproduce.
         config: Class of the settings.
         train: Function that trains one repeat under a config.
-        definition: Function that returns the network of a config, without data.
-        input_shape: Shape of one example, or a function of the config.
+        definition: Function that returns the network of a config, without data; None if there is no single network.
+        input_shape: Shape of one example of the network, or a function of the config.
         metrics: Meaning of each measured number, by metric name.
         claims: Claims of the paper.
         deviations: Differences between recipe and paper, numbered in this order.
         related: Further papers to read.
         exercises: Changes that a reader may try next, and what to look for.
         draw: Function that returns figures by caption, from the config and the results of all repeats.
+        draw_curves: Function that returns figures by caption, from the config and the numbers and curves of all
+            repeats. It draws a recorded result again without training, so it must not use the models.
+        annotated: Functions or classes whose source the recipe's page shows beside notes; by default the definition, or
+            the training function of a recipe without a definition.
 
     Raises:
-        ValueError: A claim or a deviation names a field that the config does not have, or a claim names a metric
-            that `metrics` does not explain.
+        ValueError: A claim or a deviation names a field that the config does not have, a claim names a metric that
+            `metrics` does not explain, or only one of `definition` and `input_shape` is passed.
     """
 
     name: str
     paper: Paper
     config: type[Settings]
     train: Callable[[Any], Result]
-    definition: Callable[[Any], Block]
-    input_shape: Shape | Callable[[Any], Shape]
     metrics: Mapping[str, str]
+    definition: Callable[[Any], Block] | None = None
+    input_shape: Shape | Callable[[Any], Shape] | None = None
     claims: tuple[Claim, ...] = ()
     deviations: tuple[str | Deviation, ...] = ()
     related: tuple[Paper, ...] = ()
     exercises: tuple[str, ...] = ()
     draw: Callable[[Any, Sequence[Any]], Mapping[str, Figure]] | None = None
+    draw_curves: Callable[[Any, Sequence[Any]], Mapping[str, Figure]] | None = None
+    annotated: tuple[Callable[..., Any], ...] = ()
 
     def __post_init__(self) -> None:
+        if (self.definition is None) != (self.input_shape is None):
+            missing = "definition" if self.definition is None else "input_shape"
+            problem = (
+                f"recipe {self.name}: expected both definition= and input_shape=, or neither; {missing}= is missing"
+            )
+            raise ValueError(message(problem, hint=f"add {missing}=, or remove the other"))
         for claim in self.claims:
             self._check_condition("Claim", claim.when)
             if claim.metric not in self.metrics:
@@ -198,6 +226,11 @@ class Recipe:
         return (sys.modules[self.train.__module__].__doc__ or "").strip().partition("\n")[0]
 
     @property
+    def annotated_parts(self) -> tuple[Callable[..., Any], ...]:
+        """Functions and classes whose source the page of the recipe shows."""
+        return self.annotated or (self.definition or self.train,)
+
+    @property
     def units(self) -> dict[str, str]:
         """Units of the metrics by name, from the claims; a metric without a unit is left out."""
         return {claim.metric: claim.unit for claim in self.claims if claim.unit}
@@ -217,9 +250,25 @@ class Recipe:
         return texts
 
     def build(self, config: Settings) -> keras.Model:
-        """Build the network of `config` with new weights, without loading data."""
+        """Build the network of `config` with new weights, without loading data.
+
+        Raises:
+            ValueError: The recipe has no single network.
+        """
+        definition = self.define(config)
         shape = self.input_shape(config) if callable(self.input_shape) else self.input_shape
-        return self.definition(config).build(shape)
+        return definition.build(shape)
+
+    def define(self, config: Settings) -> Block:
+        """Return the definition of the network of `config`.
+
+        Raises:
+            ValueError: The recipe has no single network.
+        """
+        if self.definition is None:
+            problem = f"recipe {self.name} has no single network"
+            raise ValueError(message(problem, hint=f"run it: deepkit run {self.name}"))
+        return self.definition(config)
 
 
 def parameters(model: keras.Model) -> float:

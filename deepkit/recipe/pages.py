@@ -66,6 +66,8 @@ def render_page(
 def network_diagrams(name: str) -> dict[str, Figure]:
     """Return the diagrams of the network of a recipe by title: of its submodels, if it is a subclassed model.
 
+    A recipe without a single network has none.
+
     Raises:
         UnknownRecipe: There is no recipe of this name.
         BrokenRecipe: The module of the recipe cannot be imported.
@@ -73,6 +75,8 @@ def network_diagrams(name: str) -> dict[str, Figure]:
     from deepkit import visualize
 
     recipe = discovery.entry(name).load()
+    if recipe.definition is None:
+        return {}
     model = recipe.build(recipe.config())
     if isinstance(model, keras.Sequential) or hasattr(model, "output"):
         return {"network": visualize.diagram(model)}
@@ -182,15 +186,17 @@ def _stale_reasons(records: Sequence[Record]) -> list[str]:
 
 
 def _architecture(recipe: Recipe, diagrams: Sequence[str], format_code: FormatCode) -> str:
-    """Return the diagrams of the network, and its source beside the notes."""
+    """Return the diagrams of the network, and its source beside the notes; of an experiment without one, its source."""
     images = [f"![Diagram of the layers of the recipe {recipe.name}]({path}){{ .diagram }}" for path in diagrams]
+    parts = [passage for part in recipe.annotated_parts for passage in annotated_source(part)]
     passages = [
         '<div class="passage" markdown>\n'
         f'<div class="note" markdown>\n\n{passage.note[:1].upper()}{passage.note[1:]}\n\n</div>\n'
         f'<div class="code" markdown>\n\n```python\n{format_code(passage.code).strip()}\n```\n\n</div>\n</div>'
-        for passage in annotated_source(recipe.definition)
+        for passage in dict.fromkeys(parts)  # two parts may use the same function
     ]
-    return "\n\n".join(["## The network", *images, *passages])
+    heading = "## The network" if recipe.definition else "## The experiment"
+    return "\n\n".join([heading, *images, *passages])
 
 
 def _figures(records: Sequence[Record]) -> str:
@@ -205,7 +211,7 @@ def _figures(records: Sequence[Record]) -> str:
 def _deviations(recipe: Recipe) -> str:
     texts = [item.text + _condition(item) if isinstance(item, Deviation) else item for item in recipe.deviations]
     numbered = "\n".join(f"{number}. {text}" for number, text in enumerate(texts, start=1))
-    return f"## Deviations from the paper\n\n{numbered or 'None.'}"
+    return f"## Deviations from the {recipe.paper.kind}\n\n{numbered or 'None.'}"
 
 
 def _condition(deviation: Deviation) -> str:

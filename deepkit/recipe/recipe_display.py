@@ -23,7 +23,7 @@ def render_report(report: Report) -> str:
         ("seeds", ", ".join(str(repeat.seed) for repeat in report.config.repeats())),
         ("time", format_duration(sum(report.seconds))),
         ("command", report.command),
-        ("paper", recipe.paper.cite()),
+        (recipe.paper.kind, recipe.paper.cite()),
     ]
     deviations = [(f"{number}", text) for number, text in recipe.deviations_for(report.config).items()]
     return "".join(
@@ -33,7 +33,9 @@ def render_report(report: Report) -> str:
             fragments.table(report.rows(), report.columns),
             _images(report.figures),
             fragments.table(rows),
-            fragments.details("Deviations from the paper", fragments.table(deviations)) if deviations else "",
+            fragments.details(f"Deviations from the {recipe.paper.kind}", fragments.table(deviations))
+            if deviations
+            else "",
             *map(fragments.note, report.notes),
         ]
     )

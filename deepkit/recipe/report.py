@@ -95,8 +95,9 @@ class Report(Displayable):
         if not (config.run_dir or config.record):
             return report
         figures = {caption: path.read_bytes() for caption, path in results[0].figures.items() if path.exists()}
-        if recipe.draw:
-            figures |= {caption: _png(figure) for caption, figure in recipe.draw(config, results).items()}
+        for draw in (recipe.draw, recipe.draw_curves):
+            if draw:
+                figures |= {caption: png(figure) for caption, figure in draw(config, results).items()}
         return dataclasses.replace(report, figures=figures)
 
     @property
@@ -161,7 +162,7 @@ class Report(Displayable):
         if isinstance(claim.value, str) or self.config.quick or not self.comparable:
             return ""
         difference = measured.mean - claim.value
-        if math.isclose(difference, 0.0, abs_tol=1e-9):
+        if abs(difference) <= claim.tolerance:
             return "equal"
         is_better = (difference < 0) == claim.lower_is_better
         return f"{abs(difference):.2g} {'better' if is_better else 'worse'}"
@@ -191,7 +192,7 @@ class Report(Displayable):
     def _lines(self) -> list[str]:
         hardware, versions = machine.hardware(), machine.versions()
         lines = [
-            f"paper      {self.recipe.paper.cite()}",
+            f"{self.recipe.paper.kind:<10} {self.recipe.paper.cite()}",
             f"data       {self.data}",
             f"seeds      {', '.join(str(repeat.seed) for repeat in self.config.repeats())}",
             f"time       {format_duration(sum(self.seconds))}",
@@ -288,7 +289,8 @@ def format_duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """Return a figure as a PNG image, without metadata that changes from run to run."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100, bbox_inches="tight", metadata={"Software": None})
     return buffer.getvalue()

@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepkit.recipe import discovery
-from deepkit.recipe.report import SMOKE_RUN, Measured, Report, experiment_key, plain_config
+from deepkit.recipe.contract import Result
+from deepkit.recipe.curves import Curve
+from deepkit.recipe.report import SMOKE_RUN, Measured, Report, experiment_key, plain_config, png
 from deepkit.utils import files, machine
 from deepkit.utils.errors import did_you_mean_or_list, format_value, message
 
@@ -86,13 +88,18 @@ def record(path: Path, report: Report, *, today: Callable[[], datetime.date] = d
     check_recordable(path, quick=report.config.quick)
     key = experiment_key(report.recipe.name, report.config, "" if report.comparable else "stand-in")
     new_record = as_record(report, date=today().isoformat())
-    digest = hashlib.blake2b(key.encode(), digest_size=4).hexdigest()
     for number, (caption, image) in enumerate(report.figures.items(), start=1):
-        relative_path = f"figures/{report.recipe.name}-{digest}-{number}.png"
+        relative_path = _figure_path(report.recipe.name, key, number)
         files.atomic_write(path.parent / relative_path, image)
         new_record["figures"][caption] = relative_path
     _write(path, {**load(path), key: new_record})
     return path
+
+
+def _figure_path(name: str, key: str, number: int) -> str:
+    """Return the path of a figure of the record with a key, relative to the results file."""
+    digest = hashlib.blake2b(key.encode(), digest_size=4).hexdigest()
+    return f"figures/{name}-{digest}-{number}.png"
 
 
 def _write(path: Path, records: Mapping[str, Record]) -> None:
@@ -122,8 +129,17 @@ def as_record(report: Report, *, date: str) -> Record:
         "hardware": machine.hardware(),
         "versions": machine.versions(),
         "figures": {},
+        **_curves(report),
         **_declarations(recipe, config),
     }
+
+
+def _curves(report: Report) -> Record:
+    """Return the curves of each repeat by name, or an empty mapping if the recipe has none."""
+    if not any(result.curves for result in report.results):
+        return {}
+    curves = [{name: curve.as_record() for name, curve in result.curves.items()} for result in report.results]
+    return {"curves": curves}
 
 
 def _declarations(recipe: Recipe, config: Settings) -> Record:
@@ -153,14 +169,69 @@ def refresh(path: Path, parse_config: Callable[[Recipe, Sequence[str]], Settings
     records, changed = load(path), []
     for recorded in records.values():
         recipe = discovery.entry(recorded["recipe"]).load()
-        flags = shlex.split(recorded["command"])[len(("deepkit", "run", "NAME")) :]
-        declarations = _declarations(recipe, parse_config(recipe, flags))
+        declarations = _declarations(recipe, parse_config(recipe, _recorded_flags(recorded)))
         if recorded != {**recorded, **declarations}:
             changed.append(recorded["command"])
             recorded.update(declarations)
     if changed:
         _write(path, records)
     return changed
+
+
+def redraw(path: Path, names: Sequence[str], parse_config: Callable[[Recipe, Sequence[str]], Settings]) -> list[str]:
+    """Draw the figures of recorded curves again, without training, with the current `draw_curves` of their recipes.
+
+    Figures that need a trained model stay unchanged.
+
+    Args:
+        path: The results file; its images lie beside it.
+        names: Names of recipes; empty for all.
+        parse_config: Function that returns the config of a recipe from the flags of a recorded command.
+
+    Returns:
+        The captions of the figures that were drawn.
+
+    Raises:
+        ResultsError: The file is not a results file, or a name has no record.
+        UnknownRecipe: The recipe of a record does not exist.
+    """
+    records = load(path)
+    _check_names(path, records, names, keys=("recipe",))
+    captions: list[str] = []
+    for key, recorded in records.items():
+        if names and recorded["recipe"] not in names:
+            continue
+        recipe = discovery.entry(recorded["recipe"]).load()
+        if recipe.draw_curves is None:
+            continue
+        config = parse_config(recipe, _recorded_flags(recorded))
+        for caption, figure in recipe.draw_curves(config, _recorded_results(recorded)).items():
+            number = len(recorded["figures"]) + 1
+            relative_path = recorded["figures"].setdefault(caption, _figure_path(recipe.name, key, number))
+            files.atomic_write(path.parent / relative_path, png(figure))
+            captions.append(caption)
+    _write(path, records)
+    return captions
+
+
+def _recorded_flags(recorded: Record) -> list[str]:
+    return shlex.split(recorded["command"])[len(("deepkit", "run", "NAME")) :]
+
+
+def _recorded_results(recorded: Record) -> list[Result]:
+    """Return the results of a record's repeats: their numbers and curves, without models."""
+    curves = recorded.get("curves") or [{} for _ in recorded["seeds"]]
+    results = []
+    for repeat in range(len(recorded["seeds"])):
+        measured = {
+            name: metric["values"][repeat]
+            for name, metric in recorded["metrics"].items()
+            if len(metric["values"]) == len(recorded["seeds"])  # a metric of some repeats does not say of which
+        }
+        repeat_curves = {name: Curve.from_record(curve) for name, curve in curves[repeat].items()}
+        data, comparable = recorded["data"], recorded["comparable"]
+        results.append(Result(measured=measured, curves=repeat_curves, data=data, comparable=comparable))
+    return results
 
 
 def mark_stale(path: Path, names: Sequence[str], reason: str) -> list[str]:
@@ -184,17 +255,25 @@ def mark_stale(path: Path, names: Sequence[str], reason: str) -> list[str]:
     if not names:
         raise ResultsError(message("expected results to mark as stale, received none", hint="use --records lenet"))
     records = load(path)
-    choices = {record[key] for record in records.values() for key in ("recipe", "command")}
-    for name in names:
-        if name not in choices:
-            suggestion = did_you_mean_or_list(name, sorted(choices), listing="it has")
-            problem = f"{path} has no result of {format_value(name)}{suggestion}"
-            raise ResultsError(message(problem, hint="use the name of a recipe, or a recorded command"))
+    _check_names(path, records, names, keys=("recipe", "command"))
     marked = [record for record in records.values() if {record["recipe"], record["command"]} & set(names)]
     for record in marked:
         record["stale"] = reason
     _write(path, records)
     return [record["command"] for record in marked]
+
+
+def _check_names(path: Path, records: Mapping[str, Record], names: Sequence[str], *, keys: Sequence[str]) -> None:
+    """Raise a ResultsError if no record has one of the names as the value of a key."""
+    choices = {record[key] for record in records.values() for key in keys}
+    for name in names:
+        if name not in choices:
+            suggestion = did_you_mean_or_list(name, sorted(choices), listing="it has")
+            problem = f"{path} has no result of {format_value(name)}{suggestion}"
+            allowed = " or ".join(
+                {"recipe": "the name of a recipe", "command": "a recorded command"}[key] for key in keys
+            )
+            raise ResultsError(message(problem, hint=f"use {allowed}"))
 
 
 def _metric(measured: Measured) -> Record:
