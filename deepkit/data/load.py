@@ -18,7 +18,7 @@ from deepkit.data.pipeline_settings import PipelineSettings, check_batch_size, c
 from deepkit.data.prepared import read_prepared
 from deepkit.utils import console as _console
 from deepkit.utils.errors import format_value, message
-from deepkit.utils.validation import check_choice, is_integer
+from deepkit.utils.validation import check_choice, check_integer, is_integer
 
 if TYPE_CHECKING:
     from deepkit.utils.types import PathLike
@@ -35,6 +35,7 @@ def load(
     map: Callable[[Any], Any] | None = None,
     augment: Iterable[Augmentation] = (),
     seed: int = 0,
+    num_examples: int | None = None,
     data_dir: PathLike | None = None,
     fallback: str | None = None,
     verbose: bool = True,
@@ -59,6 +60,8 @@ def load(
             [0, 1].
         augment: Augmentations of the training images, in their scale of 0 to 255.
         seed: Seed of the order and of the augmentations.
+        num_examples: Largest number of examples of each split to read, for a quick trial; None for all. They are the
+            first ones of each split, as for `Data.head`, which reads all examples.
         data_dir: Folder with the prepared datasets, to which downloads go.
         fallback: Bundled dataset to use if the requested one is not available. It never replaces a copy that
             exists but is damaged. If `validation` is a number of examples, a tenth of the fallback is used instead.
@@ -83,8 +86,12 @@ def load(
     size = None if image_size is None else check_image_size(image_size)
     if fallback is not None:
         check_choice(fallback, "fallback", bundled.NAMES)
-    raw, stand_in_for = _read(name, validation, size, data_dir, fallback, verbose)
+    if num_examples is not None:
+        num_examples = check_integer(num_examples, "num_examples", minimum=1)
+    raw, stand_in_for = _read(name, validation, size, num_examples, data_dir, fallback, verbose)
     data = build_data(raw, settings, augmentations, stand_in_for=stand_in_for)
+    if num_examples is not None:
+        data = data.head(num_examples)  # bundled data is read in full
     if verbose:
         _console.echo(data.describe())
     return data
@@ -94,6 +101,7 @@ def _read(
     name: str,
     validation: object,
     size: tuple[int, int] | None,
+    num_examples: int | None,
     data_dir: PathLike | None,
     fallback: str | None,
     verbose: bool,
@@ -108,7 +116,7 @@ def _read(
     entry = catalog.resolve(name, folders)
     _remove_stale_folders(entry, folders, verbose)
     if folder := _prepared_folder(entry, folders):
-        return read_prepared(folder, validation, size), None
+        return read_prepared(folder, validation, size, num_examples), None
     try:
         folder = _download(entry, folders[0], verbose)
     except DataError as error:
@@ -117,7 +125,7 @@ def _read(
         if fallback is not None:
             return _read_fallback(fallback, validation, size, name, reason), name
         raise DataError(f"{entry.title} is not available: {reason}", hint=error.hint or _HINT) from error.__cause__
-    raw = read_prepared(folder, validation, size)
+    raw = read_prepared(folder, validation, size, num_examples)
     origin = raw.origin.replace("prepared copy", "downloaded", 1)
     return dataclasses.replace(raw, source="downloaded", origin=origin), None
 

@@ -28,7 +28,9 @@ _HIDDEN_TEST_LABELS = ("glue",)  # datasets that withhold the labels of their te
 _BUFFER_BYTES = 2**30  # largest shuffle buffer
 
 
-def read_prepared(folder: pathlib.Path, validation: object, image_size: tuple[int, int] | None) -> RawData:
+def read_prepared(
+    folder: pathlib.Path, validation: object, image_size: tuple[int, int] | None, num_examples: int | None = None
+) -> RawData:
     """Read a prepared dataset.
 
     Args:
@@ -36,6 +38,7 @@ def read_prepared(folder: pathlib.Path, validation: object, image_size: tuple[in
         validation: Number or fraction of examples to take from the end of the training split; None for the
             validation split of the dataset, or a tenth if it has none.
         image_size: (height, width) to resize images to; None keeps their size.
+        num_examples: Largest number of examples of each split to read; None for all.
 
     Returns:
         The dataset; its origin names the folder.
@@ -46,6 +49,8 @@ def read_prepared(folder: pathlib.Path, validation: object, image_size: tuple[in
     """
     reader = _open_reader(folder, image_size)
     slices = _slices(reader, validation)
+    if num_examples is not None:
+        slices = {split: _first(tfds_slice, num_examples, reader) for split, tfds_slice in slices.items()}
     with _report_damage(folder):
         sources, note = _read_sources(reader, slices)
     label = reader.label_feature
@@ -108,6 +113,14 @@ def _slices(reader: TFDSReader, validation: object) -> dict[str, str]:
     if "test" in info.splits and has_test_labels:
         slices["test"] = "test"
     return slices
+
+
+def _first(tfds_slice: str, num_examples: int, reader: TFDSReader) -> str:
+    """Return the slice of the first examples of a slice such as `"train[55000:]"`."""
+    num_available = reader.builder.info.splits[tfds_slice].num_examples
+    name, _, limits = tfds_slice.partition("[")
+    start = int(limits.partition(":")[0] or 0)
+    return f"{name}[{start}:{start + min(num_examples, num_available)}]"
 
 
 def _training_slices(num_examples: int, validation: object) -> dict[str, str]:

@@ -42,6 +42,7 @@ class Settings:
     """
 
     QUICK: ClassVar[Mapping[str, Any]] = {"seeds": 1, "epochs": 1}
+    QUICK_EXAMPLES: ClassVar[int] = 1_000  # of each split of the data in a smoke run
 
     seed: int = 0
     """Seed of the first repeat; each further repeat adds one."""
@@ -86,6 +87,11 @@ class Settings:
     def smoke(cls, **settings: Any) -> Self:
         """Return the config of a smoke run: these settings, else those of `QUICK`, else the defaults."""
         return cls(**{**cls.QUICK, **settings, "quick": True})
+
+    @property
+    def max_examples(self) -> int | None:
+        """Largest number of examples of each split to read: `QUICK_EXAMPLES` in a smoke run, otherwise None for all."""
+        return self.QUICK_EXAMPLES if self.quick else None
 
     def repeats(self) -> list[Self]:
         """Return the config of each repeat, with its own seed and its own folder in `run_dir`."""

@@ -119,7 +119,7 @@ class GANResult(Result):
 def load_data(config: Config, verbose: bool = True) -> dk.data.Data:
     """Return points on the ring, or MNIST (scikit-learn's digits at the same size if MNIST is not available)."""
     if config.data == "ring":
-        points = ring(40_000, config.seed)
+        points = ring(config.max_examples or 40_000, config.seed)
         return dk.data.from_arrays(points, batch_size=config.batch_size, seed=config.seed, name="ring of 8 Gaussians")
     return dk.data.load(
         "mnist",
@@ -127,6 +127,7 @@ def load_data(config: Config, verbose: bool = True) -> dk.data.Data:
         validation=5_000,
         image_size=28,
         seed=config.seed,
+        num_examples=config.max_examples,
         data_dir=config.data_dir,
         fallback="digits",
         verbose=verbose,

@@ -100,6 +100,7 @@ def load_data(config: Config, verbose: bool = True) -> dk.data.Data:
         image_size=28,
         map=binarize,
         seed=config.seed,
+        num_examples=config.max_examples,
         data_dir=config.data_dir,
         fallback="digits",
         verbose=verbose,

@@ -79,7 +79,7 @@ VOCABULARY_SIZE = {"imdb": 20_000, "sst2": 10_000}
 class Config(Settings):
     """A classifier of film reviews."""
 
-    QUICK = {"seeds": 1, "epochs": 1, "sequence_length": 20, "num_examples": 640}
+    QUICK = {"seeds": 1, "epochs": 1, "sequence_length": 20, "num_examples": 320}
 
     variant: Literal["bilstm", "pooled", "forward"] = "bilstm"
     """Last steps of two bidirectional layers, all steps of one bidirectional layer, or one direction only."""
@@ -106,7 +106,12 @@ class Config(Settings):
 def load_data(config: Config, verbose: bool = True) -> dk.data.Data:
     """Return the texts, or synthetic reviews if they are not available."""
     name = {"imdb": "imdb_reviews", "sst2": "glue/sst2"}[config.data]
-    common: dict[str, Any] = {"batch_size": config.batch_size, "seed": config.seed, "data_dir": config.data_dir}
+    common: dict[str, Any] = {
+        "batch_size": config.batch_size,
+        "seed": config.seed,
+        "data_dir": config.data_dir,
+        "num_examples": config.num_examples or None,
+    }
     try:
         data = dk.data.load(name, validation=2_500, verbose=verbose, **common)
         if data.test is None:

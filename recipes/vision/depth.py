@@ -85,7 +85,7 @@ COLORS = {"plain": GRAY, "highway": BLUE, "residual": ORANGE, "dense": "#2b8a3e"
 class Config(Settings):
     """Four kinds of network at several depths; one repeat trains all of them."""
 
-    QUICK = {"seeds": 1, "epochs": 1, "depths": (10, 20), "batch_size": 512}
+    QUICK = {"seeds": 1, "epochs": 1, "depths": (10,), "batch_size": 512}
 
     epochs: int = 15
     """Epochs of training for each network."""
@@ -115,6 +115,7 @@ def load_data(config: Config, verbose: bool = True) -> dk.data.Data:
         validation=5_000,
         image_size=28,
         seed=config.seed,
+        num_examples=config.max_examples,
         data_dir=config.data_dir,
         fallback="digits",
         verbose=verbose,

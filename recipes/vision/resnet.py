@@ -89,7 +89,7 @@ DEFAULTS = {
 class Config(Settings):
     """A network of 6n+2 layers on CIFAR-10, residual or plain."""
 
-    QUICK = {"seeds": 1, "epochs": 1, "depth": 8, "num_examples": 2_000, "batch_size": 32}
+    QUICK = {"seeds": 1, "epochs": 1, "depth": 8, "num_examples": 500, "batch_size": 32}
 
     depth: int = 20
     """Layers with weights: 6n+2, in the paper 20, 32, 44, 56, 110 and 1202."""
@@ -119,18 +119,18 @@ class Config(Settings):
 
 def load_data(config: Config, verbose: bool = True) -> dk.data.Data:
     """Return CIFAR-10 with the usual augmentation, or scikit-learn's digits at the same size if it is not available."""
-    data = dk.data.load(
+    return dk.data.load(
         "cifar10",
         batch_size=config.batch_size,
         validation=5_000,
         image_size=32,
         augment=(dk.data.PadCrop(4), dk.data.Flip()),
         seed=config.seed,
+        num_examples=config.num_examples or None,
         data_dir=config.data_dir,
         fallback="digits",
         verbose=verbose,
     )
-    return data.head(config.num_examples) if config.num_examples else data
 
 
 HE = {"kernel_initializer": "he_normal"}

@@ -70,6 +70,28 @@ def test_sentences_with_a_class_become_texts_and_labels(tmp_path, monkeypatch):
     assert load("tiny_lines", data_dir=tmp_path, validation=5).test is None
 
 
+@pytest.mark.parametrize("validation", [None, 0, 0.25, 6])
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_num_examples_reads_the_first_examples_of_each_split(prepared, monkeypatch, validation, is_streamed):
+    if is_streamed:
+        monkeypatch.setattr("deepkit.data.memory.available_bytes", lambda: 1000)
+
+    whole_data = load(data_dir=prepared, validation=validation)
+    short, expected = load(data_dir=prepared, validation=validation, num_examples=5), whole_data.head(5)
+    for split in ("train", "validation", "test"):
+        pipeline, whole = getattr(short, split), getattr(expected, split)
+        assert (pipeline is None) == (whole is None)
+        if pipeline is not None:
+            assert pipeline.num_examples == min(5, whole.num_examples)
+            assert all(np.array_equal(a, b) for a, b in zip(pipeline.arrays(), whole.arrays(), strict=True))
+    everything = load(data_dir=prepared, validation=validation, num_examples=10**6)
+    assert everything.train.fingerprint == whole_data.train.fingerprint
+
+
+def test_num_examples_of_a_bundled_dataset():
+    assert load("digits", num_examples=50).summary() == "digits: 50 train, 50 validation, 50 test"
+
+
 def test_metadata_of_a_prepared_copy(prepared):
     data = load(data_dir=prepared)
     assert (data.name, data.version, data.source) == ("tiny_shapes", "1.0.0", "prepared")
@@ -299,6 +321,7 @@ def test_an_unknown_name_raises_without_network(name, text, tmp_path, monkeypatc
         ({"validation": 40}, "validation=40 does not fit 40 training examples"),
         ({"image_size": 0}, r"image_size must be a positive number of pixels, or \(height, width\), received 0"),
         ({"image_size": (1, 2, 3)}, "image_size must be"),
+        ({"num_examples": 0}, "num_examples must be a positive integer, received 0"),
         ({"seed": 1.5}, "seed must be an integer of at least 0, received 1.5"),
         ({"fallback": "mnist"}, "fallback must be one of 'digits', 'iris', 'wine', 'breast_cancer', received 'mnist'"),
     ],
