@@ -56,7 +56,23 @@ NOT_SLOWER = Target(high=1.05)
 DECODING = "Decoding"
 NOISE, STEPS, EPOCHS = "Noise floor", "Training steps", "Epochs"
 PRECISION, STARTUP, IMAGES, FOLDERS = "Precision", "Building and starting", "Augmentation", "Images from folders"
-HEADINGS = (NOISE, STEPS, EPOCHS, DECODING, PRECISION, STARTUP, IMAGES, FOLDERS)
+INTRODUCTIONS = {  # what a group measures, in the order of the page
+    NOISE: "A net compared with a second copy of itself. Both are equally fast, so the spread of this ratio is the "
+    "precision of the method: the gray band in every chart.",
+    STEPS: "A training step of a model that deepkit built, compared with the same model written by hand in Keras. "
+    "deepkit adds Keras layers and nothing else, so both should take the same time.",
+    EPOCHS: "An epoch of LeNet-5 in memory: `dk.fit` compared with `model.fit` of Keras and with PyTorch, and `dk.fit` "
+    "with and without its checks of the labels.",
+    DECODING: "Sentences that a translation model decodes in a second. `translate` decodes in one compiled loop; the "
+    "examples of Keras call `predict` for every token.",
+    PRECISION: "A training step of ResNet-20 in 16 and in 32 bits, on a CPU with instructions for 16 bits.",
+    STARTUP: "The time to build deep networks, compared with a loop that adds the same layers by hand, and the time to "
+    "import deepkit.",
+    IMAGES: "Images in a second: deepkit's augmentations compared with the layers of Keras, and whole pipelines "
+    "compared with the training that they feed. A pipeline that is faster than its training does not slow it down.",
+    FOLDERS: "Images that are read from a folder in a second, compared with Keras's `image_dataset_from_directory`.",
+}
+HEADINGS = tuple(INTRODUCTIONS)
 
 
 def _step(net: str, title: str, note: str) -> Benchmark:
@@ -206,7 +222,7 @@ BENCHMARKS = (
     ),
     Benchmark(
         name="deep-build",
-        left="`definition.build`",
+        left="`build` of 450 residual blocks",
         right="the same model, hand-written",
         sides=("benchmarks.building:deep", "benchmarks.building:deep_handwritten"),
         unit="s",
@@ -218,7 +234,7 @@ BENCHMARKS = (
     ),
     Benchmark(
         name="resnet110-build",
-        left="`definition.build`",
+        left="`build` of ResNet-110",
         right="the same model, hand-written",
         sides=("benchmarks.building:resnet110", "benchmarks.building:resnet110_handwritten"),
         unit="s",

@@ -3,13 +3,23 @@
 import contextlib
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import measuring, page, records, worker
-from benchmarks.catalog import BENCHMARKS, HEADINGS, Benchmark, UnknownBenchmark, select
+from benchmarks import charts, measuring, page, records, worker
+from benchmarks.catalog import (
+    BENCHMARKS,
+    HEADINGS,
+    IMAGES,
+    INTRODUCTIONS,
+    STEPS,
+    Benchmark,
+    UnknownBenchmark,
+    select,
+)
 from benchmarks.pairs import Spread, Summary, Target, interleaved, verdict
 from benchmarks.records import RecordsError, Row
 
@@ -220,12 +230,36 @@ def test_the_page_of_fixed_records():
     rows = {row.name: row for row in _example_rows()}
     text = page.render(rows, _example_benchmarks())
     assert text.startswith("<!-- Written by `python -m benchmarks` from benchmarks/results.json. Do not edit")
-    assert text[text.index("## Training steps") :] == EXPECTED
+    introductions = {"{INTRODUCTIONS[STEPS]}": INTRODUCTIONS[STEPS], "{INTRODUCTIONS[IMAGES]}": INTRODUCTIONS[IMAGES]}
+    expected = re.sub(r"\{INTRO.*?\}", lambda match: introductions[match[0]], EXPECTED)
+    assert text[text.index("## Training steps") : text.index("## Method")] == expected
+    assert text.endswith(MACHINES)
+    assert "\n0 of 1 targets are met. These are missed:\n\n- ours compared with theirs\n" in text
+
+
+def test_a_chart_shows_median_quartiles_range_target_and_noise():
+    a, _, _ = _example_rows()
+    figure = charts.draw([a], noise=Spread(1.0, 0.9, 1.1, 0.8, 1.2))
+    (axes,) = figure.axes
+    lines = [[float(x) for x in line.get_xdata()] for line in axes.lines]
+    assert lines == [[1.0, 1.0], [0.5, 1.5], [0.75, 1.25], [1.0]]
+    assert axes.patches[0].get_x() == 0.9
+    assert [segment[0][0] for segment in axes.collections[0].get_segments()] == [0.8]
+    assert axes.get_xlabel() == "ratio of the times; further to the left is faster"
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["ours\nover theirs"]
+
+
+def test_every_group_with_a_measured_row_has_a_chart():
+    rows = {row.name: row for row in _example_rows()}
+    files = charts.charts(rows, _example_benchmarks())
+    assert list(files) == ["figures/benchmarks-training-steps.svg"]
+    assert files == charts.charts(rows, _example_benchmarks())
+    assert b"<svg" in files["figures/benchmarks-training-steps.svg"]
 
 
 def test_commentary_is_shown_only_if_the_target_is_missed():
     benchmark = _benchmark(target=Target(high=1.0), commentary="Because.")
-    expected = "- `a`, **commentary** (the author's, not measured): Because."
+    expected = "*Commentary on `a`, not measured:* Because."
     assert expected in page.render({"a": _row(benchmark, pairs=((2.0, 1.0),))}, [benchmark])
     assert "Because." not in page.render({"a": _row(benchmark, pairs=((0.5, 1.0),))}, [benchmark])
     assert "Because." not in page.render({}, [benchmark])
@@ -358,7 +392,7 @@ def _row(benchmark, **fields):
 
 def _example_benchmarks():
     return [
-        _benchmark(name="a", target=Target(high=0.8), note="What is timed."),
+        _benchmark(name="a", target=Target(high=0.8), note="What is timed.", commentary="Because."),
         _benchmark(name="b"),
         _benchmark(name="c", target=Target(low=1.0), group="Augmentation"),
         _benchmark(name="d", left="x|y", group="Augmentation"),
@@ -378,30 +412,53 @@ def _example_rows():
 EXPECTED = """\
 ## Training steps
 
-| left | right | target | ratio (quartiles) | range | median left | median right | verdict |
-|---|---|---|---:|---:|---:|---:|---|
-| ours | theirs | at most 0.80 | **1.00** (0.75 to 1.25) | 0.50 to 1.50 | 2.00 s | 2.00 s | missed |
-| ours | theirs |  | **12.3** (12.3 to 12.3) | 12.3 to 12.3 | 12.3 s | 1.00 s | recorded |
+{INTRODUCTIONS[STEPS]}
+
+![The ratios of times in the table below, from 1.00 to 12.3.](figures/benchmarks-training-steps.svg){ .cell-figure }
+
+| left | right | ratio (quartiles) | target |
+|---|---|---:|---|
+| ours | theirs | **1.00** (0.75 to 1.25) | at most 0.80, missed |
+| ours | theirs | **12.3** (12.3 to 12.3) |  |
+
+*Commentary on `a`, not measured:* Because.
+
+<details markdown>
+<summary>What is measured</summary>
 
 - `a`: What is timed. (PyTorch: 2.13)
 
+| name | median left | median right | range of the ratio |
+|---|---:|---:|---:|
+| `a` | 2.00 s | 2.00 s | 0.50 to 1.50 |
+| `b` | 12.3 s | 1.00 s | 12.3 to 12.3 |
+
+</details>
+
 ## Augmentation
 
-| left | right | target | ratio (quartiles) | range | median left | median right | verdict |
-|---|---|---|---:|---:|---:|---:|---|
-| ours | theirs | at least 1.00 |  |  |  |  | failed: no answer in 900 s |
-| x/y | theirs |  |  |  |  |  | not recorded yet |
+{INTRODUCTIONS[IMAGES]}
 
-## Measured on
+| left | right | ratio (quartiles) | target |
+|---|---|---:|---|
+| ours | theirs | failed: no answer in 900 s | at least 1.00 |
+| x/y | theirs | not recorded yet |  |
+
+"""
+MACHINES = """\
+<details markdown>
+<summary>Machines and commands</summary>
 
 - 2026-01-31, A chip, 2 cores, 8 GiB, keras 3: `a`, `b`
 - 2026-01-31, keras 3: `c`
 
-Commands of the rows:
+`make bench` measures everything again and writes this page; these commands measure single rows:
 
 ```console
 $ again a
 $ again b
 $ again c
 ```
+
+</details>
 """
