@@ -118,7 +118,7 @@ def misclassified(model: keras.Model, data: object, *, count: int = 16, class_na
     """
     examples = misclassified_examples(model, data, count)
     columns = min(8, max(1, len(examples)))
-    figure, axes = subplots(max(1, -(-len(examples) // columns)), columns, 1.35, 1.75)
+    figure, axes = subplots(max(1, -(-len(examples) // columns)), columns, 1.35, 1.95)
     for ax in axes.flat:
         hide_axis_lines(ax)
     if not examples:
