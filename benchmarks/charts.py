@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 NOISE_FLOOR = "noise-floor"
 COLORS = {"met": BLUE, "missed": ORANGE, "recorded": "0.4"}
 BAND, DARK = "0.88", "0.15"
-WIDTH, ROW_HEIGHT, MARGIN = 8.0, 0.5, 0.8  # inches
+WIDTH, ROW_HEIGHT, MARGIN = 7.2, 0.5, 0.8  # inches
 NARROW = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.4, 1.6, 1.8, 2.0)
 
 
