@@ -327,3 +327,10 @@ def test_a_folder_of_the_user_identifies_an_experiment_without_its_path(tmp_path
     key = experiment_key("reading", with_folder)
     assert key != experiment_key("reading", without_folder)
     assert str(tmp_path) not in key + str(plain_config(with_folder))
+
+
+def test_the_summary_is_that_of_the_module_and_not_of_the_class_of_modules(monkeypatch):
+    module = sys.modules[fake().train.__module__]
+    assert fake().summary == "A recipe that trains nothing, and the entry point that finds it."
+    monkeypatch.delattr(module, "__doc__")
+    assert fake().summary == ""

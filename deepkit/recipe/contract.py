@@ -222,8 +222,9 @@ class Recipe:
 
     @property
     def summary(self) -> str:
-        """First line of the docstring of the recipe's module."""
-        return (sys.modules[self.train.__module__].__doc__ or "").strip().partition("\n")[0]
+        """First line of the docstring of the recipe's module; empty for a module without one, such as a notebook."""
+        docstring = vars(sys.modules[self.train.__module__]).get("__doc__")  # not that of the class of modules
+        return (docstring or "").strip().partition("\n")[0]
 
     @property
     def annotated_parts(self) -> tuple[Callable[..., Any], ...]:
