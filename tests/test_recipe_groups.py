@@ -40,8 +40,8 @@ def test_the_groups_are_the_packages_and_nothing_is_imported():
 
 
 def test_an_unknown_group_raises_with_a_suggestion():
-    with pytest.raises(UnknownRecipe, match="there is no group 'smal'; did you mean 'small'\\?\n  hint: run `deepkit"):
-        groups.group("smal")
+    with pytest.raises(UnknownRecipe, match="there is no group 'smalls'; did you mean 'small'\\?\n  hint: run `deepkit"):
+        groups.group("smalls")
 
 
 def test_list_shows_all_groups_or_one(capsys):
