@@ -40,7 +40,9 @@ def test_the_groups_are_the_packages_and_nothing_is_imported():
 
 
 def test_an_unknown_group_raises_with_a_suggestion():
-    with pytest.raises(UnknownRecipe, match="there is no group 'smalls'; did you mean 'small'\\?\n  hint: run `deepkit"):
+    with pytest.raises(
+        UnknownRecipe, match="there is no group 'smalls'; did you mean 'small'\\?\n  hint: run `deepkit"
+    ):
         groups.group("smalls")
 
 
