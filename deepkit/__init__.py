@@ -14,7 +14,7 @@ from deepkit._version import __version__ as __version__
 from deepkit.utils.keras_registration import register_classes
 
 if TYPE_CHECKING:
-    from deepkit import data, errors, execution, layers, models, recipe, testing, visualize
+    from deepkit import data, errors, execution, layers, models, recipe, teaching, testing, visualize
     from deepkit.blocks.attention import Attention, MultiHeadAttention
     from deepkit.blocks.autoencoder import Autoencoder
     from deepkit.blocks.channels import SeparableConvBlock, SqueezeExcitation
@@ -124,6 +124,7 @@ _PUBLIC_MODULES = {
     "layers": "deepkit.layers",
     "models": "deepkit.models",
     "recipe": "deepkit.recipe",
+    "teaching": "deepkit.teaching",
     "testing": "deepkit.testing",
     "visualize": "deepkit.visualize",
 }
@@ -142,7 +143,8 @@ __all__ = [
     "plan", "Plan", "autotune", "fit", "Run", "load_run", "export",
     "OneCycle", "StepDecay", "WarmUp",
     "find_learning_rate", "ModelBuilder",
-    "data", "errors", "execution", "fields", "layers", "models", "recipe", "testing", "visualize",
+    "data", "errors", "execution", "fields", "layers", "models", "recipe", "teaching", "testing",
+    "visualize",
 ]  # fmt: skip
 
 

@@ -53,7 +53,18 @@ def test_docstrings(name, tmp_path, monkeypatch):
     assert failures == 0
 
 
-SUBPACKAGES = ("data", "errors", "execution", "fields", "layers", "models", "recipe", "testing", "visualize")
+SUBPACKAGES = (
+    "data",
+    "errors",
+    "execution",
+    "fields",
+    "layers",
+    "models",
+    "recipe",
+    "teaching",
+    "testing",
+    "visualize",
+)
 
 
 def test_every_public_block_and_layer_has_an_example():

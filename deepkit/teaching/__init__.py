@@ -1,0 +1,30 @@
+"""Code to learn from: automatic differentiation, gradient estimators, and rules of thumb for training.
+
+`tape` is written to be read and imports neither Keras nor TensorFlow.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from deepkit.teaching import tape
+
+if TYPE_CHECKING:
+    pass
+
+_MODULES: dict[str, str] = {}
+
+__all__ = ["tape"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'deepkit.teaching' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_MODULES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
