@@ -1,7 +1,12 @@
-"""Losses, likelihoods and metrics that Keras lacks."""
+"""Losses, likelihoods, metrics and gradient estimators that Keras lacks."""
 
 from deepkit.losses.gaussian_likelihood import GaussianNegativeLogLikelihood
+from deepkit.losses.gradient_estimators import pathwise, score_function
 from deepkit.losses.metric_of_mean import MetricOfMean
+from deepkit.losses.moving_baseline import MovingBaseline
 from deepkit.losses.smoothed_crossentropy import SmoothedCrossentropy
 
-__all__ = ["GaussianNegativeLogLikelihood", "MetricOfMean", "SmoothedCrossentropy"]
+__all__ = [
+    "GaussianNegativeLogLikelihood", "MetricOfMean", "SmoothedCrossentropy",
+    "MovingBaseline", "pathwise", "score_function",
+]  # fmt: skip

@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING
 from deepkit.teaching import tape
 
 if TYPE_CHECKING:
-    pass
+    from deepkit.losses.gradient_estimators import pathwise, score_function
+    from deepkit.losses.moving_baseline import MovingBaseline
 
-_MODULES: dict[str, str] = {}
+_MODULES = {
+    "score_function": "deepkit.losses.gradient_estimators",
+    "pathwise": "deepkit.losses.gradient_estimators",
+    "MovingBaseline": "deepkit.losses.moving_baseline",
+}
 
-__all__ = ["tape"]
+__all__ = ["tape", "score_function", "pathwise", "MovingBaseline"]
 
 
 def __getattr__(name: str) -> object:

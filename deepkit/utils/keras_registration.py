@@ -33,6 +33,7 @@ CLASS_MODULES = {
     "Maxout": "deepkit.layers.maxout",
     "MeanAndStddev": "deepkit.layers.mean_and_stddev",
     "MetricOfMean": "deepkit.losses.metric_of_mean",
+    "MovingBaseline": "deepkit.losses.moving_baseline",
     "MultiHeadCrossAttention": "deepkit.layers.cross_attention",
     "PerStepSchedule": "deepkit.models.keras_schedules",
     "RBF": "deepkit.layers.rbf",
