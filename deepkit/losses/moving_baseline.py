@@ -19,8 +19,10 @@ class MovingBaseline(keras.layers.Layer):
     """A baseline for `score_function`: the exponential moving average of the rewards of earlier batches.
 
     A call returns the average before it adds the rewards of this batch, so the baseline does not depend on the samples
-    and the estimator remains unbiased. The average is corrected for its start at 0 as in Adam, and is 0 in the first
-    call. It is a weight of the model that holds the layer: saved with it, and updated in a compiled `train_step`.
+    and the estimator remains unbiased. The average is corrected for its start at 0 as in Adam. The first call has no
+    earlier batch and returns the mean of its own n rewards, which only shortens that estimate by the factor 1 - 1/n.
+
+    The average is a weight of the model that holds the layer: saved with it, and updated in a compiled `train_step`.
 
     Reference:
         Williams 1992, section 6 ("reinforcement comparison"); Kingma & Ba 2015, "Adam", section 3, for the correction.
@@ -46,7 +48,7 @@ class MovingBaseline(keras.layers.Layer):
         >>> from deepkit.teaching import MovingBaseline
         >>> baseline = MovingBaseline(momentum=0.9)
         >>> [round(float(baseline(np.array([reward, reward + 2.0]))), 2) for reward in (1.0, 4.0, 4.0)]
-        [0.0, 2.0, 3.58]
+        [2.0, 2.0, 3.58]
     """
 
     def __init__(self, momentum: float = 0.9, name: str | None = None, **kwargs: Any) -> None:
@@ -60,10 +62,10 @@ class MovingBaseline(keras.layers.Layer):
     def call(self, reward: Tensor, training: bool | None = None) -> Tensor:
         """Return the baseline, and then update it."""
         reward = float_tensor(reward, "MovingBaseline: reward")
-        total_weight = ops.convert_to_tensor(self.total_weight)
-        baseline = ops.divide_no_nan(self.average, total_weight)
+        mean = ops.mean(ops.cast(ops.stop_gradient(reward), "float32"))
+        has_average = ops.greater(self.total_weight, 0)
+        baseline = ops.where(has_average, ops.divide_no_nan(self.average, self.total_weight), mean)
         if training is not False:
-            mean = ops.mean(ops.cast(ops.stop_gradient(reward), "float32"))
             self.average.assign(self.momentum * self.average + (1 - self.momentum) * mean)
             self.total_weight.assign(self.momentum * self.total_weight + (1 - self.momentum))
         return baseline

@@ -113,7 +113,7 @@ def test_the_moving_baseline_is_the_mean_of_the_earlier_batches():
     rewards = np.random.default_rng(0).random((6, 4)).astype("float32")
     for t in range(6):
         weights = 0.8 ** np.arange(t)[::-1]
-        expected = np.average(rewards[:t].mean(axis=1), weights=weights) if t else 0.0
+        expected = np.average(rewards[:t].mean(axis=1), weights=weights) if t else rewards[0].mean()
         assert float(layer(rewards[t], training=False)) == pytest.approx(expected, rel=1e-5)
         assert float(layer(rewards[t])) == pytest.approx(expected, rel=1e-5)
 
