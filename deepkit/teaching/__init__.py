@@ -13,14 +13,16 @@ from deepkit.teaching import tape
 if TYPE_CHECKING:
     from deepkit.losses.gradient_estimators import pathwise, score_function
     from deepkit.losses.moving_baseline import MovingBaseline
+    from deepkit.training.diagnose import diagnose
 
 _MODULES = {
     "score_function": "deepkit.losses.gradient_estimators",
     "pathwise": "deepkit.losses.gradient_estimators",
     "MovingBaseline": "deepkit.losses.moving_baseline",
+    "diagnose": "deepkit.training.diagnose",
 }
 
-__all__ = ["tape", "score_function", "pathwise", "MovingBaseline"]
+__all__ = ["tape", "score_function", "pathwise", "MovingBaseline", "diagnose"]
 
 
 def __getattr__(name: str) -> object:

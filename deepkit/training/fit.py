@@ -13,6 +13,7 @@ from deepkit.data.source_errors import original_errors
 from deepkit.execution.plan import Plan, current
 from deepkit.execution.plan import plan as make_plan
 from deepkit.training import callback_checks, checkpoint, run_report
+from deepkit.training.baseline_errors import baseline_errors
 from deepkit.training.compile import compile_definition
 from deepkit.training.compiled_model import CompiledModel
 from deepkit.training.errors import CheckpointError
@@ -386,4 +387,5 @@ def _make_run(
         epochs=final_state.epoch,
         class_names=data.class_names,
         prediction=compiled.prediction,
+        baseline_errors=baseline_errors(data, compiled.prediction.heads),
     )

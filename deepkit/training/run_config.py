@@ -13,6 +13,7 @@ from deepkit._version import __version__
 from deepkit.data import Pipeline
 from deepkit.execution.plan import Plan
 from deepkit.training import callback_state
+from deepkit.training.baseline_errors import baseline_errors
 from deepkit.training.compiled_model import CompiledModel
 from deepkit.training.fingerprint import Fingerprint
 from deepkit.training.plan_json import plan_fields, plan_to_json
@@ -56,6 +57,7 @@ def run_config(
             "architecture": architecture(compiled.model),
             "plan": plan_to_json(compiled.plan),
             "prediction": compiled.prediction.to_json(),
+            "baseline_errors": baseline_errors(data, compiled.prediction.heads),
         },
     }
 

@@ -168,6 +168,7 @@ def _common_fields(directory: RunDir) -> dict[str, Any]:
         "report": directory.report if directory.report.exists() else None,
         "class_names": _class_names(_section(config, "data").get("class_names", ())),
         "prediction": PredictionSettings.from_json(loading["prediction"]),
+        "baseline_errors": loading.get("baseline_errors", {}),  # runs of earlier versions lack them
     }
 
 

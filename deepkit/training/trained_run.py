@@ -37,6 +37,7 @@ from deepkit.utils.tracing import without_retracing_warnings
 
 if TYPE_CHECKING:
     from deepkit.data.table_schema import TableSchema
+    from deepkit.training.baseline_errors import BaselineErrors
     from deepkit.training.fit_arguments import ArraysLike, DataLike
     from deepkit.training.predictions import Predictions
     from deepkit.utils.types import ClassNames, Dataset, History, PathLike
@@ -65,6 +66,8 @@ class Run(Displayable):
         class_names: Names of the classes by label, by name of the output if there are several; empty if unknown.
         prediction: The conversions of inputs and outputs that `predict` and `evaluate` repeat.
         finished: Whether the training finished; False for a run that `dk.load_run` loaded from a checkpoint.
+        baseline_errors: Errors, on the training labels, of the best prediction that ignores the input, by measure;
+            empty if unknown. `dk.teaching.diagnose` compares them with those of the model.
     """
 
     model: keras.Model
@@ -78,6 +81,7 @@ class Run(Displayable):
     class_names: ClassNames = ()
     prediction: PredictionSettings = field(default_factory=PredictionSettings, repr=False)
     finished: bool = True
+    baseline_errors: BaselineErrors = field(default_factory=dict)
 
     @property
     def columns(self) -> TableSchema | None:

@@ -20,6 +20,7 @@ RENDERERS = {
     "deepkit.recipe.contract.Result": "deepkit.recipe.recipe_display.render_result",
     "deepkit.recipe.report.Report": "deepkit.recipe.recipe_display.render_report",
     "deepkit.teaching.tape.Trace": "deepkit.teaching.trace_display.render_trace",
+    "deepkit.training.diagnosis.Diagnosis": "deepkit.training.diagnosis_display.render_diagnosis",
     "deepkit.training.learning_rate.LearningRateTest": "deepkit.training.run_display.render_learning_rate_test",
     "deepkit.training.trained_run.Run": "deepkit.training.run_display.render_run",
 }
