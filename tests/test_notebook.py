@@ -11,6 +11,8 @@ CELLS = {
     "data.show(4)": {"image/png", "text/plain"},
     "dk.plan(seed=1)": {"text/html", "text/plain"},
     'run = dk.fit(net, data, epochs=2, verbose=0, run_dir="run")\nrun': {"text/html", "text/plain"},
+    "dk.teaching.diagnose(run)": {"text/html", "text/plain"},
+    "dk.teaching.tape.Trace(lambda w1, w2: w1 * w2, 2.0, 3.0)": {"text/html", "text/plain"},
     "dk.visualize.curves(run.history)": {"image/png", "text/plain"},
     "dk.visualize.confusion(run.model, data.validation)": {"image/png", "text/plain"},
     "dk.visualize.diagram(run.model)": {"image/svg+xml", "text/plain"},

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from deepkit.teaching import tape
+from deepkit.teaching.required_examples import required_examples
 
 if TYPE_CHECKING:
     from deepkit.losses.gradient_estimators import pathwise, score_function
@@ -22,7 +23,7 @@ _MODULES = {
     "diagnose": "deepkit.training.diagnose",
 }
 
-__all__ = ["tape", "score_function", "pathwise", "MovingBaseline", "diagnose"]
+__all__ = ["tape", "score_function", "pathwise", "MovingBaseline", "diagnose", "required_examples"]
 
 
 def __getattr__(name: str) -> object:

@@ -40,35 +40,35 @@ class Expression:
             self.variable, self.scale, self.shift = variable, 1.0, 0.0
         return self.variable
 
-    def __add__(self, other: Any) -> Expression:
+    def __add__(self, other: Expression | float) -> Expression:
         if not isinstance(other, Expression):
             return Expression(self.variable, self.scale, self.shift + checks.number(other))
         return affine([(self.scale, self.variable), (other.scale, other.variable)], self.shift + other.shift)
 
-    def __mul__(self, other: Any) -> Expression:
+    def __mul__(self, other: Expression | float) -> Expression:
         if not isinstance(other, Expression):
             factor = checks.number(other)
             return Expression(self.variable, self.scale * factor, self.shift * factor)
         x, y = self.as_variable(), other.as_variable()
         return record("product", f"{x.name} * {y.name}", [x, y], lambda x, y: (x * y, y, x), 1)
 
-    def __truediv__(self, other: Any) -> Expression:
+    def __truediv__(self, other: Expression | float) -> Expression:
         if not isinstance(other, Expression):
             return self * (1 / checks.divisor(other))
         x, y = self.as_variable(), other.as_variable()  # x / y is the product of x and 1 / y
         return record("product", f"{x.name} / {y.name}", [x, y], lambda x, y: (z := x * (r := 1 / y), r, -z * r), 2, 2)
 
-    def __pow__(self, other: Any) -> Expression:
+    def __pow__(self, other: Expression | float) -> Expression:
         x, p = self.as_variable(), checks.exponent(other)
         return record("product", f"{x.name}^{p:g}", [x], lambda x: (math.pow(x, p), p * math.pow(x, p - 1)), 1, 2)
 
-    def __rtruediv__(self, other: Any) -> Expression:
+    def __rtruediv__(self, other: Expression | float) -> Expression:
         return other * self**-1
 
-    def __sub__(self, other: Any) -> Expression:
+    def __sub__(self, other: Expression | float) -> Expression:
         return self + -1 * other
 
-    def __rsub__(self, other: Any) -> Expression:
+    def __rsub__(self, other: Expression | float) -> Expression:
         return -1 * self + other
 
     def __neg__(self) -> Expression:
@@ -131,7 +131,7 @@ def affine(terms: list[tuple[float, Variable]], b: float) -> Variable:
     return record("affine", affine_text(terms, b), parents, lambda *x: (sum(map(mul, factors, x), b), *factors), cost)
 
 
-def apply(name: str, function: Callable[[float], float], slope: Any, slope_cost: int, x: Any) -> Any:
+def apply(name: str, function: Callable[[float], float], slope: Any, slope_cost: int, x: Expression | float) -> Any:
     """Record a function of one variable; `slope` returns its derivative at x, where its value is z."""
     if not isinstance(x, Expression):
         return function(checks.number(x))
