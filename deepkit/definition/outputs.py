@@ -103,10 +103,14 @@ def probability_loss_name(loss: Any) -> str | None:
     return "".join(word.capitalize() for word in loss.__name__.split("_"))
 
 
+def is_activation(layer: object) -> bool:
+    """Return whether a layer or another operation of a graph only applies an activation: `Activation`, `ReLU`."""
+    return isinstance(layer, layers.Activation) or type(layer).__name__.lower() in _ACTIVATION_NAMES
+
+
 def _activation(layer: Any) -> str | None:
     """Return the name of a layer's activation, or of an activation layer such as `ReLU`; None for any other layer."""
     activation = getattr(layer, "activation", None)
     if activation is not None:
         return getattr(activation, "__name__", type(activation).__name__)
-    name = type(layer).__name__
-    return name if name.lower() in _ACTIVATION_NAMES else None
+    return type(layer).__name__ if is_activation(layer) else None

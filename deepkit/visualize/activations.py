@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,13 +11,14 @@ import numpy as np
 from keras import ops
 
 from deepkit.utils.errors import message
+from deepkit.visualize.batch_loss import check_loss, compute_loss, restored_state
 from deepkit.visualize.class_scores import GRADIENT_SCALE
 from deepkit.visualize.layer_calls import RecordedCall, record_calls
 from deepkit.visualize.model_inputs import check_batch, check_built, pack_inputs
 from deepkit.visualize.nested_layers import find_layer, walk_layers
 
 if TYPE_CHECKING:
-    from deepkit.utils.types import LossLike, Nested, Tensor
+    from deepkit.utils.types import LossLike, Tensor
     from deepkit.visualize.model_inputs import Batch
 
 _BOUNDS = {"sigmoid": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "hard_tanh": (-1.0, 1.0)}
@@ -83,8 +83,8 @@ def statistics(
     check_built(model, "statistics")
     x, y = _split_batch(batch)
     x = check_batch(model, x, "statistics")
-    _check_loss(model, y, loss)
-    with _restored_state(model):
+    check_loss(model, y, loss, "statistics")
+    with restored_state(model):
         calls, gradients = _run_with_gradients(model, x, y, loss, training)
     return [_layer_statistics(call, gradients) for call in _innermost_calls(calls) if _has_float_output(call)]
 
@@ -104,20 +104,13 @@ def _run_with_gradients(
         output = model(pack_inputs(model, x), training=training)
         if y is None:
             return calls, {}
-        scaled_loss = ops.cast(_compute_loss(model, x, y, output, loss), "float32") * GRADIENT_SCALE
+        scaled_loss = ops.cast(compute_loss(model, x, y, output, loss), "float32") * GRADIENT_SCALE
     gradients = tape.gradient(scaled_loss, [weight.value for weight in weights])
     by_variable = {}
     for weight, gradient in zip(weights, gradients, strict=True):
         if gradient is not None:
             by_variable[id(weight)] = _to_numpy(gradient) / GRADIENT_SCALE
     return calls, by_variable
-
-
-def _compute_loss(model: keras.Model, x: Batch, y: Batch, output: Nested, loss: LossLike | None) -> Tensor:
-    if loss is None:
-        return model.compute_loss(x=x, y=y, y_pred=output)
-    function = keras.losses.get(loss)
-    return ops.sum([ops.mean(function(y, output)), *model.losses])
 
 
 def _layer_statistics(call: RecordedCall, gradients: dict[int, np.ndarray]) -> LayerStatistics:
@@ -177,33 +170,6 @@ def _split_batch(batch: Batch) -> tuple[Batch, Batch | None]:
     if isinstance(batch, tuple):
         return batch[0], batch[1] if len(batch) > 1 else None
     return batch, None
-
-
-def _check_loss(model: keras.Model, y: Batch | None, loss: LossLike | None) -> None:
-    if loss is not None and y is None:
-        raise ValueError(message("statistics: expected labels for the loss, received inputs only", hint="pass (x, y)"))
-    if loss is not None or y is None:
-        return
-    overrides_loss = type(model).compute_loss is not keras.Model.compute_loss
-    if not overrides_loss and (not model.compiled or model.loss is None):
-        problem = f"statistics: {model.name} does not have a loss whose gradients could be computed"
-        hint = "pass loss='mse' or another loss, call model.compile(...), or pass the inputs without labels"
-        raise ValueError(message(problem, hint=hint))
-
-
-@contextlib.contextmanager
-def _restored_state(model: keras.Model) -> Iterator[None]:
-    """Restore what a run in training mode changes: moving averages, seed generators and metrics."""
-    variables = list(model.non_trainable_variables)
-    if model.compiled:
-        for metric in model.metrics:
-            variables += metric.variables
-    values = [np.array(ops.convert_to_numpy(variable)) for variable in variables]
-    try:
-        yield
-    finally:
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
 
 
 def _to_numpy(tensor: Tensor) -> np.ndarray:

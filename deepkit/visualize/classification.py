@@ -193,9 +193,9 @@ def _predict(model: keras.Model, data: object, caller: str) -> Iterator[tuple[Ba
     is_empty = True
     for x, y, outputs in batches:
         is_empty = False
-        probabilities = _probabilities(outputs, is_logits)
+        probabilities = class_probabilities(outputs, is_logits)
         labels = np.asarray(_single(y, caller, "label"))
-        yield x, _class_numbers(labels, probabilities, caller), probabilities
+        yield x, class_numbers(labels, probabilities, caller), probabilities
     if is_empty:
         raise ValueError(f"{caller}: expected at least one batch, received none")
 
@@ -207,7 +207,7 @@ def _raw_predictions(model: keras.Model, data: object, caller: str) -> Iterable[
         yield x, y, np.asarray(output, "float32")
 
 
-def _class_numbers(labels: np.ndarray, outputs: np.ndarray, caller: str) -> np.ndarray:
+def class_numbers(labels: np.ndarray, outputs: np.ndarray, caller: str) -> np.ndarray:
     """Return a class number for each row of probabilities."""
     num_classes = outputs.shape[-1]
     problem = f"{caller}: expected one class in [0, {num_classes}) per example, received labels of shape {labels.shape}"
@@ -246,10 +246,10 @@ def _may_be_probabilities(outputs: np.ndarray) -> bool:
     return outputs.shape[-1] == 1 or np.allclose(outputs.sum(-1), 1, atol=1e-2)
 
 
-def _probabilities(outputs: np.ndarray, is_logits: bool) -> np.ndarray:
+def class_probabilities(outputs: np.ndarray, is_logits: bool) -> np.ndarray:
     """Return a probability for each class; a single output becomes two classes."""
     if outputs.shape[-1] == 1:
-        positive = 1 / (1 + np.exp(-outputs)) if is_logits else outputs
+        positive = 0.5 + 0.5 * np.tanh(outputs / 2) if is_logits else outputs  # the sigmoid, without overflow
         return np.concatenate([1 - positive, positive], axis=-1)
     if not is_logits:
         return outputs

@@ -25,10 +25,16 @@ _WITHOUT_DATE = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}  # so tha
 
 
 class PngFigure(Figure):
-    """A figure that a notebook displays as PNG, also without pyplot and `%matplotlib inline`."""
+    """A figure that a notebook displays as PNG, also without pyplot and `%matplotlib inline`.
 
-    def _repr_png_(self) -> bytes:
-        return png_bytes(self)
+    `alt_text` describes the figure to a reader who cannot see it; the notebook stores it beside the image.
+    """
+
+    alt_text: str = ""
+
+    def _repr_png_(self) -> bytes | tuple[bytes, dict[str, str]]:
+        content = png_bytes(self)
+        return (content, {"alt": self.alt_text}) if self.alt_text else content
 
 
 class SvgFigure(Figure):
@@ -38,7 +44,7 @@ class SvgFigure(Figure):
         return figure_bytes(self, "svg").decode("utf-8")
 
 
-def subplots(rows: int, columns: int, width: float, height: float) -> tuple[Figure, np.ndarray]:
+def subplots(rows: int, columns: int, width: float, height: float) -> tuple[PngFigure, np.ndarray]:
     """Return a figure and its axes as an array (rows, columns); works without a display.
 
     Args:
