@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from deepkit.visualize.attention_maps import attention
     from deepkit.visualize.attribution_figures import grad_cam, saliency
     from deepkit.visualize.classification import confusion, misclassified
+    from deepkit.visualize.decision_boundary_figure import decision_boundary
     from deepkit.visualize.diagrams.diagram import diagram
     from deepkit.visualize.figures import save
     from deepkit.visualize.filter_images import filters
@@ -29,12 +30,14 @@ _MODULES = {
     "grad_cam": "attribution_figures",
     "saliency": "attribution_figures",
     "attention": "attention_maps",
+    "decision_boundary": "decision_boundary_figure",
     "save": "figures",
 }
 
 __all__ = [
     "curves", "confusion", "misclassified", "calibration", "filters", "diagram", "save",
     "feature_maps", "grad_cam", "saliency", "attention", "statistics",
+    "decision_boundary",
     "arrays",
 ]  # fmt: skip
 

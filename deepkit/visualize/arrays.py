@@ -11,11 +11,15 @@ from deepkit.visualize.attribution import grad_cam, saliency
 from deepkit.visualize.classification import MisclassifiedExample
 from deepkit.visualize.classification import confusion_matrix as confusion
 from deepkit.visualize.classification import misclassified_examples as misclassified
+from deepkit.visualize.decision_regions import DecisionRegions
+from deepkit.visualize.decision_regions import decision_regions as decision_boundary
 from deepkit.visualize.filter_images import filter_images as filters
 from deepkit.visualize.interval_coverage import IntervalCoverage
 from deepkit.visualize.interval_coverage import interval_coverage as calibration
 
 __all__ = [
     "filters", "feature_maps", "grad_cam", "saliency", "confusion", "misclassified", "calibration", "statistics",
+    "decision_boundary",
+    "DecisionRegions",
     "IntervalCoverage", "LayerStatistics", "MisclassifiedExample",
 ]  # fmt: skip

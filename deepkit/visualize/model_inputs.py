@@ -22,6 +22,8 @@ def check_built(model: object, caller: str) -> None:
     """Raise if a value is not a Keras model or has no weights yet."""
     if not isinstance(model, keras.Model):
         hint = "use definition.build(input_shape)" if hasattr(model, "build") else ""
+        if isinstance(getattr(model, "model", None), keras.Model):
+            hint = "use run.model"
         raise TypeError(message(f"{caller}: expected a keras.Model, received {type(model).__name__}", hint=hint))
     if not model.built:
         problem = f"{caller}: the model {model.name!r} is not built, so its layers have no weights"
@@ -88,8 +90,8 @@ def check_batch(model: keras.Model, x: Batch, caller: str) -> Batch:
     return array
 
 
-def iterate_batches(data: object, caller: str) -> Iterator[tuple[Batch, Batch]]:
-    """Yield inputs and labels of each batch; a pair of arrays is cut into batches of 256 examples.
+def iterate_batches(data: object, caller: str, batch_size: int = 256) -> Iterator[tuple[Batch, Batch]]:
+    """Yield inputs and labels of each batch; a pair of arrays is cut into batches of `batch_size` examples.
 
     Raises:
         TypeError: If the data has several splits, or no labels.
@@ -101,7 +103,7 @@ def iterate_batches(data: object, caller: str) -> Iterator[tuple[Batch, Batch]]:
     if hasattr(data, "cardinality") and int(data.cardinality()) == -1:
         problem = f"{caller}: expected a finite dataset, received one that repeats forever"
         raise ValueError(message(problem, hint="use dataset.take(steps)"))
-    batches: Any = _cut(*data) if isinstance(data, tuple) and len(data) == 2 else data
+    batches: Any = _cut(*data, batch_size) if isinstance(data, tuple) and len(data) == 2 else data
     for batch in batches:
         if not isinstance(batch, tuple | list) or len(batch) < 2:
             raise TypeError(f"{caller}: expected batches (x, y), received a {type(batch).__name__} without labels")
@@ -121,7 +123,7 @@ def with_string_tensors(x: Batch) -> Nested:
     return _map_arrays(convert, x)
 
 
-def _cut(x: Batch, y: Batch, batch_size: int = 256) -> Iterator[tuple[Batch, Batch]]:
+def _cut(x: Batch, y: Batch, batch_size: int) -> Iterator[tuple[Batch, Batch]]:
     labels: Any = next(iter(y.values())) if isinstance(y, dict) else y
     for start in range(0, len(labels), batch_size):
         select = operator.itemgetter(slice(start, start + batch_size))
