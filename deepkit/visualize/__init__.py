@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from deepkit.visualize.activation_figures import feature_maps, statistics
     from deepkit.visualize.attention_maps import attention
     from deepkit.visualize.attribution_figures import grad_cam, saliency
+    from deepkit.visualize.class_templates import templates
     from deepkit.visualize.classification import confusion, misclassified
     from deepkit.visualize.decision_boundary_figure import decision_boundary
     from deepkit.visualize.diagrams.diagram import diagram
@@ -31,13 +32,14 @@ _MODULES = {
     "saliency": "attribution_figures",
     "attention": "attention_maps",
     "decision_boundary": "decision_boundary_figure",
+    "templates": "class_templates",
     "save": "figures",
 }
 
 __all__ = [
     "curves", "confusion", "misclassified", "calibration", "filters", "diagram", "save",
     "feature_maps", "grad_cam", "saliency", "attention", "statistics",
-    "decision_boundary",
+    "decision_boundary", "templates",
     "arrays",
 ]  # fmt: skip
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from deepkit.visualize.activations import LayerStatistics, feature_maps, statistics
 from deepkit.visualize.attribution import grad_cam, saliency
+from deepkit.visualize.class_templates import template_images as templates
 from deepkit.visualize.classification import MisclassifiedExample
 from deepkit.visualize.classification import confusion_matrix as confusion
 from deepkit.visualize.classification import misclassified_examples as misclassified
@@ -19,7 +20,7 @@ from deepkit.visualize.interval_coverage import interval_coverage as calibration
 
 __all__ = [
     "filters", "feature_maps", "grad_cam", "saliency", "confusion", "misclassified", "calibration", "statistics",
-    "decision_boundary",
+    "decision_boundary", "templates",
     "DecisionRegions",
     "IntervalCoverage", "LayerStatistics", "MisclassifiedExample",
 ]  # fmt: skip
