@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from deepkit.visualize.diagrams.diagram import diagram
     from deepkit.visualize.figures import save
     from deepkit.visualize.filter_images import filters
+    from deepkit.visualize.hidden_space_figure import hidden_space
     from deepkit.visualize.interval_coverage import calibration
+    from deepkit.visualize.layer_probes import linear_probes
     from deepkit.visualize.training_curves import curves
 
 _MODULES = {
@@ -33,13 +35,15 @@ _MODULES = {
     "attention": "attention_maps",
     "decision_boundary": "decision_boundary_figure",
     "templates": "class_templates",
+    "hidden_space": "hidden_space_figure",
+    "linear_probes": "layer_probes",
     "save": "figures",
 }
 
 __all__ = [
     "curves", "confusion", "misclassified", "calibration", "filters", "diagram", "save",
     "feature_maps", "grad_cam", "saliency", "attention", "statistics",
-    "decision_boundary", "templates",
+    "decision_boundary", "templates", "hidden_space", "linear_probes",
     "arrays",
 ]  # fmt: skip
 

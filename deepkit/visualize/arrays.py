@@ -17,10 +17,12 @@ from deepkit.visualize.decision_regions import decision_regions as decision_boun
 from deepkit.visualize.filter_images import filter_images as filters
 from deepkit.visualize.interval_coverage import IntervalCoverage
 from deepkit.visualize.interval_coverage import interval_coverage as calibration
+from deepkit.visualize.layer_spaces import LayerSpace
+from deepkit.visualize.layer_spaces import layer_spaces as hidden_space
 
 __all__ = [
     "filters", "feature_maps", "grad_cam", "saliency", "confusion", "misclassified", "calibration", "statistics",
-    "decision_boundary", "templates",
-    "DecisionRegions",
+    "decision_boundary", "templates", "hidden_space",
+    "DecisionRegions", "LayerSpace",
     "IntervalCoverage", "LayerStatistics", "MisclassifiedExample",
 ]  # fmt: skip

@@ -1,0 +1,128 @@
+"""The outputs of the hidden layers of a model for many examples, each as one vector per example."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+from keras import ops
+
+from deepkit.definition.outputs import is_activation
+from deepkit.utils.errors import format_value, message
+from deepkit.visualize.batch_loss import restored_state
+from deepkit.visualize.layer_calls import RecordedCall, record_calls
+from deepkit.visualize.model_inputs import check_batch, pack_inputs
+from deepkit.visualize.nested_layers import NestedLayer, find_layer, walk_layers
+
+if TYPE_CHECKING:
+    from deepkit.visualize.model_inputs import Batch
+
+INPUT = "input"
+_BATCH_SIZE = 256
+_NORMALIZATIONS = (
+    keras.layers.BatchNormalization, keras.layers.LayerNormalization, keras.layers.GroupNormalization,
+    keras.layers.Normalization, keras.layers.Rescaling,
+)  # fmt: skip
+_WITHOUT_EFFECT = (  # on the values in inference
+    keras.layers.Dropout, keras.layers.SpatialDropout1D, keras.layers.SpatialDropout2D, keras.layers.AlphaDropout,
+    keras.layers.GaussianNoise, keras.layers.GaussianDropout, keras.layers.ActivityRegularization,
+    keras.layers.Flatten, keras.layers.Reshape, keras.layers.Identity,
+)  # fmt: skip
+
+
+def layer_outputs(model: keras.Model, x: Batch, layers: Sequence[str] | None, caller: str) -> dict[str, np.ndarray]:
+    """Return the input and the output of layers for each example, by the path of the layer.
+
+    Args:
+        model: A built model.
+        x: The inputs of the examples.
+        layers: Names or paths of layers; `"input"` is the input of the model. By default the input, if it is one
+            array of numbers, and every layer of the model after its activation and normalization, from the first one to
+            the output.
+        caller: Name of the public function, for error messages.
+
+    Returns:
+        Arrays of shape `(examples, units)`: outputs with more axes are flattened.
+
+    Raises:
+        ValueError: If no layer or several layers have a name, or a layer is not called or has no numbers as output.
+    """
+    check_batch(model, x, caller)
+    candidates, names = _candidates(model, layers, caller)
+    parts: dict[str, list[np.ndarray]] = {}
+    with restored_state(model):
+        for batch in _batches(x):
+            with record_calls(candidates) as calls:
+                model(pack_inputs(model, batch), training=False)
+            if names is None:
+                names = _default_names(calls)
+            last_calls = {call.path: call for call in calls}
+            for name in names:
+                parts.setdefault(name, []).append(_vectors(name, last_calls, caller))
+    outputs = {name: np.concatenate(arrays) for name, arrays in parts.items()}
+    if isinstance(x, np.ndarray) and x.dtype.kind in "fiub" and (layers is None or INPUT in layers):
+        outputs = {INPUT: x.reshape(len(x), -1).astype("float32")} | outputs
+    elif layers is not None and INPUT in layers:
+        problem = f"{caller}: expected one array of numbers as input, received {format_value(x)}"
+        raise ValueError(message(problem, hint=f"leave {INPUT!r} out of layers"))
+    return outputs
+
+
+def _candidates(
+    model: keras.Model, layers: Sequence[str] | None, caller: str
+) -> tuple[list[NestedLayer], list[str] | None]:
+    """Return the layers to record, and the paths of the selected ones, None if they follow from the calls."""
+    if layers is None:
+        return [nested for nested in walk_layers(model) if _is_element(nested)], None
+    if isinstance(layers, str) or not isinstance(layers, Sequence) or not layers:
+        problem = f"{caller}: layers must be a list of names, received {format_value(layers)}"
+        hint = f"pass layers=[{layers!r}]" if isinstance(layers, str) else "leave layers out for all of them"
+        raise ValueError(message(problem, hint=hint))
+    selected = [find_layer(model, name, caller) for name in layers if name != INPUT]
+    return selected, [nested.path for nested in selected]
+
+
+def _is_element(nested: NestedLayer) -> bool:
+    """Return whether a layer is a direct element of a model, not a part of another layer, and not a model."""
+    names = [model.name for model in nested.models[1:]]
+    is_direct = nested.path == "/".join([*names, nested.layer.name])
+    return is_direct and not isinstance(nested.layer, keras.Model)
+
+
+def _default_names(calls: Sequence[RecordedCall]) -> list[str]:
+    """Return the paths of the last calls of each layer with its activation and normalization, in order."""
+    names: list[str] = []
+    for call in calls:
+        if not _has_numbers(call) or isinstance(call.layer, _WITHOUT_EFFECT):
+            continue
+        if not (is_activation(call.layer) or isinstance(call.layer, _NORMALIZATIONS)):
+            names.append(call.path)
+        elif names:
+            names[-1] = call.path
+    return list(dict.fromkeys(names))
+
+
+def _has_numbers(call: RecordedCall) -> bool:
+    tensors = keras.tree.flatten(call.output)
+    return bool(tensors) and tensors[0].dtype.is_floating and len(tensors[0].shape) > 1
+
+
+def _vectors(name: str, calls: dict[str, RecordedCall], caller: str) -> np.ndarray:
+    """Return the first output of the last call of a layer as one vector per example."""
+    call = calls.get(name)
+    if call is None:
+        problem = f"{caller}: the layer {name!r} is not called when the model runs"
+        raise ValueError(message(problem, hint="use a layer that the model's output depends on"))
+    if not _has_numbers(call):
+        problem = f"{caller}: the output of the layer {name!r} is not a floating point number for each unit"
+        raise ValueError(message(problem, hint="use another layer"))
+    values = ops.convert_to_numpy(ops.cast(keras.tree.flatten(call.output)[0], "float32"))
+    return values.reshape(len(values), -1)
+
+
+def _batches(x: Batch) -> list[Batch]:
+    num_examples = len(keras.tree.flatten(x)[0])
+    starts = range(0, num_examples, _BATCH_SIZE)
+    return [keras.tree.map_structure(lambda array, i=i: array[i : i + _BATCH_SIZE], x) for i in starts]
