@@ -10,6 +10,7 @@ import keras
 
 from deepkit.training import csv_log
 from deepkit.training.event_files import EventFiles
+from deepkit.visualize.weight_path import WeightPath
 
 _ATTRIBUTES: dict[type[keras.callbacks.Callback], tuple[str, ...]] = {
     keras.callbacks.EarlyStopping: ("best", "wait", "stopped_epoch", "best_epoch", "best_weights"),
@@ -17,6 +18,7 @@ _ATTRIBUTES: dict[type[keras.callbacks.Callback], tuple[str, ...]] = {
     keras.callbacks.ReduceLROnPlateau: ("best", "wait", "cooldown_counter"),
     keras.callbacks.ModelCheckpoint: ("best", "_batches_seen_since_last_saving", "_last_batch_seen"),
     keras.callbacks.TensorBoard: ("_global_train_batch", "_global_test_batch"),
+    WeightPath: ("weights",),
 }
 _STATELESS = (
     keras.callbacks.LearningRateScheduler,

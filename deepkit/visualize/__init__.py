@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from deepkit.visualize.hidden_space_figure import hidden_space
     from deepkit.visualize.interval_coverage import calibration
     from deepkit.visualize.layer_probes import linear_probes
+    from deepkit.visualize.loss_landscape_figure import loss_landscape
     from deepkit.visualize.training_curves import curves
+    from deepkit.visualize.weight_path import WeightPath
 
 _MODULES = {
     "confusion": "classification",
@@ -37,13 +39,15 @@ _MODULES = {
     "templates": "class_templates",
     "hidden_space": "hidden_space_figure",
     "linear_probes": "layer_probes",
+    "loss_landscape": "loss_landscape_figure",
+    "WeightPath": "weight_path",
     "save": "figures",
 }
 
 __all__ = [
     "curves", "confusion", "misclassified", "calibration", "filters", "diagram", "save",
     "feature_maps", "grad_cam", "saliency", "attention", "statistics",
-    "decision_boundary", "templates", "hidden_space", "linear_probes",
+    "decision_boundary", "templates", "hidden_space", "linear_probes", "loss_landscape", "WeightPath",
     "arrays",
 ]  # fmt: skip
 

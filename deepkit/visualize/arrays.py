@@ -19,10 +19,12 @@ from deepkit.visualize.interval_coverage import IntervalCoverage
 from deepkit.visualize.interval_coverage import interval_coverage as calibration
 from deepkit.visualize.layer_spaces import LayerSpace
 from deepkit.visualize.layer_spaces import layer_spaces as hidden_space
+from deepkit.visualize.loss_plane import LossPlane
+from deepkit.visualize.loss_plane import loss_plane as loss_landscape
 
 __all__ = [
     "filters", "feature_maps", "grad_cam", "saliency", "confusion", "misclassified", "calibration", "statistics",
-    "decision_boundary", "templates", "hidden_space",
-    "DecisionRegions", "LayerSpace",
+    "decision_boundary", "templates", "hidden_space", "loss_landscape",
+    "DecisionRegions", "LayerSpace", "LossPlane",
     "IntervalCoverage", "LayerStatistics", "MisclassifiedExample",
 ]  # fmt: skip
