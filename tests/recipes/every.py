@@ -31,7 +31,8 @@ class Case:
     Args:
         recipe: Name of its entry point.
         settings: Settings besides those of every case.
-        trainings: Number of networks that are trained, each in its own folder.
+        trainings: Number of networks that are trained, each in its own folder; 0 for an experiment of small networks
+            that are trained again when it is repeated.
         killed: Number of the training to kill in its second epoch, counted from 1.
         stand_in: Whether other data stands in for that of the paper.
     """
@@ -49,7 +50,9 @@ class Case:
         return importlib.import_module(ENTRY_POINTS[self.recipe]).RECIPE
 
     def config(self, runs: Path, name: str) -> Any:
-        common = {"epochs": 2, "devices": "cpu", "run_dir": runs / name, "data_dir": runs / "nothing"}
+        common = {"devices": "cpu", "run_dir": runs / name, "data_dir": runs / "nothing"}
+        if self.trainings:
+            common["epochs"] = 2
         return self.load().config.smoke(**{**common, **self.settings})
 
 
@@ -66,6 +69,9 @@ CASES = {
     "translation": Case("translation", {"num_examples": 96, "batch_size": 32, "num_beams": 1}, trainings=2, killed=2),
     "xor": Case("xor", trainings=2, killed=2, stand_in=False),
 }
+
+
+RESUMED = [name for name, case in CASES.items() if case.trainings]
 
 
 def predictions(model: Any, inputs: Any) -> dict[str, np.ndarray]:
