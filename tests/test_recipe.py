@@ -13,7 +13,8 @@ import pytest
 
 import deepkit as dk
 from deepkit.recipe import Claim, Deviation, Paper, Settings, parameters, results, run
-from deepkit.recipe.report import Measured, command_line, experiment_key, format_duration, plain_config
+from deepkit.recipe.report import Measured, command_line, experiment_key, plain_config
+from deepkit.utils.durations import format_duration
 from tests.recipe_fakes import PAPER, Config, Trainer, fake
 
 DAY = datetime.date(2020, 1, 2)

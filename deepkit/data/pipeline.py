@@ -304,6 +304,23 @@ class Pipeline(WrappedDataset):
         """
         return self._with_settings(shuffle=False, augmentations=(), drop_remainder=False)
 
+    def in_random_order(self, seed: int = 0) -> Pipeline:
+        """Return a pipeline of all examples in a random order, not augmented.
+
+        Args:
+            seed: Seed of the order, an integer of at least 0.
+
+        Raises:
+            ValueError: The seed is not an integer of at least 0.
+
+        Examples:
+            >>> import deepkit as dk
+            >>> test = dk.data.from_arrays([[1.0], [2.0], [3.0]], batch_size=3).train.in_random_order(seed=1)
+            >>> [sorted(batch.numpy()[:, 0].tolist()) for batch in test]
+            [[1.0, 2.0, 3.0]]
+        """
+        return self._with_settings(shuffle=True, seed=check_seed(seed), augmentations=(), drop_remainder=False)
+
     @property
     def rescales_images(self) -> bool:
         """Whether the pipeline scales images to [0, 1]."""

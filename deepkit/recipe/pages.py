@@ -16,8 +16,9 @@ from deepkit.recipe import discovery, results
 from deepkit.recipe.annotated_source import annotated_source
 from deepkit.recipe.contract import Deviation
 from deepkit.recipe.readme_table import claimed_value, measured_text, table_row
-from deepkit.recipe.report import STAND_IN, format_duration, format_number
+from deepkit.recipe.report import STAND_IN, format_number
 from deepkit.recipe.settings import Settings
+from deepkit.utils.durations import format_duration
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,9 +8,10 @@ from typing import Any
 
 from deepkit.recipe import discovery, results
 from deepkit.recipe.discovery import RecipeEntry
-from deepkit.recipe.report import STAND_IN, Measured, format_claimed, format_duration
+from deepkit.recipe.report import STAND_IN, Measured, format_claimed
 from deepkit.recipe.results import Record, ResultsError
 from deepkit.utils import files
+from deepkit.utils.durations import format_duration
 from deepkit.utils.errors import message
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"

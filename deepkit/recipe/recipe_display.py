@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from deepkit.recipe.report import STAND_IN, Report, format_duration, format_number
+from deepkit.recipe.report import STAND_IN, Report, format_number
 from deepkit.utils import html_fragments as fragments
+from deepkit.utils.durations import format_duration
 
 if TYPE_CHECKING:
     from deepkit.recipe.contract import Result

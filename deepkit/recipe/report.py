@@ -19,6 +19,7 @@ from rich.table import Table
 from deepkit.utils import files, machine
 from deepkit.utils.console import console, echo
 from deepkit.utils.display import Displayable
+from deepkit.utils.durations import format_duration
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -273,20 +274,6 @@ def format_number(value: float) -> str:
     ('61,706', '0.8235')
     """
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"
-
-
-def format_duration(seconds: float) -> str:
-    """Return a time in hours and minutes, minutes and seconds, or seconds.
-
-    >>> format_duration(75)
-    '1 min 15 s'
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, remainder = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {remainder} s"
-    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def png(figure: Figure) -> bytes:

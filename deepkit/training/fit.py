@@ -367,7 +367,8 @@ def _load_finished_run(
     echo(f"{directory.path} holds a finished run of {result.epochs} epochs, which is returned unchanged; {reason}")
     # the checkpoint is older if the user has returned to the previous one
     seconds = checkpoint.seconds[: result.epochs] if checkpoint.epoch >= result.epochs else [result.seconds]
-    final_state = TrainingState(result.epochs, checkpoint.variables, result.history, seconds)
+    callbacks = checkpoint.callbacks if checkpoint.epoch == result.epochs else []
+    final_state = TrainingState(result.epochs, checkpoint.variables, result.history, seconds, callbacks)
     if not directory.report.exists():
         _write_report(compiled, data, final_state, directory, resume)
     return _make_run(compiled, data, final_state, directory, resume)

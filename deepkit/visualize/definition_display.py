@@ -20,16 +20,13 @@ from deepkit.definition.preprocessing import nested_layers
 from deepkit.definition.sequential import Sequential
 from deepkit.definition.symbolic_inputs import find_input_spec, make_inputs
 from deepkit.utils import html_fragments as fragments
-from deepkit.visualize.diagrams.diagram import diagram
-from deepkit.visualize.figures import figure_bytes
+from deepkit.visualize.diagrams.svg_diagrams import svg_diagrams
 
 if TYPE_CHECKING:
     from deepkit.definition.inputs import InputSpec, InputSpecs
     from deepkit.utils.types import Shape
 
 _EXAMPLE_SHAPES: tuple[Shape, ...] = ((16,), (32, 32, 3), (16, 8), (224, 224, 3), (784,), (16, 16, 16, 1))
-_DEPTHS = (None, 1, 0)  # of the diagram, tried in this order until it is small enough
-_MANY_LAYERS = 200  # of a model that is drawn without `depth=None`, which would be slow and too large
 _MAX_BYTES = 120_000  # of all diagrams of a definition
 _MAX_OPEN_LINES = 30
 _MAX_CODE = 20_000  # characters
@@ -117,15 +114,13 @@ def _diagrams(networks: Sequence[keras.Model]) -> list[str]:
     """Return the diagram of each network, with fewer open blocks if they would be too large."""
     if not networks:
         raise _NoDiagramError("There is no diagram: the model has no network with a graph of layers.")
-    num_layers = sum(len(network.layers) for network in networks)
-    for depth in _DEPTHS if num_layers < _MANY_LAYERS else _DEPTHS[1:]:
-        contents = [figure_bytes(diagram(network, depth=depth), "svg") for network in networks]
-        if sum(map(len, contents)) <= _MAX_BYTES:
-            pairs = zip(networks, contents, strict=True)
-            return [
-                fragments.image(content, "image/svg+xml", f"Diagram of {network.name}") for network, content in pairs
-            ]
-    raise _NoDiagramError("There is no diagram: it would be too large for a notebook; dk.visualize.diagram draws it.")
+    contents = svg_diagrams(networks, _MAX_BYTES)
+    if contents is None:
+        raise _NoDiagramError(
+            "There is no diagram: it would be too large for a notebook; dk.visualize.diagram draws it."
+        )
+    pairs = zip(networks, contents, strict=True)
+    return [fragments.image(content, "image/svg+xml", f"Diagram of {network.name}") for network, content in pairs]
 
 
 def _layer_instances(value: Any) -> Iterator[keras.layers.Layer]:

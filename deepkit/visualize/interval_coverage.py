@@ -107,7 +107,6 @@ def draw_coverage(coverage: IntervalCoverage) -> Figure:
 def interval_coverage(model: keras.Model, data: object, *, output: str | None = None) -> IntervalCoverage:
     """Return the fraction of labels inside the predicted intervals."""
     check_built(model, "calibration")
-    thresholds = np.array([NormalDist().inv_cdf((1 + level) / 2) for level in LEVELS])
     counts: Any = 0
     num_labels = 0
     for x, y in iterate_batches(data, "calibration"):
@@ -119,13 +118,24 @@ def interval_coverage(model: keras.Model, data: object, *, output: str | None = 
                 f"calibration: expected positive standard deviations, received {stddev.min():g}",
                 hint='use dk.Regressor(units, distribution="gaussian") as the last element',
             )
-        labels = _labels(_select(y, output, "label"), mean.shape)
-        distances = (np.abs(labels - mean) / stddev).reshape(-1, mean.shape[-1])
-        counts = counts + (distances[None] <= thresholds[:, None, None]).sum(axis=1)
-        num_labels += len(distances)
+        batch_counts, batch_size = _count_inside(mean, stddev, _labels(_select(y, output, "label"), mean.shape))
+        counts, num_labels = counts + batch_counts, num_labels + batch_size
     if not num_labels:
         raise ValueError("calibration: expected at least one batch, received none")
     return IntervalCoverage(np.array(LEVELS), counts / num_labels, num_labels)
+
+
+def coverage_of_intervals(mean: np.ndarray, stddev: np.ndarray, labels: np.ndarray) -> IntervalCoverage:
+    """Return the fraction of labels inside the intervals of predictions that are in memory, all `(..., units)`."""
+    counts, num_labels = _count_inside(mean, stddev, labels)
+    return IntervalCoverage(np.array(LEVELS), counts / num_labels, num_labels)
+
+
+def _count_inside(mean: np.ndarray, stddev: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return the number of labels inside each interval, `(levels, units)`, and the number of labels of each unit."""
+    thresholds = np.array([NormalDist().inv_cdf((1 + level) / 2) for level in LEVELS])
+    distances = (np.abs(labels - mean) / stddev).reshape(-1, mean.shape[-1])
+    return (distances[None] <= thresholds[:, None, None]).sum(axis=1), len(distances)
 
 
 def gaussian_outputs(model: keras.Model) -> list[str]:

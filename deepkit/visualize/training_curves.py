@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from deepkit.utils.errors import message
-from deepkit.visualize.figures import BLUE, ORANGE, subplots
+from deepkit.utils.metric_names import metric_name
+from deepkit.visualize.figures import BLUE, GRAY, ORANGE, subplots
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,25 +45,54 @@ def curves(history: Mapping[str, Sequence[float | Any]] | keras.callbacks.Histor
     names.sort(key=lambda name: name != "loss")
     figure, axes = subplots(1, len(names), 5.0, 3.4)
     for ax, name in zip(axes[0], names, strict=True):
-        _draw_curve(ax, values[name], BLUE, "Training")
-        if f"val_{name}" in values:
-            _draw_curve(ax, values[f"val_{name}"], ORANGE, "Validation")
-        ax.set(xlabel="Epoch", title=_metric_title(name))
-        ax.grid(alpha=0.25)
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.legend(frameon=False)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        _draw_metric(ax, values[name], values.get(f"val_{name}"))
+        ax.set_title(metric_name(name).heading, parse_math=False)
     return figure
 
 
-def _metric_title(name: str) -> str:
-    """Return `"Top k accuracy"` for `"top_k_accuracy"`."""
-    text = name.replace("_", " ")
-    return text[:1].upper() + text[1:]
+def metric_curve(
+    training: Sequence[float | Any],
+    validation: Sequence[float | Any] | None,
+    title: str,
+    *,
+    scale: float = 1.0,
+    stored_epoch: int | None = None,
+) -> Figure:
+    """Draw one metric over the epochs.
+
+    Args:
+        training: The value of each epoch on the training data.
+        validation: The same on the validation data, or None.
+        title: Name and unit of the metric, for the vertical axis.
+        scale: Factor on the values: 100 for percent.
+        stored_epoch: The epoch whose weights are stored, counted from 1; it is marked.
+    """
+    figure, axes = subplots(1, 1, 4.6, 3.2)
+    ax = axes[0, 0]
+    if stored_epoch is not None:
+        ax.axvline(
+            stored_epoch, color=GRAY, linestyle="--", linewidth=1.2, label=f"Stored weights: epoch {stored_epoch}"
+        )
+    _draw_metric(ax, training, validation, scale)
+    ax.set_ylabel(title, parse_math=False)
+    return figure
 
 
-def _draw_curve(ax: Axes, values: Sequence[float | Any], color: str, label: str) -> None:
-    columns = np.asarray(values, "float64").reshape(len(values), -1)
+def _draw_metric(
+    ax: Axes, training: Sequence[float | Any], validation: Sequence[float | Any] | None, scale: float = 1.0
+) -> None:
+    _draw_curve(ax, training, BLUE, "Training", scale)
+    if validation is not None and len(validation):
+        _draw_curve(ax, validation, ORANGE, "Validation", scale)
+    ax.set(xlabel="Epoch")
+    ax.grid(alpha=0.25)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(frameon=False)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def _draw_curve(ax: Axes, values: Sequence[float | Any], color: str, label: str, scale: float) -> None:
+    columns = scale * np.asarray(values, "float64").reshape(len(values), -1)
     epochs = range(1, len(values) + 1)
     marker = "o" if len(values) < 3 else None
     alpha = 1.0 if columns.shape[1] == 1 else 0.6
