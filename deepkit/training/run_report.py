@@ -110,7 +110,7 @@ def _output_section(
     elif output.head.task == "multilabel":
         content = multilabel_section(output, names)
     else:
-        content = classification_section(output, names)
+        content = classification_section(output, names, figures, name)
     return content + worst_section(output, names, data.columns)
 
 

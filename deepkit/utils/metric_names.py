@@ -90,6 +90,6 @@ def metric_name(name: str, outputs: Sequence[str] = ()) -> MetricName:
     output = next((output for output in outputs if output and rest.startswith(f"{output}_")), "")
     rest = rest.removeprefix(f"{output}_") if output else rest
     stem = rest if rest in _FRACTIONS or rest in _NUMBERS else re.sub(r"_\d+$", "", rest)
-    is_fraction = stem in _FRACTIONS
+    is_fraction = stem in _FRACTIONS or stem.endswith("_accuracy")
     text = _FRACTIONS.get(stem) or _NUMBERS.get(stem) or rest.replace("_", " ")
     return MetricName(f"{output}: {text}" if output else text, is_validation, is_fraction)

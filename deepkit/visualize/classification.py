@@ -67,7 +67,11 @@ def confusion(model: keras.Model, data: object, *, class_names: Sequence[str] = 
         >>> model = dk.Classifier(3).build((4,))
         >>> figure = dk.visualize.confusion(model, (np.zeros((5, 4)), np.arange(5) % 3))
     """
-    counts = confusion_matrix(model, data)
+    return draw_confusion(confusion_matrix(model, data), class_names)
+
+
+def draw_confusion(counts: np.ndarray, class_names: Sequence[str] = ()) -> Figure:
+    """Draw a confusion matrix with a row for each true class and a column for each predicted class."""
     num_classes = len(counts)
     names = list(class_names) or [str(i) for i in range(num_classes)]
     side = min(9.0, 2.2 + 0.42 * num_classes)
@@ -78,8 +82,8 @@ def confusion(model: keras.Model, data: object, *, class_names: Sequence[str] = 
     title = f"{errors.sum():,} of {counts.sum():,} misclassified"
     ax.set(xlabel="Predicted label", ylabel="True label", title=title)
     if num_classes <= _MAX_ANNOTATED:
-        ax.set_xticks(range(num_classes), names, rotation=0 if max(map(len, names)) < 3 else 60)
-        ax.set_yticks(range(num_classes), names)
+        ax.set_xticks(range(num_classes), names, rotation=0 if max(map(len, names)) < 3 else 60, parse_math=False)
+        ax.set_yticks(range(num_classes), names, parse_math=False)
         _annotate_counts(ax, counts, errors.max())
     return figure
 

@@ -10,10 +10,15 @@ from sklearn import metrics
 
 from deepkit.training.reporting import report_html as elements
 from deepkit.training.reporting.evaluation import OutputEvaluation
+from deepkit.training.reporting.report_figures import ReportFigures
+from deepkit.visualize.classification import draw_confusion
 
 MAX_CLASSES = 20
 """The largest number of classes whose metrics and confusion matrix a report shows completely."""
 
+_MAX_DRAWN = 200  # classes of a confusion matrix as a figure
+_MAX_NAME = 20  # characters of a name in the figure
+_MAX_HEADER = 40  # characters of a name in the table of the confusion matrix
 _MAX_PAIRS = 10  # of classes that are confused
 _THRESHOLD = 0.5
 _COLUMNS = ("Precision", "Recall", "F1 score", "Support")
@@ -60,8 +65,17 @@ def class_metrics(labels: np.ndarray, predictions: np.ndarray) -> ClassMetrics:
     return ClassMetrics(classes, *(np.asarray(value) for value in values))
 
 
-def classification_section(evaluation: OutputEvaluation, class_names: Sequence[str]) -> str:
-    """Return the metrics and the confusion matrix of a classifier with one class per example."""
+def classification_section(
+    evaluation: OutputEvaluation, class_names: Sequence[str], figures: ReportFigures, output: str
+) -> str:
+    """Return the metrics and the confusion matrix of a classifier with one class per example.
+
+    Args:
+        evaluation: The evaluation.
+        class_names: Names in the order of the classes; empty if unknown.
+        figures: Receives the confusion matrix as a figure for the run directory.
+        output: Name of the output, empty for a single one.
+    """
     labels, probabilities = evaluation.labels, evaluation.predictions
     predictions = probabilities.argmax(-1)
     names = all_names(class_names, probabilities.shape[-1])
@@ -80,6 +94,10 @@ def classification_section(evaluation: OutputEvaluation, class_names: Sequence[s
         elements.heading("Confusion matrix"),
         _confusion(labels, predictions, names),
     ]
+    if len(names) <= _MAX_DRAWN:
+        counts = metrics.confusion_matrix(labels, predictions, labels=np.arange(len(names)))
+        drawn = draw_confusion(counts, [elements.shorten(name, _MAX_NAME) for name in names])
+        figures.store(f"confusion_{output}" if output else "confusion", drawn)
     return "".join(parts)
 
 
@@ -139,12 +157,12 @@ def _class_table(
     if len(order) > MAX_CLASSES:
         shown = np.argsort(values.f1_score, kind="stable")[:MAX_CLASSES]
         note = elements.note(
-            f"The {MAX_CLASSES} classes with the lowest F1 score; {len(order) - MAX_CLASSES:,} classes with a higher "
-            "or equal score are left out."
+            f"The {MAX_CLASSES} classes with the lowest F1 score; the other {len(order) - MAX_CLASSES:,} are left out."
         )
     num_absent = len(names) - len(order)
     if num_absent > 0:
-        note += elements.note(f"{num_absent:,} classes that are neither a label nor a prediction are left out.")
+        classes = "1 class that is" if num_absent == 1 else f"{num_absent:,} classes that are"
+        note += elements.note(f"Without {classes} neither a label nor a prediction.")
     rows = []
     for i in shown:
         cells = [names[values.classes[i]], *_decimals(values.precision[i], values.recall[i], values.f1_score[i])]
@@ -172,16 +190,15 @@ def _confusion(labels: np.ndarray, predictions: np.ndarray, names: Sequence[str]
     counts = metrics.confusion_matrix(labels, predictions, labels=np.arange(len(names)))
     errors = counts * (1 - np.eye(len(names), dtype=int))
     largest = max(1, errors.max())
+    names = [elements.shorten(name, _MAX_HEADER) for name in names]
     head = "".join(f'<th scope="col">{elements.name(name)}</th>' for name in names)
     rows = []
     for i, name in enumerate(names):
         cells = "".join(_count_cell(int(counts[i, j]), counts[i, j] / largest, i == j) for j in range(len(names)))
         rows.append(f'<tr><th scope="row">{elements.name(name)}</th>{cells}</tr>')
-    table = (
-        '<table class="matrix"><caption>Rows: true class. Columns: predicted class.</caption>'
-        f"<thead><tr><td></td>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-    )
-    return elements.scroll(table, "Confusion matrix")
+    table = f'<table class="matrix"><thead><tr><td></td>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    note = elements.note("Rows: true class. Columns: predicted class. Errors are colored.")
+    return note + elements.scroll(table, "Confusion matrix: rows are true classes, columns are predicted classes")
 
 
 def _count_cell(count: int, share: float, is_correct: bool) -> str:

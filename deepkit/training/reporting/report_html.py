@@ -59,7 +59,8 @@ def page(title: str, lead: str, content: str, sections: Sequence[Section], foote
 
 def escape(text: object) -> str:
     """Return a text with the characters that HTML reserves escaped; characters without a glyph are left out."""
-    return html.escape("".join(c for c in str(text) if c in "\n\t" or ord(c) >= 32))
+    encodable = str(text).encode("utf-8", "replace").decode("utf-8")
+    return html.escape("".join(c for c in encodable if c in "\n\t" or ord(c) >= 32))
 
 
 def isolated(text: object) -> str:

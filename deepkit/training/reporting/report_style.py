@@ -59,7 +59,8 @@ th, td { text-align: start; vertical-align: top; padding: .4rem 1.1rem .4rem 0; 
 thead th { font-weight: 600; white-space: nowrap; vertical-align: bottom }
 tbody th { font-weight: 500 }
 td.number, th.number { text-align: end; white-space: nowrap }
-.name { display: inline-block; max-width: 18rem; overflow-wrap: anywhere }
+.name { display: inline-block; width: max-content; max-width: 18rem; white-space: normal;
+  overflow-wrap: anywhere }
 .facts { width: 100% } .facts th { width: 11rem; color: var(--muted); font-weight: 400 }
 .facts td { overflow-wrap: anywhere }
 tr.total th, tr.total td { border-top: 2px solid var(--border) } tr.total ~ tr.total th, tr.total ~ tr.total td {
@@ -68,7 +69,8 @@ tr.total th, tr.total td { border-top: 2px solid var(--border) } tr.total ~ tr.t
 .matrix th, .matrix td { border: 1px solid var(--border); padding: .35rem .5rem; text-align: center;
   vertical-align: middle; min-width: 2.4rem }
 .matrix tbody th { text-align: end } .matrix thead th { white-space: normal; max-width: 7rem }
-.matrix .name { max-width: 9rem } .matrix .zero { color: var(--muted) } .matrix .correct { color: var(--muted) }
+.matrix .name { max-width: 9rem } .matrix thead .name { max-width: 6rem }
+.matrix .zero { color: var(--muted) } .matrix .correct { color: var(--muted) }
 figure { margin: .75rem 0; min-width: 0 }
 figcaption { font-size: .85rem; line-height: 1.45; color: var(--muted); margin-top: .35rem; overflow-wrap: anywhere }
 img { display: block; max-width: 100%; height: auto; background: #fff; border-radius: .3rem }
@@ -76,7 +78,7 @@ img { display: block; max-width: 100%; height: auto; background: #fff; border-ra
   align-items: start }
 .panels img { width: 100%; max-width: 32rem }
 .diagram img { max-width: max(100%, 42rem); padding: .4rem; margin: 0 auto }
-.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(8rem, 1fr)); gap: 1rem; list-style: none;
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: 1rem; list-style: none;
   margin: .75rem 0; padding: 0 }
 .cards.texts { grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr)) }
 .cards li { border: 1px solid var(--border); border-radius: .4rem; padding: .6rem; background: var(--surface);
@@ -97,7 +99,8 @@ footer { color: var(--muted); font-size: .85rem; padding-top: 2.5rem; padding-bo
   .numbers { grid-template-columns: repeat(2, minmax(0, 1fr)) } .numbers dd { font-size: 1.2rem }
   .facts, .facts tbody, .facts tr, .facts th, .facts td { display: block; width: auto }
   .facts thead { display: none } .facts th { border: 0; padding-bottom: 0 } .facts td { padding-top: 0 }
-  .facts td + td, .facts td:empty { border: 0; padding-top: 0 }
+  .facts td:not(:last-child) { border: 0; padding-bottom: 0 }
+  .name { max-width: 9rem }
   .cards { grid-template-columns: repeat(2, minmax(0, 1fr)) }
   .cards.texts { grid-template-columns: minmax(0, 1fr) }
 }

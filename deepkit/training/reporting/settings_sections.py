@@ -14,7 +14,6 @@ import keras
 from deepkit.data import Pipeline
 from deepkit.execution.measurement import Measurement
 from deepkit.training.compiled_model import CompiledModel
-from deepkit.training.output_heads import symbolic_inputs
 from deepkit.training.reporting import report_html as elements
 from deepkit.training.reporting.report_figures import ReportFigures
 from deepkit.training.reporting.summary import describe_shape
@@ -57,12 +56,9 @@ def data_section(compiled: CompiledModel, data: TrainingData) -> str:
     rows = [("data", data.description), ("training data", _size(data.train, data.steps))]
     size = "none" if data.validation is None else _size(data.validation, None)
     rows += [("validation data", size), ("shape of an input", describe_shape(data.input_spec))]
-    inputs = symbolic_inputs(compiled.model)
     label_spec = data.label_spec
     if label_spec is not None and compiled.prediction.target == "labels":
         rows.append(("shape of a label", describe_shape(label_spec)))
-    if inputs is None:
-        rows.append(("inputs", "known after the first batch"))
     names = data.class_names
     for output, values in names.items() if isinstance(names, dict) else [("", names)]:
         if values:
@@ -80,7 +76,7 @@ def training_section(compiled: CompiledModel, data: TrainingData) -> str:
     """Return optimizer, loss, metrics and class weights of the training."""
     rows = [
         ("optimizer", compiled.optimizer),
-        ("loss", compiled.loss),
+        ("loss", "that of the model" if compiled.loss == "None" else compiled.loss),
         ("metrics", ", ".join(compiled.metrics) or "none"),
         ("batch size", _batch_size(data.train)),
         ("batches per epoch", "unknown" if data.steps is None else f"{data.steps:,}"),

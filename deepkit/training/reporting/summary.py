@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -126,9 +127,7 @@ def _curve(
     figures: ReportFigures,
 ) -> str:
     name = metric_name(key, outputs)
-    title = name.title
-    if key == "loss" and "entropy" in compiled.loss.lower() and "{" not in compiled.loss:
-        title = "Loss: cross-entropy (nats)"
+    title = _loss_title(compiled.loss) if key == "loss" else name.title
     validation = history.get(f"val_{key}")
     figure = metric_curve(history[key], validation, title, scale=100.0 if name.is_fraction else 1.0, stored_epoch=epoch)
     alternative = (
@@ -138,6 +137,23 @@ def _curve(
         alternative += f" {_trend(name, validation, 'Validation')}"
     file = "curves" if key == "loss" else f"curves_{key}"
     return figures.add(file, figure, alternative)
+
+
+def _loss_title(loss: str) -> str:
+    """Return name and unit of a loss from its code.
+
+    >>> _loss_title("MeanSquaredError()"), _loss_title("SparseCategoricalCrossentropy(from_logits=True)")
+    ('Loss: mean squared error', 'Loss: cross-entropy (nats)')
+    """
+    match = re.fullmatch(r"(?:\w+\.)*(\w+)\(.*\)", loss, re.DOTALL)
+    if match is None:
+        return "Loss"
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", match[1]).lower()
+    if words.endswith("crossentropy"):
+        return "Loss: cross-entropy (nats)"
+    if words.endswith("likelihood"):
+        return "Loss: negative log-likelihood (nats)"
+    return f"Loss: {words}"
 
 
 def _trend(name: MetricName, values: Sequence[Any], split: str) -> str:
@@ -182,5 +198,7 @@ def describe_shape(structure: Any) -> str:
     if isinstance(structure, list | tuple) and not hasattr(structure, "shape"):
         return "; ".join(describe_shape(item) for item in structure)
     shape = tuple(structure.shape)[1:]
+    if not shape:
+        return "one value"
     sizes = ", ".join("any" if size is None else str(size) for size in shape)
     return f"({sizes}{',' if len(shape) == 1 else ''})"
