@@ -42,14 +42,14 @@ class ClassMetrics:
     f1_score: np.ndarray
     support: np.ndarray
 
-    def averages(self) -> list[tuple[str, float, float, float, int]]:
+    def averages(self) -> list[tuple[str, list[float], int]]:
         """Return the unweighted means over the classes, and those weighted by the support."""
         rows = []
         for title, weights in (("macro average", None), ("weighted average", self.support)):
             if weights is not None and not weights.sum():
                 continue
             values = [float(np.average(v, weights=weights)) for v in (self.precision, self.recall, self.f1_score)]
-            rows.append((title, *values, int(self.support.sum())))
+            rows.append((title, values, int(self.support.sum())))
         return rows
 
 
@@ -168,10 +168,10 @@ def _class_table(
         cells = [names[values.classes[i]], *_decimals(values.precision[i], values.recall[i], values.f1_score[i])]
         cells.append(f"{values.support[i]:,}")
         if ranking is not None:
-            pair = ranking[i]
+            pair = ranking[int(i)]
             cells += ["undefined"] * 2 if pair is None else _decimals(*pair)
         rows.append(cells)
-    totals = [[row[0], *_decimals(*row[1:4]), f"{row[4]:,}"] for row in values.averages()]
+    totals = [[title, *_decimals(*means), f"{support:,}"] for title, means, support in values.averages()]
     header = ["Class", *_COLUMNS]
     if ranking is not None:
         header += ["ROC AUC", "Average precision"]

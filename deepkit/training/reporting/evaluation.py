@@ -17,7 +17,8 @@ from deepkit.training.predictions import ClassPrediction, readable_predictions
 from deepkit.visualize.model_inputs import iterate_batches, with_string_tensors
 
 if TYPE_CHECKING:
-    from deepkit.utils.types import Dataset, Nested
+    from deepkit.utils.types import Dataset
+    from deepkit.visualize.model_inputs import Batch
 
 MAX_EXAMPLES = 10_000
 """The largest number of examples that a report evaluates."""
@@ -112,7 +113,7 @@ class _Collector:
     scale: np.ndarray | None = None
     num_values: int = 0
 
-    def add(self, x: Nested, labels: Any, outputs: Any) -> None:
+    def add(self, x: Batch, labels: Any, outputs: Any) -> None:
         """Add a batch; raise a ValueError if the labels do not fit the outputs."""
         mask = getattr(outputs, "_keras_mask", None)
         prediction = readable_predictions(np.asarray(outputs), [""], {"": self.head}, ())
@@ -153,7 +154,7 @@ class _Collector:
     def _has_units(self) -> bool:
         return self.head.task in ("regression", "multilabel")
 
-    def _add_worst(self, x: Nested, labels: np.ndarray, predictions: np.ndarray) -> None:
+    def _add_worst(self, x: Batch, labels: np.ndarray, predictions: np.ndarray) -> None:
         """Keep the examples of a batch whose errors are among the largest."""
         errors = self._errors(labels, predictions)
         for index in np.argsort(-errors, kind="stable")[:NUM_EXAMPLES]:
@@ -224,7 +225,7 @@ def first_examples(data: Dataset, count: int) -> Any:
     return keras.tree.map_structure(lambda *leaves: np.concatenate([np.asarray(a) for a in leaves])[:count], *batches)
 
 
-def _predict(model: keras.Model, x: Nested, has_positions: bool) -> Any:
+def _predict(model: keras.Model, x: Batch, has_positions: bool) -> Any:
     """Return the outputs of a batch, with their masks if there is one for each position."""
     inputs = with_string_tensors(x)
     return model(inputs, training=False) if has_positions else model.predict_on_batch(inputs)

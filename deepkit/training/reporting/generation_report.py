@@ -51,8 +51,8 @@ def _translations(model: Any, data: Dataset, split: str) -> str:
     """Return source, target and output of pairs of texts."""
     pairs: list[tuple[str, str]] = []
     for batch in data:
-        source, target = (np.asarray(item).reshape(-1) for item in batch[:2])
-        pairs += [(_decode(a), _decode(b)) for a, b in zip(source, target, strict=True)]
+        sources, targets = (np.asarray(item).reshape(-1) for item in batch[:2])
+        pairs += [(_decode(source), _decode(target)) for source, target in zip(sources, targets, strict=True)]
         if len(pairs) >= _NUM_TEXTS:
             break
     pairs = pairs[:_NUM_TEXTS]

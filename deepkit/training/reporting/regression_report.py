@@ -66,7 +66,7 @@ def regression_section(
     order = list(range(len(values)))
     parts = []
     if len(order) > _MAX_TARGETS:
-        order = sorted(order, key=lambda i: np.inf if values[i].r2 is None else values[i].r2)[:_MAX_TARGETS]
+        order = sorted(order, key=lambda i: _ascending(values[i].r2))[:_MAX_TARGETS]
     parts.append(_error_table(order, values, names))
     if len(values) > len(order):
         more = len(values) - len(order)
@@ -87,6 +87,11 @@ def regression_section(
         coverage = coverage_of_intervals(predictions, evaluation.stddev, labels)
         parts.append(_calibration(coverage, figures, output, split))
     return "".join(parts)
+
+
+def _ascending(r2: float | None) -> float:
+    """Return a key that sorts an undefined value last."""
+    return float("inf") if r2 is None else r2
 
 
 def _error_table(order: Sequence[int], values: Sequence[RegressionMetrics], names: Sequence[str]) -> str:

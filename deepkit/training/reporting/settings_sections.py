@@ -60,7 +60,7 @@ def data_section(compiled: CompiledModel, data: TrainingData) -> str:
     if label_spec is not None and compiled.prediction.target == "labels":
         rows.append(("shape of a label", describe_shape(label_spec)))
     names = data.class_names
-    for output, values in names.items() if isinstance(names, dict) else [("", names)]:
+    for output, values in [("", names)] if isinstance(names, tuple) else names.items():
         if values:
             of_output = f" of {output}" if output else ""
             rows.append((f"classes{of_output}", _join(values)))

@@ -50,7 +50,7 @@ def number_cards(compiled: CompiledModel, final_state: TrainingState, epoch: int
     values = _values_of_epoch(final_state.history, epoch)
     names = {key: metric_name(key, outputs) for key in values}
     has_validation = any(name.is_validation for name in names.values())
-    cards = []
+    cards: list[tuple[str, str]] = []
     for key in sorted(values, key=lambda key: "loss" in key):
         if names[key].is_validation == has_validation and len(cards) < _MAX_CARDS:
             split = "validation" if has_validation else "training"
