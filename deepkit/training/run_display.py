@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from deepkit.execution.plan_display import plan_tables
 from deepkit.utils import html_fragments as fragments
-from deepkit.utils.history import format_metric
+from deepkit.utils.durations import format_duration
+from deepkit.utils.metric_names import metric_name
 
 if TYPE_CHECKING:
     from deepkit.training.learning_rate import LearningRateTest
@@ -20,7 +21,9 @@ _MAX_CURVES = 4  # metrics that are drawn; the table lists all of them
 def render_run(run: Run) -> str:
     """Return learning curves, final metrics and report of a run as HTML."""
     state = "finished" if run.finished else "interrupted"
-    detail = f"{state} after {run.epochs} epochs in {run.seconds:.1f} s; {run.model.count_params():,} parameters"
+    detail = (
+        f"{state} after {run.epochs} epochs in {format_duration(run.seconds)}; {run.model.count_params():,} parameters"
+    )
     return "".join(
         [
             fragments.title(run.model.name, detail),
@@ -54,13 +57,13 @@ def _curves(run: Run) -> str:
 
 def _metric_table(history: History) -> str:
     """Return the values of the last epoch, with a row for each metric."""
-    last = {name: format_metric(values[-1]) for name, values in history.items() if values}
+    last = {name: metric_name(name).format(values[-1]) for name, values in history.items() if values}
     names = dict.fromkeys(name.removeprefix(_PREFIX) for name in last)
     if not names:
         return fragments.note("There is no finished epoch.")
     if not any(name.startswith(_PREFIX) for name in last):
-        return fragments.table([(name, last[name]) for name in names], ("last epoch", "training"))
-    rows = [(name, last.get(name, ""), last.get(_PREFIX + name, "")) for name in names]
+        return fragments.table([(metric_name(name).text, last[name]) for name in names], ("last epoch", "training"))
+    rows = [(metric_name(name).text, last.get(name, ""), last.get(_PREFIX + name, "")) for name in names]
     return fragments.table(rows, ("last epoch", "training", "validation"))
 
 

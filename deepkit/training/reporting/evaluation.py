@@ -128,10 +128,12 @@ class _Collector:
         self.num_values += values.size
         if values.ndim > 2:
             self.has_positions = True
-            kept = slice(None) if mask is None else np.asarray(mask).astype(bool).reshape(-1)
-            values = values.reshape(-1, values.shape[-1])[kept]
-            targets = targets.reshape(-1, values.shape[-1])[kept] if self._has_units else targets.reshape(-1)[kept]
-            stddev = None if stddev is None else stddev.reshape(-1, values.shape[-1])[kept]
+            unmasked = slice(None) if mask is None else np.asarray(mask).astype(bool).reshape(-1)
+            values = values.reshape(-1, values.shape[-1])[unmasked]
+            targets = (
+                targets.reshape(-1, values.shape[-1])[unmasked] if self._has_units else targets.reshape(-1)[unmasked]
+            )
+            stddev = None if stddev is None else stddev.reshape(-1, values.shape[-1])[unmasked]
         else:
             self._add_worst(x, targets, values)
         self.labels.append(targets)

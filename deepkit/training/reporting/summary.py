@@ -52,7 +52,9 @@ def number_cards(compiled: CompiledModel, final_state: TrainingState, epoch: int
     has_validation = any(name.is_validation for name in names.values())
     cards: list[tuple[str, str]] = []
     for key in sorted(values, key=lambda key: "loss" in key):
-        if names[key].is_validation == has_validation and len(cards) < _MAX_CARDS:
+        if names[key].is_validation != has_validation or isinstance(values[key], list):
+            continue
+        if len(cards) < _MAX_CARDS:
             split = "validation" if has_validation else "training"
             cards.append((f"{split} {names[key].text}", names[key].format(values[key])))
     cards.append(("epochs", f"{final_state.epoch:,}"))
