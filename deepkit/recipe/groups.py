@@ -16,9 +16,10 @@ from rich.table import Table
 
 from deepkit.recipe import discovery
 from deepkit.recipe.discovery import RecipeEntry, UnknownRecipe
-from deepkit.recipe.report import flags, format_duration
+from deepkit.recipe.report import flags
 from deepkit.recipe.settings import Settings
 from deepkit.utils.console import console, echo
+from deepkit.utils.durations import format_duration
 from deepkit.utils.errors import did_you_mean_or_list, message
 
 
