@@ -24,7 +24,6 @@ _NUMBERS = {
     "mean_squared_error": "mean squared error",
     "rmse": "root mean squared error",
     "root_mean_squared_error": "root mean squared error",
-    "mape": "mean absolute percentage error",
     "auc": "area under the ROC curve",
     "f1_score": "F1 score",
     "r2_score": "R²",
