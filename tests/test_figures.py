@@ -13,8 +13,9 @@ from tests.test_examples import BLOCK, ROOT
 @pytest.fixture(scope="module")
 def page():
     namespace = {}
-    source = "\n".join(BLOCK.findall((Path(ROOT) / "docs" / "figures.md").read_text()))
-    statements = [line for line in source.splitlines() if not line.startswith("assert")]
+    blocks = BLOCK.findall((Path(ROOT) / "docs" / "figures.md").read_text())
+    definitions = "\n".join(block for block in blocks if "dk.fit(" not in block)
+    statements = [line for line in definitions.splitlines() if not line.startswith(("print", "dk.visualize"))]
     exec("\n".join(statements), namespace)
     return namespace
 
