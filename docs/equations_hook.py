@@ -25,7 +25,8 @@ def convert_equations(markdown: str) -> str:
 
 def _convert(text: str) -> str:
     text = _BLOCK.sub(lambda match: f"\n{_mathml(match[1], 'block')}\n", text)
-    return _INLINE.sub(lambda match: _mathml(match[1], "inline"), text)
+    # in a span, because Markdown takes <math> at the start of a line for a block
+    return _INLINE.sub(lambda match: f"<span>{_mathml(match[1], 'inline')}</span>", text)
 
 
 def _mathml(latex: str, display: str) -> str:

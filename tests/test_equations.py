@@ -23,6 +23,13 @@ def test_equations_become_mathml():
     assert "$$" not in page
 
 
+def test_an_equation_at_the_start_of_a_line_stays_in_its_paragraph():
+    markdown = pytest.importorskip("markdown")
+    page = markdown.markdown(load_hook().convert_equations("the weights\n\\(x\\), and\nso on\n"))
+    assert page.count("<p>") == 1
+    assert page.startswith("<p>the weights\n<span><math")
+
+
 def test_code_is_unchanged():
     page = "```console\n$ deepkit run xor\n$$ not an equation $$\n```\n"
     assert load_hook().convert_equations(page) == page
