@@ -24,7 +24,7 @@ def convert_equations(markdown: str) -> str:
 
 
 def _convert(text: str) -> str:
-    text = _BLOCK.sub(lambda match: f"\n{_mathml(match[1], 'block')}\n", text)
+    text = _BLOCK.sub(lambda match: f'\n<div class="equation">{_mathml(match[1], "block")}</div>\n', text)
     # in a span, because Markdown takes <math> at the start of a line for a block
     return _INLINE.sub(lambda match: f"<span>{_mathml(match[1], 'inline')}</span>", text)
 
