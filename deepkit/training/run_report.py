@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from deepkit.training.baseline_errors import baseline_errors
 from deepkit.training.compiled_model import CompiledModel
+from deepkit.training.diagnosis_display import history_fragment
 from deepkit.training.output_heads import named_outputs
 from deepkit.training.reporting import report_html as elements
 from deepkit.training.reporting.classification_report import classification_section, multilabel_section
@@ -56,9 +58,11 @@ def _page(
     epoch = stored_epoch(compiled.model, final_state)
     curves = curves_section(compiled, final_state, epoch, figures)
     evaluation = _evaluation_section(compiled, data, figures)
+    diagnosis = history_fragment(final_state.history, baseline_errors(data, compiled.prediction.heads))
     sections = [
         Section("Learning curves", curves),
         Section("Evaluation", evaluation),
+        *([Section("Diagnosis", diagnosis)] if diagnosis else []),
         Section("Model", model_section(compiled, figures)),
         Section("Data", data_section(compiled, data)),
         Section("Training", training_section(compiled, data)),

@@ -464,3 +464,13 @@ def contrast(first, second):
 )
 def test_the_report_shows_the_command_of_a_program(arguments, expected):
     assert command(arguments) == expected
+
+
+def test_the_diagnosis_compares_with_the_majority_class(tmp_path):
+    x, y = images()
+    run, page = fit(dk.Sequential([dk.Classifier(2)]), x, y, tmp_path=tmp_path, validation_split=0.25)
+    assert page.ids.index("evaluation") < page.ids.index("diagnosis") < page.ids.index("model")
+    error = min(np.mean(y[:72]), 1 - np.mean(y[:72]))  # of a prediction that ignores the image
+    rows = page.table("training error rate")
+    assert rows[-1] == ["baseline error rate", f"{100 * error:.1f} %"]
+    assert dk.teaching.diagnose(run).rule.capitalize() in page.text
