@@ -13,7 +13,7 @@ from deepkit.definition.errors import shape_text
 from deepkit.definition.field_types import activation_function
 from deepkit.definition.layer_checks import check_window, register_input_check
 from deepkit.definition.masks import has_mask
-from deepkit.layers import L2Pooling, MaskedMerge, MaskedPooling1D
+from deepkit.layers import L2Pooling, MaskedMerge, MaskedPooling1D, WeightedAveragePooling
 
 if TYPE_CHECKING:
     from deepkit.definition.fields import Size
@@ -25,7 +25,7 @@ MAX_REPEATS = 10_000  # repetitions in one block; more is a mistake
 # With Keras's 0.99, the moving statistics need about 300 steps: 0.99**299 = 0.05 of their initial values is left.
 BATCH_NORM_MOMENTUM = 0.9
 
-register_input_check(L2Pooling)(check_window)
+register_input_check(L2Pooling, WeightedAveragePooling)(check_window)
 
 
 def add_norm(x: KerasTensor, norm: str | Definition | None, builder: Builder, name: str = "norm") -> Any:

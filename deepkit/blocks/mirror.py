@@ -13,7 +13,7 @@ from keras import layers
 from deepkit.blocks import common
 from deepkit.definition.builder import Builder, BuildState
 from deepkit.definition.errors import shape_text
-from deepkit.layers import L2Pooling, MaskingNoise, SaltAndPepperNoise
+from deepkit.layers import L2Pooling, MaskingNoise, SaltAndPepperNoise, WeightedAveragePooling
 
 if TYPE_CHECKING:
     from deepkit.definition.protocol import Definition
@@ -31,7 +31,7 @@ _CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
 _POOLS = (
     layers.AveragePooling1D, layers.AveragePooling2D, layers.AveragePooling3D,
     layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D,
-    L2Pooling,
+    L2Pooling, WeightedAveragePooling,
 )  # fmt: skip
 _PADDINGS = (layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D)
 _DECODER_HINT = "pass decoder=[...]"
@@ -242,6 +242,8 @@ def _invert_shape(step: TracedLayer, builder: Builder) -> list[LayerSpec]:
         return [LayerSpec("crop", make, {"cropping": layer.padding})]
     if isinstance(layer, _POOLS):
         strides = _as_tuple(layer.strides)
+        if len(strides) == 1:  # of all axes
+            strides *= len(step.input.shape) - 2
         upsampling = [] if set(strides) == {1} else [_upsampling(step, strides, builder)]
         _check_sizes_known(step, builder)
         upsampled = [n * s for n, s in zip(_output_sizes(step), strides, strict=True)]

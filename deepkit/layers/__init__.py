@@ -16,15 +16,19 @@ from deepkit.layers.masked_pooling import MaskedPooling1D
 from deepkit.layers.maxout import ChannelMax, Maxout
 from deepkit.layers.mean_and_stddev import MeanAndStddev
 from deepkit.layers.noise import MaskingNoise, SaltAndPepperNoise
+from deepkit.layers.polar_features import PolarFeatures
+from deepkit.layers.quadratic_features import QuadraticFeatures
 from deepkit.layers.rbf import RBF
 from deepkit.layers.squash import scaled_tanh
 from deepkit.layers.stochastic_depth import StochasticDepth
 from deepkit.layers.subsampling import Subsampling2D
 from deepkit.layers.table_conv import TableConv2D
+from deepkit.layers.threshold import Threshold
 from deepkit.layers.tied_conv import TiedConv
 from deepkit.layers.tied_dense import TiedDense
 from deepkit.layers.token_ids import TokenIds
 from deepkit.layers.unrolled_bidirectional import UnrolledBidirectional
+from deepkit.layers.weighted_pooling import WeightedAveragePooling
 
 __all__ = [
     "ChannelMax",
@@ -40,15 +44,19 @@ __all__ = [
     "Maxout",
     "MeanAndStddev",
     "MultiHeadCrossAttention",
+    "PolarFeatures",
+    "QuadraticFeatures",
     "RBF",
     "SaltAndPepperNoise",
     "StochasticDepth",
     "Subsampling2D",
     "TableConv2D",
+    "Threshold",
     "TiedConv",
     "TiedDense",
     "TokenIds",
     "UnrolledBidirectional",
+    "WeightedAveragePooling",
     "scaled_tanh",
 ]
 

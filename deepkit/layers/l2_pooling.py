@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
 
 from deepkit.layers.axes import standardize_data_format
-from deepkit.utils.errors import message
-from deepkit.utils.validation import check_choice, check_integer
+from deepkit.layers.pooling_window import broadcast_to_axes, check_sizes, pad_same
+from deepkit.utils.validation import check_choice
 
 if TYPE_CHECKING:
     from deepkit.utils.types import Shape, Tensor
@@ -62,8 +61,8 @@ class L2Pooling(keras.layers.Layer):
         **kwargs: object,
     ) -> None:
         super().__init__(**kwargs)
-        self.pool_size = _check_sizes(pool_size, "pool_size")
-        self.strides = self.pool_size if strides is None else _check_sizes(strides, "strides")
+        self.pool_size = check_sizes(pool_size, "pool_size", "L2Pooling")
+        self.strides = self.pool_size if strides is None else check_sizes(strides, "strides", "L2Pooling")
         self.padding = check_choice(padding, "L2Pooling: padding", ("valid", "same"), hint='use padding="same"')
         self.data_format = standardize_data_format(data_format, "L2Pooling")
         self.input_spec = keras.InputSpec(min_ndim=3, max_ndim=5)
@@ -77,7 +76,8 @@ class L2Pooling(keras.layers.Layer):
         pool, strides = self._pool_and_strides(len(inputs.shape))
         squares = ops.square(ops.cast(inputs, keras.backend.result_type(self.compute_dtype, "float32")))
         if self.padding == "same":
-            squares = self._pad(squares, pool, strides)
+            # average pooling would leave the zeros of "same" out of its mean
+            squares = pad_same(squares, pool, strides, self.data_format)
         sums = math.prod(pool) * ops.average_pool(squares, pool, strides, "valid", self.data_format)
         # the root has an infinite gradient at zero, which the inner `where` hides from the backward pass
         is_positive = sums > 0
@@ -102,33 +102,5 @@ class L2Pooling(keras.layers.Layer):
 
     def _pool_and_strides(self, rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return pool size and strides, one integer for each spatial axis."""
-        pool = _broadcast_to_axes(self.pool_size, "pool_size", rank)
-        return pool, _broadcast_to_axes(self.strides, "strides", rank)
-
-    def _pad(self, squares: Tensor, pool: tuple[int, ...], strides: tuple[int, ...]) -> Tensor:
-        """Add zeros for windows of "same" that cross the border; average pooling would leave them out of its mean."""
-        first_axis = 1 if self.data_format == "channels_last" else 2
-        widths: list[tuple[Tensor | int, Tensor | int]] = [(0, 0)] * len(squares.shape)
-        for axis, (size, stride) in enumerate(zip(pool, strides, strict=True), start=first_axis):
-            n = ops.shape(squares)[axis]
-            excess = ((n + stride - 1) // stride - 1) * stride + size - n
-            excess = max(excess, 0) if isinstance(n, int) else ops.maximum(excess, 0)
-            widths[axis] = (excess // 2, excess - excess // 2)
-        return ops.pad(squares, widths)
-
-
-def _check_sizes(value: int | Sequence[int], argument: str) -> int | tuple[int, ...]:
-    """Return a positive integer, or a tuple of positive integers."""
-    name, hint = f"L2Pooling: {argument}", "use L2Pooling(2)"
-    if isinstance(value, list | tuple):
-        return tuple(check_integer(item, name, hint=hint) for item in value)
-    return check_integer(value, name, hint=hint)
-
-
-def _broadcast_to_axes(value: int | tuple[int, ...], argument: str, rank: int) -> tuple[int, ...]:
-    """Return one integer for each spatial axis of an input with `rank` axes."""
-    sizes = (value,) * (rank - 2) if isinstance(value, int) else value
-    if len(sizes) != rank - 2:
-        problem = f"L2Pooling: {argument}={value} has {len(sizes)} numbers, the input has {rank - 2} spatial axes"
-        raise ValueError(message(problem, hint=f"use {argument}={sizes[0] if sizes else 2} for all axes"))
-    return sizes
+        pool = broadcast_to_axes(self.pool_size, "pool_size", "L2Pooling", rank)
+        return pool, broadcast_to_axes(self.strides, "strides", "L2Pooling", rank)

@@ -36,6 +36,8 @@ CLASS_MODULES = {
     "MovingBaseline": "deepkit.losses.moving_baseline",
     "MultiHeadCrossAttention": "deepkit.layers.cross_attention",
     "PerStepSchedule": "deepkit.models.keras_schedules",
+    "PolarFeatures": "deepkit.layers.polar_features",
+    "QuadraticFeatures": "deepkit.layers.quadratic_features",
     "RBF": "deepkit.layers.rbf",
     "SaltAndPepperNoise": "deepkit.layers.noise",
     "SequenceToSequence": "deepkit.models.seq2seq",
@@ -43,12 +45,14 @@ CLASS_MODULES = {
     "StochasticDepth": "deepkit.layers.stochastic_depth",
     "Subsampling2D": "deepkit.layers.subsampling",
     "TableConv2D": "deepkit.layers.table_conv",
+    "Threshold": "deepkit.layers.threshold",
     "TiedConv": "deepkit.layers.tied_conv",
     "TiedDense": "deepkit.layers.tied_dense",
     "TokenIds": "deepkit.layers.token_ids",
     "UnrolledBidirectional": "deepkit.layers.unrolled_bidirectional",
     "VariationalAutoencoder": "deepkit.models.vae",
     "WarmUpSchedule": "deepkit.models.keras_schedules",
+    "WeightedAveragePooling": "deepkit.layers.weighted_pooling",
 }
 """The module of each registered class."""
 

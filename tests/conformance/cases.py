@@ -430,6 +430,26 @@ CASES = (
         True,
     ),
     Case(
+        "weighted_pooling",
+        "WeightedAveragePooling",
+        lambda: dk.layers.WeightedAveragePooling((3, 2), strides=2, padding="same", sigma=1.5),
+        IMAGE,
+        ANY_IMAGE,
+        True,
+    ),
+    Case(
+        "quadratic_features", "QuadraticFeatures", lambda: dk.layers.QuadraticFeatures(), SEQUENCE, ANY_SEQUENCE, True
+    ),
+    Case("polar_features", "PolarFeatures", lambda: dk.layers.PolarFeatures(), (2,), custom=True),
+    Case(
+        "threshold",
+        "Threshold",
+        lambda: dk.Sequential([dk.layers.Threshold(0.5), dk.MLP([3], flatten=False)]),
+        SEQUENCE,
+        ANY_SEQUENCE,
+        True,
+    ),
+    Case(
         "stochastic_depth",
         "StochasticDepth",
         lambda: dk.Residual([dk.ConvBlock(3, activation=None), dk.layers.StochasticDepth(0.5, seed=1)], strides=1),

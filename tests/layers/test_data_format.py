@@ -13,6 +13,7 @@ LAYERS = {
     "table": lambda **kwargs: dkl.TableConv2D([(0, 1), (1, 2)], 3, activation="tanh", **kwargs),
     "subsampling": lambda **kwargs: dkl.Subsampling2D(2, activation="tanh", **kwargs),
     "l2_pooling": lambda **kwargs: dkl.L2Pooling(2, **kwargs),
+    "weighted_pooling": lambda **kwargs: dkl.WeightedAveragePooling(3, padding="same", **kwargs),
     "local_response": lambda **kwargs: dkl.LocalResponseNormalization(1, alpha=0.1, **kwargs),
     "channel_max": lambda **kwargs: dkl.ChannelMax(3, **kwargs),
 }
