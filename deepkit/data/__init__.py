@@ -1,4 +1,4 @@
-"""Named datasets, arrays, tables and folders of images as fast, reproducible `tf.data` pipelines.
+"""Named datasets, arrays, tables, folders of images and generated points as fast, reproducible `tf.data` pipelines.
 
 Example:
     >>> data = load("digits", verbose=False)
@@ -12,12 +12,14 @@ from deepkit.data.errors import DataError
 from deepkit.data.image_folder import from_folder
 from deepkit.data.load import load
 from deepkit.data.pipeline import Pipeline
+from deepkit.data.points import PointData, points
 from deepkit.data.table import from_table
 from deepkit.data.table_schema import TableSchema
 from deepkit.data.user_arrays import from_arrays
 
 __all__ = [
-    "load", "from_arrays", "from_folder", "from_table", "Data", "Pipeline", "TableSchema", "DataError",
+    "load", "from_arrays", "from_folder", "from_table", "points",
+    "Data", "PointData", "Pipeline", "TableSchema", "DataError",
     "Augmentation", "Shift", "Flip", "PadCrop", "Affine", "Elastic",
 ]  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from deepkit.data.points import PointData
 from deepkit.utils import html_fragments as fragments
 from deepkit.visualize.html_figures import png_fragment
 
@@ -31,11 +32,11 @@ def render_data(data: Data) -> str:
 def _examples(data: Data) -> str:
     """Return the first examples of the first epoch as an image, or the reason why they cannot be drawn."""
     try:
-        figure = data.show(_NUM_EXAMPLES)
+        figure = data.show() if isinstance(data, PointData) else data.show(_NUM_EXAMPLES)
     except Exception as error:  # of the files, or of a `map` function; the sizes of the splits are still valid
         return fragments.note(f"The examples cannot be drawn: {type(error).__name__}: {error}")
-    count = min(_NUM_EXAMPLES, data.train.num_examples)
-    return png_fragment(figure, f"The first {count} training examples of {data.name}")
+    count = "" if isinstance(data, PointData) else f" {min(_NUM_EXAMPLES, data.train.num_examples)}"
+    return png_fragment(figure, f"The first{count} training examples of {data.name}")
 
 
 def _split_rows(data: Data) -> list[tuple[str, str, str, str]]:
