@@ -14,7 +14,7 @@ from deepkit._version import __version__ as __version__
 from deepkit.utils.keras_registration import register_classes
 
 if TYPE_CHECKING:
-    from deepkit import data, errors, execution, layers, models, recipe, teaching, testing, visualize
+    from deepkit import data, errors, execution, layers, losses, models, recipe, teaching, testing, visualize
     from deepkit.blocks.attention import Attention, MultiHeadAttention
     from deepkit.blocks.autoencoder import Autoencoder
     from deepkit.blocks.channels import SeparableConvBlock, SqueezeExcitation
@@ -122,6 +122,7 @@ _PUBLIC_MODULES = {
     "execution": "deepkit.execution",
     "fields": "deepkit.definition.fields",
     "layers": "deepkit.layers",
+    "losses": "deepkit.losses",
     "models": "deepkit.models",
     "recipe": "deepkit.recipe",
     "teaching": "deepkit.teaching",
@@ -143,7 +144,7 @@ __all__ = [
     "plan", "Plan", "autotune", "fit", "Run", "load_run", "export",
     "OneCycle", "StepDecay", "WarmUp",
     "find_learning_rate", "ModelBuilder",
-    "data", "errors", "execution", "fields", "layers", "models", "recipe", "teaching", "testing",
+    "data", "errors", "execution", "fields", "layers", "losses", "models", "recipe", "teaching", "testing",
     "visualize",
 ]  # fmt: skip
 

@@ -59,6 +59,7 @@ SUBPACKAGES = (
     "execution",
     "fields",
     "layers",
+    "losses",
     "models",
     "recipe",
     "teaching",

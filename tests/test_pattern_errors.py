@@ -243,7 +243,7 @@ def test_numpy_numbers_become_python_numbers():
 
 
 ALL_ARGUMENTS = (
-    "filters, units, num_classes, kernel_size, rate, a capital letter of a repeat, "
+    "filters, units, num_classes, kernel_size, rate, loss, a capital letter of a repeat, "
     "or the layer before a '?' in lower case"
 )
 

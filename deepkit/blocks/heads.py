@@ -17,7 +17,7 @@ from deepkit.definition.errors import DefinitionError
 from deepkit.definition.layer_arguments import LayerArguments
 from deepkit.definition.objective import Head, Objective
 from deepkit.layers import MeanAndStddev
-from deepkit.losses import GaussianNegativeLogLikelihood, MetricOfMean
+from deepkit.losses import GaussianNegativeLogLikelihood, MetricOfMean, MulticlassHinge
 
 if TYPE_CHECKING:
     from deepkit.utils.types import KerasTensor
@@ -25,11 +25,16 @@ if TYPE_CHECKING:
 _POOLS = ("flatten", "avg", "max", None)
 _ACTIVATIONS = (None, "softmax", "sigmoid")
 _DISTRIBUTIONS = (None, "gaussian")
+_LOSSES = ("crossentropy", "hinge")
 _HEAD_ARGUMENTS = ("units", "activation", "dtype")
 
 
 class Classifier(Block):
     """A dense layer with one output per class, in float32 even if the rest computes in 16 bits.
+
+    With `loss="hinge"` it is a support vector machine on the features before it: `dk.fit` trains with
+    `dk.losses.MulticlassHinge`, or with Keras's `Hinge` for one class. The outputs are then scores, from which no
+    probabilities follow; `run.predict` returns labels and scores.
 
     Args:
         num_classes: Number of classes; 1 for a binary classifier.
@@ -37,6 +42,7 @@ class Classifier(Block):
             None to classify each position.
         activation: None for logits, `"softmax"` for the probability of each class, `"sigmoid"` for classes that
             do not exclude each other (multi-label).
+        loss: `"crossentropy"`, or `"hinge"`, which requires scores (no activation) and class indices as labels.
         dropout: Fraction of features dropped before the layer in training.
         dense: Further arguments of `keras.layers.Dense`.
 
@@ -59,14 +65,21 @@ class Classifier(Block):
     _: KW_ONLY
     pool: str | None = fields.choice(_POOLS, default="flatten")
     activation: str | None = fields.choice(_ACTIVATIONS, default=None)
+    loss: str = fields.choice(_LOSSES, default="crossentropy", hint='use loss="hinge", or pass loss= to dk.fit')
     dropout: float = fields.fraction(default=0.0)
     dense: fields.KerasArguments = fields.keras_arguments(layers.Dense, excluding=_HEAD_ARGUMENTS)
 
     def check(self) -> None:
-        """Refuse a softmax over one class."""
+        """Refuse a softmax over one class, and a hinge loss of probabilities."""
         if self.num_classes == 1 and self.activation == "softmax":
             raise DefinitionError(
                 "Classifier: a softmax over one class is always 1", hint='use activation="sigmoid", or None for logits'
+            )
+        if self.loss == "hinge" and self.activation is not None:
+            raise DefinitionError(
+                f'Classifier: loss="hinge" compares scores of any sign, and activation={self.activation!r} returns '
+                "probabilities",
+                hint="leave out activation or loss",
             )
 
     def add(self, x: KerasTensor, builder: Builder) -> KerasTensor:
@@ -75,7 +88,9 @@ class Classifier(Block):
         return _add_dense(x, self.num_classes, self.activation, self.dense, builder)
 
     def objective(self, output_shape: Any, label_shape: Any) -> Objective:
-        """Return cross-entropy and accuracy: binary, for one-hot labels, or for class indices."""
+        """Return the loss and accuracy: binary, for one-hot labels, or for class indices."""
+        if self.loss == "hinge":
+            return self._hinge_objective()
         from_logits = self.activation is None
         num_classes = self.num_classes
         loss: keras.losses.Loss
@@ -93,6 +108,16 @@ class Classifier(Block):
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
         metric = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
         return Objective(loss, (metric,), Head("multiclass", num_classes, from_logits))
+
+    def _hinge_objective(self) -> Objective:
+        """Return the hinge loss, and the accuracy of the class with the largest score."""
+        metric: keras.metrics.Metric
+        if self.num_classes == 1:
+            metric = keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)
+            return Objective(keras.losses.Hinge(), (metric,), Head("binary", 1, from_logits=True, scores=True))
+        metric = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+        head = Head("multiclass", self.num_classes, from_logits=True, scores=True)
+        return Objective(MulticlassHinge(), (metric,), head)
 
 
 class Regressor(Block):

@@ -27,6 +27,9 @@ class Head:
         one_hot: Whether the labels of a multiclass task are rows of `units` probabilities rather than class indices.
         distribution: `"gaussian"` if the output has a last axis for the mean and the standard deviation of each number;
             metrics then apply to the mean. None for outputs that are the predictions themselves.
+        scores: Whether the outputs of a classifier are scores, which are neither probabilities nor their logits: those
+            of a hinge loss, or the 0 and 1 of a threshold unit. The largest score is the predicted class, a single
+            score above 0 the class 1.
     """
 
     task: Task
@@ -34,6 +37,7 @@ class Head:
     from_logits: bool = False
     one_hot: bool = False
     distribution: str | None = None
+    scores: bool = False
 
 
 Heads: TypeAlias = Head | Mapping[str, Head]

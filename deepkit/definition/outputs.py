@@ -61,9 +61,10 @@ def outputs_logits(model: keras.Model) -> bool | None:
 
 
 def check_loss(loss: object, output: keras.KerasTensor, argument: str = "loss", alternative: str = "") -> None:
-    """Raise if a loss that expects probabilities is used with a linear output.
+    """Raise if a loss that expects probabilities is used with a linear output, or a hinge loss with probabilities.
 
-    Keras would clip the logits to [0, 1], and a clipped logit has no gradient.
+    Keras would clip the logits to [0, 1], and a clipped logit has no gradient. A hinge loss compares scores of any
+    sign: differences of probabilities are at most 1, so that no example reaches the margin.
 
     Args:
         loss: A Keras loss, its name or a function; any other value is accepted.
@@ -72,14 +73,40 @@ def check_loss(loss: object, output: keras.KerasTensor, argument: str = "loss", 
         alternative: Another fix, which the hint names first.
 
     Raises:
-        ValueError: The output is linear, and the loss expects probabilities.
+        ValueError: The output is linear, and the loss expects probabilities; or the loss is a hinge loss, and the
+            output holds probabilities.
     """
+    _check_hinge(loss, output, argument)
     name = probability_loss_name(loss)
     if name is None:
         return
     layer, activation = output_activation(output)
     if activation == "linear" and isinstance(layer, _LINEAR_LAYERS):
         raise ValueError(logits_message(name, argument, f"the output layer {layer.name!r} is linear", alternative))
+
+
+def _check_hinge(loss: object, output: keras.KerasTensor, argument: str) -> None:
+    name = hinge_loss_name(loss)
+    if name is None:
+        return
+    layer, activation = output_activation(output)
+    if activation in PROBABILITY_ACTIVATIONS:
+        raise ValueError(
+            message(
+                f"{argument}: {name} compares scores of any sign, but the output layer {layer.name!r} ends in "
+                f"{activation} (probabilities)",
+                hint="use activation=None in the output layer, or a cross-entropy",
+            )
+        )
+
+
+def hinge_loss_name(loss: Any) -> str | None:
+    """Return the name of a hinge loss of Keras or deepkit; None for every other loss."""
+    with contextlib.suppress(ValueError, TypeError):
+        loss = keras.losses.get(loss)
+    kind = loss if inspect.isfunction(loss) else type(loss)
+    is_stock = kind.__module__.split(".")[0] in ("keras", "deepkit")
+    return kind.__name__ if is_stock and "hinge" in kind.__name__.lower() else None
 
 
 def logits_message(name: str, argument: str, reason: str, alternative: str = "") -> str:

@@ -10,11 +10,13 @@ from typing import TypeAlias
 from deepkit.definition.errors import DefinitionError
 from deepkit.pattern.symbols import KINDS, Atom, Item, Source
 from deepkit.utils.errors import format_value
-from deepkit.utils.validation import check_flag, check_fraction, check_integer
+from deepkit.utils.validation import check_choice, check_flag, check_fraction, check_integer
 
 Value: TypeAlias = bool | int | float
-Argument: TypeAlias = Value | tuple[Value, ...]
+Argument: TypeAlias = Value | tuple[Value, ...] | str
+"""A value, one value for each iteration of a repeat, or the name of the loss."""
 
+LOSSES = ("crossentropy", "hinge")
 SIZES = {"filters": 64, "units": 256, "num_classes": 10, "kernel_size": 3, "rate": 0.5}  # each with an example value
 FLAGS = tuple(kind.lower() for kind in KINDS if kind != "INPUT")
 LETTERS = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -99,6 +101,7 @@ class Lookup:
             raise self._missing(name, atom, position)
         self.used.add(name)
         argument = self.arguments[name]
+        assert not isinstance(argument, str)  # the loss is not an argument of a layer
         if not isinstance(argument, tuple):
             return argument
         for repeat in repeats:
@@ -141,6 +144,8 @@ class Lookup:
             reason, hint = f"nothing is repeated {name} times", f"write *{name} after a layer or a group"
         elif name in FLAGS:
             reason, hint = f"the pattern has no {name.upper()}?", f"write {name.upper()}? if it may be left out"
+        elif name == "loss":
+            reason, hint = "the pattern does not end in a classifier", "end the pattern in FC, or remove loss="
         else:
             reason, hint = "no layer of the pattern takes it", "remove it"
         return DefinitionError(f"from_pattern: {problem}{reason}", code=self.source.text, hint=hint)
@@ -163,12 +168,14 @@ def _check_argument(name: str, value: object) -> Argument:
         return _check_each(check_flag, name, value, "True")
     if name == "num_classes":
         return check_integer(value, "from_pattern: num_classes", error=DefinitionError, hint="pass num_classes=10")
+    if name == "loss":
+        return check_choice(value, "from_pattern: loss", LOSSES, error=DefinitionError, hint='pass loss="hinge"')
     if name == "rate":
         return _check_each(check_fraction, name, value, "0.5")
     if name in SIZES:
         return _check_each(check_integer, name, value, str(SIZES[name]))
-    close = difflib.get_close_matches(str(name), (*SIZES, *FLAGS), n=1)
-    names = f"{', '.join(SIZES)}, a capital letter of a repeat, or the layer before a '?' in lower case"
+    close = difflib.get_close_matches(str(name), (*SIZES, "loss", *FLAGS), n=1)
+    names = f"{', '.join(SIZES)}, loss, a capital letter of a repeat, or the layer before a '?' in lower case"
     hint = f"use {close[0]}=" if close else f"use {names}"
     raise DefinitionError(f"from_pattern takes no argument {format_value(name)}", hint=hint)
 

@@ -29,6 +29,7 @@ class Step:
         window: Size of the kernel or pooling window, or shape of the input.
         is_classifier: Whether it is the dense layer of a classifier.
         activation: Activation of the classifier: None, `"softmax"` or `"sigmoid"`.
+        loss: Loss of the classifier: `"crossentropy"` or `"hinge"`.
     """
 
     kind: str
@@ -38,6 +39,7 @@ class Step:
     window: tuple[int, ...] = ()
     is_classifier: bool = False
     activation: str | None = None
+    loss: str = "crossentropy"
 
 
 def expand(pattern: str, arguments: Mapping[str, Argument]) -> tuple[Step, ...]:
@@ -57,9 +59,10 @@ def expand(pattern: str, arguments: Mapping[str, Argument]) -> tuple[Step, ...]:
     _check_total(items, lookup)
     expansion = _Expansion(lookup, head=_find_head(items))
     expansion.add_items(items, (), ())
+    steps = _with_loss(_with_classifier(expansion.steps), lookup)
     lookup.check_unused(_atoms(items))
     _check_steps(expansion.steps, source)
-    return tuple(_with_classifier(expansion.steps))
+    return tuple(steps)
 
 
 class _Expansion:
@@ -174,11 +177,26 @@ def _find_head(items: tuple[Item, ...]) -> Atom | None:
 
 def _with_classifier(steps: list[Step]) -> list[Step]:
     """Return the steps, with the dense layer at the end, and a sigmoid after it, as a classifier."""
+    if not steps:
+        return steps
     if steps[-1].kind == "FC":
         return [*steps[:-1], replace(steps[-1], is_classifier=True)]
     if steps[-1].kind == "SIGMOID" and len(steps) > 1 and steps[-2].kind == "FC":
         return [*steps[:-2], replace(steps[-2], is_classifier=True, activation="sigmoid")]
     return steps
+
+
+def _with_loss(steps: list[Step], lookup: Lookup) -> list[Step]:
+    """Return the steps, with the argument `loss` as the loss of the classifier at the end."""
+    loss = lookup.arguments.get("loss")
+    if not isinstance(loss, str) or not steps or not steps[-1].is_classifier:
+        return steps
+    lookup.used.add("loss")
+    last = steps[-1]
+    if loss == "hinge" and last.activation is not None:
+        problem = f'loss="hinge" compares scores of any sign, and a {last.activation} returns probabilities'
+        raise lookup.source.error(last.atom.position, problem, "end the pattern in FC")
+    return [*steps[:-1], replace(last, loss=loss)]
 
 
 def _check_steps(steps: list[Step], source: Source) -> None:

@@ -139,7 +139,8 @@ def from_pattern(pattern: str, *, name: str | None = None, **arguments: object) 
     `RELU`, `RELU6`, `LEAKYRELU0.1`, `ELU`, `SELU`, `GELU`, `SILU`, `SWISH`, `MISH`, `SIGMOID`, `TANH`, `SOFTPLUS`,
     `SOFTSIGN`. `FLATTEN` is allowed but not needed; `INPUT` or `INPUT32x32x3` can be the first item.
 
-    A pattern that ends in `FC`, `SOFTMAX` or `FC-SIGMOID` ends in a `dk.Classifier`, which sets the loss for `dk.fit`.
+    A pattern that ends in `FC`, `SOFTMAX` or `FC-SIGMOID` ends in a `dk.Classifier`, which sets the loss for `dk.fit`;
+    with `FC`, `loss="hinge"` makes it a support vector machine.
 
     Args:
         pattern: The text.
@@ -224,7 +225,7 @@ def _layer(step: Step) -> Block | keras.layers.Layer:
     """Return the layer or block of one step."""
     kind, number = step.kind, step.number or 0
     if step.is_classifier:
-        return Classifier(int(number), activation=step.activation)
+        return Classifier(int(number), activation=step.activation, loss=step.loss)
     if kind == "FC":
         return MLP([int(number)], activation=None)
     if kind == "CONV":

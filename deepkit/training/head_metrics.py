@@ -188,6 +188,12 @@ def _metric_of_head(name: str, output: Output) -> keras.metrics.Metric:
             f"{output.argument}: {name!r} is a metric of classes, but the head predicts numbers",
             hint=f"use 'mae', or dk.Classifier({head.units}) for classes",
         )
+    if head.scores and name.lower() in CROSSENTROPY_NAMES:
+        raise make_error(
+            ValueError,
+            f"{output.argument}: {name!r} is a metric of probabilities, but the head returns scores",
+            hint="use 'accuracy', or a classifier that trains with the cross-entropy",
+        )
     prefix = "Binary"
     if head.task == "multiclass":
         prefix = "Categorical" if head.one_hot else "SparseCategorical"

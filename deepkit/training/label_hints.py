@@ -133,6 +133,8 @@ def shape_hint(rule: LabelRule, shape: Shape, input_shape: Shape | None, is_vali
         pooled = repr(dataclasses.replace(rule.head, pool="avg"))
         return f"use {pooled} for one output per example, or labels of shape {_shapes_text(rule)}"
     if rule.kind == "class_indices" and len(shape) == len(rule.output_shape) and columns == n:
+        if isinstance(rule.head, Classifier) and rule.head.loss == "hinge":
+            return "use y.argmax(axis=-1)"
         return "use y.argmax(axis=-1), or the loss keras.losses.CategoricalCrossentropy"
     if rule.kind == "class_probabilities" and (len(shape) < len(rule.output_shape) or columns == 1):
         return f"use keras.utils.to_categorical(y, {n}), or the loss keras.losses.SparseCategoricalCrossentropy"

@@ -14,7 +14,7 @@ from deepkit.blocks.repeat import Repeat
 from deepkit.definition.functional import Functional
 from deepkit.definition.objective import Head, Objective
 from deepkit.definition.sequential import Sequential, Shared
-from deepkit.losses import GaussianNegativeLogLikelihood, SmoothedCrossentropy
+from deepkit.losses import GaussianNegativeLogLikelihood, MulticlassHinge, SmoothedCrossentropy
 
 if TYPE_CHECKING:
     from deepkit.utils.types import Shape
@@ -54,7 +54,11 @@ _STOCK_LOSSES: dict[object, LabelKind] = {
     for kind, names in _KINDS_OF_LOSSES.items()
     for name in names
     if hasattr(keras.losses, name)
-} | {SmoothedCrossentropy: "class_indices", GaussianNegativeLogLikelihood: "numbers"}
+} | {
+    SmoothedCrossentropy: "class_indices",
+    MulticlassHinge: "class_indices",
+    GaussianNegativeLogLikelihood: "numbers",
+}
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ class LabelRule:
         ignored_class: Class index outside the range that the loss ignores, or None.
         allows_column: Whether class indices may have a last axis of size 1.
         allows_zero_rows: Whether a row of zeros may stand for an example without a class.
+        allows_fractions: Whether `"probabilities"` may be other numbers than 0 and 1.
     """
 
     kind: LabelKind
@@ -79,6 +84,7 @@ class LabelRule:
     ignored_class: int | None = None
     allows_column: bool = True
     allows_zero_rows: bool = False
+    allows_fractions: bool = True
 
     @property
     def num_outputs(self) -> int:
@@ -102,7 +108,7 @@ class LabelRule:
         return {
             "class_indices": f"class indices from 0 to {n - 1}",
             "class_probabilities": f"rows of {n} probabilities that sum to 1",
-            "probabilities": "labels from 0 to 1",
+            "probabilities": "labels from 0 to 1" if self.allows_fractions else "labels 0 or 1",
             "numbers": "finite numbers",
         }[self.kind]
 
@@ -145,7 +151,7 @@ def head_rule(head: Head, output_shape: Shape, source: str) -> LabelRule:
     """
     shape = output_shape if head.distribution is None else output_shape[:-1]
     kind: LabelKind = "class_probabilities" if head.one_hot else _KINDS_OF_TASKS[head.task]
-    return LabelRule(kind, shape, source)
+    return LabelRule(kind, shape, source, allows_fractions=not head.scores)
 
 
 def label_kind(loss: object) -> LabelKind | None:
@@ -188,7 +194,8 @@ def _head_rule(objective: Objective | None, name: str, shape: Shape, block: Head
         shape = shape[:-1]  # without the axis of the mean and the standard deviation
     if head.one_hot:
         kind = "class_probabilities"
-    return LabelRule(kind, shape, repr(block) if block else f"the {head.task} head", block)
+    source = repr(block) if block else f"the {head.task} head"
+    return LabelRule(kind, shape, source, block, allows_fractions=not head.scores)
 
 
 def _loss_rule(loss: object, shape: Shape, block: HeadBlock | None) -> LabelRule | None:
@@ -202,7 +209,8 @@ def _loss_rule(loss: object, shape: Shape, block: HeadBlock | None) -> LabelRule
             return None  # the loss raises an error about the output
         shape = shape[:-1]
     name = getattr(loss, "__name__", type(loss).__name__)
-    if _is_hinge(loss) and _is_binary(block):
+    is_binary_hinge = _is_hinge(loss) and _is_binary(block)
+    if is_binary_hinge:
         kind = "probabilities"  # Keras accepts -1 and 1 too, but the metrics of the head do not
     ignored = getattr(loss, "ignore_class", None)
     return LabelRule(
@@ -213,6 +221,7 @@ def _loss_rule(loss: object, shape: Shape, block: HeadBlock | None) -> LabelRule
         ignored_class=ignored if isinstance(ignored, int) else None,
         allows_column="generalized" not in name.lower(),  # Keras would broadcast labels of shape (batch, 1)
         allows_zero_rows=True,
+        allows_fractions=not is_binary_hinge,
     )
 
 

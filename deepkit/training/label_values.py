@@ -47,6 +47,8 @@ def valid_labels(rule: LabelRule, labels: Tensor) -> Tensor:
         if labels.dtype.is_floating:
             valid &= tf.floor(numbers) == numbers
         return valid if rule.ignored_class is None else valid | (numbers == rule.ignored_class)
+    if rule.kind == "probabilities" and not rule.allows_fractions:
+        return tf.equal(numbers, 0) | tf.equal(numbers, 1)
     if rule.kind == "probabilities":
         return (numbers >= 0) & (numbers <= 1)
     sums = tf.cast(tf.reduce_sum(numbers, -1), tf.float64)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from deepkit.definition.outputs import hinge_loss_name
 from deepkit.losses import GaussianNegativeLogLikelihood
 from deepkit.training.label_rules import label_kind
 from deepkit.utils.errors import did_you_mean, format_value, make_error
@@ -51,6 +52,12 @@ def _resolve(loss: Any, head_loss: object, argument: str) -> Any:
     if loss.lower() in CROSSENTROPY_NAMES:
         if isinstance(head_loss, _CROSSENTROPIES):
             return head_loss
+        if hinge_loss_name(head_loss) is not None:
+            raise make_error(
+                ValueError,
+                f'{argument}: {loss!r} contradicts loss="hinge" of the classifier',
+                hint="leave one of them out",
+            )
         raise make_error(
             ValueError,
             f"{argument}: {loss!r} requires a definition with a classifier as its head",

@@ -119,6 +119,11 @@ def _adapt_threshold(metric: metrics.Metric, output: Output) -> Adapted:
         return metric, ""
     if not 0 < threshold < 1:  # already a threshold of logits
         return metric, ""
+    if output.head.scores:
+        if threshold != 0.5:
+            problem = f"has the threshold {threshold:g}, which is a probability, but the head returns scores"
+            raise _error(metric, output, problem, "use threshold=0, the score at which the predicted class changes")
+        return _rebuild(metric, output, threshold=0.0), "counts scores above 0 as positive"
     logit = math.log(threshold / (1 - threshold))
     meaning = "" if threshold == 0.5 else f", which are probabilities above {threshold:g}"
     return _rebuild(metric, output, threshold=logit), f"counts logits above {logit:.4g} as positive{meaning}"
@@ -146,7 +151,8 @@ def _adapt_counts(metric: metrics.Metric, output: Output) -> Adapted:
     if set(values) != {0.5}:
         raise _logits_error(metric, output, f"has thresholds={format_value(thresholds)}, which are probabilities")
     zeros = [0.0] * len(values) if isinstance(thresholds, list | tuple) else 0.0
-    return _rebuild(metric, output, thresholds=zeros), "counts logits above 0 as positive"
+    outputs = "scores" if output.head.scores else "logits"
+    return _rebuild(metric, output, thresholds=zeros), f"counts {outputs} above 0 as positive"
 
 
 def _adapt_operating_point(metric: metrics.Metric, output: Output) -> Adapted:
@@ -288,6 +294,8 @@ def _refuse_accuracy(metric: metrics.Metric, output: Output) -> Adapted:
 
 def _adapt_from_logits(metric: metrics.Metric, output: Output) -> Adapted:
     head = output.head
+    if head.scores and not isinstance(metric, metrics.AUC):  # an AUC depends on the order of the outputs only
+        raise _logits_error(metric, output, "compares the labels with probabilities")
     if _config(metric)["from_logits"] == head.from_logits:
         return metric, ""
     if head.from_logits:
@@ -347,6 +355,9 @@ def _check_class_id(metric: metrics.Metric, output: Output) -> None:
 
 
 def _logits_error(metric: metrics.Metric, output: Output, problem: str, extra: str = "") -> Exception:
+    if output.head.scores:
+        hint = "use 'accuracy', or a classifier that trains with the cross-entropy"
+        return _error(metric, output, f"{problem}, but the head returns scores, which are not probabilities", hint)
     activation = "softmax" if output.head.task == "multiclass" else "sigmoid"
     hint = f'use dk.Classifier({output.head.units}, activation="{activation}"){extra}'
     if activation == "softmax" and isinstance(metric, metrics.BinaryAccuracy | metrics.BinaryCrossentropy):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 import keras
 
 from deepkit.definition.objective import Head, Objective
-from deepkit.definition.outputs import PROBABILITY_ACTIVATIONS, output_activation
+from deepkit.definition.outputs import PROBABILITY_ACTIVATIONS, hinge_loss_name, output_activation
 from deepkit.losses import GaussianNegativeLogLikelihood
 from deepkit.training.label_rules import label_kind
 
@@ -65,7 +66,12 @@ def _trained_head(head: Head | None, loss: Any, tensor: Any) -> Head | None:
         return head
     units = tensor.shape[-1] or 0
     loss = keras.losses.get(loss)
-    if kind == "numbers" or "hinge" in getattr(loss, "__name__", type(loss).__name__).lower():
+    is_hinge = hinge_loss_name(loss) is not None
+    if is_hinge and head is not None and head.task != "regression":
+        return dataclasses.replace(head, scores=True)
+    if kind == "class_indices" and is_hinge:
+        return Head("multiclass", units, from_logits=True, scores=True)
+    if kind == "numbers" or is_hinge:
         if head is not None:
             return head
         return Head("regression", units, distribution="gaussian" if _is_gaussian(loss) else None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import keras
@@ -47,19 +47,13 @@ class ClassPrediction(NamedTuple):
         return np.array(self.probabilities, dtype=dtype, copy=copy)
 
     def __repr__(self) -> str:
-        count = len(self.labels)
-        lines = [f"<ClassPrediction of {count:,} example{'' if count == 1 else 's'}>"]
-        lines += [f"{i:>4}  {self._describe_example(i)}" for i in range(min(count, _MAX_ROWS))]
-        if count > _MAX_ROWS:
-            lines.append(f"      ... and {count - _MAX_ROWS:,} more")
-        return "\n".join(lines)
+        return _describe_examples("ClassPrediction", len(self.labels), self._describe_example)
 
     def _describe_example(self, index: int) -> str:
         """Return the labels and the confidence of an example."""
         label, probabilities = self.labels[index], self.probabilities[index]
         if probabilities.ndim > 1:  # a class of each position
-            more = ", ..." if len(label) > _MAX_ROWS else ""
-            return ", ".join(str(item) for item in label[:_MAX_ROWS]) + more
+            return _list_labels(label)
         if isinstance(label, list):
             confidences = probabilities[probabilities > _THRESHOLD]
             pairs = zip(label, confidences, strict=True)
@@ -81,7 +75,62 @@ class FilePrediction(ClassPrediction):
         return f"{text}  {self.file_paths[index]}" if self.file_paths else text
 
 
-Prediction: TypeAlias = ClassPrediction | GaussianPrediction | np.ndarray
+class ScorePrediction(NamedTuple):
+    """The predictions of a classifier without probabilities: `labels, scores = run.predict(x)`.
+
+    The scores of a hinge loss and the outputs of a perceptron order the classes, but a softmax or a sigmoid of them is
+    not a probability. NumPy functions receive the scores: `np.argmax(run.predict(x), -1)` returns class indices.
+
+    Attributes:
+        labels: Array `(batch,)` of the predicted class names, or of class indices if there are no names: the class with
+            the largest score. For a multi-label classifier a list for each example, of the classes with scores above 0.
+        scores: Array `(batch, num_classes)`, as the model returns it. For a classifier with one output, minus the
+            output for the class 0 and the output for the class 1.
+
+    Examples:
+        >>> import numpy as np
+        >>> from deepkit.training.predictions import ScorePrediction
+        >>> ScorePrediction(np.array(["dog", "cat"]), np.array([[-1.0, 2.5], [0.25, -3.0]]))
+        <ScorePrediction of 2 examples>
+           0  dog 2.5
+           1  cat 0.25
+    """
+
+    labels: Any
+    scores: np.ndarray
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.scores, dtype=dtype, copy=copy)
+
+    def __repr__(self) -> str:
+        return _describe_examples("ScorePrediction", len(self.labels), self._describe_example)
+
+    def _describe_example(self, index: int) -> str:
+        """Return the labels and the scores of an example."""
+        label, scores = self.labels[index], self.scores[index]
+        if scores.ndim > 1:  # a class of each position
+            return _list_labels(label)
+        if isinstance(label, list):
+            pairs = zip(label, scores[scores > 0], strict=True)
+            return ", ".join(f"{name} {score:.4g}" for name, score in pairs) or "none"
+        return f"{label} {scores.max():.4g}"
+
+
+def _describe_examples(title: str, count: int, describe: Callable[[int], str]) -> str:
+    """Return the first predictions as text, one in each line."""
+    lines = [f"<{title} of {count:,} example{'' if count == 1 else 's'}>"]
+    lines += [f"{i:>4}  {describe(i)}" for i in range(min(count, _MAX_ROWS))]
+    if count > _MAX_ROWS:
+        lines.append(f"      ... and {count - _MAX_ROWS:,} more")
+    return "\n".join(lines)
+
+
+def _list_labels(labels: Sequence[object]) -> str:
+    """Return the labels of the first positions as text."""
+    return ", ".join(str(item) for item in labels[:_MAX_ROWS]) + (", ..." if len(labels) > _MAX_ROWS else "")
+
+
+Prediction: TypeAlias = ClassPrediction | ScorePrediction | GaussianPrediction | np.ndarray
 Predictions: TypeAlias = Prediction | dict[str, Prediction] | list[Prediction]
 
 
@@ -92,7 +141,7 @@ def readable_predictions(
     classes: ClassNames,
     file_paths: Sequence[str] = (),
 ) -> Any:
-    """Return the outputs of a model as class names with probabilities, numbers, or means with standard deviations.
+    """Return the outputs of a model as class names with probabilities or scores, numbers, or Gaussians.
 
     Args:
         outputs: The outputs, as `model.predict` returns them: an array, or a mapping or a list of arrays.
@@ -121,14 +170,27 @@ def _convert(outputs: Any, head: Head | None, class_names: Sequence[str]) -> Pre
         return mean_and_stddev(array)
     if head is None or head.task == "regression":
         return array
+    if head.scores:
+        return _convert_scores(array, head, class_names)
     probabilities = _probabilities(array, head) if head.from_logits else array
-    _check_no_nan(probabilities)
+    _check_no_nan(probabilities, "probabilities")
     if head.task == "binary":
         probabilities = np.concatenate([1 - probabilities, probabilities], -1)
     names = _all_names(class_names, probabilities.shape[-1])
     if head.task == "multilabel":
-        return ClassPrediction(_positive_classes(probabilities, names), probabilities)
+        return ClassPrediction(_positive_classes(probabilities, names, _THRESHOLD), probabilities)
     return ClassPrediction(np.array(names)[probabilities.argmax(-1)], probabilities)
+
+
+def _convert_scores(scores: np.ndarray, head: Head, class_names: Sequence[str]) -> ScorePrediction:
+    """Return the classes with the largest scores; a single score is that of the class 1."""
+    _check_no_nan(scores, "scores")
+    if head.task == "binary":
+        scores = np.concatenate([-scores, scores], -1)
+    names = _all_names(class_names, scores.shape[-1])
+    if head.task == "multilabel":
+        return ScorePrediction(_positive_classes(scores, names, 0.0), scores)
+    return ScorePrediction(np.array(names)[scores.argmax(-1)], scores)
 
 
 def _with_file_paths(prediction: Prediction, file_paths: Sequence[str]) -> Prediction:
@@ -140,14 +202,13 @@ def _with_file_paths(prediction: Prediction, file_paths: Sequence[str]) -> Predi
     return result
 
 
-def _check_no_nan(probabilities: np.ndarray) -> None:
-    """Raise if a probability is NaN, which has no label."""
-    if not np.isnan(np.sum(probabilities)):
+def _check_no_nan(values: np.ndarray, noun: str) -> None:
+    """Raise if a probability or a score is NaN, which has no label."""
+    if not np.isnan(np.sum(values)):
         return
-    examples = np.flatnonzero(np.isnan(probabilities).reshape(len(probabilities), -1).any(1))
+    examples = np.flatnonzero(np.isnan(values).reshape(len(values), -1).any(1))
     problem = (
-        f"predict: the probabilities of {len(examples):,} of {len(probabilities):,} examples are NaN (first at index "
-        f"{examples[0]})"
+        f"predict: the {noun} of {len(examples):,} of {len(values):,} examples are NaN (first at index {examples[0]})"
     )
     raise make_error(ValueError, problem, hint="fill the missing values of x, or remove these examples")
 
@@ -159,10 +220,10 @@ def _all_names(class_names: Sequence[str], num_classes: int) -> list[Any]:
     return [*class_names, *(f"class {index}" for index in range(len(class_names), num_classes))]
 
 
-def _positive_classes(probabilities: np.ndarray, names: list[Any]) -> list[Any]:
-    if probabilities.ndim > 1:
-        return [_positive_classes(row, names) for row in probabilities]
-    return [names[index] for index in np.flatnonzero(probabilities > _THRESHOLD)]
+def _positive_classes(values: np.ndarray, names: list[Any], threshold: float) -> list[Any]:
+    if values.ndim > 1:
+        return [_positive_classes(row, names, threshold) for row in values]
+    return [names[index] for index in np.flatnonzero(values > threshold)]
 
 
 def _probabilities(logits: np.ndarray, head: Head) -> np.ndarray:

@@ -118,8 +118,9 @@ class Run(Displayable):
             verbose: 0 for silence, 1 for a progress bar, 2 for one line, as in Keras.
 
         Returns:
-            For a classifier a named pair `(labels, probabilities)`, for a regressor an array, for
-            `distribution="gaussian"` a named pair `(mean, stddev)`. For several outputs a dictionary or a list of
+            For a classifier a named pair `(labels, probabilities)`, or `(labels, scores)` if it was trained with a
+            hinge loss or is a perceptron; for a regressor an array, for `distribution="gaussian"` a named pair
+            `(mean, stddev)`. For several outputs a dictionary or a list of
             them, as `model.predict` returns. The pair of a classifier of image files has the attribute `file_paths`.
 
         Raises:

@@ -34,6 +34,7 @@ CLASS_MODULES = {
     "MeanAndStddev": "deepkit.layers.mean_and_stddev",
     "MetricOfMean": "deepkit.losses.metric_of_mean",
     "MovingBaseline": "deepkit.losses.moving_baseline",
+    "MulticlassHinge": "deepkit.losses.multiclass_hinge",
     "MultiHeadCrossAttention": "deepkit.layers.cross_attention",
     "PerStepSchedule": "deepkit.models.keras_schedules",
     "PolarFeatures": "deepkit.layers.polar_features",

@@ -10,7 +10,8 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
-from deepkit.definition.outputs import outputs_logits
+from deepkit.definition.outputs import hinge_loss_name, output_activation, outputs_logits
+from deepkit.layers import Threshold
 from deepkit.utils.errors import message
 from deepkit.visualize.figures import displayable_image, hide_axis_lines, subplots
 from deepkit.visualize.interval_coverage import gaussian_outputs
@@ -33,14 +34,15 @@ class MisclassifiedExample:
         image: The image (rows, columns, channels).
         label: The true class.
         prediction: The predicted class.
-        confidence: The predicted probability of the predicted class.
-        loss: The cross-entropy: minus the logarithm of the predicted probability of the true class.
+        confidence: The predicted probability of the predicted class; None if the model predicts scores.
+        loss: The cross-entropy: minus the logarithm of the predicted probability of the true class. For scores, the
+            difference between the scores of the predicted and of the true class.
     """
 
     image: np.ndarray
     label: int
     prediction: int
-    confidence: float
+    confidence: float | None
     loss: float
 
 
@@ -130,14 +132,15 @@ def misclassified(model: keras.Model, data: object, *, count: int = 16, class_na
     for ax, example in zip(axes.flat, examples, strict=False):
         ax.imshow(displayable_image(example.image), cmap="gray_r")
         label, prediction = (_class_name(index, class_names) for index in (example.label, example.prediction))
-        title = f"true: {label}\npredicted: {prediction}\nconfidence: {example.confidence:.0%}"
-        ax.set_title(title, fontsize=7)
+        detail = f"score +{example.loss:.3g}" if example.confidence is None else f"confidence: {example.confidence:.0%}"
+        ax.set_title(f"true: {label}\npredicted: {prediction}\n{detail}", fontsize=7)
     return figure
 
 
 def misclassified_examples(model: keras.Model, data: object, count: int = 16) -> list[MisclassifiedExample]:
     """Return the misclassified examples with the largest loss, the largest first."""
     examples: list[MisclassifiedExample] = []
+    are_scores = _outputs_scores(model)
     for x, labels, outputs in _predict(model, data, "misclassified"):
         images = _find_images(x)
         if labels.ndim != 1:
@@ -146,8 +149,10 @@ def misclassified_examples(model: keras.Model, data: object, count: int = 16) ->
         predictions = outputs.argmax(-1)
         for i in np.flatnonzero(predictions != labels):
             label, prediction = int(labels[i]), int(predictions[i])
-            confidence = float(outputs[i, prediction])
+            confidence: float | None = float(outputs[i, prediction])
             loss = -np.log(max(float(outputs[i, label]), _MIN_PROBABILITY))
+            if are_scores:
+                confidence, loss = None, float(outputs[i, prediction] - outputs[i, label])
             examples.append(MisclassifiedExample(images[i], label, prediction, confidence, loss))
         examples = sorted(examples, key=lambda example: -example.loss)[:count]
     return examples
@@ -184,22 +189,23 @@ def _find_images(x: Batch) -> np.ndarray:
 
 
 def _predict(model: keras.Model, data: object, caller: str) -> Iterator[tuple[Batch, np.ndarray, np.ndarray]]:
-    """Yield inputs, class numbers and probabilities of each batch; the probabilities have the classes as last axis."""
+    """Yield inputs, class numbers and probabilities or scores of each batch, which have the classes as last axis."""
     check_built(model, caller)
     if gaussian_outputs(model):
         problem = f"{caller}: expected a classifier, {model.name} predicts a mean and a standard deviation"
         raise ValueError(message(problem, hint="use dk.visualize.calibration"))
     batches = _raw_predictions(model, data, caller)
-    is_logits = outputs_logits(model)
+    are_scores = _outputs_scores(model)
+    is_logits = False if are_scores else outputs_logits(model)
     if is_logits is None:  # decide on all outputs: a single batch of logits may look like probabilities
         batches = list(batches)
         is_logits = not all(_may_be_probabilities(outputs) for _, _, outputs in batches)
     is_empty = True
     for x, y, outputs in batches:
         is_empty = False
-        probabilities = class_probabilities(outputs, is_logits)
+        values = _two_scores(outputs) if are_scores else class_probabilities(outputs, is_logits)
         labels = np.asarray(_single(y, caller, "label"))
-        yield x, class_numbers(labels, probabilities, caller), probabilities
+        yield x, class_numbers(labels, values, caller), values
     if is_empty:
         raise ValueError(f"{caller}: expected at least one batch, received none")
 
@@ -248,6 +254,19 @@ def _may_be_probabilities(outputs: np.ndarray) -> bool:
     if outputs.min() < 0 or outputs.max() > 1 + 1e-2:
         return False
     return outputs.shape[-1] == 1 or np.allclose(outputs.sum(-1), 1, atol=1e-2)
+
+
+def _outputs_scores(model: keras.Model) -> bool:
+    """Return whether the outputs are neither probabilities nor their logits: of a hinge loss, or of a threshold."""
+    if hinge_loss_name(getattr(model, "loss", None)) is not None:
+        return True
+    outputs = keras.tree.flatten(getattr(model, "outputs", None) or [])
+    return len(outputs) == 1 and isinstance(output_activation(outputs[0])[0], Threshold)
+
+
+def _two_scores(outputs: np.ndarray) -> np.ndarray:
+    """Return a score for each class; minus a single score is that of the class 0."""
+    return np.concatenate([-outputs, outputs], axis=-1) if outputs.shape[-1] == 1 else outputs
 
 
 def class_probabilities(outputs: np.ndarray, is_logits: bool) -> np.ndarray:

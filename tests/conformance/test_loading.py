@@ -11,7 +11,13 @@ import pytest
 
 import deepkit as dk
 from deepkit import layers as dkl
-from deepkit.losses import GaussianNegativeLogLikelihood, MetricOfMean, MovingBaseline, SmoothedCrossentropy
+from deepkit.losses import (
+    GaussianNegativeLogLikelihood,
+    MetricOfMean,
+    MovingBaseline,
+    MulticlassHinge,
+    SmoothedCrossentropy,
+)
 from deepkit.models.keras_schedules import PerStepSchedule, WarmUpSchedule
 from deepkit.utils import keras_registration
 
@@ -61,8 +67,9 @@ def objects():
         dkl.StochasticDepth(0.3), dkl.Subsampling2D(), dkl.TableConv2D([(0, 1)], 3), dkl.Threshold(0.5),
         dkl.TiedConv(layers.Conv2D(2, 3)), dkl.TiedDense(3), dkl.WeightedAveragePooling(5),
         dkl.TokenIds(max_tokens=9, vocabulary=["a", "b"]), dkl.UnrolledBidirectional(layers.LSTM(3, unroll=True)),
-        GaussianNegativeLogLikelihood(), SmoothedCrossentropy(0.1), MetricOfMean(keras.metrics.MeanSquaredError()),
-        MovingBaseline(), PerStepSchedule(schedule, 2), WarmUpSchedule(schedule, 5), vae, gan, seq2seq,
+        GaussianNegativeLogLikelihood(), MulticlassHinge(2.0), SmoothedCrossentropy(0.1), MovingBaseline(),
+        MetricOfMean(keras.metrics.MeanSquaredError()),
+        PerStepSchedule(schedule, 2), WarmUpSchedule(schedule, 5), vae, gan, seq2seq,
     ]  # fmt: skip
 
 
