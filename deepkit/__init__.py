@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from deepkit.blocks.heads import Classifier, Regressor
     from deepkit.blocks.highway import Highway
     from deepkit.blocks.parallel import Merge, Parallel
+    from deepkit.blocks.perceptron import Perceptron
     from deepkit.blocks.recurrent import BiLSTM, Recurrent
     from deepkit.blocks.repeat import Repeat
     from deepkit.blocks.residual import Bottleneck, Residual
@@ -79,6 +80,7 @@ _PUBLIC_NAMES = {  # the module of each public class and function
     "Highway": "deepkit.blocks.highway",
     "Merge": "deepkit.blocks.parallel",
     "Parallel": "deepkit.blocks.parallel",
+    "Perceptron": "deepkit.blocks.perceptron",
     "BiLSTM": "deepkit.blocks.recurrent",
     "Recurrent": "deepkit.blocks.recurrent",
     "Repeat": "deepkit.blocks.repeat",
@@ -136,7 +138,7 @@ __all__ = [
     "Residual", "Bottleneck", "DenselyConnected", "Transition", "Highway", "SqueezeExcitation",
     "Recurrent", "BiLSTM", "Text", "TableEncoder",
     "Attention", "MultiHeadAttention", "Seq2Seq",
-    "Repeat", "Parallel", "Merge", "Classifier", "Regressor",
+    "Repeat", "Parallel", "Merge", "Classifier", "Regressor", "Perceptron",
     "GaussianHead", "mean_and_stddev", "VAE",
     "GAN", "ParzenWindow",
     "Autoencoder", "MaskingNoise", "SaltAndPepperNoise", "pretrain", "adapt",

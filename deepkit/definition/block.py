@@ -188,7 +188,19 @@ class Block(DefinitionBase, Displayable, metaclass=BlockType):
         y = builder.build_block(x)
         _refuse_nested_sharing(builder)
         with _deep_recursion(builder.state.num_layers):
-            return keras.Model(inputs, y, name=self.name or self.default_name)
+            return self.make_model(inputs, y, self.name or self.default_name)
+
+    def make_model(self, inputs: Tensors, outputs: Tensors, name: str) -> keras.Model:
+        """Return the model of a symbolic graph that ends in this definition.
+
+        A block that is trained by its own rule overrides it, and returns an instance of a subclass of `keras.Model`.
+
+        Args:
+            inputs: The inputs of the model.
+            outputs: The outputs of this definition.
+            name: Name of the model.
+        """
+        return keras.Model(inputs, outputs, name=name)
 
     def __call__(self, inputs: Tensors) -> Any:
         """Add the layers of this block to a Keras graph.

@@ -48,12 +48,13 @@ class Objective:
     """The loss and metrics of a training.
 
     Args:
-        loss: A Keras loss; a mapping of losses by output name if there are several outputs.
+        loss: A Keras loss; a mapping of losses by output name if there are several outputs; None for a model with its
+            own training step, which has no loss.
         metrics: Keras metrics; a mapping of sequences of metrics by output name if there are several outputs.
         head: The task of the head, a mapping by output name if there are several outputs, or None if it is unknown.
     """
 
-    loss: Losses
+    loss: Losses | None
     metrics: Metrics = ()
     head: Heads | None = None
 

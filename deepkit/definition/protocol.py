@@ -47,5 +47,8 @@ class Definition(Protocol):
     def input_spec(self) -> InputSpec | InputSpecs | None:
         """Return the input that this definition fixes, or None."""
 
+    def make_model(self, inputs: Any, outputs: Any, name: str) -> Any:
+        """Return the model of a symbolic graph that ends in this definition."""
+
     def objective(self, output_shape: Any, label_shape: Any) -> Objective | None:
         """Return a new loss and metrics for the head of this definition, or None if it has no head."""

@@ -78,6 +78,12 @@ class Sequential(Block):
             return None
         return check_objective(self.layers[-1].objective(output_shape, label_shape), self.layers[-1])
 
+    def make_model(self, inputs: Tensors, outputs: Tensors, name: str) -> keras.Model:
+        """Return the model of the last element."""
+        if not self.layers:
+            return super().make_model(inputs, outputs, name)
+        return self.layers[-1].make_model(inputs, outputs, name)
+
 
 class _ShapeField(fields.Field[Sequence[int | None], "Shape"]):
     example = "(28, 28, 1)"

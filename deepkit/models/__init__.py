@@ -8,6 +8,7 @@ import deepkit.layers
 import deepkit.models.keras_schedules  # noqa: F401
 from deepkit.losses import GaussianNegativeLogLikelihood, MetricOfMean, SmoothedCrossentropy
 from deepkit.models.gan import GenerativeAdversarialNetwork
+from deepkit.models.perceptron import PerceptronModel
 from deepkit.models.seq2seq import SequenceToSequence
 from deepkit.models.vae import VariationalAutoencoder
 
@@ -15,6 +16,7 @@ __all__ = [
     "GaussianNegativeLogLikelihood",
     "GenerativeAdversarialNetwork",
     "MetricOfMean",
+    "PerceptronModel",
     "SequenceToSequence",
     "SmoothedCrossentropy",
     "VariationalAutoencoder",

@@ -13,6 +13,7 @@ from deepkit.definition.objective import check_objective
 from deepkit.definition.outputs import check_loss
 from deepkit.execution import strategy
 from deepkit.execution.plan import Plan
+from deepkit.models.perceptron import PerceptronModel
 from deepkit.training import adaptation, label_check, state
 from deepkit.training.compiled_model import CompiledModel
 from deepkit.training.describe import describe, describe_all, fresh_copy, largest_divisor
@@ -73,9 +74,7 @@ def compile_definition(
     messages = [*adapter.messages.values(), *_adapt(model, data)]
     _check_sigmoid_targets(net, model, data)
     plan = _adapt_plan(plan, model, data)
-    fresh_optimizer = fresh_copy(keras.optimizers.get("adam" if optimizer is None else optimizer))
-    strategy.check_optimizer(fresh_optimizer, plan.devices)
-    check_patterns(fresh_optimizer, model)
+    fresh_optimizer = _choose_optimizer(model, optimizer, plan)
     label_check.require_labels(net, model, data, loss)
     objective = _head_objective(net, model, data, loss)
     chosen_loss = _choose_loss(net, model, loss, objective)
@@ -98,7 +97,7 @@ def compile_definition(
         model,
         plan,
         definition=repr(net),
-        optimizer=describe(fresh_optimizer),
+        optimizer="none" if fresh_optimizer is None else describe(fresh_optimizer),
         loss=loss_text,
         metrics=describe_all(chosen_metrics),
         notes=(*input_notes, *metric_notes, *target_scale_notes(objective, data)),
@@ -209,6 +208,20 @@ def _head_objective(net: Definition, model: keras.Model, data: TrainingData, los
     return check_objective(net.objective(_shapes(model.output), _shapes(data.label_spec)), net)
 
 
+def _choose_optimizer(
+    model: keras.Model, optimizer: OptimizerLike | None, plan: Plan
+) -> keras.optimizers.Optimizer | None:
+    """Return a fresh copy of the optimizer that was passed, Adam by default; None for a perceptron, which has none."""
+    if optimizer is None and isinstance(model, PerceptronModel):
+        return None
+    fresh_optimizer: keras.optimizers.Optimizer = fresh_copy(
+        keras.optimizers.get("adam" if optimizer is None else optimizer)
+    )
+    strategy.check_optimizer(fresh_optimizer, plan.devices)
+    check_patterns(fresh_optimizer, model)
+    return fresh_optimizer
+
+
 def _choose_loss(
     net: Definition, model: keras.Model, loss: Losses | None, objective: Objective | None
 ) -> Losses | None:
@@ -217,8 +230,14 @@ def _choose_loss(
         loss = resolve_losses(loss, objective)
         _check_losses(model, loss, "the default loss, or " if objective else "")
         return keras.tree.map_structure(fresh_copy, loss)
-    if objective is not None:
+    if objective is not None and objective.loss is not None:
         return keras.tree.map_structure(fresh_copy, objective.loss)
+    if objective is not None and not _has_own_loss(model):
+        raise make_error(
+            ValueError,
+            f"net: a dk.Perceptron has its own training step, but {type(model).__name__} {model.name!r} does not",
+            hint="make it the last element of a dk.Sequential that is the whole definition",
+        )
     if not _has_own_loss(model):
         raise make_error(
             ValueError,

@@ -18,6 +18,7 @@ import tensorflow as tf
 from deepkit.blocks.heads import Regressor
 from deepkit.data import Pipeline
 from deepkit.definition.objective import check_objective
+from deepkit.models.perceptron import PerceptronModel
 from deepkit.training import label_hints
 from deepkit.training.errors import LabelError
 from deepkit.training.label_hints import InvalidLabel, number_text
@@ -182,7 +183,8 @@ def require_labels(net: Any, model: keras.Model, data: TrainingData, loss: objec
                 path="data",
                 hint="use dataset.map(lambda x, y: (x, tf.ensure_shape(y, [None]))) for one label per example",
             )
-    if data.label_spec is not None or not _has_keras_training_step(model):
+    needs_labels = _has_keras_training_step(model) or isinstance(model, PerceptronModel)
+    if data.label_spec is not None or not needs_labels:
         return
     outputs = getattr(model, "output", None)
     shapes = keras.tree.map_structure(lambda tensor: tuple(tensor.shape), outputs)

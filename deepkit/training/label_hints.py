@@ -184,6 +184,8 @@ def with_classes(rule: LabelRule, num_classes: int) -> str:
     """Return the code of the head with another number of classes."""
     if isinstance(rule.head, Classifier):
         return repr(dataclasses.replace(rule.head, num_classes=num_classes))
+    if rule.head is None and not rule.allows_fractions:  # a perceptron
+        return f"dk.Classifier({num_classes})"
     return f"an output of {num_classes} classes"
 
 

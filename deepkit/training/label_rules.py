@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import keras
 
 from deepkit.blocks.heads import Classifier, Regressor
+from deepkit.blocks.perceptron import Perceptron
 from deepkit.blocks.repeat import Repeat
 from deepkit.definition.functional import Functional
 from deepkit.definition.objective import Head, Objective
@@ -136,6 +138,9 @@ def make_rules(net: object, outputs: object, loss: object, objective: Objective 
             rule = _loss_rule(_select(loss, name), tuple(tensor.shape), block)
         else:
             rule = _head_rule(objective, name, tuple(tensor.shape), block)
+            last = _last_block(net, name)
+            if rule is not None and isinstance(last, Perceptron):
+                rule = dataclasses.replace(rule, source=repr(last))
         if rule is not None:
             rules[name] = rule
     return rules
@@ -167,7 +172,13 @@ def label_kind(loss: object) -> LabelKind | None:
 
 def head_block(net: object, output: str = "") -> HeadBlock | None:
     """Return the `dk.Classifier` or `dk.Regressor` that ends a definition, or one of its outputs; None without one."""
-    while not isinstance(net, Classifier | Regressor):
+    block = _last_block(net, output)
+    return block if isinstance(block, Classifier | Regressor) else None
+
+
+def _last_block(net: object, output: str) -> object:
+    """Return the block without a body that ends a definition, or one of its outputs."""
+    while True:
         body: Any = None
         if isinstance(net, Functional):
             node = net.outputs if isinstance(net.outputs, str) else output
@@ -177,9 +188,8 @@ def head_block(net: object, output: str = "") -> HeadBlock | None:
         elif isinstance(net, Shared | Repeat):
             body = net.body
         if not body:
-            return None
+            return net
         net = body[-1]
-    return net
 
 
 def _head_rule(objective: Objective | None, name: str, shape: Shape, block: HeadBlock | None) -> LabelRule | None:

@@ -22,7 +22,7 @@ from deepkit.training.user_data import training_data_for
 from deepkit.training.weigh_classes import weigh_classes
 from deepkit.utils.console import echo
 from deepkit.utils.display import Displayable
-from deepkit.utils.errors import format_value, message
+from deepkit.utils.errors import format_value, make_error, message
 from deepkit.utils.tracing import without_retracing_warnings
 from deepkit.utils.validation import check_integer, is_number
 
@@ -176,6 +176,12 @@ def find_learning_rate(
         echo(f"learning rates from {smallest:g} to {largest:g} in {steps} steps")
     compile_args = {"optimizer": optimizer, "loss": loss, "metrics": None, "loss_weights": loss_weights}
     trial = TrialModel(net, training_data, plan, compile_args, training_data.single_epoch())
+    if not state.optimizers(trial.model):
+        raise make_error(
+            ValueError,
+            f"net: {type(trial.model).__name__} {trial.model.name!r} has no optimizer with a learning rate to test",
+            hint="pass a definition that is trained by gradient descent",
+        )
     training_data = weigh_classes(trial.model, training_data, class_weight, verbose=0)
     for note in trial.notes if verbose else ():
         echo(note)

@@ -37,6 +37,7 @@ CLASS_MODULES = {
     "MulticlassHinge": "deepkit.losses.multiclass_hinge",
     "MultiHeadCrossAttention": "deepkit.layers.cross_attention",
     "PerStepSchedule": "deepkit.models.keras_schedules",
+    "PerceptronModel": "deepkit.models.perceptron",
     "PolarFeatures": "deepkit.layers.polar_features",
     "QuadraticFeatures": "deepkit.layers.quadratic_features",
     "RBF": "deepkit.layers.rbf",

@@ -348,6 +348,15 @@ CASES = (
         True,
     ),
     Case(
+        "perceptron",
+        "Perceptron",
+        lambda: dk.Sequential([dk.layers.QuadraticFeatures(), dk.Perceptron(learning_rate=0.5)]),
+        (3,),
+        custom=True,
+        trained_as_a_whole=True,
+    ),
+    Case("perceptron_alone", "Perceptron", lambda: dk.Perceptron(stop_when_converged=True), (2, 2), None, True, True),
+    Case(
         "functional",
         "Functional",
         lambda: dk.Functional(

@@ -82,7 +82,7 @@ def test_equal_seeds_give_equal_models_and_equal_random_draws(case):
 
 REFUSED = (
     "conv_block_1d", "conv_stack_avg", "residual_pad_1d", "bottleneck_preactivation_groups", "transition_layers",
-    "highway_body", "separable_1d", "autoencoder_any_size",
+    "highway_body", "separable_1d", "autoencoder_any_size", "perceptron_alone",
 )  # fmt: skip
 
 

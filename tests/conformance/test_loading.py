@@ -70,6 +70,7 @@ def objects():
         GaussianNegativeLogLikelihood(), MulticlassHinge(2.0), SmoothedCrossentropy(0.1), MovingBaseline(),
         MetricOfMean(keras.metrics.MeanSquaredError()),
         PerStepSchedule(schedule, 2), WarmUpSchedule(schedule, 5), vae, gan, seq2seq,
+        dk.Perceptron().build((2,)),
     ]  # fmt: skip
 
 
