@@ -118,6 +118,7 @@ def test_the_summary_names_kind_seed_arguments_and_generator():
     )
 
 
+@pytest.mark.slow
 def test_fit_resumes_and_predicts_class_names(tmp_path):
     data = dk.data.points("circle", 200, seed=1)
     net = dk.Sequential([dk.layers.QuadraticFeatures(), dk.Classifier(1)])
@@ -128,6 +129,7 @@ def test_fit_resumes_and_predicts_class_names(tmp_path):
     assert set(labels) <= {"outside", "inside"}
 
 
+@pytest.mark.slow
 def test_a_regression_of_a_polynomial():
     net = dk.Sequential([layers.Dense(8, activation="tanh"), dk.Regressor()])
     history = dk.fit(net, dk.data.points("polynomial", 100), epochs=2, verbose=0).history

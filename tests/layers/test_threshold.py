@@ -55,10 +55,20 @@ def tape_in_a_graph(x):
     return tape.gradient(y, x)
 
 
+@tf.function(jit_compile=True)
+def tape_under_xla(x):
+    return tape_in_a_graph(x)
+
+
 @pytest.mark.parametrize(
     "request_gradient",
-    [eager_gradient, graph_gradient, lambda: tape_in_a_graph(tf.constant(X))],
-    ids=["eager", "graph", "tape in a graph"],
+    [
+        eager_gradient,
+        graph_gradient,
+        lambda: tape_in_a_graph(tf.constant(X)),
+        lambda: tape_under_xla(tf.constant(X)),
+    ],
+    ids=["eager", "graph", "tape in a graph", "XLA"],
 )
 def test_a_request_of_the_gradient_raises_an_error_with_a_hint(request_gradient):
     with pytest.raises(ValueError, match=f"(?s){ERROR}.*{HINT.replace('(', '.').replace(')', '.')}"):
@@ -69,7 +79,7 @@ def network():
     return dk.Sequential([keras.layers.Dense(3), Threshold(), keras.layers.Dense(1)])
 
 
-@pytest.mark.parametrize("arguments", [{}, {"jit_compile": True}, {"run_eagerly": True}], ids=str)
+@pytest.mark.parametrize("arguments", [{}, {"run_eagerly": True}], ids=str)
 def test_fit_of_keras_raises_the_error(arguments):
     model = network().build((2,))
     model.compile("sgd", "mse", **arguments)

@@ -86,9 +86,9 @@ def test_xor_is_a_cycle():
         np.testing.assert_array_equal(first, second)
 
 
-@pytest.mark.parametrize("margin", [0.05, 0.3, 1.0])
+@pytest.mark.parametrize("margin", [0.05, 1.0])
 def test_updates_stay_within_the_bound_of_novikoff(margin):
-    for seed in range(3):
+    for seed in range(2):
         data = dk.data.points("clouds", 100, seed=seed, margin=margin)
         x, y = data.train.arrays()
         model, history = train(x, y, epochs=200, stop_when_converged=True, batch_size=100)
