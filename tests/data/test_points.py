@@ -13,7 +13,7 @@ CLASS_KINDS = [name for name, kind in KINDS.items() if kind.class_names]
 
 
 def split_arrays(data):
-    return [array for pipeline in (data.train, data.test) for array in pipeline.arrays()]
+    return [array for split in (data.train, data.test) for array in (split.unscaled_arrays(), split.labels_in_memory)]
 
 
 def norm(x):
@@ -65,12 +65,12 @@ def test_clouds_are_separated_by_the_line_with_the_margin(margin):
     data = dk.data.points("clouds", 400, seed=7, margin=margin)
     line = data.separator
     assert np.linalg.norm(line.weights) == pytest.approx(1)
-    for pipeline in (data.train, data.test):
-        x, y = pipeline.arrays()
+    arrays = split_arrays(data)
+    for x, y in (arrays[:2], arrays[2:]):
         scores = x.astype("float64") @ line.weights + line.bias
         np.testing.assert_array_equal(scores > 0, y)
         assert np.abs(scores).min() >= margin
-    x = data.train.arrays()[0]
+    x = arrays[0]
     assert line.radius == pytest.approx(norm(x).max())
     assert line.radius <= margin + 2.01
     assert line.margin == pytest.approx(np.abs(x @ np.array(line.weights)).min())
@@ -80,7 +80,7 @@ def test_clouds_are_separated_by_the_line_with_the_margin(margin):
 
 
 def test_spirals_are_two_arms_rotated_by_half_a_turn():
-    x, y = dk.data.points("spirals", 1000, noise=0).train.arrays()
+    x, y = split_arrays(dk.data.points("spirals", 1000, noise=0))[:2]
     radius, angle = norm(x), np.arctan2(x[:, 1], x[:, 0])
     position = (radius - 0.2) / 1.8
     turns = (angle - np.pi * y) / (2 * np.pi) - 1.5 * position
@@ -89,7 +89,7 @@ def test_spirals_are_two_arms_rotated_by_half_a_turn():
 
 
 def test_moons_are_those_of_scikit_learn():
-    x, y = dk.data.points("moons", 100, noise=0).train.arrays()
+    x, y = split_arrays(dk.data.points("moons", 100, noise=0))[:2]
     expected, labels = make_moons(100, noise=0, shuffle=False)
     for label in (0, 1):
         np.testing.assert_allclose(
@@ -99,10 +99,10 @@ def test_moons_are_those_of_scikit_learn():
 
 def test_a_polynomial_is_the_same_for_every_seed_and_has_the_noise():
     for seed in (0, 1):
-        x, y = dk.data.points("polynomial", 500, seed=seed, degree=4, noise=0).train.arrays()
+        x, y = split_arrays(dk.data.points("polynomial", 500, seed=seed, degree=4, noise=0))[:2]
         np.testing.assert_allclose(y, np.cos(4 * np.arccos(x.astype("float64"))), atol=1e-5)
     data = dk.data.points("polynomial", 4000, noise=0.3)
-    x, y = data.train.arrays()
+    x, y = split_arrays(data)[:2]
     assert (x.shape, y.shape, y.dtype, data.num_classes, data.degree) == ((4000, 1), (4000, 1), "float32", None, 3)
     assert np.std(y - (4 * x**3 - 3 * x)) == pytest.approx(0.3, rel=0.05)
 

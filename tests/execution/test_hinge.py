@@ -188,6 +188,7 @@ def test_labels_that_do_not_fit_are_refused(head, y, problem, hint):
 # --- predictions ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_run_predicts_names_and_scores_also_after_loading(tmp_path):
     run = dk.fit(dk.Sequential([HINGE]), X, NAMES[THREE], epochs=1, run_dir=tmp_path / "run", verbose=0)
     outputs = run.model.predict(X, verbose=0)

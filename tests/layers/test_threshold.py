@@ -99,6 +99,7 @@ def test_layers_after_a_threshold_train():
     assert losses[-1] < losses[0] / 4
 
 
+@pytest.mark.slow
 def test_keras_exports_a_model_with_a_threshold(tmp_path):
     model = network().build((2,))
     model.export(tmp_path / "export", verbose=False)

@@ -59,6 +59,7 @@ def test_config_name_and_weights():
     assert float(weighted) == 2
 
 
+@pytest.mark.slow
 def test_it_is_exported_and_trains_a_model_of_keras():
     assert dk.losses.MulticlassHinge is MulticlassHinge
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)])
