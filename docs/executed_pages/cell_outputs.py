@@ -47,8 +47,19 @@ class ShownHtml:
 Shown = ShownText | ShownFigure | ShownHtml
 
 
+def make_cell(fence: Fence, outputs: list[Any] | None = None) -> Any:
+    """Return the cell of a fence; a notebook continues after the exception that a fence is expected to raise."""
+    cell = nbformat.v4.new_code_cell(fence.code.rstrip("\n"), id=f"fence{fence.number}", outputs=outputs or [])
+    if fence.raises:
+        cell.metadata["tags"] = ["raises-exception"]
+    return cell
+
+
 def tidy(outputs: list[Any]) -> list[Any]:
-    """Return the outputs of a cell with the text that a terminal would show, consecutive texts as one output."""
+    """Return the outputs of a cell with the text that a terminal would show, consecutive texts as one output.
+
+    An exception has its class and message without the traceback, which names files of the machine.
+    """
     merged: list[Any] = []
     for output in map(_without_rich, outputs):
         is_stream = output["output_type"] == "stream"
@@ -59,6 +70,8 @@ def tidy(outputs: list[Any]) -> list[Any]:
     for output in merged:
         if output["output_type"] == "stream":
             output["text"] = without_durations(shown_text(output["text"])) + "\n"
+        elif output["output_type"] == "error":
+            output["traceback"] = [_error_text(output)]
     return [output for output in merged if output.get("text") != "\n"]
 
 
@@ -70,12 +83,18 @@ def _without_rich(output: Any) -> Any:
     return output
 
 
+def _error_text(output: Any) -> str:
+    """Return the last lines of a traceback: the class of the exception and its message."""
+    return shown_text(f"{output['ename']}: {output['evalue']}").removesuffix(":")
+
+
 def shown_outputs(fence: Fence, outputs: list[Any], page: Page) -> list[Shown]:
     """Return what a page shows after a fence, from its tidied outputs.
 
-    An error output and a figure without alternative text raise a `PageError`, and so does text that would differ from
-    run to run.
+    An exception that the fence does not expect and a figure without alternative text raise a `PageError`, and so does
+    text that would differ from run to run.
     """
+    _check_exception(fence, outputs, page)
     shown: list[Shown] = []
     alt_texts = iter(fence.alt_texts)
     for output in outputs:
@@ -92,10 +111,20 @@ def shown_outputs(fence: Fence, outputs: list[Any], page: Page) -> list[Shown]:
     return [item for item in shown if item != ShownText("")]
 
 
+def _check_exception(fence: Fence, outputs: list[Any], page: Page) -> None:
+    """Raise an error unless the fence raised the exception that it expects."""
+    names = [output.ename for output in outputs if output.output_type == "error"]
+    if names != ([fence.raises] if fence.raises else []):
+        expected, received = fence.raises or "no exception", names[0] if names else "none"
+        raise _error(f"expected {expected}, received {received}", fence, page)
+
+
 def _show(output: Any, alt_texts: Iterator[str], fence: Fence, page: Page) -> Shown:
     """Return one output in the richest form, in the order of Jupyter."""
     if output.output_type == "stream":
         return ShownText(output.text.rstrip("\n"))
+    if output.output_type == "error":
+        return ShownText("\n".join(output.traceback))
     data = output.data
     if "text/html" in data:
         if FAILED in data["text/html"]:

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import nbformat
 
+from .cell_outputs import make_cell
 from .errors import PageError
 from .kernel import ExecutedPage
 from .notebook import METADATA
@@ -37,10 +38,7 @@ def read_outputs(page: Page, docs_dir: Path) -> ExecutedPage:
 def write_outputs(executed: ExecutedPage, docs_dir: Path) -> Path:
     """Write the outputs of a page with the checksum of its code."""
     page = executed.page
-    cells = [
-        nbformat.v4.new_code_cell(fence.code, id=f"fence{fence.number}", outputs=executed.outputs[fence.number])
-        for fence in page.executed
-    ]
+    cells = [make_cell(fence, executed.outputs[fence.number]) for fence in page.executed]
     notebook = nbformat.v4.new_notebook(cells=cells, metadata={**METADATA, "code_sha256": page.code_sha256})
     path = outputs_path(page, docs_dir)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-from .cell_outputs import tidy
+from .cell_outputs import make_cell, tidy
 from .errors import PageError
 from .source import Fence, Page
 from .terminal_text import shown_text
@@ -82,11 +83,14 @@ class PageKernel:
         self.profile = tempfile.TemporaryDirectory(prefix="ipython-")
         self.log = Path(self.profile.name, "kernel.log")
         self.manager = AsyncKernelManager(kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
-        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        paths = {
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+        }
         with self.log.open("wb") as log:
             await self.manager.start_kernel(
                 extra_arguments=["--HistoryManager.enabled=False", "--IPKernelApp.capture_fd_output=False"],
-                env={**os.environ, **ENVIRONMENT, "PYTHONPATH": path, "IPYTHONDIR": self.profile.name},
+                env={**os.environ, **ENVIRONMENT, **paths, "IPYTHONDIR": self.profile.name},
                 stdout=log,
                 stderr=log,
             )
@@ -116,7 +120,7 @@ class PageKernel:
 
     async def _execute_fence(self, fence: Fence, page: Page) -> list[Any]:
         """Return the outputs of a fence."""
-        cell = nbformat.v4.new_code_cell(fence.code, id=f"fence{fence.number}")
+        cell = make_cell(fence)
         notebook = nbformat.v4.new_notebook(cells=[cell])
         executor = NotebookClient(notebook, km=self.manager, timeout=SECONDS_PER_FENCE, record_timing=False)
         executor.kc = self.client
@@ -127,7 +131,16 @@ class PageKernel:
         except (CellTimeoutError, DeadKernelError) as error:
             message = f"{error}\n{self.log.read_text(errors='replace')[-2000:]}".rstrip()
             raise PageError(message, page=page.path, fence=fence.number, line=fence.line) from error
+        if fence.is_command and not fence.may_fail:
+            await self._check_exit_code(cell, fence, page)
         return tidy(cell.outputs)
+
+    async def _check_exit_code(self, cell: Any, fence: Fence, page: Page) -> None:
+        """Raise an error with the output of a command that failed."""
+        if code := int(await self._call("exit_code()")):
+            text = shown_text("".join(output.get("text", "") for output in cell.outputs))
+            message = f"the command has the exit code {code}\n" + re.sub(r"^", "    ", text, flags=re.MULTILINE)
+            raise PageError(message, page=page.path, fence=fence.number, line=fence.line)
 
 
 def _traceback(cell: Any, error: CellExecutionError) -> str:

@@ -49,6 +49,11 @@ def _restore_keras(keras) -> None:
         tensorflow.get_logger().setLevel("ERROR")
 
 
+def exit_code() -> int:
+    """Return the exit code of the last command."""
+    return int(get_ipython().user_ns["_exit_code"])
+
+
 def page_seconds() -> float:
     """Return the CPU-seconds since the beginning of the page."""
     return time.process_time() - start_seconds

@@ -11,10 +11,12 @@ from typing import Any
 
 import nbformat
 
+from .cell_outputs import make_cell
 from .kernel import ExecutedPage
 from .source import Fence
 
 ATTRIBUTES = re.compile(r"\{:?\s*[.#][^}\n]*\}")
+DIV = re.compile(r"^[ \t]*</?div[^>\n]*>[ \t]*\n?", re.MULTILINE)  # of the site's layout
 COMMENT = re.compile(r"<!--.*?-->\n?", re.DOTALL)
 IMAGE = re.compile(r"!\[([^\]]*)\]\(([^)\s]+)\)")
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((?!https?://|mailto:|#)([^)\s]+)\)")
@@ -37,10 +39,7 @@ def make_notebook(executed: ExecutedPage, docs_dir: Path) -> str:
         if isinstance(part, Fence) and part.is_executed:
             cells += _text_cells(text, f"text{number}", folder)
             text = ""
-            code = part.code.rstrip("\n")
-            cells.append(
-                nbformat.v4.new_code_cell(code, id=f"fence{part.number}", outputs=executed.outputs[part.number])
-            )
+            cells.append(make_cell(part, executed.outputs[part.number]))
         else:
             text += part.block if isinstance(part, Fence) else part.text
     cells += _text_cells(text, "text-end", folder)
@@ -59,7 +58,7 @@ def _text_cells(text: str, name: str, folder: Path) -> list[Any]:
         attachments[path.name] = {mime_type: base64.b64encode(path.read_bytes()).decode()}
         return f"![{image[1]}](attachment:{path.name})"
 
-    text = LINK.sub(r"\1", ATTRIBUTES.sub("", COMMENT.sub("", textwrap.dedent(text))))
+    text = LINK.sub(r"\1", ATTRIBUTES.sub("", DIV.sub("", COMMENT.sub("", textwrap.dedent(text)))))
     text = IMAGE.sub(attach, INLINE_EQUATION.sub(r"$\1$", text)).strip("\n")
     if not text.strip():
         return []

@@ -1,10 +1,14 @@
-"""The source of a page: Markdown split into text and Python fences, with the comments that control them.
+"""The source of a page: Markdown split into text and fences to execute, with the comments that control them.
 
 Comments directly before a fence:
 
 - `<!-- alt: TEXT -->` is the alternative text of a figure, once for each figure in their order.
 - `<!-- not executed: REASON -->` shows the code without running it.
+- `<!-- raises: NAME -->` expects an exception of that class, and shows its message.
 - `<!-- output: last N lines -->` or `<!-- output: first M and last N lines -->` shortens a long output.
+
+A `console` fence with one command is executed after the comment `<!-- executed -->`, or `<!-- executed: may fail -->`
+if its exit code may differ from 0.
 
 `<!-- outputs: committed -->` anywhere on a page shows the outputs of docs/outputs instead of executing the page.
 """
@@ -14,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import re
 import textwrap
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .errors import PageError
 
@@ -22,31 +26,35 @@ FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>`{3,}|~{3,})(?P<info>[^`]*)$")
 COMMENT = re.compile(r"<!--(.*?)-->", re.DOTALL)
 COMMENTS_AT_END = re.compile(r"(?:[ \t]*<!--(?:(?!-->).)*-->\s*)+\Z", re.DOTALL)
 COMMITTED = re.compile(r"<!--\s*outputs:\s*committed\s*-->")
-DIRECTIVE = re.compile(r"(alt|not executed|output)\b\s*:?\s*(.*)")
+DIRECTIVE = re.compile(r"(alt|not executed|executed|output|raises)\b\s*:?\s*(.*)")
 LINES = re.compile(r"(?:first (\d+) and )?last (\d+) lines?")
+COMMAND = re.compile(r"\$ (.+)\n")
 OTHER_NAMES = ("py", "python3", "ipython", "pycon")
 
 
 @dataclass(frozen=True)
 class Text:
-    """A part of a page without Python fences."""
+    """A part of a page without fences to execute."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Fence:
-    """A Python fence of a page.
+    """A Python fence of a page, or a console fence with the command to execute.
 
     Args:
         number: Number of the fence on the page, from 1.
         line: Line of its first backticks in the page, from 1.
         indent: Indentation of the fence, for example in a content tab.
         block: The fence as it is written, without its indentation.
-        code: The code inside, without its indentation.
+        code: The code inside, without its indentation; for a console fence the code of a notebook cell.
         is_executed: Whether the code is executed.
         alt_texts: Alternative texts of its figures.
         lines: Numbers of first and last lines that the output shows; None for all.
+        raises: Name of the exception that the code raises; None if it raises none.
+        is_command: Whether this is a console fence.
+        may_fail: Whether the exit code of the command may differ from 0.
     """
 
     number: int
@@ -57,6 +65,9 @@ class Fence:
     is_executed: bool = True
     alt_texts: tuple[str, ...] = ()
     lines: tuple[int, int] | None = None
+    raises: str | None = None
+    is_command: bool = False
+    may_fail: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,11 +107,13 @@ def parse_page(markdown: str, path: str) -> Page:
             position += 1
             continue
         start, position = position, _end_of_fence(lines, position, opening)
-        if _is_python(opening["info"], path, start + 1):
+        is_python = _is_python(opening["info"], path, start + 1)
+        text, comments = _split_comments("".join(lines[text_start:start]))
+        if is_python or (opening["info"].strip() == "console" and any(map(_is_executed, comments))):
             number += 1
-            text, comments = _split_comments("".join(lines[text_start:start]))
             parts.append(_check_text(text, path, text_start + 1))
-            parts.append(_make_fence(number, start + 1, lines[start:position], opening["indent"], comments, path))
+            fence = _make_fence(number, start + 1, lines[start:position], opening["indent"], comments, path)
+            parts.append(fence if is_python else _make_command(fence, path))
             text_start = position
     parts.append(_check_text("".join(lines[text_start:]), path, text_start + 1))
     return Page(path, tuple(parts), is_committed=COMMITTED.search(markdown) is not None)
@@ -137,16 +150,21 @@ def _split_comments(text: str) -> tuple[str, list[str]]:
     return text[: match.start()] + others, [content for content in contents if _directive(content)]
 
 
+def _is_executed(comment: str) -> bool:
+    """Return whether a comment asks to execute a console fence."""
+    return comment.startswith("executed")
+
+
 def _directive(comment: str) -> re.Match[str] | None:
     return DIRECTIVE.fullmatch(" ".join(comment.split()))
 
 
 def _check_text(text: str, path: str, line: int) -> Text:
-    """Return a text; raise an error if it holds a comment that would have to be before a fence."""
+    """Return a text; raise an error if it holds a comment that would have to be before a fence to execute."""
     for comment in COMMENT.finditer(text):
         if _directive(comment[1]):
             raise PageError(
-                f"received the comment '{' '.join(comment[1].split())}' without a Python fence after it; "
+                f"received the comment '{' '.join(comment[1].split())}' without a fence after it; "
                 "place it directly before a fence",
                 page=path, line=line + text[: comment.start()].count("\n"),
             )  # fmt: skip
@@ -157,7 +175,7 @@ def _make_fence(number: int, line: int, lines: list[str], indent: str, comments:
     """Return the fence of these lines, controlled by the comments before it."""
     block = textwrap.dedent("".join(lines))
     code = "".join(block.splitlines(keepends=True)[1:-1])
-    is_executed, alt_texts, lines_shown = True, [], None
+    is_executed, alt_texts, lines_shown, raises, may_fail = True, [], None, None, False
     for name, value in (match.groups() for match in map(DIRECTIVE.fullmatch, comments) if match):
         if name == "alt":
             alt_texts.append(value)
@@ -165,6 +183,20 @@ def _make_fence(number: int, line: int, lines: list[str], indent: str, comments:
         elif name == "not executed":
             is_executed = False
             problem = None if value else "expected the reason after 'not executed:'"
+        elif name == "raises":
+            raises = value
+            problem = (
+                None
+                if value.isidentifier()
+                else f"expected the name of an exception after 'raises:', received '{value}'"
+            )
+        elif name == "executed":
+            may_fail = value == "may fail"
+            problem = (
+                None
+                if value in ("", "may fail")
+                else f"expected nothing or 'may fail' after 'executed:', received '{value}'"
+            )
         else:
             match = LINES.fullmatch(value)
             lines_shown = (int(match[1] or 0), int(match[2])) if match else None
@@ -175,4 +207,15 @@ def _make_fence(number: int, line: int, lines: list[str], indent: str, comments:
             )
         if problem:
             raise PageError(problem, page=path, fence=number, line=line)
-    return Fence(number, line, indent, block, code, is_executed, tuple(alt_texts), lines_shown)
+    return Fence(
+        number, line, indent, block, code, is_executed, tuple(alt_texts), lines_shown, raises, may_fail=may_fail
+    )
+
+
+def _make_command(fence: Fence, path: str) -> Fence:
+    """Return a console fence with the code of a notebook cell that executes its command."""
+    match = COMMAND.fullmatch(fence.code)
+    if match is None:
+        problem = f"expected one line with '$ ' and a command to execute, received {fence.code!r}"
+        raise PageError(problem, page=path, fence=fence.number, line=fence.line)
+    return replace(fence, code=f"!{match[1]}\n", is_command=True)

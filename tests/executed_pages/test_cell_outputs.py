@@ -21,6 +21,10 @@ def displayed(**data):
     return nbformat.v4.new_output("display_data", data={name.replace("_", "/", 1): item for name, item in data.items()})
 
 
+def raised(name, value, traceback=()):
+    return nbformat.v4.new_output("error", ename=name, evalue=value, traceback=list(traceback))
+
+
 def show(*outputs, comments=""):
     page = parse_page(f"# Title\n\n{comments}\n```python\nx\n```\n", "guide.md")
     return shown_outputs(page.executed[0], tidy(outputs), page)
@@ -60,9 +64,21 @@ def test_a_figure_has_the_alternative_text_of_the_comment():
     assert show(displayed(text_plain="x", text_html="<b>x</b>")) == [ShownHtml("<b>x</b>")]
 
 
+def test_an_expected_exception_has_its_class_and_message():
+    error = raised("ValueError", "\x1b[1mwidth\x1b[0m must be positive", traceback=["/home/user/module.py in f()"])
+    assert show(error, comments="<!-- raises: ValueError -->") == [ShownText("ValueError: width must be positive")]
+    stop = raised("KeyboardInterrupt", "")
+    assert show(printed("Epoch 1"), stop, comments="<!-- raises: KeyboardInterrupt -->") == [
+        ShownText("Epoch 1\nKeyboardInterrupt")
+    ]
+
+
 @pytest.mark.parametrize(
     ("output", "comments", "message"),
     [
+        (printed("1"), "<!-- raises: ValueError -->", "expected ValueError, received none"),
+        (raised("KeyError", "1"), "<!-- raises: ValueError -->", "expected ValueError, received KeyError"),
+        (raised("KeyError", "1"), "", "expected no exception, received KeyError"),
         (displayed(image_png=""), "", "a figure has no alternative text; add <!-- alt: TEXT --> before the fence"),
         (printed("1"), "<!-- alt: A line. -->", "received an alternative text without a figure: 'A line.'"),
         (printed("low on memory\n", "stderr"), "", "the code writes to standard error:\n    low on memory"),

@@ -9,6 +9,7 @@ from docs.executed_pages import committed
 from docs.executed_pages.errors import PageError
 from docs.executed_pages.kernel import PageKernel
 from docs.executed_pages.notebook import make_notebook
+from docs.executed_pages.rendered import render_page
 from docs.executed_pages.source import parse_page
 from docs.executed_pages.workers import execute_pages
 
@@ -34,6 +35,22 @@ raise SystemExit
 name = 1
 name + 1
 ```
+
+<!-- raises: KeyError -->
+
+```python
+{}[name]
+```
+
+<div class="cards" markdown>
+
+<!-- executed -->
+
+```console
+$ python -c "print(open('file').read())"
+```
+
+</div>
 """
 SECOND = """\
 # Second
@@ -46,10 +63,28 @@ print(random.random(), pathlib.Path("file").exists(), "name" in globals())
 WRONG = "# Wrong\n\n```python\nx = 1\n```\n\n```python\ndef f():\n    return 1 / 0\n\nf()\n```\n"
 
 
+FAILING = """# Failing
+
+<!-- executed: may fail -->
+
+```console
+$ python -c "raise SystemExit('first')"
+```
+
+<!-- executed -->
+
+```console
+$ python -c "raise SystemExit('second')"
+```
+"""
+MISSED = "# Missed\n\n<!-- raises: KeyError -->\n\n```python\n1 / 0\n```\n"
+SOURCES = {"a": FIRST, "b": SECOND, "wrong": WRONG, "failing": FAILING, "missed": MISSED}
+
+
 @pytest.fixture(scope="module")
 def results():
-    """Execute three pages in one kernel, which imports no framework."""
-    pages = [parse_page(text, f"{name}.md") for name, text in (("a", FIRST), ("b", SECOND), ("wrong", WRONG))]
+    """Execute all pages in one kernel, which imports no framework."""
+    pages = [parse_page(text, f"{name}.md") for name, text in SOURCES.items()]
     return execute_pages(pages, num_workers=1, make_kernel=lambda: PageKernel(preload=()))
 
 
@@ -67,17 +102,38 @@ def test_an_error_names_page_fence_and_line_and_has_the_traceback(results):
     assert "\x1b" not in message
 
 
+def test_an_exception_that_a_fence_expects_does_not_end_the_page(results):
+    (output,) = results["a.md"].outputs[4]
+    assert output.traceback == ["KeyError: 1"]
+    with pytest.raises(
+        PageError, match=r"missed.md, fence 1 \(line 5\): expected KeyError, received ZeroDivisionError"
+    ):
+        render_page(results["missed.md"])
+
+
+def test_a_command_is_executed_in_the_directory_of_the_page(results):
+    (output,) = results["a.md"].outputs[5]
+    assert output.text == "x\n"
+
+
+def test_a_command_that_fails_is_an_error_with_its_output(results):
+    expected = "failing.md, fence 2 (line 11): the command has the exit code 1\n    second"
+    assert str(results["failing.md"]) == expected
+
+
 def test_the_notebook_has_all_executed_code_and_no_links_to_pages(results, tmp_path):
     (tmp_path / "dot.svg").write_text("<svg/>")
     text = make_notebook(results["a.md"], tmp_path)
     assert text == make_notebook(results["a.md"], tmp_path)
     notebook = nbformat.reads(text, as_version=4)
     nbformat.validate(notebook)
-    assert [cell.cell_type for cell in notebook.cells] == ["markdown", "code", "markdown", "code"]
+    assert [cell.cell_type for cell in notebook.cells] == ["markdown", "code", "markdown", "code", "code", "code"]
     assert notebook.cells[2].source == (
         "![A dot](attachment:dot.svg), see second and $x^2$.\n\n```python\nraise SystemExit\n```"
     )
     assert list(notebook.cells[2].attachments) == ["dot.svg"]
+    assert notebook.cells[4].metadata.tags == ["raises-exception"]
+    assert notebook.cells[5].source.startswith("!python -c")
     assert notebook.cells[3].outputs == results["a.md"].outputs[3]
 
 

@@ -54,6 +54,20 @@ def test_a_fence_can_opt_out_of_the_execution_with_a_reason():
     assert "GPU" not in source.parts[0].text
 
 
+def test_a_fence_can_expect_an_exception():
+    (fence,) = page("<!-- raises: ValueError -->\n```python\nx\n```\n").executed
+    assert fence.raises == "ValueError"
+
+
+def test_a_console_fence_is_executed_on_request():
+    source = page("```console\n$ make demo\n```\n\n<!-- executed -->\n\n```console\n$ deepkit list\n```\n")
+    (fence,) = source.executed
+    assert (fence.number, fence.code, fence.is_command, fence.may_fail) == (1, "!deepkit list\n", True, False)
+    assert fence.block == "```console\n$ deepkit list\n```\n"
+    (fence,) = page("<!-- executed: may fail -->\n```console\n$ deepkit doctor\n```\n").executed
+    assert fence.may_fail
+
+
 @pytest.mark.parametrize(
     ("markdown", "message"),
     [
@@ -68,8 +82,20 @@ def test_a_fence_can_opt_out_of_the_execution_with_a_reason():
         ),
         (
             "one\n\n<!-- alt: A line. -->\n\ntext\n\n```python\nx\n```\n",
-            "guide.md (line 3): received the comment 'alt: A line.' without a Python fence after it; "
+            "guide.md (line 3): received the comment 'alt: A line.' without a fence after it; "
             "place it directly before a fence",
+        ),
+        (
+            "<!-- raises -->\n```python\nx\n```\n",
+            "guide.md, fence 1 (line 2): expected the name of an exception after 'raises:', received ''",
+        ),
+        (
+            "<!-- executed: twice -->\n```console\n$ a\n```\n",
+            "guide.md, fence 1 (line 2): expected nothing or 'may fail' after 'executed:', received 'twice'",
+        ),
+        (
+            "<!-- executed -->\n```console\n$ a\n$ b\n```\n",
+            "guide.md, fence 1 (line 2): expected one line with '$ ' and a command to execute, received '$ a\\n$ b\\n'",
         ),
         (
             "text\n\n```py\nx\n```\n",
