@@ -284,6 +284,17 @@ def test_pooling_windows_are_checked_too():
         dk.Sequential([layers.MaxPooling2D(3)]).build((2, 2, 1))
 
 
+def test_a_weight_that_does_not_fit_into_memory_has_its_shape_in_the_error():
+    with pytest.raises(dk.DefinitionError) as error:
+        dk.Sequential([layers.Dense(10**15)]).build((4,))
+    assert str(error.value) == (
+        "the device has not enough memory for a weight of shape (4, 1000000000000000)\n"
+        "  at    dense\n"
+        "  in    layers.Dense(1000000000000000)\n"
+        "  hint: use a smaller layer, or reduce its input, for example by pooling"
+    )
+
+
 @pytest.mark.parametrize("shape", [(3, 1), (3, 3, 1), (3, 3, 3, 1)])
 def test_windows_of_l2_pooling_are_checked_at_every_rank(shape):
     assert dk.ConvStack(2, pool="l2").build((8,) * (len(shape) - 1) + (1,)).output_shape[1] == 4

@@ -5,6 +5,7 @@ A check is registered for a layer class and also holds for its subclasses.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -16,6 +17,8 @@ from deepkit.definition.errors import shape_text
 
 if TYPE_CHECKING:
     from deepkit.utils.types import Tensors
+
+_OUT_OF_MEMORY = re.compile(r"OOM when allocating tensor with shape\[([\d,]+)\]")
 
 
 @dataclass(frozen=True)
@@ -145,3 +148,14 @@ def explain_orthogonal_initializer(layer: keras.layers.Layer, error: Exception) 
         f"TensorFlow cannot draw orthogonal initial weights in {layer.variable_dtype}",
         'use keras.config.set_dtype_policy("mixed_bfloat16"), which keeps weights in float32, or another initializer',
     )
+
+
+@register_error_check(keras.layers.Layer)
+def explain_memory(layer: keras.layers.Layer, error: Exception) -> Problem | None:
+    """Explain that the device has no memory for a weight of the layer."""
+    match = _OUT_OF_MEMORY.search(str(error))
+    if match is None:
+        return None
+    shape = match[1].replace(",", ", ")
+    hint = "use a smaller layer, or reduce its input, for example by pooling"
+    return Problem(f"the device has not enough memory for a weight of shape ({shape})", hint)
