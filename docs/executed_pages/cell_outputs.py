@@ -12,7 +12,7 @@ import nbformat
 
 from .errors import PageError
 from .source import Fence, Page
-from .terminal_text import shorten, shown_text, without_durations
+from .terminal_text import shorten, shown_text, without_durations, without_startup_messages
 
 FIGURES = {"image/svg+xml": "svg", "image/png": "png", "image/jpeg": "jpg"}
 ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}")
@@ -69,7 +69,7 @@ def tidy(outputs: list[Any]) -> list[Any]:
             merged.append(output.copy())
     for output in merged:
         if output["output_type"] == "stream":
-            output["text"] = without_durations(shown_text(output["text"])) + "\n"
+            output["text"] = without_startup_messages(without_durations(shown_text(output["text"]))) + "\n"
         elif output["output_type"] == "error":
             output["traceback"] = [_error_text(output)]
     return [output for output in merged if output.get("text") != "\n"]

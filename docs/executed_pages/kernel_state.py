@@ -13,10 +13,11 @@ from IPython import get_ipython
 
 SEED = 0
 start_seconds = 0.0
+environment = dict(os.environ)
 
 
 def begin_page(directory: str, preload: tuple[str, ...]) -> None:
-    """Empty the namespace, enter a working directory, and restore the random state.
+    """Empty the namespace, enter a working directory, and restore the environment variables and the random state.
 
     Args:
         directory: The working directory of the page.
@@ -24,6 +25,8 @@ def begin_page(directory: str, preload: tuple[str, ...]) -> None:
     """
     global start_seconds
     os.chdir(directory)  # first, because the directory of the previous page no longer exists
+    os.environ.clear()
+    os.environ.update(environment)
     for name in preload:
         importlib.import_module(name)
     get_ipython().reset(new_session=True)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 
 ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+START_UP = re.compile(
+    r"[IWEF]\d{4} \d\d:\d\d:\d|WARNING: All log messages before absl|To enable the following instructions: "
+)
 PROGRESS_BAR = re.compile(r"^(\d+/\d+) (?:━+|-) [\d:]+s? (?:- )?[\d.]+[mu]?s/(?:step|epoch)")
 
 
@@ -36,6 +39,11 @@ def without_durations(text: str) -> str:
     """
     lines = [(line, PROGRESS_BAR.sub(r"\1", line)) for line in text.split("\n")]
     return "\n".join(short for line, short in lines if short == line or " - " in short)
+
+
+def without_startup_messages(text: str) -> str:
+    """Remove the lines that C++ code of TensorFlow logs, which have the time and depend on the machine."""
+    return "\n".join(line for line in text.split("\n") if not START_UP.match(line))
 
 
 def shorten(text: str, counts: tuple[int, int] | None) -> str:

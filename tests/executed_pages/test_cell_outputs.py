@@ -40,6 +40,11 @@ def test_durations_of_keras_are_removed(line):
     assert without_durations(f"a\n{line.removesuffix(' - loss: 0.5')}\n1/2") == "a\n1/2"
 
 
+def test_messages_that_tensorflow_logs_in_a_command_are_removed():
+    logged = "WARNING: All log messages before absl::InitializeLog() is called\nI0000 00:00:1.2 3 port.cc:153] oneDNN\n"
+    assert show(printed(f"{logged}the digit is 7\n")) == [ShownText("the digit is 7")]
+
+
 def test_long_text_is_shortened_only_on_request():
     text = "1\n2\n3\n4\n5"
     assert shorten(text, None) == shorten(text, (2, 3)) == text

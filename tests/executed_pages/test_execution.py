@@ -20,6 +20,7 @@ FIRST = """\
 import os, pathlib, random
 pathlib.Path("file").write_text("x")
 os.write(2, b"written by C++ code")
+os.environ["VARIABLE_OF_FIRST"] = "x"
 print(random.random())
 ```
 
@@ -56,8 +57,8 @@ SECOND = """\
 # Second
 
 ```python
-import pathlib, random
-print(random.random(), pathlib.Path("file").exists(), "name" in globals())
+import os, pathlib, random
+print(random.random(), pathlib.Path("file").exists(), "name" in globals(), "VARIABLE_OF_FIRST" in os.environ)
 ```
 """
 WRONG = "# Wrong\n\n```python\nx = 1\n```\n\n```python\ndef f():\n    return 1 / 0\n\nf()\n```\n"
@@ -88,11 +89,11 @@ def results():
     return execute_pages(pages, num_workers=1, make_kernel=lambda: PageKernel(preload=()))
 
 
-def test_each_page_has_a_fresh_namespace_directory_and_random_state(results):
+def test_each_page_has_a_fresh_namespace_directory_environment_and_random_state(results):
     first = results["a.md"].outputs
     assert first[3][0].data["text/plain"] == "2"
     number = first[1][0]["text"].strip()  # without the text that was written to the process's standard error
-    assert results["b.md"].outputs[1][0]["text"] == f"{number} False False\n"
+    assert results["b.md"].outputs[1][0]["text"] == f"{number} False False False\n"
 
 
 def test_an_error_names_page_fence_and_line_and_has_the_traceback(results):
