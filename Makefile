@@ -39,6 +39,7 @@ docs: $(VENV)/.docs  ## the documentation, into site/
 
 docs-outputs: $(VENV)/.docs  ## the outputs of pages that take too long for `make docs`, if their code changed; PAGES="NAME.md"
 	$(BIN)/python -m docs.executed_pages $(PAGES)
+	$(BIN)/python -m docs.first_example
 
 results: $(VENV)/.runtime  ## update the texts of recorded results, and their table in the README
 	$(BIN)/deepkit results --refresh recipes/results.json
