@@ -208,6 +208,13 @@ EXAMPLES = {
         head = dk.Regressor(1)
         model = head.build((64,))
     """,
+    "Perceptron": """
+        net = dk.Sequential([
+            dk.layers.QuadraticFeatures(),
+            dk.Perceptron(),
+        ])
+        model = net.build((2,))
+    """,
     "GaussianHead": """
         head = dk.GaussianHead(20)
         model = head.build((500,))
