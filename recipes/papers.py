@@ -16,6 +16,15 @@ MINSKY_1969 = Paper(
 )
 """The limits of one layer of threshold units, which cannot compute XOR."""
 
+BAUR_1983 = Paper(
+    title="The Complexity of Partial Derivatives",
+    authors=("Walter Baur", "Volker Strassen"),
+    year=1983,
+    venue="Theoretical Computer Science 22(3), pp. 317-330",
+    url="https://doi.org/10.1016/0304-3975(83)90110-X",
+)
+"""The cost of a gradient: a constant factor times that of the function."""
+
 RUMELHART_1986 = Paper(
     title="Learning Internal Representations by Error Propagation",
     authors=("David E. Rumelhart", "Geoffrey E. Hinton", "Ronald J. Williams"),
@@ -66,6 +75,15 @@ VINCENT_2008 = Paper(
     venue="International Conference on Machine Learning (ICML), pp. 1096-1103",
 )
 """Denoising autoencoders."""
+
+GRIEWANK_2008 = Paper(
+    title="Evaluating Derivatives: Principles and Techniques of Algorithmic Differentiation, second edition",
+    authors=("Andreas Griewank", "Andrea Walther"),
+    year=2008,
+    venue="SIAM",
+    url="https://doi.org/10.1137/1.9780898717761",
+)
+"""The textbook of automatic differentiation."""
 
 VINCENT_2010 = Paper(
     title="Stacked Denoising Autoencoders: Learning Useful Representations in a Deep Network with a Local Denoising "

@@ -57,6 +57,7 @@ class Case:
 
 
 CASES = {
+    "backpropagation": Case("backpropagation", trainings=0, stand_in=False),
     "lenet": Case("lenet", {"variant": "original", "distort": True}),
     "resnet": Case("resnet", {"batch_size": 500}),
     "depth": Case("depth", {"depths": (2,)}, trainings=4, killed=3),
