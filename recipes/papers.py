@@ -33,6 +33,15 @@ RUMELHART_1986 = Paper(
 )
 """Backpropagation through hidden layers, with XOR as the first example."""
 
+WILLIAMS_1992 = Paper(
+    title="Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement Learning",
+    authors=("Ronald J. Williams",),
+    year=1992,
+    venue="Machine Learning 8(3-4), pp. 229-256",
+    url="https://doi.org/10.1007/BF00992696",
+)
+"""REINFORCE: the score-function estimator of a gradient."""
+
 SCHUSTER_1997 = Paper(
     title="Bidirectional Recurrent Neural Networks",
     authors=("Mike Schuster", "Kuldip K. Paliwal"),
@@ -131,6 +140,15 @@ KINGMA_2014 = Paper(
     url="https://arxiv.org/abs/1312.6114",
 )
 """Variational autoencoders."""
+
+REZENDE_2014 = Paper(
+    title="Stochastic Backpropagation and Approximate Inference in Deep Generative Models",
+    authors=("Danilo Jimenez Rezende", "Shakir Mohamed", "Daan Wierstra"),
+    year=2014,
+    venue="International Conference on Machine Learning (ICML), pp. 1278-1286",
+    url="https://arxiv.org/abs/1401.4082",
+)
+"""Gradients through Gaussian samples, at the same time as variational autoencoders."""
 
 SUTSKEVER_2014 = Paper(
     title="Sequence to Sequence Learning with Neural Networks",
