@@ -225,6 +225,16 @@ BURDA_2016 = Paper(
 )
 """A tighter bound for variational autoencoders, from several samples of the code."""
 
+GOODFELLOW_2016_CONVOLUTION = Paper(
+    title="Convolutional Networks",
+    authors=("Ian Goodfellow", "Yoshua Bengio", "Aaron Courville"),
+    year=2016,
+    venue="Deep Learning, chapter 9. MIT Press",
+    url="https://www.deeplearningbook.org/contents/convnets.html",
+    kind="chapter",
+)
+"""Convolution and pooling in a textbook."""
+
 HE_2016 = Paper(
     title="Deep Residual Learning for Image Recognition",
     authors=("Kaiming He", "Xiangyu Zhang", "Shaoqing Ren", "Jian Sun"),

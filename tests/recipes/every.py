@@ -58,6 +58,7 @@ class Case:
 
 CASES = {
     "backpropagation": Case("backpropagation", trainings=0, stand_in=False),
+    "convolution": Case("convolution", trainings=0),
     "gradient_estimators": Case("gradient_estimators", trainings=0, stand_in=False),
     "lenet": Case("lenet", {"variant": "original", "distort": True}),
     "resnet": Case("resnet", {"batch_size": 500}),
