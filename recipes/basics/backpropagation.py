@@ -5,8 +5,9 @@ loss depends on the first weights follows from the chain rule, and most factors 
 before it. Backpropagation computes them once, from the last layer to the first: the derivative of the loss with
 respect to the sums of a layer, called delta, follows from the delta of the next layer, and a gradient from one delta.
 
-    $$ \delta^{(l)} = g'(s^{(l)}) \odot W^{(l+1)} \delta^{(l+1)}, \qquad
-       \frac{\partial L}{\partial W^{(l)}} = x^{(l-1)} \delta^{(l)\top} $$
+    $$ \delta^{(l)} = g'(s^{(l)}) \odot W^{(l+1)} \delta^{(l+1)} $$
+
+    $$ \frac{\partial L}{\partial W^{(l)}} = x^{(l-1)} \delta^{(l)\top} $$
 
 The recipe writes this in NumPy and compares it with `tf.GradientTape`: for five losses, for the derivatives of six
 activations, and for a recurrent network, whose gradient is a sum over time steps. It measures what a gradient costs
@@ -22,6 +23,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers, ops
@@ -254,7 +256,11 @@ def compare_time_steps(rng: np.random.Generator, seed: int) -> tuple[float, list
     dE/ds_T times the product of the ds_j/ds_(j-1) for j > k, times ds_k/dW.
     """
     x = rng.normal(size=(1, TIME_STEPS, 3))
-    layer = layers.SimpleRNN(8, return_sequences=True, dtype="float64", seed=seed)
+    initializers = {
+        "kernel_initializer": keras.initializers.GlorotUniform(seed),
+        "recurrent_initializer": keras.initializers.Orthogonal(seed=seed),
+    }
+    layer = layers.SimpleRNN(8, return_sequences=True, dtype="float64", **initializers)
     layer.build(x.shape)
     with tf.GradientTape() as gradient_tape:
         outputs = layer(x)

@@ -6,8 +6,9 @@ The score-function estimator (REINFORCE, Williams 1992) weights the gradient of 
 needs only the values of f, so f may be a step function or a game. The pathwise estimator (reparameterization) writes
 the sample as mean + stddev * noise and differentiates through f.
 
-    $$ \nabla_\theta E[f(z)] = E[(f(z) - b) \nabla_\theta \log p(z; \theta)]
-       = E[\nabla_\theta f(\mu + \sigma \epsilon)] $$
+    $$ \nabla_\theta E[f(z)] = E[(f(z) - b) \nabla_\theta \log p(z; \theta)] $$
+
+    $$ \nabla_\theta E[f(z)] = E[\nabla_\theta f(\mu + \sigma \epsilon)] $$
 
 For f(z) = z^2 both sides are known exactly. The recipe estimates them from a million draws at nine standard deviations:
 both are unbiased, and the pathwise variance is smaller at each of them, also if a baseline b is subtracted. The order
