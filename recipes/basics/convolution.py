@@ -258,12 +258,12 @@ def draw(config: Config, results: Sequence[Result]) -> Mapping[str, Figure]:
     """Draw a photograph, and what the filters of the notes make of it."""
     figure = PngFigure(figsize=(9, 6.8), layout="constrained")
     photograph = load_photograph()
-    pictures = {"photograph": photograph} | {
+    panels = {"photograph": photograph} | {
         name: convolve(photograph[..., None], np.array(kernel, float)[..., None, None])[..., 0]
         for name, kernel in GALLERY.items()
     }
-    for axes, (name, picture) in zip(figure.subplots(3, 3).flat, pictures.items(), strict=True):
-        draw_picture(axes, name, picture)
+    for axes, (name, image) in zip(figure.subplots(3, 3).flat, panels.items(), strict=True):
+        draw_panel(axes, name, image)
     return {"A photograph filtered by 3x3 filters; gray is 0 for filters that sum to 0": figure}
 
 
@@ -274,10 +274,10 @@ def load_photograph() -> np.ndarray:
     return load_sample_image("china.jpg")[60:300, 200:520].mean(axis=2) / 255
 
 
-def draw_picture(axes: Axes, name: str, picture: np.ndarray) -> None:
-    """Draw a picture with its name; an edge filter has positive and negative outputs."""
-    low = -0.6 if picture.min() < -0.6 and abs(picture.mean()) < 0.1 else 0
-    axes.imshow(picture, cmap="gray", vmin=low, vmax=0.6 if low else 1)
+def draw_panel(axes: Axes, name: str, image: np.ndarray) -> None:
+    """Draw an image with its name; an edge filter has positive and negative outputs."""
+    low = -0.6 if image.min() < -0.6 and abs(image.mean()) < 0.1 else 0
+    axes.imshow(image, cmap="gray", vmin=low, vmax=0.6 if low else 1)
     axes.set_title(name)
     hide_axis_lines(axes)
 
