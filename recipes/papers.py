@@ -8,6 +8,15 @@ from __future__ import annotations
 
 from deepkit.recipe import Paper
 
+ROSENBROCK_1960 = Paper(
+    title="An Automatic Method for Finding the Greatest or Least Value of a Function",
+    authors=("Howard H. Rosenbrock",),
+    year=1960,
+    venue="The Computer Journal 3(3), pp. 175-184",
+    url="https://doi.org/10.1093/comjnl/3.3.175",
+)
+"""A curved valley, on which optimizers are compared."""
+
 MINSKY_1969 = Paper(
     title="Perceptrons: An Introduction to Computational Geometry",
     authors=("Marvin Minsky", "Seymour Papert"),
@@ -120,6 +129,18 @@ KRIZHEVSKY_2012 = Paper(
 )
 """AlexNet."""
 
+DAUPHIN_2014 = Paper(
+    title="Identifying and Attacking the Saddle Point Problem in High-Dimensional Non-Convex Optimization",
+    authors=(
+        *("Yann Dauphin", "Razvan Pascanu", "Caglar Gulcehre", "Kyunghyun Cho", "Surya Ganguli"),
+        "Yoshua Bengio",
+    ),
+    year=2014,
+    venue="Advances in Neural Information Processing Systems (NIPS) 27",
+    url="https://arxiv.org/abs/1406.2572",
+)
+"""Saddles, and the share of negative curvatures at critical points."""
+
 GOODFELLOW_2014 = Paper(
     title="Generative Adversarial Nets",
     authors=(
@@ -167,6 +188,15 @@ BAHDANAU_2015 = Paper(
     url="https://arxiv.org/abs/1409.0473",
 )
 """Additive attention."""
+
+KINGMA_2015 = Paper(
+    title="Adam: A Method for Stochastic Optimization",
+    authors=("Diederik P. Kingma", "Jimmy Ba"),
+    year=2015,
+    venue="International Conference on Learning Representations (ICLR)",
+    url="https://arxiv.org/abs/1412.6980",
+)
+"""Adam."""
 
 LUONG_2015 = Paper(
     title="Effective Approaches to Attention-based Neural Machine Translation",
@@ -234,6 +264,26 @@ GOODFELLOW_2016_CONVOLUTION = Paper(
     kind="chapter",
 )
 """Convolution and pooling in a textbook."""
+
+GOODFELLOW_2016 = Paper(
+    title="Regularization for Deep Learning",
+    authors=("Ian Goodfellow", "Yoshua Bengio", "Aaron Courville"),
+    year=2016,
+    venue="Deep Learning, chapter 7. MIT Press",
+    url="https://www.deeplearningbook.org/contents/regularization.html",
+    kind="chapter",
+)
+"""Penalties, early stopping and other regularizers."""
+
+GOODFELLOW_2016B = Paper(
+    title="Optimization for Training Deep Models",
+    authors=("Ian Goodfellow", "Yoshua Bengio", "Aaron Courville"),
+    year=2016,
+    venue="Deep Learning, chapter 8. MIT Press",
+    url="https://www.deeplearningbook.org/contents/optimization.html",
+    kind="chapter",
+)
+"""Batches, critical points, optimizers and their learning rates."""
 
 HE_2016 = Paper(
     title="Deep Residual Learning for Image Recognition",

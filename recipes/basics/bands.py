@@ -1,0 +1,29 @@
+"""Curves of several repeats in a figure: their mean, and a band of one standard deviation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from deepkit.recipe import Result
+
+
+def draw_band(axes: Axes, results: Sequence[Result], name: str, *, color: str, **style: Any) -> None:
+    """Draw a curve of all repeats, which share its x: the mean, and the standard deviation as a band."""
+    x = np.array(results[0].curves[name].x)
+    y = np.array([result.curves[name].y for result in results])
+    mean, stddev = y.mean(0), y.std(0)
+    axes.plot(x, mean, color=color, linewidth=1.8, **style)
+    axes.fill_between(x, mean - stddev, mean + stddev, color=color, alpha=0.2, linewidth=0)
+
+
+def finish(axes: Axes, **properties: Any) -> None:
+    """Set labels and scales, and draw the legend and a light grid."""
+    axes.set(**properties)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False)
