@@ -71,6 +71,7 @@ CASES = {
     "gan-ring": Case("gan", {"data": "ring", "batch_size": 4000}, stand_in=False),
     "translation": Case("translation", {"num_examples": 96, "batch_size": 32, "num_beams": 1}, trainings=2, killed=2),
     "gradient_descent": Case("gradient_descent", trainings=0, stand_in=False),
+    "regularization": Case("regularization", trainings=0, stand_in=False),
     "xor": Case("xor", trainings=2, killed=2, stand_in=False),
 }
 

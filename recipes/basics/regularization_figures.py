@@ -1,0 +1,76 @@
+"""Figures of the recipe `regularization`, from the curves of its results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from deepkit.recipe import Result
+from deepkit.visualize.figures import BLUE, ORANGE, PngFigure
+from recipes.basics.bands import draw_band, finish
+
+COLORS = {"L2": BLUE, "L1": ORANGE, "elastic net": "#2b8a3e"}
+
+
+def draw_penalties(results: Sequence[Result]) -> PngFigure:
+    """Draw norms, zeros and errors over the penalty."""
+    figure = PngFigure(figsize=(11, 3.2), layout="constrained")
+    labels = {"norm": "sum of absolute weights", "zeros": "weights that are zero", "validation error": "squared error"}
+    for axes, (quantity, label) in zip(figure.subplots(1, 3), labels.items(), strict=True):
+        for name, color in COLORS.items():
+            draw_band(axes, results, f"{quantity}, {name}", color=color, label=name)
+        finish(axes, xscale="log", xlabel="penalty lambda", ylabel=label)
+    return figure
+
+
+def draw_simpler_curve(result: Result) -> PngFigure:
+    """Draw f1 and f2 with their training points."""
+    figure = PngFigure(figsize=(5, 3.4), layout="constrained")
+    axes = figure.subplots()
+    for name, color in (("f1", ORANGE), ("f2", BLUE)):
+        error = result.measured[f"test error, {name}"]
+        axes.plot(result.curves[name].x, result.curves[name].y, color=color, label=f"{name}, test error {error:.2g}")
+    points = result.curves["ten points"]
+    axes.plot(points.x, points.y, "o", color="black", markersize=5)
+    finish(axes, xlabel="x", ylabel="y", ylim=(-2, 2))
+    return figure
+
+
+def draw_surfaces(result: Result, widths: Sequence[int], lambdas: Sequence[float]) -> PngFigure:
+    """Draw the decision boundary of each network with the training points."""
+    columns = max(len(widths), len(lambdas))
+    figure = PngFigure(figsize=(3 * columns, 5.6), layout="constrained")
+    grid = figure.subplots(2, columns, squeeze=False, sharex=True, sharey=True)
+    names = [[f"{width} units" for width in widths], [f"lambda {penalty:g}" for penalty in lambdas]]
+    for row, row_names in zip(grid, names, strict=True):
+        for axes in row[len(row_names) :]:
+            axes.set_visible(False)
+        for axes, name in zip(row, row_names, strict=False):
+            for label, color in ((0, BLUE), (1, ORANGE)):
+                points = result.curves[f"points of class {label}"]
+                axes.plot(points.x, points.y, "o", color=color, markersize=3)
+            line = result.curves[f"boundary, {name}"]
+            axes.plot(line.x, line.y, color="black", linewidth=1.5)
+            axes.set_title(f"{name}: {result.measured[f'test accuracy, {name}']:.1%} of the test", fontsize=9)
+            finish(axes, xlabel="x1", ylabel="x2", xlim=(-2, 3), ylim=(-1.6, 2.1))
+    return figure
+
+
+def draw_bias(results: Sequence[Result]) -> PngFigure:
+    """Draw squared bias and variance of three methods, the last one over two scales."""
+    figure = PngFigure(figsize=(13, 3.2), layout="constrained")
+    scales = {
+        "degree": "degree of the polynomial",
+        "neighbors": "number of neighbors k",
+        "penalty": "penalty C",
+        "budget": "budget of violations",
+    }
+    for axes, (name, label) in zip(figure.subplots(1, 4), scales.items(), strict=True):
+        for part, color in (("bias", BLUE), ("variance", ORANGE)):
+            for result in results:
+                curve = result.curves[f"{part}, {name}"]
+                axes.plot(curve.x, curve.y, "o-", color=color, markersize=3, linewidth=0.9, label=None)
+            axes.plot([], [], "o-", color=color, label="squared bias" if part == "bias" else part)
+        finish(axes, xlabel=label, ylabel="part of the squared error", ylim=(-0.02, 0.6))
+        if name == "penalty":
+            axes.set_xscale("log")
+    return figure
