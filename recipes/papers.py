@@ -17,6 +17,32 @@ ROSENBROCK_1960 = Paper(
 )
 """A curved valley, on which optimizers are compared."""
 
+MCCULLOCH_1943 = Paper(
+    title="A Logical Calculus of the Ideas Immanent in Nervous Activity",
+    authors=("Warren S. McCulloch", "Walter Pitts"),
+    year=1943,
+    venue="Bulletin of Mathematical Biophysics 5, pp. 115-133",
+    url="https://doi.org/10.1007/BF02478259",
+)
+"""Threshold units, and the logical functions that networks of them compute."""
+
+ROSENBLATT_1958 = Paper(
+    title="The Perceptron: A Probabilistic Model for Information Storage and Organization in the Brain",
+    authors=("Frank Rosenblatt",),
+    year=1958,
+    venue="Psychological Review 65(6), pp. 386-408",
+    url="https://doi.org/10.1037/h0042519",
+)
+"""The perceptron, a threshold unit that learns from its mistakes."""
+
+NOVIKOFF_1962 = Paper(
+    title="On Convergence Proofs on Perceptrons",
+    authors=("Albert B. J. Novikoff",),
+    year=1962,
+    venue="Symposium on the Mathematical Theory of Automata, vol. 12, pp. 615-622. Polytechnic Institute of Brooklyn",
+)
+"""The bound on the updates of a perceptron whose classes are linearly separable."""
+
 MINSKY_1969 = Paper(
     title="Perceptrons: An Introduction to Computational Geometry",
     authors=("Marvin Minsky", "Seymour Papert"),

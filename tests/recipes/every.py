@@ -72,6 +72,7 @@ CASES = {
     "translation": Case("translation", {"num_examples": 96, "batch_size": 32, "num_beams": 1}, trainings=2, killed=2),
     "gradient_descent": Case("gradient_descent", trainings=0, stand_in=False),
     "regularization": Case("regularization", trainings=0, stand_in=False),
+    "threshold_units": Case("threshold_units", trainings=0, stand_in=False),
     "xor": Case("xor", trainings=2, killed=2, stand_in=False),
 }
 
