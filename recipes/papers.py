@@ -26,6 +26,14 @@ MCCULLOCH_1943 = Paper(
 )
 """Threshold units, and the logical functions that networks of them compute."""
 
+COX_1958 = Paper(
+    title="The Regression Analysis of Binary Sequences",
+    authors=("David R. Cox",),
+    year=1958,
+    venue="Journal of the Royal Statistical Society, Series B 20(2), pp. 215-242",
+)
+"""Logistic regression."""
+
 ROSENBLATT_1958 = Paper(
     title="The Perceptron: A Probabilistic Model for Information Storage and Organization in the Brain",
     authors=("Frank Rosenblatt",),
@@ -94,6 +102,14 @@ LECUN_1998 = Paper(
     url="https://doi.org/10.1109/5.726791",
 )
 """LeNet-5 and MNIST."""
+
+WESTON_1999 = Paper(
+    title="Support Vector Machines for Multi-Class Pattern Recognition",
+    authors=("Jason Weston", "Chris Watkins"),
+    year=1999,
+    venue="European Symposium on Artificial Neural Networks (ESANN), pp. 219-224",
+)
+"""The hinge loss that sums over the wrong classes."""
 
 SIMARD_2003 = Paper(
     title="Best Practices for Convolutional Neural Networks Applied to Visual Document Analysis",
@@ -346,3 +362,13 @@ SMITH_2018 = Paper(
     url="https://arxiv.org/abs/1708.07120",
 )
 """The one-cycle learning-rate schedule."""
+
+JOHNSON_2019 = Paper(
+    title="Linear Classifiers",
+    authors=("Justin Johnson",),
+    year=2019,
+    venue="Lecture 3 of Deep Learning for Computer Vision (EECS 498), University of Michigan",
+    url="https://web.eecs.umich.edu/~justincj/teaching/eecs498/FA2019/",
+    kind="lecture",
+)
+"""Scores, templates, hard cases and losses of linear classifiers; the source of these slides of the lecture notes."""

@@ -168,7 +168,7 @@ def perceptron(x: np.ndarray, y: np.ndarray, max_epochs: int = MAX_EPOCHS) -> tu
     """
     inputs = with_one(x)
     weights = np.zeros(inputs.shape[1])
-    path, updates = [weights], []
+    path, updates = [weights], list[int]()
     while len(updates) < max_epochs and (not updates or updates[-1] > 0):
         mistakes = 0
         for example, label in zip(inputs, y, strict=True):

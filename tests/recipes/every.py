@@ -73,6 +73,8 @@ CASES = {
     "gradient_descent": Case("gradient_descent", trainings=0, stand_in=False),
     "regularization": Case("regularization", trainings=0, stand_in=False),
     "threshold_units": Case("threshold_units", trainings=0, stand_in=False),
+    "logistic_regression": Case("logistic_regression", trainings=0, stand_in=False),
+    "linear_classifier": Case("linear_classifier", trainings=0),
     "xor": Case("xor", trainings=2, killed=2, stand_in=False),
 }
 
