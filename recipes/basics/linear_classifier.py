@@ -116,6 +116,7 @@ class Config(Settings):
     """Six classifiers; one repeat trains all of them."""
 
     QUICK = {"seeds": 1, "epochs": 1}
+    QUICK_EXAMPLES = 250
 
     seeds: int = 3
     """Number of repeats."""
