@@ -11,9 +11,9 @@ from deepkit.recipe import discovery, groups
 from deepkit.recipe.discovery import RecipeEntry, UnknownRecipe
 
 ENTRIES = [
-    RecipeEntry("circle", "mine.small.circle", "A circle.", 1998),
-    RecipeEntry("line", "mine.small.line", "A line."),
-    RecipeEntry("net", "mine.large.net", "A network."),
+    RecipeEntry("circle", "ours.small.circle", "A circle.", 1998),
+    RecipeEntry("line", "ours.small.line", "A line."),
+    RecipeEntry("net", "ours.large.net", "A network."),
     RecipeEntry("alone", "alone", "A module without a package."),
 ]
 
@@ -21,10 +21,10 @@ ENTRIES = [
 @pytest.fixture(autouse=True)
 def recipes(monkeypatch, tmp_path):
     for package, text in (("small", '"""Small things.\n\nMore."""\n'), ("large", "")):
-        folder = tmp_path / "mine" / package
+        folder = tmp_path / "ours" / package
         folder.mkdir(parents=True)
         (folder / "__init__.py").write_text(f"{text}raise RuntimeError('the package was imported')\n")
-    (tmp_path / "mine" / "__init__.py").write_text("")
+    (tmp_path / "ours" / "__init__.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(discovery, "entries", lambda: ENTRIES)
 
@@ -36,7 +36,7 @@ def test_the_groups_are_the_packages_and_nothing_is_imported():
         "large": ("", ["net"]),
         "small": ("Small things.", ["circle", "line"]),
     }
-    assert "mine.small" not in sys.modules
+    assert "ours.small" not in sys.modules
 
 
 def test_an_unknown_group_raises_with_a_suggestion():

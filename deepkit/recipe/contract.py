@@ -80,7 +80,8 @@ class Claim:
     Args:
         metric: Name of the measured metric to compare with, as in `Result.measured`.
         value: The number; a quotation if the paper gives none.
-        unit: Unit of the number, such as `"%"`; empty for a plain number.
+        unit: Unit of the number, such as `"%"`; empty for a plain number; `"runs"` for a metric that is 1 for a
+            successful run and 0 for another, which is reported as "13 of 20".
         where: Section, table or page, as the source numbers them.
         setting: The setting in which the paper measured it.
         when: Config fields and the values under which the claim applies; empty for every config.

@@ -16,10 +16,11 @@ from deepkit.utils.errors import message
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 PACKAGE = "recipes"
+_MAX_ROWS = 2  # of one run: the page of the recipe has all
 
 
 def render_table(records: Mapping[str, Record], entries: Sequence[RecipeEntry]) -> str:
-    """Return the recipe table of a README, with a row for each recorded metric that has a claim.
+    """Return the recipe table of a README, with a row for each of the first two claims of a recorded run.
 
     A record without claims gets a row for its first metric, a recipe without records a row that says so. Stale
     results have a mark, with their reason in a footnote.
@@ -58,7 +59,7 @@ def _record_rows(record: Record, mark: str) -> list[str]:
     rows = []
     for metric in record["metrics"]:
         rows += [_metric_row(record, metric, mark, claim) for claim in record["claims"] if claim["metric"] == metric]
-    return rows or [_metric_row(record, next(iter(record["metrics"])), mark)]
+    return rows[:_MAX_ROWS] or [_metric_row(record, next(iter(record["metrics"])), mark)]
 
 
 def _metric_row(record: Record, metric: str, mark: str, claim: Mapping[str, Any] | None = None) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from PIL import Image
 from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from deepkit.recipe.contract import Claim, Recipe, Result
     from deepkit.recipe.settings import Settings
 
+RUNS = "runs"  # unit of a metric that is 1 for a successful run and 0 for another
+_MAX_DIGITS = 6  # behind the point
 SMOKE_RUN = "smoke run, not a result"
 STAND_IN = "not comparable with the paper"
 PATH_SETTINGS = ("run_dir", "data_dir", "record")  # paths of this machine: neither reported nor recorded
@@ -39,7 +42,7 @@ class Measured:
 
     >>> Measured((0.80, 0.84, 0.85)).text("%")
     '0.830 ± 0.026 %'
-    >>> Measured((1.0, 0.0, 1.0)).text()
+    >>> Measured((1.0, 0.0, 1.0)).text("runs")
     '2 of 3'
     """
 
@@ -56,17 +59,21 @@ class Measured:
         return statistics.stdev(self.values) if len(self.values) > 1 else None
 
     def text(self, unit: str = "") -> str:
-        """Return mean and standard deviation with their significant digits; a metric of zeros and ones as a count."""
-        if len(self.values) > 1 and set(self.values) <= {0.0, 1.0}:
+        """Return mean and standard deviation with their significant digits; in runs, the number of successful runs."""
+        if unit == RUNS:
             return f"{sum(self.values):.0f} of {len(self.values)}"
-        if self.std and math.isfinite(self.std):
-            digits = min(max(1 - math.floor(math.log10(self.std)), 0), 6)
-            number = f"{self.mean:,.{digits}f} ± {self.std:,.{digits}f}"
-        elif self.std is not None:
-            number = f"{format_number(self.mean)} ± 0"
-        else:
-            number = format_number(self.mean)
-        return f"{number} {unit}".rstrip()
+        return f"{self._number()} {unit}".rstrip()
+
+    def _number(self) -> str:
+        std = self.std
+        if std is None:
+            return format_number(self.mean)
+        if not std or not math.isfinite(std):
+            return f"{format_number(self.mean)} ± 0"
+        digits = max(1 - math.floor(math.log10(std)), 0)
+        if digits > _MAX_DIGITS:
+            return f"{self.mean:.3g} ± {std:.1g}"
+        return f"{self.mean:,.{digits}f} ± {std:,.{digits}f}"
 
 
 @dataclass(frozen=True)
@@ -264,7 +271,7 @@ def _reported_settings(config: Settings) -> dict[str, Any]:
 
 def format_claimed(value: float | str, unit: str) -> str:
     """Return a claimed value with its unit; a quotation as it is."""
-    return value if isinstance(value, str) else f"{value:g} {unit}".rstrip()
+    return value if isinstance(value, str) else f"{value:,.10g} {unit}".rstrip()
 
 
 def format_number(value: float) -> str:
@@ -277,7 +284,16 @@ def format_number(value: float) -> str:
 
 
 def png(figure: Figure) -> bytes:
-    """Return a figure as a PNG image, without metadata that changes from run to run."""
+    """Return a figure as a PNG image: gray if it has no colors, and without metadata that changes from run to run."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100, bbox_inches="tight", metadata={"Software": None})
+    with Image.open(buffer) as image:
+        return _compressed(image.convert("RGB"))
+
+
+def _compressed(image: Image.Image) -> bytes:
+    red, green, blue = image.split()
+    is_gray = red.tobytes() == green.tobytes() == blue.tobytes()
+    buffer = io.BytesIO()
+    (red if is_gray else image).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

@@ -78,7 +78,7 @@ DEVIATIONS = (
     "scores 3.2, 5.1 and -1.7 of a cat, and 2433.33 for the three printed rows of grades.",
     "Adam with a cosine schedule, its learning rates and epochs chosen on validation images; the notes leave the "
     "optimizer of the linear classifier open.",
-    "5,000 training images of each data set are held out for validation; LeCun et al. train on all 60,000 images "
+    "5,000 training images of each dataset are held out for validation; LeCun et al. train on all 60,000 images "
     "of MNIST.",
     "The notes binarize the digits of 16 x 16 pixels (ink 1, no ink 0); here they are gray. The squared error is that "
     "of the softmax probabilities.",

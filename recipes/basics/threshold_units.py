@@ -60,6 +60,7 @@ CLAIMS = (
     Claim(
         metric="cycle, XOR",
         value="no weights classify all rows",
+        unit="runs",
         where="Minsky & Papert 1969",
         setting="the perceptron rule on the four rows of XOR",
     ),

@@ -34,6 +34,7 @@ CLAIMS = (
     Claim(
         metric="solved",
         value='all but 2 of "hundreds" of runs',
+        unit="runs",
         where="pp. 331-332",
         setting="one or two hidden units, gradient descent with momentum",
         note="both failures had two hidden units; the paper does not fully describe its initial weights",
