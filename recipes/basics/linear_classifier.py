@@ -137,7 +137,6 @@ def load_data(config: Config, name: str, image_size: int) -> dk.data.Data:
         num_examples=config.max_examples,
         data_dir=config.data_dir,
         fallback="digits",
-        verbose=False,
     )
 
 
@@ -245,8 +244,8 @@ def draw_curves(config: Config, results: Sequence[Result]) -> Mapping[str, Figur
     cifar = {"CIFAR-10 softmax": BLUE, "CIFAR-10 hinge": ORANGE, "CIFAR-10 3072-100-10": GRAY}
     draw_accuracies(axes[0, 0], results, cifar)
     draw_accuracies(axes[0, 1], results, {"16x16 cross-entropy": BLUE, "16x16 squared error": ORANGE})
-    axes[0, 0].set(title="CIFAR-10: linear, and one hidden layer", ylabel="accuracy on validation images (%)")
-    axes[0, 1].set(title="MNIST at 16 x 16 pixels: one network, two losses")
+    axes[0, 0].set(title="CIFAR-10: linear, one hidden layer", ylabel="accuracy on validation images (%)")
+    axes[0, 1].set(title="MNIST at 16 x 16: one network, two losses")
     return {"Accuracy on validation images over the epochs, mean and range over the repeats": figure}
 
 
@@ -260,7 +259,7 @@ def draw_accuracies(axes: Axes, results: Sequence[Result], colors: Mapping[str, 
     axes.set(xlabel="epoch")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="best")
 
 
 RECIPE = Recipe(
