@@ -162,6 +162,13 @@ def test_every_declaration_applies_to_some_config(name):
 
 def test_every_recipe_has_a_page():
     nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
-    (pages,) = [section["Recipes"] for section in nav if "Recipes" in section]
-    paths = {path for page in pages if isinstance(page, dict) for path in page.values()}
-    assert {f"recipes/{name}.md" for name in ENTRY_POINTS} <= paths
+    (entries,) = [section["Recipes"] for section in nav if "Recipes" in section]
+    assert {f"recipes/{name}.md" for name in ENTRY_POINTS} <= pages_below(entries)
+
+
+def pages_below(entry):
+    """Return the paths of all pages of an entry of the navigation, which may have groups."""
+    if isinstance(entry, str):
+        return {entry}
+    children = entry.values() if isinstance(entry, dict) else entry
+    return set().union(*map(pages_below, children))
