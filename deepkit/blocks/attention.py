@@ -66,7 +66,9 @@ class Attention(Block):
         >>> import deepkit as dk
         >>> import keras
         >>> query, memory = keras.Input((256,)), keras.Input((7, 7, 512))
-        >>> mean, weights = dk.Attention("additive", units=128, return_weights=True)([query, memory])
+        >>> mean, weights = dk.Attention("additive", units=128, return_weights=True)(
+        ...     [query, memory]
+        ... )
         >>> mean.shape, weights.shape
         ((None, 512), (None, 7, 7))
     """

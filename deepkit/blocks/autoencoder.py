@@ -76,9 +76,17 @@ class Autoencoder(Block):
 
     Examples:
         >>> import deepkit as dk
-        >>> net = dk.Autoencoder(dk.MLP([500], activation="sigmoid"), tied_weights=True, activation="sigmoid")
+        >>> net = dk.Autoencoder(
+        ...     dk.MLP([500], activation="sigmoid"),
+        ...     tied_weights=True,
+        ...     activation="sigmoid",
+        ... )
         >>> model = net.build((28, 28, 1))
-        >>> model.output_shape, model.get_layer("code").output.shape, model.count_params()
+        >>> (
+        ...     model.output_shape,
+        ...     model.get_layer("code").output.shape,
+        ...     model.count_params(),
+        ... )
         ((None, 28, 28, 1), (None, 500), 393284)
     """
 

@@ -44,7 +44,9 @@ class DenselyConnected(Block):
 
     Examples:
         >>> import deepkit as dk
-        >>> block = dk.DenselyConnected(dk.ConvBlock(12, order="norm-activation-conv"), num_repeats=3)
+        >>> block = dk.DenselyConnected(
+        ...     dk.ConvBlock(12, order="norm-activation-conv"), num_repeats=3
+        ... )
         >>> block.build((32, 32, 16)).output_shape  # 16 + 3 x 12 channels
         (None, 32, 32, 52)
     """

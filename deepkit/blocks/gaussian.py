@@ -42,7 +42,9 @@ class GaussianHead(Block):
 
     Examples:
         >>> import deepkit as dk
-        >>> model = dk.Sequential([dk.MLP([500]), dk.GaussianHead(20)]).build((28, 28, 1))
+        >>> model = dk.Sequential([dk.MLP([500]), dk.GaussianHead(20)]).build(
+        ...     (28, 28, 1)
+        ... )
         >>> {name: output.shape for name, output in model.output.items()}
         {'mean': (None, 20), 'log_variance': (None, 20)}
     """

@@ -162,7 +162,9 @@ class Regressor(Block):
         >>> import deepkit as dk
         >>> dk.Sequential([dk.MLP([64]), dk.Regressor()]).build((13,)).output_shape
         (None, 1)
-        >>> dk.Sequential([dk.MLP([64]), dk.Regressor(3, distribution="gaussian")]).build((13,)).output_shape
+        >>> dk.Sequential(
+        ...     [dk.MLP([64]), dk.Regressor(3, distribution="gaussian")]
+        ... ).build((13,)).output_shape
         (None, 3, 2)
     """
 

@@ -50,7 +50,13 @@ class Highway(Block):
 
     Examples:
         >>> import deepkit as dk
-        >>> net = dk.Sequential([dk.MLP([50]), dk.Repeat(dk.Highway(), num_repeats=9), dk.Classifier(10)])
+        >>> net = dk.Sequential(
+        ...     [
+        ...         dk.MLP([50]),
+        ...         dk.Repeat(dk.Highway(), num_repeats=9),
+        ...         dk.Classifier(10),
+        ...     ]
+        ... )
         >>> net.build((28, 28, 1)).count_params()
         85660
     """

@@ -58,11 +58,16 @@ class Parallel(Block):
     Examples:
         >>> import deepkit as dk
         >>> from keras import layers
-        >>> module = dk.Parallel({
-        ...     "1x1": dk.ConvBlock(64, kernel_size=1),
-        ...     "3x3": [dk.ConvBlock(96, kernel_size=1), dk.ConvBlock(128)],
-        ...     "pool": [layers.MaxPooling2D(3, 1, padding="same"), dk.ConvBlock(32, kernel_size=1)],
-        ... })
+        >>> module = dk.Parallel(
+        ...     {
+        ...         "1x1": dk.ConvBlock(64, kernel_size=1),
+        ...         "3x3": [dk.ConvBlock(96, kernel_size=1), dk.ConvBlock(128)],
+        ...         "pool": [
+        ...             layers.MaxPooling2D(3, 1, padding="same"),
+        ...             dk.ConvBlock(32, kernel_size=1),
+        ...         ],
+        ...     }
+        ... )
         >>> module.build((28, 28, 192)).output_shape
         (None, 28, 28, 224)
     """

@@ -53,8 +53,13 @@ class Perceptron(Block):
     Examples:
         >>> import deepkit as dk
         >>> data = dk.data.points("clouds", 200, margin=0.5)
-        >>> run = dk.fit(dk.Perceptron(stop_when_converged=True), data, epochs=100, verbose=0)
-        >>> int(run.model.num_updates) <= data.separator.max_updates, run.history["updates"][-1]
+        >>> run = dk.fit(
+        ...     dk.Perceptron(stop_when_converged=True), data, epochs=100, verbose=0
+        ... )
+        >>> (
+        ...     int(run.model.num_updates) <= data.separator.max_updates,
+        ...     run.history["updates"][-1],
+        ... )
         (True, 0.0)
     """
 

@@ -104,7 +104,9 @@ class Recurrent(Block):
         >>> import deepkit as dk
         >>> dk.Recurrent("lstm", 8, return_sequences=True).build((None, 4)).output_shape
         (None, None, 8)
-        >>> dk.Recurrent("gru", 8, num_layers=2, bidirectional=True).build((None, 4)).count_params()
+        >>> dk.Recurrent("gru", 8, num_layers=2, bidirectional=True).build(
+        ...     (None, 4)
+        ... ).count_params()
         1920
     """
 

@@ -198,7 +198,9 @@ class Bottleneck(Block):
         >>> import deepkit as dk
         >>> dk.Bottleneck(64).build((56, 56, 256)).output_shape
         (None, 56, 56, 256)
-        >>> dk.Bottleneck(128, expansion=2, conv={"groups": 32}).build((56, 56, 256)).output_shape
+        >>> dk.Bottleneck(128, expansion=2, conv={"groups": 32}).build(
+        ...     (56, 56, 256)
+        ... ).output_shape
         (None, 56, 56, 256)
     """
 

@@ -98,10 +98,17 @@ class Seq2Seq(Block):
     Examples:
         >>> import deepkit as dk
         >>> net = dk.Seq2Seq(
-        ...     source=dk.Text(1_000), target=dk.Text(1_000), embedding_dim=64,
-        ...     encoder=dk.BiLSTM(64), decoder=dk.Recurrent("lstm", 128), attention="additive",
+        ...     source=dk.Text(1_000),
+        ...     target=dk.Text(1_000),
+        ...     embedding_dim=64,
+        ...     encoder=dk.BiLSTM(64),
+        ...     decoder=dk.Recurrent("lstm", 128),
+        ...     attention="additive",
         ... )
-        >>> pairs = ["ein hund rennt", "ein hund schläft"], ["a dog runs", "a dog sleeps"]
+        >>> pairs = (
+        ...     ["ein hund rennt", "ein hund schläft"],
+        ...     ["a dog runs", "a dog sleeps"],
+        ... )
         >>> run = dk.fit(net, pairs, epochs=1, verbose=0)
         >>> sorted(run.history)
         ['accuracy', 'loss', 'perplexity']

@@ -124,13 +124,22 @@ class TableEncoder(Block):
 
     Examples:
         >>> import deepkit as dk
-        >>> houses = {"area": [50.0, None, 120.0, 75.0], "city": ["Oslo", "Rome", "Oslo", "Rome"]}
+        >>> houses = {
+        ...     "area": [50.0, None, 120.0, 75.0],
+        ...     "city": ["Oslo", "Rome", "Oslo", "Rome"],
+        ... }
         >>> houses["price"] = [210.5, 250.0, 400.5, 199.0]
         >>> data = dk.data.from_table(houses, target="price", verbose=False)
-        >>> run = dk.fit(dk.Sequential([dk.TableEncoder(), dk.Regressor(1)]), data, verbose=0)
-        >>> run.model.get_layer("regressor.dense").input.shape  # area, its indicator, and 4 indices of city
+        >>> run = dk.fit(
+        ...     dk.Sequential([dk.TableEncoder(), dk.Regressor(1)]), data, verbose=0
+        ... )
+        >>> run.model.get_layer(
+        ...     "regressor.dense"
+        ... ).input.shape  # area, its indicator, and 4 indices of city
         (None, 6)
-        >>> run.model.predict(data.columns.convert({"area": 70, "city": None}), verbose=0).shape
+        >>> run.model.predict(
+        ...     data.columns.convert({"area": 70, "city": None}), verbose=0
+        ... ).shape
         (1, 1)
     """
 

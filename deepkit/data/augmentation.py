@@ -35,7 +35,11 @@ class Augmentation(abc.ABC):
         ...     amount: float = 20.0
         ...
         ...     def __call__(self, images, keys):
-        ...         return images + self.amount * dk.data.stateless_random.uniform(keys, 1)[:, :, None, None]
+        ...         return (
+        ...             images
+        ...             + self.amount
+        ...             * dk.data.stateless_random.uniform(keys, 1)[:, :, None, None]
+        ...         )
         >>> Brightness()
         Brightness(amount=20.0)
     """

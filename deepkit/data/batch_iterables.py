@@ -89,7 +89,9 @@ def as_dataset(value: object, name: str, steps: int | None = None, *, reads_once
 
     Examples:
         >>> import numpy as np
-        >>> batches = as_dataset(lambda: ((np.ones((2, 3)), np.zeros(2)) for _ in range(4)), "data")
+        >>> batches = as_dataset(
+        ...     lambda: ((np.ones((2, 3)), np.zeros(2)) for _ in range(4)), "data"
+        ... )
         >>> sum(1 for _ in batches), sum(1 for _ in batches)
         (4, 4)
     """

@@ -95,10 +95,17 @@ def from_folder(
     Examples:
         >>> import keras, tempfile, numpy as np, deepkit as dk
         >>> folder = Path(tempfile.mkdtemp(), "shapes")
-        >>> for file in ("circles/1.png", "circles/2.png", "squares/1.png", "squares/2.png"):
+        >>> for file in (
+        ...     "circles/1.png",
+        ...     "circles/2.png",
+        ...     "squares/1.png",
+        ...     "squares/2.png",
+        ... ):
         ...     (folder / file).parent.mkdir(parents=True, exist_ok=True)
         ...     keras.utils.save_img(folder / file, np.zeros((30, 40, 3)))
-        >>> data = dk.data.from_folder(folder, image_size=24, validation=0.5, verbose=False)
+        >>> data = dk.data.from_folder(
+        ...     folder, image_size=24, validation=0.5, verbose=False
+        ... )
         >>> data.summary(), data.class_names, data.input_shape
         ('shapes: 2 train, 2 validation', ('circles', 'squares'), (24, 24, 3))
     """

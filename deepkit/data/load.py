@@ -77,7 +77,9 @@ def load(
 
     Examples:
         >>> import deepkit as dk
-        >>> data = dk.data.load("digits", image_size=28, augment=[dk.data.Shift(2)], verbose=False)
+        >>> data = dk.data.load(
+        ...     "digits", image_size=28, augment=[dk.data.Shift(2)], verbose=False
+        ... )
         >>> data.describe().split(";")[0]
         'digits: 1,350 train, 150 validation, 297 test'
     """

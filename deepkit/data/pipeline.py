@@ -267,7 +267,9 @@ class Pipeline(WrappedDataset):
         Examples:
             >>> import deepkit as dk
             >>> import numpy as np
-            >>> train = dk.data.from_arrays(np.zeros((10, 4), "float32"), np.arange(10)).train
+            >>> train = dk.data.from_arrays(
+            ...     np.zeros((10, 4), "float32"), np.arange(10)
+            ... ).train
             >>> [spec.shape.as_list() for spec in train.with_target("inputs").element_spec]
             [[None, 4], [None, 4]]
         """
@@ -315,7 +317,9 @@ class Pipeline(WrappedDataset):
 
         Examples:
             >>> import deepkit as dk
-            >>> test = dk.data.from_arrays([[1.0], [2.0], [3.0]], batch_size=3).train.in_random_order(seed=1)
+            >>> test = dk.data.from_arrays(
+            ...     [[1.0], [2.0], [3.0]], batch_size=3
+            ... ).train.in_random_order(seed=1)
             >>> [sorted(batch.numpy()[:, 0].tolist()) for batch in test]
             [[1.0, 2.0, 3.0]]
         """
@@ -374,7 +378,9 @@ class Pipeline(WrappedDataset):
         Examples:
             >>> import deepkit as dk
             >>> import numpy as np
-            >>> dk.data.from_arrays(np.arange(10.0)[:, None], batch_size=4).train.head(6).steps
+            >>> dk.data.from_arrays(np.arange(10.0)[:, None], batch_size=4).train.head(
+            ...     6
+            ... ).steps
             2
         """
         num_examples = check_integer(num_examples, "Pipeline.head: num_examples")
@@ -395,7 +401,9 @@ class Pipeline(WrappedDataset):
         Examples:
             >>> import deepkit as dk
             >>> import numpy as np
-            >>> x, y = dk.data.from_arrays(np.arange(10.0)[:, None], np.arange(10)).train.arrays(3)
+            >>> x, y = dk.data.from_arrays(
+            ...     np.arange(10.0)[:, None], np.arange(10)
+            ... ).train.arrays(3)
             >>> y.tolist()
             [0, 1, 2]
         """
@@ -424,7 +432,9 @@ class Pipeline(WrappedDataset):
         Examples:
             >>> import deepkit as dk
             >>> import numpy as np
-            >>> train = dk.data.from_arrays(np.zeros((20, 8, 8, 1)), np.arange(20) % 2).train
+            >>> train = dk.data.from_arrays(
+            ...     np.zeros((20, 8, 8, 1)), np.arange(20) % 2
+            ... ).train
             >>> len(train.show(4, class_names=["cat", "dog"]).axes)
             4
         """

@@ -32,7 +32,9 @@ def hash_bits(bits: Tensor) -> Tensor:
         A uint32 tensor of the same shape.
 
     Examples:
-        >>> int(hash_bits(tf.constant(1, tf.uint32))) == int(hash_bits(tf.constant(1, tf.uint32)))
+        >>> int(hash_bits(tf.constant(1, tf.uint32))) == int(
+        ...     hash_bits(tf.constant(1, tf.uint32))
+        ... )
         True
     """
     bits = _xor_shift(bits, 16) * tf.constant(0x7FEB352D, tf.uint32)

@@ -94,9 +94,14 @@ def from_table(
 
     Examples:
         >>> import deepkit as dk
-        >>> houses = {"area": [50.0, 80.0, 120.0, 75.0], "city": ["Oslo", "Rome", "Oslo", None]}
+        >>> houses = {
+        ...     "area": [50.0, 80.0, 120.0, 75.0],
+        ...     "city": ["Oslo", "Rome", "Oslo", None],
+        ... }
         >>> houses["price"] = [210.5, 250.0, 400.5, 199.0]
-        >>> data = dk.data.from_table(houses, target="price", validation=1, verbose=False)
+        >>> data = dk.data.from_table(
+        ...     houses, target="price", validation=1, verbose=False
+        ... )
         >>> data.summary(), data.columns.kinds
         ('table: 3 train, 1 validation', {'area': 'numeric', 'city': 'categorical'})
     """

@@ -62,7 +62,11 @@ class TableSchema:
 
     Examples:
         >>> import deepkit as dk
-        >>> houses = {"area": [50.0, 80.0, 120.0], "city": ["Oslo", "Rome", "Oslo"], "price": [210.5, 250.0, 400.5]}
+        >>> houses = {
+        ...     "area": [50.0, 80.0, 120.0],
+        ...     "city": ["Oslo", "Rome", "Oslo"],
+        ...     "price": [210.5, 250.0, 400.5],
+        ... }
         >>> schema = dk.data.from_table(houses, target="price", verbose=False).columns
         >>> schema.kinds
         {'area': 'numeric', 'city': 'categorical'}

@@ -72,7 +72,9 @@ def from_arrays(
     Examples:
         >>> import deepkit as dk
         >>> import numpy as np
-        >>> data = dk.data.from_arrays(np.zeros((100, 28, 28), "uint8"), np.zeros(100), validation=0.2)
+        >>> data = dk.data.from_arrays(
+        ...     np.zeros((100, 28, 28), "uint8"), np.zeros(100), validation=0.2
+        ... )
         >>> data.train.num_examples, data.validation.num_examples, data.input_shape
         (80, 20, (28, 28))
     """
@@ -209,7 +211,10 @@ def is_list_of_arrays(value: object) -> TypeGuard[list[Any]]:
 
     Examples:
         >>> import numpy as np
-        >>> is_list_of_arrays([np.zeros(3), np.zeros(3)]), is_list_of_arrays([[1, 2], [3, 4]])
+        >>> (
+        ...     is_list_of_arrays([np.zeros(3), np.zeros(3)]),
+        ...     is_list_of_arrays([[1, 2], [3, 4]]),
+        ... )
         (True, False)
     """
     return isinstance(value, list) and bool(value) and all(len(getattr(item, "shape", ())) > 0 for item in value)

@@ -51,7 +51,9 @@ class Block(DefinitionBase, Displayable, metaclass=BlockType):
         ...     units: int = dk.fields.integer()
         ...
         ...     def add(self, x, builder):
-        ...         return builder.add_layer(x, "dense", layers.Dense, self.units, use_bias=False)
+        ...         return builder.add_layer(
+        ...             x, "dense", layers.Dense, self.units, use_bias=False
+        ...         )
         >>> Scale(4).build((3,)).count_params()
         12
     """
@@ -179,7 +181,9 @@ class Block(DefinitionBase, Displayable, metaclass=BlockType):
             >>> import deepkit as dk
             >>> import keras
             >>> images = keras.Input((28, 28, 1))
-            >>> model = dk.Classifier(10).build_from(images, keras.layers.Rescaling(1 / 255)(images))
+            >>> model = dk.Classifier(10).build_from(
+            ...     images, keras.layers.Rescaling(1 / 255)(images)
+            ... )
             >>> [layer.name for layer in model.layers][-2:]
             ['flatten', 'dense']
         """

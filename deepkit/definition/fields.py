@@ -6,7 +6,9 @@ A block lists its arguments as fields:
         units: int = fields.integer()
         _: KW_ONLY
         trainable: bool = fields.flag(default=True)
-        dense: fields.KerasArguments = fields.keras_arguments(layers.Dense, excluding=("units",))
+        dense: fields.KerasArguments = fields.keras_arguments(
+            layers.Dense, excluding=("units",)
+        )
 
 A field is a descriptor: the value that a block holds is the validated one, in a canonical form.
 """

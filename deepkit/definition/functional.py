@@ -145,7 +145,7 @@ class Functional(Block):
         ...     },
         ...     outputs="same",
         ... )
-        >>> siamese.build().count_params()  # one tower: 784 x 128 + 128 + 128 x 64 + 64, and 65
+        >>> siamese.build().count_params()  # 784 x 128 + 128 + 128 x 64 + 64, and 65
         108801
     """
 

@@ -41,7 +41,9 @@ class Sequential(Block):
     Examples:
         >>> import deepkit as dk
         >>> from keras import layers
-        >>> net = dk.Sequential([dk.ConvStack(32), dk.Classifier(10, pool="avg")], name="small")
+        >>> net = dk.Sequential(
+        ...     [dk.ConvStack(32), dk.Classifier(10, pool="avg")], name="small"
+        ... )
         >>> net.build((28, 28, 1)).output_shape
         (None, 10)
     """
@@ -122,7 +124,9 @@ class Input(Block):
 
     Examples:
         >>> import deepkit as dk
-        >>> dk.Sequential([dk.Input((28, 28, 1)), dk.Classifier(10)]).build().input_shape
+        >>> dk.Sequential(
+        ...     [dk.Input((28, 28, 1)), dk.Classifier(10)]
+        ... ).build().input_shape
         (None, 28, 28, 1)
     """
 

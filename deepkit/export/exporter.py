@@ -103,7 +103,11 @@ def export(
         >>> import deepkit as dk
         >>> model = dk.Sequential([dk.MLP([8]), dk.Classifier(3)]).build((4,))
         >>> exported = dk.export(model, "iris")
-        >>> exported.path.name, exported.sample_shapes, exported.relative_difference <= exported.tolerance
+        >>> (
+        ...     exported.path.name,
+        ...     exported.sample_shapes,
+        ...     exported.relative_difference <= exported.tolerance,
+        ... )
         ('iris', ((3, 4),), True)
     """
     form = checks.get_format(format)

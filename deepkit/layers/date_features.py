@@ -43,7 +43,9 @@ class DateFeatures(keras.layers.Layer):
         >>> import deepkit as dk
         >>> import numpy as np
         >>> noon = np.array([["2000-01-01T12:00"]], "datetime64[s]").astype("int64")
-        >>> dk.layers.DateFeatures()(noon).numpy().round(2)[0, -1].item()  # cosine of the position within the day
+        >>> dk.layers.DateFeatures()(noon).numpy().round(2)[
+        ...     0, -1
+        ... ].item()  # cosine of the position within the day
         -1.0
     """
 

@@ -55,7 +55,9 @@ class GaussianSampling(keras.layers.Layer):
 
     Examples:
         >>> import deepkit as dk
-        >>> net = dk.Sequential([dk.GaussianHead(2), dk.layers.GaussianSampling(), dk.MLP([8])])
+        >>> net = dk.Sequential(
+        ...     [dk.GaussianHead(2), dk.layers.GaussianSampling(), dk.MLP([8])]
+        ... )
         >>> net.build((4,)).output_shape
         (None, 8)
     """

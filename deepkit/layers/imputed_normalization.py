@@ -46,7 +46,9 @@ class ImputedNormalization(keras.layers.Normalization):
     Examples:
         >>> import deepkit as dk
         >>> import numpy as np
-        >>> layer = dk.layers.ImputedNormalization(indicators=[1], mean=[1.0, 2.0], variance=[1.0, 4.0])
+        >>> layer = dk.layers.ImputedNormalization(
+        ...     indicators=[1], mean=[1.0, 2.0], variance=[1.0, 4.0]
+        ... )
         >>> layer(np.array([[2.0, 6.0], [0.0, np.nan]])).numpy().tolist()
         [[1.0, 2.0, 0.0], [-1.0, 0.0, 1.0]]
     """

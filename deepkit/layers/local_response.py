@@ -47,7 +47,9 @@ class LocalResponseNormalization(keras.layers.Layer):
     Examples:
         >>> import numpy as np
         >>> from deepkit.layers import LocalResponseNormalization
-        >>> layer = LocalResponseNormalization(depth_radius=1, bias=2.0, alpha=1.0, beta=1.0)
+        >>> layer = LocalResponseNormalization(
+        ...     depth_radius=1, bias=2.0, alpha=1.0, beta=1.0
+        ... )
         >>> np.asarray(layer(np.array([[1.0, 1.0, 0.0]]))).tolist()
         [[0.25, 0.25, 0.0]]
     """

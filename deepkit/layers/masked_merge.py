@@ -39,7 +39,9 @@ class MaskedMerge(keras.layers.Wrapper):
         >>> import deepkit as dk
         >>> import keras
         >>> from keras import layers
-        >>> words = layers.Embedding(100, 8, mask_zero=True)(keras.Input((None,), dtype="int32"))
+        >>> words = layers.Embedding(100, 8, mask_zero=True)(
+        ...     keras.Input((None,), dtype="int32")
+        ... )
         >>> segments = layers.Embedding(2, 8)(keras.Input((None,), dtype="int32"))
         >>> layers.LSTM(4)(dk.layers.MaskedMerge(layers.Add())([words, segments])).shape
         (None, 4)

@@ -41,8 +41,14 @@ class MaskedPooling1D(keras.layers.Layer):
     Examples:
         >>> import deepkit as dk
         >>> import numpy as np
-        >>> x, mask = np.array([[[-1.0], [-3.0], [0.0]]]), np.array([[True, True, False]])
-        >>> [float(dk.layers.MaskedPooling1D(pool)(x, mask=mask)[0, 0]) for pool in ("avg", "max")]
+        >>> x, mask = (
+        ...     np.array([[[-1.0], [-3.0], [0.0]]]),
+        ...     np.array([[True, True, False]]),
+        ... )
+        >>> [
+        ...     float(dk.layers.MaskedPooling1D(pool)(x, mask=mask)[0, 0])
+        ...     for pool in ("avg", "max")
+        ... ]
         [-2.0, -1.0]
     """
 

@@ -160,8 +160,19 @@ class ChannelMax(keras.layers.Layer):
     Examples:
         >>> import deepkit as dk
         >>> from keras import layers
-        >>> unit = [layers.Conv2D(2 * 48, 8, padding="same"), dk.layers.ChannelMax(2), layers.MaxPooling2D(4, 2)]
-        >>> net = dk.Sequential([*unit, layers.Flatten(), dk.layers.Maxout(240, num_pieces=5), dk.Classifier(10)])
+        >>> unit = [
+        ...     layers.Conv2D(2 * 48, 8, padding="same"),
+        ...     dk.layers.ChannelMax(2),
+        ...     layers.MaxPooling2D(4, 2),
+        ... ]
+        >>> net = dk.Sequential(
+        ...     [
+        ...         *unit,
+        ...         layers.Flatten(),
+        ...         dk.layers.Maxout(240, num_pieces=5),
+        ...         dk.Classifier(10),
+        ...     ]
+        ... )
         >>> net.build((28, 28, 1)).output_shape
         (None, 10)
     """

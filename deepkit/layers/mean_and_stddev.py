@@ -68,7 +68,9 @@ class MeanAndStddev(keras.layers.Layer):
 
     Examples:
         >>> import deepkit as dk
-        >>> dk.Sequential([dk.GaussianHead(3), dk.layers.MeanAndStddev()]).build((4,)).output_shape
+        >>> dk.Sequential([dk.GaussianHead(3), dk.layers.MeanAndStddev()]).build(
+        ...     (4,)
+        ... ).output_shape
         (None, 3, 2)
     """
 
@@ -112,7 +114,9 @@ def mean_and_stddev(prediction: Any) -> GaussianPrediction:
         >>> import numpy as np
         >>> import deepkit as dk
         >>> model = dk.Regressor(3, distribution="gaussian").build((4,))
-        >>> mean, stddev = dk.mean_and_stddev(model.predict(np.zeros((5, 4)), verbose=0))
+        >>> mean, stddev = dk.mean_and_stddev(
+        ...     model.predict(np.zeros((5, 4)), verbose=0)
+        ... )
         >>> mean.shape, np.round(stddev[0], 3).tolist()
         ((5, 3), [1.0, 1.0, 1.0])
     """

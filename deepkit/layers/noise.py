@@ -81,7 +81,10 @@ class MaskingNoise(_Corruption):
         >>> import numpy as np
         >>> noise = dk.layers.MaskingNoise(0.25, seed=1)
         >>> x = np.ones((1, 1000), "float32")
-        >>> sorted(set(np.asarray(noise(x, training=True)).ravel().tolist())), float(noise(x).numpy().min())
+        >>> (
+        ...     sorted(set(np.asarray(noise(x, training=True)).ravel().tolist())),
+        ...     float(noise(x).numpy().min()),
+        ... )
         ([0.0, 1.0], 1.0)
     """
 

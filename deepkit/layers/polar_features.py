@@ -37,7 +37,9 @@ class PolarFeatures(keras.layers.Layer):
     Examples:
         >>> import numpy as np
         >>> from deepkit.layers import PolarFeatures
-        >>> np.asarray(PolarFeatures()(np.array([[3.0, 0.0], [0.0, 2.0], [-1.0, 0.0]]))).round(2)
+        >>> np.asarray(
+        ...     PolarFeatures()(np.array([[3.0, 0.0], [0.0, 2.0], [-1.0, 0.0]]))
+        ... ).round(2)
         array([[3.  , 0.  ],
                [2.  , 1.57],
                [1.  , 3.14]], dtype=float32)

@@ -39,7 +39,9 @@ class RBF(keras.layers.Layer):
     Examples:
         >>> import numpy as np
         >>> from deepkit.layers import RBF
-        >>> np.asarray(RBF([[0.0, 0.0], [1.0, 1.0]])(np.array([[1.0, 0.0], [1.0, 1.0]]))).tolist()
+        >>> np.asarray(
+        ...     RBF([[0.0, 0.0], [1.0, 1.0]])(np.array([[1.0, 0.0], [1.0, 1.0]]))
+        ... ).tolist()
         [[1.0, 1.0], [2.0, 0.0]]
     """
 

@@ -49,7 +49,11 @@ class StochasticDepth(keras.layers.Layer):
 
     Examples:
         >>> import deepkit as dk
-        >>> body = [dk.ConvBlock(8), dk.ConvBlock(8, activation=None), dk.layers.StochasticDepth(0.2)]
+        >>> body = [
+        ...     dk.ConvBlock(8),
+        ...     dk.ConvBlock(8, activation=None),
+        ...     dk.layers.StochasticDepth(0.2),
+        ... ]
         >>> dk.Residual(body).build((28, 28, 8)).output_shape
         (None, 28, 28, 8)
     """

@@ -59,7 +59,10 @@ class TiedConv(keras.layers.Wrapper):
     Examples:
         >>> import keras
         >>> from deepkit.layers import TiedConv
-        >>> layer = TiedConv(keras.layers.Conv2D(8, 3, strides=2, padding="same"), reverse_activation="sigmoid")
+        >>> layer = TiedConv(
+        ...     keras.layers.Conv2D(8, 3, strides=2, padding="same"),
+        ...     reverse_activation="sigmoid",
+        ... )
         >>> x = keras.Input((9, 7, 3))
         >>> code = layer(x)
         >>> autoencoder = keras.Model(x, layer(code, reverse=True))

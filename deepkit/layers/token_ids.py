@@ -62,7 +62,9 @@ class TokenIds(keras.layers.TextVectorization):
     Examples:
         >>> import deepkit as dk
         >>> import tensorflow as tf
-        >>> dk.layers.TokenIds(vocabulary=["dog"])(tf.constant(["a dog", ""])).numpy().tolist()
+        >>> dk.layers.TokenIds(vocabulary=["dog"])(
+        ...     tf.constant(["a dog", ""])
+        ... ).numpy().tolist()
         [[1, 2], [1, 0]]
     """
 

@@ -39,7 +39,9 @@ class UnrolledBidirectional(keras.layers.Bidirectional):
     Examples:
         >>> import deepkit as dk
         >>> import keras
-        >>> layer = dk.layers.UnrolledBidirectional(keras.layers.GRU(4, return_sequences=True, unroll=True))
+        >>> layer = dk.layers.UnrolledBidirectional(
+        ...     keras.layers.GRU(4, return_sequences=True, unroll=True)
+        ... )
         >>> layer(keras.Input((6, 3))).shape
         (None, 6, 8)
     """

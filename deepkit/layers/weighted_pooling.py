@@ -53,7 +53,9 @@ class WeightedAveragePooling(keras.layers.Layer):
         >>> import numpy as np
         >>> from deepkit.layers import WeightedAveragePooling
         >>> impulse = np.array([[[0.0], [1.0], [0.0]]])
-        >>> round(float(WeightedAveragePooling(3)(impulse)[0, 0, 0]), 4)  # AveragePooling1D returns 0.3333
+        >>> round(
+        ...     float(WeightedAveragePooling(3)(impulse)[0, 0, 0]), 4
+        ... )  # AveragePooling1D returns 0.3333
         0.5488
     """
 

@@ -45,7 +45,9 @@ class GaussianNegativeLogLikelihood(keras.losses.Loss):
         >>> import numpy as np
         >>> from deepkit.models import GaussianNegativeLogLikelihood
         >>> loss = GaussianNegativeLogLikelihood()
-        >>> round(float(loss(np.array([1.0]), np.array([[[1.0, 1.0]]]))), 4)  # log(2 pi) / 2
+        >>> round(
+        ...     float(loss(np.array([1.0]), np.array([[[1.0, 1.0]]]))), 4
+        ... )  # log(2 pi) / 2
         0.9189
     """
 

@@ -55,7 +55,9 @@ def score_function(log_probability: Tensor, reward: Tensor, *, baseline: Tensor 
         >>> with tf.GradientTape() as gradient_tape:
         ...     log_probability = tf.nn.log_softmax(logits)
         ...     reward = tf.constant([1.0, 0.0])  # of the actions 0 and 1
-        ...     surrogate = tf.reduce_mean(score_function(log_probability, reward, baseline=0.5))
+        ...     surrogate = tf.reduce_mean(
+        ...         score_function(log_probability, reward, baseline=0.5)
+        ...     )
         >>> gradient_tape.gradient(surrogate, logits).numpy().tolist()
         [0.25, -0.25]
     """
@@ -103,7 +105,9 @@ def pathwise(mean: Tensor, stddev: Tensor | float, noise: Tensor) -> Tensor:
     Examples:
         >>> import numpy as np
         >>> from deepkit.teaching import pathwise
-        >>> pathwise(np.array([1.0, 2.0]), 0.5, np.array([[0.0, -1.0], [2.0, 4.0]])).numpy().tolist()
+        >>> pathwise(
+        ...     np.array([1.0, 2.0]), 0.5, np.array([[0.0, -1.0], [2.0, 4.0]])
+        ... ).numpy().tolist()
         [[1.0, 1.5], [2.0, 4.0]]
     """
     if is_number(stddev) and stddev < 0:

@@ -47,7 +47,10 @@ class MovingBaseline(keras.layers.Layer):
         >>> import numpy as np
         >>> from deepkit.teaching import MovingBaseline
         >>> baseline = MovingBaseline(momentum=0.9)
-        >>> [round(float(baseline(np.array([reward, reward + 2.0]))), 2) for reward in (1.0, 4.0, 4.0)]
+        >>> [
+        ...     round(float(baseline(np.array([reward, reward + 2.0]))), 2)
+        ...     for reward in (1.0, 4.0, 4.0)
+        ... ]
         [2.0, 2.0, 3.58]
     """
 

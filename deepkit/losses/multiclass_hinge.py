@@ -45,7 +45,9 @@ class MulticlassHinge(keras.losses.Loss):
         >>> import numpy as np
         >>> from deepkit.losses import MulticlassHinge
         >>> scores = np.array([[3.2, 5.1, -1.7]])  # of a cat, a car and a frog
-        >>> round(float(MulticlassHinge()(np.array([0]), scores)), 2)  # max(0, 2.9) + max(0, -3.9)
+        >>> round(
+        ...     float(MulticlassHinge()(np.array([0]), scores)), 2
+        ... )  # max(0, 2.9) + max(0, -3.9)
         2.9
     """
 

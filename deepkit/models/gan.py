@@ -56,7 +56,9 @@ class GenerativeAdversarialNetwork(keras.Model):
     Examples:
         >>> import deepkit as dk
         >>> import numpy as np
-        >>> model = dk.GAN([dk.MLP([8]), dk.Regressor(2)], dk.MLP([8]), latent_dim=3).build((2,))
+        >>> model = dk.GAN(
+        ...     [dk.MLP([8]), dk.Regressor(2)], dk.MLP([8]), latent_dim=3
+        ... ).build((2,))
         >>> model.compile("adam")
         >>> history = model.fit(np.zeros((64, 2), "float32"), verbose=0).history
         >>> sorted(history)

@@ -22,8 +22,12 @@ class PerStepSchedule(keras.optimizers.schedules.LearningRateSchedule):
     Examples:
         >>> import keras
         >>> from deepkit.models.keras_schedules import PerStepSchedule
-        >>> decay = keras.optimizers.schedules.PolynomialDecay(1.0, decay_steps=10, end_learning_rate=0.0)
-        >>> round(float(PerStepSchedule(decay, 5)(1)), 3)  # the second step is at the tenth batch, number 9
+        >>> decay = keras.optimizers.schedules.PolynomialDecay(
+        ...     1.0, decay_steps=10, end_learning_rate=0.0
+        ... )
+        >>> round(
+        ...     float(PerStepSchedule(decay, 5)(1)), 3
+        ... )  # the second step is at the tenth batch, number 9
         0.1
     """
 

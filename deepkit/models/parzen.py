@@ -41,10 +41,18 @@ class ParzenWindow:
     Examples:
         >>> import deepkit as dk
         >>> import numpy as np
-        >>> samples, validation, test = np.random.default_rng(0).normal(size=(3, 1000, 2))
-        >>> window = dk.ParzenWindow(samples, sigma=np.linspace(0.1, 1, 10), validation=validation)
+        >>> samples, validation, test = np.random.default_rng(0).normal(
+        ...     size=(3, 1000, 2)
+        ... )
+        >>> window = dk.ParzenWindow(
+        ...     samples, sigma=np.linspace(0.1, 1, 10), validation=validation
+        ... )
         >>> nats, standard_error = window.score(test)
-        >>> round(window.sigma, 1), round(nats, 1), round(standard_error, 2)  # exactly -(1 + log 2 pi) = -2.8
+        >>> (
+        ...     round(window.sigma, 1),
+        ...     round(nats, 1),
+        ...     round(standard_error, 2),
+        ... )  # exactly -(1 + log 2 pi) = -2.8
         (0.3, -2.8, 0.03)
     """
 

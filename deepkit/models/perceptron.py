@@ -55,7 +55,10 @@ class PerceptronModel(keras.Model):
     Examples:
         >>> import numpy as np
         >>> import deepkit as dk
-        >>> x, y = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([0, 0, 0, 1])  # AND
+        >>> x, y = (
+        ...     np.array([[0, 0], [0, 1], [1, 0], [1, 1]]),
+        ...     np.array([0, 0, 0, 1]),
+        ... )  # AND
         >>> model = dk.Perceptron(stop_when_converged=True).build((2,))
         >>> model.compile()
         >>> history = model.fit(x, y, shuffle=False, epochs=100, verbose=0).history

@@ -80,7 +80,12 @@ class SequenceToSequence(keras.Model):
     Examples:
         >>> import deepkit as dk
         >>> text = dk.Text(6, vocabulary=("a", "dog", "runs"))
-        >>> net = dk.Seq2Seq(text, embedding_dim=4, encoder=dk.BiLSTM(4), decoder=dk.Recurrent("lstm", 8))
+        >>> net = dk.Seq2Seq(
+        ...     text,
+        ...     embedding_dim=4,
+        ...     encoder=dk.BiLSTM(4),
+        ...     decoder=dk.Recurrent("lstm", 8),
+        ... )
         >>> model = net.build()
         >>> model.compile("adam")
         >>> len(model.translate(["a dog runs", ""], max_length=5))

@@ -76,7 +76,10 @@ class VariationalAutoencoder(keras.Model):
         >>> x = np.eye(4, dtype="float32")
         >>> sorted(model.evaluate(x, verbose=0, return_dict=True))
         ['kl', 'loss', 'reconstruction']
-        >>> model.sample(3, seed=0).shape, model.log_likelihood(x, num_samples=10, seed=0).shape
+        >>> (
+        ...     model.sample(3, seed=0).shape,
+        ...     model.log_likelihood(x, num_samples=10, seed=0).shape,
+        ... )
         ((3, 4), (4,))
     """
 

@@ -80,7 +80,9 @@ class Pattern(Block):
 
     Examples:
         >>> import deepkit as dk
-        >>> dk.Pattern("FC8-RELU-FC*N", {"N": 2, "units": 4}) == dk.from_pattern("FC8-RELU-FC*N", units=4, N=2)
+        >>> dk.Pattern("FC8-RELU-FC*N", {"N": 2, "units": 4}) == dk.from_pattern(
+        ...     "FC8-RELU-FC*N", units=4, N=2
+        ... )
         True
     """
 
@@ -164,7 +166,13 @@ def from_pattern(pattern: str, *, name: str | None = None, **arguments: object) 
         >>> import deepkit as dk
         >>> net = dk.from_pattern(
         ...     "[(CONV-RELU)*N-POOL?]*M-(FC-RELU)*K-SOFTMAX",
-        ...     N=2, M=3, K=1, pool=True, filters=[32, 64, 128], units=256, num_classes=10,
+        ...     N=2,
+        ...     M=3,
+        ...     K=1,
+        ...     pool=True,
+        ...     filters=[32, 64, 128],
+        ...     units=256,
+        ...     num_classes=10,
         ... )
         >>> model = net.build((32, 32, 3))
         >>> [layer.name for layer in model.layers][1:4], model.count_params()

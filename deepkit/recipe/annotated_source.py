@@ -43,7 +43,10 @@ def annotated_source(function: Callable[..., Any]) -> list[Passage]:
 
     Examples:
         >>> from recipes.basics import xor
-        >>> [passage.code.partition("(")[0] for passage in annotated_source(xor.definition)]
+        >>> [
+        ...     passage.code.partition("(")[0]
+        ...     for passage in annotated_source(xor.definition)
+        ... ]
         ['def network', 'def definition']
     """
     module: Any = inspect.getmodule(function)

@@ -47,7 +47,9 @@ class Paper:
     Raises:
         ValueError: `kind` is another word.
 
-    >>> Paper("Perceptrons", ("Marvin Minsky", "Seymour Papert"), 1969, "MIT Press").short()
+    >>> Paper(
+    ...     "Perceptrons", ("Marvin Minsky", "Seymour Papert"), 1969, "MIT Press"
+    ... ).short()
     'Minsky & Papert 1969'
     """
 

@@ -57,7 +57,9 @@ def register_block(package: str, name: str | None = None) -> Callable[[BlockClas
         >>> @dk.register_block("mine")
         ... class Halve(dk.Block):
         ...     def add(self, x, builder):
-        ...         return builder.add_layer(x, "rescaling", keras.layers.Rescaling, 0.5)
+        ...         return builder.add_layer(
+        ...             x, "rescaling", keras.layers.Rescaling, 0.5
+        ...         )
         >>> dk.to_dict(Halve())
         {'deepkit': 1, 'block': 'mine.Halve'}
     """

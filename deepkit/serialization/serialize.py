@@ -68,7 +68,9 @@ def from_dict(data: Mapping[str, Any] | list[Any]) -> Block:
 
     Examples:
         >>> import deepkit as dk
-        >>> dk.from_dict({"block": "Residual", "body": [{"block": "ConvBlock", "filters": 16}]})
+        >>> dk.from_dict(
+        ...     {"block": "Residual", "body": [{"block": "ConvBlock", "filters": 16}]}
+        ... )
         dk.Residual(dk.ConvBlock(16))
     """
     if isinstance(data, Mapping) and "deepkit" in data:

@@ -105,7 +105,14 @@ def autotune(
         >>> import deepkit as dk
         >>> x, y = np.random.default_rng(0).random((64, 4)), np.arange(64) % 2
         >>> net = dk.Sequential([dk.MLP([8]), dk.Classifier(2)])
-        >>> plan = dk.autotune(net, x, y, plan=dk.plan(precision="float32", seed=7), batch_size=16, verbose=0)
+        >>> plan = dk.autotune(
+        ...     net,
+        ...     x,
+        ...     y,
+        ...     plan=dk.plan(precision="float32", seed=7),
+        ...     batch_size=16,
+        ...     verbose=0,
+        ... )
         >>> sorted({measurement.field for measurement in plan.measurements})
         ['jit_compile', 'steps_per_execution']
         >>> run = dk.fit(net, x, y, plan=plan, batch_size=16, verbose=0)

@@ -83,7 +83,14 @@ def diagnose(run: Run, *, baseline: float | None = None, target: float | None = 
         >>> import numpy as np
         >>> import deepkit as dk
         >>> x, y = np.eye(3, dtype="float32").repeat(20, 0), np.arange(3).repeat(20)
-        >>> run = dk.fit(dk.Sequential([dk.Classifier(3)]), x, y, epochs=9, learning_rate=0.3, verbose=0)
+        >>> run = dk.fit(
+        ...     dk.Sequential([dk.Classifier(3)]),
+        ...     x,
+        ...     y,
+        ...     epochs=9,
+        ...     learning_rate=0.3,
+        ...     verbose=0,
+        ... )
         >>> print(dk.teaching.diagnose(run))
         no validation data after 9 epochs: the training error 0.0 % is at most 33.3 %, half the baseline error
           error rate: training 0.0 %, baseline 66.7 %

@@ -138,7 +138,13 @@ def fit(
         >>> import numpy as np
         >>> import deepkit as dk
         >>> x, y = np.random.default_rng(0).random((64, 4)), np.arange(64) % 2
-        >>> run = dk.fit(dk.Sequential([dk.MLP([8]), dk.Classifier(2)]), x, y, epochs=2, verbose=0)
+        >>> run = dk.fit(
+        ...     dk.Sequential([dk.MLP([8]), dk.Classifier(2)]),
+        ...     x,
+        ...     y,
+        ...     epochs=2,
+        ...     verbose=0,
+        ... )
         >>> sorted(run.history), run.epochs
         (['accuracy', 'loss'], 2)
     """

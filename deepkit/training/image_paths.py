@@ -72,7 +72,12 @@ def is_paths(x: Any) -> bool:
     """Return whether a value is a string or a path, or a list, a tuple or an array of them.
 
     Examples:
-        >>> is_paths("new/1.png"), is_paths([Path("1.png"), "2.png"]), is_paths([1, 2]), is_paths([])
+        >>> (
+        ...     is_paths("new/1.png"),
+        ...     is_paths([Path("1.png"), "2.png"]),
+        ...     is_paths([1, 2]),
+        ...     is_paths([]),
+        ... )
         (True, True, False, False)
     """
     if _is_path(x):

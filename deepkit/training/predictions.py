@@ -34,7 +34,9 @@ class ClassPrediction(NamedTuple):
     Examples:
         >>> import numpy as np
         >>> from deepkit.training.predictions import ClassPrediction
-        >>> ClassPrediction(np.array(["dog", "cat"]), np.array([[0.25, 0.75], [0.9, 0.1]]))
+        >>> ClassPrediction(
+        ...     np.array(["dog", "cat"]), np.array([[0.25, 0.75], [0.9, 0.1]])
+        ... )
         <ClassPrediction of 2 examples>
            0  dog 75.0 %
            1  cat 90.0 %
@@ -90,7 +92,9 @@ class ScorePrediction(NamedTuple):
     Examples:
         >>> import numpy as np
         >>> from deepkit.training.predictions import ScorePrediction
-        >>> ScorePrediction(np.array(["dog", "cat"]), np.array([[-1.0, 2.5], [0.25, -3.0]]))
+        >>> ScorePrediction(
+        ...     np.array(["dog", "cat"]), np.array([[-1.0, 2.5], [0.25, -3.0]])
+        ... )
         <ScorePrediction of 2 examples>
            0  dog 2.5
            1  cat 0.25

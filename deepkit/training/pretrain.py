@@ -88,7 +88,9 @@ def pretrain(
         >>> import numpy as np
         >>> import deepkit as dk
         >>> x, y = np.random.default_rng(0).random((64, 8)), np.arange(64) % 2
-        >>> stack = dk.pretrain([6, 4], x, corruption=dk.MaskingNoise(0.25), epochs=2, verbose=0)
+        >>> stack = dk.pretrain(
+        ...     [6, 4], x, corruption=dk.MaskingNoise(0.25), epochs=2, verbose=0
+        ... )
         >>> [layer.units for layer in stack]
         [6, 4]
         >>> run = dk.fit(dk.Sequential([*stack, dk.Classifier(2)]), (x, y), verbose=0)

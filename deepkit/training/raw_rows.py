@@ -31,7 +31,11 @@ def rows_as_inputs(schema: TableSchema | None, x: Any) -> Any:
 
     Examples:
         >>> import deepkit as dk
-        >>> houses = {"area": [50.0, 80.0, 120.0], "city": ["Oslo", "Rome", "Oslo"], "price": [210.5, 250.0, 400.5]}
+        >>> houses = {
+        ...     "area": [50.0, 80.0, 120.0],
+        ...     "city": ["Oslo", "Rome", "Oslo"],
+        ...     "price": [210.5, 250.0, 400.5],
+        ... }
         >>> data = dk.data.from_table(houses, target="price", verbose=False)
         >>> rows_as_inputs(data.columns, [{"area": "70", "city": None}])["area"]
         array([70.], dtype=float32)

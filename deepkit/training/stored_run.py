@@ -45,9 +45,20 @@ def load_run(run_dir: PathLike) -> Run:
     Examples:
         >>> import numpy as np
         >>> import deepkit as dk
-        >>> x, y = np.eye(3, dtype="float32").repeat(20, 0), np.repeat(["cat", "dog", "owl"], 20)
+        >>> x, y = (
+        ...     np.eye(3, dtype="float32").repeat(20, 0),
+        ...     np.repeat(["cat", "dog", "owl"], 20),
+        ... )
         >>> net = dk.Sequential([dk.Classifier(3)])
-        >>> _ = dk.fit(net, x, y, epochs=60, learning_rate=0.1, run_dir="runs/animals", verbose=0)
+        >>> _ = dk.fit(
+        ...     net,
+        ...     x,
+        ...     y,
+        ...     epochs=60,
+        ...     learning_rate=0.1,
+        ...     run_dir="runs/animals",
+        ...     verbose=0,
+        ... )
         >>> run = dk.load_run("runs/animals")
         >>> run.predict(x[::20]).labels.tolist(), run.epochs
         (['cat', 'dog', 'owl'], 60)

@@ -131,7 +131,10 @@ class Run(Displayable):
         Examples:
             >>> import numpy as np
             >>> import deepkit as dk
-            >>> x, y = np.eye(3, dtype="float32").repeat(20, 0), np.repeat(["cat", "dog", "owl"], 20)
+            >>> x, y = (
+            ...     np.eye(3, dtype="float32").repeat(20, 0),
+            ...     np.repeat(["cat", "dog", "owl"], 20),
+            ... )
             >>> net = dk.Sequential([dk.Classifier(3)])
             >>> run = dk.fit(net, x, y, epochs=60, learning_rate=0.1, verbose=0)
             >>> labels, probabilities = run.predict(x[::20])
@@ -178,7 +181,10 @@ class Run(Displayable):
         Examples:
             >>> import numpy as np
             >>> import deepkit as dk
-            >>> x, y = np.eye(3, dtype="float32").repeat(20, 0), np.repeat(["cat", "dog", "owl"], 20)
+            >>> x, y = (
+            ...     np.eye(3, dtype="float32").repeat(20, 0),
+            ...     np.repeat(["cat", "dog", "owl"], 20),
+            ... )
             >>> net = dk.Sequential([dk.Classifier(3)])
             >>> run = dk.fit(net, x, y, epochs=60, learning_rate=0.1, verbose=0)
             >>> run.evaluate(x, y)["accuracy"]

@@ -58,7 +58,10 @@ def function_identity(function: object) -> str:
     Examples:
         >>> function_identity(None)
         'None'
-        >>> one_digit, two_digits = functools.partial(round, ndigits=1), functools.partial(round, ndigits=2)
+        >>> one_digit, two_digits = (
+        ...     functools.partial(round, ndigits=1),
+        ...     functools.partial(round, ndigits=2),
+        ... )
         >>> function_identity(one_digit) == function_identity(two_digits)
         False
     """

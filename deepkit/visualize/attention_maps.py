@@ -58,11 +58,19 @@ def attention(
     Examples:
         >>> import numpy as np, deepkit as dk
         >>> weights = np.eye(3)
-        >>> figure = dk.visualize.attention(weights, source=["a", "big", "cat"], target=["eine", "große", "Katze"])
-        >>> figure = dk.visualize.attention(np.full((2, 3, 4), 0.25), image=np.ones((8, 8, 3)), target=["a", "b", "c"])
+        >>> figure = dk.visualize.attention(
+        ...     weights, source=["a", "big", "cat"], target=["eine", "große", "Katze"]
+        ... )
+        >>> figure = dk.visualize.attention(
+        ...     np.full((2, 3, 4), 0.25),
+        ...     image=np.ones((8, 8, 3)),
+        ...     target=["a", "b", "c"],
+        ... )
         >>> len(figure.axes)
         6
-        >>> figure = dk.visualize.attention(np.eye(7), image=np.ones((28, 28, 1)), grid=(7, 7))
+        >>> figure = dk.visualize.attention(
+        ...     np.eye(7), image=np.ones((28, 28, 1)), grid=(7, 7)
+        ... )
         >>> len(figure.axes)
         1
     """

@@ -53,8 +53,12 @@ def grad_cam(
 
     Examples:
         >>> import numpy as np, deepkit as dk
-        >>> net = dk.Sequential([dk.ConvBlock(4, name="conv"), dk.Classifier(3, pool="avg")])
-        >>> figure = dk.visualize.grad_cam(net.build((8, 8, 1)), np.ones((8, 8, 1)), class_index=2)
+        >>> net = dk.Sequential(
+        ...     [dk.ConvBlock(4, name="conv"), dk.Classifier(3, pool="avg")]
+        ... )
+        >>> figure = dk.visualize.grad_cam(
+        ...     net.build((8, 8, 1)), np.ones((8, 8, 1)), class_index=2
+        ... )
         >>> len(figure.axes)
         2
     """

@@ -120,7 +120,9 @@ def misclassified(model: keras.Model, data: object, *, count: int = 16, class_na
     Examples:
         >>> import numpy as np, deepkit as dk
         >>> model = dk.Classifier(3).build((8, 8, 1))
-        >>> figure = dk.visualize.misclassified(model, (np.zeros((5, 8, 8, 1)), np.arange(5) % 3), count=4)
+        >>> figure = dk.visualize.misclassified(
+        ...     model, (np.zeros((5, 8, 8, 1)), np.arange(5) % 3), count=4
+        ... )
     """
     examples = misclassified_examples(model, data, count)
     columns = min(8, max(1, len(examples)))

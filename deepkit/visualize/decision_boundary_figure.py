@@ -66,8 +66,12 @@ def decision_boundary(
         >>> import numpy as np, deepkit as dk
         >>> x = np.random.default_rng(0).normal(size=(100, 2)).astype("float32")
         >>> model = dk.Classifier(1).build((2,))
-        >>> figure = dk.visualize.decision_boundary(model, (x, x[:, 0] > 0), class_names=["left", "right"])
-        >>> regions = dk.visualize.arrays.decision_boundary(model, (x, x[:, 0] > 0), resolution=50)
+        >>> figure = dk.visualize.decision_boundary(
+        ...     model, (x, x[:, 0] > 0), class_names=["left", "right"]
+        ... )
+        >>> regions = dk.visualize.arrays.decision_boundary(
+        ...     model, (x, x[:, 0] > 0), resolution=50
+        ... )
         >>> regions.scores.shape, regions.threshold
         ((50, 50, 1), 0.0)
     """

@@ -117,7 +117,9 @@ def save(figure: Figure, path: PathLike) -> Path:
 
     Examples:
         >>> import deepkit as dk
-        >>> dk.visualize.save(dk.visualize.curves({"loss": [1.0, 0.5]}), "curves.png").name
+        >>> dk.visualize.save(
+        ...     dk.visualize.curves({"loss": [1.0, 0.5]}), "curves.png"
+        ... ).name
         'curves.png'
     """
     target = Path(path)

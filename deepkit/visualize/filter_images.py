@@ -41,7 +41,9 @@ def filters(model: keras.Model, layer: str | None = None) -> Figure:
 
     Examples:
         >>> import deepkit as dk
-        >>> figure = dk.visualize.filters(dk.ConvBlock(8, kernel_size=5).build((28, 28, 1)))
+        >>> figure = dk.visualize.filters(
+        ...     dk.ConvBlock(8, kernel_size=5).build((28, 28, 1))
+        ... )
         >>> len(figure.axes)
         8
     """

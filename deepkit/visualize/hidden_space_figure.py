@@ -68,8 +68,12 @@ def hidden_space(
     Examples:
         >>> import numpy as np, deepkit as dk
         >>> x = np.random.default_rng(0).normal(size=(100, 2)).astype("float32")
-        >>> model = dk.Sequential([dk.MLP([3, 2], activation="tanh"), dk.Classifier(1)]).build((2,))
-        >>> figure = dk.visualize.hidden_space(model, (x, x[:, 0] > 0), grid=True, probes=True)
+        >>> model = dk.Sequential(
+        ...     [dk.MLP([3, 2], activation="tanh"), dk.Classifier(1)]
+        ... ).build((2,))
+        >>> figure = dk.visualize.hidden_space(
+        ...     model, (x, x[:, 0] > 0), grid=True, probes=True
+        ... )
         >>> spaces = dk.visualize.arrays.hidden_space(model, (x, x[:, 0] > 0))
         >>> [(space.layer, space.num_units) for space in spaces]
         [('input', 2), ('mlp.activation1', 3), ('mlp.activation2', 2), ('classifier.dense', 1)]

@@ -72,9 +72,16 @@ def calibration(model: keras.Model, data: object, *, output: str | None = None) 
     Examples:
         >>> import numpy as np, deepkit as dk
         >>> model = dk.Regressor(2, distribution="gaussian").build((3,))
-        >>> figure = dk.visualize.calibration(model, (np.zeros((5, 3)), np.ones((5, 2))))
-        >>> coverage = dk.visualize.arrays.calibration(model, (np.zeros((5, 3)), np.ones((5, 2))))
-        >>> coverage.at(0.95), coverage.at(0.5)  # the label 1 is one standard deviation from the mean
+        >>> figure = dk.visualize.calibration(
+        ...     model, (np.zeros((5, 3)), np.ones((5, 2)))
+        ... )
+        >>> coverage = dk.visualize.arrays.calibration(
+        ...     model, (np.zeros((5, 3)), np.ones((5, 2)))
+        ... )
+        >>> (
+        ...     coverage.at(0.95),
+        ...     coverage.at(0.5),
+        ... )  # the label 1 is one standard deviation from the mean
         (1.0, 0.0)
     """
     return draw_coverage(interval_coverage(model, data, output=output))

@@ -74,9 +74,19 @@ def loss_landscape(
         >>> import numpy as np, deepkit as dk
         >>> x = np.random.default_rng(0).normal(size=(50, 2)).astype("float32")
         >>> path = dk.visualize.WeightPath()
-        >>> run = dk.fit(dk.Classifier(1), (x, x[:, 0] > 0), epochs=4, verbose=0, callbacks=[path])
-        >>> figure = dk.visualize.loss_landscape(run.model, (x, x[:, 0] > 0), path=path, resolution=5)
-        >>> plane = dk.visualize.arrays.loss_landscape(run.model, (x, x[:, 0] > 0), path=path, resolution=5)
+        >>> run = dk.fit(
+        ...     dk.Classifier(1),
+        ...     (x, x[:, 0] > 0),
+        ...     epochs=4,
+        ...     verbose=0,
+        ...     callbacks=[path],
+        ... )
+        >>> figure = dk.visualize.loss_landscape(
+        ...     run.model, (x, x[:, 0] > 0), path=path, resolution=5
+        ... )
+        >>> plane = dk.visualize.arrays.loss_landscape(
+        ...     run.model, (x, x[:, 0] > 0), path=path, resolution=5
+        ... )
         >>> plane.losses.shape, plane.path.shape
         ((5, 5), (5, 2))
     """

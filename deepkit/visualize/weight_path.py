@@ -29,7 +29,9 @@ class WeightPath(keras.callbacks.Callback):
         >>> import numpy as np, deepkit as dk
         >>> path = dk.visualize.WeightPath()
         >>> x, y = np.ones((8, 2), "float32"), np.zeros(8, int)
-        >>> run = dk.fit(dk.Classifier(2), (x, y), epochs=3, verbose=0, callbacks=[path])
+        >>> run = dk.fit(
+        ...     dk.Classifier(2), (x, y), epochs=3, verbose=0, callbacks=[path]
+        ... )
         >>> len(path.weights)
         4
     """

@@ -144,7 +144,10 @@ def _curve(
 def _loss_title(loss: str) -> str:
     """Return name and unit of a loss from its code.
 
-    >>> _loss_title("MeanSquaredError()"), _loss_title("SparseCategoricalCrossentropy(from_logits=True)")
+    >>> (
+    ...     _loss_title("MeanSquaredError()"),
+    ...     _loss_title("SparseCategoricalCrossentropy(from_logits=True)"),
+    ... )
     ('Loss: mean squared error', 'Loss: cross-entropy (nats)')
     """
     match = re.fullmatch(r"(?:\w+\.)*(\w+)\(.*\)", loss, re.DOTALL)

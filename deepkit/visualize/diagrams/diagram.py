@@ -94,7 +94,9 @@ def diagram(model: keras.Model, path: PathLike | None = None, *, depth: int | No
     Examples:
         >>> from pathlib import Path
         >>> import deepkit as dk
-        >>> model = dk.Sequential([dk.ConvStack(32), dk.Classifier(10)]).build((28, 28, 1))
+        >>> model = dk.Sequential([dk.ConvStack(32), dk.Classifier(10)]).build(
+        ...     (28, 28, 1)
+        ... )
         >>> figure = dk.visualize.diagram(model, "model.svg")
         >>> "28×28×32" in Path("model.svg").read_text(encoding="utf-8")
         True
