@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo course test coverage slow thorough check format docs docs-outputs bench results clean
+.PHONY: demo course test coverage slow thorough check format docs docs-check docs-outputs bench results clean
 
 demo: $(VENV)/.runtime  ## train, evaluate and report LeNet-5
 	$(BIN)/deepkit run lenet --run-dir runs/lenet
@@ -36,6 +36,9 @@ format: $(VENV)/.dev  ## format the code
 
 docs: $(VENV)/.docs  ## the documentation, into site/
 	$(BIN)/mkdocs build --strict
+
+docs-check: $(VENV)/.docs $(VENV)/.dev  ## links, images, widths and contrast of the pages in site/, with an installed Chromium
+	$(BIN)/python -m pytest tests/site -m slow
 
 docs-outputs: $(VENV)/.docs  ## the outputs of pages that take too long for `make docs`, if their code changed; PAGES="NAME.md"
 	$(BIN)/python -m docs.executed_pages $(PAGES)

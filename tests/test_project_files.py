@@ -54,7 +54,8 @@ def test_contributors_find_every_target_of_the_makefile_that_checks():
 
 def test_every_package_of_the_extras_has_a_tested_version():
     project = tomllib.loads(read("pyproject.toml"))["project"]
-    names = {re.match(r"[\w.-]+", line)[0].lower() for line in project["optional-dependencies"]["dev"]}
+    lines = [line for extra in ("dev", "docs") for line in project["optional-dependencies"][extra]]
+    names = {re.match(r"[\w.-]+", line)[0].lower() for line in lines}
     pinned = {line.partition("==")[0].lower() for line in read("constraints.txt").splitlines()}
     assert names <= pinned
 

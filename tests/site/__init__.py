@@ -1,0 +1,1 @@
+"""Checks of the built documentation: without a browser, and in headless Chromium."""

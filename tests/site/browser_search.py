@@ -1,0 +1,39 @@
+"""Check in a browser that the search of a site finds a page and shows its results readably."""
+
+from __future__ import annotations
+
+from playwright.sync_api import TimeoutError as NoResult
+
+from .browser_contrast import SCHEMES, check_contrast
+from .chromium import NARROW, WIDE, Window
+from .findings import Finding
+
+INPUT, RESULT = ".md-search__input", ".md-search-result__link"
+
+BEYOND = """({ selector, width }) => [...document.querySelectorAll(selector)]
+    .map((element) => [element.textContent.trim().slice(0, 40), element.getBoundingClientRect()])
+    .filter(([text, box]) => box.width && (box.left < 0 || box.right > width))
+    .map(([text, box]) => text)"""
+
+
+def check_search(window: Window, query: str) -> list[Finding]:
+    """Return the faults of the results of a query in each width and color scheme."""
+    findings = []
+    for width in (WIDE, NARROW):
+        window.open("index.html")
+        window.resize(width)
+        findings += _results(window, query, width)
+    return findings
+
+
+def _results(window: Window, query: str, width: int) -> list[Finding]:
+    page, name = window.page, f"search for '{query}'"
+    page.evaluate("() => { document.querySelector('#__search').checked = true }")  # opens the field on a phone
+    page.locator(INPUT).press_sequentially(query)  # the theme listens to keys
+    try:
+        page.locator(RESULT).first.wait_for(state="attached")
+    except NoResult:
+        return [Finding(name, "finds no page", width=width)]
+    findings = [finding for scheme in SCHEMES for finding in check_contrast(window, name, scheme)]
+    beyond = page.evaluate(BEYOND, {"selector": RESULT, "width": width})
+    return findings + [Finding(name, "reaches beyond the window", text, width) for text in beyond]
