@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import html
 import inspect
+import itertools
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import keras
@@ -23,6 +24,7 @@ from deepkit.utils.durations import format_duration
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from deepkit.recipe.annotated_source import Passage
     from deepkit.recipe.contract import Claim, Paper, Recipe
     from deepkit.recipe.discovery import RecipeEntry
     from deepkit.recipe.results import Record
@@ -104,7 +106,9 @@ def title_of(summary: str) -> str:
     """Return the title of a recipe: the first line of its docstring up to the colon.
 
     Examples:
-        >>> title_of("LeNet-5 on MNIST: an exact copy of the network of 1998, and a modern version.")
+        >>> title_of(
+        ...     "LeNet-5 on MNIST: an exact copy of the network of 1998, and a modern version."
+        ... )
         'LeNet-5 on MNIST'
     """
     return summary.partition(":")[0].removesuffix(".")
@@ -149,33 +153,41 @@ def _citation(paper: Paper) -> str:
 
 
 def _values(recipe: Recipe, records: Sequence[Record]) -> str:
-    """Return a table of published and measured values, with a row for each claim and each recorded metric."""
-    rows = [
-        table_row(record["command"].removeprefix("deepkit run "), metric, *_published(record, metric), measured)
-        for record in records
-        for metric in record["metrics"]
-        for measured in [measured_text(record, metric) + _mark(record)]
-    ]
+    """Return a table of published and measured values for each recorded run, those with a published value first."""
+    runs = sorted(records, key=lambda record: not record["claims"])
+    tables = [text for record in runs for text in (f"`{record['command']}`", _value_table(_recorded_rows(record)))]
     recorded = {(claim["metric"], claim["where"]) for record in records for claim in record["claims"]}
-    rows += [_unmeasured(claim) for claim in recipe.claims if (claim.metric, claim.where) not in recorded]
-    header = "| run | metric | published | measured |\n|---|---|---|---|"
+    missing = [claim for claim in recipe.claims if (claim.metric, claim.where) not in recorded]
+    if missing:
+        tables += ["Published, not recorded yet:", _value_table([_unrecorded_row(claim) for claim in missing])]
     meanings = [f"- **{metric}**: {meaning}" for metric, meaning in recipe.metrics.items()]
     notes = [] if records else ["Nothing is recorded yet."]
     notes += [f"**Stale, not recorded again yet: {reason}.**" for reason in _stale_reasons(records)]
     if any(not record["comparable"] for record in records):
         notes.append(f"**Stand-in data: {STAND_IN}.**")
-    table = "\n".join([header, *rows])
-    return "\n\n".join(["## Published and measured", table, *notes, "\n".join(meanings)])
+    return "\n\n".join(["## Published and measured", *tables, *notes, "\n".join(meanings)])
 
 
-def _published(record: Record, metric: str) -> tuple[str]:
+def _value_table(rows: Sequence[str]) -> str:
+    return "\n".join(["| metric | published | measured |", "|---|---|---|", *rows])
+
+
+def _recorded_rows(record: Record) -> list[str]:
+    """Return a row for each metric of a recorded run."""
+    return [
+        table_row(metric, _published(record, metric) or "–", measured_text(record, metric) + _mark(record))
+        for metric in record["metrics"]
+    ]
+
+
+def _published(record: Record, metric: str) -> str:
     claims = [claim for claim in record["claims"] if claim["metric"] == metric]
-    return ("; ".join(f"{claimed_value(claim)} ({claim['where']}; {claim['setting']})" for claim in claims),)
+    return "; ".join(f"{claimed_value(claim)} ({claim['where']}; {claim['setting']})" for claim in claims)
 
 
-def _unmeasured(claim: Claim) -> str:
+def _unrecorded_row(claim: Claim) -> str:
     value = claimed_value({"value": claim.value, "unit": claim.unit})
-    return table_row("", claim.metric, f"{value} ({claim.where}; {claim.setting})", "not recorded yet")
+    return table_row(claim.metric, f"{value} ({claim.where}; {claim.setting})", "not recorded yet")
 
 
 def _mark(record: Record) -> str:
@@ -189,15 +201,28 @@ def _stale_reasons(records: Sequence[Record]) -> list[str]:
 def _architecture(recipe: Recipe, diagrams: Sequence[str], format_code: FormatCode) -> str:
     """Return the diagrams of the network, and its source beside the notes; of an experiment without one, its source."""
     images = [f"![Diagram of the layers of the recipe {recipe.name}]({path}){{ .diagram }}" for path in diagrams]
-    parts = [passage for part in recipe.annotated_parts for passage in annotated_source(part)]
-    passages = [
-        '<div class="passage" markdown>\n'
-        f'<div class="note" markdown>\n\n{passage.note[:1].upper()}{passage.note[1:]}\n\n</div>\n'
-        f'<div class="code" markdown>\n\n```python\n{format_code(passage.code).strip()}\n```\n\n</div>\n</div>'
-        for passage in dict.fromkeys(parts)  # two parts may use the same function
-    ]
+    parts = dict.fromkeys(passage for part in recipe.annotated_parts for passage in annotated_source(part))
+    passages = [_passage(note, code, format_code) for note, code in _joined(parts)]
     heading = "## The network" if recipe.definition else "## The experiment"
     return "\n\n".join([heading, *images, *passages])
+
+
+def _joined(passages: Iterable[Passage]) -> Iterator[tuple[str, str]]:
+    """Yield note and code of each passage; consecutive passages without a note, such as constants, as one."""
+    for has_note, group in itertools.groupby(passages, key=lambda passage: bool(passage.note)):
+        if has_note:
+            yield from ((passage.note, passage.code) for passage in group)
+        else:
+            yield "", "\n".join(passage.code.strip() for passage in group)
+
+
+def _passage(note: str, code: str, format_code: FormatCode) -> str:
+    """Return a passage of code beside its note."""
+    return (
+        '<div class="passage" markdown>\n'
+        f'<div class="note" markdown>\n\n{note[:1].upper()}{note[1:]}\n\n</div>\n'
+        f'<div class="code" markdown>\n\n```python\n{format_code(code).strip()}\n```\n\n</div>\n</div>'
+    )
 
 
 def _figures(records: Sequence[Record]) -> str:

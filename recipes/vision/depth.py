@@ -76,8 +76,10 @@ LEARNING_RATES = {
     "residual": {10: 0.03, 20: 0.03, 30: 0.01, 50: 0.01},
     "dense": {10: 0.1, 20: 0.03, 30: 0.1, 50: 0.03},
 }
-GATE_BIAS = -4.0  # initial; with -2, which keeps 0.88 of a signal per layer, almost nothing is left after 50 layers
-UNITS = 71  # of the plain, the residual and the first dense layer; 50 in a highway layer, which has two matrices
+# initial bias of the gates; with -2, which keeps 0.88 of a signal per layer, almost nothing is left after 50 layers
+GATE_BIAS = -4.0
+# width of the plain, the residual and the first dense layer; 50 in a highway layer, which has two matrices
+UNITS = 71
 COLORS = {"plain": GRAY, "highway": BLUE, "residual": ORANGE, "dense": "#2b8a3e"}
 
 
@@ -141,7 +143,7 @@ def growth(depth: int) -> int:
     """Return the width of the layers of a dense network with about as many weights as the plain one."""
 
     def count_weights(width: int) -> int:
-        """Count the weights after the first layer, including those from these layers to the classifier."""
+        """Count the weights after the first layer, with those to the classifier."""
         return sum(width * (UNITS + i * width + 1) + 10 * width for i in range(depth - 1))
 
     return min(range(1, UNITS), key=lambda width: abs(count_weights(width) - (depth - 1) * UNITS * (UNITS + 1)))
