@@ -1,1 +1,1 @@
-"""Recipes of the smallest networks."""
+"""First principles: experiments of lecture notes, most of them in seconds."""
