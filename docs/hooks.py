@@ -10,16 +10,15 @@ from mkdocs.structure.files import File
 from PIL import Image
 
 from deepkit._version import __version__
-from deepkit.recipe import discovery, pages
+from deepkit.recipe import discovery, groups, pages
 
 LINE_LENGTH = 80
 THUMBNAIL = (320, 200)  # pixels
 INTRODUCTION = (
-    "Each recipe reproduces one paper with one command in one readable module. A card shows the published and the "
-    "measured value. Start with [XOR](xor.md) and [LeNet-5](lenet.md). Then [depth](depth.md) and "
-    "[residual networks](resnet.md) show what makes deep networks trainable. [Denoising](denoising.md) and "
-    "[variational](vae.md) autoencoders and [adversarial networks](gan.md) learn without labels. "
-    "[Sentiment](sentiment.md) and [translation](translation.md) process sequences."
+    "Each recipe reproduces one paper, or the experiments of a lecture, with one command in one readable module. A card "
+    "shows the published and the measured value. The first group takes seconds to minutes: start with "
+    "[threshold units](threshold_units.md) and [XOR](xor.md). [LeNet-5](lenet.md), [depth](depth.md) and "
+    "[residual networks](resnet.md) show what makes deep networks trainable."
 )
 
 
@@ -47,7 +46,12 @@ def on_files(files, config):
             thumbnails[entry.name] = f"figures/{entry.name}-thumbnail.png"
             content = _thumbnail(root / figure)
             files.append(File.generated(config, f"recipes/{thumbnails[entry.name]}", content=content))
-    overview = f"---\nhide: [toc]\n---\n\n# Recipes\n\n{INTRODUCTION}\n\n{pages.render_overview(entries, thumbnails)}"
+    sections = [
+        f"## {pages.title_of(group.summary)}\n\n{pages.render_overview(group.entries, thumbnails)}"
+        for group in groups.groups()
+        if set(group.entries) <= set(entries)
+    ]
+    overview = "\n\n".join(["---\nhide: [toc]\n---", "# Recipes", INTRODUCTION, *sections])
     files.append(File.generated(config, "recipes/index.md", content=overview))
     for figure in sorted((root / "figures").glob("*.png")):
         files.append(File.generated(config, f"recipes/figures/{figure.name}", content=figure.read_bytes()))

@@ -1,1 +1,1 @@
-"""Recipes of generative models and autoencoders."""
+"""Generative models: autoencoders, variational autoencoders and adversarial networks."""

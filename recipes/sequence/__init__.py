@@ -1,1 +1,1 @@
-"""Recipes for text and other sequences."""
+"""Sequences: text, and the networks that process it."""

@@ -1,1 +1,1 @@
-"""Recipes and definitions for images."""
+"""Images: recipes, and the definitions of the classic networks."""
