@@ -8,15 +8,6 @@ from __future__ import annotations
 
 from deepkit.recipe import Paper
 
-ROSENBROCK_1960 = Paper(
-    title="An Automatic Method for Finding the Greatest or Least Value of a Function",
-    authors=("Howard H. Rosenbrock",),
-    year=1960,
-    venue="The Computer Journal 3(3), pp. 175-184",
-    url="https://doi.org/10.1093/comjnl/3.3.175",
-)
-"""A curved valley, on which optimizers are compared."""
-
 MCCULLOCH_1943 = Paper(
     title="A Logical Calculus of the Ideas Immanent in Nervous Activity",
     authors=("Warren S. McCulloch", "Walter Pitts"),
@@ -42,6 +33,15 @@ ROSENBLATT_1958 = Paper(
     url="https://doi.org/10.1037/h0042519",
 )
 """The perceptron, a threshold unit that learns from its mistakes."""
+
+ROSENBROCK_1960 = Paper(
+    title="An Automatic Method for Finding the Greatest or Least Value of a Function",
+    authors=("Howard H. Rosenbrock",),
+    year=1960,
+    venue="The Computer Journal 3(3), pp. 175-184",
+    url="https://doi.org/10.1093/comjnl/3.3.175",
+)
+"""A curved valley, on which optimizers are compared."""
 
 NOVIKOFF_1962 = Paper(
     title="On Convergence Proofs on Perceptrons",
