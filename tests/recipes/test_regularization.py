@@ -88,4 +88,3 @@ def test_a_repeat_shows_every_statement():
     assert measured["bias, 20 neighbors"] > measured["bias, 1 neighbors"]
     assert measured["variance, 20 neighbors"] < measured["variance, 1 neighbors"]
     assert measured["variance, penalty 0.1"] < measured["variance, penalty 1000"]
-    assert len(report.figures) == 4
