@@ -15,8 +15,8 @@ from deepkit.recipe import discovery, groups, pages
 LINE_LENGTH = 80
 THUMBNAIL = (320, 200)  # pixels
 INTRODUCTION = (
-    "Each recipe reproduces one paper, or the experiments of a lecture, with one command in one readable module. A card "
-    "shows the published and the measured value. The first group takes seconds to minutes: start with "
+    "Each recipe reproduces one paper, or the experiments of a lecture, with one command in one readable module. A "
+    "card shows the published and the measured value. The first group takes seconds to minutes: start with "
     "[threshold units](threshold_units.md) and [XOR](xor.md). [LeNet-5](lenet.md), [depth](depth.md) and "
     "[residual networks](resnet.md) show what makes deep networks trainable."
 )

@@ -1,7 +1,7 @@
 """The papers that the recipes reproduce or build on, sorted by year.
 
-A constant is the first author's surname and the year; a second paper of the same author and year ends in `B`. A recipe
-refers to its paper as `PAPER = papers.HE_2016`.
+A constant is the first author's surname and the year; a second paper of the same author and year ends in `B`, a
+chapter of a book in its subject. A recipe refers to its paper as `PAPER = papers.HE_2016`.
 """
 
 from __future__ import annotations
@@ -307,7 +307,7 @@ GOODFELLOW_2016_CONVOLUTION = Paper(
 )
 """Convolution and pooling in a textbook."""
 
-GOODFELLOW_2016 = Paper(
+GOODFELLOW_2016_REGULARIZATION = Paper(
     title="Regularization for Deep Learning",
     authors=("Ian Goodfellow", "Yoshua Bengio", "Aaron Courville"),
     year=2016,
@@ -317,7 +317,7 @@ GOODFELLOW_2016 = Paper(
 )
 """Penalties, early stopping and other regularizers."""
 
-GOODFELLOW_2016B = Paper(
+GOODFELLOW_2016_OPTIMIZATION = Paper(
     title="Optimization for Training Deep Models",
     authors=("Ian Goodfellow", "Yoshua Bengio", "Aaron Courville"),
     year=2016,

@@ -31,7 +31,7 @@ from recipes import papers
 from recipes.basics import critical_points, update_rules
 from recipes.basics import gradient_descent_figures as figures
 
-PAPER = papers.GOODFELLOW_2016B
+PAPER = papers.GOODFELLOW_2016_OPTIMIZATION
 CLAIMS = (
     Claim(
         metric="variance exponent",

@@ -32,7 +32,7 @@ from recipes import papers
 from recipes.basics import bias_variance
 from recipes.basics import regularization_figures as figures
 
-PAPER = papers.GOODFELLOW_2016
+PAPER = papers.GOODFELLOW_2016_REGULARIZATION
 CLAIMS = (
     Claim(
         metric="zeros, L1",
