@@ -19,6 +19,11 @@ WIDE, NARROW = 1280, 390  # pixels: a laptop and a phone
 HEIGHTS = {WIDE: 900, NARROW: 844}
 EXECUTABLES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking"]  # no sandbox for root
+UNFOLD = """async () => {
+    document.querySelectorAll("details").forEach((element) => { element.open = true });
+    document.querySelectorAll("img").forEach((image) => { image.loading = "eager" });
+    await Promise.all([...document.images].map((image) => image.decode().catch(() => null)));
+}"""
 MAX_MILLISECONDS = 120_000  # for each step, on a machine that is busy
 STILL = "*, *::before, *::after { transition: none !important; animation: none !important; }"
 
@@ -38,7 +43,7 @@ class Window:
     page: Page
 
     def open(self, path: str) -> None:
-        """Load a page, open its folded parts, and stop transitions, so that every element is measured in its place.
+        """Load a page, and show all of it at rest: images, folded parts, no transitions.
 
         Each page has a process of its own, which takes its memory with it.
         """
@@ -46,7 +51,7 @@ class Window:
         self.page = self.context.new_page()
         self.page.goto(f"{self.address}/{path}", wait_until="load")
         self.page.add_style_tag(content=STILL)
-        self.page.evaluate("() => document.querySelectorAll('details').forEach(element => { element.open = true })")
+        self.page.evaluate(UNFOLD)
 
     def resize(self, width: int) -> None:
         """Give the window a width, and the height that belongs to it."""
