@@ -127,8 +127,9 @@ class Regressor(Block):
     a last axis of the output. `dk.fit` then trains with the negative log-likelihood, and the metrics compare the mean
     with the label. The output is one tensor, as Keras computes a loss from one output and its labels:
 
-        prediction = model.predict(x)                     # (batch, units, 2)
-        mean, stddev = dk.mean_and_stddev(prediction)     # prediction[..., 0] and prediction[..., 1]
+        prediction = model.predict(x)  # (batch, units, 2)
+        # prediction[..., 0] and prediction[..., 1]
+        mean, stddev = dk.mean_and_stddev(prediction)
 
     The standard deviation is 1e-6 + exp(log_variance / 2) and begins at 1, so standardize the labels. A saved model
     with this head loads after `import deepkit`.
