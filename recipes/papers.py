@@ -68,6 +68,15 @@ BAUR_1983 = Paper(
 )
 """The cost of a gradient: a constant factor times that of the function."""
 
+ACKLEY_1985 = Paper(
+    title="A Learning Algorithm for Boltzmann Machines",
+    authors=("David H. Ackley", "Geoffrey E. Hinton", "Terrence J. Sejnowski"),
+    year=1985,
+    venue="Cognitive Science 9(1), pp. 147-169",
+    url="https://doi.org/10.1207/s15516709cog0901_7",
+)
+"""Boltzmann machines, with encoder networks such as 4-2-4 as the first experiment."""
+
 RUMELHART_1986 = Paper(
     title="Learning Internal Representations by Error Propagation",
     authors=("David E. Rumelhart", "Geoffrey E. Hinton", "Ronald J. Williams"),
@@ -84,6 +93,15 @@ WILLIAMS_1992 = Paper(
     url="https://doi.org/10.1007/BF00992696",
 )
 """REINFORCE: the score-function estimator of a gradient."""
+
+MITCHELL_1997 = Paper(
+    title="Artificial Neural Networks",
+    authors=("Tom M. Mitchell",),
+    year=1997,
+    venue="Machine Learning, chapter 4. McGraw-Hill",
+    kind="chapter",
+)
+"""Backpropagation step by step, and the hidden codes of an 8-3-8 network."""
 
 SCHUSTER_1997 = Paper(
     title="Bidirectional Recurrent Neural Networks",
