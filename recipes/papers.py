@@ -363,6 +363,15 @@ HE_2016B = Paper(
 )
 """Residual units that begin with normalization and activation."""
 
+ALAIN_2017 = Paper(
+    title="Understanding Intermediate Layers Using Linear Classifier Probes",
+    authors=("Guillaume Alain", "Yoshua Bengio"),
+    year=2017,
+    venue="International Conference on Learning Representations (ICLR), workshop track",
+    url="https://arxiv.org/abs/1610.01644",
+)
+"""Linear probes, which measure how well a line separates the classes in the space of a layer."""
+
 HUANG_2017 = Paper(
     title="Densely Connected Convolutional Networks",
     authors=("Gao Huang", "Zhuang Liu", "Laurens van der Maaten", "Kilian Q. Weinberger"),
@@ -371,6 +380,16 @@ HUANG_2017 = Paper(
     url="https://arxiv.org/abs/1608.06993",
 )
 """DenseNet."""
+
+LI_2017 = Paper(
+    title="Image Classification Pipeline",
+    authors=("Fei-Fei Li", "Justin Johnson", "Serena Yeung"),
+    year=2017,
+    venue="CS231n: Convolutional Neural Networks for Visual Recognition, lecture 2. Stanford University",
+    url="http://cs231n.stanford.edu/slides/2017/cs231n_2017_lecture2.pdf",
+    kind="lecture",
+)
+"""Linear classifiers, their templates, and three cases that are hard for them."""
 
 SMITH_2018 = Paper(
     title="Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates",

@@ -66,7 +66,7 @@ METRICS = {
 INPUTS = np.eye(8)
 TARGETS = 0.1 + 0.8 * INPUTS
 WATCHED = 1  # the input 01000000, whose code the textbook follows during training
-MAX_POINTS = 250  # of a curve
+MAX_POINTS = 100  # of a curve
 
 
 @dataclass(frozen=True, kw_only=True)
