@@ -99,7 +99,7 @@ class Config(Settings):
     seeds: int = 5
     """Number of repeats, each with its own points."""
     epochs: int = 1500
-    """Epochs of one step on all points; a fifth for a linear classifier, twice the number for spirals, four times for circles."""
+    """Epochs of one step on all points; a fifth for a linear classifier, double for spirals, fourfold for circles."""
     devices: int | str = "cpu"
     """Devices to train on; these networks are too small for a GPU."""
 
