@@ -41,7 +41,7 @@ CLAIMS = (
             metric=f"{kind}, linear",
             value="a hard case for a linear classifier",
             where="hard cases for a linear classifier",
-            setting="a picture of two classes, no experiment",
+            setting="a drawing of two classes, no experiment",
             unit="%",
         )
         for kind in KINDS
