@@ -17,6 +17,15 @@ MCCULLOCH_1943 = Paper(
 )
 """Threshold units, and the logical functions that networks of them compute."""
 
+PETERSON_1952 = Paper(
+    title="Control Methods Used in a Study of the Vowels",
+    authors=("Gordon E. Peterson", "Harold L. Barney"),
+    year=1952,
+    venue="Journal of the Acoustical Society of America 24(2), pp. 175-184",
+    url="https://doi.org/10.1121/1.1906875",
+)
+"""Formants of ten vowels of 76 speakers."""
+
 COX_1958 = Paper(
     title="The Regression Analysis of Binary Sequences",
     authors=("David R. Cox",),
@@ -84,6 +93,24 @@ RUMELHART_1986 = Paper(
     venue="Parallel Distributed Processing, vol. 1, chapter 8, pp. 318-362. MIT Press",
 )
 """Backpropagation through hidden layers, with XOR as the first example."""
+
+CYBENKO_1989 = Paper(
+    title="Approximation by Superpositions of a Sigmoidal Function",
+    authors=("George Cybenko",),
+    year=1989,
+    venue="Mathematics of Control, Signals and Systems 2(4), pp. 303-314",
+    url="https://doi.org/10.1007/BF02551274",
+)
+"""One hidden layer of sigmoid units approximates any continuous function."""
+
+HORNIK_1991 = Paper(
+    title="Approximation Capabilities of Multilayer Feedforward Networks",
+    authors=("Kurt Hornik",),
+    year=1991,
+    venue="Neural Networks 4(2), pp. 251-257",
+    url="https://doi.org/10.1016/0893-6080(91)90009-T",
+)
+"""The same for any bounded activation that is not constant."""
 
 WILLIAMS_1992 = Paper(
     title="Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement Learning",

@@ -75,8 +75,10 @@ CASES = {
     "threshold_units": Case("threshold_units", trainings=0, stand_in=False),
     "logistic_regression": Case("logistic_regression", trainings=0, stand_in=False),
     "linear_classifier": Case("linear_classifier", trainings=0),
+    "approximation": Case("approximation", {"epochs": 2}, trainings=0, stand_in=False),
     "hard_cases": Case("hard_cases", {"epochs": 2}, trainings=0, stand_in=False),
     "identity_838": Case("identity_838", {"epochs": 2}, trainings=0, stand_in=False),
+    "vowels": Case("vowels", {"epochs": 2}, trainings=0),
     "xor": Case("xor", trainings=2, killed=2, stand_in=False),
 }
 
