@@ -8,7 +8,7 @@ from .browser_contrast import SCHEMES, check_contrast
 from .chromium import NARROW, WIDE, Window
 from .findings import Finding
 
-INPUT, RESULT = ".md-search__input", ".md-search-result__link"
+BUTTON, INPUT, RESULT = ".md-header__button[for=__search]", ".md-search__input", ".md-search-result__link"
 
 BEYOND = """({ selector, width }) => [...document.querySelectorAll(selector)]
     .map((element) => [element.textContent.trim().slice(0, 40), element.getBoundingClientRect()])
@@ -28,10 +28,10 @@ def check_search(window: Window, query: str) -> list[Finding]:
 
 def _results(window: Window, query: str, width: int) -> list[Finding]:
     page, name = window.page, f"search for '{query}'"
-    page.evaluate("() => { document.querySelector('#__search').checked = true }")  # opens the field on a phone
+    page.locator(BUTTON if width == NARROW else INPUT).click()
     page.locator(INPUT).press_sequentially(query)  # the theme listens to keys
     try:
-        page.locator(RESULT).first.wait_for(state="attached")
+        page.locator(RESULT).first.wait_for()
     except NoResult:
         return [Finding(name, "finds no page", width=width)]
     findings = [finding for scheme in SCHEMES for finding in check_contrast(window, name, scheme)]

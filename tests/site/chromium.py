@@ -24,6 +24,11 @@ UNFOLD = """async () => {
     document.querySelectorAll("img").forEach((image) => { image.loading = "eager" });
     await Promise.all([...document.images].map((image) => image.decode().catch(() => null)));
 }"""
+SET_SCHEME = """(scheme) => {
+    const hasSchemes = "mdColorScheme" in document.body.dataset;
+    if (hasSchemes) document.body.dataset.mdColorScheme = scheme;
+    return hasSchemes;
+}"""
 MAX_MILLISECONDS = 120_000  # for each step, on a machine that is busy
 STILL = "*, *::before, *::after { transition: none !important; animation: none !important; }"
 
@@ -58,12 +63,9 @@ class Window:
         self.page.set_viewport_size({"width": width, "height": HEIGHTS[width]})
 
     def show_scheme(self, scheme: str) -> None:
-        """Show the light or the dark color scheme, as the button of the theme does."""
-        self.page.emulate_media(color_scheme=scheme)
-        self.page.evaluate(
-            "scheme => { if ('mdColorScheme' in document.body.dataset) document.body.dataset.mdColorScheme = scheme }",
-            {"light": "default", "dark": "slate"}[scheme],
-        )
+        """Show the light or the dark color scheme: of a page of the theme by its attribute, else by the media query."""
+        if not self.page.evaluate(SET_SCHEME, {"light": "default", "dark": "slate"}[scheme]):
+            self.page.emulate_media(color_scheme=scheme)
 
 
 def executable() -> str | None:
