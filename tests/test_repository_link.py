@@ -26,11 +26,15 @@ def test_the_environment_sets_the_link_of_the_site(address, monkeypatch, tmp_pat
     from mkdocs.commands.build import build
     from mkdocs.config import load_config
 
+    from docs import hooks
+
     monkeypatch.delenv("DEEPKIT_REPO_URL", raising=False)
     if address:
         monkeypatch.setenv("DEEPKIT_REPO_URL", address)
-    repo_url = load_config(str(ROOT / "mkdocs.yml"), hooks=[]).repo_url
+    config = load_config(str(ROOT / "mkdocs.yml"), hooks=[])
+    repo_url = config.repo_url
     assert (repo_url or "") == address
+    assert hooks._source_url(config) == (f"{ADDRESS}/blob/main" if address else "")
 
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "index.md").write_text("# Start\n")
