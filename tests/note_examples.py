@@ -19,6 +19,7 @@ from recipes.basics import (
 from recipes.vision import lenet
 from tests.recipes.counting import counts, symbolic
 
+POLICY_NETWORK = dk.from_pattern("CONV5x5x192-RELU-(CONV3x3x192-RELU)*11-CONV1x1x1")  # one bias for all output points
 four_pixels = cache(linear_classifier.worked_examples)
 convolutions = cache(convolution.worked_examples)
 num_weights = cache(convolution.count_weights)
@@ -87,9 +88,9 @@ def num_layers(definition, input_shape, *types):
 
 def pattern_layers(n, m, k):
     """Return the numbers of convolutions, pooling layers and dense layers of the pattern."""
-    sizes = {"filters": 8, "units": [16] * k, "num_classes": 10} if k else {"filters": 8, "num_classes": 10}
+    units = {"units": [16] * k} if k else {}
     pattern = "[(CONV-RELU)*N-POOL?]*M-(FC-RELU)*K, SOFTMAX"
-    net = dk.from_pattern(pattern, N=n, M=m, K=k, pool=True, **sizes)
+    net = dk.from_pattern(pattern, N=n, M=m, K=k, pool=True, filters=8, num_classes=10, **units)
     return num_layers(net, (32, 32, 3), layers.Conv2D, layers.MaxPooling2D, layers.Dense)
 
 
@@ -107,9 +108,6 @@ def normalized():
 
 def years(*sources):
     return [source.year for source in sources]
-
-
-POLICY_NETWORK = dk.from_pattern("CONV5x5x192-RELU-(CONV3x3x192-RELU)*11-CONV1x1x1")  # one bias for all output points
 
 
 def autodiff(point=(0.5, 0.3)):
