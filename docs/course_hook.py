@@ -143,13 +143,19 @@ def measured_value(identifier, runs, metric):
 
 
 def figure(identifier, runs, number):
-    """Return the image of a recorded figure, counted from 1 through the runs of the recipe."""
+    """Return a small image of a recorded figure, counted from 1 through the runs of the recipe, with a link to it."""
     figures = [(caption, path) for run in runs for caption, path in run["figures"].items()]
     if not 1 <= number <= len(figures):
         problem = f"figure {number} is not recorded, expected 1 to {len(figures)}"
         raise CourseError(message(problem, path=identifier, hint="use the number of a figure of the recipe's page"))
     caption, path = figures[number - 1]
-    return f"![{caption}](../recipes/{path}){{ loading=lazy }}"
+    image = f"![{caption}](../recipes/{small_figure(path)}){{ loading=lazy }}"
+    return f'[{image}](../recipes/{path}){{ .figure title="Open the figure" }}'
+
+
+def small_figure(path):
+    """Return the path of the small image that `docs/hooks.py` makes of a figure."""
+    return f"{path.removesuffix('.png')}-small.png"
 
 
 def guide_title(guide):

@@ -14,6 +14,7 @@ from deepkit.recipe import discovery, groups, pages
 
 LINE_LENGTH = 80
 THUMBNAIL = (320, 200)  # pixels
+SMALL = (440, 320)
 INTRODUCTION = (
     "Each recipe reproduces one paper, or the experiments of a lecture, with one command in one readable module. A "
     "card shows the published and the measured value. The first group takes seconds to minutes: start with "
@@ -55,6 +56,8 @@ def on_files(files, config):
     files.append(File.generated(config, "recipes/index.md", content=overview))
     for figure in sorted((root / "figures").glob("*.png")):
         files.append(File.generated(config, f"recipes/figures/{figure.name}", content=figure.read_bytes()))
+        small = f"recipes/figures/{figure.stem}-small.png"  # for the course
+        files.append(File.generated(config, small, content=_thumbnail(figure, SMALL)))
     return files
 
 
@@ -68,9 +71,9 @@ def _svg(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def _thumbnail(path: Path) -> bytes:
+def _thumbnail(path: Path, size: tuple[int, int] = THUMBNAIL) -> bytes:
     with Image.open(path) as image:
-        image.thumbnail(THUMBNAIL)
+        image.thumbnail(size)
         buffer = io.BytesIO()
         image.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

@@ -45,7 +45,7 @@ def test_an_item_names_only_what_exists(identifier):
     assert f'id="{identifier.lower()}"' in block
     assert f"**{item['title']}**" in block
     assert (ROOT / item.get("test", "tests")).exists()
-    for path in re.findall(r"\]\(\.\./recipes/(figures/\S+?)\)", block):
+    for path in re.findall(r"\]\(\.\./recipes/(figures/\S+?)\)\{ \.figure", block):
         assert (ROOT / "recipes" / path).is_file()
 
 
@@ -65,7 +65,8 @@ def test_a_recipe_shows_its_values_and_its_figure():
     item = {"title": "XOR", "recipe": "xor", "metrics": ["accuracy", "loss"], "figure": 1}
     lines = course_hook.render_item("B3", item, {"xor": [make_run()]}).splitlines()
     assert lines[0] == '<div class="course-item" id="b3" markdown>'
-    assert "![Two lines](../recipes/figures/xor-1.png){ loading=lazy }" in lines
+    image = "![Two lines](../recipes/figures/xor-1-small.png){ loading=lazy }"
+    assert f'[{image}](../recipes/figures/xor-1.png){{ .figure title="Open the figure" }}' in lines
     assert "**XOR**" in lines
     assert any(line.startswith("Recipe: [") and line.endswith("](../recipes/xor.md)") for line in lines)
     (accuracy, loss) = [line for line in lines if line.startswith("- ")]
