@@ -66,6 +66,8 @@ DEVIATIONS = (
     "change is strict, because pooling also brings two digits closer to each other.",
 )
 METRICS = {
+    **{f"1-D output {number}": "an output that the notes leave blank" for number in range(1, 5)},
+    **{f"2-D output ({row}, {column})": "likewise" for row in range(1, 4) for column in range(1, 4)},
     **dict.fromkeys(PRINTED, "worked example of the lecture notes"),
     "weights, fully connected": "one weight for each of 40,000 pixels and 40,000 units",
     "weights, 100 feature maps": "weights of the Keras layer",
@@ -119,7 +121,7 @@ class Config(Settings):
     """Random filters of 3x3."""
 
 
-def load_data(config: Config) -> dk.data.Data:
+def load_data(config: Config, verbose: bool = True) -> dk.data.Data:
     """Return MNIST, or scikit-learn's digits at the same size if MNIST is not available."""
     return dk.data.load(
         "mnist",
@@ -129,7 +131,7 @@ def load_data(config: Config) -> dk.data.Data:
         num_examples=config.num_images,
         data_dir=config.data_dir,
         fallback="digits",
-        verbose=False,
+        verbose=verbose,
     )
 
 
