@@ -89,7 +89,7 @@ DEFAULTS = {
 class Config(Settings):
     """A network of 6n+2 layers on CIFAR-10, residual or plain."""
 
-    QUICK = {"seeds": 1, "epochs": 1, "depth": 8, "num_examples": 500, "batch_size": 32}
+    QUICK = {"seeds": 1, "epochs": 1, "depth": 8, "num_examples": 500, "batch_size": 16}
 
     depth: int = 20
     """Layers with weights: 6n+2, in the paper 20, 32, 44, 56, 110 and 1202."""
