@@ -20,6 +20,10 @@ def make_vae():
     return dk.VAE(dk.MLP([8]), latent_dim=2, decoder=dk.MLP([8])).build((4,))
 
 
+def make_perceptron():
+    return dk.Perceptron().build((4,))
+
+
 def make_seq2seq(text=None, **kwargs):
     text = text or dk.Text(6, vocabulary=("a", "dog", "runs"))
     return dk.Seq2Seq(text, embedding_dim=4, encoder=dk.BiLSTM(4), decoder=dk.Recurrent("lstm", 8), **kwargs).build()
@@ -34,11 +38,13 @@ def assert_served(model, inputs, folder):
 def test_every_model_has_an_export_test():
     public = [getattr(models, name) for name in models.__all__]
     custom = {cls for cls in public if isinstance(cls, type) and issubclass(cls, keras.Model)}
-    assert custom == {type(make()) for make in (make_gan, make_vae, make_seq2seq)}
+    assert custom == {type(make()) for make in (make_gan, make_vae, make_perceptron, make_seq2seq)}
 
 
 @pytest.mark.parametrize(
-    ("make", "inputs"), [(make_gan, X), (make_vae, X), (make_seq2seq, TEXTS)], ids=["gan", "vae", "seq2seq"]
+    ("make", "inputs"),
+    [(make_gan, X), (make_vae, X), (make_perceptron, X), (make_seq2seq, TEXTS)],
+    ids=["gan", "vae", "perceptron", "seq2seq"],
 )
 def test_a_model_is_exported_before_its_first_call(make, inputs, tmp_path):
     assert_served(make(), inputs, tmp_path)
