@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import keras
 from keras import ops
 
-from deepkit.layers.axes import standardize_data_format
-from deepkit.layers.pooling_window import broadcast_to_axes, check_sizes, pad_same
-from deepkit.utils.validation import check_choice
+from deepkit.layers.pooling_window import WindowPooling, pad_same
 
 if TYPE_CHECKING:
-    from deepkit.utils.types import Shape, Tensor
+    from deepkit.utils.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="deepkit")
-class L2Pooling(keras.layers.Layer):
+class L2Pooling(WindowPooling):
     """The square root of the sum of squares over each window of a sequence, an image or a volume.
 
     Lp pooling with p = 2, in which every element of the window has the weight 1. It is a sum, not a mean: divide the
@@ -60,20 +58,11 @@ class L2Pooling(keras.layers.Layer):
         data_format: str | None = None,
         **kwargs: object,
     ) -> None:
-        super().__init__(**kwargs)
-        self.pool_size = check_sizes(pool_size, "pool_size", "L2Pooling")
-        self.strides = self.pool_size if strides is None else check_sizes(strides, "strides", "L2Pooling")
-        self.padding = check_choice(padding, "L2Pooling: padding", ("valid", "same"), hint='use padding="same"')
-        self.data_format = standardize_data_format(data_format, "L2Pooling")
-        self.input_spec = keras.InputSpec(min_ndim=3, max_ndim=5)
-
-    def build(self, input_shape: Shape) -> None:
-        """Check that the arguments match the number of axes."""
-        self._pool_and_strides(len(input_shape))
+        super().__init__(pool_size, strides=strides, padding=padding, data_format=data_format, **kwargs)
 
     def call(self, inputs: Tensor) -> Tensor:
         """Sum the squares and take the root."""
-        pool, strides = self._pool_and_strides(len(inputs.shape))
+        pool, strides = self.pool_and_strides(len(inputs.shape))
         squares = ops.square(ops.cast(inputs, keras.backend.result_type(self.compute_dtype, "float32")))
         if self.padding == "same":
             # average pooling would leave the zeros of "same" out of its mean
@@ -83,24 +72,3 @@ class L2Pooling(keras.layers.Layer):
         is_positive = sums > 0
         roots = ops.sqrt(ops.where(is_positive, sums, 1.0))
         return ops.cast(ops.where(is_positive, roots, 0.0), self.compute_dtype)
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """Return the output shape."""
-        pool, strides = self._pool_and_strides(len(input_shape))
-        inputs = keras.KerasTensor(input_shape)
-        return tuple(ops.average_pool(inputs, pool, strides, self.padding, self.data_format).shape)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments."""
-        return {
-            **super().get_config(),
-            "pool_size": self.pool_size,
-            "strides": self.strides,
-            "padding": self.padding,
-            "data_format": self.data_format,
-        }
-
-    def _pool_and_strides(self, rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return pool size and strides, one integer for each spatial axis."""
-        pool = broadcast_to_axes(self.pool_size, "pool_size", "L2Pooling", rank)
-        return pool, broadcast_to_axes(self.strides, "strides", "L2Pooling", rank)

@@ -8,16 +8,15 @@ import keras
 import numpy as np
 from keras import ops
 
-from deepkit.layers.axes import standardize_data_format
-from deepkit.layers.pooling_window import broadcast_to_axes, check_sizes, pad_same
-from deepkit.utils.validation import check_choice, check_number
+from deepkit.layers.pooling_window import WindowPooling, pad_same
+from deepkit.utils.validation import check_number
 
 if TYPE_CHECKING:
-    from deepkit.utils.types import Shape, Tensor
+    from deepkit.utils.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="deepkit")
-class WeightedAveragePooling(keras.layers.Layer):
+class WeightedAveragePooling(WindowPooling):
     """A weighted mean over each window of a sequence, an image or a volume: the center weighs most.
 
     The weight of an element is proportional to exp(-d^2 / (2 sigma^2)), where d is its distance from the center of the
@@ -69,19 +68,10 @@ class WeightedAveragePooling(keras.layers.Layer):
         data_format: str | None = None,
         **kwargs: object,
     ) -> None:
-        super().__init__(**kwargs)
-        name = "WeightedAveragePooling"
-        self.pool_size = check_sizes(pool_size, "pool_size", name)
-        self.strides = self.pool_size if strides is None else check_sizes(strides, "strides", name)
-        self.padding = check_choice(padding, f"{name}: padding", ("valid", "same"), hint='use padding="same"')
+        super().__init__(pool_size, strides=strides, padding=padding, data_format=data_format, **kwargs)
         hint = "use sigma=1.0, or None for a quarter of the pool size"
-        self.sigma = None if sigma is None else check_number(sigma, f"{name}: sigma", above=0, hint=hint)
-        self.data_format = standardize_data_format(data_format, name)
-        self.input_spec = keras.InputSpec(min_ndim=3, max_ndim=5)
-
-    def build(self, input_shape: Shape) -> None:
-        """Check that the arguments match the number of axes."""
-        self._pool_and_strides(len(input_shape))
+        name = "WeightedAveragePooling: sigma"
+        self.sigma = None if sigma is None else check_number(sigma, name, above=0, hint=hint)
 
     def call(self, inputs: Tensor) -> Tensor:
         """Sum the weighted elements; divide by the sum of the weights on elements of the input."""
@@ -92,35 +82,16 @@ class WeightedAveragePooling(keras.layers.Layer):
         means = self._weighted_sums(x) / self._weighted_sums(ops.ones_like(one_channel))
         return ops.cast(means, self.compute_dtype)
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """Return the output shape."""
-        pool, strides = self._pool_and_strides(len(input_shape))
-        inputs = keras.KerasTensor(input_shape)
-        return tuple(ops.average_pool(inputs, pool, strides, self.padding, self.data_format).shape)
-
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
-        return {
-            **super().get_config(),
-            "pool_size": self.pool_size,
-            "strides": self.strides,
-            "padding": self.padding,
-            "sigma": self.sigma,
-            "data_format": self.data_format,
-        }
-
-    def _pool_and_strides(self, rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return pool size and strides, one integer for each spatial axis."""
-        name = "WeightedAveragePooling"
-        pool = broadcast_to_axes(self.pool_size, "pool_size", name, rank)
-        return pool, broadcast_to_axes(self.strides, "strides", name, rank)
+        return {**super().get_config(), "sigma": self.sigma}
 
     def _weighted_sums(self, x: Tensor) -> Tensor:
         """Return the weighted sum of each window, axis after axis: the weight of an element is a product over the axes.
 
         A convolution of single channels would be the same, but oneDNN returns wrong values for some unequal strides.
         """
-        pool, strides = self._pool_and_strides(len(x.shape))
+        pool, strides = self.pool_and_strides(len(x.shape))
         if self.padding == "same":
             x = pad_same(x, pool, strides, self.data_format)
         first_axis = 1 if self.data_format == "channels_last" else 2
