@@ -89,7 +89,8 @@ def _run(args: Sequence[str]) -> int:
 def _run_group(name: str, args: Sequence[str]) -> int:
     recipes = groups.group(name)
     description = f"Run the recipes of the group {name}: {', '.join(entry.name for entry in recipes.entries)}."
-    return groups.run_group(recipes, parse_options(Settings, args, f"deepkit run {name}", description=description))
+    config = parse_options(Settings, args, f"deepkit run {name}", description=description)
+    return groups.run_group(recipes, args, config.run_dir)
 
 
 @dataclass(frozen=True, kw_only=True)

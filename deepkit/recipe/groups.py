@@ -9,6 +9,7 @@ import ast
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,6 @@ from rich.table import Table
 
 from deepkit.recipe import discovery
 from deepkit.recipe.discovery import RecipeEntry, UnknownRecipe
-from deepkit.recipe.report import flags
-from deepkit.recipe.settings import Settings
 from deepkit.utils.console import console, echo
 from deepkit.utils.durations import format_duration
 from deepkit.utils.errors import did_you_mean_or_list, message
@@ -76,14 +75,15 @@ def _summary(package: str) -> str:
     return (ast.get_docstring(tree) or "").partition("\n")[0]
 
 
-def run_group(recipes: RecipeGroup, config: Settings) -> int:
+def run_group(recipes: RecipeGroup, arguments: Sequence[str], run_dir: Path | None = None) -> int:
     """Run the recipes of a group one after the other, each in a process of its own, and print a table of them.
 
-    A recipe that fails does not stop the others. Each recipe has its own folder in `config.run_dir`.
+    A recipe that fails does not stop the others. Each recipe has its own folder in `run_dir`.
 
     Args:
         recipes: The group.
-        config: Settings that all recipes have; a setting with its default value leaves that of the recipe.
+        arguments: Flags of settings that all recipes have, which each recipe receives.
+        run_dir: The folder of the flag `--run-dir`, or None.
 
     Returns:
         Exit code: 1 if a recipe failed, else 0.
@@ -95,7 +95,9 @@ def run_group(recipes: RecipeGroup, config: Settings) -> int:
     for number, entry in enumerate(recipes.entries, start=1):
         echo(f"\n[{number} of {len(recipes.entries)}] deepkit run {entry.name}")
         start = time.perf_counter()
-        command = [sys.executable, "-m", "deepkit", "run", entry.name, *_flags(config, entry.name)]
+        command = [sys.executable, "-m", "deepkit", "run", entry.name, *arguments]
+        if run_dir is not None:
+            command += ["--run-dir", str(run_dir / entry.name)]  # a later flag takes precedence
         is_finished = subprocess.run(command, check=False).returncode == 0
         if not is_finished:
             failed.append(entry.name)
@@ -105,12 +107,3 @@ def run_group(recipes: RecipeGroup, config: Settings) -> int:
     if failed:
         echo(f"failed: {', '.join(failed)}; run each alone with --traceback")
     return int(bool(failed))
-
-
-def _flags(config: Settings, name: str) -> list[str]:
-    """Return the flags of the settings that differ from their defaults; `run_dir` is a folder for each recipe."""
-    defaults = Settings()
-    settings = {key: value for key, value in vars(config).items() if value != getattr(defaults, key)}
-    if isinstance(settings.get("run_dir"), Path):
-        settings["run_dir"] = settings["run_dir"] / name
-    return flags(Settings, settings)
