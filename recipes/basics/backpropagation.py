@@ -27,13 +27,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers, ops
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from deepkit.recipe import Claim, Curve, Recipe, Result, Settings, main
 from deepkit.teaching import tape
 from deepkit.visualize.figures import BLUE, GRAY, ORANGE, PngFigure
 from recipes import papers
+from recipes.basics.bands import draw_range
 from recipes.basics.derivatives import DERIVATIVES, LOSSES, sigmoid
 from recipes.basics.gradient_cost import counted_ratio, time_ratio
 
@@ -315,13 +315,13 @@ def draw_curves(config: Config, results: Sequence[Result]) -> Mapping[str, Figur
     figure = PngFigure(figsize=(9, 3.4), layout="constrained")
     cost, terms = figure.subplots(1, 2)
     for name, color, label in (("time ratio", BLUE, "CPU seconds"), ("counted ratio", ORANGE, "operations")):
-        draw_mean(cost, [result.curves[name] for result in results], color, label)
+        draw_range(cost, results, name, color=color, marker="o", markersize=4, label=label)
     cost.axhline(5, color=GRAY, linestyle=":", label="factor of five")
     cost.set(xscale="log", ylim=(0, 6), xlabel="layers", ylabel="loss and gradient / loss", title="cost of a gradient")
     cost.set_xticks(DEPTHS, DEPTHS)
     cost.minorticks_off()
     cost.legend(frameon=False, loc="lower right")
-    draw_mean(terms, [result.curves["contributions"] for result in results], BLUE, "")
+    draw_range(terms, results, "contributions", color=BLUE, marker="o", markersize=4)
     terms.set(
         yscale="log", xlabel="lag T - k (time steps)", ylabel="norm of the term of step k", xticks=range(0, 20, 4)
     )
@@ -330,13 +330,6 @@ def draw_curves(config: Config, results: Sequence[Result]) -> Mapping[str, Figur
         "The gradient costs a constant factor at any depth; far time steps contribute less": figure,
         "Six activations (solid) and their derivatives (dashed)": draw_activations(),
     }
-
-
-def draw_mean(axes: Axes, curves: Sequence[Curve], color: str, label: str) -> None:
-    """Draw the mean of curves over the seeds, and their range."""
-    y = np.array([curve.y for curve in curves])
-    axes.plot(curves[0].x, y.mean(axis=0), "o-", color=color, label=label, markersize=4)
-    axes.fill_between(curves[0].x, y.min(axis=0), y.max(axis=0), color=color, alpha=0.2, linewidth=0)
 
 
 def draw_activations() -> Figure:

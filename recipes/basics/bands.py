@@ -1,4 +1,4 @@
-"""Curves of several repeats in a figure: their mean, and a band of one standard deviation."""
+"""Curves of several repeats in a figure: their mean, and a band of one standard deviation or of their range."""
 
 from __future__ import annotations
 
@@ -18,6 +18,18 @@ def draw_band(axes: Axes, results: Sequence[Result], name: str, *, color: str, *
     mean, stddev = y.mean(0), y.std(0)
     axes.plot(x, mean, color=color, linewidth=1.8, **style)
     axes.fill_between(x, mean - stddev, mean + stddev, color=color, alpha=0.2, linewidth=0)
+
+
+def draw_range(axes: Axes, results: Sequence[Result], name: str, *, color: str, **style: Any) -> None:
+    """Draw a curve of all repeats, which share its x: the mean, and the range as a band."""
+    y = [result.curves[name].y for result in results]
+    draw_range_of(axes, results[0].curves[name].x, np.array(y), color=color, **style)
+
+
+def draw_range_of(axes: Axes, x: Sequence[float], y: np.ndarray, *, color: str, **style: Any) -> None:
+    """Draw values `(repeats, points)` over x: their mean, and their range as a band."""
+    axes.plot(x, y.mean(axis=0), color=color, **style)
+    axes.fill_between(x, y.min(axis=0), y.max(axis=0), color=color, alpha=0.2, linewidth=0)
 
 
 def finish(axes: Axes, **properties: Any) -> None:

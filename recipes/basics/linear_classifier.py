@@ -30,6 +30,7 @@ import deepkit as dk
 from deepkit.recipe import Claim, Curve, Recipe, Result, Settings, error, main
 from deepkit.visualize.figures import BLUE, GRAY, ORANGE, subplots
 from recipes import papers
+from recipes.basics.bands import draw_range, finish
 
 PAPER = papers.JOHNSON_2019
 CLAIMS = (
@@ -252,14 +253,8 @@ def draw_curves(config: Config, results: Sequence[Result]) -> Mapping[str, Figur
 def draw_accuracies(axes: Axes, results: Sequence[Result], colors: Mapping[str, str]) -> None:
     """Draw the mean of each curve over the repeats as a line, and the range as a band."""
     for name, color in colors.items():
-        values = np.array([result.curves[name].y for result in results])
-        epochs = results[0].curves[name].x
-        axes.plot(epochs, values.mean(axis=0), color=color, marker="o", markersize=3, label=name.partition(" ")[2])
-        axes.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=color, alpha=0.2, linewidth=0)
-    axes.set(xlabel="epoch")
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="best")
+        draw_range(axes, results, name, color=color, marker="o", markersize=3, label=name.partition(" ")[2])
+    finish(axes, xlabel="epoch")
 
 
 RECIPE = Recipe(

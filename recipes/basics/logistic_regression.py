@@ -30,6 +30,7 @@ import deepkit as dk
 from deepkit.recipe import Claim, Curve, Recipe, Result, Settings, main
 from deepkit.visualize.figures import BLUE, ORANGE, PngFigure, subplots
 from recipes import papers
+from recipes.basics.bands import finish
 
 PAPER = papers.COX_1958
 CLAIMS = (
@@ -279,12 +280,8 @@ def draw_convergence(results: Sequence[Result]) -> Figure:
             label = name if number == 0 else None
             axes.plot(np.array(curve.x) + 1, np.maximum(curve.y, 1e-16), color=color, label=label)
     axes.axhline(1e-6, color="black", linewidth=0.8, linestyle=":", label="1e-6")
-    axes.set(
-        xscale="log", yscale="log", xlabel="step, counted from 1", ylabel="loss above the optimum", ylim=(1e-15, 1)
-    )
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
+    axes.set(xscale="log", yscale="log", ylim=(1e-15, 1))
+    finish(axes, xlabel="step, counted from 1", ylabel="loss above the optimum")
     return figure
 
 

@@ -27,13 +27,13 @@ from functools import cache
 import keras
 import numpy as np
 from keras import layers
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import deepkit as dk
 from deepkit.recipe import Claim, Curve, Recipe, Result, Settings, main
 from deepkit.visualize.figures import BLUE, GRAY, ORANGE, PngFigure, subplots
 from recipes import papers
+from recipes.basics.bands import draw_range, draw_range_of, finish
 
 PAPER = papers.ROSENBLATT_1958
 CLAIMS = (
@@ -292,7 +292,7 @@ def draw_bound(results: Sequence[Result]) -> Figure:
     updates = np.array([[result.measured[f"updates, margin {margin:g}"] for margin in MARGINS] for result in results])
     bounds = np.mean([result.curves["bound"].y for result in results], axis=0)
     axes.plot(MARGINS, bounds, "--", color=GRAY, label="bound (R / γ)², mean")
-    draw_spread(axes, MARGINS, updates, BLUE, "updates")
+    draw_range_of(axes, MARGINS, updates, color=BLUE, marker="o", label="updates")
     axes.set(xscale="log", yscale="log", xlabel="distance of the points from the line, at least", ylabel="updates")
     axes.set_xticks(MARGINS, [f"{margin:g}" for margin in MARGINS], minor=False)
     axes.minorticks_off()
@@ -321,25 +321,11 @@ def draw_recall(results: Sequence[Result]) -> Figure:
     figure = PngFigure(figsize=(6.4, 3.8), layout="constrained")
     axes = figure.subplots()
     for name, color in (("firing rule", BLUE), ("perceptron", ORANGE)):
-        shares = np.array([result.curves[f"recall, {name}"].y for result in results])
-        draw_spread(axes, FLIPS, shares, color, name)
+        draw_range(axes, results, f"recall, {name}", color=color, marker="o", label=name)
     axes.axhline(0.5, color="black", linewidth=0.8, linestyle=":", label="chance")
     axes.set(xlabel=f"changed inputs of {NUM_INPUTS}", ylabel="share of right outputs")
     finish(axes)
     return figure
-
-
-def draw_spread(axes: Axes, x: Sequence[float], values: np.ndarray, color: str, label: str) -> None:
-    """Draw the mean over the repeats as a line, and their range as a band."""
-    axes.plot(x, values.mean(axis=0), "o-", color=color, label=label)
-    axes.fill_between(x, values.min(axis=0), values.max(axis=0), color=color, alpha=0.2, linewidth=0)
-
-
-def finish(axes: Axes) -> None:
-    """Add a grid and a legend."""
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
 
 
 RECIPE = Recipe(
