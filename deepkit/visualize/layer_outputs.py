@@ -47,7 +47,8 @@ def layer_outputs(model: keras.Model, x: Batch, layers: Sequence[str] | None, ca
         Arrays of shape `(examples, units)`: outputs with more axes are flattened.
 
     Raises:
-        ValueError: If no layer or several layers have a name, or a layer is not called or has no numbers as output.
+        ValueError: If a name belongs to no layer or to several layers, a layer is not called, or its output does not
+            consist of floating point numbers.
     """
     check_batch(model, x, caller)
     candidates, names = _candidates(model, layers, caller)

@@ -68,7 +68,7 @@ METRICS = {
     "convex, as those of a linear softmax are",
 }
 
-WORDS = {
+EXAMPLE_WORDS = {
     "i": "heed",
     "I": "hid",
     "E": "head",
@@ -140,13 +140,13 @@ def load_recordings(folder: Path | None) -> Recordings:
     if missing:
         problem = f"{path}: expected the columns {', '.join(COLUMNS)}, missing {', '.join(missing)}"
         raise ValueError(message(problem, hint="rename the columns, in lower case"))
-    unknown = sorted({row["vowel"] for row in rows} - set(WORDS))
+    unknown = sorted({row["vowel"] for row in rows} - set(EXAMPLE_WORDS))
     if unknown:
-        problem = f"{path}: expected the vowels {', '.join(WORDS)}, received {', '.join(unknown)}"
+        problem = f"{path}: expected the vowels {', '.join(EXAMPLE_WORDS)}, received {', '.join(unknown)}"
         raise ValueError(message(problem, hint="write the vowels in X-SAMPA"))
     return Recordings(
         np.array([[float(row["f1"]), float(row["f2"])] for row in rows], "float32"),
-        np.array([list(WORDS).index(row["vowel"]) for row in rows]),
+        np.array([list(EXAMPLE_WORDS).index(row["vowel"]) for row in rows]),
         np.array([int(row["speaker"]) for row in rows]),
     )
 
@@ -156,7 +156,7 @@ def generate_recordings() -> Recordings:
     rng = np.random.default_rng(1952)
     lengths = np.repeat([1.0, 1.17, 1.35], [33, 28, 15])  # men, women and children
     scale = lengths * np.exp(rng.normal(0, 0.04, 76))
-    means = np.array([MEN[vowel] for vowel in WORDS])
+    means = np.array([MEN[vowel] for vowel in EXAMPLE_WORDS])
     formants = means * scale[:, None, None, None] * np.exp(rng.normal(0, 0.09, (76, 2, 10, 2)))
     return Recordings(formants.reshape(-1, 2).astype("float32"), np.tile(np.arange(10), 152), np.repeat(range(76), 20))
 
@@ -165,7 +165,7 @@ def network(num_hidden: int | None = None) -> dk.Sequential:
     """Return a network of ten scores from two formants in Hz, with or without a hidden layer."""
     scale = layers.Normalization(mean=[550.0, 1500.0], variance=[200.0**2, 600.0**2])
     hidden = [dk.MLP([num_hidden], activation="tanh")] if num_hidden else []
-    return dk.Sequential([scale, *hidden, dk.Classifier(len(WORDS))], name="vowels")
+    return dk.Sequential([scale, *hidden, dk.Classifier(len(EXAMPLE_WORDS))], name="vowels")
 
 
 def definition(config: Config) -> dk.Sequential:
@@ -180,7 +180,7 @@ def train(config: Config) -> Result:
     test_speakers = rng.permutation(np.unique(recordings.speakers))[:NUM_TEST_SPEAKERS]
     is_test = np.isin(recordings.speakers, test_speakers)
     x, y = recordings.formants, recordings.vowels
-    one_hot = np.eye(len(WORDS), dtype="float32")[y[~is_test]]
+    one_hot = np.eye(len(EXAMPLE_WORDS), dtype="float32")[y[~is_test]]
     keras.utils.set_random_seed(config.seed)
     measured: dict[str, float] = {}
     curves: dict[str, Curve] = {}
@@ -192,8 +192,8 @@ def train(config: Config) -> Result:
             minimize(model, loss, x[~is_test], one_hot, steps=steps, learning_rate=learning_rate)
             correct = np.asarray(model(x[is_test])).argmax(1) == y[is_test]
             measured[f"{output}, {kind}"] = 100 * float(np.mean(correct))
-            by_vowel = [100 * float(np.mean(correct[y[is_test] == vowel])) for vowel in range(len(WORDS))]
-            curves[f"{output}, {kind}"] = Curve(range(len(WORDS)), by_vowel)
+            by_vowel = [100 * float(np.mean(correct[y[is_test] == vowel])) for vowel in range(len(EXAMPLE_WORDS))]
+            curves[f"{output}, {kind}"] = Curve(range(len(EXAMPLE_WORDS)), by_vowel)
         measured[f"{output}, gain"] = measured[f"{output}, two layers"] - measured[f"{output}, linear"]
     is_generated = config.folder is None
     name = "generated formants, standing in for Peterson & Barney's" if is_generated else "Peterson & Barney 1952"
@@ -207,11 +207,11 @@ def draw_curves(config: Config, results: Sequence[Result]) -> Mapping[str, Figur
     for axes, output in zip(figure.subplots(1, 2, sharey=True), LOSSES, strict=True):
         for shift, kind, color in ((-0.15, "linear", BLUE), (0.15, "two layers", ORANGE)):
             values = np.array([result.curves[f"{output}, {kind}"].y for result in results])  # (seeds, vowels)
-            positions = np.arange(len(WORDS)) + shift
+            positions = np.arange(len(EXAMPLE_WORDS)) + shift
             mean = np.mean([result.measured[f"{output}, {kind}"] for result in results])
             label = f"{kind}: {mean:.1f} %"
             axes.bar(positions, values.mean(0), 0.3, yerr=values.std(0), color=color, label=label, ecolor="gray")
-        axes.set_xticks(range(len(WORDS)), list(WORDS.values()), rotation=60, fontsize=8)
+        axes.set_xticks(range(len(EXAMPLE_WORDS)), list(EXAMPLE_WORDS.values()), rotation=60, fontsize=8)
         axes.set(title=f"{output} outputs", ylim=(0, 118))
         axes.legend(frameon=False, fontsize=8, loc="upper center", ncols=2)
     figure.axes[0].set_ylabel("test accuracy (%)")
@@ -222,7 +222,8 @@ def draw(config: Config, results: Sequence[Result]) -> Mapping[str, Figure]:
     """Draw the regions of the network with softmax and a hidden layer, and all recordings."""
     recordings = load_recordings(config.folder)
     data = (recordings.formants, recordings.vowels)
-    figure = dk.visualize.decision_boundary(results[0].model, data, num_points=800, class_names=list(WORDS.values()))
+    names = list(EXAMPLE_WORDS.values())
+    figure = dk.visualize.decision_boundary(results[0].model, data, num_points=800, class_names=names)
     figure.axes[0].set(xlabel="first formant F1 (Hz)", ylabel="second formant F2 (Hz)")
     return {"Regions of the vowels by softmax and a hidden layer, first seed, with recordings of all speakers": figure}
 

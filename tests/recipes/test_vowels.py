@@ -20,7 +20,7 @@ def write(folder, text):
 def test_a_file_of_recordings(tmp_path):
     recordings = vowels.load_recordings(write(tmp_path, ROWS))
     assert recordings.formants.tolist() == [[240, 2280], [370, 1670], [260, 1040]]
-    assert [list(vowels.WORDS.values())[vowel] for vowel in recordings.vowels] == ["heed", "heard", "who'd"]
+    assert [list(vowels.EXAMPLE_WORDS.values())[vowel] for vowel in recordings.vowels] == ["heed", "heard", "who'd"]
     assert recordings.speakers.tolist() == [1, 1, 2]
 
 
