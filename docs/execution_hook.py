@@ -11,6 +11,7 @@ from docs.executed_pages.committed import read_outputs
 from docs.executed_pages.errors import PageError
 from docs.executed_pages.notebook import make_notebook
 from docs.executed_pages.rendered import render_page
+from docs.executed_pages.script import has_script, make_script
 from docs.executed_pages.source import parse_page
 from docs.executed_pages.workers import cache, execute_pages
 
@@ -36,6 +37,9 @@ def on_files(files, config):
         rendered_pages[path] = rendered
         notebook = str(Path(path).with_suffix(".ipynb"))
         files.append(File.generated(config, notebook, content=make_notebook(result, docs_dir)))
+        if has_script(result.page):
+            script = str(Path(path).with_suffix(".py"))
+            files.append(File.generated(config, script, content=make_script(result.page)))
         for figure, content in rendered.figures.items():
             files.append(File.generated(config, figure, content=content))
     return files

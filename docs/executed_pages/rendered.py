@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from .cell_outputs import Shown, ShownFigure, ShownText, shown_outputs
 from .errors import PageError
 from .kernel import ExecutedPage
+from .script import has_script
 from .source import Fence, Text
 
 TITLE = re.compile(r"^# .*\n", re.MULTILINE)
@@ -71,6 +72,8 @@ def render_page(executed: ExecutedPage) -> RenderedPage:
     if page.executed and not num_outputs:
         raise PageError("no fence shows an output; print a result, or end a fence with a figure", page=page.path)
     link = f"[Download this page as a notebook]({stem}.ipynb){{ .notebook-link download={stem}.ipynb }}\n"
+    if has_script(page):
+        link = f"{link}[or as a script]({stem}.py){{ .script-link download={stem}.py }}\n"
     rendered.markdown = TITLE.sub(lambda title: f"{title[0]}\n{link}", "".join(chunks), count=1)
     return rendered
 

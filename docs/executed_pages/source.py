@@ -5,6 +5,8 @@ Comments directly before a fence:
 - `<!-- alt: TEXT -->` is the alternative text of a figure, once for each figure in their order.
 - `<!-- not executed: REASON -->` shows the code without running it.
 - `<!-- raises: NAME -->` expects an exception of that class, and shows its message.
+- `<!-- argument: --NAME VALUE -->`: the page's script has an option `--NAME` for the text that the fence assigns to a
+  variable; VALUE is an example of another one.
 - `<!-- output: last N lines -->` or `<!-- output: first M and last N lines -->` shortens a long output.
 
 A `console` fence with one command is executed after the comment `<!-- executed -->`, or `<!-- executed: may fail -->`
@@ -26,8 +28,9 @@ FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>`{3,}|~{3,})(?P<info>[^`]*)$")
 COMMENT = re.compile(r"<!--(.*?)-->", re.DOTALL)
 COMMENTS_AT_END = re.compile(r"(?:[ \t]*<!--(?:(?!-->).)*-->\s*)+\Z", re.DOTALL)
 COMMITTED = re.compile(r"<!--\s*outputs:\s*committed\s*-->")
-DIRECTIVE = re.compile(r"(alt|not executed|executed|output|raises)\b\s*:?\s*(.*)")
+DIRECTIVE = re.compile(r"(alt|not executed|executed|output|raises|argument)\b\s*:?\s*(.*)")
 LINES = re.compile(r"(?:first (\d+) and )?last (\d+) lines?")
+ARGUMENT = re.compile(r"--([a-z][a-z-]*) (\S+)")
 COMMAND = re.compile(r"\$ (.+)\n")
 OTHER_NAMES = ("py", "python3", "ipython", "pycon")
 
@@ -55,6 +58,7 @@ class Fence:
         raises: Name of the exception that the code raises; None if it raises none.
         is_command: Whether this is a console fence.
         may_fail: Whether the exit code of the command may differ from 0.
+        argument: Option of the page's script and an example of its value; None if the fence is not an argument.
     """
 
     number: int
@@ -68,6 +72,7 @@ class Fence:
     raises: str | None = None
     is_command: bool = False
     may_fail: bool = False
+    argument: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -175,7 +180,7 @@ def _make_fence(number: int, line: int, lines: list[str], indent: str, comments:
     """Return the fence of these lines, controlled by the comments before it."""
     block = textwrap.dedent("".join(lines))
     code = "".join(block.splitlines(keepends=True)[1:-1])
-    is_executed, alt_texts, lines_shown, raises, may_fail = True, [], None, None, False
+    is_executed, alt_texts, lines_shown, raises, may_fail, argument = True, [], None, None, False, None
     for name, value in (match.groups() for match in map(DIRECTIVE.fullmatch, comments) if match):
         if name == "alt":
             alt_texts.append(value)
@@ -190,6 +195,10 @@ def _make_fence(number: int, line: int, lines: list[str], indent: str, comments:
                 if value.isidentifier()
                 else f"expected the name of an exception after 'raises:', received '{value}'"
             )
+        elif name == "argument":
+            match = ARGUMENT.fullmatch(value)
+            argument = (match[1], match[2]) if match else None
+            problem = None if match else f"expected '--NAME VALUE' after 'argument:', received '{value}'"
         elif name == "executed":
             may_fail = value == "may fail"
             problem = (
@@ -208,8 +217,9 @@ def _make_fence(number: int, line: int, lines: list[str], indent: str, comments:
         if problem:
             raise PageError(problem, page=path, fence=number, line=line)
     return Fence(
-        number, line, indent, block, code, is_executed, tuple(alt_texts), lines_shown, raises, may_fail=may_fail
-    )
+        number, line, indent, block, code, is_executed, tuple(alt_texts), lines_shown, raises,
+        may_fail=may_fail, argument=argument,
+    )  # fmt: skip
 
 
 def _make_command(fence: Fence, path: str) -> Fence:
