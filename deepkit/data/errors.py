@@ -14,11 +14,17 @@ class DataError(StructuredError, OSError):
 
     Args:
         problem: The dataset, and the reason why it is not available.
+        path: The part of the data concerned; empty if it is the whole.
+        code: The code concerned; empty if there is none.
         hint: How to solve the problem.
 
     Examples:
-        >>> issubclass(DataError, OSError)
-        True
+        >>> import deepkit as dk
+        >>> dk.data.from_table("flats.csv", target="price")
+        Traceback (most recent call last):
+            ...
+        deepkit.data.errors.DataError: flats.csv cannot be read: no such file or directory
+          hint: the current folder is ...; pass the path of a CSV file, or a pandas DataFrame
     """
 
 

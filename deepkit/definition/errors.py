@@ -26,6 +26,15 @@ class DefinitionError(StructuredError, ValueError):
         path: Dotted name of the block concerned, such as `"stage2.residual1.conv_block2"`; empty at the top.
         code: The block, or the code that makes it.
         hint: How to fix it, as an imperative.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> dk.ConvBlock(8, kernel_size=5, conv={"padding": "valid"}).build((3, 3, 1))
+        Traceback (most recent call last):
+            ...
+        deepkit.definition.errors.DefinitionError: padding="valid" with kernel_size=5 needs an input of at least 5x5...
+          in    dk.ConvBlock(8, kernel_size=5, conv={"padding": "valid"})
+          hint: use padding="same", a smaller kernel, ...
     """
 
 

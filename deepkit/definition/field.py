@@ -71,8 +71,33 @@ def equal_values(first: object, second: object) -> bool:
 class Field(Generic[Accepted, Held]):
     """One argument of a block; this base class of all fields accepts any value.
 
+    A subclass overrides `validate`, and `to_source`, `to_data` and `from_data` for values that are not plain.
+
     Args:
         default: Value if the argument is left out; a field without one is required.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> class EvenField(dk.fields.Field[int, int]):
+        ...     def validate(self, value, name):
+        ...         if value % 2:
+        ...             raise dk.DefinitionError(
+        ...                 f"{name} must be even, received {value}"
+        ...             )
+        ...         return value
+        >>> class Heads(dk.Block):
+        ...     num_heads: int = EvenField(default=2)
+        ...
+        ...     def add(self, x, builder):
+        ...         return builder.add_block(
+        ...             "attend", dk.MultiHeadAttention(self.num_heads), x
+        ...         )
+        >>> Heads(4).num_heads
+        4
+        >>> Heads(3)
+        Traceback (most recent call last):
+            ...
+        deepkit.definition.errors.DefinitionError: Heads: num_heads must be even, received 3
     """
 
     name = ""
@@ -104,7 +129,16 @@ class Field(Generic[Accepted, Held]):
         instance.__dict__[self.name] = self.validate_for(instance, value, f"{type(instance).__name__}: {self.name}")
 
     def validate_for(self, instance: Any, value: Any, name: str) -> Any:
-        """Return the value in its canonical form; override it for a form that depends on fields listed before."""
+        """Return the value in its canonical form; override it for a form that depends on fields listed before.
+
+        Args:
+            instance: The block, whose fields listed before this one are set.
+            value: The user's value, or a canonical value.
+            name: Block and argument, for the message: `"ConvBlock: filters"`.
+
+        Raises:
+            DefinitionError: The value is invalid.
+        """
         return self.validate(value, name)
 
     def validate(self, value: Any, name: str) -> Any:
@@ -120,7 +154,11 @@ class Field(Generic[Accepted, Held]):
         return value
 
     def is_default(self, value: object) -> bool:
-        """Return whether a canonical value is the default."""
+        """Return whether a canonical value is the default.
+
+        Args:
+            value: A value that `validate` returned.
+        """
         if self.default is MISSING:
             return False
         default = self.validate(self.default, self.name)
@@ -132,15 +170,33 @@ class Field(Generic[Accepted, Held]):
             return False
 
     def to_source(self, value: Any) -> str:
-        """Return the source code of a canonical value."""
+        """Return the source code of a canonical value.
+
+        Args:
+            value: A value that `validate` returned.
+        """
         return source.quoted(value)
 
     def to_data(self, value: Any, writer: DataWriter) -> object:
-        """Return a canonical value as plain data."""
+        """Return a canonical value as plain data.
+
+        Args:
+            value: A value that `validate` returned.
+            writer: Writes blocks, bodies and keyword arguments of layers in the value.
+        """
         return writer.value(value)
 
     def from_data(self, value: object, path: str, reader: DataReader) -> object:
-        """Return the argument that plain data describes; `path` is the path of the data in the file, for errors."""
+        """Return the argument that plain data describes.
+
+        Args:
+            value: What `to_data` returned.
+            path: The path of the data in the file, for errors.
+            reader: Reads blocks, bodies and keyword arguments of layers in the data.
+
+        Raises:
+            DefinitionError: The data does not describe a value of this field.
+        """
         return reader.value(value, path)
 
     def keras_layer(self) -> type[keras.layers.Layer] | None:

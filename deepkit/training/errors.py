@@ -8,11 +8,44 @@ from deepkit.utils.errors import StructuredError
 
 
 class RunDirError(StructuredError, OSError):
-    """A run directory that cannot be used: not writable, in use, damaged, or of another run."""
+    """A run directory that cannot be used: not writable, in use, damaged, or of another run.
+
+    Args:
+        problem: The directory, and the reason why it cannot be used.
+        path: The part concerned; empty if it is the whole directory.
+        code: The code concerned; empty if there is none.
+        hint: How to continue, as an imperative.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> dk.load_run("runs/first")
+        Traceback (most recent call last):
+            ...
+        deepkit.training.errors.RunDirError: run_dir: runs/first cannot be loaded: there is no such directory
+          hint: pass the run_dir of a call of dk.fit
+    """
 
 
 class CheckpointError(StructuredError, OSError):
-    """A checkpoint that cannot be restored: truncated, damaged, or of another model."""
+    """A checkpoint that cannot be restored: truncated, damaged, or of another model.
+
+    Args:
+        problem: The checkpoint, and the reason why it cannot be restored.
+        path: The part concerned; empty if it is the whole checkpoint.
+        code: The code concerned; empty if there is none.
+        hint: How to continue, as an imperative.
+
+    Examples:
+        >>> import pathlib, numpy as np, deepkit as dk
+        >>> net, data = dk.Classifier(2), (np.eye(4, dtype="float32"), [0, 1, 0, 1])
+        >>> run = dk.fit(net, data, epochs=1, run_dir="run", verbose=0)
+        >>> _ = pathlib.Path("run/checkpoint.zip").write_bytes(b"damaged")
+        >>> dk.fit(net, data, epochs=2, run_dir="run", verbose=0)
+        Traceback (most recent call last):
+            ...
+        deepkit.training.errors.CheckpointError: run/checkpoint.zip is not a complete checkpoint (7 bytes): ...
+          hint: ...
+    """
 
 
 class DivergedError(StructuredError, ValueError):
@@ -27,6 +60,15 @@ class DivergedError(StructuredError, ValueError):
         weight: Path of a weight that is NaN or infinite although the loss is finite: an activation such as ReLU can
             turn NaN into 0.
         cause: The error of the model's `check_data`, if the data is the reason.
+
+    Examples:
+        >>> import numpy as np, deepkit as dk
+        >>> x, y = np.full((4, 2), 1e30, "float32"), np.zeros(4)  # the squares overflow
+        >>> dk.fit(dk.Regressor(1), x, y, verbose=0)
+        Traceback (most recent call last):
+            ...
+        deepkit.training.errors.DivergedError: the loss became inf in epoch 1, step 1; the model is back at ...
+          hint: use a smaller learning rate, set clipnorm=1.0 on the optimizer, or look for NaN in the data
     """
 
     def __init__(
@@ -57,6 +99,16 @@ class TokenIdError(StructuredError, ValueError):
         input_dim: Number of rows of the embedding: the allowed ids are 0 to `input_dim - 1`.
         epoch: Number of the epoch, counted from 1.
         checkpoint: The checkpoint that holds the last good state, if a `run_dir` was passed.
+
+    Examples:
+        >>> import numpy as np, deepkit as dk
+        >>> from keras import layers
+        >>> net = dk.Sequential([layers.Embedding(5, 2), dk.Classifier(2, pool="avg")])
+        >>> dk.fit(net, np.full((4, 3), 7), [0, 1, 0, 1], verbose=0)
+        Traceback (most recent call last):
+            ...
+        deepkit.training.errors.TokenIdError: the embedding 'embedding' received the token id 7, ...
+          hint: set input_dim=8 or more in that layer, or use smaller token ids in the data
     """
 
     def __init__(self, layer: str, token_id: int, input_dim: int, epoch: int, checkpoint: Path | None = None) -> None:
@@ -83,6 +135,15 @@ class LabelError(StructuredError, ValueError):
         path: `"data"` or `"validation_data"`, with the name of the output if there are several.
         code: The head, or the code that makes it.
         hint: How to fix the labels or the definition, as an imperative.
+
+    Examples:
+        >>> import numpy as np, deepkit as dk
+        >>> dk.fit(dk.Classifier(2), np.zeros((4, 3)), [0, 1, 2, 1], verbose=0)
+        Traceback (most recent call last):
+            ...
+        deepkit.training.errors.LabelError: labels: expected class indices from 0 to 1 for dk.Classifier(2), ...
+          at    data
+          hint: use dk.Classifier(3)
     """
 
     def during_training(self, epoch: int, checkpoint: Path | None = None) -> LabelError:

@@ -40,6 +40,15 @@ class LayerStatistics:
         gradient_norm: Euclidean norm of the gradient of the loss with respect to the layer's weights; None without
             trainable weights or without a loss.
         weight_norm: Euclidean norm of the trainable weights; None without trainable weights.
+
+    Examples:
+        >>> import keras, numpy as np, deepkit as dk
+        >>> model = keras.Sequential(
+        ...     [keras.Input((4,)), keras.layers.ReLU(name="relu")]
+        ... )
+        >>> [row] = dk.visualize.arrays.statistics(model, np.array([[1.0, -1, 2, -2]]))
+        >>> row.layer, row.mean, row.zeros, row.dead, row.gradient_norm
+        ('relu', 0.75, 0.5, 0.5, None)
     """
 
     layer: str
@@ -54,11 +63,26 @@ class LayerStatistics:
 
 
 def feature_maps(model: keras.Model, images: Batch, layer: str) -> np.ndarray:
-    """Return the output of a layer for a batch; see `deepkit.visualize.feature_maps`.
+    """Return the output of a layer for a batch.
+
+    Args:
+        model: Any built Keras model.
+        images: A batch that the model takes, of images or other inputs, batch axis first.
+        layer: Name or path of a layer, also of a layer in a nested model.
 
     Returns:
-        The output of the layer, batch axis first, as float32. If the layer is called several times, the output of
-        its last call.
+        The output of the layer, batch axis first, as float32. If the layer is called several times, the output of its
+        last call.
+
+    Raises:
+        ValueError: If no layer or several layers have the name, the layer has several outputs, the batch does not fit,
+            or the model is not built.
+
+    Examples:
+        >>> import numpy as np, deepkit as dk
+        >>> model = dk.ConvBlock(6).build((8, 8, 1))
+        >>> dk.visualize.arrays.feature_maps(model, np.ones((2, 8, 8, 1)), "conv").shape
+        (2, 8, 8, 6)
     """
     check_built(model, "feature_maps")
     nested = find_layer(model, layer, "feature_maps")
@@ -79,7 +103,30 @@ def feature_maps(model: keras.Model, images: Batch, layer: str) -> np.ndarray:
 def statistics(
     model: keras.Model, batch: Batch, *, loss: LossLike | None = None, training: bool = True
 ) -> list[LayerStatistics]:
-    """Return the statistics of each layer in the order of the calls; see `deepkit.visualize.statistics`."""
+    """Return the statistics of the output and of the gradient of each layer, in the order of the calls.
+
+    Args:
+        model: Any built Keras model.
+        batch: The inputs x, or (x, y) to include gradients.
+        loss: A Keras loss or its name. By default the loss that the model was compiled with.
+        training: Whether layers such as dropout and batch normalization run in training mode. The state that they
+            change is restored.
+
+    Returns:
+        A `LayerStatistics` for each layer that contains no other layers.
+
+    Raises:
+        TypeError: If the batch is a whole dataset.
+        ValueError: If the batch does not fit, the model is not built, or there are labels but no loss.
+
+    Examples:
+        >>> import numpy as np, deepkit as dk
+        >>> model = dk.Sequential([dk.MLP([8]), dk.Regressor(1)]).build((4,))
+        >>> batch = np.ones((5, 4), "float32"), np.zeros((5, 1))
+        >>> rows = dk.visualize.arrays.statistics(model, batch, loss="mse")
+        >>> [row.layer for row in rows if row.gradient_norm is not None]
+        ['mlp.dense', 'regressor.dense']
+    """
     check_built(model, "statistics")
     x, y = _split_batch(batch)
     x = check_batch(model, x, "statistics")

@@ -25,11 +25,34 @@ if TYPE_CHECKING:
 def grad_cam(
     model: keras.Model, image: ArrayLike, *, layer: str | None = None, class_index: int | None = None
 ) -> np.ndarray:
-    """Return the Grad-CAM heat map of an image; see `deepkit.visualize.grad_cam`.
+    """Return the Grad-CAM heat map of an image: how much each region supports a class.
+
+    Reference:
+        Selvaraju et al. 2017, "Grad-CAM", section 3, equations 1 and 2.
+
+    Args:
+        model: A classifier of images.
+        image: An image (rows, columns, channels) as the model takes it, or several with a batch axis in front.
+        layer: Name or path of a layer with outputs (batch, rows, columns, channels). By default the last such layer.
+        class_index: The class, counted from 0. By default the predicted class.
 
     Returns:
         Values of at least 0, in units of the class's score: (rows, columns) of the image, or (batch, rows, columns)
         for several images.
+
+    Raises:
+        ValueError: If the layer or the class does not exist, the layer's output has no rows and columns, the image does
+            not fit the model, or the model has several outputs or is not built.
+
+    Examples:
+        >>> import numpy as np, deepkit as dk
+        >>> net = dk.Sequential([dk.ConvBlock(4), dk.Classifier(3, pool="avg")])
+        >>> model = net.build((8, 8, 1))
+        >>> heat_map = dk.visualize.arrays.grad_cam(
+        ...     model, np.ones((8, 8, 1)), class_index=2
+        ... )
+        >>> heat_map.shape, bool((heat_map >= 0).all())
+        ((8, 8), True)
     """
     batch, is_single = as_image_batch(model, image, "grad_cam")
     maps, _ = grad_cam_maps(model, batch, layer, class_index)
@@ -69,11 +92,33 @@ def saliency(
     noise: float = 0.15,
     seed: int = 0,
 ) -> np.ndarray:
-    """Return the saliency map of an image; see `deepkit.visualize.saliency`.
+    """Return the saliency map of an image: how strongly the score of a class depends on each pixel.
+
+    Reference:
+        Simonyan et al. 2014, "Deep inside convolutional networks", section 3; with `num_samples` Smilkov et al. 2017,
+        "SmoothGrad", section 2.
+
+    Args:
+        model: A classifier of images with a floating point input.
+        image: An image (rows, columns, channels) as the model takes it, or several with a batch axis in front.
+        class_index: The class, counted from 0. By default the predicted class.
+        num_samples: Number of noisy copies over which the gradient is averaged; 0 uses the image itself.
+        noise: Standard deviation of the noise, as a fraction of the range from the darkest to the lightest pixel.
+        seed: Seed of the noise.
 
     Returns:
         The largest absolute gradient over the channels, in units of the class's score per unit of a pixel:
         (rows, columns) of the image, or (batch, rows, columns) for several images.
+
+    Raises:
+        ValueError: If the image does not fit the model, the class does not exist, the gradient does not reach the
+            input, or the model has several outputs or is not built.
+
+    Examples:
+        >>> import numpy as np, deepkit as dk
+        >>> model = dk.Classifier(3).build((8, 8, 1))
+        >>> dk.visualize.arrays.saliency(model, np.ones((2, 8, 8, 1))).shape
+        (2, 8, 8)
     """
     batch, is_single = as_image_batch(model, image, "saliency")
     maps, _ = saliency_maps(model, batch, class_index, num_samples, noise, seed)

@@ -87,7 +87,27 @@ def templates(
 def template_images(
     model: keras.Model, *, layer: str | None = None, image_shape: Sequence[int] | None = None
 ) -> np.ndarray:
-    """Return the weights of each class as an array (classes, rows, columns, channels); see `templates`."""
+    """Return the weights of a linear classifier as one image per class.
+
+    Args:
+        model: A built model with a dense layer that takes the pixels of an image.
+        layer: Name of the dense layer. By default the only one of the model.
+        image_shape: Shape of the image, (rows, columns) or (rows, columns, channels). By default the input shape of the
+            model, if that is an image.
+
+    Returns:
+        The weights, of shape (classes, rows, columns, channels).
+
+    Raises:
+        TypeError: If `model` is not a Keras model.
+        ValueError: If the model has several dense layers or none, or the layer does not take an image of this shape.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> model = dk.Classifier(10).build((64,))
+        >>> dk.visualize.arrays.templates(model, image_shape=(8, 8)).shape
+        (10, 8, 8, 1)
+    """
     check_built(model, _CALLER)
     nested = _dense_layer(model, layer)
     assert isinstance(nested.layer, keras.layers.Dense)

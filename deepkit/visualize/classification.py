@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ _MIN_PROBABILITY = 1e-30
 
 @dataclass(frozen=True)
 class MisclassifiedExample:
-    """An example whose predicted class is not its label.
+    """An example whose predicted class is not its label, as `dk.visualize.arrays.misclassified` returns it.
 
     Args:
         image: The image (rows, columns, channels).
@@ -37,6 +38,15 @@ class MisclassifiedExample:
         confidence: The predicted probability of the predicted class; None if the model predicts scores.
         loss: The cross-entropy: minus the logarithm of the predicted probability of the true class. For scores, the
             difference between the scores of the predicted and of the true class.
+
+    Examples:
+        >>> import numpy as np, deepkit as dk
+        >>> model = dk.Classifier(2).build((8, 8, 1))
+        >>> model.set_weights([np.zeros((64, 2)), np.array([2.0, 0.0])])
+        >>> data = np.zeros((2, 8, 8, 1), "float32"), np.array([1, 0])
+        >>> example = dk.visualize.arrays.misclassified(model, data)[0]
+        >>> example.label, example.prediction, round(example.loss, 2)
+        (1, 0, 2.13)
     """
 
     image: np.ndarray
@@ -91,7 +101,27 @@ def draw_confusion(counts: np.ndarray, class_names: Sequence[str] = ()) -> Figur
 
 
 def confusion_matrix(model: keras.Model, data: object) -> np.ndarray:
-    """Return the number of examples per true class (row) and predicted class (column)."""
+    """Count the examples of a classifier by true class and predicted class.
+
+    Args:
+        model: A classifier, as for `deepkit.visualize.confusion`.
+        data: Batches (x, y), or a pair (x, y) of arrays.
+
+    Returns:
+        Integers of shape (classes, classes): a row for each true class, a column for each predicted class.
+
+    Raises:
+        TypeError: If the data is a dataset with several splits.
+        ValueError: If the labels are not classes of this model, the data is empty, or the model has several outputs.
+
+    Examples:
+        >>> import keras, numpy as np, deepkit as dk
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Softmax()])
+        >>> x = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]], "float32")
+        >>> dk.visualize.arrays.confusion(model, (x, np.array([0, 1, 1])))
+        array([[1, 0],
+               [1, 1]])
+    """
     predictions = [(labels, outputs) for _, labels, outputs in _predict(model, data, "confusion")]
     num_classes = predictions[0][1].shape[-1]
     counts = np.zeros((num_classes, num_classes), int)
@@ -140,7 +170,29 @@ def misclassified(model: keras.Model, data: object, *, count: int = 16, class_na
 
 
 def misclassified_examples(model: keras.Model, data: object, count: int = 16) -> list[MisclassifiedExample]:
-    """Return the misclassified examples with the largest loss, the largest first."""
+    """Return the misclassified images with the largest loss, the largest first.
+
+    Args:
+        model: A classifier of images with one class per image.
+        data: Batches (images, labels), or a pair of arrays; images have the shape (batch, rows, columns, channels).
+        count: Largest number of examples to return.
+
+    Returns:
+        A list of `MisclassifiedExample`; empty if there are no errors.
+
+    Raises:
+        TypeError: If the data is a dataset with several splits.
+        ValueError: If the inputs are not images, or the labels are not classes of this model.
+
+    Examples:
+        >>> import numpy as np, deepkit as dk
+        >>> model = dk.Classifier(3).build((8, 8, 1))
+        >>> model.set_weights([np.zeros((64, 3)), np.array([2.0, 0.0, 0.0])])
+        >>> data = np.zeros((2, 8, 8, 1), "float32"), np.array([0, 1])
+        >>> [example] = dk.visualize.arrays.misclassified(model, data)
+        >>> example.label, example.prediction, round(example.confidence, 2)
+        (1, 0, 0.79)
+    """
     examples: list[MisclassifiedExample] = []
     are_scores = _outputs_scores(model)
     for x, labels, outputs in _predict(model, data, "misclassified"):
@@ -152,7 +204,7 @@ def misclassified_examples(model: keras.Model, data: object, count: int = 16) ->
         for i in np.flatnonzero(predictions != labels):
             label, prediction = int(labels[i]), int(predictions[i])
             confidence: float | None = float(outputs[i, prediction])
-            loss = -np.log(max(float(outputs[i, label]), _MIN_PROBABILITY))
+            loss = -math.log(max(float(outputs[i, label]), _MIN_PROBABILITY))
             if are_scores:
                 confidence, loss = None, float(outputs[i, prediction] - outputs[i, label])
             examples.append(MisclassifiedExample(images[i], label, prediction, confidence, loss))

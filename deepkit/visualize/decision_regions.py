@@ -42,6 +42,16 @@ class DecisionRegions:
         labels: The class number or the target of each point, of shape `(points,)`.
         predictions: The predicted class number or value of each point, of shape `(points,)`.
         class_values: The labels that the class numbers stand for: `(-1, 1)`; empty for a regression.
+
+    Examples:
+        >>> import numpy as np, deepkit as dk
+        >>> data = dk.data.points("circle", 50)
+        >>> regions = dk.visualize.arrays.decision_boundary(
+        ...     dk.Classifier(2).build((2,)), data, resolution=20
+        ... )
+        >>> regions.x1.shape, regions.scores.shape, regions.points.shape
+        ((20,), (20, 20, 2), (50, 2))
+        >>> accuracy = np.mean(regions.predictions == regions.labels)
     """
 
     x1: np.ndarray
@@ -68,7 +78,33 @@ class _Task:
 def decision_regions(
     model: keras.Model, data: object, *, resolution: int = 200, num_points: int = 500
 ) -> DecisionRegions:
-    """Return the predictions over the input plane and for the points; see `decision_boundary`."""
+    """Return the predictions of a model of two features over its input plane, and for the points of the data.
+
+    Args:
+        model: A built model with one input of two features.
+        data: `dk.data.Data`, whose training split is used; a pipeline or another dataset of batches (x, y); or a pair
+            (x, y) of arrays with x of shape `(points, 2)`.
+        resolution: Number of values of each feature at which the model is evaluated, from 2 to 2,000.
+        num_points: Largest number of points; of more, a random subset, the same in each call.
+
+    Returns:
+        A `DecisionRegions`: the grid, the outputs and predictions on it, and those for the points.
+
+    Raises:
+        TypeError: If `model` is not a Keras model, or the data has no labels.
+        ValueError: If the model or the data has not exactly two features, or the labels do not fit the output.
+
+    Examples:
+        >>> import numpy as np, deepkit as dk
+        >>> x = np.array([[-1.0, 0.0], [1.0, 0.0]], "float32")
+        >>> model = dk.Classifier(1).build((2,))
+        >>> model.set_weights([np.array([[5.0], [0.0]]), np.zeros(1)])  # the sign of x1
+        >>> regions = dk.visualize.arrays.decision_boundary(
+        ...     model, (x, [0, 1]), resolution=4
+        ... )
+        >>> regions.classes[0].tolist(), regions.predictions.tolist()
+        ([0, 0, 1, 1], [0, 1])
+    """
     return regions_of(model, checked_points(model, data, num_points), resolution)
 
 

@@ -67,7 +67,26 @@ def filters(model: keras.Model, layer: str | None = None) -> Figure:
 
 
 def filter_images(model: keras.Model, layer: str | None = None) -> np.ndarray:
-    """Return the filters of a layer as an array (filters, rows, columns, channels); see `filters`."""
+    """Return the filters of a layer as images.
+
+    Args:
+        model: Any built Keras model.
+        layer: Name or path of a convolution or of a dense layer whose input is an image. By default the first such
+            layer.
+
+    Returns:
+        The weights, of shape (filters, rows, columns, channels).
+
+    Raises:
+        ValueError: If no layer or several layers have the name, the layer's weights cannot be drawn as images, or the
+            model is not built.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> model = dk.ConvBlock(8, kernel_size=5).build((28, 28, 3))
+        >>> dk.visualize.arrays.filters(model).shape
+        (8, 5, 5, 3)
+    """
     check_built(model, "filters")
     if layer is not None:
         nested = find_layer(model, layer, "filters")

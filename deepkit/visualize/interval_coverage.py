@@ -32,6 +32,16 @@ class IntervalCoverage:
         levels: The probability of each interval, of shape `(levels,)`.
         coverage: The fraction of labels inside it, for each predicted number, of shape `(levels, units)`.
         num_labels: Number of labels of each predicted number.
+
+    Examples:
+        >>> import numpy as np, deepkit as dk
+        >>> model = dk.Regressor(1, distribution="gaussian").build((3,))
+        >>> data = np.zeros((4, 3)), np.array([[0.0], [0.1], [1.0], [3.0]])
+        >>> coverage = dk.visualize.arrays.calibration(model, data)
+        >>> coverage.coverage.shape, coverage.num_labels
+        ((10, 1), 4)
+        >>> coverage.summary()
+        '68% intervals contain 50.0% of the labels, 95% intervals contain 75.0% of the labels'
     """
 
     levels: np.ndarray
@@ -39,7 +49,11 @@ class IntervalCoverage:
     num_labels: int
 
     def at(self, level: float) -> float:
-        """Return the fraction of labels inside the interval of one of the levels, over all predicted numbers."""
+        """Return the fraction of labels inside the interval of one of the levels, over all predicted numbers.
+
+        Args:
+            level: Probability of the interval, from 0 to 1; the closest level of `levels` is used.
+        """
         index = int(np.argmin(np.abs(self.levels - level)))
         return float(self.coverage[index].mean())
 
@@ -112,7 +126,28 @@ def draw_coverage(coverage: IntervalCoverage) -> Figure:
 
 
 def interval_coverage(model: keras.Model, data: object, *, output: str | None = None) -> IntervalCoverage:
-    """Return the fraction of labels inside the predicted intervals."""
+    """Return the fraction of labels inside the predicted intervals of a regression with uncertainty.
+
+    Args:
+        model: A model that ends in `dk.Regressor(units, distribution="gaussian")`.
+        data: Batches (x, y), or a pair (x, y) of arrays, with labels of shape `(batch, units)`.
+        output: Name of the output, if the model has several.
+
+    Returns:
+        An `IntervalCoverage`: the fractions for intervals of 10 % to 95 %.
+
+    Raises:
+        TypeError: If the data is a dataset with several splits.
+        ValueError: If the model does not predict mean and standard deviation, or the labels do not fit.
+
+    Examples:
+        >>> import numpy as np, deepkit as dk
+        >>> model = dk.Regressor(1, distribution="gaussian").build((3,))
+        >>> x, y = np.zeros((4, 3)), np.array([[0.0], [0.1], [1.0], [3.0]])
+        >>> coverage = dk.visualize.arrays.calibration(model, (x, y))
+        >>> coverage.at(0.5), coverage.at(0.95)  # mean 0, standard deviation 1
+        (0.5, 0.75)
+    """
     check_built(model, "calibration")
     counts: Any = 0
     num_labels = 0

@@ -35,6 +35,16 @@ class LayerSpace:
         probe_accuracy: The accuracy of a linear classifier on all units; None without probes.
         grid: Images of the lines of a regular grid of the input plane, of shape `(lines, points of a line, 2)`; None
             without a grid, or if the layer does not have two units.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> model = dk.Sequential([dk.MLP([8]), dk.Classifier(2)]).build((2,))
+        >>> data = dk.data.points("circle", 50)
+        >>> space = dk.visualize.arrays.hidden_space(model, data, layers=["mlp.dense"])[
+        ...     0
+        ... ]
+        >>> space.num_units, space.positions.shape, space.explained_variance.shape
+        (8, (50, 2), (2,))
     """
 
     layer: str
@@ -55,7 +65,34 @@ def layer_spaces(
     grid: bool = False,
     probes: bool = False,
 ) -> list[LayerSpace]:
-    """Return the positions of the points in each layer, from the input to the output; see `hidden_space`."""
+    """Return the positions of the points of the data in each layer, from the input to the output.
+
+    Args:
+        model: A built classifier.
+        data: `dk.data.Data`, whose training split is used; a pipeline or another dataset of batches (x, y); or a pair
+            (x, y) of arrays. Labels are classes: integers, one-hot rows or strings.
+        layers: Names or paths of layers; `"input"` is the input of the model. By default the input and every layer of
+            the model after its activation and normalization, up to the output.
+        num_points: Largest number of points; of more, a random subset, the same in each call.
+        grid: Whether to return the images of a regular grid of the input plane in layers of two units.
+        probes: Whether to return the accuracy of a linear classifier on the units of each layer.
+
+    Returns:
+        A `LayerSpace` for each layer.
+
+    Raises:
+        TypeError: If `model` is not a Keras model, or the data has no labels.
+        ValueError: If the labels are not classes, a layer does not exist, or a grid is requested for a model of more
+            features than two.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> model = dk.Sequential([dk.MLP([2]), dk.Classifier(2)]).build((2,))
+        >>> data = dk.data.points("circle", 50)
+        >>> spaces = dk.visualize.arrays.hidden_space(model, data)
+        >>> [(space.layer, space.positions.shape) for space in spaces]
+        [('input', (50, 2)), ('mlp.activation', (50, 2)), ('classifier.dense', (50, 2))]
+    """
     check_built(model, _CALLER)
     return spaces_of(model, labeled_points(data, num_points, _CALLER), layers, grid, probes)
 

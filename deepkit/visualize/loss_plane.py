@@ -44,6 +44,18 @@ class LossPlane:
         path: Coordinates (a, b) of the path's projection onto the plane, of shape `(steps, 2)`; None without a path.
         explained_variance: Fractions of the variance of the path along the two directions; None if these are not its
             principal components.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> model = dk.Classifier(2).build((2,))
+        >>> plane = dk.visualize.arrays.loss_landscape(
+        ...     model,
+        ...     dk.data.points("circle", 50),
+        ...     loss=dk.losses.MulticlassHinge(),
+        ...     resolution=3,
+        ... )
+        >>> bool(plane.losses[1, 1] == plane.center_loss)  # the center of the plane
+        True
     """
 
     a: np.ndarray
@@ -66,7 +78,49 @@ def loss_plane(
     extent: float = 1.0,
     seed: int = 0,
 ) -> LossPlane:
-    """Return the loss over a plane through the weights; see `loss_landscape`."""
+    """Return the loss over a plane through the weights of a model.
+
+    Reference:
+        Li et al. 2018, "Visualizing the loss landscape of neural nets", sections 4 and 7.
+
+    Args:
+        model: A built model. Its trainable weights move, and are restored exactly, also after an error.
+        data: `dk.data.Data`, whose training split is read; a pipeline or another dataset of batches (x, y); or a pair
+            (x, y) of arrays. Each point of the plane needs the loss over all of it.
+        loss: A Keras loss or its name. By default the loss that the model was compiled with.
+        directions: "random", "path", or two lists of arrays in the order of `model.trainable_variables`. By default
+            "path" if there is a path, else "random".
+        path: A `dk.visualize.WeightPath` after training, or a list of weights as `model.get_weights()` returns them.
+        resolution: Number of points along each direction, from 2 to 500.
+        extent: Without a path, the largest coordinate in the plane; 1 moves each filter by its norm. With a path, the
+            margin around it, in quarters of its range.
+        seed: Seed of the random directions.
+
+    Returns:
+        A `LossPlane`: the losses, the coordinates, the directions, and the projection of the path.
+
+    Raises:
+        TypeError: If `model` is not a Keras model, or the data has no labels.
+        ValueError: If the model does not have a loss or trainable weights, the path or the directions do not fit the
+            weights, or they do not span a plane.
+
+    Examples:
+        >>> import numpy as np, deepkit as dk
+        >>> model = dk.Regressor(1).build((1,))
+        >>> model.set_weights([np.array([[2.0]]), np.zeros(1)])
+        >>> x = np.array(
+        ...     [[1.0], [-1.0]], "float32"
+        ... )  # y = 2 x: the loss is 0 at the center
+        >>> axes = (
+        ...     [np.ones((1, 1)), np.zeros(1)],
+        ...     [np.zeros((1, 1)), np.ones(1)],
+        ... )  # weight, bias
+        >>> plane = dk.visualize.arrays.loss_landscape(
+        ...     model, (x, 2 * x), loss="mse", directions=axes, resolution=3
+        ... )
+        >>> plane.losses.round(2).tolist()
+        [[2.0, 1.0, 2.0], [1.0, 0.0, 1.0], [2.0, 1.0, 2.0]]
+    """
     check_built(model, _CALLER)
     resolution = check_integer(resolution, f"{_CALLER}: resolution", minimum=2, maximum=500)
     extent = check_number(extent, f"{_CALLER}: extent", above=0)
