@@ -26,11 +26,22 @@ _NUM_SHOWN = 500
 class Separator:
     """A line that separates two clouds, and the numbers of the perceptron convergence theorem.
 
+    Reference:
+        Novikoff 1962, "On convergence proofs on perceptrons".
+
     Args:
         weights: Unit vector from the class 0 to the class 1: a point x is of class 1 if and only if w x + b > 0.
         bias: The bias b of the line; 0 for a line through the origin.
         margin: Smallest distance of a training point from the line, gamma in the theorem.
         radius: Largest norm of a training point, R in the theorem.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> line = dk.data.points("clouds", 100, margin=0.5).separator
+        >>> line.margin >= 0.5
+        True
+        >>> 1 < line.max_updates < 100
+        True
     """
 
     weights: tuple[float, float]
@@ -54,6 +65,12 @@ class PointData(Data):
     Args:
         separator: The line that separates the two clouds of the kind `"clouds"`; None for other kinds.
         degree: Degree of the polynomial of the kind `"polynomial"`; None for other kinds.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> data = dk.data.points("polynomial", 20, degree=3)
+        >>> data.degree, data.separator, data.input_shape
+        (3, None, (1,))
     """
 
     separator: Separator | None = None
@@ -65,6 +82,9 @@ class PointData(Data):
         Args:
             num_examples: Largest number of points, the first ones of the split.
             split: "train", "validation" or "test".
+
+        Returns:
+            A Matplotlib figure.
 
         Raises:
             ValueError: There is no such split, or `num_examples` is not a positive integer.

@@ -127,7 +127,11 @@ class TableSchema:
         return inputs
 
     def readable(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Return converted rows as text: dates, "True" and "False", and an empty string for a missing value."""
+        """Return converted rows as text: dates, "True" and "False", and an empty string for a missing value.
+
+        Args:
+            inputs: Converted rows by name, as `convert` returns them.
+        """
         kinds = self.kinds
         return {
             name: np.array([_readable(value, kinds.get(name, "")) for value in values], object)
@@ -163,7 +167,7 @@ class TableSchema:
         return all(_is_converted(rows[name], kind) for name, kind in self.kinds.items())
 
     def to_json(self) -> dict[str, Any]:
-        """Return the schema as JSON values."""
+        """Return the schema as JSON values: strings, booleans, lists and mappings."""
         return {
             "columns": [
                 dataclasses.asdict(column) | {"categories": list(column.categories)} for column in self.columns
@@ -176,6 +180,9 @@ class TableSchema:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> TableSchema:
         """Return the schema whose JSON values `to_json` returned.
+
+        Args:
+            data: The JSON values.
 
         Raises:
             ValueError: The values are not those of a schema.

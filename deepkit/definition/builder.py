@@ -37,7 +37,7 @@ class BuildState:
 
 
 class Builder:
-    """Adds the layers of one block to a model under dotted names.
+    """Adds the layers of one block to a model under dotted names; the method `add` of a block receives one.
 
     Args:
         path: Dotted name of the block; empty at the top of a model.
@@ -45,6 +45,23 @@ class Builder:
         state: State of the whole build.
         cache: The layers of a `Shared` by name; None outside of one.
         reuse: Whether to call the layers in the cache instead of creating new ones.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> from keras import layers
+        >>> class Gate(dk.Block):
+        ...     units: int = dk.fields.integer()
+        ...
+        ...     def add(self, x, builder):
+        ...         x = builder.require_single(x, "Gate: expected one tensor, received")
+        ...         values = builder.add_layer(x, "values", layers.Dense, self.units)
+        ...         gate = builder.add_layer(
+        ...             x, "gate", layers.Dense, self.units, activation="sigmoid"
+        ...         )
+        ...         return builder.add_layer([values, gate], "product", layers.Multiply)
+        >>> model = dk.Sequential([Gate(4), dk.Classifier(3)]).build((8,))
+        >>> [layer.name for layer in model.layers[1:]]
+        ['gate.values', 'gate.gate', 'gate.product', 'classifier.dense']
     """
 
     def __init__(
@@ -60,7 +77,11 @@ class Builder:
         self.shared_layers: dict[str, keras.layers.Layer] = {}  # created by a `Shared` with this path
 
     def qualified_name(self, name: str) -> str:
-        """Return the dotted name of a layer or block inside this block; the path itself for an empty name."""
+        """Return the dotted name of a layer or block inside this block.
+
+        Args:
+            name: Name within the block; the path itself for an empty name.
+        """
         return ".".join(segment for segment in (self.path, name) if segment)
 
     def child(self, name: str, definition: Definition) -> Builder:
@@ -90,7 +111,16 @@ class Builder:
         return y
 
     def add_block(self, name: str, definition: Definition, x: Tensors) -> Tensors:
-        """Add a block under `name` after `x` and return its output."""
+        """Add a block under a name and return its output.
+
+        Args:
+            name: Name of the block within this one.
+            definition: The block.
+            x: Its input: one symbolic tensor, or several for a block that accepts them.
+
+        Raises:
+            DefinitionError: An argument has another type, or the block does not fit the input.
+        """
         if not isinstance(name, str) or not isinstance(definition, DefinitionBase):
             raise self.error(
                 f"add_block takes a name, a block and its input, received {format_value(name)} and "
@@ -107,8 +137,11 @@ class Builder:
 
         Args:
             x: The input of the first block.
-            definitions: The blocks.
+            definitions: The blocks, such as the value of a field `fields.body()`.
             reserved: Names of siblings that are added separately.
+
+        Raises:
+            DefinitionError: `definitions` is not a list of blocks, two siblings have one name, or a block does not fit.
         """
         if not isinstance(definitions, list | tuple) or not all(isinstance(d, DefinitionBase) for d in definitions):
             raise self.error(
@@ -178,7 +211,16 @@ class Builder:
         return self.call_layer(layer, x, call_kwargs)
 
     def call_layer(self, layer: Callable[..., Any], x: Tensors, call_kwargs: Mapping[str, Any] | None = None) -> Any:
-        """Call a layer on `x`; convert an error of Keras to a `DefinitionError` with this builder's path."""
+        """Call a layer on `x` and return its output; convert an error of Keras to a `DefinitionError` with this path.
+
+        Args:
+            layer: A Keras layer, or another function of symbolic tensors.
+            x: One symbolic tensor, or several.
+            call_kwargs: Further arguments of the call, such as `{"initial_state": [h, c]}`.
+
+        Raises:
+            DefinitionError: The layer does not fit the input, or would lose the mask of a sequence.
+        """
         if isinstance(layer, keras.layers.Layer):
             problem = input_problem(layer, x)
             if problem is None and not self.definition.is_keras_layer:
@@ -221,7 +263,12 @@ class Builder:
             raise self.error(f"{cls}{inside} is not adapted: it has {_missing_state(pending[0])} yet", hint=hint)
 
     def error(self, problem: str, *, hint: str = "") -> DefinitionError:
-        """Return (not raise) an error with this builder's path and code."""
+        """Return (not raise) an error with this builder's path and code.
+
+        Args:
+            problem: The received value and the expected one.
+            hint: How to fix it, as an imperative; empty for none.
+        """
         return DefinitionError(problem, path=self.path, code=self.definition, hint=hint)
 
     def sibling_names(self, definitions: Sequence[Definition], reserved: Iterable[str] = ()) -> list[str]:

@@ -18,13 +18,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """The input that a definition fixes.
+    """The input that a definition fixes; the method `input_spec` of a block returns it.
 
     Args:
         shape: Shape of one example, without the batch axis.
         dtype: Type of the values; Keras's default float type if None.
         batch_size: Fixed batch size, or None.
         name: Name of the input.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> dk.Text(1000).input_spec()
+        InputSpec(shape=(), dtype='string', batch_size=None, name=None)
+        >>> from deepkit.definition.inputs import InputSpec
+        >>> InputSpec((28, 28, 1), dtype="uint8").make_input().shape
+        (None, 28, 28, 1)
     """
 
     shape: Shape

@@ -45,13 +45,32 @@ Heads: TypeAlias = Head | Mapping[str, Head]
 
 @dataclass(frozen=True)
 class Objective:
-    """The loss and metrics of a training.
+    """The loss and metrics of a training; the method `objective` of a block returns them.
 
     Args:
         loss: A Keras loss; a mapping of losses by output name if there are several outputs; None for a model with its
             own training step, which has no loss.
         metrics: Keras metrics; a mapping of sequences of metrics by output name if there are several outputs.
         head: The task of the head, a mapping by output name if there are several outputs, or None if it is unknown.
+
+    Examples:
+        >>> import keras, deepkit as dk
+        >>> from deepkit.definition.objective import Objective
+        >>> class Median(dk.Block):
+        ...     def add(self, x, builder):
+        ...         return builder.add_layer(x, "dense", keras.layers.Dense, 1)
+        ...
+        ...     def objective(self, output_shape, label_shape):
+        ...         return Objective(
+        ...             keras.losses.MeanAbsoluteError(),
+        ...             [keras.metrics.RootMeanSquaredError()],
+        ...         )
+        >>> Median().objective(
+        ...     (None, 1), (None, 1)
+        ... ).loss.name  # `dk.fit` compiles with it
+        'mean_absolute_error'
+        >>> dk.Classifier(3).objective((None, 3), (None,)).head.units
+        3
     """
 
     loss: Losses | None

@@ -101,6 +101,15 @@ class Plan(Displayable):
         Args:
             reason: The reason for the changed choices; if empty, the reasons stay as they are.
             changes: New values by field.
+
+        Raises:
+            TypeError: A field does not exist.
+
+        Examples:
+            >>> import deepkit as dk
+            >>> plan = dk.plan(seed=0).replace(seed=7, reason="the second repeat")
+            >>> plan.seed, dict(plan.reasons)["seed"]
+            (7, 'the second repeat')
         """
         if reason:
             reasons = dict(self.reasons)

@@ -42,6 +42,16 @@ class ExportResult(Displayable):
         relative_difference: The same, relative to the largest output.
         tolerance: The largest relative difference that was allowed.
         sample_shapes: Shape of the sample, batch axis first, for each input.
+
+    Examples:
+        >>> import pathlib
+        >>> from deepkit.export.exporter import ExportResult
+        >>> result = ExportResult(
+        ...     pathlib.Path("iris.onnx"), "onnx", 1240, 2e-7, 1e-7, 1e-4, ((3, 4),)
+        ... )
+        >>> print(result)  # as `dk.export` returns it
+        iris.onnx: onnx, 1.24 kB; differs from the model by at most 2.0e-07
+        (1.0e-07 of the largest output, tolerance 1.0e-04) on a batch of 3x4
     """
 
     path: Path

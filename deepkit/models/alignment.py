@@ -11,10 +11,27 @@ import numpy as np
 class AttentionMap:
     """The attention weights of one pair of texts: a row for each target token and one for the end.
 
+    `model.attention_maps` and `model.translate(..., return_attention=True)` of a `dk.Seq2Seq` return it;
+    `dk.visualize.attention` draws it.
+
     Args:
         weights: Array of shape (target tokens + 1, source tokens), each row with sum 1.
         source: The source tokens.
         target: The target tokens, and `""` for the end.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> text = dk.Text(6, vocabulary=("a", "dog", "runs"))
+        >>> model = dk.Seq2Seq(
+        ...     text,
+        ...     embedding_dim=4,
+        ...     encoder=dk.BiLSTM(4),
+        ...     decoder=dk.Recurrent("lstm", 8),
+        ...     attention="additive",
+        ... ).build()
+        >>> [attention] = model.attention_maps(["a dog runs"], ["runs"])
+        >>> attention.weights.shape, attention.source, attention.target
+        ((2, 3), ['a', 'dog', 'runs'], ['runs', ''])
     """
 
     weights: np.ndarray

@@ -278,11 +278,14 @@ class GenerativeAdversarialNetwork(keras.Model):
         return keras.random.normal(shape, dtype="float32", seed=seed)
 
     def sample(self, num_samples: int, seed: int | None = None) -> np.ndarray:
-        """Return generated examples in float32, without changing the random state of the training.
+        """Return generated examples, without changing the random state of the training.
 
         Args:
             num_samples: Number of examples.
             seed: Integer seed for reproducible examples; None for a random seed.
+
+        Returns:
+            Examples `(num_samples, ...)` in float32.
 
         Raises:
             ValueError: `num_samples` is not a positive integer.

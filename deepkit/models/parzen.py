@@ -78,11 +78,28 @@ class ParzenWindow:
             self.sigma = float(candidates[np.argmax(scores)])
 
     def log_density(self, points: ArrayLike) -> np.ndarray:
-        """Return the log-density at each point, in nats."""
+        """Return the log-density at each point.
+
+        Args:
+            points: Examples of the shape of the samples, `(count, ...)`.
+
+        Returns:
+            Nats of each example, `(count,)`.
+
+        Raises:
+            ValueError: The points have another shape than the samples, or are not finite.
+        """
         return self._log_densities(_as_rows(points, "points"), np.array([self.sigma]))[0]
 
     def score(self, points: ArrayLike) -> tuple[float, float]:
-        """Return the mean log-likelihood of the points in nats, and its standard error over the points."""
+        """Return the mean log-likelihood of the points in nats, and its standard error over the points.
+
+        Args:
+            points: Examples of the shape of the samples, `(count, ...)`.
+
+        Raises:
+            ValueError: The points have another shape than the samples, or are not finite.
+        """
         log_densities = self.log_density(points)
         deviation = log_densities.std(ddof=1) if len(log_densities) > 1 else math.nan
         return float(log_densities.mean()), float(deviation / math.sqrt(len(log_densities)))

@@ -85,6 +85,11 @@ class PerceptronModel(keras.Model):
     def compile(self, optimizer: None = None, loss: None = None, **kwargs: Any) -> None:
         """Configure the training; the only arguments are `metrics` and those that concern the execution.
 
+        Args:
+            optimizer: Not supported; a perceptron learns by its own rule.
+            loss: Not supported; there is no loss.
+            kwargs: Further arguments of `keras.Model.compile`.
+
         Raises:
             ValueError: `optimizer` or `loss` is passed, or the model is distributed over several devices.
         """
@@ -140,9 +145,15 @@ class PerceptronModel(keras.Model):
         return results
 
     def decision_function(self, x: ArrayLike) -> np.ndarray:
-        """Return w x + b of each example `(batch,)`; the prediction is 1 if it is at least 0.
+        """Return w x + b of each example; the prediction is 1 if it is at least 0.
 
         Divided by the norm of w, it is the distance from the separating hyperplane in the space of the features.
+
+        Args:
+            x: Examples `(batch, ...)`, or a dataset of batches.
+
+        Returns:
+            Scores `(batch,)`.
         """
         scores: Any = self._parts.scores.predict(x, verbose=0)
         return np.asarray(scores)[:, 0]

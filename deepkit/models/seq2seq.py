@@ -120,7 +120,12 @@ class SequenceToSequence(keras.Model):
         self.built = True  # the components are built
 
     def compile(self, optimizer: OptimizerLike = "rmsprop", loss: LossLike | None = None, **kwargs: object) -> None:
-        """Configure the training, as `keras.Model.compile` does; `loss` replaces the cross-entropy of a token.
+        """Configure the training, as `keras.Model.compile` does.
+
+        Args:
+            optimizer: A Keras optimizer or its name.
+            loss: A loss that replaces the cross-entropy of a token; it receives logits.
+            kwargs: Further arguments of `keras.Model.compile`.
 
         Raises:
             ValueError: The model is on several devices, or the loss expects probabilities.
@@ -184,7 +189,17 @@ class SequenceToSequence(keras.Model):
         return super().compute_metrics(x, labels_of(y), y_pred, weights_of(y, sample_weight))
 
     def fit(self, x: object = None, y: object = None, *args: object, **kwargs: object) -> keras.callbacks.History:
-        """Train as `keras.Model.fit` does, also on lists of strings and on fixed-width string arrays."""
+        """Train as `keras.Model.fit` does, also on lists of strings and on fixed-width string arrays.
+
+        Args:
+            x: Source texts, or a dataset of batches of pairs.
+            y: Target texts, one for each source; None for a dataset.
+            args: Further arguments of `keras.Model.fit`.
+            kwargs: Further arguments of `keras.Model.fit`.
+
+        Returns:
+            A `keras.callbacks.History`.
+        """
         validation_data = kwargs.get("validation_data")
         if isinstance(validation_data, list | tuple):
             kwargs["validation_data"] = tuple(as_string_tensor(value) for value in validation_data)
@@ -193,7 +208,17 @@ class SequenceToSequence(keras.Model):
     def evaluate(
         self, x: object = None, y: object = None, *args: object, **kwargs: object
     ) -> float | list[float] | dict[str, float]:
-        """Evaluate as `keras.Model.evaluate` does, also on lists of strings and on fixed-width string arrays."""
+        """Evaluate as `keras.Model.evaluate` does, also on lists of strings and on fixed-width string arrays.
+
+        Args:
+            x: Source texts, or a dataset of batches of pairs.
+            y: Target texts, one for each source; None for a dataset.
+            args: Further arguments of `keras.Model.evaluate`.
+            kwargs: Further arguments of `keras.Model.evaluate`.
+
+        Returns:
+            The loss and the metrics, which count tokens.
+        """
         return super().evaluate(as_string_tensor(x), as_string_tensor(y), *args, **kwargs)
 
     def adapt(self, dataset: Dataset) -> None:

@@ -197,28 +197,73 @@ class VariationalAutoencoder(keras.Model):
             self._check_values(batch[0] if isinstance(batch, tuple) else batch)
 
     def fit(self, x: Nested | Dataset | None = None, *args: object, **kwargs: object) -> keras.callbacks.History:
-        """Train as `keras.Model.fit` does, on inputs without labels."""
+        """Train as `keras.Model.fit` does, on inputs without labels.
+
+        Args:
+            x: Inputs `(examples, ...)`, or a dataset of batches; labels in a dataset are ignored.
+            args: Further arguments of `keras.Model.fit`.
+            kwargs: Further arguments of `keras.Model.fit`.
+
+        Returns:
+            A `keras.callbacks.History`.
+
+        Raises:
+            ValueError: The likelihood is Bernoulli, and the values are not 0 and 1.
+        """
         self._check_inputs(x)
         return super().fit(x, *args, **kwargs)
 
     def evaluate(
         self, x: Nested | Dataset | None = None, *args: object, **kwargs: object
     ) -> float | list[float] | dict[str, float]:
-        """Return the negative bound and its terms, as `keras.Model.evaluate` does, estimated with one set of draws."""
+        """Return the negative bound and its terms, as `keras.Model.evaluate` does, estimated with one set of draws.
+
+        Args:
+            x: Inputs `(examples, ...)`, or a dataset of batches; labels in a dataset are ignored.
+            args: Further arguments of `keras.Model.evaluate`.
+            kwargs: Further arguments of `keras.Model.evaluate`.
+
+        Raises:
+            ValueError: The likelihood is Bernoulli, and the values are not 0 and 1.
+        """
         self._check_inputs(x)
         return super().evaluate(x, *args, **kwargs)
 
     def encode(self, x: Tensor | Dataset, batch_size: int | None = None) -> dict[str, np.ndarray]:
-        """Return mean and log-variance of q(z | x), each `(examples, latent)`."""
+        """Return mean and log-variance of q(z | x).
+
+        Args:
+            x: Examples `(examples, ...)`, or a dataset of batches.
+            batch_size: Number of examples in a batch; None for 32.
+
+        Returns:
+            A dictionary of the two arrays, each `(examples, latent)`.
+        """
         return self.encoder.predict(x, batch_size=batch_size, verbose=0)
 
     def decode(self, z: Tensor | Dataset, batch_size: int | None = None) -> np.ndarray:
-        """Return the mean of p(x | z) for each z, `(examples, latent)`."""
+        """Return the mean of p(x | z) for each z.
+
+        Args:
+            z: Latent vectors `(examples, latent)`, or a dataset of batches.
+            batch_size: Number of vectors in a batch; None for 32.
+
+        Returns:
+            Examples `(examples, ...)`.
+        """
         outputs = self.decoder.predict(z, batch_size=batch_size, verbose=0)
         return ops.convert_to_numpy(LIKELIHOODS[self.likelihood].mean(outputs))
 
     def reconstruct(self, x: Tensor | Dataset, batch_size: int | None = None) -> np.ndarray:
-        """Return the mean of p(x | z) at the mean of q(z | x)."""
+        """Return the mean of p(x | z) at the mean of q(z | x).
+
+        Args:
+            x: Examples `(examples, ...)`, or a dataset of batches.
+            batch_size: Number of examples in a batch; None for 32.
+
+        Returns:
+            Examples `(examples, ...)`.
+        """
         return self.predict(x, batch_size=batch_size, verbose=0)
 
     def sample(self, num_samples: int, *, seed: int | None = None, noise: bool = False) -> np.ndarray:

@@ -155,7 +155,32 @@ def parse_options(options: type[Options], argv: Sequence[str], prog: str, *, des
 
 
 def main(recipe: Recipe, args: Sequence[str] | None = None) -> int:
-    """Run a recipe as `python -m package.module`, with the flags of `deepkit run`; return the exit code."""
+    """Run a recipe as `python -m package.module`, with the flags of `deepkit run`.
+
+    Args:
+        recipe: The recipe.
+        args: The command line without the name of the program; None for that of the process.
+
+    Returns:
+        The exit code: 0 if the recipe ran, 2 for a wrong flag, 1 for another error, which is printed as one message.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> recipe = dk.recipe.Recipe(
+        ...     name="sums",
+        ...     paper=dk.recipe.Paper("Sums", ("Ada Lovelace",), 1843, "Notes"),
+        ...     config=dk.recipe.Settings,
+        ...     train=lambda config: dk.recipe.Result(
+        ...         measured={"error": 2.0}, data="none"
+        ...     ),
+        ...     metrics={"error": "share of wrong sums"},
+        ... )
+        >>> dk.recipe.main(recipe, ["--seed", "7"])
+        sums: Lovelace 1843
+        ...
+        command    deepkit run sums --seed 7
+        0
+    """
     spec = getattr(sys.modules[recipe.train.__module__], "__spec__", None)  # run by -m, the module is __main__
     module = spec.name if spec else recipe.train.__module__
     prog = f"python -m {module}"

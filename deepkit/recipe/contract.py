@@ -47,10 +47,12 @@ class Paper:
     Raises:
         ValueError: `kind` is another word.
 
-    >>> Paper(
-    ...     "Perceptrons", ("Marvin Minsky", "Seymour Papert"), 1969, "MIT Press"
-    ... ).short()
-    'Minsky & Papert 1969'
+    Examples:
+        >>> from deepkit.recipe import Paper
+        >>> Paper(
+        ...     "Perceptrons", ("Marvin Minsky", "Seymour Papert"), 1969, "MIT Press"
+        ... ).short()
+        'Minsky & Papert 1969'
     """
 
     title: str
@@ -91,6 +93,20 @@ class Claim:
         tolerance: Difference up to which a measured value is equal to the number, such as half of its last printed
             digit.
         note: Remark that a reader needs for a fair comparison.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> claim = dk.recipe.Claim(
+        ...     metric="test error",
+        ...     value=0.95,
+        ...     unit="%",
+        ...     where="figure 9",
+        ...     setting="LeNet-5 without distortions, 20 epochs",
+        ...     when={"distort": False},
+        ...     lower_is_better=True,
+        ... )
+        >>> claim.value, claim.unit
+        (0.95, '%')
     """
 
     metric: str
@@ -111,6 +127,15 @@ class Deviation:
     Args:
         text: The difference, the section, table or page concerned, and the reason.
         when: Config fields and the values under which the deviation applies; empty for every config.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> deviation = dk.recipe.Deviation(
+        ...     "Adam instead of the stochastic diagonal Levenberg-Marquardt of section 3.3",
+        ...     when={"optimizer": "adam"},
+        ... )
+        >>> deviation.when
+        {'optimizer': 'adam'}
     """
 
     text: str
@@ -130,6 +155,14 @@ class Result(Displayable):
         curves: Curves by name, which are recorded with the numbers; `Recipe.draw_curves` draws them.
         notes: Remarks for the reader of the report.
         seconds: Time spent training, over all sessions of a resumed run; None for the wall time of the repeat.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> dk.recipe.Result(
+        ...     measured={"test error": 0.87, "epochs": 20},
+        ...     data="mnist 3.0.1: 60,000 train",
+        ... )
+        <Result test error=0.87, epochs=20; mnist 3.0.1: 60,000 train>
     """
 
     measured: Mapping[str, float]
@@ -143,7 +176,15 @@ class Result(Displayable):
 
     @classmethod
     def of(cls, run: Run, data: Data, measured: Mapping[str, float], *, comparable: bool = True, **fields: Any) -> Self:
-        """Return the result of a single training run; it is not comparable if the data stands in for the paper's."""
+        """Return the result of a single training run; it is not comparable if the data stands in for the paper's.
+
+        Args:
+            run: The run that `dk.fit` returned.
+            data: The data it was trained on.
+            measured: Numbers by metric name, in the order of the report.
+            comparable: Whether the setting of the run is that of the paper.
+            fields: Further fields of the result, such as `figures`, `curves` or `notes`.
+        """
         return cls(
             measured=measured,
             data=data.summary(),
@@ -183,6 +224,22 @@ class Recipe:
     Raises:
         ValueError: A claim or a deviation names a field that the config does not have, a claim names a metric that
             `metrics` does not explain, or only one of `definition` and `input_shape` is passed.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> recipe = dk.recipe.Recipe(
+        ...     name="sums",
+        ...     paper=dk.recipe.Paper("Sums", ("Ada Lovelace",), 1843, "Notes"),
+        ...     config=dk.recipe.Settings,
+        ...     train=lambda config: dk.recipe.Result(
+        ...         measured={"error": 2.0}, data="none"
+        ...     ),
+        ...     metrics={"error": "share of wrong sums"},
+        ...     definition=lambda config: dk.Regressor(1),
+        ...     input_shape=(2,),
+        ... )
+        >>> recipe.build(recipe.config()).count_params()
+        3
     """
 
     name: str
@@ -240,11 +297,19 @@ class Recipe:
         return {claim.metric: claim.unit for claim in self.claims if claim.unit}
 
     def claims_for(self, config: Settings) -> tuple[Claim, ...]:
-        """Return the claims that are comparable with a run under `config`."""
+        """Return the claims that are comparable with a run under a config.
+
+        Args:
+            config: Settings of the run.
+        """
         return tuple(claim for claim in self.claims if applies(claim.when, config))
 
     def deviations_for(self, config: Settings) -> dict[int, str]:
-        """Return the deviations that apply to `config`, by number; a deviation has the same number in every config."""
+        """Return the deviations that apply to a config, by number; a deviation has the same number in every config.
+
+        Args:
+            config: Settings of the run.
+        """
         texts = {}
         for number, deviation in enumerate(self.deviations, start=1):
             if isinstance(deviation, str):
@@ -254,7 +319,13 @@ class Recipe:
         return texts
 
     def build(self, config: Settings) -> keras.Model:
-        """Build the network of `config` with new weights, without loading data.
+        """Build the network of a config with new weights, without loading data.
+
+        Args:
+            config: Settings of the run.
+
+        Returns:
+            A Keras model.
 
         Raises:
             ValueError: The recipe has no single network.
@@ -264,7 +335,10 @@ class Recipe:
         return definition.build(shape)
 
     def define(self, config: Settings) -> Block:
-        """Return the definition of the network of `config`.
+        """Return the definition of the network of a config.
+
+        Args:
+            config: Settings of the run.
 
         Raises:
             ValueError: The recipe has no single network.
@@ -276,15 +350,61 @@ class Recipe:
 
 
 def parameters(model: keras.Model) -> float:
-    """Return the number of trainable weights of a model, as a float for `Result.measured`."""
+    """Return the number of trainable weights of a model, as a float for `Result.measured`.
+
+    Args:
+        model: A built Keras model.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> dk.recipe.parameters(dk.Classifier(10).build((784,)))
+        7850.0
+    """
     return float(sum(math.prod(weight.shape) for weight in model.trainable_weights))
 
 
 def error(model: keras.Model, dataset: Dataset) -> float:
-    """Return the share of misclassified examples, in percent."""
+    """Return the share of misclassified examples, in percent.
+
+    Args:
+        model: A model compiled with the metric `accuracy`, such as the model of a run.
+        dataset: Batches (x, y), such as `data.test`.
+
+    Raises:
+        KeyError: The model has no metric `accuracy`.
+
+    Examples:
+        >>> import numpy as np, deepkit as dk
+        >>> data = dk.data.from_arrays(
+        ...     np.eye(4, dtype="float32"), np.array([0, 0, 0, 1])
+        ... )
+        >>> model = dk.Classifier(2).build((4,))
+        >>> model.set_weights(
+        ...     [np.zeros((4, 2)), np.array([1.0, 0.0])]
+        ... )  # always class 0
+        >>> model.compile(loss=dk.losses.MulticlassHinge(), metrics=["accuracy"])
+        >>> dk.recipe.error(model, data.train)
+        25.0
+    """
     return 100 * (1 - model.evaluate(dataset, verbose=0, return_dict=True)["accuracy"])
 
 
 def applies(when: Mapping[str, Any], config: Settings) -> bool:
-    """Return whether `config` has the value of each setting in `when`."""
+    """Return whether a config has the value of each setting that a claim or a deviation names.
+
+    Args:
+        when: Settings and their values, such as `Claim.when`; empty for every config.
+        config: Settings of a run.
+
+    Raises:
+        AttributeError: The config has no setting of a name.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> config = dk.recipe.Settings(epochs=20, seed=1)
+        >>> dk.recipe.applies({"epochs": 20}, config), dk.recipe.applies({}, config)
+        (True, True)
+        >>> dk.recipe.applies({"epochs": 10}, config)
+        False
+    """
     return all(getattr(config, name) == value for name, value in when.items())

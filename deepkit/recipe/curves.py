@@ -26,8 +26,10 @@ class Curve:
         ValueError: `x` and `y` differ in length, are empty, have more than 1,000 points, or hold a value that is not
             a number.
 
-    >>> Curve([1, 10, 100], [0.5, 0.25, 0.125])
-    Curve(x=(1.0, 10.0, 100.0), y=(0.5, 0.25, 0.125))
+    Examples:
+        >>> from deepkit.recipe import Curve
+        >>> Curve([1, 10, 100], [0.5, 0.25, 0.125])
+        Curve(x=(1.0, 10.0, 100.0), y=(0.5, 0.25, 0.125))
     """
 
     x: Sequence[float]

@@ -86,6 +86,37 @@ class Report(Displayable):
         results: Result of each repeat.
         seconds: Training time of each repeat.
         figures: PNG images by caption.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> recipe = dk.recipe.Recipe(
+        ...     name="sums",
+        ...     paper=dk.recipe.Paper("Sums", ("Ada Lovelace",), 1843, "Notes"),
+        ...     config=dk.recipe.Settings,
+        ...     train=lambda config: dk.recipe.Result(
+        ...         measured={"error": 2.0 + config.seed}, data="none"
+        ...     ),
+        ...     metrics={"error": "share of wrong sums"},
+        ...     claims=(
+        ...         dk.recipe.Claim(
+        ...             metric="error",
+        ...             value=2.5,
+        ...             unit="%",
+        ...             where="page 3",
+        ...             setting="by hand",
+        ...             lower_is_better=True,
+        ...         ),
+        ...     ),
+        ... )
+        >>> config = recipe.config(seeds=3)
+        >>> results = [recipe.train(repeat) for repeat in config.repeats()]
+        >>> report = dk.recipe.report.Report.of(
+        ...     recipe, config, results, [0.1, 0.1, 0.1]
+        ... )
+        >>> report.rows()
+        [('error', '2.5 %', 'page 3', '3.0 ± 1.0 %', '0.5 worse')]
+        >>> report.measured["error"].mean
+        3.0
     """
 
     columns: ClassVar[tuple[str, ...]] = ("metric", "claimed", "source", "measured", "difference")
@@ -98,7 +129,14 @@ class Report(Displayable):
 
     @classmethod
     def of(cls, recipe: Recipe, config: Settings, results: Sequence[Result], seconds: Sequence[float]) -> Report:
-        """Return the report of finished repeats; draw figures only if the run directory or a record keeps them."""
+        """Return the report of finished repeats; draw figures only if the run directory or a record keeps them.
+
+        Args:
+            recipe: The recipe.
+            config: The settings of all repeats.
+            results: Result of each repeat.
+            seconds: Training time of each repeat.
+        """
         report = cls(recipe, config, tuple(results), tuple(seconds))
         if not (config.run_dir or config.record):
             return report

@@ -22,6 +22,35 @@ def run(recipe: Recipe, config: Settings | None = None) -> Report:
 
     Raises:
         ResultsError: A smoke run is to be recorded, or the results file is not a results file.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> recipe = dk.recipe.Recipe(
+        ...     name="sums",
+        ...     paper=dk.recipe.Paper("Sums", ("Ada Lovelace",), 1843, "Notes"),
+        ...     config=dk.recipe.Settings,
+        ...     train=lambda config: dk.recipe.Result(
+        ...         measured={"error": 2.0 + config.seed}, data="none"
+        ...     ),
+        ...     metrics={"error": "share of wrong sums"},
+        ...     claims=(
+        ...         dk.recipe.Claim(
+        ...             metric="error",
+        ...             value=2.5,
+        ...             unit="%",
+        ...             where="page 3",
+        ...             setting="by hand",
+        ...             lower_is_better=True,
+        ...         ),
+        ...     ),
+        ... )
+        >>> report = dk.recipe.run(recipe)
+        sums: Lovelace 1843
+        ...
+        command    deepkit run sums
+        claim      error, page 3: by hand
+        >>> report.rows()
+        [('error', '2.5 %', 'page 3', '2 %', '0.5 better')]
     """
     from deepkit.recipe import results
 

@@ -37,8 +37,10 @@ class Settings:
     Raises:
         ValueError: A `Literal` field is not one of its choices, or a count is out of range.
 
-    >>> Settings.smoke(seed=3)
-    Settings(seed=3, seeds=1, epochs=1, quick=True, run_dir=None, ...)
+    Examples:
+        >>> from deepkit.recipe import Settings
+        >>> Settings.smoke(seed=3)
+        Settings(seed=3, seeds=1, epochs=1, quick=True, run_dir=None, ...)
     """
 
     QUICK: ClassVar[Mapping[str, Any]] = {"seeds": 1, "epochs": 1}
@@ -80,12 +82,33 @@ class Settings:
         """Return the value of each field whose default follows from other settings.
 
         Fields that the user has set keep their value. The choices of `Literal` fields are validated before the call.
+
+        Examples:
+            >>> from dataclasses import dataclass
+            >>> import deepkit as dk
+            >>> @dataclass(frozen=True, kw_only=True)
+            ... class Config(dk.recipe.Settings):
+            ...     deep: bool = False
+            ...     width: int | None = None
+            ...
+            ...     def resolve_defaults(self):
+            ...         return {"width": 16 if self.deep else 64}
+            >>> Config().width, Config(deep=True).width, Config(deep=True, width=8).width
+            (64, 16, 8)
         """
         return {}
 
     @classmethod
     def smoke(cls, **settings: Any) -> Self:
-        """Return the config of a smoke run: these settings, else those of `QUICK`, else the defaults."""
+        """Return the config of a smoke run: these settings, else those of `QUICK`, else the defaults.
+
+        Args:
+            settings: Settings by name.
+
+        Raises:
+            ValueError: A setting is not one of its choices, or out of range.
+            TypeError: A setting does not exist.
+        """
         return cls(**{**cls.QUICK, **settings, "quick": True})
 
     @property
@@ -116,6 +139,12 @@ class Settings:
             net: A definition or a compiled model, as for `dk.fit`.
             data: The training data, as for `dk.fit`.
             **arguments: Further arguments of `dk.fit`; `epochs`, `run_dir` and `plan` replace those of the settings.
+
+        Returns:
+            The run.
+
+        Raises:
+            ValueError: The arguments do not fit; see `dk.fit`.
         """
         import deepkit as dk
 
