@@ -1,5 +1,6 @@
 """Every example in the README and the docstrings runs; `make docs` executes the pages of the documentation."""
 
+import ast
 import doctest
 import importlib
 import inspect
@@ -7,16 +8,22 @@ import pkgutil
 import re
 import subprocess
 import sys
+import textwrap
 import types
+from itertools import chain, pairwise
 from pathlib import Path
 
 import pytest
+import yaml
+from docstring_parser import DocstringStyle, parse
 
 import deepkit
+from docs.api_links_hook import resolve
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 MODULES = sorted(m.name for m in pkgutil.walk_packages(deepkit.__path__, "deepkit.") if not m.name.endswith("__main__"))
+VAR_KEYWORD = inspect.Parameter.VAR_KEYWORD
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -68,11 +75,80 @@ SUBPACKAGES = (
 )
 
 
-def test_every_public_block_and_layer_has_an_example():
-    public = [getattr(deepkit, name) for name in deepkit.__all__ if name not in SUBPACKAGES]
-    public += [getattr(deepkit.layers, name) for name in deepkit.layers.__all__]
-    without = [item.__name__ for item in public if ">>>" not in (item.__doc__ or "")]
-    assert without == ["DefinitionError", "Run"]  # raised, and returned
+# The objects of the API pages with their options, such as the members that a page shows
+API_OBJECT = re.compile(r"^::: (\S+)\n(?:    options:(.*\n(?:      .*\n)*))?", re.MULTILINE)
+API_OBJECTS = {
+    match[1]: yaml.safe_load(match[2] or "{}")
+    for page in sorted((ROOT / "docs" / "api").glob("*.md"))
+    for match in API_OBJECT.finditer(f"{page.read_text()}\n")
+}
+
+
+def api_objects():
+    """Yield the name and the object of each class and function of the API pages, and the docstrings that it has."""
+    for name in API_OBJECTS:
+        item = resolve(name)
+        if inspect.isclass(item):
+            yield (
+                name,
+                item,
+                [text for base in inspect.getmro(item) for text in (base.__doc__, *field_docstrings(base))],
+            )
+        elif not inspect.ismodule(item):
+            yield name, item, [item.__doc__]
+
+
+def api_methods():
+    """Yield the name, the function and the docstrings of each method that the API pages show."""
+    filters = re.findall(r'^ +- "!(\^.*\$)"$', (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    hidden = re.compile("|".join(["^_", *filters]))
+    for name in filter(lambda name: inspect.isclass(resolve(name)), API_OBJECTS):
+        cls = resolve(name)
+        own_members = [member for member in vars(cls) if not hidden.search(member)]
+        for member in API_OBJECTS[name].get("members", own_members):
+            method = inspect.getattr_static(cls, member, None)
+            method = getattr(method, "__func__", method)  # of a class method
+            if inspect.isfunction(method):
+                bases = [base for base in inspect.getmro(cls) if member in vars(base)]
+                yield f"{name}.{member}", method, [vars(base)[member].__doc__ for base in bases]
+
+
+def field_docstrings(cls):
+    """Return the docstrings of the fields of a class, in the form of those of arguments."""
+    if not cls.__module__.startswith("deepkit."):
+        return []
+    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body
+    return [
+        f"Field.\n\nArgs:\n    {field.target.id}: {text.value.value}" for field, text in pairwise(body)
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+    ]  # fmt: skip
+
+
+def undescribed_arguments(item, docstrings):
+    """Return the arguments that no docstring describes; those of a Keras layer, such as `name`, are Keras's."""
+    sections = [parse(inspect.cleandoc(text), DocstringStyle.GOOGLE).params for text in docstrings if text]
+    described = {name for section in sections for item in section for name in re.findall(r"\w+", item.arg_name)}
+    is_layer = inspect.isclass(item) and any(base.__module__.startswith("keras.") for base in inspect.getmro(item))
+    return [
+        argument.name for argument in inspect.signature(item).parameters.values()
+        if argument.name not in described | {"self", "cls"} and not (is_layer and argument.kind is VAR_KEYWORD)
+    ]  # fmt: skip
+
+
+def test_every_object_of_the_api_reference_has_an_example():
+    assert [name for name, item, _ in api_objects() if ">>>" not in (item.__doc__ or "")] == []
+
+
+def test_every_argument_in_the_api_reference_is_described():
+    missing = {name: undescribed_arguments(*item) for name, *item in chain(api_objects(), api_methods())}
+    assert {name: arguments for name, arguments in missing.items() if arguments} == {}
+
+
+def test_every_result_in_the_api_reference_is_described():
+    functions = [item for item in chain(api_objects(), api_methods()) if inspect.isfunction(item[1])]
+    with_results = [item for item in functions if item[1].__annotations__.get("return", "None") != "None"]
+    described = re.compile(r"\A.*\breturn\b|^ *Returns:$", re.MULTILINE | re.IGNORECASE)  # in the first line
+    assert [name for name, _, docstrings in with_results if not described.search(docstrings[0])] == []
 
 
 def test_every_public_name_is_in_the_api_reference():

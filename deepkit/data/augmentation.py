@@ -29,7 +29,7 @@ class Augmentation(abc.ABC):
     Subclass it as a frozen dataclass to add an augmentation; draw numbers with `deepkit.data.stateless_random`.
 
     Examples:
-        >>> import deepkit as dk
+        >>> import dataclasses, deepkit as dk
         >>> @dataclasses.dataclass(frozen=True)
         ... class Brightness(dk.data.Augmentation):
         ...     amount: float = 20.0
@@ -59,11 +59,14 @@ class Augmentation(abc.ABC):
 
 @dataclasses.dataclass(frozen=True)
 class Shift(Augmentation):
-    """Shift images by up to `max_pixels` whole pixels along each axis.
+    """Shift images by up to `max_pixels` whole pixels along each axis; compare `keras.layers.RandomTranslation`.
 
     Args:
         max_pixels: Largest shift, in pixels.
         fill: Value of the pixels that become visible, in the scale of the images.
+
+    Raises:
+        ValueError: `max_pixels` is not an integer of at least 0.
 
     Examples:
         >>> import deepkit as dk
@@ -90,6 +93,9 @@ class PadCrop(Augmentation):
         padding: Number of pixels to add on each side.
         fill: Value of the added pixels, in the scale of the images.
 
+    Raises:
+        ValueError: `padding` is not an integer of at least 0.
+
     Examples:
         >>> import deepkit as dk
         >>> dk.data.PadCrop(4)
@@ -109,10 +115,13 @@ class PadCrop(Augmentation):
 
 @dataclasses.dataclass(frozen=True)
 class Flip(Augmentation):
-    """Mirror each image with probability 1/2.
+    """Mirror each image with probability 1/2; compare `keras.layers.RandomFlip`.
 
     Args:
         direction: "horizontal" (left becomes right) or "vertical" (top becomes bottom).
+
+    Raises:
+        ValueError: `direction` is neither of the two.
 
     Examples:
         >>> import deepkit as dk
@@ -136,12 +145,18 @@ class Flip(Augmentation):
 class Affine(Augmentation):
     """Rotate, stretch, shear and shift about the center, each by a uniformly random amount in either direction.
 
+    Compare `keras.layers.RandomRotation`, `RandomZoom`, `RandomShear` and `RandomTranslation`, each of which resamples
+    the image; an `Affine` resamples it once.
+
     Args:
         rotation: Largest rotation, in degrees.
         scale: Each axis is stretched by a factor between 1 / (1 + scale) and 1 + scale.
         shear: Largest shear, in pixels sideways per pixel of height.
         shift: Largest shift along each axis, in pixels; fractions of pixels are drawn too.
         fill: Value outside the image, in the scale of the images.
+
+    Raises:
+        ValueError: An amount is not a number of at least 0.
 
     Examples:
         >>> import deepkit as dk
@@ -194,6 +209,9 @@ class Elastic(Augmentation):
         sigma: Smoothness: the standard deviation of the Gaussian, in pixels. The defaults are the paper's
             for MNIST.
         fill: Value outside the image, in the scale of the images.
+
+    Raises:
+        ValueError: `alpha` is not a number of at least 0, or `sigma` not above 0.
 
     Examples:
         >>> import deepkit as dk

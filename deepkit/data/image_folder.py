@@ -93,8 +93,8 @@ def from_folder(
         ValueError: An argument is out of range, or contradicts the folders.
 
     Examples:
-        >>> import keras, tempfile, numpy as np, deepkit as dk
-        >>> folder = Path(tempfile.mkdtemp(), "shapes")
+        >>> import keras, pathlib, tempfile, numpy as np, deepkit as dk
+        >>> folder = pathlib.Path(tempfile.mkdtemp(), "shapes")
         >>> for file in (
         ...     "circles/1.png",
         ...     "circles/2.png",

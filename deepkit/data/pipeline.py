@@ -46,6 +46,9 @@ class Pipeline(WrappedDataset):
         source: Source of the examples.
         settings: Batch size, order, augmentation and the other settings.
 
+    Raises:
+        ValueError: `drop_remainder` with a batch size above the number of examples, which leaves no batch.
+
     Examples:
         >>> import deepkit as dk
         >>> import numpy as np

@@ -97,7 +97,7 @@ class TableSchema:
     def convert(
         self, rows: Any, *, delimiter: str | None = None, encoding: str | None = None, verbose: bool = True
     ) -> dict[str, np.ndarray]:
-        """Convert raw rows to the inputs of a model, by name.
+        """Convert raw rows to the inputs of a model.
 
         Numeric and boolean columns become float32 with NaN for a missing value, categorical and text columns strings
         with an empty one for a missing value, dates seconds since 1970 in int64. Other columns are left out.
@@ -108,6 +108,9 @@ class TableSchema:
             delimiter: Delimiter of a file; None to detect it.
             encoding: Encoding of a file; None for UTF-8 or that of a byte order mark.
             verbose: Whether to print the columns that are left out, and the categories that are new.
+
+        Returns:
+            An array `(rows,)` for each column of the training data, by name.
 
         Raises:
             DataError: A file cannot be read.

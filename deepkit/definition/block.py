@@ -44,6 +44,10 @@ class Block(DefinitionBase, Displayable, metaclass=BlockType):
         name: Name of this block in the names of its layers: letters, digits, `_` and `-`. By default the class name in
             snake case, numbered among its siblings: `conv_block2`.
 
+    Raises:
+        DefinitionError: A field refuses its argument, `check` refuses the arguments together, or the name has other
+            characters.
+
     Examples:
         >>> import deepkit as dk
         >>> from keras import layers

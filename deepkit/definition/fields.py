@@ -255,10 +255,10 @@ def choice(choices: Sequence[Any], *, default: object = MISSING, hint: str = "")
         ...         return builder.add_layer(
         ...             x, "gate", layers.Dense, 1, activation=self.kind
         ...         )
-        >>> Gate("tahn")
+        >>> Gate("relu")
         Traceback (most recent call last):
             ...
-        deepkit.definition.errors.DefinitionError: Gate: kind must be one of 'sigmoid', 'tanh', received 'tahn'...
+        deepkit.definition.errors.DefinitionError: Gate: kind must be one of 'sigmoid', 'tanh', received 'relu'
     """
     return ChoiceField(choices, default=default, hint=hint)
 

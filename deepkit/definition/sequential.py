@@ -162,6 +162,9 @@ class Shared(Block):
         body: A block, a Keras layer or a list of them.
         name: Name of this block. Two `Shared` blocks with equal bodies and separate weights need two names.
 
+    Raises:
+        DefinitionError: It is called on a tensor, outside of a build, or its uses have inputs of different shapes.
+
     Examples:
         >>> import deepkit as dk
         >>> layer = dk.Shared(dk.MLP([8]), name="tower")

@@ -144,6 +144,9 @@ def from_pattern(pattern: str, *, name: str | None = None, **arguments: object) 
     A pattern that ends in `FC`, `SOFTMAX` or `FC-SIGMOID` ends in a `dk.Classifier`, which sets the loss for `dk.fit`;
     with `FC`, `loss="hinge"` makes it a support vector machine.
 
+    Reference:
+        Karpathy 2016, "CS231n: Convolutional neural networks", section "ConvNet architectures".
+
     Args:
         pattern: The text.
         name: Name of this block, and of the model if it is the whole model.
@@ -157,6 +160,9 @@ def from_pattern(pattern: str, *, name: str | None = None, **arguments: object) 
     Input shape:
         Images `(batch, rows, columns, channels)`, or vectors `(batch, features)` if the text has no `CONV` and
         pooling layers.
+
+    Returns:
+        A block, which is built, trained and written to a file like every definition.
 
     Raises:
         DefinitionError: The text is not a pattern, and a caret points at the column; or an argument is missing,

@@ -48,12 +48,15 @@ def register_block(package: str, name: str | None = None) -> Callable[[BlockClas
         package: Name of your package or project.
         name: Name of the class in files; by default the name of the class.
 
+    Returns:
+        A decorator of the class.
+
     Raises:
         TypeError: The class is not a block.
         ValueError: Another class has this name already, the package is `deepkit`, or a name is invalid.
 
     Examples:
-        >>> import deepkit as dk
+        >>> import keras, deepkit as dk
         >>> @dk.register_block("mine")
         ... class Halve(dk.Block):
         ...     def add(self, x, builder):

@@ -53,6 +53,8 @@ def adapt(model: keras.Model, dataset: Dataset) -> list[str]:
     Each is adapted to the outputs of the layers before it, and to those of all its uses together. The order of the
     data does not change the result: values of equal frequency are in descending order in a vocabulary.
 
+    The `adapt` methods of the Keras layers need each layer's input; this function computes it.
+
     Args:
         model: A functional or sequential model that has been built, or one that `dk.Seq2Seq` builds.
         dataset: Finite batches of x, or of (x, y), as for `fit`.
@@ -66,9 +68,10 @@ def adapt(model: keras.Model, dataset: Dataset) -> list[str]:
     Examples:
         >>> import deepkit as dk
         >>> import tensorflow as tf
-        >>> from deepkit import adapt
         >>> model = dk.Sequential([dk.Text(10)]).build()
-        >>> adapt(model, tf.data.Dataset.from_tensors(tf.constant(["a dog", "a cat"])))
+        >>> dk.adapt(
+        ...     model, tf.data.Dataset.from_tensors(tf.constant(["a dog", "a cat"]))
+        ... )
         ['text.ids']
         >>> model(tf.constant(["a dog", "cat"])).numpy().tolist()
         [[2, 3], [4, 0]]

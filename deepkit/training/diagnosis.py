@@ -36,6 +36,15 @@ class Diagnosis(Displayable):
         baseline_error: Error of the best prediction that ignores the input, or None.
         target: The error to reach, or None.
         epochs: Number of epochs.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> run = dk.fit(
+        ...     dk.Classifier(2), dk.data.points("circle", 40), epochs=1, verbose=0
+        ... )
+        >>> diagnosis = dk.teaching.diagnose(run)
+        >>> diagnosis.measure, sorted(diagnosis.errors()), diagnosis.validation_error
+        ('error rate', ['baseline', 'training'], None)
     """
 
     rule: Rule

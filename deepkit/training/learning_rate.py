@@ -57,6 +57,15 @@ class LearningRateTest(Displayable):
             minimum. None if it falls by at most twice the standard deviation of the losses around it, which may be
             chance.
         stopped: Why the test ended before the last step, or an empty string.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> test = dk.find_learning_rate(
+        ...     dk.Classifier(2), dk.data.points("circle", 64), steps=20, verbose=0
+        ... )
+        >>> test.rates.shape == test.losses.shape
+        True
+        >>> figure = test.plot()
     """
 
     rates: np.ndarray
@@ -66,7 +75,11 @@ class LearningRateTest(Displayable):
     stopped: str
 
     def plot(self) -> Figure:
-        """Return a figure of the loss over the learning rate, with the suggestion marked."""
+        """Draw the loss over the learning rate, with the suggestion marked.
+
+        Returns:
+            A Matplotlib figure.
+        """
         from deepkit.visualize.figures import BLUE, ORANGE, subplots
 
         figure, axes = subplots(1, 1, 5.6, 3.6)

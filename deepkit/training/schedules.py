@@ -72,6 +72,8 @@ class OneCycle:
 class StepDecay:
     """A learning rate that is multiplied by `gamma` at each milestone, as in most papers of the 2010s.
 
+    It builds a `keras.optimizers.schedules.PiecewiseConstantDecay`, whose boundaries follow from the number of steps.
+
     Args:
         learning_rate: Learning rate at the start.
         milestones: Fractions of the training at which it falls, ascending between 0 and 1.

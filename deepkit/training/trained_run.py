@@ -68,6 +68,16 @@ class Run(Displayable):
         finished: Whether the training finished; False for a run that `dk.load_run` loaded from a checkpoint.
         baseline_errors: Errors, on the training labels, of the best prediction that ignores the input, by measure;
             empty if unknown. `dk.teaching.diagnose` compares them with those of the model.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> run = dk.fit(
+        ...     dk.Classifier(2), dk.data.points("circle", 40), epochs=2, verbose=0
+        ... )
+        >>> run.epochs, sorted(run.history)
+        (2, ['accuracy', 'loss'])
+        >>> run.model.count_params(), run.class_names, run.run_dir
+        (6, ('outside', 'inside'), None)
     """
 
     model: keras.Model
