@@ -89,11 +89,8 @@ def api_objects():
     for name in API_OBJECTS:
         item = resolve(name)
         if inspect.isclass(item):
-            yield (
-                name,
-                item,
-                [text for base in inspect.getmro(item) for text in (base.__doc__, *field_docstrings(base))],
-            )
+            bases = inspect.getmro(item)
+            yield name, item, [text for base in bases for text in (base.__doc__, *field_docstrings(base))]
         elif not inspect.ismodule(item):
             yield name, item, [item.__doc__]
 
