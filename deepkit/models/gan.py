@@ -63,6 +63,8 @@ class GenerativeAdversarialNetwork(keras.Model):
         >>> history = model.fit(np.zeros((64, 2), "float32"), verbose=0).history
         >>> sorted(history)
         ['discriminator_loss', 'fake_accuracy', 'generator_loss', 'loss', 'real_accuracy']
+        >>> model.sample(5, seed=0).shape
+        (5, 2)
     """
 
     def __init__(

@@ -64,6 +64,8 @@ class PerceptronModel(keras.Model):
         >>> history = model.fit(x, y, shuffle=False, epochs=100, verbose=0).history
         >>> history["updates"][-1], model.predict(x, verbose=0)[:, 0].tolist()
         (0.0, [0.0, 0.0, 0.0, 1.0])
+        >>> (model.decision_function(x) >= 0).tolist()
+        [False, False, False, True]
     """
 
     def __init__(

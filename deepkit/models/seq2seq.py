@@ -90,6 +90,8 @@ class SequenceToSequence(keras.Model):
         >>> model.compile("adam")
         >>> len(model.translate(["a dog runs", ""], max_length=5))
         2
+        >>> model.log_likelihood(["a dog runs"], ["dog runs"]).shape
+        (1,)
     """
 
     def __init__(
@@ -328,6 +330,10 @@ class SequenceToSequence(keras.Model):
 
         Returns:
             Nats, `(pairs,)`.
+
+        Raises:
+            ValueError: The numbers of sources and targets differ, or there is no vocabulary yet.
+            TypeError: `sources` or `targets` is not a list of texts.
         """
         log_p = []
         for source, target in self._pair_batches(sources, targets, batch_size):

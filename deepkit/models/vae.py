@@ -81,6 +81,9 @@ class VariationalAutoencoder(keras.Model):
         ...     model.log_likelihood(x, num_samples=10, seed=0).shape,
         ... )
         ((3, 4), (4,))
+        >>> code = model.encode(x)
+        >>> sorted(code), model.decode(code["mean"]).shape
+        (['log_variance', 'mean'], (4, 4))
     """
 
     def __init__(
