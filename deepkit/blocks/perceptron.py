@@ -25,9 +25,9 @@ class Perceptron(Block):
     """A threshold unit that learns by the perceptron rule: alone, or the last element of a `dk.Sequential`.
 
     The prediction is 1 if w x + b >= 0, else 0. For each example in turn, w changes by learning_rate * (y - prediction)
-    * x and b by learning_rate * (y - prediction): only after a mistake. Weights begin at 0. If a hyperplane separates
-    the classes with the margin gamma, and R is the largest norm of an input with a 1 appended, then the number of
-    updates is at most (R / gamma)^2; otherwise the rule never stops.
+    * x and b by learning_rate * (y - prediction): only after a mistake. Weights begin at 0. Append a 1 to every input.
+    If a hyperplane through the origin separates these vectors with the margin gamma, and R is their largest norm, there
+    are at most (R / gamma)^2 updates; if no hyperplane separates them, the rule never stops.
 
     `build` returns a `deepkit.models.PerceptronModel`, which needs neither an optimizer nor a loss. Labels are 0 and 1.
     Elements before the unit, such as `dk.layers.QuadraticFeatures()`, must not have trainable weights.

@@ -149,7 +149,7 @@ class PerceptronModel(keras.Model):
     def decision_function(self, x: ArrayLike) -> np.ndarray:
         """Return w x + b of each example; the prediction is 1 if it is at least 0.
 
-        Divided by the norm of w, it is the distance from the separating hyperplane in the space of the features.
+        Divided by the norm of w, it is the signed distance from the separating hyperplane in the space of the features.
 
         Args:
             x: Examples `(batch, ...)`, or a dataset of batches.

@@ -47,7 +47,7 @@ def required_examples(
 
     A network with |W| weights that fits its training data can expect the accuracy a on test data from
 
-        N > |W| / (1 - a)
+        N >= |W| / (1 - a)
 
     training examples: ten times the number of weights for an accuracy of 0.9, five times for 0.8. The rule
     simplifies a bound for networks of threshold units. Regularized networks often need far fewer examples, so read the

@@ -9,7 +9,7 @@ a small learning rate is slow and a large one diverges; a memory of past gradien
 The loss of a network is not convex. Zero weights are a saddle, where the gradient is zero and training never starts.
 Random starts end in different minima. In many dimensions nearly all critical points are saddles, because at a minimum
 all curvatures must be positive. And the minimum of the training loss is not the aim: the validation loss has a minimum
-of its own, at which early stopping ends the training.
+of its own; early stopping ends the training some epochs after it and restores its weights.
 
     deepkit run gradient_descent
 """
@@ -97,11 +97,12 @@ METRICS = {
     },
     "movement from zero": "largest absolute weight after training from W = 0, where the gradient is exactly zero",
     "smallest curvature at zero": "smallest eigenvalue of the Hessian at W = 0; negative, so that W = 0 is a saddle",
-    "different minima": "number of end losses, of 20 random starts, that differ by more than 1 %",
+    "different minima": "number of end losses, of 20 random starts, that differ by more than 1 %; it counts losses "
+    "after 5,000 steps, some of which may still decrease",
     "best end loss": "smallest of these 20 losses",
     "worst end loss": "largest of these 20 losses",
-    "smallest curvature at the ends": "smallest eigenvalue of the Hessian at the 20 ends; not clearly negative, so "
-    "that no end is a saddle",
+    "smallest curvature at the ends": "smallest eigenvalue of the Hessian at the 20 ends; near 0 or positive: no end "
+    "is a clear saddle",
     "negative share, dimension 10": "mean share of negative eigenvalues at critical points of random functions of ten "
     "variables",
     "minima, dimension 1": "share of critical points without a negative eigenvalue; about 1/2 in one dimension",

@@ -11,7 +11,8 @@ is a line. A ring has two boundaries and needs both: the squares of polar coordi
 Linear regression on labels of -1 and 1 also yields a line. But its squared error punishes points that are right by far,
 so distant points move the line. Logistic regression hardly notices them.
 
-    $$ \log \frac{p}{1 - p} = w^\top x + b, \qquad L = -\frac{1}{n} \sum_i y_i \log p_i + (1 - y_i) \log (1 - p_i) $$
+    $$ \log \frac{p}{1 - p} = w^\top x + b, \qquad
+    L = -\frac{1}{n} \sum_i \left[ y_i \log p_i + (1 - y_i) \log (1 - p_i) \right] $$
 
     deepkit run logistic_regression
 """
@@ -148,8 +149,8 @@ def gradient(w: np.ndarray, x: np.ndarray, y: np.ndarray, penalty: float = 0.0) 
 def newton(x: np.ndarray, y: np.ndarray, penalty: float = 0.0, max_steps: int = 100) -> np.ndarray:
     """Return the weights after each step of Newton's method, which solves for the zero of a linearized gradient.
 
-    The Hessian is the mean of p (1 - p) x x^T: never negative definite, so the loss is convex. A step that increases
-    the loss is halved.
+    The Hessian is the mean of p (1 - p) x x^T: positive semidefinite, so the loss is convex. A step that increases the
+    loss is halved.
     """
     path = [np.zeros(x.shape[1])]
     for _ in range(max_steps):
@@ -167,7 +168,10 @@ def newton(x: np.ndarray, y: np.ndarray, penalty: float = 0.0, max_steps: int = 
 
 
 def gradient_descent(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the weights after each step of gradient descent, with the largest step size that cannot diverge."""
+    """Return the weights after each step of gradient descent, with the step size 1/L.
+
+    L, a quarter of the largest eigenvalue of x^T x / n, bounds the curvature; a step size below 2/L cannot diverge.
+    """
     learning_rate = 4 / np.linalg.eigvalsh(x.T @ x / len(y)).max()  # p (1 - p) <= 1/4
     path = [np.zeros(x.shape[1])]
     for _ in range(GRADIENT_STEPS):

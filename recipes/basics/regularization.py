@@ -7,9 +7,9 @@ does both. Each part of the recipe measures one statement of the lecture notes.
     $$ L(W) = \frac{1}{N} \sum_{i=1}^{N} L_i\left(f(x_i, W), y_i\right) + \lambda R(W) $$
 
 A model that is too simple errs in the same way on every training set: that is bias. A model that is too flexible
-follows the noise of its training set: that is variance. The degree of a polynomial, the number of neighbors and the
-penalty of a support vector machine each move a model from one to the other. The trade is not a law: up to the degree of
-the true function, a polynomial of higher degree has less of both.
+follows the noise of its training set: that is variance. The degree of a polynomial, the number of neighbors and the C
+of a support vector machine each move a model from one to the other. The trade is not a law: from degree 2 to degree 3,
+that of the true function, both fall; and from a C of 10 to 100 and 1,000, a support vector machine has more of both.
 
     deepkit run regularization
 """
@@ -80,7 +80,8 @@ DEVIATIONS = (
     'The notes call C "the number of violations of the margin allowed": a budget. The C of scikit-learn and of most '
     "papers is a penalty on violations, and has the opposite effect. Both are drawn.",
     'The notes state that "there is no escaping" the trade: less bias gives more variance. From degree 2 to degree 3, '
-    "that of the true function, a polynomial has less of both.",
+    "that of the true function, a polynomial has less of both; from a C of 10 to 100 and 1,000, a support vector "
+    "machine has more of both.",
     "L1 is minimized by proximal steps: a gradient step, then every weight moves toward zero by the penalty and stops "
     "there. Gradient descent on the penalty itself, as with Keras's regularizers, steps over zero; it is measured too.",
     "The elastic net of the notes, beta W^2 + |W|, with beta = 1.",

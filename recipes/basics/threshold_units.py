@@ -5,9 +5,10 @@ A threshold unit fires, with output 1, if the weighted sum of its inputs plus a 
 units do.
 
 Rosenblatt's rule finds the weights from examples: after a mistake, it adds the input to the weights if the unit should
-have fired, and subtracts it otherwise. If a hyperplane separates the classes with the margin gamma, and no input is
-longer than R, the rule stops after at most (R / gamma)^2 updates (Novikoff 1962). On XOR it never stops: the weights
-repeat in a cycle. `dk.Perceptron()` is the same rule as a Keras model.
+have fired, and subtracts it otherwise. Append a 1 to every input, whose weight is the bias. If a hyperplane through the
+origin separates these vectors with the margin gamma, and R is their largest norm, the rule stops after at most
+(R / gamma)^2 updates (Novikoff 1962). On XOR it never stops: the weights repeat in a cycle. `dk.Perceptron()` is the
+same rule as a Keras model.
 
 The notes also describe a neuron that stores the patterns that it is taught. Its firing rule compares a new pattern with
 them, and fires if the nearest one is a pattern that fires.
@@ -343,7 +344,8 @@ RECIPE = Recipe(
     annotated=(definition, perceptron, firing_rule),
     exercises=(
         "Write the weights of a unit that computes NAND, and build XOR from NAND units alone.",
-        "Multiply the inputs of `perceptron` by 10: the number of updates changes, but the bound hardly does. Why?",
+        "Multiply the inputs of `perceptron` and the constant 1 by 10: neither the number of updates nor the bound "
+        "changes. Why? What changes if only the inputs are multiplied?",
     ),
 )
 

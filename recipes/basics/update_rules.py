@@ -54,7 +54,7 @@ class Momentum:
 
 @dataclass
 class Adagrad:
-    """Steps divided by the root of the sum of all squared gradients of a weight; they only become shorter."""
+    """The learning rate of each weight, divided by the root of the sum of its squared gradients; it only decreases."""
 
     learning_rate: float
     squares: np.ndarray | float = 0.1
