@@ -1,4 +1,4 @@
-r"""Approximation: the largest error of a network decreases with its width, and wide and deep networks compared.
+r"""Approximation: the largest error over the width of a network, and wide against deep networks.
 
 The universality theorem states that one hidden layer with enough units approximates any continuous function on a closed
 and bounded set as closely as desired (Cybenko 1989; Hornik 1991). The measure of closeness is the largest error
@@ -11,6 +11,8 @@ networks with one, two and three hidden layers and equal numbers of weights: fat
     $$ \sup_x \lvert g(x) - f(x) \rvert \le \tfrac{1}{8} \left(\tfrac{2}{n}\right)^2 \max_x \lvert f''(x) \rvert, \qquad
     g(x) = f(-1) + \sum_{i=0}^{n-1} (s_i - s_{i-1}) \max(0, x - x_i) $$
 
+Here x_0 = -1 to x_n = 1 are n + 1 points at equal distances, s_i is the slope of the line through the points i and
+i + 1, and s_{-1} = 0.
     deepkit run approximation
 """
 

@@ -1,9 +1,10 @@
-r"""Backpropagation: written by hand and equal to automatic differentiation, at a cost that does not grow with depth.
+r"""Backpropagation: equal to automatic differentiation, at no more than five times the cost of the loss, at any depth.
 
 A network is a chain of functions: layer l computes the sums s = W^T x of its inputs, and passes on x = g(s). How the
 loss depends on the first weights follows from the chain rule, and most factors of one layer appear again in the layer
 before it. Backpropagation computes them once, from the last layer to the first: the derivative of the loss with
-respect to the sums of a layer, called delta, follows from the delta of the next layer, and a gradient from one delta.
+respect to the sums of a layer, called delta, follows from the delta of the next layer, and each gradient is the product
+of a delta and the inputs of the layer.
 
     $$ \delta^{(l)} = g'(s^{(l)}) \odot W^{(l+1)} \delta^{(l+1)} $$
 
@@ -117,9 +118,11 @@ class Config(Settings):
     QUICK = {"seeds": 1, "timings": 2}
 
     seeds: int = 3
-    """Number of repeats, each with other weights and data."""
+    """Number of repeats, each with its own weights and data."""
     timings: int = 9
     """Timings of each network, of which the fastest counts."""
+    devices: int | str = "cpu"
+    """Devices to compute on; these networks are too small for a GPU."""
 
 
 def forward(x: np.ndarray, weights: Sequence, g: Callable) -> tuple[list, list]:
@@ -327,7 +330,7 @@ def draw_curves(config: Config, results: Sequence[Result]) -> Mapping[str, Figur
     )
     terms.set_title("recurrent network: terms of the gradient")
     return {
-        "The gradient costs a constant factor at any depth; far time steps contribute less": figure,
+        "Loss and gradient cost at most five times the loss, at any depth; far time steps contribute less": figure,
         "Six activations (solid) and their derivatives (dashed)": draw_activations(),
     }
 
@@ -357,7 +360,7 @@ RECIPE = Recipe(
     annotated=(forward, backpropagate, compare_time_steps, notes_function),
     draw_curves=draw_curves,
     exercises=(
-        "Add the Huber loss to `LOSSES`: its delta is s - y, limited to [-1, 1].",
+        "Add the Huber loss to `LOSSES`: its delta is s - y, limited to [-1, 1] and divided by the number of outputs.",
         "Print `tape.Trace(notes_function, 0.5, 0.3)`: which of the three kinds of primitive is each line?",
         "tanh is odd. Which further change of the weights in `symmetries` leaves its outputs the same?",
     ),

@@ -1,4 +1,4 @@
-r"""Convolution: few weights for large images, and features that pooling makes almost invariant to small shifts.
+r"""Convolution: few weights for large images, and pooled features, which change less under small shifts.
 
 A fully connected layer has one weight for each pair of an input and a unit: 1.6 billion for an image of 200x200 pixels
 and as many units. A convolutional layer connects a unit to a small window of the image, and all units of a feature map
@@ -57,8 +57,8 @@ CLAIMS = (
     ),
 )
 DEVIATIONS = (
-    "The notes print the first product of the 1-D example as 2 + 0 + 0; it is 1 + 0 + 0 = 1. They leave the last one "
-    "blank; it is -1.",
+    "The notes print the first product of the 1-D example as 2 + 0 + 0; it is 1 + 0 + 0 = 1. They do not show the "
+    "second, which is 3, and leave the fourth blank; it is -1.",
     "The notes print two of the nine outputs of the 2-D example; all are computed here.",
     "The notes call both formulas convolution. Keras computes sum w[j] x[i+j], without the flipped filter of the "
     "convolution sum f[n] g[x-n]; both are compared here.",
@@ -66,13 +66,19 @@ DEVIATIONS = (
     "change is strict, because pooling also brings two digits closer to each other.",
 )
 METRICS = {
-    **{f"1-D output {number}": "an output that the notes leave blank" for number in range(1, 5)},
-    **{f"2-D output ({row}, {column})": "likewise" for row in range(1, 4) for column in range(1, 4)},
-    **dict.fromkeys(PRINTED, "worked example of the lecture notes"),
+    "1-D output 1": "first output of Keras's convolution of (1, 2, 0, -1, 1, 0) with (1, 0, -1); the notes print 2",
+    "1-D output 2": "the second output, which the notes do not show",
+    "1-D output 3": "the third output",
+    "1-D output 4": "the fourth output, which the notes leave blank",
+    **{
+        f"2-D output ({row}, {column})": "an output of the 5x5 image, which the notes do not show"
+        for row in range(1, 4)
+        for column in range(1, 4)
+    },
+    **{metric: "worked example of the lecture notes" for metric in PRINTED if not metric.startswith("1-D")},
     "weights, fully connected": "one weight for each of 40,000 pixels and 40,000 units",
     "weights, 100 feature maps": "weights of the Keras layer",
     "weights, 6 filters": "six 5x5x3 filters with biases, whose output for a 32x32x3 image is 28x28x6",
-    "1-D output 3": "third output of Keras's convolution of (1, 2, 0, -1, 1, 0) with (1, 0, -1)",
     "difference, 2-D loop": "largest difference between Keras's convolution with several channels and filters and the "
     "loop; likewise for sequences (1-D) and volumes (3-D)",
     "difference, flipped filter": "largest difference between Keras's convolution with the flipped filter and NumPy's",
@@ -96,6 +102,7 @@ GALLERY = {
     "box blur": np.ones((3, 3)) / 9,
     "Gaussian blur": np.outer([1, 2, 1], [1, 2, 1]) / 16,
 }
+COLUMNS = 3  # of the figure of the photographs
 STRIDES = (1, 2, 4, 8)
 POOLINGS: dict[str, Callable[[int, int], layers.Layer]] = {
     "max": lambda size, stride: layers.MaxPooling2D(size, strides=stride),
@@ -114,11 +121,13 @@ class Config(Settings):
     QUICK = {"seeds": 1, "num_images": 100}
 
     seeds: int = 3
-    """Number of repeats, each with other random filters."""
+    """Number of repeats, each with its own random filters."""
     num_images: int = 1000
     """Digits to shift."""
     num_filters: int = 16
     """Random filters of 3x3."""
+    devices: int | str = "cpu"
+    """Devices to compute on; the filters are too few for a GPU."""
 
 
 def load_data(config: Config, verbose: bool = True) -> dk.data.Data:
@@ -258,14 +267,18 @@ def draw_curves(config: Config, results: Sequence[Result]) -> Mapping[str, Figur
 
 def draw(config: Config, results: Sequence[Result]) -> Mapping[str, Figure]:
     """Draw a photograph, and what the filters of the notes make of it."""
-    figure = PngFigure(figsize=(9, 6.8), layout="constrained")
     photograph = load_photograph()
     panels = {"photograph": photograph} | {
         name: convolve(photograph[..., None], np.array(kernel, float)[..., None, None])[..., 0]
         for name, kernel in GALLERY.items()
     }
-    for axes, (name, image) in zip(figure.subplots(3, 3).flat, panels.items(), strict=True):
+    num_rows = -(-len(panels) // COLUMNS)
+    figure = PngFigure(figsize=(3 * COLUMNS, 2.27 * num_rows), layout="constrained")
+    grid = figure.subplots(num_rows, COLUMNS, squeeze=False).flat
+    for axes, (name, image) in zip(grid, panels.items(), strict=False):
         draw_panel(axes, name, image)
+    for axes in figure.axes[len(panels) :]:
+        axes.set_visible(False)
     return {"A photograph filtered by 3x3 filters; gray is 0 for filters that sum to 0": figure}
 
 

@@ -93,7 +93,7 @@ METRICS = {
     "optimizers over 100 steps with the same gradients; Keras rounds the constants of Adam to float32",
     **{
         f"steps, {name}": "steps until Rosenbrock's function is below 0.001, at most 10,000"
-        for name in update_rules.RULES
+        for name in update_rules.METHODS
     },
     "movement from zero": "largest absolute weight after training from W = 0, where the gradient is exactly zero",
     "smallest curvature at zero": "smallest eigenvalue of the Hessian at W = 0; negative, so that W = 0 is a saddle",
@@ -211,10 +211,10 @@ def learning_rates(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
 def optimizers(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
     """Compare the update rules with Keras, and draw their paths in Rosenbrock's valley."""
     start = np.array([-1.2, 1.0]) + 0.1 * np.random.default_rng(config.seed).normal(size=2)
-    differences = [update_rules.difference_from_keras(name, start, 100) for name in update_rules.RULES]
+    differences = [update_rules.difference_from_keras(name, start, 100) for name in update_rules.METHODS]
     measured, curves = {"difference from Keras": max(differences)}, {}
-    for name, rule in update_rules.RULES.items():
-        path = update_rules.descend(rule(), start, tolerance=1e-3, max_steps=10_000)
+    for name, method in update_rules.METHODS.items():
+        path = update_rules.descend(method.make_rule(), start, tolerance=1e-3, max_steps=10_000)
         measured[f"steps, {name}"] = float(len(path) - 1)
         points = np.unique(np.geomspace(1, len(path), 120).astype(int)) - 1  # dense at the beginning
         curves[f"path, {name}"] = Curve(path[points, 0].tolist(), path[points, 1].tolist())
@@ -360,7 +360,7 @@ RECIPE = Recipe(
         early_stopping,
     ),
     exercises=(
-        "Change the learning rate of gradient descent in `RULES` to 0.0021: where does its path leave the valley?",
+        "Change the learning rate of gradient descent in `METHODS` to 0.0021: where does its path leave the valley?",
         "Add a bias to the output of `example_gradients`: which weights move from W = 0, and which never do?",
         "Give `early_stopping` 1,000 points for training: does the validation loss still increase?",
     ),

@@ -11,7 +11,7 @@ from deepkit.visualize.figures import BLUE, GRAY, ORANGE, PngFigure
 from recipes.basics import update_rules
 from recipes.basics.bands import draw_band, finish
 
-COLORS = dict(zip(update_rules.RULES, (GRAY, BLUE, "#15aabf", "#2b8a3e", ORANGE, "#ae3ec9"), strict=True))
+COLORS = dict(zip(update_rules.METHODS, (GRAY, BLUE, "#15aabf", "#2b8a3e", ORANGE, "#ae3ec9"), strict=True))
 
 
 def draw_batches(results: Sequence[Result]) -> PngFigure:

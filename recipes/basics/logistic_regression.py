@@ -2,7 +2,7 @@ r"""Logistic regression: a convex loss with one optimum, and features that turn 
 
 Logistic regression models the log odds of a class as a linear function of the inputs. Its loss, the binary
 cross-entropy, is convex: gradient descent, Newton's method and Adam in `dk.fit` reach the same optimum. Newton's method
-needs a few steps, because it also uses the curvature; gradient descent needs hundreds.
+needs a few steps, because it also uses the curvature; gradient descent needs more than a hundred.
 
 The decision boundary is a line, which fails on a circle and on a ring. Fixed features repair it: with the squares and
 the product of the inputs, a line in the space of the features is a circle in the plane; in polar coordinates, a circle

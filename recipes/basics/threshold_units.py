@@ -107,7 +107,7 @@ COLORS = {"AND": GRAY, "OR": BLUE, "XOR": ORANGE}
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Settings):
-    """20 repeats, each with other points, another order of the rows and other patterns."""
+    """20 repeats, each with its own points, order of the rows and patterns."""
 
     QUICK = {"seeds": 2, "num_noisy": 50}
 
@@ -115,6 +115,8 @@ class Config(Settings):
     """Number of repeats."""
     num_noisy: int = 500
     """Noisy patterns for each number of changed inputs."""
+    devices: int | str = "cpu"
+    """Devices to compute on; threshold units are too small for a GPU."""
 
 
 def definition(config: Config) -> dk.Sequential:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import keras
@@ -99,22 +100,38 @@ class Adam:
         return w - self.learning_rate * correction * self.mean / (np.sqrt(self.squares) + EPSILON)
 
 
+@dataclass(frozen=True)
+class Method:
+    """An update rule with a learning rate, here and in Keras.
+
+    Args:
+        learning_rate: The learning rate of both.
+        rule: Function that returns the rule for a learning rate.
+        optimizer: Function that returns Keras's optimizer for a learning rate.
+    """
+
+    learning_rate: float
+    rule: Callable[[float], Rule]
+    optimizer: Callable[[float], keras.optimizers.Optimizer]
+
+    def make_rule(self) -> Rule:
+        """Return the rule, without memory of any gradient."""
+        return self.rule(self.learning_rate)
+
+    def make_optimizer(self) -> keras.optimizers.Optimizer:
+        """Return Keras's optimizer."""
+        return self.optimizer(self.learning_rate)
+
+
+SGD = keras.optimizers.SGD
 # Of 3 to 5 learning rates each, the one with the fewest steps that is not at the limit of stability.
-RULES: dict[str, Callable[[], Rule]] = {
-    "gradient descent": lambda: GradientDescent(0.0015),
-    "momentum": lambda: Momentum(0.001),
-    "Nesterov": lambda: Momentum(0.001, nesterov=True),
-    "Adagrad": lambda: Adagrad(0.5),
-    "RMSprop": lambda: RMSprop(0.001),
-    "Adam": lambda: Adam(0.1),
-}
-OPTIMIZERS: dict[str, Callable[[], keras.optimizers.Optimizer]] = {
-    "gradient descent": lambda: keras.optimizers.SGD(0.0015),
-    "momentum": lambda: keras.optimizers.SGD(0.001, momentum=0.9),
-    "Nesterov": lambda: keras.optimizers.SGD(0.001, momentum=0.9, nesterov=True),
-    "Adagrad": lambda: keras.optimizers.Adagrad(0.5),
-    "RMSprop": lambda: keras.optimizers.RMSprop(0.001),
-    "Adam": lambda: keras.optimizers.Adam(0.1),
+METHODS = {
+    "gradient descent": Method(0.0015, GradientDescent, SGD),
+    "momentum": Method(0.001, Momentum, partial(SGD, momentum=0.9)),
+    "Nesterov": Method(0.001, partial(Momentum, nesterov=True), partial(SGD, momentum=0.9, nesterov=True)),
+    "Adagrad": Method(0.5, Adagrad, keras.optimizers.Adagrad),
+    "RMSprop": Method(0.001, RMSprop, keras.optimizers.RMSprop),
+    "Adam": Method(0.1, Adam, keras.optimizers.Adam),
 }
 
 
@@ -139,7 +156,7 @@ def descend(rule: Rule, start: np.ndarray, *, tolerance: float, max_steps: int) 
 
 def difference_from_keras(name: str, start: np.ndarray, num_steps: int) -> float:
     """Return the largest difference between the weights of a rule and of Keras's optimizer, for the same gradients."""
-    rule, optimizer = RULES[name](), OPTIMIZERS[name]()
+    rule, optimizer = METHODS[name].make_rule(), METHODS[name].make_optimizer()
     w, variable = start, keras.Variable(start, dtype="float64")
     differences = []
     for _ in range(num_steps):

@@ -1,6 +1,6 @@
 r"""Vowels: ten classes from two formants, where a hidden layer helps and where it does not.
 
-The vocal tract amplifies some frequencies of the voice, the formants, and the first two almost determine which vowel
+The vocal tract amplifies some frequencies of the voice, the formants, and the first two largely determine which vowel
 one hears. Peterson & Barney (1952) measured them for 76 men, women and children, who read ten words such as *heed*,
 *hid* and *who'd* twice. The lecture notes show vowels as an example in which a network of two layers learns curved
 boundaries.
@@ -64,8 +64,8 @@ METRICS = {
     "softmax, linear": "the same for a softmax over the vowels and no hidden layer",
     "softmax, two layers": "the same with a hidden layer",
     "sigmoid, gain": "points that the hidden layer adds for sigmoid outputs, on the same speakers",
-    "softmax, gain": "points that the hidden layer adds for a softmax; near 0, the regions of the vowels are "
-    "convex, as those of a linear softmax are",
+    "softmax, gain": "points that the hidden layer adds for a softmax; near 0 if convex regions, those of a linear "
+    "softmax, are enough",
 }
 
 EXAMPLE_WORDS = {
@@ -110,7 +110,7 @@ class Config(Settings):
     folder: Path | None = None
     """Folder with peterson_barney_1952.csv: columns speaker, vowel (X-SAMPA), f1 and f2 in Hz."""
     seeds: int = 5
-    """Number of repeats, each with other test speakers."""
+    """Number of repeats, each with its own test speakers."""
     epochs: int = 600
     """Epochs of one step on all recordings of the training speakers; five times as many without a hidden layer."""
     devices: int | str = "cpu"

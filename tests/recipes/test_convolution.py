@@ -75,6 +75,13 @@ def test_the_figures_draw_recorded_curves_and_the_gallery():
     assert [axes.get_title() for axes in figure.axes] == ["photograph", *recipe.GALLERY]
 
 
+def test_the_gallery_has_room_for_another_filter(monkeypatch):
+    monkeypatch.setitem(recipe.GALLERY, "5x5 blur", np.ones((5, 5)) / 25)
+    (figure,) = recipe.draw(recipe.Config(), []).values()
+    visible = [axes.get_title() for axes in figure.axes if axes.get_visible()]
+    assert visible == ["photograph", *recipe.GALLERY]
+
+
 @pytest.mark.slow
 def test_pooling_reduces_the_change_of_digits():
     measured = recipe.train(recipe.Config(num_images=200)).measured

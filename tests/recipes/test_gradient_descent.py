@@ -37,7 +37,7 @@ def test_zero_weights_are_a_saddle_that_training_never_leaves(problem):
     np.testing.assert_allclose(curvatures[[0, -1]], [-expected, expected], rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", update_rules.RULES)
+@pytest.mark.parametrize("name", update_rules.METHODS)
 def test_an_update_rule_equals_the_optimizer_of_keras(name):
     assert update_rules.difference_from_keras(name, np.array([-1.2, 1.0]), 10) < 5e-6  # Keras rounds to float32
 
