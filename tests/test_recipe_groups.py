@@ -43,7 +43,7 @@ def test_an_unknown_group_raises_with_a_suggestion():
     with pytest.raises(
         UnknownRecipe, match="there is no group 'smalls'; did you mean 'small'\\?\n  hint: run `deepkit"
     ):
-        groups.group("smalls")
+        groups.find_group("smalls")
 
 
 def test_list_shows_all_groups_or_one(capsys):

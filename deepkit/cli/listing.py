@@ -25,7 +25,7 @@ def show(options: Options) -> int:
     table = Table(box=None, pad_edge=False)
     for heading in ("recipe", "year", "summary"):
         table.add_column(heading, no_wrap=heading != "summary")
-    listed = [groups.group(options.group)] if options.group else groups.groups()
+    listed = [groups.find_group(options.group)] if options.group else groups.groups()
     for number, recipes in enumerate(listed):
         if number:
             table.add_row()

@@ -87,7 +87,7 @@ def _run(args: Sequence[str]) -> int:
 
 
 def _run_group(name: str, args: Sequence[str]) -> int:
-    recipes = groups.group(name)
+    recipes = groups.find_group(name)
     description = f"Run the recipes of the group {name}: {', '.join(entry.name for entry in recipes.entries)}."
     config = parse_options(Settings, args, f"deepkit run {name}", description=description)
     return groups.run_group(recipes, args, config.run_dir)

@@ -1,4 +1,4 @@
-"""Datasets that come with scikit-learn: real, small, and available without a network."""
+"""Datasets that come with scikit-learn: real, small, and available offline."""
 
 from __future__ import annotations
 

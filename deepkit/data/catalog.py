@@ -1,4 +1,4 @@
-"""Resolve the name of a dataset to an entry of TFDS's catalog, without a network."""
+"""Resolve the name of a dataset to an entry of TFDS's catalog, offline."""
 
 from __future__ import annotations
 

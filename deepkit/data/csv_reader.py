@@ -46,8 +46,8 @@ def read_csv(path: PathLike, delimiter: str | None = None, encoding: str | None 
     Raises:
         DataError: The file does not exist, is not text in this encoding, or is not a CSV file.
         TypeError: An argument has another type.
-        ValueError: The file has no header or no rows, a row has another number of values, or two columns have the
-            same name.
+        ValueError: The file has no header or no rows, the number of values in a row differs from that of the header,
+            or two columns have the same name.
     """
     _check_delimiter(delimiter)
     file = expand_user(path)

@@ -1,4 +1,4 @@
-"""Download and prepare a dataset: probe the network first, and leave a complete folder or none."""
+"""Download and prepare a dataset: probe the server first, and leave a complete folder or none."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from deepkit.utils.validation import check_choice, check_integer, is_integer
 if TYPE_CHECKING:
     from deepkit.utils.types import PathLike
 
-_HINT = "set data_dir= or TFDS_DATA_DIR to a data folder, connect to a network, or pass fallback='digits'"
+_HINT = "set data_dir= or TFDS_DATA_DIR to a data folder, connect to the internet, or pass fallback='digits'"
 
 
 def load(
@@ -154,7 +154,7 @@ def _download(entry: catalog.CatalogEntry, data_dir: pathlib.Path, verbose: bool
     if instructions := download.manual_instructions(builder_class, data_dir):
         raise DataError("TFDS cannot download its files", hint=instructions)
     if not download.is_reachable(builder_class.url_infos or ()):
-        raise DataError("the network does not answer")
+        raise DataError("the server does not answer")
     if verbose:
         _console.echo(f"downloading {entry.title} to {entry.folder(data_dir)}")
     return download.prepare(entry, data_dir)

@@ -80,7 +80,7 @@ class PointData(Data):
         """Draw points of a split in the colors of their classes, or the points of a curve with the polynomial.
 
         Args:
-            num_examples: Largest number of points, the first ones of the split.
+            num_examples: Maximum number of points: the first ones of the split.
             split: "train", "validation" or "test".
 
         Returns:

@@ -59,7 +59,7 @@ class MaskedPooling1D(keras.layers.Layer):
         self.input_spec = keras.layers.InputSpec(ndim=3)
 
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Pool; sums are in float32, as float16 holds no integers above some thousand exactly."""
+        """Pool; sums are in float32, as float16 holds no integers above a few thousand exactly."""
         inputs = as_float(inputs, self.compute_dtype)  # a mean of integers would be truncated
         if mask is None:
             return ops.mean(inputs, axis=1) if self.pool == "avg" else ops.max(inputs, axis=1)

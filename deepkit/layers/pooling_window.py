@@ -96,7 +96,7 @@ def broadcast_to_axes(value: int | tuple[int, ...], argument: str, layer: str, r
     """Return one integer for each spatial axis of an input with `rank` axes.
 
     Raises:
-        ValueError: There are as many integers as another number of axes needs.
+        ValueError: The number of integers differs from the number of spatial axes.
     """
     sizes = (value,) * (rank - 2) if isinstance(value, int) else value
     if len(sizes) != rank - 2:

@@ -76,7 +76,7 @@ class QuadraticFeatures(keras.layers.Layer):
             names: Names of the input features; None for x0, x1 and so on.
 
         Raises:
-            ValueError: The layer is not built, or there is another number of names.
+            ValueError: The layer is not built, or the number of names differs from the number of features.
         """
         if not self.built:
             problem = "QuadraticFeatures.feature_names: the layer is not built, so the number of features is unknown"

@@ -34,7 +34,7 @@ class RBF(keras.layers.Layer):
         `(batch, ..., units)`.
 
     Raises:
-        ValueError: `centers` is not a matrix, or the input has another number of features.
+        ValueError: `centers` is not a matrix, or its width differs from the number of features.
 
     Examples:
         >>> import numpy as np

@@ -77,7 +77,7 @@ class PerceptronModel(keras.Model):
         hint = "use dk.Perceptron(stop_when_converged=True)"
         self.stop_when_converged = check_flag(stop_when_converged, "PerceptronModel: stop_when_converged", hint=hint)
         self.unit, score = _find_unit(self)
-        self._parts = _Parts(self, score)
+        self._submodels = _Submodels(self, score)
         self.num_updates = self.add_weight(
             name="num_updates", shape=(), dtype="int64", initializer="zeros", trainable=False
         )
@@ -113,7 +113,7 @@ class PerceptronModel(keras.Model):
         """Train as `keras.Model.fit` does, by the perceptron rule.
 
         Raises:
-            ValueError: An array of labels holds other numbers than 0 and 1.
+            ValueError: A label is neither 0 nor 1.
         """
         if isinstance(y, np.ndarray | list):
             _check_labels(np.asarray(y))
@@ -125,7 +125,7 @@ class PerceptronModel(keras.Model):
     def train_step(self, data: Nested) -> dict[str, Tensor]:
         """Visit the examples of a batch in their order, and update the weights after each mistake."""
         x, labels = _examples(data)
-        features = ops.cast(self._parts.features(x, training=True), self.unit.kernel.dtype)
+        features = ops.cast(self._submodels.features(x, training=True), self.unit.kernel.dtype)
         labels = _as_column(labels, self.unit.kernel.dtype)
         kernel, bias, mistakes = _learn(features, labels, self.unit.kernel, self.unit.bias, self.learning_rate)
         self.unit.kernel.assign(kernel)
@@ -157,7 +157,7 @@ class PerceptronModel(keras.Model):
         Returns:
             Scores `(batch,)`.
         """
-        scores: Any = self._parts.scores.predict(x, verbose=0)
+        scores: Any = self._submodels.scores.predict(x, verbose=0)
         return np.asarray(scores)[:, 0]
 
     def get_config(self) -> dict[str, Any]:
@@ -169,7 +169,7 @@ class PerceptronModel(keras.Model):
         }
 
 
-class _Parts:
+class _Submodels:
     """The models of the features and of the scores; an object that Keras does not track, as their layers are known."""
 
     def __init__(self, model: keras.Model, score: keras.KerasTensor) -> None:
@@ -258,7 +258,7 @@ def _as_column(labels: Tensor, dtype: str) -> Tensor:
 
 
 def _check_labels(labels: np.ndarray) -> None:
-    """Raise a `ValueError` if an array holds other labels than 0 and 1."""
+    """Raise a `ValueError` if a label of an array is neither 0 nor 1."""
     values = np.unique(labels)
     if labels.dtype.kind in "biuf" and np.isin(values, (0, 1)).all():
         return

@@ -1,4 +1,4 @@
-"""Curves of a result: numbers over numbers, which are recorded so that figures are drawn again without training."""
+"""Curves of a result: points (x, y) that a recipe records, so figures can be redrawn without training."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Curve:
 
     Args:
         x: Numbers on the horizontal axis, such as the width of a network.
-        y: Numbers on the vertical axis, as many; a NaN or an infinity is a gap.
+        y: Numbers on the vertical axis, one for each x; a NaN or an infinity is a gap.
 
     Raises:
         ValueError: `x` and `y` differ in length, are empty, have more than 1,000 points, or hold a value that is not
-            a number.
+            a real number, such as text.
 
     Examples:
         >>> from deepkit.recipe import Curve

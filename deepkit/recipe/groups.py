@@ -48,7 +48,7 @@ def groups() -> list[RecipeGroup]:
     ]
 
 
-def group(name: str) -> RecipeGroup:
+def find_group(name: str) -> RecipeGroup:
     """Return one group by name.
 
     Raises:

@@ -1,4 +1,4 @@
-"""`diagnose`: the recipe for learning, which compares the errors of a run and names what to try next."""
+"""`diagnose`: the training checklist, which compares the errors of a run and names what to try next."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ _AFTER_DIVERGENCE = (
 
 
 def diagnose(run: Run, *, baseline: float | None = None, target: float | None = None) -> Diagnosis:
-    """Return the rule of the recipe for learning that applies to a run, and what to try next.
+    """Return the rule of the training checklist that applies to a run, and what to try next.
 
-    The recipe asks two questions in this order:
+    The checklist asks two questions in this order:
 
     1. Is the result on the training data good? If not, the network does not fit them: try a new architecture or a
        better optimizer, and train longer.

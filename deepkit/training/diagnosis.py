@@ -1,4 +1,4 @@
-"""`Diagnosis`: the rule of the recipe for learning that applies to a run, as a value."""
+"""`Diagnosis`: the rule of the training checklist that applies to a run, as a value."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ERROR_RATE = "error rate"
 
 @dataclass(frozen=True)
 class Diagnosis(Displayable):
-    """The rule of the recipe for learning that applies to a run, with the errors that it compares.
+    """The rule of the training checklist that applies to a run, with the errors that it compares.
 
     Args:
         rule: The rule: "diverged", "bad on training data", "bad on validation data", "good", "no validation data" or

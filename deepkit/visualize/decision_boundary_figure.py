@@ -48,7 +48,7 @@ def decision_boundary(
         data: `dk.data.Data`, whose training split is drawn; a pipeline or another dataset of batches (x, y); or a pair
             (x, y) of arrays with x of shape `(points, 2)`.
         resolution: Number of values of each feature at which the model is evaluated, in batches of 10,000 points.
-        num_points: Largest number of points; of more, a random subset, the same in each call.
+        num_points: Maximum number of points; larger data is subsampled with a fixed seed.
         class_names: Names in the order of the classes. By default those of the data, else the labels.
 
     Returns:

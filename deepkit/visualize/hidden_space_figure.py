@@ -47,11 +47,11 @@ def hidden_space(
             (x, y) of arrays. Labels are classes: integers, one-hot rows or strings.
         layers: Names or paths of layers; `"input"` is the input of the model. By default the input and every layer of
             the model after its activation and normalization, up to the output.
-        num_points: Largest number of points; of more, a random subset, the same in each call.
+        num_points: Maximum number of points; larger data is subsampled with a fixed seed.
         grid: Whether to draw a regular grid of the input plane as each layer of two units deforms it. Needs two input
             features.
-        probes: Whether to write the accuracy of a linear classifier on all units of a layer below its name, as
-            `linear_probes` computes it for these points.
+        probes: Whether to print below each name the accuracy of a linear classifier on the layer, as `linear_probes`
+            computes it for these points.
         class_names: Names in the order of the classes. By default those of the data, else the labels.
 
     Returns:

@@ -40,7 +40,7 @@ def labeled_points(data: object, num_points: int | None, caller: str) -> Labeled
     Args:
         data: `dk.data.Data`, whose training split is read; a pipeline, whose epoch does not advance; batches (x, y);
             or a pair (x, y) of arrays.
-        num_points: Largest number of examples; of more, a random subset, the same in each call. None for all.
+        num_points: Maximum number of examples; larger data is subsampled with a fixed seed. None for all examples.
         caller: Name of the public function, for error messages.
 
     Raises:

@@ -42,7 +42,7 @@ def linear_probes(
             than examples, every layer then reaches 100 %.
         layers: Names or paths of layers; `"input"` is the input of the model. By default the input and every layer of
             the model after its activation and normalization, up to the output.
-        num_points: Largest number of examples of each dataset; of more, a random subset, the same in each call.
+        num_points: Maximum number of examples of each dataset; larger data is subsampled with a fixed seed.
 
     Returns:
         The accuracies, between 0 and 1, by the path of the layer, from the input to the output.

@@ -48,7 +48,7 @@ def loss_landscape(
             No random state changes. Layers run in inference mode: batch normalization uses the moving averages of the
             model everywhere in the plane.
         data: `dk.data.Data`, whose training split is read; a pipeline or another dataset of batches (x, y); or a pair
-            (x, y) of arrays. Each point of the plane needs the loss over all of it: some hundred examples are enough.
+            (x, y) of arrays. Each point of the plane needs the loss over all of it: a few hundred examples are enough.
             Sample weights are ignored.
         loss: A Keras loss or its name. By default the loss that the model was compiled with. Weight penalties of the
             layers are added to it.
@@ -106,7 +106,7 @@ def loss_landscape(
     xlabel, ylabel = _axis_labels(plane)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.set_title(f"Loss of the model: {plane.center_loss:.4g}", fontsize=9)
-    and_path = "" if plane.path is None else f", with the path of an optimizer over {len(plane.path)} steps"
+    and_path = "" if plane.path is None else f", with {len(plane.path)} points of the path of an optimizer"
     figure.alt_text = (
         f"Contour lines of the loss of {model.name} over a plane through its weights{and_path}. The loss is "
         f"{plane.center_loss:.3g} at the weights of the model, and between {losses.min():.3g} and {losses.max():.3g} "

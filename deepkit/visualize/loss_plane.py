@@ -41,7 +41,7 @@ class LossPlane:
         losses: The losses, of shape `(resolution, resolution)`: b changes along the first axis, a along the second one.
         center_loss: The loss at the weights of the model, where a and b are 0.
         directions: Two lists of arrays in the order of `model.trainable_variables`.
-        path: Coordinates (a, b) of the path's projection onto the plane, of shape `(steps, 2)`; None without a path.
+        path: Coordinates (a, b) of the path's projection onto the plane, of shape `(points, 2)`; None without a path.
         explained_variance: Fractions of the variance of the path along the two directions; None if these are not its
             principal components.
 
@@ -126,9 +126,9 @@ def loss_plane(
     extent = check_number(extent, f"{_CALLER}: extent", above=0)
     seed = check_integer(seed, f"{_CALLER}: seed", minimum=0)
     center = _trainable_weights(model)
-    steps = None if path is None else _check_path(model, path)
-    plane, explained_variance = _plane(model, center, directions, steps, seed)
-    projected = None if steps is None else _project(center, plane, steps)
+    points = None if path is None else _check_path(model, path)
+    plane, explained_variance = _plane(model, center, directions, points, seed)
+    projected = None if points is None else _project(center, plane, points)
     a, b = (_coordinates(None if projected is None else projected[:, i], resolution, extent) for i in (0, 1))
     with restored_state(model, weights=True):
         evaluate = _loss_function(model, data, loss)
@@ -152,20 +152,20 @@ def _trainable_weights(model: keras.Model) -> list[np.ndarray]:
 
 
 def _check_path(model: keras.Model, path: WeightPath | Sequence[Weights]) -> list[list[np.ndarray]]:
-    """Return the trainable weights of each step of a path."""
-    steps: Any = path.weights if isinstance(path, WeightPath) else path
+    """Return the trainable weights at each point of a path."""
+    points: Any = path.weights if isinstance(path, WeightPath) else path
     hint = "pass a dk.visualize.WeightPath that was a callback of the training, or a list of model.get_weights()"
-    if not isinstance(steps, list | tuple) or not len(steps):
-        problem = f"{_CALLER}: expected a path of at least one step, received {format_value(steps)}"
+    if not isinstance(points, list | tuple) or not len(points):
+        problem = f"{_CALLER}: expected a path of at least one point, received {format_value(points)}"
         raise ValueError(message(problem, hint=hint))
     trainable = {id(variable) for variable in model.trainable_variables}
     shapes = [tuple(variable.shape) for variable in model.weights]
     selected = []
-    for number, weights in enumerate(steps):
+    for number, weights in enumerate(points):
         received = [np.shape(weight) for weight in weights] if isinstance(weights, list | tuple) else weights
         if received != shapes:
             problem = (
-                f"{_CALLER}: expected weights of the shapes {format_value(shapes)} in step {number} of the path, "
+                f"{_CALLER}: expected weights of the shapes {format_value(shapes)} at point {number} of the path, "
                 f"received {format_value(received)}"
             )
             raise ValueError(message(problem, hint=hint))
@@ -179,20 +179,20 @@ def _plane(
     model: keras.Model,
     center: Weights,
     directions: str | tuple[Weights, Weights] | None,
-    steps: Sequence[Weights] | None,
+    points: Sequence[Weights] | None,
     seed: int,
 ) -> tuple[tuple[list[np.ndarray], list[np.ndarray]], np.ndarray | None]:
     """Return the two directions, and the fractions of the path's variance if they are its principal components."""
     if directions is None:
-        directions = "random" if steps is None else "path"
+        directions = "random" if points is None else "path"
     if isinstance(directions, str):
         if directions == "random":
             generator = np.random.default_rng(seed)
             first, second = (_random_direction(model, generator) for _ in range(2))
             _check_rank(first, second, "pass directions=(first, second): a filter whose weights are 0 does not move")
             return (first, second), None
-        if directions == "path" and steps is not None:
-            return _principal_components(center, steps)
+        if directions == "path" and points is not None:
+            return _principal_components(center, points)
         if directions == "path":
             problem = f'{_CALLER}: directions="path" needs the path of an optimizer, received path=None'
             raise ValueError(message(problem, hint="pass path=dk.visualize.WeightPath() after training with it"))
@@ -253,26 +253,26 @@ def _filter_axes(layer: object, num_axes: int) -> tuple[int, ...]:
 
 
 def _principal_components(
-    center: Weights, steps: Sequence[Weights]
+    center: Weights, points: Sequence[Weights]
 ) -> tuple[tuple[list[np.ndarray], list[np.ndarray]], np.ndarray]:
     """Return the first two principal components of a path, and the fractions of its variance along them."""
     from sklearn.decomposition import PCA
 
     origin = _flatten(center)
-    offsets = np.stack([_flatten(step) - origin for step in steps])
+    offsets = np.stack([_flatten(point) - origin for point in points])
     deviations = offsets - offsets.mean(axis=0)
     if np.linalg.matrix_rank(deviations) < 2:
-        problem = f"{_CALLER}: the weights of all {len(steps)} steps of the path lie on a line"
-        raise ValueError(message(problem, hint='use a path with more steps, or directions="random"'))
+        problem = f"{_CALLER}: the weights of all {len(points)} points of the path lie on a line"
+        raise ValueError(message(problem, hint='use a path with more points, or directions="random"'))
     pca = PCA(n_components=2, svd_solver="full").fit(offsets)
     first, second = (_unflatten(component, center) for component in pca.components_)
     return (first, second), pca.explained_variance_ratio_
 
 
-def _project(center: Weights, directions: tuple[Weights, Weights], steps: Sequence[Weights]) -> np.ndarray:
-    """Return the coordinates of the points of the plane that are closest to the steps of a path."""
+def _project(center: Weights, directions: tuple[Weights, Weights], points: Sequence[Weights]) -> np.ndarray:
+    """Return the coordinates of the points of the plane that are closest to the points of a path."""
     basis = np.stack([_flatten(direction) for direction in directions], axis=1)
-    offsets = np.stack([_flatten(step) - _flatten(center) for step in steps], axis=1)
+    offsets = np.stack([_flatten(point) - _flatten(center) for point in points], axis=1)
     return np.linalg.lstsq(basis, offsets, rcond=None)[0].T
 
 

@@ -69,7 +69,7 @@ def nearest_neighbors(x: np.ndarray, y: np.ndarray, counts: Sequence[int]) -> np
 
 
 def support_vector_machines(
-    penalties: Sequence[float], num_sets: int, num_points: int, seed: int
+    c_values: Sequence[float], num_sets: int, num_points: int, seed: int
 ) -> tuple[Decomposition, np.ndarray]:
     """Decompose the predicted classes, 0 or 1, of machines with a Gaussian kernel on the circle with wrong labels.
 
@@ -77,17 +77,17 @@ def support_vector_machines(
     whose budget is that sum: the widest margin of all machines with at most as much violation.
 
     Returns:
-        The decomposition over the penalties, and the budget of each, as a mean over the training sets.
+        The decomposition over the values of C, and the budget of each, as a mean over the training sets.
     """
     rng = np.random.default_rng(seed)
     x_test, y_test = dk.data.points("circle", 400, seed=seed).test.arrays()
-    predictions = np.empty((len(penalties), num_sets, len(x_test)))
-    violations = np.empty((len(penalties), num_sets))
+    predictions = np.empty((len(c_values), num_sets, len(x_test)))
+    violations = np.empty((len(c_values), num_sets))
     for repeat in range(num_sets):
         x, labels = dk.data.points("circle", num_points, seed=int(rng.integers(2**31))).train.arrays()
         labels = np.where(rng.uniform(size=num_points) < FLIPPED, 1 - labels, labels)
-        for row, penalty in enumerate(penalties):
-            machine = SVC(C=penalty, gamma=1.0).fit(x, labels)
+        for row, c in enumerate(c_values):
+            machine = SVC(C=c, gamma=1.0).fit(x, labels)
             predictions[row, repeat] = machine.predict(x_test)
             margins = (2 * labels - 1) * machine.decision_function(x)
             violations[row, repeat] = np.maximum(0, 1 - margins).sum()

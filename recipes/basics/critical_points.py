@@ -75,9 +75,9 @@ def random_critical_points(
 ) -> CriticalPoints:
     """Find critical points of a smooth random function by Newton's method from random starts.
 
-    The function is a sum of cosine waves with random directions and phases, about a Gaussian random field. Newton's
-    method goes to a zero of the gradient, whether minimum, saddle or maximum; a start that does not converge is left
-    out.
+    The function is a sum of cosine waves with random directions and phases, approximately a Gaussian random field.
+    Newton's method goes to a zero of the gradient, whether minimum, saddle or maximum; a start that does not converge
+    is left out.
     """
     waves = rng.normal(size=(num_waves, dimension))
     phases = rng.uniform(0, 2 * np.pi, num_waves)

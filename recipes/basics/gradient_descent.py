@@ -148,7 +148,15 @@ def train(config: Config) -> Result:
     """Run the seven experiments with one seed."""
     measured: dict[str, float] = {}
     curves: dict[str, Curve] = {}
-    experiments = (measure_batches, learning_rates, optimizers, starts, saddles, early_stopping, speed)
+    experiments = (
+        measure_batches,
+        find_critical_rate,
+        compare_optimizers,
+        compare_starts,
+        measure_saddles,
+        compare_early_stopping,
+        measure_speed,
+    )
     for experiment in experiments:
         numbers, new_curves = experiment(config)
         measured |= numbers
@@ -184,7 +192,7 @@ def measure_batches(config: Config) -> tuple[dict[str, float], dict[str, Curve]]
     return {"variance exponent": float(slope)}, curves
 
 
-def learning_rates(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
+def find_critical_rate(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
     """Find the learning rate above which gradient descent diverges, for a linear regression with ten weights."""
     rng = np.random.default_rng(config.seed)
     x = rng.normal(size=(100, 10))
@@ -208,7 +216,7 @@ def learning_rates(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
     return {"critical rate times L": (low + high) / 2}, curves
 
 
-def optimizers(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
+def compare_optimizers(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
     """Compare the update rules with Keras, and draw their paths in Rosenbrock's valley."""
     start = np.array([-1.2, 1.0]) + 0.1 * np.random.default_rng(config.seed).normal(size=2)
     differences = [update_rules.difference_from_keras(name, start, 100) for name in update_rules.METHODS]
@@ -222,7 +230,7 @@ def optimizers(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
     return measured, curves
 
 
-def starts(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
+def compare_starts(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
     """Train one network from zero weights, from small ones, and from 20 random starts."""
     x, y = quadrants(config)
     first = np.random.default_rng(config.seed).normal(size=(22, critical_points.NUM_WEIGHTS))
@@ -246,7 +254,7 @@ def starts(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
     return measured, {**curves, "end losses": Curve(range(1, 21), ends.tolist())}
 
 
-def saddles(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
+def measure_saddles(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
     """Measure the share of negative curvatures at critical points of random functions, over the dimension."""
     rng = np.random.default_rng(config.seed)
     negative_shares, minima = {}, {}
@@ -270,8 +278,8 @@ def saddles(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
     return measured, curves
 
 
-def early_stopping(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
-    """Train a wide network on 100 noisy points for long, and once more with early stopping."""
+def compare_early_stopping(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
+    """Train a wide network on 100 noisy points for 60 epochs, and once more with early stopping."""
     data = dk.data.points("moons", 300, noise=0.4, validation=200, batch_size=10, seed=config.seed)
     net = dk.Sequential([dk.MLP([100]), dk.Classifier(2)], name="wide")
     runs = {}
@@ -299,7 +307,7 @@ def early_stopping(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
     return measured, curves
 
 
-def speed(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
+def measure_speed(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
     """Measure how many examples per second the gradient of 200,000 weights is computed for, over the batch size."""
     model = dk.Sequential([dk.MLP([256]), dk.Classifier(10)], name="timed").build((784,))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -357,12 +365,12 @@ RECIPE = Recipe(
         update_rules.Adam,
         critical_points.example_gradients,
         critical_points.random_critical_points,
-        early_stopping,
+        compare_early_stopping,
     ),
     exercises=(
         "Change the learning rate of gradient descent in `METHODS` to 0.0021: where does its path leave the valley?",
         "Add a bias to the output of `example_gradients`: which weights move from W = 0, and which never do?",
-        "Give `early_stopping` 1,000 points for training: does the validation loss still increase?",
+        "Give `compare_early_stopping` 1,000 points for training: does the validation loss still increase?",
     ),
 )
 

@@ -65,15 +65,18 @@ DEVIATIONS = (
 METRICS = {
     **{
         f"error, {estimator}": "distance of the mean estimate from the exact gradient in standard errors, the largest "
-        "of 18: nine standard deviations, derivatives by mean and by stddev; 2 to 3 is expected by chance"
+        "of 18: nine standard deviations, each with the derivatives with respect to the mean and to the standard "
+        "deviation; 2 to 3 is expected by chance"
         for estimator in ESTIMATORS
     },
     "smallest variance ratio": "variance of the score function with baseline over that of the pathwise estimator: the "
     "smallest of these 18",
-    "variance, score function": "variance of one sample of the derivative by the mean, at a stddev of 1; exactly 30",
+    "variance, score function": "variance of one sample of the derivative with respect to the mean, at a standard "
+    "deviation of 1; exactly 30",
     "variance, score function with baseline": "the same with baseline; exactly 18 with the expected reward",
     "variance, pathwise": "the same for the pathwise estimator; exactly 4",
-    "step, score function": "derivative of P(z > 0) by the mean, at a stddev of 1; exactly 0.2420",
+    "step, score function": "derivative of P(z > 0) with respect to the mean, at a standard deviation of 1; exactly "
+    "0.2420",
     "step, pathwise": "the same by the pathwise estimator: zero, because the derivative of a step is zero",
     "frequency of equal variance": "k at which both estimators have the same variance for f(z) = sin(k z), stddev 1",
 }
@@ -91,7 +94,7 @@ class Config(Settings):
     QUICK = {"seeds": 1, "num_samples": 20_000}
 
     seeds: int = 3
-    """Number of repeats, each with other draws."""
+    """Number of repeats, each with its own draws."""
     num_samples: int = 1_000_000
     """Draws at each standard deviation."""
     devices: int | str = "cpu"
@@ -101,7 +104,7 @@ class Config(Settings):
 def sample_gradients(
     estimator: str, f: Callable, stddev: float, noise: np.ndarray, baseline: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the estimates of each sample: of the derivative of E[f(z)] by the mean, and by the standard deviation.
+    """Return the estimates of each sample: the derivatives of E[f(z)] with respect to mean and standard deviation.
 
     Every sample has its own mean and its own standard deviation, all equal, so one backward pass returns the estimates
     of all samples.
@@ -116,8 +119,8 @@ def sample_gradients(
         else:
             z = ops.stop_gradient(z)  # the score function does not differentiate through the sample
             values = score_function(log_density(z, means, stddevs), f(z), baseline=baseline)
-    by_mean, by_stddev = gradient_tape.gradient(values, [means, stddevs], unconnected_gradients="zero")
-    return np.asarray(by_mean), np.asarray(by_stddev)
+    gradients = gradient_tape.gradient(values, [means, stddevs], unconnected_gradients="zero")
+    return np.asarray(gradients[0]), np.asarray(gradients[1])
 
 
 def log_density(z: tf.Tensor, mean: tf.Tensor, stddev: tf.Tensor) -> tf.Tensor:
@@ -162,7 +165,7 @@ def estimate_square(stddev: float, num_samples: int, rng: np.random.Generator) -
 
 
 def estimate_step(num_samples: int, rng: np.random.Generator) -> dict[str, float]:
-    """Return the mean estimates of the derivative of P(z > 0) by the mean."""
+    """Return the average estimates of the derivative of P(z > 0) with respect to the mean."""
 
     def step(z: tf.Tensor) -> tf.Tensor:
         return ops.cast(z > 0, "float64")
@@ -172,13 +175,13 @@ def estimate_step(num_samples: int, rng: np.random.Generator) -> dict[str, float
 
 
 def estimate_sine(num_samples: int, rng: np.random.Generator) -> dict[str, list[float]]:
-    """Return the variance of the derivative by the mean for f(z) = sin(k z) over k."""
+    """Return the variance of the derivative with respect to the mean for f(z) = sin(k z) over k."""
     noise = rng.normal(size=num_samples)
     variances: dict[str, list[float]] = {"score function": [], "pathwise": []}
     for k in FREQUENCIES:
         for name, values in variances.items():
-            by_mean, _ = sample_gradients(name, lambda z, k=k: ops.sin(k * z), 1.0, noise)
-            values.append(float(by_mean.var()))
+            derivatives, _ = sample_gradients(name, lambda z, k=k: ops.sin(k * z), 1.0, noise)
+            values.append(float(derivatives.var()))
     return variances
 
 
@@ -191,7 +194,7 @@ def crossing(first: Sequence[float], second: Sequence[float]) -> float:
 
 
 def exact_variances(stddev: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the variances of the derivative by the mean in closed form, for f(z) = z^2."""
+    """Return the variances of the derivative with respect to the mean in closed form, for f(z) = z^2."""
     return {
         "score function": MEAN**4 / stddev**2 + 14 * MEAN**2 + 15 * stddev**2,
         "score function with baseline": 8 * MEAN**2 + 10 * stddev**2,
@@ -216,8 +219,8 @@ def draw_curves(config: Config, results: Sequence[Result]) -> Mapping[str, Figur
         axes.set(xscale="log", yscale="log")
         axes.grid(alpha=0.25)
     caption = (
-        "Variance of the derivative by the mean, measured (points) and in closed form (lines): pathwise is smaller for "
-        "a smooth function, and larger for one that oscillates"
+        "Variance of the derivative with respect to the mean, measured (points) and in closed form (lines): pathwise "
+        "is smaller for a smooth function, and larger for one that oscillates"
     )
     return {caption: figure}
 

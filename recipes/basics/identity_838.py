@@ -130,7 +130,7 @@ class Network:
 def constructed_network() -> Network:
     """Return the network whose codes are the binary numbers 000 to 111; it needs no training.
 
-    An output unit adds the hidden values that its code wants, subtracts the others, and has a threshold half a unit
+    An output unit adds the hidden values that are 1 in its code, subtracts the others, and has a threshold half a unit
     below the number of ones in its code: only its own input passes.
     """
     codes = np.array([[number >> bit & 1 for bit in (2, 1, 0)] for number in range(8)])

@@ -109,7 +109,7 @@ class Config(Settings):
     QUICK = {"seeds": 1, "epochs": 1}
 
     seeds: int = 3
-    """Number of repeats, each with other points."""
+    """Number of repeats, each with its own points."""
     epochs: int = 8
     """Epochs of 100 steps of Adam, each on all points."""
     learning_rate: float = 0.1

@@ -69,11 +69,11 @@ CLAIMS = (
         setting="k nearest neighbors",
     ),
     Claim(
-        metric="bias, penalty 0.1",
+        metric="bias, C 0.1",
         value="a larger budget of violations: more bias, less variance",
         where="lecture notes, bias and variance",
         setting="support vector machine",
-        note="a small penalty is a large budget",
+        note="a small C is a large budget",
     ),
 )
 DEVIATIONS = (
@@ -104,7 +104,8 @@ METRICS = {
     "training error, f2": "squared error of a straight line on the same points",
     "test error, f1": "squared error of the polynomial between the points; the noise alone gives 0.04",
     "test error, f2": "the same of the straight line",
-    "training accuracy, 20 units": "share of the training points that a network without penalty classifies correctly",
+    "training accuracy, 20 units": "share of the training points that a network without penalty classifies correctly, "
+    "in percent",
     "test accuracy, 20 units": "the same on test points; likewise for other widths",
     "test accuracy, lambda 0.01": "the same for 20 units with this L2 penalty; likewise for other penalties",
     "slope, 20 units": "mean length of the gradient of the logit over the plane: how rough the surface is",
@@ -113,19 +114,19 @@ METRICS = {
     "variance, degree 3": "variance of the same polynomials",
     "bias, 20 neighbors": "squared bias of the mean of the 20 nearest points; likewise for other numbers",
     "variance, 20 neighbors": "variance of the same means",
-    "bias, penalty 0.1": "squared bias of support vector machines with this C; likewise for other penalties",
-    "variance, penalty 0.1": "variance of the same machines",
-    "budget, penalty 0.1": "sum of the violations of the same machines: the budget that gives the same machine",
+    "bias, C 0.1": "squared bias of support vector machines with this C; likewise for other values",
+    "variance, C 0.1": "variance of the same machines",
+    "budget, C 0.1": "sum of the violations of the same machines: the budget that gives the same machine",
 }
 
 LAMBDAS = np.geomspace(1e-3, 3, 40)
 DEGREES = tuple(range(10))
 NEIGHBORS = (1, 2, 3, 5, 8, 12, 20, 30)
-PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0, 100.0, 1000.0)
+SVM_C = (0.1, 0.3, 1.0, 3.0, 10.0, 100.0, 1000.0)  # penalties on violations of the margin
 ALSO_MEASURED = {
     f"{part}, {setting}"
     for part in ("bias", "variance")
-    for setting in ("degree 1", "degree 2", "degree 8", "1 neighbors", "penalty 1000")
+    for setting in ("degree 1", "degree 2", "degree 8", "1 neighbor", "C 10", "C 1000")
 }
 GRID = np.linspace(-2.0, 3.0, 80)  # both coordinates of the drawn part of the plane
 
@@ -156,7 +157,7 @@ def train(config: Config) -> Result:
     """Run the four experiments with one seed."""
     measured: dict[str, float] = {}
     curves: dict[str, Curve] = {}
-    for experiment in (penalties, simpler_curve, surfaces, bias_and_variance):
+    for experiment in (fit_penalties, fit_curves, train_surfaces, measure_bias_and_variance):
         numbers, new_curves = experiment(config)
         measured |= numbers
         curves |= new_curves
@@ -171,7 +172,7 @@ def diabetes(seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(x[part], y[part]) for part in (slice(200), slice(200, 321), slice(321, None))]
 
 
-def minimize(
+def minimize_with_penalty(
     x: np.ndarray, y: np.ndarray, l1: np.ndarray, l2: np.ndarray, num_steps: int, *, proximal: bool = True
 ) -> np.ndarray:
     """Return the weights (penalties, inputs) of linear regressions with the penalty l1 |w| + l2 w^2.
@@ -198,7 +199,7 @@ def minimize(
     return w
 
 
-def penalties(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
+def fit_penalties(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
     """Measure norms, zeros and errors of a linear regression over the penalty."""
     (x, y), validation, test = diabetes(config.seed)
 
@@ -211,7 +212,7 @@ def penalties(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
     measured = {"test error, no penalty": float(errors(np.linalg.lstsq(x, y)[0][None], test)[0])}
     curves: dict[str, Curve] = {}
     for name, (l1, l2) in kinds.items():
-        w = minimize(x, y, l1, l2, config.num_steps)
+        w = minimize_with_penalty(x, y, l1, l2, config.num_steps)
         best, zeros = int(np.argmin(errors(w, validation))), np.sum(w == 0, axis=1)
         measured |= {f"zeros, {name}": float(zeros[best]), f"test error, {name}": float(errors(w, test)[best])}
         curves |= {
@@ -220,7 +221,7 @@ def penalties(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
             f"validation error, {name}": Curve(LAMBDAS.tolist(), errors(w, validation).tolist()),
         }
         if name == "L1":
-            without = minimize(x, y, l1, l2, config.num_steps, proximal=False)
+            without = minimize_with_penalty(x, y, l1, l2, config.num_steps, proximal=False)
             measured["zeros, L1 by gradient descent"] = float(np.sum(without[best] == 0))
     hessian = 2 * x.T @ x / len(x)
     measured["condition number"] = float(np.linalg.cond(hessian))
@@ -228,7 +229,7 @@ def penalties(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
     return measured, curves
 
 
-def simpler_curve(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
+def fit_curves(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
     """Fit ten noisy points of a straight line with a curve through all of them, f1, and with a line, f2."""
     rng = np.random.default_rng(config.seed)
     x, x_test = np.linspace(-1, 1, 10), np.linspace(-1, 1, 200)
@@ -250,7 +251,7 @@ def network(units: int, penalty: float = 0.0) -> dk.Sequential:
     return dk.Sequential([dk.MLP([units], activation="tanh", dense=dense), dk.Classifier(2, dense=dense)])
 
 
-def surfaces(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
+def train_surfaces(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
     """Train networks of several widths and penalties on 80 points, and measure how rough their surfaces are."""
     points = dk.data.points("moons", 1000, noise=0.35, seed=config.seed)
     x, y = points.train.arrays(80)
@@ -266,8 +267,8 @@ def surfaces(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
         logits = np.asarray(run.model(plane)).reshape(len(GRID), len(GRID), 2)
         surface = logits[..., 1] - logits[..., 0]
         measured |= {
-            f"training accuracy, {name}": float(np.mean(np.argmax(run.model(x), axis=-1) == y)),
-            f"test accuracy, {name}": run.evaluate(points.test)["accuracy"],
+            f"training accuracy, {name}": 100 * float(np.mean(np.argmax(run.model(x), axis=-1) == y)),
+            f"test accuracy, {name}": 100 * run.evaluate(points.test)["accuracy"],
             f"slope, {name}": float(np.mean(np.hypot(*np.gradient(surface, GRID, GRID)))),
         }
         curves[f"boundary, {name}"] = boundary(surface)
@@ -284,30 +285,29 @@ def boundary(surface: np.ndarray) -> Curve:
     return Curve(joined[:, 0].tolist(), joined[:, 1].tolist())
 
 
-def bias_and_variance(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
+def measure_bias_and_variance(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
     """Decompose the error of polynomials, nearest neighbors and support vector machines."""
     x, y = bias_variance.training_sets(200, 30, np.random.default_rng(config.seed))
     truth = bias_variance.truth(bias_variance.TEST_POINTS)
-    machines, budgets = bias_variance.support_vector_machines(PENALTIES, config.num_sets, 80, config.seed)
+    polynomials = bias_variance.Decomposition.of(bias_variance.polynomials(x, y, DEGREES), truth)
+    neighbors = bias_variance.Decomposition.of(bias_variance.nearest_neighbors(x, y, NEIGHBORS), truth)
+    machines, budgets = bias_variance.support_vector_machines(SVM_C, config.num_sets, 80, config.seed)
     decomposed = {
-        "degree {:g}": (DEGREES, bias_variance.Decomposition.of(bias_variance.polynomials(x, y, DEGREES), truth)),
-        "{:g} neighbors": (
-            NEIGHBORS,
-            bias_variance.Decomposition.of(bias_variance.nearest_neighbors(x, y, NEIGHBORS), truth),
-        ),
-        "penalty {:g}": (PENALTIES, machines),
+        "degree": (polynomials, {f"degree {degree}": degree for degree in DEGREES}),
+        "neighbors": (neighbors, {f"{k} neighbor{'s' * (k > 1)}": k for k in NEIGHBORS}),
+        "C": (machines, {f"C {c:g}": c for c in SVM_C}),
     }
     measured: dict[str, float] = {}
     curves: dict[str, Curve] = {}
-    for name, (settings, decomposition) in decomposed.items():
+    for name, (decomposition, settings) in decomposed.items():
         for part in ("bias", "variance"):
             values = getattr(decomposition, part)
-            numbers = {f"{part}, {name.format(value)}": float(y) for value, y in zip(settings, values, strict=True)}
+            numbers = {f"{part}, {label}": float(value) for label, value in zip(settings, values, strict=True)}
             measured |= {key: number for key, number in numbers.items() if key in METRICS or key in ALSO_MEASURED}
-            curves[f"{part}, {name.replace('{:g}', '').strip()}"] = Curve(settings, values.tolist())
-            if name.startswith("penalty"):
+            curves[f"{part}, {name}"] = Curve(list(settings.values()), values.tolist())
+            if name == "C":
                 curves[f"{part}, budget"] = Curve(budgets.tolist(), values.tolist())
-    measured |= {f"budget, penalty {PENALTIES[row]:g}": float(budgets[row]) for row in (0, -1)}
+    measured |= {f"budget, C {SVM_C[row]:g}": float(budgets[row]) for row in (0, -1)}
     return measured, curves
 
 
@@ -323,7 +323,7 @@ def draw_curves(config: Config, results: Sequence[Result]) -> Mapping[str, Figur
             figures.draw_surfaces(results[0], config.widths, config.lambdas)
         ),
         "Squared bias and variance of polynomials over the degree, of nearest neighbors over their number, and of "
-        "support vector machines over the penalty C and over the budget of violations": figures.draw_bias(results),
+        "support vector machines over C and over the budget of violations": figures.draw_bias(results),
     }
 
 
@@ -336,9 +336,15 @@ RECIPE = Recipe(
     claims=CLAIMS,
     deviations=DEVIATIONS,
     draw_curves=draw_curves,
-    annotated=(minimize, network, surfaces, bias_variance.Decomposition, bias_variance.support_vector_machines),
+    annotated=(
+        minimize_with_penalty,
+        network,
+        train_surfaces,
+        bias_variance.Decomposition,
+        bias_variance.support_vector_machines,
+    ),
     exercises=(
-        "Change the degree of f2 in `simpler_curve` to 3 and to 5: at which degree is the test error largest?",
+        "Change the degree of f2 in `fit_curves` to 3 and to 5: at which degree is the test error largest?",
         "Run `--lambdas 0.1 1`: what do the surfaces predict?",
         "Give `training_sets` 300 points: which of bias and variance changes?",
     ),

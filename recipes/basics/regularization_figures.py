@@ -50,7 +50,7 @@ def draw_surfaces(result: Result, widths: Sequence[int], lambdas: Sequence[float
                 axes.plot(points.x, points.y, "o", color=color, markersize=3)
             line = result.curves[f"boundary, {name}"]
             axes.plot(line.x, line.y, color="black", linewidth=1.5)
-            axes.set_title(f"{name}: {result.measured[f'test accuracy, {name}']:.1%} of the test", fontsize=9)
+            axes.set_title(f"{name}: {result.measured[f'test accuracy, {name}']:.1f} % of the test", fontsize=9)
             finish(axes, xlabel="x1", ylabel="x2", xlim=(-2, 3), ylim=(-1.6, 2.1))
     return figure
 
@@ -61,7 +61,7 @@ def draw_bias(results: Sequence[Result]) -> PngFigure:
     scales = {
         "degree": "degree of the polynomial",
         "neighbors": "number of neighbors k",
-        "penalty": "penalty C",
+        "C": "C of scikit-learn",
         "budget": "budget of violations",
     }
     for axes, (name, label) in zip(figure.subplots(1, 4), scales.items(), strict=True):
@@ -71,6 +71,6 @@ def draw_bias(results: Sequence[Result]) -> PngFigure:
                 axes.plot(curve.x, curve.y, "o-", color=color, markersize=3, linewidth=0.9, label=None)
             axes.plot([], [], "o-", color=color, label="squared bias" if part == "bias" else part)
         finish(axes, xlabel=label, ylabel="part of the squared error", ylim=(-0.02, 0.6))
-        if name == "penalty":
+        if name == "C":
             axes.set_xscale("log")
     return figure

@@ -4,7 +4,7 @@ A threshold unit separates the plane by one line, and no line separates {(0,0), 
 Papert 1969). Two hidden units are enough: one computes OR, the other AND, and XOR is "OR but not AND". The hidden units
 must be nonlinear, because two linear layers compose to one linear layer.
 
-Backpropagation can learn the same 9 weights: Rumelhart, Hinton & Williams (1986) report two failures in hundreds of
+Backpropagation can learn these 9 weights: Rumelhart, Hinton & Williams (1986) report two failures in hundreds of
 runs. From many random starts, however, this smallest network ends in a local minimum in which it stays undecided
 between two of the four points. The recipe therefore measures the success rate over many seeds.
 

@@ -1,4 +1,4 @@
-"""Fixtures: prepared datasets, no network, little memory."""
+"""Fixtures: prepared datasets, no internet connection, little memory."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def prepared(tmp_path_factory):
 
 @pytest.fixture
 def offline(monkeypatch):
-    """No network: the probe fails without sending a request."""
+    """No internet connection: the probe fails without sending a request."""
     monkeypatch.setattr(download, "is_reachable", lambda urls: False)
 
 

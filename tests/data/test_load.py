@@ -124,7 +124,7 @@ def test_data_dir_replaces_the_folder_of_the_environment(prepared, tmp_path, mon
 
 
 def test_a_prepared_copy_needs_neither_network_nor_code(prepared, monkeypatch):
-    monkeypatch.setattr(download, "is_reachable", lambda urls: pytest.fail("probed the network"))
+    monkeypatch.setattr(download, "is_reachable", lambda urls: pytest.fail("probed the server"))
     monkeypatch.setattr(tfds, "list_builders", lambda **options: [])
     assert load(data_dir=prepared).train.num_examples == 36
 
@@ -136,8 +136,8 @@ def test_the_error_without_network_names_the_folders_and_gives_a_hint(tmp_path, 
     with pytest.raises(DataError) as caught:
         load(data_dir=tmp_path)
     assert str(caught.value) == (
-        f"tiny_shapes 1.0.0 is not available: no prepared copy in {tmp_path}/tiny_shapes/1.0.0, and the network does "
-        "not answer\n  hint: set data_dir= or TFDS_DATA_DIR to a data folder, connect to a network, or pass "
+        f"tiny_shapes 1.0.0 is not available: no prepared copy in {tmp_path}/tiny_shapes/1.0.0, and the server does "
+        "not answer\n  hint: set data_dir= or TFDS_DATA_DIR to a data folder, connect to the internet, or pass "
         "fallback='digits'"
     )
     assert files(tmp_path) == {}
@@ -149,7 +149,7 @@ def test_the_fallback_without_network_is_described_in_one_line(tmp_path, offline
     assert line == data.describe()
     assert line.startswith("digits: 1,350 train, 150 validation, 297 test; bundled with scikit-learn")
     assert line.endswith(
-        f"standing in for tiny_shapes (no prepared copy in {tmp_path}/tiny_shapes/1.0.0, and the network does not "
+        f"standing in for tiny_shapes (no prepared copy in {tmp_path}/tiny_shapes/1.0.0, and the server does not "
         "answer): results are not comparable with tiny_shapes"
     )
     assert (data.stand_in_for, data.source, data.input_shape) == ("tiny_shapes", "bundled", (28, 28, 1))
@@ -308,7 +308,7 @@ def test_images_of_the_right_size_stay_unchanged(prepared):
     ],
 )
 def test_an_unknown_name_raises_without_network(name, text, tmp_path, monkeypatch):
-    monkeypatch.setattr(download, "is_reachable", lambda urls: pytest.fail("probed the network"))
+    monkeypatch.setattr(download, "is_reachable", lambda urls: pytest.fail("probed the server"))
     with pytest.raises(ValueError, match=text):
         load(name, data_dir=tmp_path)
 

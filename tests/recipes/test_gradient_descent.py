@@ -52,7 +52,7 @@ def test_the_gradient_of_rosenbrock_equals_finite_differences():
 
 
 def test_a_learning_rate_above_two_over_the_curvature_diverges():
-    measured, curves = gradient_descent.learning_rates(gradient_descent.Config(seed=1))
+    measured, curves = gradient_descent.find_critical_rate(gradient_descent.Config(seed=1))
     assert measured["critical rate times L"] == pytest.approx(2, abs=5e-4)
     assert curves["loss, 2.1/L"].y[-1] > curves["loss, 2.1/L"].y[0] > curves["loss, 1.9/L"].y[-1]
 

@@ -11,7 +11,7 @@ from recipes.basics import bias_variance, regularization
 @pytest.mark.parametrize(("l1", "l2"), [(0.1, 0.0), (0.1, 0.05), (0.5, 0.2)])
 def test_proximal_steps_equal_scikit_learn(l1, l2):
     x, y = regularization.diabetes(0)[0]
-    w = regularization.minimize(x, y, np.array([l1]), np.array([l2]), 3000)[0]
+    w = regularization.minimize_with_penalty(x, y, np.array([l1]), np.array([l2]), 3000)[0]
     # scikit-learn minimizes half of the mean squared error, with half of the squared weights
     expected = ElasticNet(alpha=l1 / 2 + l2, l1_ratio=l1 / (l1 + 2 * l2), tol=1e-10, max_iter=100_000).fit(x, y).coef_
     np.testing.assert_allclose(w, expected, atol=1e-4)
@@ -20,7 +20,7 @@ def test_proximal_steps_equal_scikit_learn(l1, l2):
 
 def test_an_l2_penalty_has_a_closed_form_and_no_zeros():
     x, y = regularization.diabetes(0)[0]
-    w = regularization.minimize(x, y, np.zeros(1), np.array([0.3]), 3000)[0]
+    w = regularization.minimize_with_penalty(x, y, np.zeros(1), np.array([0.3]), 3000)[0]
     expected = np.linalg.solve(x.T @ x / len(x) + 0.3 * np.eye(10), x.T @ y / len(x))
     np.testing.assert_allclose(w, expected, atol=1e-8)
     assert not np.any(w == 0)
@@ -28,12 +28,12 @@ def test_an_l2_penalty_has_a_closed_form_and_no_zeros():
 
 def test_gradient_descent_on_the_absolute_value_steps_over_zero():
     x, y = regularization.diabetes(0)[0]
-    w = regularization.minimize(x, y, np.array([0.3]), np.zeros(1), 500, proximal=False)
+    w = regularization.minimize_with_penalty(x, y, np.array([0.3]), np.zeros(1), 500, proximal=False)
     assert not np.any(w == 0)
 
 
 def test_f1_passes_through_its_points_and_f2_predicts_better():
-    measured, curves = regularization.simpler_curve(regularization.Config(seed=2))
+    measured, curves = regularization.fit_curves(regularization.Config(seed=2))
     assert measured["training error, f1"] == 0 < measured["training error, f2"]
     assert measured["test error, f2"] < measured["test error, f1"]
     assert len(curves["ten points"].x) == 10
@@ -63,7 +63,7 @@ def test_a_cubic_polynomial_has_no_bias_and_less_variance_than_a_square():
     assert parts.variance[1] < parts.variance[0]
 
 
-def test_a_larger_penalty_is_a_smaller_budget_with_less_bias_and_more_variance():
+def test_a_larger_c_is_a_smaller_budget_with_less_bias_and_more_variance():
     parts, budgets = bias_variance.support_vector_machines((0.1, 100.0), 4, 80, seed=0)
     assert budgets[0] > budgets[1]
     assert parts.bias[0] > parts.bias[1]
@@ -85,6 +85,6 @@ def test_a_repeat_shows_every_statement():
     assert measured["condition number, L2"] < 0.1 * measured["condition number"]
     assert measured["slope, 20 units"] > measured["slope, 3 units"] > measured["slope, lambda 0.01"]
     assert measured["test accuracy, lambda 0.001"] > measured["test accuracy, 20 units"]
-    assert measured["bias, 20 neighbors"] > measured["bias, 1 neighbors"]
-    assert measured["variance, 20 neighbors"] < measured["variance, 1 neighbors"]
-    assert measured["variance, penalty 0.1"] < measured["variance, penalty 1000"]
+    assert measured["bias, 20 neighbors"] > measured["bias, 1 neighbor"]
+    assert measured["variance, 20 neighbors"] < measured["variance, 1 neighbor"]
+    assert measured["variance, C 0.1"] < measured["variance, C 1000"]

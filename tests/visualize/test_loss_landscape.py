@@ -101,7 +101,7 @@ def test_a_path_lies_in_the_plane_of_its_principal_components():
     assert_allclose(start.get_xydata(), plane.path[:1])
     assert_allclose(star.get_xydata(), [[0, 0]])
     assert figure.axes[0].get_xlabel() == f"Component 1 ({plane.explained_variance[0]:.1%} of the variance)"
-    assert "with the path of an optimizer over 4 steps" in figure.alt_text
+    assert "with 4 points of the path of an optimizer" in figure.alt_text
 
 
 def test_a_path_is_projected_onto_other_directions():
@@ -218,13 +218,15 @@ def test_wrong_arguments_raise():
         landscape(directions=(AXES[0], AXES[0]))
     with pytest.raises(ValueError, match=r"a filter whose weights are 0 does not move"):
         landscape(linear((0.0, 0.0)))
-    with pytest.raises(ValueError, match=r"the weights of all 2 steps of the path lie on a line"):
+    with pytest.raises(ValueError, match=r"the weights of all 2 points of the path lie on a line"):
         landscape(path=[step, [step[0] + 1]])
     with pytest.raises(
-        ValueError, match=r"expected weights of the shapes .* in step 1 of the path, received \[\(2,\)\]"
+        ValueError, match=r"expected weights of the shapes .* at point 1 of the path, received \[\(2,\)\]"
     ):
         landscape(path=[step, [np.ones(2)]])
-    with pytest.raises(ValueError, match=r"expected a path of at least one step.*\n  hint: pass a dk.visualize.Weight"):
+    with pytest.raises(
+        ValueError, match=r"expected a path of at least one point.*\n  hint: pass a dk.visualize.Weight"
+    ):
         landscape(path=dk.visualize.WeightPath())
     with pytest.raises(ValueError, match="extent must be a number above 0, received 0"):
         landscape(extent=0)
