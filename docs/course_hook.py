@@ -159,7 +159,7 @@ def small_figure(path):
 
 
 def guide_title(guide):
-    """Return the heading of a guide: the title of its page, or of the section that its link names."""
+    """Return the heading of a page: its title, or the heading of the section that its link names."""
     path, _, anchor = guide.partition("#")
     headings = re.findall(r"^#+ (.+)$", (ROOT / "docs" / path).read_text(encoding="utf-8"), re.MULTILINE)
     for heading in headings:
@@ -179,6 +179,6 @@ def list_to_come(items):
     lines = []
     for identifier, item in items.items():
         if not set(TARGETS) & set(item):
-            links = [f"[{name.replace('_', ' ')}]({name}.md#{identifier.lower()})" for name in item["pages"]]
-            lines.append(f"- {item['title']} ({', '.join(links)})")
+            links = [f"[{guide_title(f'course/{name}.md')}]({name}.md#{identifier.lower()})" for name in item["pages"]]
+            lines.append(f"- {item['title']} ({'; '.join(links)})")
     return "\n".join(lines)

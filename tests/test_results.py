@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deepkit.recipe import discovery, pages, readme_table, results, run
+from deepkit.recipe import Claim, discovery, pages, readme_table, results, run
 from deepkit.recipe.command import parse_config
 from deepkit.recipe.discovery import RecipeEntry
 from deepkit.recipe.readme_table import BEGIN, END
@@ -37,6 +37,13 @@ def test_a_record_without_claims_has_a_row(tmp_path):
     table = readme_table.render_table(results.load(tmp_path / "r.json"), [ENTRY])
     (row,) = table.splitlines()[2:]
     assert row == "| `deepkit run fake` | error, MNIST (Lovelace et al. 1843) |  | 0.8 (1 seed) in 2.0 s |"
+
+
+def test_a_claim_of_the_lecture_notes_is_not_attributed_to_the_paper(tmp_path):
+    claim = Claim(metric="error", value=0.95, where="lecture notes, errors", setting="plain")
+    results.record(tmp_path / "r.json", run(fake(claims=(claim,)), Config()))
+    (row,) = readme_table.render_table(results.load(tmp_path / "r.json"), [ENTRY]).splitlines()[2:]
+    assert row.startswith("| `deepkit run fake` | error, plain | 0.95 (lecture notes, errors) |")
 
 
 def test_stand_in_data_is_marked_in_the_table(tmp_path):

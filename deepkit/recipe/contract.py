@@ -83,7 +83,7 @@ class Claim:
 
     Args:
         metric: Name of the measured metric to compare with, as in `Result.measured`.
-        value: The number; a quotation if the paper gives none.
+        value: The number. A source without a number: a text, which is a quotation in quotation marks, or a summary.
         unit: Unit of the number, such as `"%"`; empty for a plain number; `"runs"` for a metric that is 1 for a
             successful run and 0 for another, which is reported as "13 of 20".
         where: Section, table or page, as the source numbers them.

@@ -16,6 +16,7 @@ from deepkit.utils.errors import message
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 PACKAGE = "recipes"
+LECTURE_NOTES = "lecture notes"  # the beginning of `where` of a claim that the notes state, not the paper
 _MAX_ROWS = 2  # of one run: the page of the recipe has all
 
 
@@ -64,16 +65,18 @@ def _record_rows(record: Record, mark: str) -> list[str]:
 
 def _metric_row(record: Record, metric: str, mark: str, claim: Mapping[str, Any] | None = None) -> str:
     """Return the row of one metric of a record, with a claim if there is one, and the mark of a stale result."""
-    setting, claimed = record["data"].partition(":")[0], ""
+    setting, claimed, source = record["data"].partition(":")[0], "", f" ({record['paper']})"
     if claim:
         setting, claimed = claim["setting"], f"{claimed_value(claim)} ({claim['where']})"
+        if claim["where"].startswith(LECTURE_NOTES):
+            source = ""  # the claim is not that of the paper
     measured = f"{measured_text(record, metric)} in {format_duration(sum(record['seconds']))}"
     if not record["comparable"]:
         measured += f" ({STAND_IN}: {record['data']})"
     if mark:
         measured += f" {mark}"
     command = f"`{record['command']}`"
-    return table_row(command, f"{metric}, {setting} ({record['paper']})", claimed, measured)
+    return table_row(command, f"{metric}, {setting}{source}", claimed, measured)
 
 
 def table_row(*cells: object) -> str:

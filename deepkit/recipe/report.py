@@ -308,7 +308,7 @@ def _reported_settings(config: Settings) -> dict[str, Any]:
 
 
 def format_claimed(value: float | str, unit: str) -> str:
-    """Return a claimed value with its unit; a quotation as it is."""
+    """Return a claimed value with its unit; a text as it is."""
     return value if isinstance(value, str) else f"{value:,.10g} {unit}".rstrip()
 
 
