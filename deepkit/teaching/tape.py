@@ -19,6 +19,7 @@ from operator import mul
 from typing import Any
 
 from deepkit.teaching import trace_checks as checks
+from deepkit.teaching.primitives import Rule, Slope, chain, quotient
 from deepkit.teaching.trace_display import affine_text, trace_repr, trace_text
 from deepkit.utils.display import Displayable
 
@@ -55,8 +56,8 @@ class Expression:
     def __truediv__(self, other: Expression | float) -> Expression:
         if not isinstance(other, Expression):
             return self * (1 / checks.divisor(other))
-        x, y = self.as_variable(), other.as_variable()  # x / y is the product of x and 1 / y
-        return record("product", f"{x.name} / {y.name}", [x, y], lambda x, y: (z := x * (r := 1 / y), r, -z * r), 2, 2)
+        x, y = self.as_variable(), other.as_variable()
+        return record("product", f"{x.name} / {y.name}", [x, y], quotient, 2, 2)
 
     def __pow__(self, other: Expression | float) -> Expression:
         x, p = self.as_variable(), checks.exponent(other)
@@ -112,7 +113,7 @@ class Trace(Displayable):
     __str__, __repr__ = trace_text, trace_repr
 
 
-def record(kind: str, text: str, parents: list[Variable], rule: Any, cost: int, slopes_cost: int = 0) -> Variable:
+def record(kind: str, text: str, parents: list[Variable], rule: Rule, cost: int, slopes_cost: int = 0) -> Variable:
     """Add a variable to the trace: `rule` computes its value, and its partial derivative for each of the parents."""
     trace = checks.common_trace(parents)
     value, *slopes = checks.evaluate(rule, parents, text)
@@ -131,13 +132,12 @@ def affine(terms: list[tuple[float, Variable]], b: float) -> Variable:
     return record("affine", affine_text(terms, b), parents, lambda *x: (sum(map(mul, factors, x), b), *factors), cost)
 
 
-def apply(name: str, function: Callable[[float], float], slope: Any, slope_cost: int, x: Expression | float) -> Any:
+def apply(name: str, function: Callable[[float], float], slope: Slope, slope_cost: int, x: Expression | float) -> Any:
     """Record a function of one variable; `slope` returns its derivative at x, where its value is z."""
     if not isinstance(x, Expression):
         return function(checks.number(x))
     a, b, cost = x.scale, x.shift, 1 + (x.scale != 1) + (x.shift != 0)
-    rule = lambda x: (z := function(y := a * x + b), a * slope(y, z))  # noqa: E731
-    return record("function", f"{name}({x!r})", [x.variable], rule, cost, slope_cost + (a != 1))
+    return record("function", f"{name}({x!r})", [x.variable], chain(function, slope, a, b), cost, slope_cost + (a != 1))
 
 
 sin = partial(apply, "sin", math.sin, lambda x, z: math.cos(x), 1)
