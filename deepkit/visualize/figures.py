@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from deepkit.utils.types import PathLike
 
-BLUE, ORANGE, GRAY = "#3b5bdb", "#e8590c", "#868e96"
+BLUE, ORANGE, GRAY, GREEN = "#3b5bdb", "#e8590c", "#868e96", "#2b8a3e"
 _DPI = 110
 _SUFFIXES = (".pdf", ".png", ".svg")
 _WITHOUT_DATE = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}  # so that equal figures give equal files

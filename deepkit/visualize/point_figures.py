@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepkit.visualize.figures import BLUE, GRAY, ORANGE, subplots
+from deepkit.visualize.figures import BLUE, GRAY, GREEN, ORANGE, subplots
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_COLORS = (BLUE, ORANGE, "#2b8a3e", "#862e9c", GRAY, "#c92a2a", "#0b7285", "#e67700", "#5c940d", "#364fc7")
+_COLORS = (BLUE, ORANGE, GREEN, "#862e9c", GRAY, "#c92a2a", "#0b7285", "#e67700", "#5c940d", "#364fc7")
 _MARKERS = "osD^vP*Xd<"  # a second mark of the class, for readers who do not distinguish the colors
 
 

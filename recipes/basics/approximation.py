@@ -27,10 +27,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import deepkit as dk
-from deepkit.recipe import Claim, Recipe, Result, Settings, main
-from deepkit.recipe.curves import Curve
+from deepkit.recipe import Claim, Curve, Recipe, Result, Settings, main
 from deepkit.visualize.figures import BLUE, GRAY, ORANGE, PngFigure
 from recipes import papers
+from recipes.basics.bands import draw_range
 from recipes.basics.full_batch import minimize
 
 PAPER = papers.HORNIK_1991
@@ -178,16 +178,15 @@ def draw_curves(config: Config, results: Sequence[Result]) -> Mapping[str, Figur
         axes.grid(alpha=0.25, which="both")
         axes.legend(frameon=False, fontsize=8)
         axes.title.set_fontsize(9)
-    return {"Largest error over the number of units and of weights: one point for each seed, and the median": figure}
+    return {"Largest error over the number of units and of weights: mean and range over the repeats": figure}
 
 
 def draw_errors(axes: Axes, results: Sequence[Result], name: str, color: str, label: str) -> None:
-    """Draw one curve of all seeds as points, and their median as a line, with logarithmic axes."""
-    curves = [result.curves[name] for result in results]
-    for curve in curves:
-        axes.loglog(curve.x, curve.y, "o", color=color, markersize=3.5, alpha=0.6, linewidth=0)
-    axes.loglog(curves[0].x, np.median([curve.y for curve in curves], axis=0), color=color, label=label)
-    axes.set_xticks(curves[0].x, [f"{value:g}" for value in curves[0].x])
+    """Draw the mean and the range of one curve over the repeats, with logarithmic axes."""
+    draw_range(axes, results, name, color=color, marker="o", markersize=3.5, label=label)
+    x = results[0].curves[name].x
+    axes.set(xscale="log", yscale="log")
+    axes.set_xticks(x, [f"{value:g}" for value in x])
     axes.minorticks_off()
 
 

@@ -159,7 +159,7 @@ def notes_function(w1: tape.Expression, w2: tape.Expression) -> tape.Expression:
 
 
 def train(config: Config) -> Result:
-    """Compare, measure and time with the weights and data of one seed."""
+    """Compare, measure and time with the weights and data of one repeat."""
     rng = np.random.default_rng(config.seed)
     measured = example_outputs()
     measured["difference, NumPy layer"] = compare_layer(rng)
@@ -357,8 +357,8 @@ RECIPE = Recipe(
     metrics=METRICS,
     claims=CLAIMS,
     deviations=DEVIATIONS,
-    annotated=(forward, backpropagate, compare_time_steps, notes_function),
     draw_curves=draw_curves,
+    annotated=(forward, backpropagate, compare_time_steps, notes_function),
     exercises=(
         "Add the Huber loss to `LOSSES`: its delta is s - y, limited to [-1, 1] and divided by the number of outputs.",
         "Print `tape.Trace(notes_function, 0.5, 0.3)`: which of the three kinds of primitive is each line?",

@@ -1,4 +1,4 @@
-"""Curves of several repeats in a figure: their mean, and a band of one standard deviation or of their range."""
+"""Curves of several repeats in a figure: their mean, and their range as a band."""
 
 from __future__ import annotations
 
@@ -9,15 +9,6 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from deepkit.recipe import Result
-
-
-def draw_band(axes: Axes, results: Sequence[Result], name: str, *, color: str, **style: Any) -> None:
-    """Draw a curve of all repeats, which share its x: the mean, and the standard deviation as a band."""
-    x = np.array(results[0].curves[name].x)
-    y = np.array([result.curves[name].y for result in results])
-    mean, stddev = y.mean(0), y.std(0)
-    axes.plot(x, mean, color=color, linewidth=1.8, **style)
-    axes.fill_between(x, mean - stddev, mean + stddev, color=color, alpha=0.2, linewidth=0)
 
 
 def draw_range(axes: Axes, results: Sequence[Result], name: str, *, color: str, **style: Any) -> None:

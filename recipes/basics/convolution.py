@@ -28,8 +28,9 @@ from matplotlib.figure import Figure
 
 import deepkit as dk
 from deepkit.recipe import Claim, Curve, Recipe, Result, Settings, main
-from deepkit.visualize.figures import BLUE, GRAY, ORANGE, PngFigure, hide_axis_lines
+from deepkit.visualize.figures import BLUE, GRAY, GREEN, ORANGE, PngFigure, hide_axis_lines
 from recipes import papers
+from recipes.basics.bands import draw_range
 
 PAPER = papers.GOODFELLOW_2016_CONVOLUTION
 PRINTED = {  # by metric: printed value, its setting, and the part of the lecture notes
@@ -110,7 +111,7 @@ POOLINGS: dict[str, Callable[[int, int], layers.Layer]] = {
     "L2": lambda size, stride: dk.layers.L2Pooling(size, strides=stride),
     "weighted average": lambda size, stride: dk.layers.WeightedAveragePooling(size, strides=stride),
 }
-COLORS = dict(zip(POOLINGS, (BLUE, ORANGE, "#2b8a3e", GRAY), strict=True))
+COLORS = dict(zip(POOLINGS, (BLUE, ORANGE, GREEN, GRAY), strict=True))
 WINDOWS = {"side by side": 1, "overlapping": 2}  # pool size in units of the stride
 
 
@@ -163,7 +164,7 @@ def convolve_by_loop(x: np.ndarray, w: np.ndarray) -> np.ndarray:
 
 
 def train(config: Config) -> Result:
-    """Compute the examples, and measure with the filters of one seed."""
+    """Compute the examples, and measure with the filters of one repeat."""
     rng = np.random.default_rng(config.seed)
     measured = count_weights() | worked_examples() | compare_with_loops(rng) | flip_and_shift(rng)
     data = load_data(config)
@@ -252,8 +253,8 @@ def draw_curves(config: Config, results: Sequence[Result]) -> Mapping[str, Figur
     figure = PngFigure(figsize=(9, 3.6), layout="constrained")
     for axes, (windows, factor) in zip(figure.subplots(1, 2, sharey=True), WINDOWS.items(), strict=True):
         for pooling, color in COLORS.items():
-            y = np.array([result.curves[f"{pooling}, {windows}"].y for result in results])
-            axes.errorbar(STRIDES, y.mean(axis=0), y.std(axis=0), fmt="o-", color=color, label=pooling, markersize=4)
+            name = f"{pooling}, {windows}"
+            draw_range(axes, results, name, color=color, marker="o", label=pooling, markersize=4)
         size = "stride" if factor == 1 else f"{factor} x stride"
         axes.set(xscale="log", xlabel="stride (elements)", title=f"windows {windows}: pool size = {size}")
         axes.set_xticks(STRIDES, STRIDES)
@@ -262,7 +263,7 @@ def draw_curves(config: Config, results: Sequence[Result]) -> Mapping[str, Figur
         axes.grid(alpha=0.25)
     figure.axes[0].set_ylabel("change / distance between two digits")
     figure.axes[0].legend(frameon=False, title="pooling")
-    return {"Change of the pooled features if a digit is shifted by one pixel": figure}
+    return {"Change of the pooled features if a digit is shifted by one pixel, mean and range over the repeats": figure}
 
 
 def draw(config: Config, results: Sequence[Result]) -> Mapping[str, Figure]:
@@ -306,9 +307,9 @@ RECIPE = Recipe(
     metrics=METRICS,
     claims=CLAIMS,
     deviations=DEVIATIONS,
-    annotated=(convolve_by_loop, shift_changes),
     draw=draw,
     draw_curves=draw_curves,
+    annotated=(convolve_by_loop, shift_changes),
     exercises=(
         "Shift by three pixels in `shift_changes` in place of one: up to which shift does a stride of 8 help?",
         "Add a 5x5 Gaussian to `GALLERY`. Which two filters in sequence have the same effect?",

@@ -13,8 +13,8 @@ MAXOUT = np.array([[1.0, 0.0], [-0.5, 0.5]])  # weight and bias of its two linea
 
 
 def sigmoid(s: np.ndarray) -> np.ndarray:
-    """Return 1 / (1 + exp(-s))."""
-    return 1 / (1 + np.exp(-s))
+    """Return 1 / (1 + exp(-s)), without overflow."""
+    return np.asarray(0.5 + 0.5 * np.tanh(s / 2))
 
 
 def softmax(s: np.ndarray) -> np.ndarray:

@@ -1,14 +1,31 @@
-"""Training of small networks with all examples in every step, compiled to a single TensorFlow loop.
+"""Training of small networks with all examples in every step: data for `dk.fit`, and a loop of TensorFlow.
 
-A network of a few hundred weights trains for thousands of steps in about a second this way; `dk.fit` would spend more
-time between the steps than in them.
+In a single compiled loop, a network of a few hundred weights trains for thousands of steps in about a second; `dk.fit`
+would spend more time between the steps than in them.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
+
+import deepkit as dk
+
+
+def full_batches(x: np.ndarray, y: np.ndarray, num_steps: int, **kwargs: Any) -> dk.data.Data:
+    """Return training data with `num_steps` batches in an epoch, each of which holds all examples.
+
+    Args:
+        x: Inputs `(examples, ...)`.
+        y: Labels `(examples, ...)`.
+        num_steps: Number of batches in an epoch.
+        kwargs: Further arguments of `dk.data.from_arrays`, such as `seed`.
+    """
+    repeated = [np.concatenate([values] * num_steps) for values in (x, y)]
+    return dk.data.from_arrays(*repeated, batch_size=len(x), shuffle=False, **kwargs)
 
 
 def minimize(

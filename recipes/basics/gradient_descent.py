@@ -30,6 +30,7 @@ from deepkit.recipe import Claim, Curve, Recipe, Result, Settings, main
 from recipes import papers
 from recipes.basics import critical_points, update_rules
 from recipes.basics import gradient_descent_figures as figures
+from recipes.basics.plane import append_one
 
 PAPER = papers.GOODFELLOW_2016_OPTIMIZATION
 CLAIMS = (
@@ -122,7 +123,6 @@ METRICS = {
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 TIMED_BATCH_SIZES = (1, 4, 16, 64, 256, 1024)
-RATES = (0.05, 1.0, 1.9, 2.1)  # learning rates, in units of 1/L
 DIMENSIONS = (1, 2, 3, 4, 6, 8, 10)
 
 
@@ -145,7 +145,7 @@ class Config(Settings):
 
 
 def train(config: Config) -> Result:
-    """Run the seven experiments with one seed."""
+    """Run the seven experiments of one repeat."""
     measured: dict[str, float] = {}
     curves: dict[str, Curve] = {}
     experiments = (
@@ -167,7 +167,7 @@ def train(config: Config) -> Result:
 def quadrants(config: Config) -> tuple[np.ndarray, np.ndarray]:
     """Return 128 points with a constant 1, (128, 3), and targets of -1 or 1 as in XOR."""
     x, labels = dk.data.points("quadrants", 128, seed=config.seed).train.arrays()
-    return np.column_stack([x, np.ones(len(x))]), 2.0 * labels - 1
+    return append_one(x), 2.0 * labels - 1
 
 
 def measure_batches(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
@@ -212,7 +212,7 @@ def find_critical_rate(config: Config) -> tuple[dict[str, float], dict[str, Curv
         middle = (low + high) / 2
         last_but_one, last = losses(middle, 300)[-2:]
         low, high = (low, middle) if last > last_but_one else (middle, high)
-    curves = {f"loss, {rate:g}/L": Curve(range(60), losses(rate, 60)) for rate in RATES}
+    curves = {f"loss, {rate:g}/L": Curve(range(60), losses(rate, 60)) for rate in figures.RATES}
     return {"critical rate times L": (low + high) / 2}, curves
 
 
@@ -333,16 +333,16 @@ def measure_speed(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
 
 
 def draw_curves(config: Config, results: Sequence[Result]) -> Mapping[str, Figure]:
-    """Draw the experiments from their curves, with the spread over seeds."""
+    """Draw the experiments from their curves, with their range over the repeats."""
     return {
         "Left, the variance of the gradient falls as 1/B, and faster if the batches come from an epoch; right, a "
         "larger batch is faster per example": figures.draw_batches(results),
         "Left, the loss of a linear regression with curvature L at four learning rates; right, training from zero, "
         "small and random weights": figures.draw_losses(results),
-        "Paths of six optimizers in Rosenbrock's valley, first seed, and the function over the steps": (
+        "Paths of six optimizers in Rosenbrock's valley, first repeat, and the function over the steps": (
             figures.draw_paths(results[0])
         ),
-        "Left, sorted losses at the ends of 20 starts, one line per seed; center, negative curvatures and minima "
+        "Left, sorted losses at the ends of 20 starts, one line per repeat; center, negative curvatures and minima "
         "among critical points; right, low critical points have fewer negative curvatures": figures.draw_minima(
             results
         ),

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from deepkit.recipe import Result
-from deepkit.visualize.figures import BLUE, GRAY, ORANGE, PngFigure
+from deepkit.visualize.figures import BLUE, GRAY, GREEN, ORANGE, PngFigure
 from recipes.basics import update_rules
-from recipes.basics.bands import draw_band, finish
+from recipes.basics.bands import draw_range, finish
 
-COLORS = dict(zip(update_rules.METHODS, (GRAY, BLUE, "#15aabf", "#2b8a3e", ORANGE, "#ae3ec9"), strict=True))
+RATES = (0.05, 1.0, 1.9, 2.1)  # learning rates, in units of 1/L
+COLORS = dict(zip(update_rules.METHODS, (GRAY, BLUE, "#15aabf", GREEN, ORANGE, "#ae3ec9"), strict=True))
 
 
 def draw_batches(results: Sequence[Result]) -> PngFigure:
@@ -19,9 +20,9 @@ def draw_batches(results: Sequence[Result]) -> PngFigure:
     figure = PngFigure(figsize=(8, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     for name, color in (("with replacement", BLUE), ("from an epoch", ORANGE)):
-        draw_band(left, results, f"variance, {name}", color=color, label=name, marker="o")
+        draw_range(left, results, f"variance, {name}", color=color, label=name, marker="o")
     finish(left, xscale="log", yscale="log", xlabel="batch size B", ylabel="variance of the gradient")
-    draw_band(right, results, "examples per second", color=BLUE, marker="o")
+    draw_range(right, results, "examples per second", color=BLUE, marker="o")
     finish(right, xscale="log", yscale="log", xlabel="batch size B", ylabel="examples per second")
     return figure
 
@@ -30,11 +31,11 @@ def draw_losses(results: Sequence[Result]) -> PngFigure:
     """Draw the loss over the steps, for several learning rates and for several starts."""
     figure = PngFigure(figsize=(8, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for rate, color in (("0.05/L", GRAY), ("1/L", BLUE), ("1.9/L", "#2b8a3e"), ("2.1/L", ORANGE)):
-        draw_band(left, results, f"loss, {rate}", color=color, label=rate)
+    for rate, color in zip(RATES, (GRAY, BLUE, GREEN, ORANGE), strict=True):
+        draw_range(left, results, f"loss, {rate:g}/L", color=color, label=f"{rate:g}/L")
     finish(left, yscale="log", xlabel="step", ylabel="squared error", ylim=(1e-6, 1e5))
     for name, color in (("W = 0", GRAY), ("small W", ORANGE), ("random W", BLUE)):
-        draw_band(right, results, f"loss from {name}", color=color, label=name)
+        draw_range(right, results, f"loss from {name}", color=color, label=name)
     finish(right, xscale="log", xlabel="step", ylabel="squared error")
     return figure
 
@@ -65,8 +66,8 @@ def draw_minima(results: Sequence[Result]) -> PngFigure:
         ends = result.curves["end losses"]
         left.plot(ends.x, ends.y, "o-", color=BLUE, markersize=3, linewidth=0.8)
     finish(left, xlabel="start, sorted by its end", ylabel="squared error at the end", xticks=(1, 5, 10, 15, 20))
-    draw_band(center, results, "negative share", color=ORANGE, label="negative curvatures", marker="o")
-    draw_band(center, results, "minima", color=BLUE, label="minima", marker="o")
+    draw_range(center, results, "negative share", color=ORANGE, label="negative curvatures", marker="o")
+    draw_range(center, results, "minima", color=BLUE, label="minima", marker="o")
     finish(center, xlabel="dimension", ylabel="share", ylim=(0, 1))
     for result in results:
         points = result.curves["share over value"]
@@ -80,10 +81,10 @@ def draw_epochs(results: Sequence[Result]) -> PngFigure:
     figure = PngFigure(figsize=(5.5, 3.4), layout="constrained")
     axes = figure.subplots()
     for name, color in (("training loss", GRAY), ("validation loss", BLUE)):
-        draw_band(axes, results, name, color=color, label=name)
+        draw_range(axes, results, name, color=color, label=name)
     for result in results:
         best = result.measured["best epoch"]
         axes.plot(best, result.measured["validation loss, best"], "o", color=ORANGE)
-    axes.plot([], [], "o", color=ORANGE, label="best epoch of a seed")
+    axes.plot([], [], "o", color=ORANGE, label="best epoch of a repeat")
     finish(axes, xlabel="epoch", ylabel="cross-entropy")
     return figure

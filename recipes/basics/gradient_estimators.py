@@ -28,13 +28,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from deepkit.recipe import Claim, Curve, Recipe, Result, Settings, main
 from deepkit.teaching import MovingBaseline, pathwise, score_function
 from deepkit.visualize.figures import BLUE, GRAY, ORANGE, PngFigure
 from recipes import papers
+from recipes.basics.bands import draw_range
 
 PAPER = papers.WILLIAMS_1992
 ESTIMATORS = {"score function": GRAY, "score function with baseline": ORANGE, "pathwise": BLUE}  # and their colors
@@ -129,7 +129,7 @@ def log_density(z: tf.Tensor, mean: tf.Tensor, stddev: tf.Tensor) -> tf.Tensor:
 
 
 def train(config: Config) -> Result:
-    """Estimate the gradients with the draws of one seed."""
+    """Estimate the gradients with the draws of one repeat."""
     rng = np.random.default_rng(config.seed)
     with keras.device("cpu"):
         statistics = [estimate_square(stddev, config.num_samples, rng) for stddev in STDDEVS]
@@ -208,27 +208,21 @@ def draw_curves(config: Config, results: Sequence[Result]) -> Mapping[str, Figur
     square, sine = figure.subplots(1, 2)
     fine = np.geomspace(STDDEVS[0], STDDEVS[-1], 200)
     for name, color in ESTIMATORS.items():
-        draw_points(square, [result.curves[f"variance, {name}"] for result in results], color, name)
+        draw_range(square, results, f"variance, {name}", color=color, marker="o", linestyle="", label=name)
         square.plot(fine, exact_variances(fine)[name], color=color, linewidth=1)
     square.set(xlabel="standard deviation of z", ylabel="variance of one sample", title="f(z) = z²")
     square.legend(frameon=False)
     for name in ("score function", "pathwise"):
-        draw_points(sine, [result.curves[f"sine, {name}"] for result in results], ESTIMATORS[name], "", line="-")
+        draw_range(sine, results, f"sine, {name}", color=ESTIMATORS[name], marker="o", markersize=4)
     sine.set(xlabel="k", ylabel="variance of one sample", title="f(z) = sin(k z), standard deviation 1")
     for axes in (square, sine):
         axes.set(xscale="log", yscale="log")
         axes.grid(alpha=0.25)
     caption = (
-        "Variance of the derivative with respect to the mean, measured (points) and in closed form (lines): pathwise "
-        "is smaller for a smooth function, and larger for one that oscillates"
+        "Variance of the derivative with respect to the mean, measured (points: mean over the repeats; band: range) "
+        "and in closed form (lines): pathwise is smaller for a smooth function, and larger for one that oscillates"
     )
     return {caption: figure}
-
-
-def draw_points(axes: Axes, curves: Sequence[Curve], color: str, label: str, line: str = "") -> None:
-    """Draw the mean of curves over the seeds as points, with their standard deviation."""
-    y = np.array([curve.y for curve in curves])
-    axes.errorbar(curves[0].x, y.mean(axis=0), y.std(axis=0), fmt=f"o{line}", color=color, label=label, markersize=4)
 
 
 RECIPE = Recipe(
@@ -240,8 +234,8 @@ RECIPE = Recipe(
     metrics=METRICS,
     claims=CLAIMS,
     deviations=DEVIATIONS,
-    annotated=(sample_gradients, estimate_square),
     draw_curves=draw_curves,
+    annotated=(sample_gradients, estimate_square),
     exercises=(
         "The best constant baseline is E[f s^2] / E[s^2] with the score s = (z - mean) / stddev^2. Add it to "
         "`estimate_square`: how much variance does it save?",

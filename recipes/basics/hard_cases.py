@@ -21,18 +21,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import contourpy
 import keras
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import deepkit as dk
-from deepkit.recipe import Claim, Recipe, Result, Settings, main, parameters
-from deepkit.recipe.curves import Curve
-from deepkit.visualize.figures import BLUE, GRAY, ORANGE, PngFigure
+from deepkit.recipe import Claim, Curve, Recipe, Result, Settings, main, parameters
+from deepkit.visualize.class_markers import scatter_by_class
+from deepkit.visualize.figures import BLUE, PngFigure
 from recipes import papers
+from recipes.basics.bands import draw_range
 from recipes.basics.full_batch import minimize
+from recipes.basics.plane import zero_lines
 
 PAPER = papers.LI_2017
 KINDS = ("quadrants", "annulus", "three_modes")
@@ -146,7 +147,7 @@ def definition(config: Config) -> dk.Sequential:
 
 
 def train(config: Config) -> Result:
-    """Train all networks on points of one seed, and measure accuracies, linear probes and distances."""
+    """Train all networks on the points of one repeat, and measure accuracies, linear probes and distances."""
     keras.utils.set_random_seed(config.seed)
     measured: dict[str, float] = {}
     curves: dict[str, Curve] = {}
@@ -213,13 +214,11 @@ def boundary(model: keras.Model, limit: float) -> Curve:
     """Return the points of the square at which the output is 0, as a curve with gaps between its pieces."""
     line = np.linspace(-limit, limit, 60)
     grid = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2).astype("float32")
-    pieces = contourpy.contour_generator(line, line, np.asarray(model(grid)).reshape(60, 60)).lines(0.0)
-    path = np.concatenate([np.vstack([piece, [np.nan, np.nan]]) for piece in pieces] or [np.full((1, 2), np.nan)])
-    return Curve(list(path[:1000, 0]), list(path[:1000, 1]))
+    return zero_lines(line, np.asarray(model(grid)).reshape(60, 60))
 
 
 def draw_curves(config: Config, results: Sequence[Result]) -> Mapping[str, Figure]:
-    """Draw the boundaries of all seeds, and the accuracy of the linear probes."""
+    """Draw the boundaries of all repeats, and the accuracy of the linear probes."""
     planes = PngFigure(figsize=(7.6, 5.4), layout="constrained")
     panels = {kind: (kind, f"{kind}, two layers") for kind in KINDS}
     panels["spirals"] = ("spirals", "spirals, five layers")
@@ -229,20 +228,20 @@ def draw_curves(config: Config, results: Sequence[Result]) -> Mapping[str, Figur
         mean = np.mean([result.measured[metric] for result in results])
         axes.set_title(f"{metric.replace('_', ' ')}: {mean:.1f} %", fontsize=9)
     return {
-        "Points of the first seed and the boundaries of the networks of all seeds, with the mean accuracy on the test "
-        "points": planes,
-        "Accuracy of a linear probe on the input and on each layer, for the spirals: one point for each seed, and the "
-        "mean": draw_probes(results),
+        "Points of the first repeat and the boundaries of the networks of all repeats, with the mean accuracy on the "
+        "test points": planes,
+        "Accuracy of a linear probe on the input and on each layer, for the spirals: mean and range over the repeats": (
+            draw_probes(results)
+        ),
     }
 
 
 def draw_plane(axes: Axes, kind: str, seed: int, boundaries: Sequence[Curve]) -> None:
     """Draw points of a kind in the colors of their classes, and the boundary of every seed."""
     x, y = dk.data.points(kind, 600, seed=seed).train.arrays()
-    for label, color in enumerate((BLUE, ORANGE)):
-        axes.scatter(x[y == label, 0], x[y == label, 1], s=4, color=color, alpha=0.5, linewidths=0)
+    scatter_by_class(axes, x, y, ("class 0", "class 1"), size=6)
     for curve in boundaries:
-        axes.plot(curve.x, curve.y, color="black", linewidth=0.9)
+        axes.plot(curve.x, curve.y, color="black", linewidth=0.9, zorder=4)
     limit = LIMITS[kind]
     axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
     axes.set_xlabel("x1", fontsize=8)
@@ -254,10 +253,7 @@ def draw_probes(results: Sequence[Result]) -> Figure:
     """Draw the accuracy of the linear probes over the layers."""
     figure = PngFigure(figsize=(5.6, 3.2), layout="constrained")
     axes = figure.subplots()
-    probes = [result.curves["probes"] for result in results]
-    for curve in probes:
-        axes.plot(curve.x, curve.y, "o", color=GRAY, markersize=4, alpha=0.7)
-    axes.plot(probes[0].x, np.mean([curve.y for curve in probes], axis=0), color=BLUE, linewidth=2)
+    draw_range(axes, results, "probes", color=BLUE, marker="o")
     names = ["input", *(f"layer {i}\n{units} units" for i, units in enumerate(SPIRAL_UNITS, start=1))]
     axes.set_xticks(range(len(names)), names)
     axes.set(ylabel="accuracy of a linear probe (%)", ylim=(45, 102))
@@ -265,10 +261,10 @@ def draw_probes(results: Sequence[Result]) -> Figure:
 
 
 def draw(config: Config, results: Sequence[Result]) -> Mapping[str, Figure]:
-    """Draw the points of the spirals in the space of each layer of the first seed's network."""
+    """Draw the points of the spirals in the space of each layer of the network of the first repeat."""
     data = dk.data.points("spirals", seed=config.seed)
     figure = dk.visualize.hidden_space(results[0].model, data, grid=True)
-    return {"The spirals layer by layer, first seed: the layers unfold the space until a line separates them": figure}
+    return {"The spirals layer by layer, first repeat: the layers unfold the space until a line separates them": figure}
 
 
 RECIPE = Recipe(

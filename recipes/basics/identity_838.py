@@ -26,10 +26,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import deepkit as dk
-from deepkit.recipe import Claim, Recipe, Result, Settings, main
-from deepkit.recipe.curves import Curve
+from deepkit.recipe import Claim, Curve, Recipe, Result, Settings, main
 from deepkit.visualize.figures import BLUE, GRAY, ORANGE, PngFigure
 from recipes import papers
+from recipes.basics.derivatives import sigmoid
 
 PAPER = papers.MITCHELL_1997
 CLAIMS = (
@@ -91,11 +91,6 @@ def definition(config: Config) -> dk.Sequential:
         [layers.Dense(3, activation="sigmoid", name="hidden"), layers.Dense(8, activation="sigmoid", name="output")],
         name="identity_838",
     )
-
-
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    """Return the logistic function of each element."""
-    return 1 / (1 + np.exp(-x))
 
 
 class Network:

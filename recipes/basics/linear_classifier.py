@@ -236,7 +236,7 @@ def draw(config: Config, results: Sequence[Result]) -> Mapping[str, Figure]:
     """Draw the templates of the softmax classifier of the first repeat."""
     names = CIFAR_CLASSES if results[0].comparable else ()
     figure = dk.visualize.templates(results[0].model, class_names=names)
-    return {"Templates: the weights of each class, for the softmax loss on CIFAR-10, first seed": figure}
+    return {"Templates: the weights of each class, for the softmax loss on CIFAR-10, first repeat": figure}
 
 
 def draw_curves(config: Config, results: Sequence[Result]) -> Mapping[str, Figure]:

@@ -24,14 +24,17 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import deepkit as dk
 from deepkit.recipe import Claim, Curve, Recipe, Result, Settings, main
+from deepkit.visualize.class_markers import scatter_by_class
 from deepkit.visualize.figures import BLUE, ORANGE, PngFigure, subplots
 from recipes import papers
 from recipes.basics.bands import finish
+from recipes.basics.derivatives import sigmoid
+from recipes.basics.full_batch import full_batches
+from recipes.basics.plane import append_one
 
 PAPER = papers.COX_1958
 CLAIMS = (
@@ -47,6 +50,7 @@ CLAIMS = (
         value="a non-linear decision boundary is needed",
         where="lecture notes, classification example",
         setting="a linear unit on x1 and x2",
+        unit="%",
         note="60.7 % of the points are outside the circle",
     ),
     Claim(
@@ -54,12 +58,14 @@ CLAIMS = (
         value="linearly separable",
         where="lecture notes, option 1",
         setting="a linear unit on x1^2, x2^2, x1 x2, x1 and x2",
+        unit="%",
     ),
     Claim(
         metric="accuracy, circle, polar",
         value="linearly separable",
         where="lecture notes, feature transforms",
         setting="a linear unit on the radius and the angle",
+        unit="%",
     ),
 )
 DEVIATIONS = (
@@ -96,6 +102,7 @@ FEATURES: Mapping[str, tuple[type[keras.layers.Layer], ...]] = {
     "polar and quadratic": (dk.layers.PolarFeatures, dk.layers.QuadraticFeatures),
 }
 KINDS = {"circle": 2.0, "annulus": 3.0}  # of points, with the largest coordinate
+CLASS_NAMES = ("class 0", "class 1")
 GRADIENT_STEPS = 2000
 STEPS = 100  # of Adam per epoch, each on all points
 PENALTY = 1e-6
@@ -121,18 +128,8 @@ class Config(Settings):
 
 
 def definition(config: Config) -> dk.Sequential:
-    """Return a linear unit on the squares of polar coordinates, which separates a ring from the rest."""
-    return dk.Sequential([dk.layers.PolarFeatures(), dk.layers.QuadraticFeatures(), dk.Classifier(1)])
-
-
-def sigmoid(z: np.ndarray) -> np.ndarray:
-    """Return 1 / (1 + exp(-z)) without overflow."""
-    return np.asarray(0.5 + 0.5 * np.tanh(z / 2))
-
-
-def with_one(x: np.ndarray) -> np.ndarray:
-    """Append a constant feature of 1, whose weight is the bias."""
-    return np.column_stack([x, np.ones(len(x))]).astype("float64")
+    """Return a linear unit, whose sigmoid is a part of the loss."""
+    return dk.Sequential([dk.Classifier(1)], name="logistic_regression")
 
 
 def loss(w: np.ndarray, x: np.ndarray, y: np.ndarray, penalty: float = 0.0) -> float:
@@ -188,7 +185,7 @@ def features(name: str, x: np.ndarray) -> np.ndarray:
     """Return the features of points, with a constant of 1."""
     for layer in FEATURES[name]:
         x = np.asarray(layer()(x))
-    return with_one(x)
+    return append_one(x)
 
 
 def accuracy(w: np.ndarray, x: np.ndarray, y: np.ndarray) -> float:
@@ -199,13 +196,12 @@ def accuracy(w: np.ndarray, x: np.ndarray, y: np.ndarray) -> float:
 def optimize(config: Config) -> tuple[dict[str, float], dict[str, Curve], keras.Model]:
     """Minimize the loss on two overlapping half moons: by Newton's method, gradient descent, and Adam in Keras."""
     points, y = dk.data.points("moons", config.num_points, noise=0.3, seed=config.seed).train.arrays()
-    x = with_one(points)
+    x = append_one(points)
     paths = {"Newton's method": newton(x, y), "gradient descent": gradient_descent(x, y)}
     optimum = paths["Newton's method"][-1]
     losses = {name: np.array([loss(w, x, y) for w in path]) - loss(optimum, x, y) for name, path in paths.items()}
-    repeated = np.tile(points, (STEPS, 1)), np.tile(y, STEPS)  # every batch holds all points
-    data = dk.data.from_arrays(*repeated, batch_size=len(y), shuffle=False, seed=config.seed)
-    run = config.fit(dk.Classifier(1), data, learning_rate=config.learning_rate, verbose=0)
+    data = full_batches(points, y, STEPS, seed=config.seed)
+    run = config.fit(definition(config), data, learning_rate=config.learning_rate, verbose=0)
     adam = np.concatenate([weight.ravel() for weight in run.model.get_weights()]).astype("float64")
     measured = {
         "Newton steps": len(paths["Newton's method"]) - 1.0,
@@ -243,9 +239,9 @@ def distant_points(config: Config) -> tuple[np.ndarray, np.ndarray, dk.data.Data
 def compare_distant_points(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
     """Train logistic and linear regression on clouds with distant points."""
     points, y, data = distant_points(config)
-    x, (test_points, test_y) = with_one(points), data.test.arrays()
+    x, (test_points, test_y) = append_one(points), data.test.arrays()
     lines = {"logistic": newton(x, y, PENALTY)[-1], "linear": linear_regression(x, y)}
-    measured = {f"distant points, {name}": accuracy(w, with_one(test_points), test_y) for name, w in lines.items()}
+    measured = {f"distant points, {name}": accuracy(w, append_one(test_points), test_y) for name, w in lines.items()}
     return measured, {f"distant points, {name}": Curve(range(3), w.tolist()) for name, w in lines.items()}
 
 
@@ -265,10 +261,10 @@ def draw_curves(config: Config, results: Sequence[Result]) -> Mapping[str, Figur
         "Loss above the optimum over the steps, one line per repeat: Newton's method and gradient descent": (
             draw_convergence(results)
         ),
-        "Decision boundaries of logistic regression on the circle (top) and the ring (bottom), first seed": (
+        "Decision boundaries of logistic regression on the circle (top) and the ring (bottom), first repeat": (
             draw_boundaries(config, results[0])
         ),
-        "Two clouds with distant points, first seed: they move the line of linear regression": (
+        "Two clouds with distant points, first repeat: they move the line of linear regression": (
             draw_distant_points(config, results[0])
         ),
     }
@@ -299,7 +295,7 @@ def draw_boundaries(config: Config, result: Result) -> Figure:
         for ax, name in zip(row, FEATURES, strict=True):
             p = sigmoid(features(name, grid) @ np.array(result.curves[f"weights, {kind}, {name}"].y))
             ax.contourf(line, line, p.reshape(150, 150), levels=np.linspace(0, 1, 11), cmap="RdBu_r", alpha=0.6)
-            scatter(ax, points, y)
+            scatter_by_class(ax, points, y, CLASS_NAMES, size=9)
             share = result.measured[f"accuracy, {kind}, {name}"]
             ax.set(title=f"{name}: {share:.1f} %", xlabel="x1", ylabel="x2", aspect="equal")
             ax.title.set_fontsize(9)
@@ -311,7 +307,7 @@ def draw_distant_points(config: Config, result: Result) -> Figure:
     figure = PngFigure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()
     points, y, _ = distant_points(config)
-    scatter(axes, points, y)
+    scatter_by_class(axes, points, y, CLASS_NAMES, size=9)
     limits = axes.get_xlim(), axes.get_ylim()
     for name, style in (("logistic", "-"), ("linear", "--")):
         w = np.array(result.curves[f"distant points, {name}"].y)
@@ -322,13 +318,6 @@ def draw_distant_points(config: Config, result: Result) -> Figure:
     axes.set(xlim=limits[0], ylim=limits[1], xlabel="x1", ylabel="x2", aspect="equal")
     figure.legend(loc="outside right upper", frameon=False)
     return figure
-
-
-def scatter(axes: Axes, points: np.ndarray, y: np.ndarray) -> None:
-    """Draw points in the colors of their classes: blue for 0, orange for 1."""
-    for label, color in ((0, BLUE), (1, ORANGE)):
-        x1, x2 = points[y == label].T
-        axes.scatter(x1, x2, s=9, color=color, edgecolors="white", linewidths=0.3)
 
 
 RECIPE = Recipe(
@@ -342,7 +331,7 @@ RECIPE = Recipe(
     claims=CLAIMS,
     deviations=DEVIATIONS,
     draw_curves=draw_curves,
-    annotated=(definition, newton, gradient_descent),
+    annotated=(definition, features, newton, gradient_descent),
     exercises=(
         "Set `PENALTY` to 0. Which weights grow without a limit, and does the accuracy change?",
         "Replace the angle by arctan(y / x): does the circle still work? Find points for which it does not.",

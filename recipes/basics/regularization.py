@@ -27,10 +27,11 @@ from sklearn.datasets import load_diabetes
 
 import deepkit as dk
 from deepkit.recipe import Claim, Curve, Recipe, Result, Settings, main
-from deepkit.visualize.figures import PngFigure
 from recipes import papers
 from recipes.basics import bias_variance
 from recipes.basics import regularization_figures as figures
+from recipes.basics.full_batch import full_batches
+from recipes.basics.plane import zero_lines
 
 PAPER = papers.GOODFELLOW_2016_REGULARIZATION
 CLAIMS = (
@@ -154,7 +155,7 @@ class Config(Settings):
 
 
 def train(config: Config) -> Result:
-    """Run the four experiments with one seed."""
+    """Run the four experiments of one repeat."""
     measured: dict[str, float] = {}
     curves: dict[str, Curve] = {}
     for experiment in (fit_penalties, fit_curves, train_surfaces, measure_bias_and_variance):
@@ -255,7 +256,7 @@ def train_surfaces(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
     """Train networks of several widths and penalties on 80 points, and measure how rough their surfaces are."""
     points = dk.data.points("moons", 1000, noise=0.35, seed=config.seed)
     x, y = points.train.arrays(80)
-    data = dk.data.from_arrays(np.tile(x, (1000, 1)), np.tile(y, 1000), batch_size=80, shuffle=False, seed=config.seed)
+    data = full_batches(x, y, 1000, seed=config.seed)
     networks = {f"{width} units": network(width) for width in config.widths}
     networks |= {f"lambda {penalty:g}": network(20, penalty) for penalty in config.lambdas}
     plane = np.stack(np.meshgrid(GRID, GRID), axis=-1).reshape(-1, 2).astype("float32")
@@ -271,18 +272,10 @@ def train_surfaces(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
             f"test accuracy, {name}": 100 * run.evaluate(points.test)["accuracy"],
             f"slope, {name}": float(np.mean(np.hypot(*np.gradient(surface, GRID, GRID)))),
         }
-        curves[f"boundary, {name}"] = boundary(surface)
+        curves[f"boundary, {name}"] = zero_lines(GRID, surface)
     for label in (0, 1):
         curves[f"points of class {label}"] = Curve(x[y == label, 0].tolist(), x[y == label, 1].tolist())
     return measured, curves
-
-
-def boundary(surface: np.ndarray) -> Curve:
-    """Return the lines in the plane on which a surface is zero, with a gap after each."""
-    lines = PngFigure().subplots().contour(GRID, GRID, surface, levels=[0.0]).allsegs[0]
-    gap = np.full((1, 2), np.nan)
-    joined = np.concatenate([gap, *(part for line in lines for part in (line, gap))])[:1000]
-    return Curve(joined[:, 0].tolist(), joined[:, 1].tolist())
 
 
 def measure_bias_and_variance(config: Config) -> tuple[dict[str, float], dict[str, Curve]]:
@@ -292,7 +285,7 @@ def measure_bias_and_variance(config: Config) -> tuple[dict[str, float], dict[st
     polynomials = bias_variance.Decomposition.of(bias_variance.polynomials(x, y, DEGREES), truth)
     neighbors = bias_variance.Decomposition.of(bias_variance.nearest_neighbors(x, y, NEIGHBORS), truth)
     machines, budgets = bias_variance.support_vector_machines(SVM_C, config.num_sets, 80, config.seed)
-    decomposed = {
+    decomposed: dict[str, tuple[bias_variance.Decomposition, dict[str, float]]] = {
         "degree": (polynomials, {f"degree {degree}": degree for degree in DEGREES}),
         "neighbors": (neighbors, {f"{k} neighbor{'s' * (k > 1)}": k for k in NEIGHBORS}),
         "C": (machines, {f"C {c:g}": c for c in SVM_C}),
@@ -312,14 +305,14 @@ def measure_bias_and_variance(config: Config) -> tuple[dict[str, float], dict[st
 
 
 def draw_curves(config: Config, results: Sequence[Result]) -> Mapping[str, Figure]:
-    """Draw the experiments from their curves, with the spread over seeds."""
+    """Draw the experiments from their curves, with their range over the repeats."""
     return {
         "A linear regression over the penalty: the sum of its absolute weights, how many of ten are exactly zero, and "
         "its error on other patients": figures.draw_penalties(results),
-        "f1 passes through all ten points of a noisy line, f2 misses them and is simpler; first seed": (
+        "f1 passes through all ten points of a noisy line, f2 misses them and is simpler; first repeat": (
             figures.draw_simpler_curve(results[0])
         ),
-        "Decision boundaries: above, wider networks; below, 20 units with larger penalties; first seed": (
+        "Decision boundaries: above, wider networks; below, 20 units with larger penalties; first repeat": (
             figures.draw_surfaces(results[0], config.widths, config.lambdas)
         ),
         "Squared bias and variance of polynomials over the degree, of nearest neighbors over their number, and of "

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deepkit.recipe import Result
-from deepkit.visualize.figures import BLUE, ORANGE, PngFigure
-from recipes.basics.bands import draw_band, finish
+import numpy as np
 
-COLORS = {"L2": BLUE, "L1": ORANGE, "elastic net": "#2b8a3e"}
+from deepkit.recipe import Result
+from deepkit.visualize.class_markers import scatter_by_class
+from deepkit.visualize.figures import BLUE, GREEN, ORANGE, PngFigure
+from recipes.basics.bands import draw_range, draw_range_of, finish
+
+COLORS = {"L2": BLUE, "L1": ORANGE, "elastic net": GREEN}
 
 
 def draw_penalties(results: Sequence[Result]) -> PngFigure:
@@ -17,7 +20,7 @@ def draw_penalties(results: Sequence[Result]) -> PngFigure:
     labels = {"norm": "sum of absolute weights", "zeros": "weights that are zero", "validation error": "squared error"}
     for axes, (quantity, label) in zip(figure.subplots(1, 3), labels.items(), strict=True):
         for name, color in COLORS.items():
-            draw_band(axes, results, f"{quantity}, {name}", color=color, label=name)
+            draw_range(axes, results, f"{quantity}, {name}", color=color, label=name)
         finish(axes, xscale="log", xlabel="penalty lambda", ylabel=label)
     return figure
 
@@ -45,11 +48,12 @@ def draw_surfaces(result: Result, widths: Sequence[int], lambdas: Sequence[float
         for axes in row[len(row_names) :]:
             axes.set_visible(False)
         for axes, name in zip(row, row_names, strict=False):
-            for label, color in ((0, BLUE), (1, ORANGE)):
-                points = result.curves[f"points of class {label}"]
-                axes.plot(points.x, points.y, "o", color=color, markersize=3)
+            classes = [result.curves[f"points of class {label}"] for label in (0, 1)]
+            points = np.concatenate([np.transpose([points.x, points.y]) for points in classes])
+            labels = np.repeat([0, 1], [len(points.x) for points in classes])
+            scatter_by_class(axes, points, labels, ("", ""), size=9)
             line = result.curves[f"boundary, {name}"]
-            axes.plot(line.x, line.y, color="black", linewidth=1.5)
+            axes.plot(line.x, line.y, color="black", linewidth=1.5, zorder=4)
             axes.set_title(f"{name}: {result.measured[f'test accuracy, {name}']:.1f} % of the test", fontsize=9)
             finish(axes, xlabel="x1", ylabel="x2", xlim=(-2, 3), ylim=(-1.6, 2.1))
     return figure
@@ -66,10 +70,11 @@ def draw_bias(results: Sequence[Result]) -> PngFigure:
     }
     for axes, (name, label) in zip(figure.subplots(1, 4), scales.items(), strict=True):
         for part, color in (("bias", BLUE), ("variance", ORANGE)):
-            for result in results:
-                curve = result.curves[f"{part}, {name}"]
-                axes.plot(curve.x, curve.y, "o-", color=color, markersize=3, linewidth=0.9, label=None)
-            axes.plot([], [], "o-", color=color, label="squared bias" if part == "bias" else part)
+            curve_label = "squared bias" if part == "bias" else part
+            curves = [result.curves[f"{part}, {name}"] for result in results]
+            x = np.mean([curve.x for curve in curves], axis=0)  # the budgets of one C differ between the repeats
+            y = np.array([curve.y for curve in curves])
+            draw_range_of(axes, x, y, color=color, marker="o", markersize=3, label=curve_label)
         finish(axes, xlabel=label, ylabel="part of the squared error", ylim=(-0.02, 0.6))
         if name == "C":
             axes.set_xscale("log")

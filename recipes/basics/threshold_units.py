@@ -35,6 +35,7 @@ from deepkit.recipe import Claim, Curve, Recipe, Result, Settings, main
 from deepkit.visualize.figures import BLUE, GRAY, ORANGE, PngFigure, subplots
 from recipes import papers
 from recipes.basics.bands import draw_range, draw_range_of, finish
+from recipes.basics.plane import append_one
 
 PAPER = papers.ROSENBLATT_1958
 CLAIMS = (
@@ -155,13 +156,8 @@ def correct_rows() -> Mapping[str, float]:
 def best_unit(outputs: Sequence[int]) -> float:
     """Return the largest number of correct rows over a grid of weights and biases."""
     grid = np.array(list(itertools.product(np.linspace(-2, 2, 21), repeat=3)))  # (9261, 3)
-    fires = grid @ with_one(ROWS).T >= 0
+    fires = grid @ append_one(ROWS).T >= 0
     return float(np.sum(fires == np.array(outputs), axis=1).max())
-
-
-def with_one(x: np.ndarray) -> np.ndarray:
-    """Append a constant input of 1, whose weight is the bias."""
-    return np.column_stack([x, np.ones(len(x))])
 
 
 def perceptron(x: np.ndarray, y: np.ndarray, max_epochs: int = MAX_EPOCHS) -> tuple[np.ndarray, list[int]]:
@@ -170,7 +166,7 @@ def perceptron(x: np.ndarray, y: np.ndarray, max_epochs: int = MAX_EPOCHS) -> tu
     Return the weights with the bias, initially and after each example, (examples + 1, features + 1), and the number of
     updates in each epoch.
     """
-    inputs = with_one(x)
+    inputs = append_one(x)
     weights = np.zeros(inputs.shape[1])
     path, updates = [weights], list[int]()
     while len(updates) < max_epochs and (not updates or updates[-1] > 0):
@@ -190,9 +186,9 @@ def separable_points(margin: float, rng: np.random.Generator) -> tuple[np.ndarra
     angle, bias = rng.uniform(0, 2 * np.pi), rng.uniform(-0.3, 0.3)
     line = np.array([np.cos(angle), np.sin(angle), bias])
     candidates = rng.uniform(-1, 1, (20 * NUM_POINTS, 2))
-    scores = with_one(candidates) @ line
+    scores = append_one(candidates) @ line
     distant = np.flatnonzero(np.abs(scores) >= margin)[:NUM_POINTS]
-    inputs = with_one(candidates[distant])
+    inputs = append_one(candidates[distant])
     gamma = np.abs(scores[distant]).min() / np.linalg.norm(line)  # the bias is a weight, so the margin is smaller
     radius = np.linalg.norm(inputs, axis=1).max()
     return candidates[distant], (scores[distant] > 0).astype(int), (radius / gamma) ** 2
@@ -222,7 +218,7 @@ def recall(config: Config, rng: np.random.Generator) -> Mapping[str, list[float]
         changed = rng.random((config.num_noisy, NUM_INPUTS)).argsort(axis=1) < flips  # `flips` inputs of each pattern
         noisy = taught[chosen] ^ changed
         shares["firing rule"].append(float(1 - np.mean(np.abs(firing_rule(noisy, taught, outputs) - outputs[chosen]))))
-        shares["perceptron"].append(float(np.mean((with_one(noisy) @ weights >= 0) == outputs[chosen])))
+        shares["perceptron"].append(float(np.mean((append_one(noisy) @ weights >= 0) == outputs[chosen])))
     return shares
 
 
@@ -254,7 +250,8 @@ def train(config: Config) -> Result:
     for name, shares in recall(config, rng).items():
         measured[f"recall, {name}"] = shares[5]
         curves[f"recall, {name}"] = Curve(FLIPS, shares)
-    return Result(measured=measured, data="truth tables, and generated points and patterns", curves=curves)
+    data = "truth tables, and generated points and patterns"
+    return Result(measured=measured, data=data, model=xor(), curves=curves)
 
 
 def draw_curves(config: Config, results: Sequence[Result]) -> Mapping[str, Figure]:
@@ -276,8 +273,9 @@ def draw_gates() -> Figure:
     """Draw the output of the constructed units over the plane, and the rows of the truth tables."""
     figure, axes = subplots(1, 4, 2.3, 2.6)
     line = np.linspace(-0.5, 1.5, 200)
-    grid = with_one(np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2))
-    fires = {"AND": grid @ GATES["AND"] >= 0, "OR": grid @ GATES["OR"] >= 0, "NOT": -grid[:, 0] + 0.5 >= 0}
+    grid = append_one(np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2))
+    fires = {"AND": grid @ GATES["AND"] >= 0, "OR": grid @ GATES["OR"] >= 0}
+    fires["NOT"] = grid[:, [0, 2]] @ GATES["NOT"] >= 0
     fires["XOR"] = fires["OR"] & ~fires["AND"]
     for ax, (gate, values) in zip(axes[0], fires.items(), strict=True):
         outputs = (1, 1, 0, 0) if gate == "NOT" else OUTPUTS[gate]

@@ -29,8 +29,7 @@ from keras import layers
 from matplotlib.figure import Figure
 
 import deepkit as dk
-from deepkit.recipe import Claim, Recipe, Result, Settings, main
-from deepkit.recipe.curves import Curve
+from deepkit.recipe import Claim, Curve, Recipe, Result, Settings, main
 from deepkit.utils.errors import message
 from deepkit.visualize.figures import BLUE, ORANGE, PngFigure
 from recipes import papers
@@ -52,7 +51,7 @@ DEVIATIONS = (
     "20 tanh units in the hidden layer and 600 epochs, after a comparison of 8 to 50 units and 600 to 3,000 epochs on "
     "other splits of the same speakers, whose mean test accuracies were between 71.9 and 73.9 %. The networks without "
     "a hidden layer are trained to their optimum.",
-    "Split by speaker: 57 for training, 19 for the test, others for each seed. A split by recording would place the "
+    "Split by speaker: 57 for training, 19 for the test, others for each repeat. A split by recording would place the "
     "second recording of a test word in the training data.",
     "The sigmoid outputs were added after the softmax had shown hardly any gain from a hidden layer; the notes do not "
     "state the outputs of their network.",
@@ -184,6 +183,7 @@ def train(config: Config) -> Result:
     keras.utils.set_random_seed(config.seed)
     measured: dict[str, float] = {}
     curves: dict[str, Curve] = {}
+    models: dict[str, keras.Model] = {}
     for output, loss in LOSSES.items():
         for kind in ("linear", "two layers"):
             is_linear = kind == "linear"
@@ -191,6 +191,7 @@ def train(config: Config) -> Result:
             steps, learning_rate = (5 * config.epochs, 0.3) if is_linear else (config.epochs, 0.05)
             minimize(model, loss, x[~is_test], one_hot, steps=steps, learning_rate=learning_rate)
             correct = np.asarray(model(x[is_test])).argmax(1) == y[is_test]
+            models[f"{output}, {kind}"] = model
             measured[f"{output}, {kind}"] = 100 * float(np.mean(correct))
             by_vowel = [100 * float(np.mean(correct[y[is_test] == vowel])) for vowel in range(len(EXAMPLE_WORDS))]
             curves[f"{output}, {kind}"] = Curve(range(len(EXAMPLE_WORDS)), by_vowel)
@@ -198,6 +199,7 @@ def train(config: Config) -> Result:
     is_generated = config.folder is None
     name = "generated formants, standing in for Peterson & Barney's" if is_generated else "Peterson & Barney 1952"
     data = f"{name}: {np.sum(~is_test):,} train, {np.sum(is_test):,} test recordings, split by speaker"
+    model = models["softmax, two layers"]
     return Result(measured=measured, data=data, comparable=not is_generated, model=model, curves=curves)
 
 
@@ -215,7 +217,7 @@ def draw_curves(config: Config, results: Sequence[Result]) -> Mapping[str, Figur
         axes.set(title=f"{output} outputs", ylim=(0, 118))
         axes.legend(frameon=False, fontsize=8, loc="upper center", ncols=2)
     figure.axes[0].set_ylabel("test accuracy (%)")
-    return {"Accuracy for each vowel on the test speakers, with the standard deviation over the seeds": figure}
+    return {"Accuracy for each vowel on the test speakers, with the standard deviation over the repeats": figure}
 
 
 def draw(config: Config, results: Sequence[Result]) -> Mapping[str, Figure]:
@@ -225,7 +227,9 @@ def draw(config: Config, results: Sequence[Result]) -> Mapping[str, Figure]:
     names = list(EXAMPLE_WORDS.values())
     figure = dk.visualize.decision_boundary(results[0].model, data, num_points=800, class_names=names)
     figure.axes[0].set(xlabel="first formant F1 (Hz)", ylabel="second formant F2 (Hz)")
-    return {"Regions of the vowels by softmax and a hidden layer, first seed, with recordings of all speakers": figure}
+    return {
+        "Regions of the vowels by softmax and a hidden layer, first repeat, with recordings of all speakers": figure
+    }
 
 
 RECIPE = Recipe(

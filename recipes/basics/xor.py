@@ -28,6 +28,7 @@ import deepkit as dk
 from deepkit.recipe import Claim, Recipe, Result, Settings, main
 from deepkit.visualize.figures import PngFigure
 from recipes import papers
+from recipes.basics.full_batch import full_batches
 
 PAPER = papers.RUMELHART_1986
 CLAIMS = (
@@ -79,8 +80,7 @@ class Config(Settings):
 
 def load_data(config: Config) -> dk.data.Data:
     """Return the four points as training data; every batch holds all of them."""
-    x, y = np.tile(POINTS, (STEPS, 1)), np.tile(LABELS, (STEPS, 1))
-    return dk.data.from_arrays(x, y, batch_size=4, shuffle=False, seed=config.seed, name="xor")
+    return full_batches(POINTS, LABELS, STEPS, seed=config.seed, name="xor")
 
 
 def network(hidden: str = "tanh", output: str = "sigmoid") -> dk.Sequential:

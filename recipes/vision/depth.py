@@ -32,7 +32,7 @@ from matplotlib.figure import Figure
 import deepkit as dk
 from deepkit.recipe import Claim, Recipe, Result, Settings, error, main, parameters
 from deepkit.utils.errors import message
-from deepkit.visualize.figures import BLUE, GRAY, ORANGE, PngFigure
+from deepkit.visualize.figures import BLUE, GRAY, GREEN, ORANGE, PngFigure
 from recipes import papers
 from recipes.vision.highway import HE, highway, plain
 
@@ -80,7 +80,7 @@ LEARNING_RATES = {
 GATE_BIAS = -4.0
 # width of the plain, the residual and the first dense layer; 50 in a highway layer, which has two matrices
 UNITS = 71
-COLORS = {"plain": GRAY, "highway": BLUE, "residual": ORANGE, "dense": "#2b8a3e"}
+COLORS = {"plain": GRAY, "highway": BLUE, "residual": ORANGE, "dense": GREEN}
 
 
 @dataclass(frozen=True, kw_only=True)

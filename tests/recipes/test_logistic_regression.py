@@ -13,7 +13,7 @@ Config = recipe.Config
 @pytest.fixture(scope="module")
 def moons():
     points, y = dk.data.points("moons", 300, noise=0.3).train.arrays()
-    return recipe.with_one(points), y
+    return recipe.append_one(points), y
 
 
 def test_the_gradient_is_that_of_the_loss(moons):

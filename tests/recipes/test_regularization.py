@@ -6,6 +6,7 @@ from sklearn.linear_model import ElasticNet
 
 import deepkit as dk
 from recipes.basics import bias_variance, regularization
+from recipes.basics.plane import zero_lines
 
 
 @pytest.mark.parametrize(("l1", "l2"), [(0.1, 0.0), (0.1, 0.05), (0.5, 0.2)])
@@ -69,11 +70,12 @@ def test_a_larger_c_is_a_smaller_budget_with_less_bias_and_more_variance():
     assert parts.bias[0] > parts.bias[1]
 
 
-def test_a_boundary_is_where_the_surface_is_zero():
+def test_the_lines_are_where_the_surface_is_zero():
     x1, _ = np.meshgrid(regularization.GRID, regularization.GRID)
-    line = regularization.boundary(x1 - 0.5)
+    line = zero_lines(regularization.GRID, x1 - 0.5)
     np.testing.assert_allclose([x for x in line.x if not np.isnan(x)], 0.5)
-    assert np.isnan(regularization.boundary(np.ones_like(x1)).x).all()  # a surface without a zero
+    assert np.isnan(line.x[-1])  # a gap before the next line
+    assert np.isnan(zero_lines(regularization.GRID, np.ones_like(x1)).x).all()  # a surface without a zero
 
 
 @pytest.mark.slow
