@@ -7,7 +7,7 @@ share their weights: 100 maps of 5x5 need 2,500. The layer is a loop over positi
     $$ a_{i_1 i_2 m} = \sum_c \sum_{j_1, j_2} w_{j_1 j_2 c m} \, x_{i_1 + j_1,\, i_2 + j_2,\, c} $$
 
 If the image is shifted, so is the feature map. Pooling summarizes a window of it by its maximum, its mean, its L2 norm
-or a mean whose weights decrease with the distance from the center, so that a small shift changes the features less, the
+or a mean whose weights decrease with the distance from the center, so a small shift changes the features less, the
 larger the windows and the stride are.
 
 The recipe computes the worked examples of the notes, compares Keras's convolution with the loop, draws what well-known
@@ -224,7 +224,7 @@ def flip_and_shift(rng: np.random.Generator) -> dict[str, float]:
 
 
 def random_filters(num_filters: int, rng: np.random.Generator) -> np.ndarray:
-    """Return 3x3 filters for one channel whose weights sum to 0, so that they respond to edges."""
+    """Return 3x3 filters for one channel whose weights sum to 0, so they respond to edges."""
     filters = rng.normal(size=(3, 3, 1, num_filters)).astype("float32")
     return filters - filters.mean(axis=(0, 1))
 

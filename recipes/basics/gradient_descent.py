@@ -97,7 +97,7 @@ METRICS = {
         for name in update_rules.METHODS
     },
     "movement from zero": "largest absolute weight after training from W = 0, where the gradient is exactly zero",
-    "smallest curvature at zero": "smallest eigenvalue of the Hessian at W = 0; negative, so that W = 0 is a saddle",
+    "smallest curvature at zero": "smallest eigenvalue of the Hessian at W = 0; negative, so W = 0 is a saddle",
     "different minima": "number of end losses, of 20 random starts, that differ by more than 1 %; it counts losses "
     "after 5,000 steps, some of which may still decrease",
     "best end loss": "smallest of these 20 losses",

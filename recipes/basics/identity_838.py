@@ -50,7 +50,7 @@ CLAIMS = (
 DEVIATIONS = (
     "Targets of 0.9 and 0.1 in place of 1 and 0, which no sigmoid unit reaches; section 4.7 recommends them for "
     "another network, and section 4.6.4 does not state its targets.",
-    "The notes design the same code, z = 101, for two inputs, so that no output unit could tell these apart. A code "
+    "The notes design the same code, z = 101, for two inputs, so no output unit could tell these apart. A code "
     "must differ between inputs; the constructed network counts from 000 to 111.",
 )
 METRICS = {

@@ -83,7 +83,7 @@ METRICS = {
     "updates, margin 0.5": "updates until the perceptron rule classifies all 200 points correctly",
     "updates, AND": "the same for the four rows of a truth table",
     "share of the bound, margin 0.5": "updates divided by the bound of Novikoff, (R / gamma)^2",
-    "cycle, XOR": "1 if the weights repeat after an epoch with mistakes, so that the rule never stops",
+    "cycle, XOR": "1 if the weights repeat after an epoch with mistakes, so the rule never stops",
     "firing rule, undecided": "of the 8 patterns of three inputs, those at equal distance from both kinds of taught "
     "patterns",
     "recall, firing rule": "share of noisy patterns with the output of the taught pattern, with 5 of 25 inputs changed",

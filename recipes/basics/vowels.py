@@ -7,7 +7,7 @@ boundaries.
 
 The recipe trains networks with and without a hidden layer, and with two kinds of outputs. Sigmoid units decide for each
 vowel alone: a linear unit has one line to separate a vowel from the other nine, which fails for the vowels in the
-middle of the plane. A softmax compares the ten scores, so that nine lines enclose each vowel. The test speakers are not
+middle of the plane. A softmax compares the ten scores, so nine lines enclose each vowel. The test speakers are not
 among the training speakers.
 
     $$ \hat{y} = \operatorname{argmax}_k \left( V \tanh(W x + b) + c \right)_k $$

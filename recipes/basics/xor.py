@@ -42,7 +42,7 @@ CLAIMS = (
     ),
 )
 DEVIATIONS = (
-    "Adam with a learning rate of 0.05 in place of gradient descent with momentum 0.9 (p. 330), so that the learning "
+    "Adam with a learning rate of 0.05 in place of gradient descent with momentum 0.9 (p. 330), so the learning "
     "rate needs no tuning.",
     "tanh hidden units and cross-entropy in place of logistic units (p. 329) and squared error.",
     "Weights and biases are initialized from N(0, 1); the chapter asks for small random weights, to break symmetry "
