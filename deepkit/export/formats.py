@@ -206,6 +206,8 @@ def unsupported(format_name: str, operations: Sequence[tuple[str, str]], model: 
     names = list(dict.fromkeys(name for name, _ in operations))
     layer = find_layer(operations[0][1], model)
     owner = f"the layer {layer!r}" if layer else "the model"
+    if any(getattr(item, "quantization_mode", None) for item in all_layers(model)):
+        hint = 'export the model before model.quantize(), or use format="saved_model"'
     return ExportError(f"{owner} uses {', '.join(names)}, which {format_name} does not support", hint=hint)
 
 

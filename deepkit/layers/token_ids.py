@@ -85,6 +85,7 @@ class TokenIds(keras.layers.TextVectorization):
             standardize = lower_and_split_punctuation
         super().__init__(max_tokens=max_tokens, standardize=standardize, **kwargs)
         self.truncating = truncating
+        self._lookup_layer.built = True  # it has no weights; `keras.Model.quantize` refuses layers that are not built
         for name in ("save_assets", "load_assets"):  # this layer saves the vocabulary
             setattr(self._lookup_layer, name, _ignore_assets)
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras import ops
 
 from deepkit.models.keras_schedules import with_per_step_schedule
+from deepkit.models.quantization import reset_functions
 from deepkit.models.replicas import split_across_replicas
 from deepkit.utils.errors import format_value, message
 from deepkit.utils.validation import check_integer
@@ -296,6 +297,11 @@ class GenerativeAdversarialNetwork(keras.Model):
         noise = ops.convert_to_numpy(self._draw_noise(num_samples, seed))
         examples = self.generator.predict(noise, batch_size=256, verbose=0)
         return np.asarray(examples).astype("float32")
+
+    def quantize(self, *args: object, **kwargs: object) -> None:
+        """Quantize the layers as `keras.Model.quantize` does."""
+        super().quantize(*args, **kwargs)
+        reset_functions(self.generator, self.discriminator)
 
     def export(
         self,

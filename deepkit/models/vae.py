@@ -14,6 +14,7 @@ from keras import layers, ops
 from deepkit.layers.gaussian_sampling import GaussianSampling
 from deepkit.losses.likelihoods import LIKELIHOODS
 from deepkit.models.importance_sampling import estimate_log_likelihood, log_prior_ratio
+from deepkit.models.quantization import reset_functions
 from deepkit.models.replicas import split_across_replicas
 from deepkit.utils.errors import format_value, make_error, message
 from deepkit.utils.validation import check_choice, check_integer, check_number
@@ -231,6 +232,11 @@ class VariationalAutoencoder(keras.Model):
         """
         self._check_inputs(x)
         return super().evaluate(x, *args, **kwargs)
+
+    def quantize(self, *args: object, **kwargs: object) -> None:
+        """Quantize the layers as `keras.Model.quantize` does."""
+        super().quantize(*args, **kwargs)
+        reset_functions(self.encoder, self.decoder)
 
     def encode(self, x: Tensor | Dataset, batch_size: int | None = None) -> dict[str, np.ndarray]:
         """Return mean and log-variance of q(z | x).
