@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import keras
@@ -18,6 +18,15 @@ PATH_ARGUMENTS: dict[type[keras.callbacks.Callback], str] = {
     keras.callbacks.TensorBoard: "log_dir",
 }
 """The argument of each stock callback that is the path of its files."""
+_TRACKERS = ("clearml", "comet_ml", "mlflow", "neptune", "swanlab", "wandb")
+
+
+def is_tracker(callback: keras.callbacks.Callback) -> bool:
+    """Return whether a callback reports to an experiment tracker, such as Weights & Biases or MLflow.
+
+    It does not change the training, and it may report the same run in several parts.
+    """
+    return type(callback).__module__.partition(".")[0] in _TRACKERS
 
 
 def check_learning_rate(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> None:
@@ -30,7 +39,7 @@ def check_learning_rate(model: keras.Model, callbacks: Sequence[keras.callbacks.
     rate = getattr(optimizer, "_learning_rate", None)  # the public property returns the current value
     if rate is None or isinstance(rate, keras.Variable):
         return
-    for callback in callbacks:
+    for callback in _flatten(callbacks):
         if isinstance(callback, _SETS_LEARNING_RATE):
             raise make_error(
                 ValueError,
@@ -47,7 +56,7 @@ def check_run_dir(directory: RunDir, callbacks: Sequence[keras.callbacks.Callbac
         ValueError: There is such a callback.
     """
     files = {(directory.path / name).absolute(): name for name in FILES}
-    for callback in callbacks:
+    for callback in _flatten(callbacks):
         name = type(callback).__name__
         if isinstance(callback, keras.callbacks.BackupAndRestore):
             raise make_error(
@@ -63,6 +72,15 @@ def check_run_dir(directory: RunDir, callbacks: Sequence[keras.callbacks.Callbac
                     f"callbacks: {name}({attribute}={path!r}) would write a file of the run",
                     hint=f"use another name than {Path(path).name}, or another directory",
                 )
+
+
+def _flatten(callbacks: Iterable[keras.callbacks.Callback]) -> Iterator[keras.callbacks.Callback]:
+    """Yield the callbacks, and those in a `CallbackList` in place of the list."""
+    for callback in callbacks:
+        if isinstance(callback, keras.callbacks.CallbackList):
+            yield from _flatten(callback.callbacks)
+        else:
+            yield callback
 
 
 def _describe_rate(rate: object) -> str:

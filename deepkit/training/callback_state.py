@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from deepkit.training import csv_log
+from deepkit.training.callback_checks import is_tracker
 from deepkit.training.event_files import EventFiles
 from deepkit.visualize.weight_path import WeightPath
 
@@ -101,7 +102,7 @@ def untracked_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> list[s
     return [
         type(callback).__name__
         for callback in callbacks
-        if type(callback) not in tracked and not getattr(callback, "stateless", False)
+        if type(callback) not in tracked and not is_tracker(callback) and not getattr(callback, "stateless", False)
     ]
 
 

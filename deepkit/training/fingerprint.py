@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import keras
 
-from deepkit.training.callback_checks import PATH_ARGUMENTS
+from deepkit.training.callback_checks import PATH_ARGUMENTS, is_tracker
 from deepkit.training.model_code import architecture_hash, user_code
 from deepkit.training.object_arguments import object_arguments
 from deepkit.training.state import optimizers
@@ -64,7 +64,8 @@ def fingerprint(net: object, model: keras.Model, callbacks: Sequence[keras.callb
     """
     result = Fingerprint()
     for i, callback in enumerate(callbacks):
-        result.add_object(f"callbacks[{i}]", callback)
+        if not is_tracker(callback):
+            result.add_object(f"callbacks[{i}]", callback)
     _add_compiled(result, model)
     for name, identity in user_code(net, model).items():
         result.code[name] = identity.text
