@@ -39,10 +39,14 @@ def precision(requested: object, capability: tuple[int, int] | None, on_gpu: boo
         on_gpu: Whether the plan runs on GPUs.
     """
     requested = check_choice(requested, "precision", ("auto", *_POLICIES), hint="use precision='auto'")
-    if requested != "auto":
-        return requested, "requested" + _slow_on_cpu(requested, on_gpu)
     global_policy = keras.config.dtype_policy().name
+    if requested != "auto":
+        replaced = (
+            f"; replaces the global dtype policy {global_policy}" if global_policy not in ("float32", requested) else ""
+        )
+        return requested, "requested" + replaced + _slow_on_cpu(requested, on_gpu)
     if global_policy != "float32":
+        _check_trainable(global_policy)
         return global_policy, "the global dtype policy, as set in keras.config"
     if not on_gpu:
         return "float32", "lower precision is rarely faster on a CPU, and less accurate"
@@ -53,6 +57,22 @@ def precision(requested: object, capability: tuple[int, int] | None, on_gpu: boo
         if capability[0] >= minimum:
             return policy, f"{version} has tensor cores for it; variables and results stay float32"
     return "float32", f"{version} has no tensor cores"
+
+
+def _check_trainable(global_policy: str) -> None:
+    """Raise if a plan cannot train under the global dtype policy: a quantized policy, or a `DTypePolicyMap`."""
+    if global_policy in _POLICIES:
+        return
+    hint = 'use keras.config.set_dtype_policy("float32"), and dtype= of the layers that need another precision'
+    if "_from_" in global_policy:
+        hint = 'use keras.config.set_dtype_policy("float32"), and model.quantize() after the training'
+    raise ValueError(
+        message(
+            f"precision: a plan cannot train under the global dtype policy {global_policy!r}; it supports "
+            f"{', '.join(_POLICIES)}",
+            hint=hint,
+        )
+    )
 
 
 def _slow_on_cpu(policy: str, on_gpu: bool) -> str:
@@ -137,13 +157,22 @@ def steps(requested: object, devices: tuple[str, ...]) -> tuple[int, str]:
     return CPU_STEPS, "returns to Python less often, which shortens the steps of a small network by a tenth to a fifth"
 
 
-def seed(requested: object) -> tuple[int | None, str]:
-    """Return the validated seed."""
+def seed(requested: object, global_seed: int | None) -> tuple[int | None, str]:
+    """Return the validated seed.
+
+    Args:
+        requested: An integer, None for a different seed at every entry, or `"auto"`.
+        global_seed: The global seed of Keras; None if there is none.
+    """
+    scope = "Python, NumPy, Keras and TensorFlow start from it whenever the plan is entered"
     if requested is None:
         return None, "requested; every run differs"
+    if _is_auto(requested) and global_seed is not None:
+        return global_seed, f"the global seed, as set by keras.utils.set_random_seed; {scope}"
+    if _is_auto(requested):
+        return 0, scope
     hint = "use an integer from 0 to 2**32 - 1, or None"
-    number = check_integer(requested, "seed", minimum=0, maximum=2**32 - 1, hint=hint)
-    return number, "Python, NumPy, Keras and TensorFlow start from it whenever the plan is entered"
+    return check_integer(requested, "seed", minimum=0, maximum=2**32 - 1, hint=hint), scope
 
 
 def auto_fields(requested: Mapping[str, object]) -> tuple[str, ...]:

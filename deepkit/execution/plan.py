@@ -16,7 +16,7 @@ import tensorflow as tf
 from deepkit.execution import choices, strategy
 from deepkit.execution import devices as _devices
 from deepkit.execution.measurement import Measurement
-from deepkit.execution.random_state import temporary_seed
+from deepkit.execution.random_state import global_seed, temporary_seed
 from deepkit.utils.display import Displayable
 from deepkit.utils.errors import message
 
@@ -153,7 +153,7 @@ def plan(
     precision: str = "auto",
     jit_compile: bool | Literal["auto"] = "auto",
     steps_per_execution: int | Literal["auto"] = "auto",
-    seed: int | None = 0,
+    seed: int | Literal["auto"] | None = "auto",
     deterministic: bool | Literal["auto"] = "auto",
 ) -> Plan:
     """Decide how to execute a model, with a reason for each choice.
@@ -168,7 +168,8 @@ def plan(
             global policy that you have set takes precedence.
         jit_compile: Whether XLA compiles the training step.
         steps_per_execution: Training steps in one call of the compiled function.
-        seed: Seed of everything random; None for a different one at every entry.
+        seed: Seed of everything random; None for a different one at every entry; `"auto"` for the seed that
+            `keras.utils.set_random_seed` has set, else 0.
         deterministic: Whether the same seed computes the same bits. It holds for the rest of the process.
 
     Returns:
@@ -193,7 +194,7 @@ def plan(
     chosen["jit_compile"] = choices.xla(jit_compile, names, process_deterministic)
     chosen["steps_per_execution"] = choices.steps(steps_per_execution, names)
     chosen["memory_growth"] = _choose_memory_growth(names)
-    chosen["seed"] = choices.seed(seed)
+    chosen["seed"] = choices.seed(seed, global_seed())
     tunable = {"precision": precision, "jit_compile": jit_compile, "steps_per_execution": steps_per_execution}
     values = {name: value for name, (value, _) in chosen.items()}
     reasons = tuple((name, reason) for name, (_, reason) in chosen.items())
@@ -217,6 +218,11 @@ def resolve_plan(argument: object) -> Plan:
         problem = f"plan: expected a Plan, received {type(argument).__name__}"
         raise TypeError(message(problem, hint="pass plan=dk.plan(...)"))
     return argument
+
+
+def is_requested(plan: Plan, name: str) -> bool:
+    """Return whether the user requested the choice of a field of a plan."""
+    return dict(plan.reasons).get(name, "").startswith("requested")
 
 
 def format_choice(value: object) -> str:

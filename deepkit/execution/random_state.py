@@ -45,6 +45,12 @@ def temporary_seed(seed: int | None) -> Iterator[None]:
         _set_tensorflow_state(tensorflow_state)
 
 
+def global_seed() -> int | None:
+    """Return the seed that `keras.utils.set_random_seed` has set, or the seed of the current plan; None without one."""
+    seed = global_state.get_global_attribute("global_random_seed")
+    return None if seed is None else int(seed)
+
+
 class _DeferredSeed:
     """Calls `tf.random.set_seed` at the first random operation that needs it.
 

@@ -20,6 +20,7 @@ from deepkit.training.errors import CheckpointError
 from deepkit.training.fingerprint import Fingerprint, fingerprint
 from deepkit.training.fit_arguments import DataArguments
 from deepkit.training.loop import restore_checkpoint, train
+from deepkit.training.precompiled import plan_of_compiled
 from deepkit.training.run_config import describe_resume, run_config
 from deepkit.training.run_dir import RunDir
 from deepkit.training.schedules import with_learning_rate
@@ -154,7 +155,7 @@ def fit(
     if directory is not None:
         directory.check_files()
         callback_checks.check_run_dir(directory, callbacks)
-    plan = _choose_plan(plan, directory)
+    plan = _choose_plan(net, plan, directory)
     arguments = DataArguments(
         x,
         y,
@@ -242,18 +243,21 @@ def resolve_verbose(verbose: int | str) -> int | str:
     return 1 if sys.stdout.isatty() or "ipykernel" in sys.modules else 2
 
 
-def _choose_plan(plan: Plan | None, directory: RunDir | None) -> Plan:
+def _choose_plan(net: Definition | keras.Model, plan: Plan | None, directory: RunDir | None) -> Plan:
     """Return the plan that was passed, else the current plan, else the plan that the run began with, else a new one.
 
     A stored plan that equals the requested one replaces it, because it carries measurements and reasons.
     """
     requested = plan or current()
-    if directory is None:
-        return requested or make_plan()
-    if requested is None:
-        return directory.available_plan() or make_plan()
-    stored = directory.plan()
-    return stored if stored == requested else requested
+    stored = None
+    if directory is not None:
+        stored = directory.available_plan() if requested is None else directory.plan()
+    chosen = requested or stored or make_plan()
+    if stored is not None and stored == requested:
+        chosen = stored
+    if isinstance(net, keras.Model):
+        return plan_of_compiled(net, chosen, is_default=requested is None)
+    return chosen
 
 
 def _with_learning_rate(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import keras
 
-from deepkit.execution import strategy
-from deepkit.execution.plan import Plan
+from deepkit.execution import devices, strategy
+from deepkit.execution.plan import Plan, is_requested
 from deepkit.training.compiled_model import CompiledModel
 from deepkit.training.describe import describe
 from deepkit.training.model_code import without_automatic_names
@@ -40,24 +40,83 @@ def check_precompiled(model: keras.Model, plan: Plan, arguments: Mapping[str, ob
             hint="call model.compile('adam', loss=...), or pass the definition to dk.fit instead of the built model",
         )
     _check_strategy(model, plan)
+    _check_trainable_variables(model)
     if plan.strategy == "mirrored":
         strategy.check_batch_norm(model)
         strategy.check_optimizer(model.optimizer, plan.devices)
-    plan = plan.replace(
-        reason="the model is already compiled with it",
-        jit_compile=bool(model.jit_compile),
-        steps_per_execution=int(model.steps_per_execution),
-        precision=model.dtype_policy.name,
-    )
+    choices = {
+        "jit_compile": bool(model.jit_compile),
+        "steps_per_execution": int(model.steps_per_execution),
+        "precision": model.dtype_policy.name,
+    }
+    notes = _ignored_requests(plan, choices)
+    plan = plan.replace(reason="the model is already compiled with it", **choices)
     return CompiledModel(
         model,
         plan,
+        notes=notes,
         definition=architecture_text(model),
         optimizer=describe(model.optimizer),
         loss=_describe_argument(model, "loss"),
         metrics=(_describe_argument(model, "metrics"),),
         precompiled=True,
     )
+
+
+def plan_of_compiled(model: keras.Model, plan: Plan, is_default: bool) -> Plan:
+    """Return the plan for a model that may be compiled with XLA, which excludes determinism.
+
+    Args:
+        model: The model.
+        plan: The plan.
+        is_default: Whether the user passed no plan, so that another one may be chosen.
+
+    Raises:
+        ValueError: The model is compiled with XLA, and the plan is deterministic.
+    """
+    if not (model.compiled and model.jit_compile and plan.deterministic):
+        return plan
+    if is_default and not devices.is_deterministic():
+        return plan.replace(reason="the model is compiled with XLA, which excludes determinism", deterministic=False)
+    raise make_error(
+        ValueError,
+        f"net: the model {model.name!r} is compiled with jit_compile=True, and TensorFlow does not compile every "
+        "operation with XLA in a deterministic process",
+        hint="pass plan=dk.plan(deterministic=False) in a new process, or compile the model with jit_compile=False",
+    )
+
+
+def _ignored_requests(plan: Plan, choices: Mapping[str, object]) -> tuple[str, ...]:
+    """Return a message for each choice that the plan requests and the compiled model replaces."""
+    return tuple(
+        f"{name}={getattr(plan, name)} of the plan has no effect: the model is already compiled with {choice}"
+        for name, choice in choices.items()
+        if is_requested(plan, name) and getattr(plan, name) != choice
+    )
+
+
+def _check_trainable_variables(model: keras.Model) -> None:
+    """Raise if weights were frozen, unfrozen or added after `compile`: Keras would train the weights of before."""
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    before = getattr(optimizer, "_trainable_variables", None)  # Keras has no public list of them
+    if before is None or not optimizer.built or type(model).train_step is not keras.Model.train_step:
+        return
+    trainable = model.trainable_variables
+    added = _without(trainable, before)
+    # a model that has not been trained since `compile` leaves out the weights that are frozen now
+    removed = _without(before, trainable) if model.train_function is not None else []
+    if added or removed:
+        change, variable = ("trainable", added[0]) if added else ("frozen", removed[0])
+        raise make_error(
+            ValueError,
+            f"net: {variable.path} is {change} since the model was compiled, and Keras would ignore that",
+            hint="call model.compile(...) again after changing trainable or calling enable_lora",
+        )
+
+
+def _without(variables: Sequence[keras.Variable], others: Sequence[keras.Variable]) -> list[keras.Variable]:
+    identities = {id(variable) for variable in others}
+    return [variable for variable in variables if id(variable) not in identities]
 
 
 def _describe_argument(model: keras.Model, name: str) -> str:
