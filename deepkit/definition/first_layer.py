@@ -53,7 +53,15 @@ class FirstLayer:
     @property
     def is_preprocessing(self) -> bool:
         """Whether the layer is one of Keras's preprocessing layers, such as `Rescaling` or `RandomFlip`."""
-        return any("preprocessing" in cls.__module__.split(".") for cls in self.cls.__mro__)
+        return self._has_module("preprocessing")
+
+    @property
+    def is_augmentation(self) -> bool:
+        """Whether the layer is one of Keras's image layers, such as `RandomFlip` or `Resizing`, or a `Pipeline`."""
+        return self._has_module("image_preprocessing") or issubclass(self.cls, keras.layers.Pipeline)
+
+    def _has_module(self, name: str) -> bool:
+        return any(name in cls.__module__.split(".") for cls in self.cls.__mro__)
 
     def dtype(self, data_dtype: str | None) -> str | None:
         """Return the dtype of input that this layer needs.

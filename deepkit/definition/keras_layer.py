@@ -58,7 +58,14 @@ class LayerTemplate(Block):
         if issubclass(self.cls, _STATISTICS) and "16" in keras.config.dtype_policy().compute_dtype:
             config.setdefault("dtype", "float32")  # statistics of data exceed the range and the precision of 16 bits
         # a copy with the seed of the first layer would drop the same units: each has its own seed
-        return self.cls.from_config({**_shift_seeds(config, seed_shift), "name": name})
+        try:
+            return self.cls.from_config({**_shift_seeds(config, seed_shift), "name": name})
+        except TypeError as error:  # as of Keras 3.15, RandomShear refuses the config that it returns
+            reason = str(error).rpartition("Exception encountered: ")[2]
+            raise ValueError(
+                f"{self.cls.__name__} cannot be copied, and a model with it cannot be loaded, because its from_config "
+                f"refuses the config that its get_config returns: {reason}"
+            ) from error
 
     def __repr__(self) -> str:
         return source.keras_object(self.cls, json.loads(self.config), self.name)

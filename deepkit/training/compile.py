@@ -12,9 +12,9 @@ import tensorflow as tf
 from deepkit.definition.objective import check_objective
 from deepkit.definition.outputs import check_loss
 from deepkit.execution import strategy
-from deepkit.execution.plan import Plan
+from deepkit.execution.plan import Plan, is_requested
 from deepkit.models.perceptron import PerceptronModel
-from deepkit.training import adaptation, label_check, state
+from deepkit.training import adaptation, augmentation_check, label_check, state
 from deepkit.training.compiled_model import CompiledModel
 from deepkit.training.describe import describe, describe_all, fresh_copy, largest_divisor
 from deepkit.training.head_metrics import adapt_metrics
@@ -61,9 +61,11 @@ def compile_definition(
     if isinstance(net, keras.Model):
         arguments = {"optimizer": optimizer, "loss": loss, "metrics": metrics, "loss_weights": loss_weights}
         compiled = check_precompiled(net, plan, arguments)
-        notes = tuple(_adapt(net, data))  # first: bin boundaries become part of the architecture
+        messages = _adapt(net, data)  # first: bin boundaries become part of the architecture
+        augmentation_check.check(net, data)
         state.build_variables(net, data.sample_input)  # Keras would build it at the first step
         prediction = _prediction_settings(net, net, data, net.loss, None)
+        notes = (*compiled.notes, *messages)
         return dataclasses.replace(compiled, definition=architecture_text(net), notes=notes, prediction=prediction)
     _check_definition(net)
     net = with_columns(net, data)
@@ -73,7 +75,8 @@ def compile_definition(
         strategy.synchronize_batch_norm(model)
     messages = [*adapter.messages.values(), *_adapt(model, data)]
     _check_sigmoid_targets(net, model, data)
-    plan = _adapt_plan(plan, model, data)
+    augmentation_check.check(model, data)
+    requested_plan, plan = plan, _adapt_plan(plan, model, data)
     fresh_optimizer = _choose_optimizer(model, optimizer, plan)
     label_check.require_labels(net, model, data, loss)
     objective = _head_objective(net, model, data, loss)
@@ -91,6 +94,8 @@ def compile_definition(
     )
     if plan.jit_compile and not model.jit_compile:
         plan = plan.replace(reason="Keras does not use XLA for this model", jit_compile=False)
+    if requested_plan.jit_compile and not plan.jit_compile and is_requested(requested_plan, "jit_compile"):
+        messages.append(f"the training step is compiled without XLA: {dict(plan.reasons)['jit_compile']}")
     loss_text = describe(chosen_loss) if weights is None else f"{describe(chosen_loss)} weighted by {describe(weights)}"
     input_notes = (*(data.input_rules.notes if data.input_rules else ()), *messages)
     return CompiledModel(

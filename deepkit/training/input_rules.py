@@ -266,6 +266,12 @@ def _image_rule(title: str, array: np.ndarray, dtype: str | None, first_layers: 
     if any(layer.takes_ids for layer in first_layers) or (not has_channels and array.ndim != 3):
         return InputRule(dtype)
     unchanged = next((layer for layer in first_layers if _takes_raw_images(layer)), None)
+    if unchanged is not None and unchanged.is_augmentation:
+        note = (
+            f"{title}: uint8 values up to {array.max()} are not rescaled before {unchanged.cls.__name__}; put "
+            "layers.Rescaling(1 / 255) after it"
+        )
+        return InputRule(dtype, notes=(note,))
     if unchanged is not None and unchanged.is_preprocessing:
         return InputRule(dtype)
     if unchanged is not None:
