@@ -110,7 +110,7 @@ def pretrained(
     keras_shape: Shape | None = INPUT_SHAPE if include_top else None
     if difference:
         keras_shape = input_shape
-    source = _keras_network(name, weights, include_top=include_top, input_shape=keras_shape, num_classes=num_classes)
+    source = _keras_network(name, weights, include_top=include_top, input_shape=keras_shape, classes=num_classes)
     model = definition.build(input_shape)
     copy_weights(source, model)
     return model
@@ -168,7 +168,7 @@ def _keras_network(name: str, weights: str | Path, **arguments: Any) -> keras.Mo
     try:
         return build_network(weights=str(weights), **arguments)
     except Exception as error:  # a failed download raises a plain Exception, and a damaged file many classes
-        if str(weights) == "imagenet":
+        if str(weights) == "imagenet" and not isinstance(error, TypeError):  # of an argument, not of a download
             raise _download_error(name, error) from error
         raise _file_error(weights, name, _shorten(error)) from error
 

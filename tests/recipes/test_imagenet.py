@@ -6,6 +6,8 @@ import h5py
 import keras
 import numpy as np
 import pytest
+from keras.src.backend import config as keras_config
+from keras.src.utils import file_utils
 
 import deepkit as dk
 from recipes.vision import imagenet
@@ -24,7 +26,7 @@ def narrow(include_top=True, num_classes=1000, filters=4):
     return dk.Sequential([dk.ConvStack(filters, norm=None), *top], name="narrow")
 
 
-def keras_network(weights=None, include_top=True, input_shape=None, num_classes=1000, filters=4):
+def keras_network(weights=None, include_top=True, input_shape=None, classes=1000, filters=4):
     """Return the same network as keras.applications would make it."""
     x = inputs = keras.Input(input_shape or ((224, 224, 3) if include_top else (None, None, 3)))
     for name in ("block1_conv1", "block1_conv2"):
@@ -32,7 +34,7 @@ def keras_network(weights=None, include_top=True, input_shape=None, num_classes=
     x = keras.layers.MaxPooling2D(2, name="block1_pool")(x)
     if include_top:
         x = keras.layers.Dense(6, activation="relu", name="fc1")(keras.layers.Flatten()(x))
-        x = keras.layers.Dense(num_classes, activation="softmax", name="predictions")(x)
+        x = keras.layers.Dense(classes, activation="softmax", name="predictions")(x)
     model = keras.Model(inputs, x, name="narrow_in_keras")
     if weights == "imagenet":
         raise Exception(f"URL fetch failure on {URL}: None -- [Errno -2] Name or service not known")
@@ -95,10 +97,56 @@ def test_its_batch_normalizations_have_momentum_and_epsilon_of_keras(name):
     assert set(pairs) == (set() if name.startswith("vgg") else {(0.99, 1.001e-5)})
 
 
+def refuse_download(address, *args, **kwargs):
+    raise AssertionError(f"downloads {address}")
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """Return the folder of Keras's cache; the checksum of a file in it is not compared, and nothing is downloaded."""
+    monkeypatch.setattr(keras_config, "_KERAS_DIR", str(tmp_path))
+    monkeypatch.setattr(file_utils, "validate_file", lambda *args, **kwargs: True)
+    monkeypatch.setattr(file_utils, "urlretrieve", refuse_download)
+    folder = tmp_path / "models"
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "file", "top"),
+    [
+        ("vgg16", "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5", False),
+        ("resnet50", "resnet50_weights_tf_dim_ordering_tf_kernels.h5", True),
+        ("resnet50v2", "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5", False),
+        ("densenet121", "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5", False),
+    ],
+)
+def test_the_weights_in_the_cache_of_keras_are_loaded(cache, name, file, top):
+    reference = getattr(keras.applications, imagenet.NETWORKS[name].application)(weights=None, include_top=top)
+    for weight in reference.weights:
+        weight.assign(np.random.uniform(0.01, 0.02, weight.shape))
+    saved(reference, cache / file)
+    model = imagenet.pretrained(name, include_top=top)
+    pairs = list(zip(reference.get_weights(), model.get_weights(), strict=True))
+    assert all(np.array_equal(expected, weight) for expected, weight in pairs)
+    assert model.output_shape[1:] == ((1000,) if top else reference.compute_output_shape((1, 224, 224, 3))[1:])
+
+
+@pytest.mark.slow
+def test_the_cache_of_keras_has_other_weights(cache):
+    with pytest.raises(
+        ValueError, match=r"weights of vgg16 are not in (.|\n)*cannot be downloaded: downloads https://"
+    ):
+        imagenet.pretrained("vgg16", include_top=False)
+    with pytest.raises(ValueError, match=r"1,000 classes: expected \S+ and 5 for (.|\n)*hint: use include_top=False"):
+        imagenet.pretrained("resnet50", num_classes=5)
+
+
 @pytest.mark.parametrize("extension", [".h5", ".weights.h5", ".keras"])
 @pytest.mark.parametrize("top", [True, False])
 def test_every_kind_of_file_loads(small, tmp_path, extension, top):
-    reference = keras_network(input_shape=(8, 8, 3), num_classes=3, include_top=top)
+    reference = keras_network(input_shape=(8, 8, 3), classes=3, include_top=top)
     path = saved(reference, tmp_path / f"w{extension}")
     model = imagenet.pretrained("narrow", weights=path, include_top=top, input_shape=(8, 8, 3), num_classes=3)
     np.testing.assert_allclose(model(X[:, :8, :8]), reference(X[:, :8, :8]), rtol=1e-5)
@@ -159,7 +207,7 @@ def test_a_failed_download_names_the_file_and_the_cache(small, tmp_path, monkeyp
     ],
 )
 def test_a_file_of_another_network_names_the_layer_that_differs(small, tmp_path, extension, filters, top, text):
-    other = keras_network(filters=filters, include_top=top, input_shape=(8, 8, 3), num_classes=3)
+    other = keras_network(filters=filters, include_top=top, input_shape=(8, 8, 3), classes=3)
     path = saved(other, tmp_path / f"w{extension}")
     with pytest.raises(ValueError, match=text) as error:
         imagenet.pretrained("narrow", weights=path, include_top=False)
