@@ -128,7 +128,11 @@ def test_a_saved_model_takes_raw_images(tmp_path):
     ("body", "images", "expected"),
     [
         ([layers.Rescaling(1 / 255), *CONV], IMAGES, []),
-        ([layers.RandomFlip(), *CONV], IMAGES, []),
+        (
+            [layers.RandomFlip(), *CONV],
+            IMAGES,
+            ["x: uint8 values up to 255 are not rescaled before RandomFlip; put layers.Rescaling(1 / 255) after it"],
+        ),
         ([layers.Flatten(), layers.Embedding(256, 2), *DENSE], IMAGES, []),
         (CONV, (IMAGES > 127).astype("uint8"), []),
         (CONV, IMAGES[..., [0, 1]], []),

@@ -50,7 +50,7 @@ def test_weights_may_change_before_the_first_training():
     model.optimizer.build(model.trainable_variables)
     precompiled.check_precompiled(model, dk.plan(), {})
     model.layers[1].trainable = True  # the optimizer has no moments for these weights
-    with pytest.raises(ValueError, match="mlp.dense/kernel is trainable since"):
+    with pytest.raises(ValueError, match=r"mlp\.dense/kernel is trainable since"):
         precompiled.check_precompiled(model, dk.plan(), {})
 
 
