@@ -20,7 +20,7 @@ from deepkit.training.errors import CheckpointError
 from deepkit.training.fingerprint import Fingerprint, fingerprint
 from deepkit.training.fit_arguments import DataArguments
 from deepkit.training.loop import restore_checkpoint, train
-from deepkit.training.precompiled import plan_of_compiled
+from deepkit.training.precompiled import plan_for
 from deepkit.training.run_config import describe_resume, run_config
 from deepkit.training.run_dir import RunDir
 from deepkit.training.schedules import with_learning_rate
@@ -255,9 +255,7 @@ def _choose_plan(net: Definition | keras.Model, plan: Plan | None, directory: Ru
     chosen = requested or stored or make_plan()
     if stored is not None and stored == requested:
         chosen = stored
-    if isinstance(net, keras.Model):
-        return plan_of_compiled(net, chosen, is_default=requested is None)
-    return chosen
+    return plan_for(net, chosen, is_default=requested is None)
 
 
 def _with_learning_rate(

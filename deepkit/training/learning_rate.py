@@ -12,10 +12,11 @@ import keras
 import numpy as np
 
 from deepkit.data.source_errors import original_errors
-from deepkit.execution.plan import Plan, resolve_plan
+from deepkit.execution.plan import Plan, current, resolve_plan
 from deepkit.training import state
 from deepkit.training.fit import resolve_verbose
 from deepkit.training.fit_arguments import DataArguments
+from deepkit.training.precompiled import plan_for
 from deepkit.training.text_labels import encode_text_labels
 from deepkit.training.trial import TrialModel, reported_loss
 from deepkit.training.user_data import training_data_for
@@ -175,7 +176,8 @@ def find_learning_rate(
     """
     _check_rates(smallest, largest)
     steps = check_integer(steps, "steps", minimum=_MIN_STEPS, hint="use steps=100")
-    plan = resolve_plan(plan).replace(reason="each step has its own learning rate", steps_per_execution=1)
+    plan = plan_for(net, resolve_plan(plan), is_default=plan is None and current() is None)
+    plan = plan.replace(reason="each step has its own learning rate", steps_per_execution=1)
     verbose = resolve_verbose(verbose)
     arguments = DataArguments(
         x, y, sample_weight, batch_size, validation_split=validation_split, steps_per_epoch=steps_per_epoch

@@ -63,24 +63,24 @@ def check_precompiled(model: keras.Model, plan: Plan, arguments: Mapping[str, ob
     )
 
 
-def plan_of_compiled(model: keras.Model, plan: Plan, is_default: bool) -> Plan:
-    """Return the plan for a model that may be compiled with XLA, which excludes determinism.
+def plan_for(net: object, plan: Plan, is_default: bool) -> Plan:
+    """Return the plan for a definition, or for a model that may be compiled with XLA, which excludes determinism.
 
     Args:
-        model: The model.
+        net: The definition or the model.
         plan: The plan.
         is_default: Whether the user passed no plan, so that another one may be chosen.
 
     Raises:
         ValueError: The model is compiled with XLA, and the plan is deterministic.
     """
-    if not (model.compiled and model.jit_compile and plan.deterministic):
+    if not (isinstance(net, keras.Model) and net.compiled and net.jit_compile and plan.deterministic):
         return plan
     if is_default and not devices.is_deterministic():
         return plan.replace(reason="the model is compiled with XLA, which excludes determinism", deterministic=False)
     raise make_error(
         ValueError,
-        f"net: the model {model.name!r} is compiled with jit_compile=True, and TensorFlow does not compile every "
+        f"net: the model {net.name!r} is compiled with jit_compile=True, and TensorFlow does not compile every "
         "operation with XLA in a deterministic process",
         hint="pass plan=dk.plan(deterministic=False) in a new process, or compile the model with jit_compile=False",
     )

@@ -96,13 +96,13 @@ def test_a_model_compiled_with_xla_excludes_determinism(monkeypatch):
     model._jit_compile = True  # this process is deterministic: Keras would not compile with XLA
     plan = dk.plan(devices="CPU:0")
     assert plan.deterministic
-    chosen = precompiled.plan_of_compiled(model, plan, is_default=True)
+    chosen = precompiled.plan_for(model, plan, is_default=True)
     assert not chosen.deterministic
     assert "compiled with XLA" in chosen.explain()
     with pytest.raises(ValueError, match=r"compiled with jit_compile=True(.|\n)*hint: pass plan=dk.plan\(determ"):
-        precompiled.plan_of_compiled(model, plan, is_default=False)
+        precompiled.plan_for(model, plan, is_default=False)
     model._jit_compile = False
-    assert precompiled.plan_of_compiled(model, plan, is_default=True) is plan
+    assert precompiled.plan_for(model, plan, is_default=True) is plan
 
 
 def test_requests_that_a_compiled_model_replaces_are_printed(capsys):
