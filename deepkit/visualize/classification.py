@@ -16,7 +16,7 @@ from deepkit.layers import Threshold
 from deepkit.utils.errors import message
 from deepkit.visualize.figures import displayable_image, hide_axis_lines, subplots
 from deepkit.visualize.interval_coverage import gaussian_outputs
-from deepkit.visualize.model_inputs import check_built, iterate_batches, with_string_tensors
+from deepkit.visualize.model_inputs import check_built, iterate_batches, predict_batch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -267,7 +267,7 @@ def _predict(model: keras.Model, data: object, caller: str) -> Iterator[tuple[Ba
 def _raw_predictions(model: keras.Model, data: object, caller: str) -> Iterable[tuple[Batch, Batch, np.ndarray]]:
     """Yield inputs, labels and outputs of each batch."""
     for x, y in iterate_batches(data, caller):
-        output = _single(model.predict_on_batch(with_string_tensors(x)), caller, "output")
+        output = _single(predict_batch(model, x), caller, "output")
         yield x, y, np.asarray(output, "float32")
 
 

@@ -14,7 +14,7 @@ from deepkit.definition.outputs import output_activation
 from deepkit.layers.mean_and_stddev import MeanAndStddev, mean_and_stddev
 from deepkit.utils.errors import did_you_mean_or_list, format_value, make_error
 from deepkit.visualize.figures import BLUE, GRAY, subplots
-from deepkit.visualize.model_inputs import check_built, iterate_batches, with_string_tensors
+from deepkit.visualize.model_inputs import check_built, iterate_batches, predict_batch
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -152,7 +152,7 @@ def interval_coverage(model: keras.Model, data: object, *, output: str | None = 
     counts: Any = 0
     num_labels = 0
     for x, y in iterate_batches(data, "calibration"):
-        prediction = _select(model.predict_on_batch(with_string_tensors(x)), output, "output")
+        prediction = _select(predict_batch(model, x), output, "output")
         mean, stddev = mean_and_stddev(np.asarray(prediction, "float64"))
         if not (stddev > 0).all():
             raise make_error(

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from deepkit.utils.errors import message
+from deepkit.utils.tracing import without_retracing_warnings
 
 if TYPE_CHECKING:
     from deepkit.utils.types import ArrayLike, Nested, Shape
@@ -121,6 +122,12 @@ def with_string_tensors(x: Batch) -> Nested:
         return array
 
     return _map_arrays(convert, x)
+
+
+def predict_batch(model: keras.Model, x: Batch) -> Any:
+    """Return the outputs of a model for a batch, which may hold NumPy arrays of strings."""
+    with without_retracing_warnings():  # each model of a comparison is traced
+        return model.predict_on_batch(with_string_tensors(x))
 
 
 def _cut(x: Batch, y: Batch, batch_size: int) -> Iterator[tuple[Batch, Batch]]:

@@ -1,5 +1,7 @@
 """Confusion matrix and misclassified images for all heads and kinds of data, and filters of all kinds of layers."""
 
+import logging
+
 import keras
 import numpy as np
 import pytest
@@ -254,3 +256,10 @@ def test_filters_of_a_dense_layer_have_the_shape_of_the_nested_models_image():
     images = arrays.filters(model, "units")
     np.testing.assert_array_equal(images.reshape(5, 12), np.asarray(inner.layers[-1].kernel).T)
     assert images.shape == (5, 3, 4, 1)
+
+
+def test_comparing_models_prints_no_warning_about_retracing(caplog):
+    with caplog.at_level(logging.WARNING, logger="tensorflow"):
+        for _ in range(7):
+            arrays.confusion(pixel_classifier(), (IMAGES, LABELS))
+    assert "retracing" not in caplog.text
