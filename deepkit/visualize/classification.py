@@ -63,8 +63,8 @@ def confusion(model: keras.Model, data: object, *, class_names: Sequence[str] = 
         model: A classifier with logits or probabilities as its output, for one class per example or per position.
             Whether the outputs are logits follows from the last layer, else from the loss, else from their values.
         data: Batches (x, y) with integer or one-hot labels, or a pair (x, y) of arrays. x is the input of
-            the model: an array, a mapping of arrays, or texts.
-        class_names: Names in the order of the classes. By default their numbers.
+            the model: an array, a mapping of arrays, or texts. With `class_names`, the labels may be these names.
+        class_names: Names in the order of the classes, such as `run.class_names`. By default their numbers.
 
     Returns:
         A figure with true labels as rows and predicted labels as columns. The diagonal has no color, so that the
@@ -79,7 +79,7 @@ def confusion(model: keras.Model, data: object, *, class_names: Sequence[str] = 
         >>> model = dk.Classifier(3).build((4,))
         >>> figure = dk.visualize.confusion(model, (np.zeros((5, 4)), np.arange(5) % 3))
     """
-    return draw_confusion(confusion_matrix(model, data), class_names)
+    return draw_confusion(confusion_matrix(model, data, class_names), class_names)
 
 
 def draw_confusion(counts: np.ndarray, class_names: Sequence[str] = ()) -> Figure:
@@ -100,12 +100,13 @@ def draw_confusion(counts: np.ndarray, class_names: Sequence[str] = ()) -> Figur
     return figure
 
 
-def confusion_matrix(model: keras.Model, data: object) -> np.ndarray:
+def confusion_matrix(model: keras.Model, data: object, class_names: Sequence[str] = ()) -> np.ndarray:
     """Count the examples of a classifier by true class and predicted class.
 
     Args:
         model: A classifier, as for `deepkit.visualize.confusion`.
         data: Batches (x, y), or a pair (x, y) of arrays.
+        class_names: Names in the order of the classes, for labels that are these names.
 
     Returns:
         Integers of shape (classes, classes): a row for each true class, a column for each predicted class.
@@ -122,7 +123,7 @@ def confusion_matrix(model: keras.Model, data: object) -> np.ndarray:
         array([[1, 0],
                [1, 1]])
     """
-    predictions = [(labels, outputs) for _, labels, outputs in _predict(model, data, "confusion")]
+    predictions = [(labels, outputs) for _, labels, outputs in _predict(model, data, "confusion", class_names)]
     num_classes = predictions[0][1].shape[-1]
     counts = np.zeros((num_classes, num_classes), int)
     for labels, outputs in predictions:
@@ -135,9 +136,9 @@ def misclassified(model: keras.Model, data: object, *, count: int = 16, class_na
 
     Args:
         model: A classifier of images with logits or probabilities as its output.
-        data: Batches (images, labels), or a pair of arrays.
+        data: Batches (images, labels), or a pair of arrays. With `class_names`, the labels may be these names.
         count: Largest number of images to draw.
-        class_names: Names in the order of the classes. By default their numbers.
+        class_names: Names in the order of the classes, such as `run.class_names`. By default their numbers.
 
     Returns:
         A figure with the true label, the predicted label and the confidence of each image, the largest loss first.
@@ -154,7 +155,7 @@ def misclassified(model: keras.Model, data: object, *, count: int = 16, class_na
         ...     model, (np.zeros((5, 8, 8, 1)), np.arange(5) % 3), count=4
         ... )
     """
-    examples = misclassified_examples(model, data, count)
+    examples = misclassified_examples(model, data, count, class_names)
     columns = min(8, max(1, len(examples)))
     figure, axes = subplots(max(1, -(-len(examples) // columns)), columns, 1.35, 1.95)
     for ax in axes.flat:
@@ -169,13 +170,16 @@ def misclassified(model: keras.Model, data: object, *, count: int = 16, class_na
     return figure
 
 
-def misclassified_examples(model: keras.Model, data: object, count: int = 16) -> list[MisclassifiedExample]:
+def misclassified_examples(
+    model: keras.Model, data: object, count: int = 16, class_names: Sequence[str] = ()
+) -> list[MisclassifiedExample]:
     """Return the misclassified images with the largest loss, the largest first.
 
     Args:
         model: A classifier of images with one class per image.
         data: Batches (images, labels), or a pair of arrays; images have the shape (batch, rows, columns, channels).
         count: Largest number of examples to return.
+        class_names: Names in the order of the classes, for labels that are these names.
 
     Returns:
         A list of `MisclassifiedExample`; empty if there are no errors.
@@ -195,7 +199,7 @@ def misclassified_examples(model: keras.Model, data: object, count: int = 16) ->
     """
     examples: list[MisclassifiedExample] = []
     are_scores = _outputs_scores(model)
-    for x, labels, outputs in _predict(model, data, "misclassified"):
+    for x, labels, outputs in _predict(model, data, "misclassified", class_names):
         images = _find_images(x)
         if labels.ndim != 1:
             problem = f"misclassified: expected one class per image, {model.name} predicts {labels[0].size}"
@@ -242,7 +246,9 @@ def _find_images(x: Batch) -> np.ndarray:
     raise ValueError(message(problem, hint="use confusion or dk.visualize.arrays.confusion for other inputs"))
 
 
-def _predict(model: keras.Model, data: object, caller: str) -> Iterator[tuple[Batch, np.ndarray, np.ndarray]]:
+def _predict(
+    model: keras.Model, data: object, caller: str, class_names: Sequence[str]
+) -> Iterator[tuple[Batch, np.ndarray, np.ndarray]]:
     """Yield inputs, class numbers and probabilities or scores of each batch, which have the classes as last axis."""
     check_built(model, caller)
     if gaussian_outputs(model):
@@ -258,7 +264,7 @@ def _predict(model: keras.Model, data: object, caller: str) -> Iterator[tuple[Ba
     for x, y, outputs in batches:
         is_empty = False
         values = _two_scores(outputs) if are_scores else class_probabilities(outputs, is_logits)
-        labels = np.asarray(_single(y, caller, "label"))
+        labels = _numbers_of_names(np.asarray(_single(y, caller, "label")), class_names, caller)
         yield x, class_numbers(labels, values, caller), values
     if is_empty:
         raise ValueError(f"{caller}: expected at least one batch, received none")
@@ -277,7 +283,8 @@ def class_numbers(labels: np.ndarray, outputs: np.ndarray, caller: str) -> np.nd
     problem = f"{caller}: expected one class in [0, {num_classes}) per example, received labels of shape {labels.shape}"
     hint = "use the data that the model was trained with"
     if labels.dtype.kind in "SUO":
-        raise ValueError(message(f"{problem}, which are texts", hint=hint))
+        text_hint = "pass the names in the order of the classes: class_names=run.class_names"
+        raise ValueError(message(f"{problem}, which are texts", hint=text_hint))
     if labels.shape == outputs.shape and outputs.ndim >= 2 and np.isin(labels, (0, 1)).all():
         if (labels.sum(-1) != 1).any():
             multi_label = f"{problem} with several classes per example, or none"
@@ -290,6 +297,19 @@ def class_numbers(labels: np.ndarray, outputs: np.ndarray, caller: str) -> np.nd
     if not has_shape or (numbers != labels).any() or numbers.min() < 0 or numbers.max() >= num_classes:
         raise ValueError(message(f"{problem} for outputs of shape {outputs.shape}", hint=hint))
     return numbers
+
+
+def _numbers_of_names(labels: np.ndarray, class_names: Sequence[str], caller: str) -> np.ndarray:
+    """Return text labels as indices of the class names; other labels, or those without names, unchanged."""
+    if labels.dtype.kind not in "SUO" or not len(class_names):
+        return labels
+    indices = {name: index for index, name in enumerate(class_names)}
+    names = [name.decode() if isinstance(name, bytes) else str(name) for name in labels.reshape(-1)]
+    unknown = next((name for name in names if name not in indices), None)
+    if unknown is not None:
+        problem = f"{caller}: expected one of the class names as label, received {unknown!r}"
+        raise ValueError(message(problem, hint="pass class_names=run.class_names"))
+    return np.array([indices[name] for name in names]).reshape(labels.shape)
 
 
 def _single(value: Any, caller: str, kind: str) -> Any:

@@ -45,6 +45,17 @@ def test_the_confusion_matrix_works_with_all_heads(activation):
     ]
 
 
+def test_labels_may_be_class_names():
+    model, names = pixel_classifier(), ("cat", "dog", "owl")
+    texts = np.array(names)[LABELS]
+    batches = tf.data.Dataset.from_tensor_slices((IMAGES, texts)).batch(2)
+    for data in ((IMAGES, texts), batches):
+        assert arrays.confusion(model, data, names).tolist() == EXPECTED
+    assert len(arrays.misclassified(model, batches, class_names=names)) == 2
+    with pytest.raises(ValueError, match="expected one of the class names as label, received 'owl'"):
+        dk.visualize.confusion(model, batches, class_names=("cat", "dog", "cow"))
+
+
 class Subclassed(keras.Model):
     """A model without a graph, whose layers do not show whether its output is logits."""
 
@@ -162,7 +173,7 @@ def test_texts_are_counted_but_are_not_images():
         ((IMAGES, np.eye(3)[LABELS] + np.eye(3)[0]), r"expected one class in \[0, 3\)"),
         ((IMAGES, np.ones((5, 3))), "with several classes per example, or none"),
         ((IMAGES, LABELS + 0.5), r"expected one class in \[0, 3\) per example, received labels of shape \(5,\) for"),
-        ((IMAGES, np.array(list("abcde"))), "which are texts"),
+        ((IMAGES, np.array(list("abcde"))), r"which are texts\n  hint: .* class_names=run.class_names"),
         ((IMAGES, {"a": LABELS, "b": LABELS}), "expected one label per example, received 2: a, b"),
         ([], "expected at least one batch, received none"),
         (
