@@ -237,7 +237,8 @@ def check_array(value: object, name: str) -> np.ndarray:
         array = np.asarray(value)
     except ValueError as error:
         problem = f"{name} must be an array, received examples of different shapes ({error})"
-        raise ValueError(message(problem, hint="pad or crop the examples to one shape")) from error
+        hints = ["pad or crop the examples to one shape", _multi_label_hint(name)]
+        raise ValueError(message(problem, hint="; ".join(filter(None, hints)))) from error
     if array.dtype == object:
         array = _as_strings(array, name)
     if array.ndim == 0:
@@ -277,7 +278,16 @@ def _as_strings(array: np.ndarray, name: str) -> np.ndarray:
         raise TypeError(message(f"{element} is {item}, a missing value", hint=hint))
     problem = f"{name} must hold numbers or strings, received Python objects: {element} is {format_value(item)}"
     hint = f"convert {name} to an array of numbers, for example with astype('float32')"
+    if isinstance(item, list | tuple | set):
+        hint = _multi_label_hint(name) or hint
     raise TypeError(message(problem, hint=hint))
+
+
+def _multi_label_hint(name: str) -> str:
+    """Return a hint for lists of labels, one list for each example; empty for an array of inputs."""
+    is_label = name.split("[")[0].split(" ")[-1] == "y"
+    binarizer = "sklearn.preprocessing.MultiLabelBinarizer().fit_transform(y)"
+    return f"for several classes per example, pass a column of 0 and 1 for each class: {binarizer}" if is_label else ""
 
 
 def _is_missing(item: object) -> bool:

@@ -174,6 +174,8 @@ def dtype_hint(rule: LabelRule) -> str:
     """Return a hint for text labels, and other labels that are not numbers, which `fit` does not encode."""
     if rule.kind == "numbers":
         return 'convert the labels to numbers: y.astype("float32")'
+    if rule.kind == "probabilities" and rule.num_outputs > 1:
+        return "use a column of 0 and 1 for each class: sklearn.preprocessing.MultiLabelBinarizer().fit_transform(y)"
     return (
         "map the labels of the dataset to integers: lookup = keras.layers.StringLookup(vocabulary=class_names, "
         "num_oov_indices=0), then dataset.map(lambda x, y: (x, lookup(y)))"

@@ -108,6 +108,7 @@ def test_small_integer_labels_become_int32():
             r"(?s)^y has 2 labels that are NaN or infinite, the first at index 1\n  hint: remove",
         ),
         ({"x": [[1, 2], [3]]}, r"(?s)^x must be an array, received examples of different shapes .*hint: pad or crop"),
+        ({"y": [["a"], ["a", "b"], [], ["b"]]}, r"(?s)^y must be an array, .*hint: .*MultiLabelBinarizer"),
         ({"x": 3.0}, "x must be an array with the examples along its first axis, received 3.0"),
         ({"batch_size": 0}, "batch_size must be a positive integer, received 0"),
         ({"batch_size": -8}, "batch_size must be a positive integer, received -8"),
@@ -129,6 +130,11 @@ def test_small_integer_labels_become_int32():
 def test_wrong_arguments_raise(arguments, text):
     with pytest.raises(ValueError, match=text):
         dk_data.from_arrays(**{"x": np.zeros((4, 2)), **arguments})
+
+
+def test_sets_of_labels_raise():
+    with pytest.raises(TypeError, match=r"(?s)y must hold numbers or strings, .*hint: .*MultiLabelBinarizer"):
+        dk_data.from_arrays(np.zeros((2, 3)), [{"a"}, {"a", "b"}])
 
 
 def test_wrong_types_raise():

@@ -344,6 +344,9 @@ def test_text_labels_of_a_dataset():
     with pytest.raises(LabelError, match="received text") as caught:
         fit(dk.Sequential([dk.Classifier(3)]), dataset(X, NAMES[THREE]))
     assert "keras.layers.StringLookup(vocabulary=class_names" in caught.value.hint
+    with pytest.raises(LabelError, match="received text") as caught:
+        fit(dk.Sequential([dk.Classifier(3, activation="sigmoid")]), (X, np.stack([NAMES[THREE]] * 2, axis=1)))
+    assert "MultiLabelBinarizer" in caught.value.hint
 
 
 def test_integer_targets_of_a_regression_need_no_check_of_each_batch():
