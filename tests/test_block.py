@@ -29,6 +29,21 @@ def test_a_layer_without_weights_is_a_template_that_each_build_copies():
     assert not np.array_equal(first.layers[1].kernel, second.layers[1].kernel)
 
 
+class ScaleWithoutConfig(keras.layers.Layer):
+    def __init__(self, factor, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def get_config(self):
+        return super().get_config()  # without factor
+
+
+def test_a_layer_whose_config_lacks_an_argument_raises():
+    with pytest.raises(dk.DefinitionError, match=r"missing 1 required .* 'factor'") as caught:
+        dk.Sequential([ScaleWithoutConfig(2.0)]).build((4,))
+    assert "return every argument of __init__ from ScaleWithoutConfig.get_config" in caught.value.hint
+
+
 def test_templates_are_compared_by_config_without_generated_names():
     assert dk.Sequential([layers.Dense(4), layers.Dense(4)]) == dk.Sequential([layers.Dense(4), layers.Dense(4)])
     assert dk.Sequential([layers.Dense(4)]) != dk.Sequential([layers.Dense(4, name="mine")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -51,20 +52,22 @@ class LayerTemplate(Block):
         num_copies = builder.state.copies[self]
         builder.state.copies[self] += 1
         name = "" if builder.path else self.name or self.default_name
-        return builder.add_layer(x, name, self._new_layer, seed_shift=num_copies)
+        return builder.add_layer(x, name, partial(self._new_layer, builder), seed_shift=num_copies)
 
-    def _new_layer(self, *, name: str, seed_shift: int) -> keras.layers.Layer:
+    def _new_layer(self, builder: Builder, *, name: str, seed_shift: int) -> keras.layers.Layer:
         config = json.loads(self.config)
         if issubclass(self.cls, _STATISTICS) and "16" in keras.config.dtype_policy().compute_dtype:
             config.setdefault("dtype", "float32")  # statistics of data exceed the range and the precision of 16 bits
         # a copy with the seed of the first layer would drop the same units: each has its own seed
+        config = {**_shift_seeds(config, seed_shift), "name": name}
         try:
-            return self.cls.from_config({**_shift_seeds(config, seed_shift), "name": name})
-        except TypeError as error:  # as of Keras 3.15, RandomShear refuses the config that it returns
+            return self.cls.from_config(config)
+        except TypeError as error:  # get_config leaves out an argument; RandomShear of Keras 3.15 refuses its own
             reason = str(error).rpartition("Exception encountered: ")[2]
-            raise ValueError(
-                f"{self.cls.__name__} cannot be copied, and a model with it cannot be loaded, because its from_config "
-                f"refuses the config that its get_config returns: {reason}"
+            raise builder.error(
+                f"the layer cannot be copied from its config: {reason}",
+                hint=f"return every argument of __init__ from {self.cls.__name__}.get_config; "
+                "Keras does so without get_config if the arguments are plain values",
             ) from error
 
     def __repr__(self) -> str:

@@ -49,7 +49,7 @@ def test_uint8_images_before_an_augmentation_are_mentioned(capsys):
 
 
 def test_a_layer_that_refuses_its_own_config():
-    with pytest.raises(dk.DefinitionError, match="RandomShear cannot be copied, and a model with it cannot be loaded"):
+    with pytest.raises(dk.DefinitionError, match="the layer cannot be copied from its config"):
         fit(FLOAT, layers.RandomShear(0.1))
 
 
