@@ -78,6 +78,8 @@ class LearningRateTest(Displayable):
     def plot(self) -> Figure:
         """Draw the loss over the learning rate, with the suggestion marked.
 
+        The axis of the loss ends above the loss before its minimum, so that an explosion does not hide the fall.
+
         Returns:
             A Matplotlib figure.
         """
@@ -90,11 +92,17 @@ class LearningRateTest(Displayable):
         if self.suggestion is not None:
             height = np.interp(math.log(self.suggestion), np.log(self.rates), self.smoothed)
             ax.plot([self.suggestion], [height], "o", color=ORANGE, label=f"steepest: {self.suggestion:.2g}")
-        ax.set(xscale="log", xlabel="learning rate", ylabel="loss")
+        ax.set(xscale="log", xlabel="learning rate", ylabel="loss", ylim=self._loss_limits())
         ax.grid(alpha=0.25)
         ax.spines[["top", "right"]].set_visible(False)
         ax.legend(frameon=False)
         return figure
+
+    def _loss_limits(self) -> tuple[float, float] | None:
+        """Return the limits of the axis of the loss, or None for those of Matplotlib."""
+        lowest = float(self.smoothed.min())
+        fall = float(self.smoothed[: int(np.argmin(self.smoothed)) + 1].max()) - lowest
+        return (lowest - 0.15 * fall, lowest + 1.5 * fall) if fall > 0 else None
 
     def __str__(self) -> str:
         result = "the loss does not fall" if self.suggestion is None else f"steepest at {self.suggestion:.2g}"

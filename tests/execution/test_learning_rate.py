@@ -263,6 +263,14 @@ def test_the_plot_shows_the_losses_and_the_suggestion():
     assert len(flat.plot().axes[0].lines) == 2
 
 
+def test_the_explosion_of_the_loss_does_not_hide_its_fall_in_the_plot():
+    rates, losses = np.geomspace(1e-4, 1, 5), np.array([1.0, 1.0, 0.5, 0.2, 80.0])
+    result = learning_rate.LearningRateTest(rates, losses, losses, 1e-2, "the loss explodes at 1")
+    lower, upper = result.plot().axes[0].get_ylim()
+    assert lower < 0.2
+    assert 1.0 < upper < 2.0
+
+
 def test_invalid_arguments_raise():
     with pytest.raises(ValueError, match=r"expected 0 < smallest < largest, received 1\.0 and 0\.1"):
         run_test(linear_model(), smallest=1.0, largest=0.1)
