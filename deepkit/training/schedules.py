@@ -179,10 +179,10 @@ def is_learning_rate(value: object) -> bool:
 
 
 def as_schedule(rate: LearningRate, steps: int, steps_per_epoch: int) -> float | KerasSchedule:
-    """Return a number or a Keras schedule unchanged, and build a schedule of this module."""
+    """Return a number as a float, a Keras schedule unchanged, and the Keras schedule of a schedule of this module."""
     if isinstance(rate, OneCycle | StepDecay | WarmUp):
         return rate.build(steps, steps_per_epoch)
-    return rate
+    return rate if isinstance(rate, KerasSchedule) else float(rate)  # an optimizer of Keras accepts no integer
 
 
 def with_learning_rate(

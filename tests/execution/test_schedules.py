@@ -89,6 +89,11 @@ def test_fit_accepts_a_number_and_does_not_change_the_optimizer():
     assert float(optimizer.learning_rate) == pytest.approx(0.1)
 
 
+def test_an_integer_is_a_learning_rate():
+    optimizer = with_learning_rate("sgd", 1, 10, 3)
+    assert float(optimizer.learning_rate) == 1.0
+
+
 @pytest.mark.parametrize(
     ("make", "expected"),
     [
