@@ -59,7 +59,8 @@ def diagnose(run: Run, *, baseline: float | None = None, target: float | None = 
     Good means an error of at most `target`. Without a target, the baseline error is the scale: the training error is
     good if it is at most half of it, and the validation error if it exceeds the training error by at most a tenth of
     it. The baseline is the best prediction that ignores the input: always the most frequent class of the training
-    labels, or for a regression always their mean.
+    labels, or for a regression always their mean. An error that is not below the baseline error suggests labels that
+    do not belong to their inputs.
 
     The errors are those of the last epoch: 1 - accuracy if the run has that metric, else the mean squared or mean
     absolute error, else the loss. Keras averages the training error over the epoch, while the weights change and
@@ -211,6 +212,9 @@ def _validation_rule(errors: _Errors) -> _Finding:
     if is_good:
         return _Finding("good", explanation, (_TEST,))
     suggestions = (_MORE_DATA, *_stop_early(errors), _REGULARIZE, _DROPOUT, _SMALLER_ARCHITECTURE)
+    if errors.baseline is not None and validation >= errors.baseline:
+        explanation += f", and not below the baseline error {text(errors.baseline)}"
+        suggestions = (_CHECK_DATA, *suggestions)
     return _Finding("bad on validation data", explanation, suggestions)
 
 

@@ -61,6 +61,12 @@ def accuracies(training, validation=()):
             "use more training examples, or augment them; dk.teaching.required_examples(run.model) is a rule of thumb",
         ),
         (
+            accuracies([0.9, 1.0], [0.5, 0.4]), {"target": 0.02}, "bad on validation data",
+            "the training error 0.0 % is at most the target 2.0 %; the validation error 60.0 % is above the target, "
+            "and not below the baseline error 50.0 %",
+            "check that inputs and labels belong together, and that the inputs are scaled",
+        ),
+        (
             accuracies([0.99], [0.97]), {"target": 0.02}, "bad on validation data",
             "the training error 1.0 % is at most the target 2.0 %; the validation error 3.0 % is above the target",
             "use more training examples, or augment them; dk.teaching.required_examples(run.model) is a rule of thumb",
