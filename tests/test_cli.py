@@ -207,6 +207,15 @@ def test_ctrl_c_prints_the_module_of_the_recipe(capsys):
     assert "python -m tests.test_cli --width 3 --run-dir runs/1" in capsys.readouterr().err
 
 
+def test_ctrl_c_prints_the_file_of_a_recipe_outside_of_a_package(monkeypatch, capsys):
+    interrupted = fails_with(KeyboardInterrupt())
+    monkeypatch.setattr(interrupted.train, "__module__", "__main__")
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
+    monkeypatch.setattr(sys, "argv", ["my recipe.py"])
+    assert recipe.main(interrupted, ["--width", "3"]) == 130
+    assert "python 'my recipe.py' --width 3 --run-dir runs/1" in capsys.readouterr().err
+
+
 def test_the_number_of_seeds_must_be_positive(trainer, capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main(["run", "fake", "--seeds", "0"])

@@ -155,7 +155,7 @@ def parse_options(options: type[Options], argv: Sequence[str], prog: str, *, des
 
 
 def main(recipe: Recipe, args: Sequence[str] | None = None) -> int:
-    """Run a recipe as `python -m package.module`, with the flags of `deepkit run`.
+    """Run a recipe as `python -m package.module` or `python file.py`, with the flags of `deepkit run`.
 
     Args:
         recipe: The recipe.
@@ -181,7 +181,13 @@ def main(recipe: Recipe, args: Sequence[str] | None = None) -> int:
         command    deepkit run sums --seed 7
         0
     """
-    spec = getattr(sys.modules[recipe.train.__module__], "__spec__", None)  # run by -m, the module is __main__
-    module = spec.name if spec else recipe.train.__module__
-    prog = f"python -m {module}"
+    prog = _python_command(recipe.train.__module__)
     return run_cli(lambda argv: run_recipe(recipe, argv, prog=prog), sys.argv[1:] if args is None else args, prog=prog)
+
+
+def _python_command(module: str) -> str:
+    """Return the command that runs a module; one that runs already is named `__main__`."""
+    spec = getattr(sys.modules[module], "__spec__", None)
+    if spec is None and module == "__main__":  # a file that is not in a package
+        return f"python {shlex.quote(sys.argv[0])}"
+    return f"python -m {spec.name if spec else module}"
