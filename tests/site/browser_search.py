@@ -37,3 +37,30 @@ def _results(window: Window, query: str, width: int) -> list[Finding]:
     findings = [finding for scheme in SCHEMES for finding in check_contrast(window, name, scheme)]
     beyond = page.evaluate(BEYOND, {"selector": RESULT, "width": width})
     return findings + [Finding(name, "reaches beyond the window", text, width) for text in beyond]
+
+
+def check_answers(window: Window, answers: dict[str, tuple[str, ...]], *, first: int = 3) -> list[Finding]:
+    """Return the queries whose first results lead to none of the pages that answer them.
+
+    Args:
+        window: A window that shows the site.
+        answers: Paths of the pages that answer a query, by query.
+        first: Number of results that a reader looks at.
+    """
+    page, findings = window.page, []
+    window.resize(WIDE)
+    for query, expected in answers.items():
+        window.open("index.html")
+        page.locator(INPUT).press_sequentially(query)
+        try:
+            page.locator(RESULT).first.wait_for()
+            page.locator(".md-search-result__meta", has_text="document").wait_for()
+        except NoResult:
+            findings.append(Finding(f"search for '{query}'", "finds no page"))
+            continue
+        links = page.locator(".md-search-result__item > .md-search-result__link").evaluate_all(
+            "(links) => links.map((link) => new URL(link.href).pathname)"
+        )[:first]
+        if not any(answer in link for answer in expected for link in links):
+            findings.append(Finding(f"search for '{query}'", f"finds {links}, expected one of {expected}"))
+    return findings
