@@ -10,6 +10,8 @@ from .findings import Finding
 
 BUTTON, INPUT, RESULT = ".md-header__button[for=__search]", ".md-search__input", ".md-search-result__link"
 
+SETTLED = 1000  # milliseconds until the results belong to the last key
+
 BEYOND = """({ selector, width }) => [...document.querySelectorAll(selector)]
     .map((element) => [element.textContent.trim().slice(0, 40), element.getBoundingClientRect()])
     .filter(([text, box]) => box.width && (box.left < 0 || box.right > width))
@@ -47,17 +49,13 @@ def check_answers(window: Window, answers: dict[str, tuple[str, ...]], *, first:
         answers: Paths of the pages that answer a query, by query.
         first: Number of results that a reader looks at.
     """
-    page, findings = window.page, []
+    window.open("index.html")
     window.resize(WIDE)
+    page, findings = window.page, []
     for query, expected in answers.items():
-        window.open("index.html")
-        page.locator(INPUT).press_sequentially(query)
-        try:
-            page.locator(RESULT).first.wait_for()
-            page.locator(".md-search-result__meta", has_text="document").wait_for()
-        except NoResult:
-            findings.append(Finding(f"search for '{query}'", "finds no page"))
-            continue
+        page.locator(INPUT).fill("")
+        page.locator(INPUT).press_sequentially(query)  # the theme listens to keys
+        page.wait_for_timeout(SETTLED)
         links = page.locator(".md-search-result__item > .md-search-result__link").evaluate_all(
             "(links) => links.map((link) => new URL(link.href).pathname)"
         )[:first]
