@@ -10,7 +10,7 @@ from .findings import Finding
 
 BUTTON, INPUT, RESULT = ".md-header__button[for=__search]", ".md-search__input", ".md-search-result__link"
 
-SETTLED = 1000  # milliseconds until the results belong to the last key
+RESULTS_DELAY = 1000  # milliseconds until the results belong to the last key
 
 BEYOND = """({ selector, width }) => [...document.querySelectorAll(selector)]
     .map((element) => [element.textContent.trim().slice(0, 40), element.getBoundingClientRect()])
@@ -55,7 +55,7 @@ def check_answers(window: Window, answers: dict[str, tuple[str, ...]], *, first:
     for query, expected in answers.items():
         page.locator(INPUT).fill("")
         page.locator(INPUT).press_sequentially(query)  # the theme listens to keys
-        page.wait_for_timeout(SETTLED)
+        page.wait_for_timeout(RESULTS_DELAY)
         links = page.locator(".md-search-result__item > .md-search-result__link").evaluate_all(
             "(links) => links.map((link) => new URL(link.href).pathname)"
         )[:first]
