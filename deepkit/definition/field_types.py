@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING
 from typing import TYPE_CHECKING, Any
@@ -148,12 +147,9 @@ class NumberField(Field[float, float]):
         self.above, self.minimum, self.maximum = above, minimum, maximum
 
     def validate(self, value: Any, name: str) -> float:
-        number = check_number(
+        return check_number(
             value, name, above=self.above, minimum=self.minimum, maximum=self.maximum, error=DefinitionError
         )
-        if abs(number) > sys.float_info.max:
-            raise DefinitionError(f"{name} must be a number that a float can hold, received {format_value(value)}")
-        return number
 
 
 class FractionField(Field[float, float]):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import sys
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -74,7 +75,10 @@ def check_number(
             and (below is None or number < below)
             and (maximum is None or number <= maximum)
         ):
-            return number
+            if abs(number) <= sys.float_info.max:
+                return number
+            problem = f"{name} must be a number that a float can hold, received {format_value(value)}"
+            raise make_error(error, problem, hint=hint)
     bounds = _bounds(above, minimum, below, maximum)
     raise make_error(error, f"{name} must be a number{bounds}, received {format_value(value)}", hint=hint)
 

@@ -64,7 +64,6 @@ def test_flags():
         (check_integer(0, "n", minimum=0), 0),
         (check_number(np.float32(0.5), "n"), 0.5),
         (check_number(np.int32(2), "n"), 2),
-        (check_number(HUGE, "n", minimum=0), HUGE),
         (check_fraction(np.float64(0.25), "n"), 0.25),
         (check_fraction(0, "n"), 0.0),
         (check_flag(np.bool_(True), "n"), True),
@@ -118,3 +117,8 @@ def test_a_large_array_is_not_printed():
 def test_the_class_of_the_error():
     with pytest.raises(dk.DefinitionError):
         check_integer(0, "n", error=dk.DefinitionError)
+
+
+def test_a_number_above_the_largest_float_is_refused():
+    assert "n must be a number that a float can hold, received 1000" in error_of(check_number, HUGE, "n", minimum=0)
+    assert "n must be a number of at most 1, received 1000" in error_of(check_number, HUGE, "n", maximum=1)
