@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MAX_DEGREE = 100
+_MAX_SIZE = 1e30  # of noise and margin: the points and their squares are finite in float32 and float64
 _NUM_SHOWN = 500
 
 
@@ -209,6 +211,9 @@ def _check_argument(argument: str, value: object) -> float:
     name = f"points: {argument}"
     if argument == "degree":
         return check_integer(value, name, maximum=_MAX_DEGREE, hint="use degree=3")
+    if isinstance(value, numbers.Real) and value > _MAX_SIZE:  # type: ignore[operator]
+        problem = f"{name} must be at most {_MAX_SIZE:g}, received {format_value(value)}"
+        raise ValueError(message(problem, hint="use a number of the order of 1, the scale of the points"))
     if argument == "margin":
         return check_number(value, name, above=0, hint="use margin=0.5")
     return check_number(value, name, minimum=0, hint="use noise=0.1, or 0 for points without noise")

@@ -194,6 +194,16 @@ def test_show_draws_points_by_class_and_a_curve():
             ValueError,
             "points: num_points must be an integer of at least 2, received 1\n  hint: use num_points=1000",
         ),
+        (
+            lambda: dk.data.points("moons", noise=1e39),
+            ValueError,
+            "points: noise must be at most 1e+30, received 1e+39\n  hint: use a number of the order of 1",
+        ),
+        (
+            lambda: dk.data.points("clouds", margin=10**400),
+            ValueError,
+            "points: margin must be at most 1e+30, received",
+        ),
         (lambda: dk.data.points("circle", seed=-1), ValueError, "seed must be an integer of at least 0"),
         (lambda: dk.data.points("circle", batch_size=0), ValueError, "batch_size must be a positive integer"),
         (lambda: dk.data.points("circle", validation="some"), TypeError, "validation must be a number of examples"),
