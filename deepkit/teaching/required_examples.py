@@ -37,7 +37,7 @@ class RequiredExamples(int):
         return self.num_weights, self.accuracy
 
     def __repr__(self) -> str:
-        return f"{int(self):,} training examples: |W| / (1 - a) = {self.num_weights:,} / (1 - {self.accuracy:g})"
+        return f"{int(self):,} training examples: |W| / (1 - a) = {self.num_weights:,} / (1 - {self.accuracy:.12g})"
 
 
 def required_examples(

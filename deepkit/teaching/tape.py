@@ -61,7 +61,7 @@ class Expression:
 
     def __pow__(self, other: Expression | float) -> Expression:
         x, p = self.as_variable(), checks.exponent(other)
-        return record("product", f"{x.name}^{p:g}", [x], lambda x: (math.pow(x, p), p * math.pow(x, p - 1)), 1, 2)
+        return record("product", f"{x.name}^{p:g}", [x], checks.power_rule(p), 1, 2)
 
     def __rtruediv__(self, other: Expression | float) -> Expression:
         return other * self**-1
@@ -135,7 +135,7 @@ def affine(terms: list[tuple[float, Variable]], b: float) -> Variable:
 def apply(name: str, function: Callable[[float], float], slope: Slope, slope_cost: int, x: Expression | float) -> Any:
     """Record a function of one variable; `slope` returns its derivative at x, where its value is z."""
     if not isinstance(x, Expression):
-        return function(checks.number(x))
+        return checks.constant(name, function, x)
     a, b, cost = x.scale, x.shift, 1 + (x.scale != 1) + (x.shift != 0)
     return record("function", f"{name}({x!r})", [x.variable], chain(function, slope, a, b), cost, slope_cost + (a != 1))
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from deepkit.utils.errors import format_value, make_error
-from deepkit.utils.validation import is_number
+from deepkit.utils.validation import is_integer, is_number
 
 Class = TypeVar("Class")
 
@@ -20,6 +21,10 @@ _EXCLUDED = {  # the special methods of Python, and the reason in the error mess
     ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__bool__"): _COMPARED,
     ("__floordiv__", "__rfloordiv__", "__mod__", "__rmod__", "__divmod__", "__rdivmod__"): _ROUNDED,
     ("__round__", "__int__", "__index__", "__floor__", "__ceil__", "__trunc__"): _ROUNDED,
+    ("__matmul__", "__rmatmul__", "__getitem__", "__len__", "__iter__", "exp", "log", "sqrt", "sin", "cos", "tanh"): (
+        "an operation of arrays",
+        "use one scalar variable for each number of a vector, and tape.exp(z) for each of them",
+    ),
     ("__rpow__",): ("a variable exponent", "use tape.exp(math.log(2) * z) for 2 ** z"),
     ("__float__", "__complex__"): ("a function of another module", f"{_FUNCTIONS}, or z.value for a number"),
 }
@@ -31,6 +36,7 @@ def exclude_other_operations(cls: type[Class]) -> type[Class]:
         for name in names:
             setattr(cls, name, _refuse(operation, hint))
     setattr(cls, "__array_ufunc__", _numpy_function)  # noqa: B010
+    setattr(cls, "__pos__", lambda expression: expression)  # noqa: B010
     return cls
 
 
@@ -55,10 +61,26 @@ def _numpy_function(expression: Any, ufunc: Any, method: str, *inputs: Any, **kw
 
 def number(value: Any) -> float:
     """Return a constant in an expression as a float."""
-    if is_number(value):
+    if _is_float(value):
         return float(value)
     problem = f"a trace combines variables and finite numbers, received {format_value(value)}"
     raise make_error(TypeError, problem, hint="use one scalar variable for each number of a vector")
+
+
+def _is_float(value: Any) -> bool:
+    """Return whether a value is a finite number that a float can hold."""
+    return is_number(value) and (not is_integer(value) or abs(int(value)) <= sys.float_info.max)
+
+
+def constant(name: str, function: Callable[[float], float], value: Any) -> float:
+    """Return the value of a function of one variable for a constant."""
+    try:
+        return function(number(value))
+    except (ArithmeticError, ValueError):  # of `math`: outside the domain, or an overflow
+        problem = f"tape.{name} has no finite value at {format_value(value)}"
+        raise make_error(
+            ValueError, problem, hint="use a number of its domain, with a value that a float can hold"
+        ) from None
 
 
 def divisor(value: Any) -> float:
@@ -82,7 +104,7 @@ def point(function: object, values: Sequence[Any]) -> tuple[float, ...]:
         problem = f"Trace: expected a function, received {format_value(function)}"
         raise make_error(TypeError, problem, hint="pass Trace(f, w1, w2) with the function and its inputs")
     for value in values:
-        if not is_number(value):
+        if not _is_float(value):
             problem = f"Trace: expected finite numbers as inputs, received {format_value(value)}"
             raise make_error(TypeError, problem, hint="pass Trace(f, *point) for a point that is a list")
     if not values:
@@ -103,12 +125,20 @@ def output(trace: object, value: Any) -> Any:
     raise make_error(TypeError, problem, hint=hint)
 
 
+def power_rule(p: float) -> Callable[[float], tuple[float, float]]:
+    """Return the function that computes x^p and its derivative; x^0 is the constant 1, also at 0."""
+    return lambda x: (math.pow(x, p), p * math.pow(x, p - 1) if p else 0.0)
+
+
 def common_trace(variables: Sequence[Any]) -> Any:
     """Return the trace to which all variables belong."""
     if any(variable.trace is not variables[0].trace for variable in variables):
         names = " and ".join(variable.name for variable in variables)
         problem = f"{names} belong to different traces"
         raise make_error(ValueError, problem, hint="use only the arguments of the function, and numbers")
+    if hasattr(variables[0].trace, "output"):
+        problem = f"{variables[0].name} belongs to a trace that is finished, which records no further variables"
+        raise make_error(ValueError, problem, hint="compute in the function of the trace, or with the numbers z.value")
     return variables[0].trace
 
 

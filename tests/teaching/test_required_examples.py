@@ -58,3 +58,8 @@ def test_other_models_are_refused():
         required_examples(keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]), input_shape=(4,))
     with pytest.raises(dk.DefinitionError, match="hint"):
         required_examples(dk.Classifier(3))
+
+
+def test_an_accuracy_near_one_is_not_printed_as_one():
+    number = required_examples(dk.Classifier(2), 0.999999999999, input_shape=(2,))
+    assert str(number).endswith("6 / (1 - 0.999999999999)")

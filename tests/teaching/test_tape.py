@@ -270,3 +270,42 @@ def test_the_module_is_short_and_imports_neither_keras_nor_tensorflow():
         "import sys; from deepkit.teaching import tape; assert not {'keras', 'tensorflow', 'numpy'} & set(sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_power_of_zero_is_a_constant_and_unary_plus_has_no_effect():
+    assert tape.Trace(lambda w: w**0 + +w, 0.0).gradient == (1.0,)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda: tape.log(-1), ValueError, "tape.log has no finite value at -1"),
+        (lambda: tape.Trace(lambda w: w * tape.exp(1000), 1.0), ValueError, "tape.exp has no finite value at 1000"),
+        (lambda: tape.Trace(lambda w: w * 10**400, 1.0), TypeError, "a trace combines variables and finite numbers"),
+        (
+            lambda: tape.Trace(lambda w: w, 10**400),
+            TypeError,
+            "Trace: expected finite numbers as inputs, received 1000",
+        ),
+        (lambda: tape.Trace(lambda w: w @ w, 1.0), TypeError, "an operation of arrays is not a primitive"),
+        (lambda: tape.Trace(lambda w: w[0], 1.0), TypeError, "an operation of arrays is not a primitive"),
+        (
+            lambda: tape.Trace(lambda w: np.exp(np.array([w])), 1.0),
+            TypeError,
+            "an operation of arrays is not a primitive",
+        ),
+    ],
+)
+def test_constants_and_arrays_that_a_trace_cannot_hold(call, error, text):
+    with pytest.raises(error) as caught:
+        call()
+    assert str(caught.value).startswith(text)
+    assert "hint: " in str(caught.value)
+
+
+def test_a_finished_trace_records_no_further_variables():
+    trace = tape.Trace(lambda a, b: a * b, 2.0, 3.0)
+    table = str(trace)
+    with pytest.raises(ValueError, match="w1 belongs to a trace that is finished"):
+        trace.inputs[0] * trace.inputs[1]
+    assert str(trace) == table
