@@ -65,8 +65,12 @@ class PolarFeatures(keras.layers.Layer):
         # the root and atan2 have infinite and undefined gradients at the origin, which the inner `where` hides
         is_origin = ops.logical_and(ops.equal(x, 0), ops.equal(y, 0))
         safe_x = ops.where(is_origin, 1.0, x)
-        radius = ops.where(is_origin, 0.0, ops.sqrt(ops.square(safe_x) + ops.square(y)))
-        angle = ops.where(is_origin, 0.0, ops.arctan2(y, safe_x))
+        # coordinates of at most 1, whose squares neither overflow nor vanish; the gradient of the scale cancels
+        scale = ops.stop_gradient(ops.maximum(ops.abs(safe_x), ops.abs(y)))
+        scale = ops.where(ops.isinf(scale), 1.0, scale)
+        scaled_x, scaled_y = safe_x / scale, y / scale
+        radius = ops.where(is_origin, 0.0, scale * ops.sqrt(ops.square(scaled_x) + ops.square(scaled_y)))
+        angle = ops.where(is_origin, 0.0, ops.arctan2(scaled_y, scaled_x))
         return ops.cast(ops.stack([radius, angle], axis=-1), self.compute_dtype)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
