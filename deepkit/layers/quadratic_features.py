@@ -81,11 +81,13 @@ class QuadraticFeatures(keras.layers.Layer):
         if not self.built:
             problem = "QuadraticFeatures.feature_names: the layer is not built, so the number of features is unknown"
             raise ValueError(message(problem, hint="call the layer on data first, or layer.build((None, 2))"))
-        num_features = int(self._rows[-1]) + 1
-        names = [f"x{i}" for i in range(num_features)] if names is None else list(names)
-        if len(names) != num_features:
+        num_features = int(np.sum(self._rows == self._columns))
+        received = [f"x{i}" for i in range(num_features)] if names is None else names
+        is_list = isinstance(received, Sequence | np.ndarray) and not isinstance(received, str | bytes)
+        if not is_list or len(received) != num_features or not all(isinstance(name, str) for name in received):
             problem = f"QuadraticFeatures.feature_names: expected {num_features} names, received {format_value(names)}"
             raise ValueError(message(problem, hint="pass one name for each input feature"))
+        names = [str(name) for name in received]
         products = [
             f"{names[i]}^2" if i == j else f"{names[i]} {names[j]}"
             for i, j in zip(self._rows, self._columns, strict=True)

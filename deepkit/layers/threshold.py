@@ -71,7 +71,8 @@ class Threshold(keras.layers.Layer):
 
 
 def _step(x: Tensor, threshold: float) -> Tensor:
-    return ops.cast(ops.greater_equal(x, threshold), x.dtype)
+    limit = ops.cast(ops.convert_to_tensor(threshold, "float64"), x.dtype)  # a large one is infinite in `x.dtype`
+    return ops.cast(ops.greater_equal(x, limit), x.dtype)
 
 
 def _step_without_gradient(x: Tensor, threshold: float) -> Tensor:

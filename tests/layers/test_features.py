@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from sklearn.preprocessing import PolynomialFeatures
 
 import deepkit as dk
@@ -112,3 +113,28 @@ def test_wrong_inputs_are_refused(call, text):
 def test_a_definition_names_the_path_of_polar_features_of_three_columns():
     with pytest.raises(dk.DefinitionError, match=r"(?s)expected points \(batch, 2\).*at    polar_features"):
         dk.Sequential([PolarFeatures(), dk.Classifier(1)]).build((3,))
+
+
+@pytest.mark.parametrize("point", [[1e20, 1e20], [1e-25, 0.0], [0.0, 1e-25], [-1e-30, 1e-30], [3e38, 1.0]])
+def test_polar_features_of_very_large_and_small_points(point):
+    x = tf.Variable([point])
+    with tf.GradientTape() as tape:
+        radius, angle = tf.unstack(PolarFeatures()(x)[0])
+    np.testing.assert_allclose(radius, np.hypot(*point), rtol=1e-6)
+    np.testing.assert_allclose(angle, np.arctan2(point[1], point[0]), rtol=1e-6, atol=1e-37)
+    expected = np.array(point) / np.hypot(*point)
+    np.testing.assert_allclose(tape.gradient(radius, x)[0], expected, rtol=1e-5, atol=1e-37)
+
+
+@pytest.mark.parametrize("names", ["ab", [1, 2], 3])
+def test_names_of_features_are_a_list_of_texts(names):
+    layer = QuadraticFeatures()
+    layer.build((None, 2))
+    with pytest.raises(ValueError, match="expected 2 names, received"):
+        layer.feature_names(names)
+
+
+def test_no_features_have_no_names():
+    layer = QuadraticFeatures()
+    layer.build((None, 0))
+    assert layer.feature_names() == []

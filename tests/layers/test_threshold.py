@@ -111,3 +111,13 @@ def test_keras_exports_a_model_with_a_threshold(tmp_path):
 def test_a_threshold_that_is_not_finite_is_refused(threshold):
     with pytest.raises(ValueError, match=r"Threshold: threshold must be a number, received .*\n  hint: use Threshold"):
         Threshold(threshold)
+
+
+@pytest.mark.parametrize(("threshold", "dtype"), [(1e39, "float32"), (70000.0, "float16"), (0.1, "float16")])
+def test_a_threshold_is_compared_in_the_dtype_of_the_layer(threshold, dtype):
+    x = (
+        np.array([[0.0, threshold, np.inf]]).astype(dtype)
+        if threshold < 1
+        else np.array([[0.0, np.inf, np.inf]], dtype)
+    )
+    assert np.asarray(Threshold(threshold, dtype=dtype)(x)).tolist() == [[0.0, 1.0, 1.0]]
