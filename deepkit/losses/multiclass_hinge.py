@@ -63,13 +63,17 @@ class MulticlassHinge(keras.losses.Loss):
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return the loss of each example, or of each position of each example."""
-        num_classes = y_pred.shape[-1]
         _check_shapes(y_true, y_pred)
+        num_classes = y_pred.shape[-1]
         labels = ops.cast(ops.reshape(y_true, ops.shape(y_pred)[:-1]), "int32")  # removes an axis of size 1
         one_hot = ops.one_hot(labels, num_classes, dtype=y_pred.dtype)
         score = ops.sum(one_hot * y_pred, axis=-1, keepdims=True)
         terms = ops.maximum(y_pred - score + self.margin, 0.0) * (1.0 - one_hot)
         is_class = ops.logical_and(labels >= 0, labels < num_classes)
+        if keras.backend.is_float_dtype(y_true.dtype):  # a fraction is not a class
+            is_class = ops.logical_and(
+                is_class, ops.equal(ops.cast(labels, y_true.dtype), ops.reshape(y_true, ops.shape(labels)))
+            )
         return ops.where(is_class, ops.sum(terms, axis=-1), float("nan"))
 
     def get_config(self) -> dict[str, Any]:
@@ -80,13 +84,17 @@ class MulticlassHinge(keras.losses.Loss):
 def _check_shapes(labels: Tensor, scores: Tensor) -> None:
     """Raise if there is one score alone, or the static shape of the labels is not that of class indices."""
     shape, expected = tuple(labels.shape), tuple(scores.shape)[:-1]
-    if scores.shape[-1] == 1:
+    if scores.shape[-1:] in ((), (1,)):
         raise make_error(
             ValueError,
             f"MulticlassHinge: expected scores of at least two classes, received the shape {tuple(scores.shape)}",
             hint="use keras.losses.Hinge() for one score per example, or an output with a score for each class",
         )
-    if len(shape) == len(expected) or (len(shape) == len(expected) + 1 and shape[-1] in (1, None)):
+    has_column = len(shape) == len(expected) + 1 and shape[-1] in (1, None)
+    sizes = shape[:-1] if has_column else shape
+    if len(sizes) == len(expected) and all(
+        size is None or other is None or size == other for size, other in zip(sizes, expected, strict=True)
+    ):
         return
     raise make_error(
         ValueError,

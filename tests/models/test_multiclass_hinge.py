@@ -100,3 +100,19 @@ def test_wrong_arguments_are_refused(call, error, text):
     with pytest.raises(error) as caught:
         call()
     assert str(caught.value) == text
+
+
+def test_a_fraction_as_label_costs_nan():
+    losses = MulticlassHinge(reduction=None)(np.array([0.5, 1.0, np.nan]), np.zeros((3, 3), "float32"))
+    assert np.isnan(losses).tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("shape", [(4,), (2, 1), (2, 5), (4, 2), (1, 2, 4)])
+def test_labels_of_another_size_are_refused_before_tensorflow_does(shape):
+    with pytest.raises(ValueError, match=r"expected class indices of shape \(2, 4\), received labels of shape"):
+        MulticlassHinge()(np.zeros(shape), np.zeros((2, 4, 3), "float32"))
+
+
+def test_scores_without_an_axis_of_classes_are_refused():
+    with pytest.raises(ValueError, match="expected scores of at least two classes"):
+        MulticlassHinge()(np.array(0), np.float32(3))
