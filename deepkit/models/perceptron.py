@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -15,6 +17,8 @@ from deepkit.utils.validation import check_flag, check_number
 
 if TYPE_CHECKING:
     from deepkit.utils.types import ArrayLike, Nested, Tensor
+
+_CALLBACKS = 3  # position of `callbacks` among the arguments of `fit` after x and y
 
 
 @keras.saving.register_keras_serializable(package="deepkit")
@@ -113,14 +117,28 @@ class PerceptronModel(keras.Model):
         """Train as `keras.Model.fit` does, by the perceptron rule.
 
         Raises:
+            ValueError: A label is neither 0 nor 1, or the weights become NaN or infinite.
+        """
+        callbacks = [_CheckWeights(), *([_StopWhenConverged()] if self.stop_when_converged else [])]
+        if len(args) > _CALLBACKS:
+            args = (
+                *args[:_CALLBACKS],
+                keras.tree.flatten([callbacks, args[_CALLBACKS] or []]),
+                *args[_CALLBACKS + 1 :],
+            )
+        else:
+            kwargs["callbacks"] = keras.tree.flatten([callbacks, kwargs.get("callbacks") or []])
+        with _label_errors():
+            return super().fit(x, _checked_labels(y), *args, **kwargs)
+
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate as `keras.Model.evaluate` does.
+
+        Raises:
             ValueError: A label is neither 0 nor 1.
         """
-        if isinstance(y, np.ndarray | list):
-            _check_labels(np.asarray(y))
-        if self.stop_when_converged:
-            callbacks = kwargs.get("callbacks") or []
-            kwargs["callbacks"] = [_StopWhenConverged(), *(callbacks if isinstance(callbacks, list) else [callbacks])]
-        return super().fit(x, y, *args, **kwargs)
+        with _label_errors():
+            return super().evaluate(x, _checked_labels(y), *args, **kwargs)
 
     def train_step(self, data: Nested) -> dict[str, Tensor]:
         """Visit the examples of a batch in their order, and update the weights after each mistake."""
@@ -184,6 +202,19 @@ class _StopWhenConverged(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if logs is not None and logs["updates"] == 0:
             self.model.stop_training = True
+
+
+class _CheckWeights(keras.callbacks.Callback):
+    """Raises an error if the weights are NaN or infinite: after an input that is, or for labels under XLA."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if all(np.isfinite(weight).all() for weight in self.model.unit.get_weights()):
+            return
+        problem = f"PerceptronModel.fit: the weights are NaN or infinite after epoch {epoch + 1}"
+        hint = (
+            "look for NaN and very large values in the inputs, and for labels other than 0 and 1; build the model again"
+        )
+        raise ValueError(message(problem, hint=hint))
 
 
 def _find_unit(model: keras.Model) -> tuple[keras.layers.Dense, keras.KerasTensor]:
@@ -254,7 +285,27 @@ def _as_column(labels: Tensor, dtype: str) -> Tensor:
     values = ops.reshape(ops.cast(labels, dtype), (-1,))
     is_valid = tf.reduce_all(tf.equal(values, 0) | tf.equal(values, 1))
     with tf.control_dependencies([tf.debugging.Assert(is_valid, [_labels_message("other numbers")])]):
-        return tf.identity(values)
+        return tf.where(is_valid, values, float("nan"))  # XLA compiles no assertions
+
+
+@contextlib.contextmanager
+def _label_errors() -> Iterator[None]:
+    """Raise a `ValueError` for the assertion of labels in a graph."""
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        text = _labels_message("other numbers")
+        if text not in str(error):
+            raise
+        raise make_error(ValueError, text, hint="use (y + 1) // 2 for the labels -1 and 1") from None
+
+
+def _checked_labels(y: Any) -> Any:
+    """Return labels after a check of their values, if they are an array, a column of a table or a list."""
+    if isinstance(y, list) or (hasattr(y, "__array__") and not isinstance(y, keras.KerasTensor)):
+        y = np.asarray(y)
+        _check_labels(y)
+    return y
 
 
 def _check_labels(labels: np.ndarray) -> None:

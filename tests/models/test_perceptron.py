@@ -4,6 +4,7 @@ import functools
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 from keras import layers
@@ -224,7 +225,7 @@ def test_fit_of_keras_checks_arrays_of_labels(y, text):
 
 def test_fit_of_keras_checks_labels_of_a_dataset_batch_by_batch():
     batches = tf.data.Dataset.from_tensors((X, 2 * Y - 1))
-    with pytest.raises(tf.errors.InvalidArgumentError, match="a perceptron expects the labels 0 and 1"):
+    with pytest.raises(ValueError, match="a perceptron expects the labels 0 and 1, received other numbers\n  hint: "):
         compiled().fit(batches, verbose=0, shuffle=False)
 
 
@@ -291,3 +292,30 @@ class _OnTwoDevices:
 
     def __init__(self, model):
         self.distribute_strategy = type("Strategy", (), {"num_replicas_in_sync": 2})()
+
+
+def test_positional_callbacks_and_lists_of_labels():
+    model = dk.Perceptron(stop_when_converged=True).build((2,))
+    model.compile()
+    callback = keras.callbacks.History()
+    model.fit(X, Y.tolist(), 8, 2, 0, [callback])
+    assert len(callback.epoch) <= 2
+    assert callback.epoch
+
+
+@pytest.mark.parametrize("y", [tf.constant(2 * Y - 1), pd.Series(2 * Y - 1), pd.Series(np.where(Y, "a", "b"))])
+def test_labels_of_tensors_and_tables_are_checked(y):
+    for call in (compiled().fit, compiled().evaluate):
+        with pytest.raises(ValueError, match=r"(?s)a perceptron expects the labels 0 and 1, received .*hint: "):
+            call(X, y, verbose=0)
+
+
+def test_weights_that_become_nan_are_an_error():
+    with pytest.raises(ValueError, match=r"(?s)the weights are NaN or infinite after epoch 1\n  hint: "):
+        compiled().fit(np.full_like(X, np.nan), Y, verbose=0)
+
+
+def test_xla_which_checks_no_labels_makes_the_weights_nan():
+    model = compiled()
+    tf.function(model.train_step, jit_compile=True)((tf.constant(X), tf.constant(2 * Y - 1)))
+    assert np.isnan(model.unit.get_weights()[0]).all()
