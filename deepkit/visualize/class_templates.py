@@ -112,6 +112,9 @@ def template_images(
     nested = _dense_layer(model, layer)
     assert isinstance(nested.layer, keras.layers.Dense)
     kernel = np.asarray(keras.ops.convert_to_numpy(nested.layer.kernel))
+    if not np.isfinite(kernel).all():
+        problem = f"{_CALLER}: expected finite weights, the layer {nested.path!r} has weights that are NaN or infinite"
+        raise ValueError(message(problem, hint="use the weights of an earlier epoch"))
     shape = _image_shape(nested, kernel.shape[0], image_shape)
     return kernel.T.reshape(-1, *shape)
 

@@ -18,6 +18,7 @@ from deepkit.visualize.labeled_points import LabeledPoints, labeled_points
 from deepkit.visualize.model_inputs import check_built, pack_inputs
 
 _CALLER = "decision_boundary"
+_MAX_INPUT = 1e38  # of float32, with the margin around the points
 _CHUNK = 10_000  # points of one call of the model
 _MARGIN = 0.1  # of the range of the points, on each side
 _REGRESSION_LOSSES = (
@@ -118,9 +119,9 @@ def checked_points(model: keras.Model, data: object, num_points: int) -> Labeled
     points = labeled_points(data, num_points, _CALLER)
     if isinstance(points.x, dict | list | tuple) or points.x.ndim != 2 or points.x.shape[1] != 2:
         raise ValueError(_not_two_features(f"received {format_value(points.x)}"))
-    if points.x.dtype.kind not in "fiub" or not np.isfinite(points.x).all():
+    if points.x.dtype.kind not in "fiub" or not (np.abs(points.x.astype("float64")) < _MAX_INPUT).all():
         problem = f"{_CALLER}: expected finite numbers as inputs, received {format_value(points.x)}"
-        raise ValueError(message(problem, hint="remove the rows with NaN or text"))
+        raise ValueError(message(problem, hint="remove the rows with NaN, infinite values or text"))
     return points
 
 
@@ -170,6 +171,9 @@ def _outputs(model: keras.Model, x: np.ndarray) -> np.ndarray:
                 raise ValueError(message(problem, hint="use keras.Model(model.inputs, output) with one of the outputs"))
             chunks.append(np.asarray(keras.ops.cast(arrays[0], "float32"), "float64"))
     outputs = np.concatenate(chunks)
+    if not np.isfinite(outputs).all():
+        problem = f"{_CALLER}: the output of {model.name} is NaN or infinite for some inputs"
+        raise ValueError(message(problem, hint="check the weights of the model"))
     if gaussian_outputs(model):
         outputs, _ = mean_and_stddev(outputs)
     if outputs.ndim == 1:

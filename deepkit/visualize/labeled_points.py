@@ -16,6 +16,7 @@ from deepkit.visualize.model_inputs import iterate_batches
 if TYPE_CHECKING:
     from deepkit.visualize.model_inputs import Batch
 
+_MAX_CLASSES = 100_000
 _SUBSET_SEED = 0  # of the examples that are drawn if there are more than `num_points`
 
 
@@ -103,18 +104,38 @@ def class_numbers_of_labels(y: np.ndarray, caller: str) -> tuple[np.ndarray, np.
     labels = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     if labels.ndim == 2 and np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all():
         return labels.argmax(axis=1), np.arange(labels.shape[1])
-    is_text = labels.dtype.kind in "SUO"
-    if labels.ndim != 1 or not (is_text or np.array_equal(labels, np.round(labels))):
+    is_text = labels.dtype.kind in "SU" or all(isinstance(label, str | bytes) for label in labels.flat)
+    labels = labels if is_text or labels.dtype.kind != "O" else _as_numbers(labels)
+    if labels.ndim != 1 or not (is_text or _are_integers(labels)):
         problem = f"{caller}: expected one class per example as label, received {format_value(y)}"
         hint = "pass integers, or np.digitize(y, bins) to divide numbers into classes"
         raise ValueError(message(problem, hint=hint))
     values = np.unique(labels)
     if not is_text:
         values = values.astype(int)
+        if values[-1] >= _MAX_CLASSES:
+            problem = f"{caller}: expected classes below {_MAX_CLASSES:,} as labels, received {values[-1]}"
+            hint = "use np.unique(y, return_inverse=True)[1], which numbers the classes from 0"
+            raise ValueError(message(problem, hint=hint))
         if values[0] >= 0:
             values = np.arange(values[-1] + 1)
         labels = labels.astype(int)
     return np.searchsorted(values, labels), values
+
+
+def _as_numbers(labels: np.ndarray) -> np.ndarray:
+    """Return an array of objects as numbers; NaN if one of them is not a number."""
+    try:
+        return labels.astype("float64")
+    except (TypeError, ValueError):
+        return np.full(labels.shape, np.nan)
+
+
+def _are_integers(labels: np.ndarray) -> bool:
+    """Return whether all labels are integers that fit into 64 bits."""
+    if labels.dtype.kind not in "fiub" or not np.isfinite(labels).all():
+        return False
+    return bool((labels == np.round(labels)).all() and (np.abs(labels.astype("float64")) < 2**63).all())
 
 
 def names_of_classes(values: np.ndarray, class_names: Sequence[str], default: Sequence[str], caller: str) -> list[str]:
@@ -123,7 +144,9 @@ def names_of_classes(values: np.ndarray, class_names: Sequence[str], default: Se
     Raises:
         ValueError: If the number of names that were passed is not the number of classes.
     """
-    if isinstance(class_names, str) or (len(class_names) and len(class_names) < len(values)):
+    is_list = isinstance(class_names, Sequence | np.ndarray) and not isinstance(class_names, str | bytes)
+    are_names = is_list and all(isinstance(name, str) for name in class_names)
+    if not are_names or (len(class_names) and len(class_names) < len(values)):
         problem = f"{caller}: expected a name for each of {len(values)} classes, received {format_value(class_names)}"
         raise ValueError(message(problem, hint="pass class_names=[...] in the order of the classes"))
     if len(class_names):

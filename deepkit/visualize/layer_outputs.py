@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import keras
@@ -69,6 +69,14 @@ def layer_outputs(model: keras.Model, x: Batch, layers: Sequence[str] | None, ca
         problem = f"{caller}: expected one array of numbers as input, received {format_value(x)}"
         raise ValueError(message(problem, hint=f"leave {INPUT!r} out of layers"))
     return outputs
+
+
+def check_finite(outputs: Mapping[str, np.ndarray], caller: str) -> None:
+    """Raise if the output of a layer is NaN or infinite."""
+    for name, values in outputs.items():
+        if not np.isfinite(values).all():
+            problem = f"{caller}: the output of the layer {name!r} is NaN or infinite for some examples"
+            raise ValueError(message(problem, hint="check the weights and the inputs of the model"))
 
 
 def _candidates(

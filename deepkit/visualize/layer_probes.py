@@ -10,7 +10,7 @@ import numpy as np
 
 from deepkit.utils.errors import message
 from deepkit.visualize.labeled_points import class_numbers_of_labels, labeled_points
-from deepkit.visualize.layer_outputs import layer_outputs
+from deepkit.visualize.layer_outputs import check_finite, layer_outputs
 from deepkit.visualize.model_inputs import check_built
 
 _CALLER = "linear_probes"
@@ -66,6 +66,11 @@ def linear_probes(
         return probe_accuracies(outputs, numbers, _CALLER)
     test_points = labeled_points(test_data, num_points, _CALLER)
     test_numbers, test_values = class_numbers_of_labels(test_points.y, _CALLER)
+    if (values.dtype.kind in "SUO") != (test_values.dtype.kind in "SUO"):
+        problem = (
+            f"{_CALLER}: expected labels of one kind, received {values[0]!r} in data, {test_values[0]!r} in test_data"
+        )
+        raise ValueError(message(problem, hint="pass labels of test_data that name the classes as those of data do"))
     test_outputs = layer_outputs(model, test_points.x, layers, _CALLER)
     test_labels = test_values[test_numbers]
     return probe_accuracies(outputs, values[numbers], _CALLER, test_outputs, test_labels)
@@ -84,13 +89,9 @@ def probe_accuracies(
         raise ValueError(message(problem, hint="pass examples of several classes"))
     if test_outputs is None or test_labels is None:
         test_outputs, test_labels = outputs, labels
-    accuracies = {}
-    for name, values in outputs.items():
-        if not np.isfinite(values).all():
-            problem = f"{caller}: the output of the layer {name!r} is NaN or infinite for some examples"
-            raise ValueError(message(problem, hint="check the weights and the inputs of the model"))
-        accuracies[name] = _probe(values, labels, test_outputs[name], test_labels)
-    return accuracies
+    check_finite(outputs, caller)
+    check_finite(test_outputs, caller)
+    return {name: _probe(values, labels, test_outputs[name], test_labels) for name, values in outputs.items()}
 
 
 def _probe(x: np.ndarray, y: np.ndarray, test_x: np.ndarray, test_y: np.ndarray) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from deepkit.utils.errors import format_value, message
 from deepkit.utils.validation import check_flag
 from deepkit.visualize.labeled_points import LabeledPoints, class_numbers_of_labels, labeled_points
-from deepkit.visualize.layer_outputs import layer_outputs
+from deepkit.visualize.layer_outputs import check_finite, layer_outputs
 from deepkit.visualize.layer_probes import probe_accuracies
 from deepkit.visualize.model_inputs import check_built
 
@@ -105,6 +105,7 @@ def spaces_of(
     check_flag(probes, f"{_CALLER}: probes")
     labels, _ = class_numbers_of_labels(points.y, _CALLER)
     outputs = layer_outputs(model, points.x, layers, _CALLER)
+    check_finite(outputs, _CALLER)  # a figure would leave out the points that are NaN
     accuracies = probe_accuracies(outputs, labels, _CALLER) if probes else {}
     grids = _deformed_grids(model, points, list(outputs)) if grid else {}
     spaces = []
@@ -129,9 +130,6 @@ def _positions(values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         return values, None
     from sklearn.decomposition import PCA
 
-    if not np.isfinite(values).all():
-        problem = f"{_CALLER}: expected finite outputs of the layers, received NaN or infinite values"
-        raise ValueError(message(problem, hint="check the weights and the inputs of the model"))
     if np.ptp(values, axis=0).max() == 0:  # the same output for all points
         return np.zeros((len(values), 2)), np.zeros(2)
     pca = PCA(n_components=2, random_state=0)

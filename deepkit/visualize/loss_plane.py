@@ -171,6 +171,11 @@ def _check_path(model: keras.Model, path: WeightPath | Sequence[Weights]) -> lis
             raise ValueError(message(problem, hint=hint))
         pairs = zip(model.weights, weights, strict=True)
         values = {id(variable): np.asarray(value) for variable, value in pairs if id(variable) in trainable}
+        if not all(np.isfinite(value).all() for value in values.values()):
+            problem = (
+                f"{_CALLER}: expected finite weights in step {number} of the path, received NaN or infinite values"
+            )
+            raise ValueError(message(problem, hint="use the steps before it"))
         selected.append([values[id(variable)] for variable in model.trainable_variables])
     return selected
 
@@ -206,12 +211,15 @@ def _check_directions(center: Weights, directions: Any) -> tuple[list[np.ndarray
         problem = f"{_CALLER}: directions must be two lists of arrays, received {format_value(directions)}"
         raise ValueError(message(problem, hint=hint))
     shapes = [weight.shape for weight in center]
-    first, second = ([np.asarray(value, "float64") for value in direction] for direction in directions)
-    for direction in (first, second):
-        received = [value.shape for value in direction]
+    for direction in directions:
+        received = [np.shape(value) for value in direction] if isinstance(direction, list | tuple) else direction
         if received != shapes:
             problem = f"{_CALLER}: expected directions of the shapes {format_value(shapes)}, received "
             raise ValueError(message(problem + format_value(received), hint=hint))
+    first, second = ([np.asarray(value, "float64") for value in direction] for direction in directions)
+    if not all(np.isfinite(value).all() for value in (*first, *second)):
+        problem = f"{_CALLER}: expected finite directions, received NaN or infinite values"
+        raise ValueError(message(problem, hint=hint))
     _check_rank(first, second, "pass two different directions")
     return first, second
 
@@ -297,6 +305,9 @@ def _loss_function(model: keras.Model, data: object, loss: LossLike | None) -> C
     sizes: list[int] = []
     for x, y in iterate_batches(split, _CALLER, _BATCH_SIZE):
         check_loss(model, y, loss, _CALLER)
+        if any(np.asarray(array).dtype.kind == "f" and not np.isfinite(array).all() for array in keras.tree.flatten(x)):
+            problem = f"{_CALLER}: expected finite numbers as inputs, received NaN or infinite values"
+            raise ValueError(message(problem, hint="remove the rows with NaN"))
         tensors = keras.tree.map_structure(ops.convert_to_tensor, (pack_inputs(model, x), y))
         batches.append(tensors)
         sizes.append(len(keras.tree.flatten(tensors[1])[0]))
@@ -309,6 +320,13 @@ def _loss_function(model: keras.Model, data: object, loss: LossLike | None) -> C
         return ops.cast(compute_loss(model, x, y, model(x, training=False), loss), "float32")
 
     compiled: Callable[..., Any] = batch_loss if model.run_eagerly else tf.function(batch_loss)
+    try:
+        compiled(*batches[0])
+    except (TypeError, ValueError, tf.errors.OpError) as error:
+        shapes = " and ".join(format_value(np.asarray(array)) for array in keras.tree.flatten(batches[0]))
+        name = format_value(model.loss if loss is None else loss)
+        problem = f"{_CALLER}: {model.name} or the loss {name} does not fit inputs and labels {shapes}"
+        raise ValueError(message(problem, hint=f"use data that {model.name} is trained with, and its loss")) from error
 
     def mean_loss() -> float:
         values = [float(compiled(x, y)) for x, y in batches]

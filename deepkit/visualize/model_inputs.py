@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import keras
 import numpy as np
 
-from deepkit.utils.errors import message
+from deepkit.utils.errors import format_value, message
 from deepkit.utils.tracing import without_retracing_warnings
 
 if TYPE_CHECKING:
@@ -104,10 +104,17 @@ def iterate_batches(data: object, caller: str, batch_size: int = 256) -> Iterato
     if hasattr(data, "cardinality") and int(data.cardinality()) == -1:
         problem = f"{caller}: expected a finite dataset, received one that repeats forever"
         raise ValueError(message(problem, hint="use dataset.take(steps)"))
+    hint = "pass dk.data.Data, batches (x, y), or a tuple (x, y) of arrays"
+    if not isinstance(data, Iterable):
+        raise TypeError(message(f"{caller}: expected data with labels, received {format_value(data)}", hint=hint))
     batches: Any = _cut(*data, batch_size) if isinstance(data, tuple) and len(data) == 2 else data
     for batch in batches:
         if not isinstance(batch, tuple | list) or len(batch) < 2:
-            raise TypeError(f"{caller}: expected batches (x, y), received a {type(batch).__name__} without labels")
+            problem = f"{caller}: expected batches (x, y), received a {type(batch).__name__} without labels"
+            raise TypeError(message(problem, hint=hint))
+        if any(np.ndim(array) == 0 for array in keras.tree.flatten(batch[1])):
+            problem = f"{caller}: expected batches (x, y), received a single example without a batch axis"
+            raise ValueError(message(problem, hint="use dataset.batch(32)"))
         yield batch[0], batch[1]
 
 

@@ -5,6 +5,7 @@ import types
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 from matplotlib.contour import ContourSet
 from numpy.testing import assert_allclose
@@ -206,3 +207,40 @@ def test_a_notebook_stores_the_description():
     content, metadata = figure._repr_png_()
     assert content.startswith(b"\x89PNG")
     assert metadata == {"alt": figure.alt_text}
+
+
+def with_nan(definition, shape=(2,)):
+    model = definition.build(shape)
+    model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
+    return model
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda x, y: (with_nan(dk.Classifier(1)), (x, y)), ValueError, "the output of classifier is NaN or infinite"),
+        (lambda x, y: (linear([1.0, 0.0]), (x * 1e300, y)), ValueError, "expected finite numbers as inputs"),
+        (lambda x, y: (linear([1.0, 0.0]), None), TypeError, "expected data with labels, received None"),
+        (lambda x, y: (linear([1.0, 0.0]), 3), TypeError, "expected data with labels, received 3"),
+        (
+            lambda x, y: (linear([1.0, 0.0]), x),
+            TypeError,
+            "expected batches \\(x, y\\), received a ndarray without labels",
+        ),
+        (
+            lambda x, y: (linear([1.0, 0.0]), tf.data.Dataset.from_tensor_slices((x, y))),
+            ValueError,
+            "expected batches \\(x, y\\), received a single example without a batch axis",
+        ),
+    ],
+)
+def test_values_that_cannot_be_drawn_raise(call, error, text):
+    x, y = np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([0, 1])
+    with pytest.raises(error, match=f"(?s)decision_boundary: {text}.*hint: "):
+        dk.visualize.decision_boundary(*call(x, y), resolution=5)
+
+
+@pytest.mark.parametrize("names", [None, 3, [1, 2], "ab"])
+def test_names_of_classes_are_a_list_of_texts(names):
+    with pytest.raises(ValueError, match="expected a name for each of 2 classes, received"):
+        dk.visualize.decision_boundary(linear([1.0, 0.0]), (np.eye(2), [0, 1]), resolution=5, class_names=names)

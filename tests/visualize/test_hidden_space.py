@@ -143,3 +143,32 @@ def test_more_layers_than_a_row_holds_raise():
     model = dk.MLP([2] * 11).build((2,))
     with pytest.raises(ValueError, match=r"has 12\n  hint: select some of them, such as layers=\['input', 'activ"):
         dk.visualize.hidden_space(model, (X, XOR))
+
+
+@pytest.mark.parametrize(
+    ("y", "text"),
+    [
+        (np.array([0, 10**12]), "expected classes below 100,000 as labels, received 1000000000000"),
+        (np.array([0, np.inf]), "expected one class per example"),
+        (np.array([0, 1e30]), "expected one class per example"),
+        (np.array([0, 1j]), "expected one class per example"),
+        (np.array(["a", None], object), "expected one class per example"),
+        (np.array(["2020-01-01"] * 2, "datetime64[D]"), "expected one class per example"),
+    ],
+)
+def test_labels_that_are_not_classes_raise(y, text):
+    model = dk.Classifier(2).build((2,))
+    for function in (dk.visualize.hidden_space, dk.visualize.linear_probes):
+        with pytest.raises(ValueError, match=f"(?s){text}.*hint: "):
+            function(model, (np.eye(2), y))
+
+
+def test_outputs_that_are_nan_raise():
+    model, x = dk.Classifier(2).build((2,)), np.eye(2)
+    with pytest.raises(ValueError, match="linear_probes: the output of the layer 'input' is NaN"):
+        dk.visualize.linear_probes(model, (x, [0, 1]), test_data=(x * np.nan, [0, 1]))
+    with pytest.raises(ValueError, match="linear_probes: expected labels of one kind"):
+        dk.visualize.linear_probes(model, (x, [0, 1]), test_data=(x, ["a", "b"]))
+    model.set_weights([np.full((2, 2), np.nan), np.zeros(2)])
+    with pytest.raises(ValueError, match="hidden_space: the output of the layer 'dense' is NaN"):
+        dk.visualize.hidden_space(model, (x, [0, 1]))

@@ -242,3 +242,22 @@ def test_wrong_arguments_raise():
         dk.visualize.loss_landscape(model, (X, Y[:5]))
     with pytest.raises(TypeError, match="without labels"):
         dk.visualize.loss_landscape(model, [X])
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"loss": "nope"}, "the loss 'nope' does not fit inputs and labels"),
+        ({"loss": "categorical_crossentropy"}, "the loss 'categorical_crossentropy' does not fit"),
+        ({"data": (np.eye(3), [0, 1, 0])}, "does not fit inputs and labels <ndarray of shape \\(3, 3\\)"),
+        ({"data": (np.eye(2), ["a", "b"])}, "does not fit inputs and labels"),
+        ({"data": (np.full((2, 2), np.nan), [0, 1])}, "expected finite numbers as inputs"),
+        ({"directions": (1, 2)}, "expected directions of the shapes"),
+        ({"directions": ([np.full((2, 2), np.nan), np.ones(2)],) * 2}, "expected finite directions"),
+        ({"path": [[np.full((2, 2), np.nan), np.ones(2)]] * 3}, "expected finite weights in step 0 of the path"),
+    ],
+)
+def test_arguments_without_a_loss_raise(change, text):
+    arguments = {"data": (np.eye(2), [0, 1]), "loss": "sparse_categorical_crossentropy", "resolution": 2, **change}
+    with pytest.raises(ValueError, match=f"(?s)loss_landscape: .*{text}.*hint: "):
+        dk.visualize.loss_landscape(dk.Classifier(2).build((2,)), **arguments)

@@ -69,3 +69,10 @@ def test_a_model_must_have_one_dense_layer_or_a_layer_is_named():
         dk.visualize.templates(convolutions)
     with pytest.raises(ValueError, match="expected a name for each of 2 classes"):
         dk.visualize.templates(model, layer="classifier.dense", image_shape=(2, 2), class_names=["a"])
+
+
+def test_weights_that_are_nan_raise():
+    model = dk.Classifier(2).build((2, 2))
+    model.set_weights([np.full((4, 2), np.nan), np.zeros(2)])
+    with pytest.raises(ValueError, match="templates: expected finite weights"):
+        dk.visualize.templates(model)
