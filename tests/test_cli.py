@@ -138,6 +138,12 @@ def test_quick_keeps_settings_that_depend_on_other_settings(trainer):
         (["run", "fake", "--variant", "newest"], "--variant"),
         (["list", "--all"], "--all"),
         (["doctor", "--fix"], "--fix"),
+        (
+            ["results", "--records", "fake"],
+            "--records needs --redraw FILE or --mark-stale FILE, received neither\n  hint:",
+        ),
+        (["results", "--check", "a.md", "--reason", "x"], "--reason needs --mark-stale FILE, received --check"),
+        (["results", "--redraw", "a.json", "--write", "a.md"], "expects one action, received --write, --redraw"),
     ],
 )
 def test_wrong_usage_prints_an_error_and_exits_with_2(trainer, capsys, args, text):

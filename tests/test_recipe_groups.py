@@ -95,6 +95,17 @@ def test_a_flag_that_not_all_recipes_have_is_refused(commands, capsys):
     assert commands == []
 
 
+def test_a_file_that_cannot_be_recorded_is_refused_before_the_first_recipe(commands, tmp_path, capsys):
+    assert cli.main(["run", "small", "--quick", "--record", str(tmp_path / "results.json")]) == 1
+    assert "--quick is a smoke run, not a result, and is not recorded" in capsys.readouterr().err
+    assert not commands
+
+
+def test_a_name_close_to_a_group_is_suggested(commands, capsys):
+    assert cli.main(["run", "smal"]) == 2
+    assert "there is no recipe 'smal'; did you mean the group small?" in capsys.readouterr().err
+
+
 def test_a_recipe_comes_before_a_group_of_its_name(commands, monkeypatch):
     loaded = []
     monkeypatch.setattr(cli, "_load_recipe", lambda args, command: loaded.append(args[0]) or sys.exit(0))

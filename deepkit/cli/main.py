@@ -80,8 +80,14 @@ def _list(args: Sequence[str]) -> int:
 def _run(args: Sequence[str]) -> int:
     name = args[0] if args else ""
     is_recipe = name in [entry.name for entry in discovery.entries()]
-    if not is_recipe and name in [recipes.name for recipes in groups.groups()]:
-        return _run_group(name, args[1:])
+    if name and not is_recipe and not name.startswith("-"):
+        names = [recipes.name for recipes in groups.groups()]
+        if name in names:
+            return _run_group(name, args[1:])
+        is_near_recipe = difflib.get_close_matches(name, [entry.name for entry in discovery.entries()], cutoff=0.5)
+        if not is_near_recipe and (close := difflib.get_close_matches(name, names, n=1)):
+            problem = f"there is no recipe {name!r}; did you mean the group {close[0]}?"
+            raise UsageError(message(problem, hint="run `deepkit list` for all recipes and groups"))
     recipe, rest = _load_recipe(args, "run")
     return run_recipe(recipe, rest, prog=f"deepkit run {recipe.name}")
 
@@ -90,6 +96,10 @@ def _run_group(name: str, args: Sequence[str]) -> int:
     recipes = groups.find_group(name)
     description = f"Run the recipes of the group {name}: {', '.join(entry.name for entry in recipes.entries)}."
     config = parse_options(Settings, args, f"deepkit run {name}", description=description)
+    if config.record is not None:
+        from deepkit.recipe import results
+
+        results.check_recordable(config.record, quick=config.quick)  # before the first recipe, not after each of them
     return groups.run_group(recipes, args, config.run_dir)
 
 
@@ -181,6 +191,7 @@ def _results(args: Sequence[str]) -> int:
     from deepkit.recipe import readme_table, results
 
     options = parse_options(Results, args, "deepkit results")
+    _check_results_options(options)
     for path in (options.refresh, options.redraw, options.mark_stale):
         if path is not None:
             _check_readable(path)
@@ -210,6 +221,24 @@ def _results(args: Sequence[str]) -> int:
     else:
         echo(readme_table.recipe_table(options.package))
     return 0
+
+
+def _check_results_options(options: Results) -> None:
+    """Raise if flags are passed that would have no effect."""
+    actions = [
+        flag
+        for flag in ("write", "check", "page", "redraw", "refresh", "mark_stale")
+        if getattr(options, flag) is not None
+    ]
+    flags = ", ".join(f"--{flag.replace('_', '-')}" for flag in actions)
+    if len(actions) > 1:
+        raise UsageError(message(f"deepkit results expects one action, received {flags}", hint="pass one of them"))
+    for flag, users in (("records", ("redraw", "mark_stale")), ("reason", ("mark_stale",))):
+        if getattr(options, flag) and not set(actions) & set(users):
+            expected = " or ".join(f"--{user.replace('_', '-')} FILE" for user in users)
+            raise UsageError(
+                message(f"--{flag} needs {expected}, received {flags or 'neither'}", hint=f"add {expected}")
+            )
 
 
 def _recorded_config(recipe: Recipe, flags: Sequence[str]) -> Settings:
