@@ -130,7 +130,11 @@ def float_tensor(value: Any, name: str) -> Tensor:
         TypeError: The values are not floats: rewards that are counts or booleans are converted by the user, and integer
             parameters have no gradient.
     """
-    tensor = ops.convert_to_tensor(value, dtype="float32") if is_number(value) else ops.convert_to_tensor(value)
+    try:
+        tensor = ops.convert_to_tensor(value, dtype="float32") if is_number(value) else ops.convert_to_tensor(value)
+    except (TypeError, ValueError) as error:  # such as None, or an integer above the largest float
+        problem = f"{name} must be floats, received {format_value(value)}"
+        raise make_error(TypeError, problem, hint="pass a tensor, an array or a number") from error
     dtype = keras.backend.standardize_dtype(tensor.dtype)
     if "float" not in dtype:
         problem = f"{name} must be floats, received {dtype} of shape {_static_shape(tensor)}"

@@ -57,7 +57,14 @@ class MovingBaseline(keras.layers.Layer):
     def __init__(self, momentum: float = 0.9, name: str | None = None, **kwargs: Any) -> None:
         super().__init__(name=name, autocast=False, **{"dtype": "float32", **kwargs})
         self.momentum = check_fraction(momentum, "MovingBaseline: momentum", hint="use MovingBaseline(0.9)")
-        weight: dict[str, Any] = {"shape": (), "initializer": "zeros", "trainable": False, "aggregation": "mean"}
+        # in float32 for every dtype of the layer: in half precision a small change does not reach the average
+        weight: dict[str, Any] = {
+            "shape": (),
+            "dtype": "float32",
+            "initializer": "zeros",
+            "trainable": False,
+            "aggregation": "mean",
+        }
         self.average = self.add_weight(name="average", **weight)  # of the rewards and the 0 at the start
         self.total_weight = self.add_weight(name="total_weight", **weight)  # of the rewards in it
         self.built = True

@@ -212,3 +212,16 @@ def test_invalid_gaussians_are_refused(mean, stddev, noise, text):
 def test_an_invalid_momentum_is_refused(momentum):
     with pytest.raises(ValueError, match=r"MovingBaseline: momentum must be a fraction in \[0, 1\), received"):
         MovingBaseline(momentum)
+
+
+@pytest.mark.parametrize("value", [None, 10**400, [1.0, None]])
+def test_values_that_are_not_tensors_are_refused(value):
+    with pytest.raises(TypeError, match=r"score_function: reward must be floats, received .*\n  hint: pass a tensor"):
+        score_function(VECTOR, value)
+
+
+def test_the_average_of_a_layer_in_half_precision_is_float32():
+    baseline = MovingBaseline(dtype="float16")
+    rewards = [baseline(np.full(2, value, "float16")) for value in (1.0, 2.0, 2.0)]
+    assert rewards[-1].dtype == "float32"
+    np.testing.assert_allclose(rewards[-1], (0.9 * 0.1 + 0.1 * 2) / 0.19, rtol=1e-5)
