@@ -114,3 +114,11 @@ def test_a_difference_within_the_tolerance_is_equal(capsys):
     assert run(recipe, Config()).rows()[0][-1] == "equal"
     recipe = fake(claims=(dataclasses.replace(claim, value=0.801, tolerance=0.0005),))
     assert run(recipe, Config()).rows()[0][-1] == "0.001 better"
+
+
+@pytest.mark.parametrize(
+    ("x", "text"), [(5, "a sequence of numbers as x, received 5"), ([10**400], "numbers, received 1000")]
+)
+def test_a_curve_of_other_values_is_refused(x, text):
+    with pytest.raises(ValueError, match=f"(?s)a curve expects {text}.*hint: "):
+        Curve(x, [1.0])

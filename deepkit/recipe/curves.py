@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -37,6 +38,11 @@ class Curve:
 
     def __post_init__(self) -> None:
         for axis in ("x", "y"):
+            if not isinstance(getattr(self, axis), Iterable):
+                problem = (
+                    f"a curve expects a sequence of numbers as {axis}, received {format_value(getattr(self, axis))}"
+                )
+                raise ValueError(message(problem, hint="pass floats, or a one-dimensional NumPy array"))
             object.__setattr__(self, axis, tuple(_number(value, axis) for value in getattr(self, axis)))
         if len(self.x) != len(self.y):
             problem = f"a curve has one y for each x, received {len(self.x)} x and {len(self.y)} y"
@@ -57,7 +63,8 @@ class Curve:
 
 def _number(value: Any, axis: str) -> float:
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
-        return float(value)
+        with contextlib.suppress(OverflowError):  # an integer above the largest float
+            return float(value)
     problem = f"a curve expects numbers, received {format_value(value)} in {axis}"
     raise ValueError(message(problem, hint="pass floats, or a one-dimensional NumPy array"))
 
