@@ -112,7 +112,8 @@ def iterate_batches(data: object, caller: str, batch_size: int = 256) -> Iterato
         if not isinstance(batch, tuple | list) or len(batch) < 2:
             problem = f"{caller}: expected batches (x, y), received a {type(batch).__name__} without labels"
             raise TypeError(message(problem, hint=hint))
-        if any(np.ndim(array) == 0 for array in keras.tree.flatten(batch[1])):
+        labels = keras.tree.flatten(batch[1])
+        if any(len(array.shape if hasattr(array, "shape") else np.shape(array)) == 0 for array in labels):
             problem = f"{caller}: expected batches (x, y), received a single example without a batch axis"
             raise ValueError(message(problem, hint="use dataset.batch(32)"))
         yield batch[0], batch[1]
