@@ -128,6 +128,9 @@ class PerceptronModel(keras.Model):
             )
         else:
             kwargs["callbacks"] = keras.tree.flatten([callbacks, kwargs.get("callbacks") or []])
+        validation_data = kwargs.get("validation_data")
+        if isinstance(validation_data, tuple) and len(validation_data) > 1:
+            _checked_labels(validation_data[1])
         with _label_errors():
             return super().fit(x, _checked_labels(y), *args, **kwargs)
 
@@ -139,6 +142,22 @@ class PerceptronModel(keras.Model):
         """
         with _label_errors():
             return super().evaluate(x, _checked_labels(y), *args, **kwargs)
+
+    def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Train with one batch as `keras.Model.train_on_batch` does.
+
+        Raises:
+            ValueError: A label is neither 0 nor 1.
+        """
+        return super().train_on_batch(x, _checked_labels(y), *args, **kwargs)
+
+    def test_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate one batch as `keras.Model.test_on_batch` does.
+
+        Raises:
+            ValueError: A label is neither 0 nor 1.
+        """
+        return super().test_on_batch(x, _checked_labels(y), *args, **kwargs)
 
     def train_step(self, data: Nested) -> dict[str, Tensor]:
         """Visit the examples of a batch in their order, and update the weights after each mistake."""

@@ -308,6 +308,9 @@ def test_labels_of_tensors_and_tables_are_checked(y):
     for call in (compiled().fit, compiled().evaluate):
         with pytest.raises(ValueError, match=r"(?s)a perceptron expects the labels 0 and 1, received .*hint: "):
             call(X, y, verbose=0)
+    for call in (compiled().train_on_batch, lambda x, y: compiled().fit(X, Y, validation_data=(x, y), verbose=0)):
+        with pytest.raises(ValueError, match=r"(?s)a perceptron expects the labels 0 and 1, received .*hint: "):
+            call(X, y)
 
 
 def test_weights_that_become_nan_are_an_error():
