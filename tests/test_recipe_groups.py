@@ -102,8 +102,8 @@ def test_a_file_that_cannot_be_recorded_is_refused_before_the_first_recipe(comma
 
 
 def test_a_name_close_to_a_group_is_suggested(commands, capsys):
-    assert cli.main(["run", "smal"]) == 2
-    assert "there is no recipe 'smal'; did you mean the group small?" in capsys.readouterr().err
+    assert cli.main(["run", "smalls"]) == 2
+    assert "there is no recipe 'smalls'; did you mean the group small?" in capsys.readouterr().err
 
 
 def test_a_recipe_comes_before_a_group_of_its_name(commands, monkeypatch):
