@@ -199,7 +199,11 @@ def _check_no_empty_class(images: Images, layout: FolderLayout, folder: Path) ->
 
 
 def _split(images: Images, amounts: Mapping[str, float], seed: int) -> dict[str, list[tuple[ImageFile, int]]]:
-    """Return the images of each split with their labels; their order mixes the classes."""
+    """Return the images of each split with their labels; their order mixes the classes.
+
+    The order has a hash of its own: with that of the split, the first images would be those of few classes, as each
+    class has its own bounds.
+    """
     train_names = {name: [image.name for image in listed] for name, listed in images["train"].items()}
     splits = split_by_class(train_names, seed=seed, **amounts)
     for split, classes in images.items():
@@ -209,7 +213,9 @@ def _split(images: Images, amounts: Mapping[str, float], seed: int) -> dict[str,
     for classes in images.values():
         for label, name in enumerate(images["train"]):
             labeled |= {image.name: (image, label) for image in classes[name]}
-    return {split: [labeled[name] for name in hashed_order(names, seed)] for split, names in splits.items()}
+    return {
+        split: [labeled[name] for name in hashed_order(names, seed, salt="order")] for split, names in splits.items()
+    }
 
 
 def _make_sources(

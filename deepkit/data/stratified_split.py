@@ -10,9 +10,15 @@ from deepkit.utils.errors import format_value, message
 from deepkit.utils.validation import check_fraction, check_integer, is_flag
 
 
-def hashed_order(names: Iterable[str], seed: int) -> list[str]:
-    """Sort names by a hash of the seed and the name: a random order that does not depend on the other names."""
-    return sorted(names, key=lambda name: (_hash(name, seed), name))
+def hashed_order(names: Iterable[str], seed: int, *, salt: str = "") -> list[str]:
+    """Sort names by a hash of the seed and the name: a random order that does not depend on the other names.
+
+    Args:
+        names: The names.
+        seed: Seed of the order.
+        salt: A text for another order with the same seed.
+    """
+    return sorted(names, key=lambda name: (_hash(salt + name, seed), name))
 
 
 def split_by_class(

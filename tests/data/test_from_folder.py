@@ -307,6 +307,15 @@ def test_the_split_depends_on_names_and_seed_only(shapes, tmp_path):
     assert numbers(load(shapes, validation=0.1, test=0.3).test) == numbers(data.test)
 
 
+def test_the_first_images_of_a_split_have_all_classes(tmp_path):
+    for name in "abcde":
+        for i in range(60):
+            save(tmp_path / name / f"{i}.png", np.zeros((2, 2), "uint8"))
+    train = load(tmp_path, image_size=2, test=0.4, seed=1).train
+    counts = np.bincount(train.head(30).arrays()[1], minlength=5)  # 6 each are expected
+    assert counts.min() >= 3
+
+
 def test_images_of_another_class_do_not_change_the_split(shapes):
     before = numbers(load(shapes, validation=0.3).validation)
     numbered(shapes, ("circles",), count=5, first=20)
