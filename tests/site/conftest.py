@@ -28,7 +28,7 @@ def site():
     return SITE
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not for the session: playwright's event loop would meet that of other tests
 def browser():
     """Return a headless browser."""
     pytest.importorskip("playwright", reason="playwright is not installed; run 'make docs'")
