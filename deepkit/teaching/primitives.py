@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
@@ -14,6 +15,11 @@ def quotient(x: float, y: float) -> tuple[float, float, float]:
     reciprocal = 1 / y
     value = x * reciprocal
     return value, reciprocal, -value * reciprocal
+
+
+def power(p: float) -> Rule:
+    """Return the rule of x^p; x^0 is the constant 1, also at 0."""
+    return lambda x: (math.pow(x, p), p * math.pow(x, p - 1) if p else 0.0)
 
 
 def chain(function: Callable[[float], float], slope: Slope, a: float, b: float) -> Rule:

@@ -19,7 +19,7 @@ from operator import mul
 from typing import Any
 
 from deepkit.teaching import trace_checks as checks
-from deepkit.teaching.primitives import Rule, Slope, chain, quotient
+from deepkit.teaching.primitives import Rule, Slope, chain, power, quotient
 from deepkit.teaching.trace_display import affine_text, trace_repr, trace_text
 from deepkit.utils.display import Displayable
 
@@ -61,7 +61,7 @@ class Expression:
 
     def __pow__(self, other: Expression | float) -> Expression:
         x, p = self.as_variable(), checks.exponent(other)
-        return record("product", f"{x.name}^{p:g}", [x], checks.power_rule(p), 1, 2)
+        return record("product", f"{x.name}^{p:g}", [x], power(p), 1, 2)
 
     def __rtruediv__(self, other: Expression | float) -> Expression:
         return other * self**-1

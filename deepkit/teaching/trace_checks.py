@@ -125,11 +125,6 @@ def output(trace: object, value: Any) -> Any:
     raise make_error(TypeError, problem, hint=hint)
 
 
-def power_rule(p: float) -> Callable[[float], tuple[float, float]]:
-    """Return the function that computes x^p and its derivative; x^0 is the constant 1, also at 0."""
-    return lambda x: (math.pow(x, p), p * math.pow(x, p - 1) if p else 0.0)
-
-
 def common_trace(variables: Sequence[Any]) -> Any:
     """Return the trace to which all variables belong."""
     if any(variable.trace is not variables[0].trace for variable in variables):
