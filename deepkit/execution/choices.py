@@ -12,6 +12,9 @@ from deepkit.utils.errors import message
 from deepkit.utils.validation import check_choice, check_integer, is_flag
 
 Auto = Literal["auto"]
+REQUESTED = "requested"
+"""The beginning of the reason for a choice that the user made."""
+
 GPU_STEPS = 16
 CPU_STEPS = 16  # measured on LeNet-5, batches of 128, two cores: 4.9 ms a step with 1, 3.9 with 16, 3.8 with 64
 _POLICIES = ("float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
@@ -44,7 +47,7 @@ def precision(requested: object, capability: tuple[int, int] | None, on_gpu: boo
         replaced = (
             f"; replaces the global dtype policy {global_policy}" if global_policy not in ("float32", requested) else ""
         )
-        return requested, "requested" + replaced + _slow_on_cpu(requested, on_gpu)
+        return requested, REQUESTED + replaced + _slow_on_cpu(requested, on_gpu)
     if global_policy != "float32":
         _check_trainable(global_policy)
         return global_policy, "the global dtype policy, as set in keras.config"
@@ -98,9 +101,9 @@ def determinism(requested: object, devices: tuple[str, ...], jit_compile: object
             )
         )
     if requested is True:
-        return True, f"requested; {scope}"
+        return True, f"{REQUESTED}; {scope}"
     if requested is False:
-        return False, "requested; resume is approximate without it"
+        return False, f"{REQUESTED}; resume is approximate without it"
     if jit_compile is True:
         return False, "jit_compile=True was requested, and Keras compiles with XLA only without determinism"
     if len(devices) > 1:
@@ -129,7 +132,7 @@ def xla(requested: object, devices: tuple[str, ...], deterministic: bool) -> tup
             )
         return False, "XLA cannot compile the exchange between devices"
     if requested != "auto":
-        return requested, "requested"
+        return requested, REQUESTED
     if devices[0].startswith("CPU"):
         return False, "small convolutional networks train two to three times slower with it on a CPU"
     if deterministic:
@@ -151,7 +154,7 @@ def steps(requested: object, devices: tuple[str, ...]) -> tuple[int, str]:
             )
         return 1, "over several devices Keras takes one step at a time"
     if count is not None:
-        return count, "requested"
+        return count, REQUESTED
     if devices[0].startswith("GPU"):
         return GPU_STEPS, "the GPU does not wait for Python between steps"
     return CPU_STEPS, "returns to Python less often, which shortens the steps of a small network by a tenth to a fifth"
@@ -166,7 +169,7 @@ def seed(requested: object, global_seed: int | None) -> tuple[int | None, str]:
     """
     scope = "Python, NumPy, Keras and TensorFlow start from it whenever the plan is entered"
     if requested is None:
-        return None, "requested; every run differs"
+        return None, f"{REQUESTED}; every run differs"
     if _is_auto(requested) and global_seed is not None:
         return global_seed, f"the global seed, as set by keras.utils.set_random_seed; {scope}"
     if _is_auto(requested):

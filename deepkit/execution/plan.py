@@ -222,7 +222,7 @@ def resolve_plan(argument: object) -> Plan:
 
 def is_requested(plan: Plan, name: str) -> bool:
     """Return whether the user requested the choice of a field of a plan."""
-    return dict(plan.reasons).get(name, "").startswith("requested")
+    return dict(plan.reasons).get(name, "").startswith(choices.REQUESTED)
 
 
 def format_choice(value: object) -> str:
