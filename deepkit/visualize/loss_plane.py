@@ -173,9 +173,9 @@ def _check_path(model: keras.Model, path: WeightPath | Sequence[Weights]) -> lis
         values = {id(variable): np.asarray(value) for variable, value in pairs if id(variable) in trainable}
         if not all(np.isfinite(value).all() for value in values.values()):
             problem = (
-                f"{_CALLER}: expected finite weights in step {number} of the path, received NaN or infinite values"
+                f"{_CALLER}: expected finite weights at point {number} of the path, received NaN or infinite values"
             )
-            raise ValueError(message(problem, hint="use the steps before it"))
+            raise ValueError(message(problem, hint="use the points before it"))
         selected.append([values[id(variable)] for variable in model.trainable_variables])
     return selected
 

@@ -254,7 +254,7 @@ def test_wrong_arguments_raise():
         ({"data": (np.full((2, 2), np.nan), [0, 1])}, "expected finite numbers as inputs"),
         ({"directions": (1, 2)}, "expected directions of the shapes"),
         ({"directions": ([np.full((2, 2), np.nan), np.ones(2)],) * 2}, "expected finite directions"),
-        ({"path": [[np.full((2, 2), np.nan), np.ones(2)]] * 3}, "expected finite weights in step 0 of the path"),
+        ({"path": [[np.full((2, 2), np.nan), np.ones(2)]] * 3}, "expected finite weights at point 0 of the path"),
     ],
 )
 def test_arguments_without_a_loss_raise(change, text):
