@@ -529,7 +529,7 @@ def test_a_vae_asks_for_scaled_images(shapes):
 
 
 @pytest.mark.slow
-def test_a_folder_of_cifar10_trains_as_the_dataset(tmp_path):
+def test_a_folder_of_cifar10_trains_as_the_dataset(tfds_dir, tmp_path):
     cifar = dk_data.load("cifar10", verbose=False).head(2500)
     for split in ("train", "test"):
         x, y = getattr(cifar, split).arrays(2500 if split == "train" else 500)
