@@ -278,7 +278,7 @@ def check_split(rules: Mapping[str, LabelRule], batches: Dataset, source: str) -
 
 
 def _check_num_classes(rules: Mapping[str, LabelRule], data: TrainingData) -> None:
-    """Raise if the dataset has more classes than the head, or classes for a head that predicts numbers."""
+    """Raise if the dataset has more classes than the head, fewer names, or classes for a head that predicts numbers."""
     rule = rules.get("")
     if rule is not None and rule.kind == "numbers" and isinstance(rule.head, Regressor) and data.class_names:
         raise LabelError(
@@ -290,7 +290,8 @@ def _check_num_classes(rules: Mapping[str, LabelRule], data: TrainingData) -> No
         return
     is_binary = rule.kind == "probabilities" and rule.num_outputs == 1
     num_classes = 2 if is_binary else rule.num_outputs
-    if data.num_classes > num_classes and (is_binary or rule.kind == "class_indices"):
+    lacks_names = rule.kind == "class_indices" and 0 < len(data.class_names) < num_classes
+    if lacks_names or (data.num_classes > num_classes and (is_binary or rule.kind == "class_indices")):
         raise LabelError(
             f"labels: {rule.source} has {num_classes} classes, received data with {data.num_classes} classes",
             path="data",

@@ -235,6 +235,14 @@ def test_a_dataset_with_more_classes_than_the_head():
     assert caught.value.problem == "labels: dk.Classifier(5) has 5 classes, received data with 10 classes"
 
 
+def test_a_dataset_with_fewer_named_classes_than_the_head():
+    data = dk.data.load("digits", verbose=False)
+    with pytest.raises(LabelError) as caught:
+        fit(dk.Sequential([dk.Classifier(12)]), data)
+    assert caught.value.problem == "labels: dk.Classifier(12) has 12 classes, received data with 10 classes"
+    assert caught.value.hint == "use dk.Classifier(10)"
+
+
 @pytest.mark.parametrize(
     ("train", "validation", "problem", "hint"),
     [
