@@ -44,6 +44,29 @@ def test_a_layer_whose_config_lacks_an_argument_raises():
     assert "return every argument of __init__ from ScaleWithoutConfig.get_config" in caught.value.hint
 
 
+class CallsNumPy(keras.layers.Layer):
+    def call(self, x):
+        return np.abs(x)
+
+
+class HasCondition(keras.layers.Layer):
+    def call(self, x):
+        return x if keras.ops.sum(x) > 0 else -x
+
+
+@pytest.mark.parametrize(
+    ("cls", "cause", "hint"),
+    [
+        (CallsNumPy, "Cannot convert a symbolic tf.Tensor", "use the functions of keras.ops"),
+        (HasCondition, "Using a symbolic `tf.Tensor` as a Python `bool`", "use keras.ops.where or keras.ops.cond"),
+    ],
+)
+def test_a_call_that_fails_for_symbolic_tensors_names_the_cause(cls, cause, hint):
+    with pytest.raises(dk.DefinitionError, match=f"{cls.__name__}.call fails for a symbolic tensor: {cause}") as caught:
+        dk.Sequential([cls()]).build((4,))
+    assert caught.value.hint.startswith(hint)
+
+
 def test_templates_are_compared_by_config_without_generated_names():
     assert dk.Sequential([layers.Dense(4), layers.Dense(4)]) == dk.Sequential([layers.Dense(4), layers.Dense(4)])
     assert dk.Sequential([layers.Dense(4)]) != dk.Sequential([layers.Dense(4, name="mine")])

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 _OUT_OF_MEMORY = re.compile(r"OOM when allocating tensor with shape\[([\d,]+)\]")
 
+_CALL_HINTS = {  # by a part of TensorFlow's message
+    "to a numpy array": "use the functions of keras.ops, which take symbolic tensors, in place of those of NumPy",
+    "as a Python `bool`": "use keras.ops.where or keras.ops.cond in place of `if`",
+    "Iterating over a symbolic": "use the functions of keras.ops on the whole tensor in place of a loop",
+}
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -159,3 +165,15 @@ def explain_memory(layer: keras.layers.Layer, error: Exception) -> Problem | Non
     shape = match[1].replace(",", ", ")
     hint = "use a smaller layer, or reduce its input, for example by pooling"
     return Problem(f"the device has not enough memory for a weight of shape ({shape})", hint)
+
+
+@register_error_check(keras.layers.Layer)
+def explain_failed_call(layer: keras.layers.Layer, error: Exception) -> Problem | None:
+    """Explain an error inside the `call` of a layer, which Keras reports in its second paragraph."""
+    _, separator, rest = str(error).partition("Error encountered:")
+    cause = re.sub(r"\x1b\[[0-9;]*m", "", rest).strip().split("\n\n")[0]
+    if not separator or not cause:
+        return None
+    sentence = " ".join(cause.split()).split(". ")[0].rstrip(".")
+    hint = next((hint for part, hint in _CALL_HINTS.items() if part in cause), "")
+    return Problem(f"{type(layer).__name__}.call fails for a symbolic tensor: {sentence}", hint)
