@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
+from PIL import Image
 
 from deepkit.data import Pipeline
 from deepkit.training.image_paths import is_paths
@@ -60,6 +61,15 @@ def check_no_paths(model: keras.Model, x: object) -> None:
     image = f"keras.utils.load_img(path{size}{_COLOR_MODES[shape[-1]]})"
     problem = f"x: expected images as arrays, received {format_value(x)}; the training data is not a folder of images"
     raise make_error(ValueError, problem, hint=f"pass np.stack([{image} for path in paths])")
+
+
+def check_no_pillow_images(x: object) -> None:
+    """Raise a `TypeError` for images of Pillow, which have not been decoded and resized as the training images."""
+    first = x[0] if isinstance(x, list | tuple) and x else x
+    if isinstance(first, Image.Image):
+        problem = f"x: expected paths of images, received {format_value(first)}"
+        hint = "pass the path of the file: it is decoded and resized as the training images"
+        raise make_error(TypeError, problem, hint=hint)
 
 
 def check_has_labels(settings: PredictionSettings, x: object) -> None:

@@ -17,7 +17,7 @@ from deepkit.data.user_arrays import is_list_of_arrays, validate_arrays
 from deepkit.training.fit_arguments import DataArguments
 from deepkit.training.image_paths import listed_paths, paths_as_images
 from deepkit.training.output_heads import symbolic_inputs
-from deepkit.training.prediction_checks import check_inputs_fit, check_no_paths, check_scale
+from deepkit.training.prediction_checks import check_inputs_fit, check_no_paths, check_no_pillow_images, check_scale
 from deepkit.training.prediction_settings import PredictionSettings
 from deepkit.training.raw_rows import rows_as_inputs
 from deepkit.training.table_columns import check_same_columns
@@ -41,6 +41,7 @@ def prediction_batches(model: keras.Model, settings: PredictionSettings, x: Any,
         ValueError: `x` does not fit the model.
     """
     if settings.images is not None:
+        check_no_pillow_images(x)
         x = listed_paths(x)
     files = paths_as_images(settings.images, x)
     if files is not None:
@@ -75,9 +76,14 @@ def evaluation_batches(model: keras.Model, settings: PredictionSettings, argumen
         labels, weights = (arguments.y, arguments.sample_weight) if settings.target == "labels" else (None, None)
         batches = _array_batches(settings, validate_arrays(inputs, labels, weights), arguments.batch_size)
     if len(as_tuple(batches.element_spec)) < 2 and settings.target == "labels" and settings.heads:
-        problem = "y: expected labels, received inputs only"
-        raise make_error(ValueError, problem, hint="use run.evaluate(x, y)")
+        raise make_error(ValueError, "y: expected labels, received inputs only", hint=_labels_hint(settings))
     return _check(model, settings, batches)
+
+
+def _labels_hint(settings: PredictionSettings) -> str:
+    targets = () if settings.columns is None else settings.columns.target
+    columns = " and ".join(map(repr, targets))
+    return f"pass a table with the target column {columns}" if columns else "use run.evaluate(x, y)"
 
 
 def named_inputs(model: keras.Model, x: Any) -> Any:

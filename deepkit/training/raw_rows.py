@@ -21,8 +21,9 @@ def rows_as_inputs(schema: TableSchema | None, x: Any) -> Any:
 
     Args:
         schema: The columns of the training table; None if the training data is not a table.
-        x: Raw rows: the path of a CSV file, a data frame, a mapping of columns, a list of rows as mappings, or one
-            mapping of values. Other data: datasets, and inputs as `TableSchema.convert` returns them.
+        x: Raw rows: the path of a CSV file, a data frame, a mapping of columns, a list of rows as mappings, or one row:
+            a mapping of values, or the `Series` of a row of a data frame. Other data: datasets, and inputs as
+            `TableSchema.convert` returns them.
 
     Raises:
         DataError: A file cannot be read.
@@ -40,6 +41,7 @@ def rows_as_inputs(schema: TableSchema | None, x: Any) -> Any:
         >>> rows_as_inputs(data.columns, [{"area": "70", "city": None}])["area"]
         array([70.], dtype=float32)
     """
+    x = _row_as_mapping(x) if schema is not None else x
     if schema is None or not _is_table(x) or schema.is_converted(x):
         return x
     return schema.convert(x)
@@ -62,6 +64,12 @@ def labeled_rows(schema: TableSchema | None, x: Any) -> Any:
     if len(schema.target) != 1 or schema.target[0] not in read_table(x).columns:
         return schema.convert(x)
     return from_table(x, target=schema.target[0], columns=schema, shuffle=False, verbose=False).train
+
+
+def _row_as_mapping(x: Any) -> Any:
+    """Return the row of a pandas data frame, a `Series` with the names of columns as its index, as a mapping."""
+    is_series = type(x).__name__ == "Series" and hasattr(x, "to_dict")
+    return x.to_dict() if is_series and all(isinstance(name, str) for name in x.index) else x
 
 
 def _is_table(x: object) -> bool:

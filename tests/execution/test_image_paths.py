@@ -159,6 +159,15 @@ def test_damaged_files_are_named(run, new, tmp_path):
         run.predict(folder)
 
 
+def test_images_of_pillow_are_refused(run):
+    image = Image.new("RGB", (40, 30))
+    for images in (image, [image]):
+        with pytest.raises(
+            TypeError, match=r"x: expected paths of images, received .*\n  hint: pass the path of the file"
+        ):
+            run.predict(images)
+
+
 def test_paths_that_are_not_images_are_refused(run, new, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()

@@ -3,6 +3,7 @@
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import deepkit as dk
@@ -82,3 +83,15 @@ def test_rows_with_the_target_are_evaluated(table_run, tmp_path):
     assert run.evaluate(rows) == expected
     with pytest.raises(ValueError, match="'tiny'"):
         run.evaluate([{**ROWS[0], "size": "tiny"}])
+
+
+def test_the_row_of_a_data_frame_is_a_row(table_run):
+    _, run = table_run
+    np.testing.assert_array_equal(
+        run.predict(pd.DataFrame(ROWS).iloc[0]).probabilities, run.predict(ROWS[:1]).probabilities
+    )
+
+
+def test_a_table_without_the_target_names_it(table_run):
+    with pytest.raises(ValueError, match="received inputs only\n  hint: pass a table with the target column 'size'"):
+        table_run[1].evaluate(ROWS)
