@@ -68,7 +68,8 @@ def _has_initial_statistics(layer: keras.layers.BatchNormalization) -> bool:
 def _hint(momentum: float, steps_per_epoch: int, steps: int) -> str:
     largest_momentum = math.floor(100 * MAX_INITIAL_SHARE ** (1 / steps)) / 100
     hint = (
-        f"use a smaller momentum such as layers.BatchNormalization(momentum={largest_momentum:g}), a smaller batch_size"
+        f"use a smaller momentum, in a block norm=layers.BatchNormalization(momentum={largest_momentum:g}), a smaller "
+        "batch_size"
     )
     if momentum >= 1:  # such a layer never updates its statistics
         return hint

@@ -28,7 +28,11 @@ _MEASURES = {  # names of metrics, in the order of preference, and the measure
 }
 _TRAINING_FRACTION = 0.5  # of the baseline error: the default bound of the training error
 _GAP_FRACTION = 0.1  # of the baseline error: the default bound of validation error minus training error
+_FAR_FROM_BASELINE = (
+    3  # times the error of always predicting the mean: the outputs are in another range than the labels
+)
 
+_STANDARDIZE = "standardize the labels, (y - mean) / standard deviation: a regression starts near 0"
 _CHECK_DATA = "check that inputs and labels belong together, and that the inputs are scaled"
 _NEW_ARCHITECTURE = "try a new architecture: more units or layers, or another activation such as ReLU"
 _BETTER_OPTIMIZER = "try a better optimizer: Adam or momentum, with the learning rate of dk.find_learning_rate"
@@ -173,7 +177,8 @@ def _training_rule(errors: _Errors) -> _Finding | None:
     suggestions = []
     if baseline is not None and error >= baseline:
         explanation += f", and not below the baseline error {text(baseline)}"
-        suggestions.append(_CHECK_DATA)
+        is_far = errors.measure != ERROR_RATE and error > _FAR_FROM_BASELINE * baseline
+        suggestions += [_STANDARDIZE, _CHECK_DATA] if is_far else [_CHECK_DATA]
     if len(errors.training) == 1:
         suggestions.append("train for more than one epoch")
     elif error < errors.training[-2]:

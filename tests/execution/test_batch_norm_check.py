@@ -52,8 +52,8 @@ def test_the_text_has_momentum_steps_path_and_hint():
         "batch normalization with momentum=0.9 keeps 28.2 % of its initial moving statistics after 12 steps (epochs=3, "
         "steps per epoch: 4), expected at most 5 %; validation and prediction use these statistics\n"
         "  at    conv_stack.conv_block1.norm and 1 other layer\n"
-        "  hint: use a smaller momentum such as layers.BatchNormalization(momentum=0.77), a smaller batch_size, "
-        "or epochs=8"
+        "  hint: use a smaller momentum, in a block norm=layers.BatchNormalization(momentum=0.77), a smaller "
+        "batch_size, or epochs=8"
     ]
 
 
@@ -67,7 +67,8 @@ def test_each_part_of_the_hint_avoids_the_warning(momentum, steps_per_epoch, epo
         []
         if is_enough
         else [
-            "use a smaller momentum such as layers.BatchNormalization(momentum=0.89), a smaller batch_size, or epochs=5"
+            "use a smaller momentum, in a block norm=layers.BatchNormalization(momentum=0.89), a smaller batch_size, "
+            "or epochs=5"
         ]
     )
 

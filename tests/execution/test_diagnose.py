@@ -133,6 +133,13 @@ def test_early_stopping_is_suggested_with_the_best_epoch():
     assert not any("stop early" in text for text in still_falling)
 
 
+def test_a_regression_far_from_the_mean_of_its_labels_suggests_to_standardize_them():
+    diagnosis = diagnose_history({"loss": [9e6], "mae": [3000.0]}, {"mean absolute error": 25.0})
+    assert diagnosis.suggestions[0].startswith("standardize the labels")
+    diagnosis = diagnose_history({"loss": [9.0], "mae": [30.0]}, {"mean absolute error": 25.0})
+    assert diagnosis.suggestions[0].startswith("check that inputs and labels belong together")
+
+
 def test_a_regression_is_diagnosed_by_its_error():
     baselines = {"mean squared error": 4.0, "mean absolute error": 1.6}
     history = {"loss": [2.0, 1.0], "mae": [1.0, 0.7], "val_loss": [2.0, 1.0], "val_mae": [1.0, 0.9]}
