@@ -48,7 +48,7 @@ class EpochBatches:
         """Convert a dataset of epoch numbers to the batches of those epochs."""
         # Planning is cheap and sequential over the epochs; preparing is costly and runs in parallel across them.
         planned = epochs.flat_map(self._plan_epoch)
-        return planned.map(self._prepare_batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+        return planned.map(self.prepare_batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
     @tf.autograph.experimental.do_not_convert
     def _plan_epoch(self, epoch: Tensor) -> Dataset:
@@ -59,7 +59,7 @@ class EpochBatches:
         return batches.map(tf.autograph.experimental.do_not_convert(lambda *batch: (epoch, batch)))
 
     @tf.autograph.experimental.do_not_convert
-    def _prepare_batch(self, epoch: Tensor, batch: Sequence[Nested]) -> Nested:
+    def prepare_batch(self, epoch: Tensor, batch: Sequence[Nested]) -> Nested:
         """Fetch a batch, augment it, map or scale x, and set the target."""
         settings = self.settings
         indices, element = self.source.fetch(*batch)

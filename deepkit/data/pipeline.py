@@ -16,6 +16,7 @@ from deepkit.data.epoch_batches import EpochBatches
 from deepkit.data.image_source import ImageSource
 from deepkit.data.images import image_scales
 from deepkit.data.pipeline_settings import PipelineSettings, check_batch_size, check_seed
+from deepkit.data.resident_batches import ResidentBatches
 from deepkit.data.sources import MemorySource, Source
 from deepkit.data.targets import check_target
 from deepkit.data.wrapped_dataset import WrappedDataset
@@ -177,6 +178,14 @@ class Pipeline(WrappedDataset):
             [4, 4, 2, 4]
         """
         return self._batches.all_epochs(check_integer(start, "Pipeline.epochs: start", minimum=0))
+
+    def resident_batches(self, functions: Sequence[Callable[..., Nested]] = ()) -> ResidentBatches | None:
+        """Return the batches of the epochs as a function of epoch and step; None unless they are in memory.
+
+        Args:
+            functions: Functions of a batch to apply, first to last.
+        """
+        return ResidentBatches(self._batches, functions) if ResidentBatches.supports(self._batches) else None
 
     @overload
     def rebatch(

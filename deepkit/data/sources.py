@@ -189,11 +189,14 @@ def ordered_indices(num_examples: int, order: Order | None) -> Dataset:
     """Return the indices of one epoch, in order or shuffled by a stateless permutation."""
     if order is None:
         return tf.data.Dataset.range(num_examples)
-    seed, epoch = order
+    return tf.data.Dataset.from_tensor_slices(shuffled_indices(num_examples, *order))
+
+
+def shuffled_indices(num_examples: int, seed: int, epoch: Tensor) -> Tensor:
+    """Return the indices of one epoch, int64 (num_examples,), shuffled by a stateless permutation."""
     stateless_seed = tf.stack([tf.constant(seed, tf.int64), tf.cast(epoch, tf.int64)])
     indices = tf.range(num_examples, dtype=tf.int64)
-    shuffled = tf.random.experimental.stateless_shuffle(indices, stateless_seed, alg="philox")
-    return tf.data.Dataset.from_tensor_slices(shuffled)
+    return tf.random.experimental.stateless_shuffle(indices, stateless_seed, alg="philox")
 
 
 def _as_tensor(array: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ pipeline, which runs on the CPU.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -27,13 +27,20 @@ if TYPE_CHECKING:
 
 def check_batches(batches: Batches, model: keras.Model, label_checks: Sequence[LabelCheck] = ()) -> Batches:
     """Return the batches of a dataset with checks of labels, and of the token ids of embeddings that read an input."""
-    if batches is None:
+    check = None if batches is None else batch_check(batches.element_spec, model, label_checks)
+    if check is None:
         return batches
-    embeddings = token_id_check.embedding_inputs(model, batches.element_spec)
-    if not embeddings and not label_checks:
-        return batches
-    check = functools.partial(_check_batch, tuple(embeddings), tuple(label_checks))
     return batches.map(check, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)  # while a step is computed
+
+
+def batch_check(
+    element_spec: object, model: keras.Model, label_checks: Sequence[LabelCheck] = ()
+) -> Callable[..., Nested] | None:
+    """Return the function that checks a batch and returns it; None if there is nothing to check."""
+    embeddings = token_id_check.embedding_inputs(model, element_spec)
+    if not embeddings and not label_checks:
+        return None
+    return functools.partial(_check_batch, tuple(embeddings), tuple(label_checks))
 
 
 def explain_error(

@@ -39,10 +39,11 @@ class ClassWeights:
 
     def weigh(self, batches: Dataset) -> Dataset:
         """Return batches (x, y, sample_weight) for batches (x, y) or (x, y, sample_weight)."""
-        return batches.map(self._weigh_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return batches.map(self.weigh_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
     @tf.autograph.experimental.do_not_convert
-    def _weigh_batch(self, x: Nested, y: Tensor, sample_weight: Tensor | None = None) -> tuple[Nested, Tensor, Tensor]:
+    def weigh_batch(self, x: Nested, y: Tensor, sample_weight: Tensor | None = None) -> tuple[Nested, Tensor, Tensor]:
+        """Return (x, y, sample_weight) with the weights of the classes."""
         classes = class_indices(y, has_rows=self.has_rows)
         classes = tf.clip_by_value(classes, 0, len(self.values) - 1)  # the check of the labels refuses others
         weights = tf.gather(tf.constant(self.values, tf.float32), classes)

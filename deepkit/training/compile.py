@@ -16,7 +16,7 @@ from deepkit.execution.plan import Plan, is_requested
 from deepkit.models.perceptron import PerceptronModel
 from deepkit.training import adaptation, augmentation_check, label_check, state
 from deepkit.training.compiled_model import CompiledModel
-from deepkit.training.describe import describe, describe_all, fresh_copy, largest_divisor
+from deepkit.training.describe import describe, describe_all, fresh_copy
 from deepkit.training.head_metrics import adapt_metrics
 from deepkit.training.input_checks import check_inputs
 from deepkit.training.loss_names import resolve_losses
@@ -196,11 +196,6 @@ def _adapt_plan(plan: Plan, model: keras.Model, data: TrainingData) -> Plan:
         plan = plan.replace(reason=f"XLA does not support the layer {unsupported[0]}", jit_compile=False)
     if plan.steps_per_execution > 1 and not data.steps:  # Keras would wait for steps after the last batch
         plan = plan.replace(reason="the number of steps of an epoch is unknown", steps_per_execution=1)
-    elif plan.steps_per_execution > 1 and data.steps:
-        divisor = largest_divisor(data.steps, plan.steps_per_execution)
-        if divisor < plan.steps_per_execution:
-            reason = f"{plan.steps_per_execution} does not divide the {data.steps} steps of an epoch, {divisor} does"
-            plan = plan.replace(reason=reason, steps_per_execution=divisor)
     return plan
 
 

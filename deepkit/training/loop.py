@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from deepkit.data import Pipeline
-from deepkit.training import batch_checks, batch_norm_check, checkpoint, state
+from deepkit.training import batch_checks, batch_norm_check, checkpoint, graph_loop, state
 from deepkit.training.batch_count import BatchCount
 from deepkit.training.callback_state import CallbackStates
 from deepkit.training.data_checks import check_finite_batches
@@ -186,16 +186,22 @@ def train(
     if last_epoch > initial_state.epoch:
         batch_norm_check.warn_about_momentum(batch_norms, data.steps, last_epoch)
     arguments = data.fit_arguments(initial_state.epoch)
+    check = batch_checks.batch_check(arguments["x"].element_spec, model, label_checks.train)
     for name, checks in (("x", label_checks.train), ("validation_data", label_checks.validation)):
         arguments[name] = batch_checks.check_batches(arguments[name], model, checks)
     _check_values(arguments, data)
+    all_callbacks = [BatchCount(has_length=data.steps is not None), *callbacks, *data.callbacks, checkpoints]
     try:
-        with callback_states.continued_logs(), _without_length_warnings():
+        with callback_states.continued_logs(), _without_length_warnings(), contextlib.ExitStack() as stack:
+            if graph_loop.is_supported(model, data.steps):
+                loop = graph_loop.make_loop(model, data, arguments["x"].element_spec, check)
+                stack.enter_context(graph_loop.installed(model, loop))
+                all_callbacks = graph_loop.StepCallbacks(all_callbacks, loop, last_epoch, verbose)
             model.fit(
                 **arguments,
                 initial_epoch=initial_state.epoch,
                 epochs=last_epoch,
-                callbacks=[BatchCount(has_length=data.steps is not None), *callbacks, *data.callbacks, checkpoints],
+                callbacks=all_callbacks,
                 verbose=verbose,
             )
     except DivergedError as error:

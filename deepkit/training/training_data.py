@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from deepkit.data.nested_arrays import Scales
+    from deepkit.data.resident_batches import ResidentBatches
     from deepkit.data.table_schema import TableSchema
     from deepkit.training.fitted_state import FittedState
     from deepkit.utils.types import ClassNames, Dataset, Nested
@@ -125,6 +126,14 @@ class TrainingData(abc.ABC):
     def fit_arguments(self, first_epoch: int) -> dict[str, Any]:
         """Return the arguments of `model.fit` for a training that starts at an epoch, counted from 0."""
 
+    def resident_batches(self, check: Callable[..., Nested] | None) -> ResidentBatches | None:
+        """Return the training batches as a function of epoch and step; None unless they are in memory.
+
+        Args:
+            check: A function that checks a batch and returns it, or None.
+        """
+        return None
+
     def with_target(self, target: str) -> TrainingData:
         """Return the data with another training target: "labels", "inputs" or "none" (see `Pipeline.with_target`)."""
         if target == "labels":
@@ -203,6 +212,11 @@ class PipelineData(TrainingData):
     def repeated(self) -> Dataset:
         """Return the epochs of the pipeline, from the first one on."""
         return self._weigh(self.train.epochs())
+
+    def resident_batches(self, check: Callable[..., Nested] | None) -> ResidentBatches | None:
+        """Return the training batches as a function of epoch and step; None unless they are in memory."""
+        functions = () if self.class_weights is None else (self.class_weights.weigh_batch,)
+        return self.train.resident_batches((*functions, check) if check else functions)
 
     def adaptation_batches(self) -> Dataset:
         """Return larger batches if the examples are small: each layer reads an epoch, such as one for each column."""

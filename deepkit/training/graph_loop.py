@@ -1,0 +1,176 @@
+"""Training steps in a loop inside the graph, as the training function of Keras's `fit`.
+
+Keras calls the training function once for `steps_per_execution` steps. Keras's own function reads each batch from an
+iterator, and takes that number of steps even at the end of an epoch. `GraphLoop` takes the steps that are left, and
+gathers the batches of data in memory itself, without the threads of `tf.data`, which compete with the steps.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras
+import tensorflow as tf
+
+if TYPE_CHECKING:
+    from deepkit.data.resident_batches import ResidentBatches
+    from deepkit.training.training_data import TrainingData
+    from deepkit.utils.types import Nested, Tensor
+
+
+class GraphLoop:
+    """A training function for Keras that takes several steps in a loop inside the graph.
+
+    Args:
+        model: The compiled model.
+        element_spec: Structure, shapes and dtypes of a batch.
+        steps: Number of steps in an epoch of the training.
+        resident: The batches in memory; None to read them from Keras's iterator.
+    """
+
+    def __init__(
+        self, model: keras.Model, element_spec: object, steps: int, resident: ResidentBatches | None = None
+    ) -> None:
+        self.model, self.steps = model, steps
+        self._element_spec, self._resident = element_spec, resident
+        self._position = 0  # steps since the beginning of the run
+        self._resident_epoch: int | None = None  # the epoch of the data whose order is in memory
+        self._run = tf.function(self._run_iterator if resident is None else self._run_resident, reduce_retracing=True)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Go to the first step of an epoch, counted from 0."""
+        self._position = epoch * self.steps
+
+    def __call__(self, iterator: Any) -> Mapping[str, Tensor]:
+        """Take the next steps, up to the end of the epoch, and return the logs of the last one."""
+        if not isinstance(iterator, tf.data.Iterator):  # of train_on_batch
+            return self._keras_function()(iterator)
+        count = min(int(self.model.steps_per_execution), self.steps - self._position % self.steps)
+        if self._resident is not None:
+            return self._run_in_memory(self._resident, count)
+        self._position += count
+        return self._run(iterator, tf.constant(count))
+
+    def _run_in_memory(self, resident: ResidentBatches, count: int) -> Mapping[str, Tensor]:
+        """Take steps on data in memory; its epochs differ from those of the training if steps_per_epoch is set."""
+        end = self._position + count
+        while self._position < end:
+            epoch, step = divmod(self._position, resident.steps)
+            if epoch != self._resident_epoch:
+                resident.begin_epoch(epoch)
+                self._resident_epoch = epoch
+            count = min(end - self._position, resident.steps - step)
+            logs = self._run(tf.constant(epoch, tf.int64), tf.constant(step, tf.int64), tf.constant(count))
+            self._position += count
+        return logs
+
+    def _keras_function(self) -> Any:
+        """Return Keras's own training function."""
+        self.model.train_function = None
+        self.model.make_train_function()
+        function, self.model.train_function = self.model.train_function, self
+        return function
+
+    @tf.autograph.experimental.do_not_convert
+    def _run_resident(self, epoch: Tensor, first: Tensor, count: Tensor) -> Nested:
+        assert self._resident is not None
+        batch = self._resident.batch
+        return self._repeat(lambda step: batch(epoch, first + tf.cast(step, tf.int64)), count)
+
+    @tf.autograph.experimental.do_not_convert
+    def _run_iterator(self, iterator: Any, count: Tensor) -> Nested:
+        return self._repeat(lambda step: iterator.get_next(), count)
+
+    def _repeat(self, next_batch: Any, count: Tensor) -> Nested:
+        """Take `count` steps in a loop; return the logs of the last one."""
+        step_function = _step_function(self.model).get_concrete_function(self._element_spec)
+        specs = step_function.structured_outputs
+        logs = tf.nest.map_structure(_empty, specs)
+        _, logs = tf.while_loop(
+            lambda step, _: step < count,
+            lambda step, _: (step + 1, step_function(next_batch(step))),
+            loop_vars=(tf.constant(0), logs),
+            shape_invariants=(tf.TensorShape([]), tf.nest.map_structure(lambda spec: spec.shape, specs)),
+        )
+        return logs
+
+
+class StepCallbacks(keras.callbacks.CallbackList):
+    """The callbacks of a training with a `GraphLoop`, whose last call in an epoch may take fewer steps than the others.
+
+    Args:
+        callbacks: The callbacks.
+        loop: The training function.
+        epochs: Number of epochs.
+        verbose: `verbose` of Keras's `fit`.
+    """
+
+    def __init__(
+        self, callbacks: Sequence[keras.callbacks.Callback], loop: GraphLoop, epochs: int, verbose: int | str
+    ) -> None:
+        super().__init__(
+            list(callbacks), add_history=True, add_progbar=verbose != 0, model=loop.model,
+            verbose=verbose, epochs=epochs, steps=loop.steps,
+        )  # fmt: skip
+        self._loop = loop
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Go to the first step of the epoch."""
+        self._loop.begin_epoch(epoch)
+        super().on_epoch_begin(epoch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Tensor] | None = None) -> None:
+        """Report the last step that was taken; Keras counts to the next multiple of `steps_per_execution`."""
+        super().on_train_batch_end(min(batch, self._loop.steps - 1), logs)
+
+
+def make_loop(
+    model: keras.Model, data: TrainingData, element_spec: object, check: Callable[..., Nested] | None
+) -> GraphLoop:
+    """Return the training function for a model and its data.
+
+    Args:
+        model: The compiled model.
+        data: The training data.
+        element_spec: Structure, shapes and dtypes of a batch.
+        check: A function that checks a batch and returns it, or None.
+    """
+    assert data.steps is not None
+    return GraphLoop(model, element_spec, data.steps, data.resident_batches(check))
+
+
+def is_supported(model: keras.Model, steps: int | None) -> bool:
+    """Return whether a `GraphLoop` can train the model: in a graph, on one device, and with Keras's own function."""
+    return (
+        steps is not None
+        and not model.run_eagerly
+        and not tf.distribute.has_strategy()
+        and model.distribute_strategy.num_replicas_in_sync == 1
+        and type(model).make_train_function is keras.Model.make_train_function
+        and keras.config.max_steps_per_epoch() is None
+    )
+
+
+@contextlib.contextmanager
+def installed(model: keras.Model, loop: GraphLoop) -> Iterator[None]:
+    """Let Keras train with a loop inside a `with` block; later trainings do not use it."""
+    model.train_function = loop
+    try:
+        yield
+    finally:
+        model.train_function = None
+
+
+def _step_function(model: keras.Model) -> Any:
+    @tf.autograph.experimental.do_not_convert
+    def step(data: Nested) -> Nested:
+        return model.train_step(data)
+
+    return tf.function(step, jit_compile=model.jit_compile)
+
+
+def _empty(spec: Tensor) -> Tensor:
+    """Return a tensor to start with; the loop takes at least one step."""
+    return tf.zeros([size or 0 for size in spec.shape], spec.dtype)
