@@ -48,8 +48,8 @@ class Plan(Displayable):
         strategy: `"none"` for one device, `"mirrored"` over several.
         precision: Name of the Keras dtype policy.
         jit_compile: Whether XLA compiles the training step.
-        steps_per_execution: Maximum number of training steps in one call of the compiled function; `fit` uses the
-            largest number up to it that divides an epoch.
+        steps_per_execution: Maximum number of training steps in one call of the compiled function; the last call of an
+            epoch takes those that are left.
         memory_growth: Whether GPUs allocate memory as needed; None without GPUs.
         seed: Seed of everything random; None for a different one at every entry.
         deterministic: Whether the same seed computes the same bits.

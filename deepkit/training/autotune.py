@@ -19,7 +19,7 @@ from deepkit.execution import choices
 from deepkit.execution.measurement import Measurement, format_milliseconds
 from deepkit.execution.plan import Plan, format_choice, resolve_plan
 from deepkit.training.benchmark import MARGIN, Benchmark, Trial, Value
-from deepkit.training.describe import fresh_copy, largest_divisor
+from deepkit.training.describe import fresh_copy
 from deepkit.training.fit import resolve_verbose
 from deepkit.training.fit_arguments import DataArguments
 from deepkit.training.run_dir import stored_plan
@@ -251,15 +251,15 @@ class _Search:
             duration = format_milliseconds(milliseconds)
             return [], f"at {duration} ms a step, the return to Python between steps is negligible"
         counts = self._step_counts()
-        return counts, "" if len(counts) > 1 else f"only 1 divides the {self._steps_per_epoch} steps of an epoch"
+        return counts, "" if len(counts) > 1 else "an epoch has only one step"
 
     def _step_counts(self) -> list[int]:
         default = self._requested.steps_per_execution
-        if self._steps_per_epoch is None:
-            return [default, 1]
-        divisor = largest_divisor(self._steps_per_epoch, default)
-        larger_divisor = largest_divisor(self._steps_per_epoch, _MAX_STEPS_FACTOR * default, multiple_of=divisor)
-        return list(dict.fromkeys([divisor, 1, larger_divisor]))
+        if self._steps_per_epoch == 1:
+            return [default]
+        has_larger = self._steps_per_epoch is not None and self._steps_per_epoch > default
+        larger = [_MAX_STEPS_FACTOR * default] if has_larger else []
+        return list(dict.fromkeys([default, 1, *larger]))
 
     def _record(self, row: Measurement) -> None:
         self._rows.append(row)

@@ -14,7 +14,7 @@ from deepkit.definition.outputs import check_loss
 from deepkit.execution import strategy
 from deepkit.execution.plan import Plan, is_requested
 from deepkit.models.perceptron import PerceptronModel
-from deepkit.training import adaptation, augmentation_check, label_check, state
+from deepkit.training import adaptation, augmentation_check, graph_loop, label_check, state
 from deepkit.training.compiled_model import CompiledModel
 from deepkit.training.describe import describe, describe_all, fresh_copy
 from deepkit.training.head_metrics import adapt_metrics
@@ -196,6 +196,8 @@ def _adapt_plan(plan: Plan, model: keras.Model, data: TrainingData) -> Plan:
         plan = plan.replace(reason=f"XLA does not support the layer {unsupported[0]}", jit_compile=False)
     if plan.steps_per_execution > 1 and not data.steps:  # Keras would wait for steps after the last batch
         plan = plan.replace(reason="the number of steps of an epoch is unknown", steps_per_execution=1)
+    elif plan.steps_per_execution > 1 and not graph_loop.is_supported(model):
+        plan = plan.replace(reason="the model has a training function of its own", steps_per_execution=1)
     return plan
 
 

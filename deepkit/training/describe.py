@@ -18,11 +18,6 @@ _ALWAYS_SHOWN = ("learning_rate",)
 _NEVER_SHOWN = ("name", "dtype", "fn", "reduction")
 
 
-def largest_divisor(number: int, maximum: int, multiple_of: int = 1) -> int:
-    """Return the largest divisor of a number up to a maximum that is a multiple of another divisor."""
-    return max(n for n in range(multiple_of, maximum + 1, multiple_of) if number % n == 0)
-
-
 def fresh_copy(value: Value) -> Value:
     """Return a copy of an optimizer, loss or metric without state; return any other value unchanged.
 

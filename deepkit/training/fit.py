@@ -187,7 +187,7 @@ def fit(
             initial_fingerprint = fingerprint(net, compiled.model, callbacks)
             directory.check_or_write_config(run_config(compiled, training_data, plan, callbacks, initial_fingerprint))
             directory.save_fitted_states(training_data.fitted_states)
-            resume = describe_resume(compiled.plan, training_data, callbacks, initial_fingerprint, directory)
+            resume = describe_resume(compiled, training_data, callbacks, initial_fingerprint, directory)
             finished = _load_finished_run(compiled, training_data, epochs, directory, resume)
             if finished is not None:
                 return finished

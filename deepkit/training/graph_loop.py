@@ -7,8 +7,7 @@ gathers the batches of data in memory itself, without the threads of `tf.data`, 
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -16,8 +15,7 @@ import tensorflow as tf
 
 if TYPE_CHECKING:
     from deepkit.data.resident_batches import ResidentBatches
-    from deepkit.training.training_data import TrainingData
-    from deepkit.utils.types import Nested, Tensor
+    from deepkit.utils.types import Dataset, Nested, Tensor
 
 
 class GraphLoop:
@@ -126,41 +124,50 @@ class StepCallbacks(keras.callbacks.CallbackList):
         super().on_train_batch_end(min(batch, self._loop.steps - 1), logs)
 
 
-def make_loop(
-    model: keras.Model, data: TrainingData, element_spec: object, check: Callable[..., Nested] | None
-) -> GraphLoop:
-    """Return the training function for a model and its data.
+def fit(
+    model: keras.Model,
+    callbacks: Sequence[keras.callbacks.Callback],
+    verbose: int | str,
+    *,
+    x: Dataset,
+    steps: int | None,
+    epochs: int = 1,
+    resident: ResidentBatches | None = None,
+    **arguments: Any,
+) -> None:
+    """Call Keras's `fit`, with the steps in a loop inside the graph if the model supports it.
 
     Args:
         model: The compiled model.
-        data: The training data.
-        element_spec: Structure, shapes and dtypes of a batch.
-        check: A function that checks a batch and returns it, or None.
+        callbacks: The callbacks.
+        verbose: `verbose` of Keras's `fit`.
+        x: Training batches.
+        steps: Number of steps in an epoch; None if it is unknown.
+        epochs: Number of epochs.
+        resident: The batches of `x` in memory, or None.
+        arguments: Further arguments of Keras's `fit`.
     """
-    assert data.steps is not None
-    return GraphLoop(model, element_spec, data.steps, data.resident_batches(check))
+    arguments |= {"x": x, "epochs": epochs, "verbose": verbose}
+    if steps is None or not is_supported(model):
+        model.fit(callbacks=list(callbacks), **arguments)
+        return
+    loop = GraphLoop(model, x.element_spec, steps, resident)
+    model.train_function = loop
+    try:
+        model.fit(callbacks=StepCallbacks(callbacks, loop, epochs, verbose), **arguments)
+    finally:
+        model.train_function = None  # a later training has other data
 
 
-def is_supported(model: keras.Model, steps: int | None) -> bool:
+def is_supported(model: keras.Model) -> bool:
     """Return whether a `GraphLoop` can train the model: in a graph, on one device, and with Keras's own function."""
     return (
-        steps is not None
-        and not model.run_eagerly
+        not model.run_eagerly
         and not tf.distribute.has_strategy()
         and model.distribute_strategy.num_replicas_in_sync == 1
         and type(model).make_train_function is keras.Model.make_train_function
         and keras.config.max_steps_per_epoch() is None
     )
-
-
-@contextlib.contextmanager
-def installed(model: keras.Model, loop: GraphLoop) -> Iterator[None]:
-    """Let Keras train with a loop inside a `with` block; later trainings do not use it."""
-    model.train_function = loop
-    try:
-        yield
-    finally:
-        model.train_function = None
 
 
 def _step_function(model: keras.Model) -> Any:

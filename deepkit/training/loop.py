@@ -192,17 +192,16 @@ def train(
     _check_values(arguments, data)
     all_callbacks = [BatchCount(has_length=data.steps is not None), *callbacks, *data.callbacks, checkpoints]
     try:
-        with callback_states.continued_logs(), _without_length_warnings(), contextlib.ExitStack() as stack:
-            if graph_loop.is_supported(model, data.steps):
-                loop = graph_loop.make_loop(model, data, arguments["x"].element_spec, check)
-                stack.enter_context(graph_loop.installed(model, loop))
-                all_callbacks = graph_loop.StepCallbacks(all_callbacks, loop, last_epoch, verbose)
-            model.fit(
+        with callback_states.continued_logs(), _without_length_warnings():
+            graph_loop.fit(
+                model,
+                all_callbacks,
+                verbose,
                 **arguments,
+                steps=data.steps,
                 initial_epoch=initial_state.epoch,
                 epochs=last_epoch,
-                callbacks=all_callbacks,
-                verbose=verbose,
+                resident=data.resident_batches(check),
             )
     except DivergedError as error:
         state.restore(model, checkpoints.state.variables, "the last good state")

@@ -12,7 +12,7 @@ import keras
 from deepkit._version import __version__
 from deepkit.data import Pipeline
 from deepkit.execution.plan import Plan
-from deepkit.training import callback_state
+from deepkit.training import callback_state, graph_loop
 from deepkit.training.baseline_errors import baseline_errors
 from deepkit.training.compiled_model import CompiledModel
 from deepkit.training.fingerprint import Fingerprint
@@ -96,13 +96,14 @@ def package_versions() -> dict[str, str]:
 
 
 def describe_resume(
-    plan: Plan,
+    compiled: CompiledModel,
     data: TrainingData,
     callbacks: Sequence[keras.callbacks.Callback],
     fingerprint: Fingerprint,
     run_dir: RunDir,
 ) -> str:
     """Return "exact", or why a resumed run does not repeat every bit of an uninterrupted one."""
+    plan = compiled.plan
     reasons = []
     if len(plan.devices) > 1:
         reasons.append("sums across devices have no fixed order")
@@ -110,7 +111,7 @@ def describe_resume(
         reasons.append("the plan is not deterministic")
     if data.nonreproducible_reason:
         reasons.append(data.nonreproducible_reason)
-    if data.steps and data.steps % plan.steps_per_execution:
+    if data.steps and data.steps % plan.steps_per_execution and not graph_loop.is_supported(compiled.model):
         reasons.append(f"steps_per_execution={plan.steps_per_execution} does not divide the {data.steps} steps")
     if data.validation is not None and not isinstance(data.validation, Pipeline):
         reasons.append("the content of a tf.data.Dataset is not compared (validation_data)")

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from deepkit.data import Pipeline
 from deepkit.execution.plan import Plan
-from deepkit.training import batch_checks, state
+from deepkit.training import batch_checks, graph_loop, state
 from deepkit.training.compile import compile_definition
 from deepkit.training.training_data import TrainingData, no_batches
 
@@ -87,7 +87,7 @@ class TrialModel:
         """Train from the initial weights and return the mean loss of the steps.
 
         Args:
-            steps: Number of steps, a multiple of the plan's steps per execution.
+            steps: Number of steps.
             draw: Which random numbers to draw: 0 for those of the run, another number for different ones.
 
         Raises:
@@ -116,7 +116,9 @@ class TrialModel:
         batches = batch_checks.check_batches(batches, self.model, self._label_checks.train)
         with self._training_plan:
             try:
-                self.model.fit(batches, steps_per_epoch=steps, shuffle=False, callbacks=[callback], verbose=verbose)
+                graph_loop.fit(
+                    self.model, [callback], verbose, x=batches, steps=steps, steps_per_epoch=steps, shuffle=False
+                )
             except tf.errors.InvalidArgumentError as error:
                 explained = batch_checks.explain_error(error, self.model, self._label_checks, 1, None)
                 if explained is None:

@@ -126,11 +126,13 @@ def test_arrays_have_batches_of_32_by_default_as_in_keras():
     assert int(run.model.optimizer.iterations) == 3
 
 
-def test_steps_per_execution_divide_the_epoch():
-    run = fit(batch_size=8)
-    assert run.plan.steps_per_execution == 6
-    assert dict(run.plan.reasons)["steps_per_execution"] == "16 does not divide the 6 steps of an epoch, 6 does"
-    assert int(run.model.optimizer.iterations) == 6
+def test_the_last_call_of_an_epoch_takes_the_steps_that_are_left():
+    ends = []
+    callback = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: ends.append(batch))
+    run = fit(batch_size=8, epochs=2, plan=dk.plan(steps_per_execution=4), callbacks=[callback])
+    assert run.plan.steps_per_execution == 4
+    assert ends == [3, 5, 3, 5]
+    assert int(run.model.optimizer.iterations) == 12
 
 
 def test_a_compiled_model_is_trained_without_compiling_it_again():
