@@ -31,7 +31,6 @@ from deepkit.utils import machine
 BATCH_SIZE = 128
 NUM_STEPS = {"resnet20": 4, "mlp": 200, "densenet": 4}  # per measurement, about a second
 NUM_EXAMPLES = {"lenet": 60_000, "resnet20": 1_280}  # per epoch
-BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")  # CPU flags of Linux
 
 
 def arrays(name: str, num_examples: int = BATCH_SIZE) -> tuple[Any, Any]:
@@ -81,9 +80,9 @@ mlp_handwritten = functools.partial(handwritten_step, "mlp")
 
 def bfloat16() -> Side:
     """Return the time of a training step of ResNet-20 in mixed precision; its facts name the choice of `dk.plan()`."""
-    flags = [flag for flag in machine.cpu_flags() if flag in BFLOAT16_FLAGS]
+    flags = machine.bfloat16_flags()
     if not flags:
-        raise Unavailable(f"this CPU has no bfloat16 instructions ({' or '.join(BFLOAT16_FLAGS)})")
+        raise Unavailable(f"this CPU has no bfloat16 instructions ({' or '.join(machine.BFLOAT16_FLAGS)})")
     chosen = dk.plan().precision
     keras.config.set_dtype_policy("mixed_bfloat16")
     side = deepkit_step("resnet20")

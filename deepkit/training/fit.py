@@ -21,6 +21,7 @@ from deepkit.training.fingerprint import Fingerprint, fingerprint
 from deepkit.training.fit_arguments import DataArguments
 from deepkit.training.loop import restore_checkpoint, train
 from deepkit.training.precompiled import plan_for
+from deepkit.training.precision_hint import precision_hint
 from deepkit.training.run_config import describe_resume, run_config
 from deepkit.training.run_dir import RunDir
 from deepkit.training.schedules import with_learning_rate
@@ -282,6 +283,9 @@ def _print_summary(compiled: CompiledModel, data: TrainingData) -> None:
     echo(f"optimizer {compiled.optimizer}; loss {compiled.loss}; metrics {metrics}")
     for note in (*data.notes, *compiled.notes):
         echo(note)
+    hint = precision_hint(model, plan)
+    if hint:
+        echo(hint)
 
 
 def _num_finished(directory: RunDir) -> int:

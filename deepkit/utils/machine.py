@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 PACKAGES = {"tensorflow": "tensorflow", "keras": "keras", "deepkit": "deepkit-keras", "numpy": "numpy"}
+BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")  # their Linux names
 
 
 def versions() -> dict[str, str]:
@@ -62,6 +63,11 @@ def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> list[str]:
     """Return the instruction sets of the CPU by their Linux names; an empty list on other systems."""
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     return next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), [])
+
+
+def bfloat16_flags() -> list[str]:
+    """Return the instruction sets of the CPU for products of bfloat16 numbers; empty if it has none."""
+    return [flag for flag in cpu_flags() if flag in BFLOAT16_FLAGS]
 
 
 def has_card() -> bool:
