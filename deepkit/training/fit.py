@@ -20,8 +20,8 @@ from deepkit.training.errors import CheckpointError
 from deepkit.training.fingerprint import Fingerprint, fingerprint
 from deepkit.training.fit_arguments import DataArguments
 from deepkit.training.loop import restore_checkpoint, train
-from deepkit.training.precompiled import plan_for
 from deepkit.training.precision_hint import precision_hint
+from deepkit.training.precompiled import plan_for
 from deepkit.training.run_config import describe_resume, run_config
 from deepkit.training.run_dir import RunDir
 from deepkit.training.schedules import with_learning_rate
