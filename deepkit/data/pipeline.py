@@ -180,10 +180,20 @@ class Pipeline(WrappedDataset):
         return self._batches.all_epochs(check_integer(start, "Pipeline.epochs: start", minimum=0))
 
     def resident_batches(self, functions: Sequence[Callable[..., Nested]] = ()) -> ResidentBatches | None:
-        """Return the batches of the epochs as a function of epoch and step; None unless they are in memory.
+        """Return the batches of the epochs as a function of epoch and step, for a loop inside a graph.
 
         Args:
             functions: Functions of a batch to apply, first to last.
+
+        Returns:
+            The batches, or None if the examples are not dense tensors in memory, or a `map` function reads them.
+
+        Examples:
+            >>> import deepkit as dk
+            >>> import numpy as np
+            >>> train = dk.data.from_arrays(np.arange(10.0)[:, None], batch_size=4).train
+            >>> train.resident_batches().steps
+            3
         """
         return ResidentBatches(self._batches, functions) if ResidentBatches.supports(self._batches) else None
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 
 _NOT_COMPARED = ("versions", "requested_plan", "varying", "loading")  # not part of the identity of a run
+_WITHOUT_EFFECT = ("plan.steps_per_execution",)  # on the results: the steps are the same
 _UNPREFIXED = ("arguments", "code")  # sections whose keys need no prefix: callbacks[0].patience
 _MAX_LENGTH = 100
 _CONTEXT_LENGTH = 40  # characters shown on either side of the first difference
@@ -28,7 +29,7 @@ def config_differences(stored: Mapping[str, object], new: Mapping[str, object]) 
     ignored = {*_NOT_COMPARED, *(() if stored.get("versions") == new.get("versions") else ("code",))}
     before, after = _flatten(stored, ignored), _flatten(new, ignored)
     varying = stored.get("varying", [])
-    for name in varying if isinstance(varying, list) else []:
+    for name in (*_WITHOUT_EFFECT, *(varying if isinstance(varying, list) else ())):
         before.pop(name, None)
         after.pop(name, None)
     names = [name for name in dict.fromkeys((*before, *after)) if before.get(name) != after.get(name)]

@@ -74,6 +74,15 @@ def recording(method, calls):
     return record
 
 
+def test_a_run_continues_with_another_number_of_steps_per_execution(tmp_path):
+    data = dk.data.from_arrays(IMAGES, LABELS, batch_size=8)
+    expected = dk.fit(NET, data, epochs=2, plan=dk.plan(seed=3), verbose=0)
+    dk.fit(NET, data, epochs=1, plan=dk.plan(seed=3, steps_per_execution=2), run_dir=tmp_path, verbose=0)
+    run = dk.fit(NET, data, epochs=2, plan=dk.plan(seed=3), run_dir=tmp_path, verbose=0)
+    assert run.resume == "exact"
+    assert run.history == expected.history
+
+
 def test_batches_of_a_dataset_are_read_to_the_end_of_each_epoch():
     dataset = tf.data.Dataset.from_tensor_slices((IMAGES.astype("float32"), LABELS)).batch(8)
     run = dk.fit(NET, dataset, epochs=2, plan=dk.plan(steps_per_execution=4), verbose=0)
