@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
+from deepkit.training import gradient_sum
+
 if TYPE_CHECKING:
     from deepkit.data.resident_batches import ResidentBatches
     from deepkit.utils.types import Dataset, Nested, Tensor
@@ -23,16 +25,13 @@ class GraphLoop:
 
     Args:
         model: The compiled model.
-        element_spec: Structure, shapes and dtypes of a batch.
         steps: Number of steps in an epoch of the training.
         resident: The batches in memory; None to read them from Keras's iterator.
     """
 
-    def __init__(
-        self, model: keras.Model, element_spec: object, steps: int, resident: ResidentBatches | None = None
-    ) -> None:
+    def __init__(self, model: keras.Model, steps: int, resident: ResidentBatches | None = None) -> None:
         self.model, self.steps = model, steps
-        self._element_spec, self._resident = element_spec, resident
+        self._resident = resident
         self._position = 0  # steps since the beginning of the run
         self._resident_epoch: int | None = None  # the epoch of the data whose order is in memory
         self._run = tf.function(self._run_iterator if resident is None else self._run_resident, reduce_retracing=True)
@@ -82,15 +81,14 @@ class GraphLoop:
         return self._repeat(lambda step: iterator.get_next(), count)
 
     def _repeat(self, next_batch: Any, count: Tensor) -> Nested:
-        """Take `count` steps in a loop; return the logs of the last one."""
-        step_function = _step_function(self.model).get_concrete_function(self._element_spec)
-        specs = step_function.structured_outputs
-        logs = tf.nest.map_structure(_empty, specs)
+        """Take `count` steps, at least one; return the logs of the last one."""
+        step_function = _step_function(self.model)
+        logs = step_function(next_batch(tf.constant(0)))
         _, logs = tf.while_loop(
             lambda step, _: step < count,
             lambda step, _: (step + 1, step_function(next_batch(step))),
-            loop_vars=(tf.constant(0), logs),
-            shape_invariants=(tf.TensorShape([]), tf.nest.map_structure(lambda spec: spec.shape, specs)),
+            loop_vars=(tf.constant(1), logs),
+            shape_invariants=(tf.TensorShape([]), tf.nest.map_structure(lambda log: log.shape, logs)),
         )
         return logs
 
@@ -151,10 +149,11 @@ def fit(
     if steps is None or not is_supported(model):
         model.fit(callbacks=list(callbacks), **arguments)
         return
-    loop = GraphLoop(model, x.element_spec, steps, resident)
+    loop = GraphLoop(model, steps, resident)
     model.train_function = loop
     try:
-        model.fit(callbacks=StepCallbacks(callbacks, loop, epochs, verbose), **arguments)
+        with gradient_sum.omitted(model):
+            model.fit(callbacks=StepCallbacks(callbacks, loop, epochs, verbose), **arguments)
     finally:
         model.train_function = None  # a later training has other data
 
@@ -176,8 +175,3 @@ def _step_function(model: keras.Model) -> Any:
         return model.train_step(data)
 
     return tf.function(step, jit_compile=model.jit_compile)
-
-
-def _empty(spec: Tensor) -> Tensor:
-    """Return a tensor to start with; the loop takes at least one step."""
-    return tf.zeros([size or 0 for size in spec.shape], spec.dtype)

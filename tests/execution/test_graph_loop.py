@@ -1,10 +1,13 @@
 """Training steps in a loop inside the graph: the batches of `tf.data` in the same order, with the same results."""
 
+import gc
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from tensorflow.python.framework.func_graph import FuncGraph
 
 import deepkit as dk
 from deepkit.training import graph_loop
@@ -99,6 +102,17 @@ def test_a_model_can_be_trained_with_other_data_afterwards():
     assert model.train_function is None
     model.fit(IMAGES[:10], LABELS[:10], batch_size=5, verbose=0)
     assert int(model.optimizer.iterations) == 9
+
+
+def num_graphs():
+    gc.collect()
+    return sum(isinstance(value, FuncGraph) and value.name == "step" for value in gc.get_objects())
+
+
+def test_a_training_leaves_no_graph_in_memory():
+    before = num_graphs()
+    dk.fit(NET, dk.data.from_arrays(IMAGES, LABELS, batch_size=8), verbose=0)
+    assert num_graphs() == before
 
 
 class TrainsOnBatch(keras.callbacks.Callback):
