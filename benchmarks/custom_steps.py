@@ -6,7 +6,6 @@ batch.
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -24,70 +23,80 @@ class ModelPair(NamedTuple):
     """A model in deepkit and in plain Keras, with its training data and loss.
 
     Args:
-        deepkit: Function that returns deepkit's model.
+        definition: Function that returns deepkit's definition.
         handwritten: Function that returns the hand-written model.
-        data: Function that returns a batch for `train_on_batch`.
+        data: Function that returns the arrays of a number of batches.
+        input_shape: Input shape of the definition; None if it has its own.
         loss: A Keras loss; None for a model that has its own.
         num_steps: Steps per measurement, for about a second.
     """
 
-    deepkit: Callable[[], keras.Model]
+    definition: Callable[[], Any]
     handwritten: Callable[[], keras.Model]
-    data: Callable[[], tuple[Any, ...]]
+    data: Callable[[int], tuple[Any, ...]]
+    input_shape: tuple[int, ...] | None = (784,)
     loss: str | None = None
     num_steps: int = 50
 
 
-def _bits() -> tuple[Any]:
-    return ((np.random.default_rng(0).random((128, 784)) < 0.2).astype("float32"),)
+def _bits(num_batches: int) -> tuple[Any]:
+    return ((np.random.default_rng(0).random((128 * num_batches, 784)) < 0.2).astype("float32"),)
 
 
-def _images() -> tuple[Any, Any]:
-    x = np.random.default_rng(0).random((128, 784), dtype="float32")
+def _images(num_batches: int) -> tuple[Any, Any]:
+    x = np.random.default_rng(0).random((128 * num_batches, 784), dtype="float32")
     return x, x
 
 
-def _tokens() -> tuple[Any, Any]:
-    rng = np.random.default_rng(0)
-    return rng.integers(1, 20_000, (32, 200), dtype="int32"), rng.integers(2, size=(32, 1)).astype("float32")
+def _tokens(num_batches: int) -> tuple[Any, Any]:
+    rng, num_texts = np.random.default_rng(0), 32 * num_batches
+    return rng.integers(1, 20_000, (num_texts, 200), dtype="int32"), rng.integers(2, size=(num_texts, 1)).astype(
+        "int32"
+    )
 
 
-def _gan() -> keras.Model:
+def _gan() -> dk.GAN:
     body = dk.MLP([256, 256])
-    return dk.GAN([body, dk.Regressor(784, activation="sigmoid")], body, latent_dim=100).build((784,))
+    return dk.GAN([body, dk.Regressor(784, activation="sigmoid")], body, latent_dim=100)
 
 
-def _vae() -> keras.Model:
+def _vae() -> dk.VAE:
     body = dk.MLP([500], activation="tanh")
-    return dk.VAE(body, latent_dim=20, decoder=body).build((784,))
+    return dk.VAE(body, latent_dim=20, decoder=body)
 
 
-def _autoencoder() -> keras.Model:
+def _autoencoder() -> dk.Autoencoder:
     encoder = dk.MLP([1000], activation="sigmoid")
-    return dk.Autoencoder(encoder, corruption=dk.MaskingNoise(0.25), activation="sigmoid").build((784,))
+    return dk.Autoencoder(encoder, corruption=dk.MaskingNoise(0.25), activation="sigmoid")
 
 
-def _bilstm() -> keras.Model:
+def _bilstm() -> dk.Sequential:
     token_ids = dk.Input((None,), dtype="int32")
     embedding = layers.Embedding(20_000, 128)
-    return dk.Sequential([token_ids, embedding, dk.BiLSTM(64, num_layers=2), dk.Classifier(1)]).build()
+    return dk.Sequential([token_ids, embedding, dk.BiLSTM(64, num_layers=2), dk.Classifier(1)])
 
 
 MODELS = {
     "vae": ModelPair(_vae, handwritten.VAE, _bits, num_steps=100),
     "gan": ModelPair(_gan, handwritten.GAN, _bits, num_steps=60),
-    "autoencoder": ModelPair(_autoencoder, handwritten.autoencoder, _images, "binary_crossentropy", num_steps=40),
-    "bilstm": ModelPair(_bilstm, handwritten.bilstm, _tokens, "binary_crossentropy", num_steps=8),
+    "autoencoder": ModelPair(_autoencoder, handwritten.autoencoder, _images, loss="binary_crossentropy", num_steps=40),
+    "bilstm": ModelPair(_bilstm, handwritten.bilstm, _tokens, None, "binary_crossentropy", num_steps=8),
 }
 
 
-def step_time(name: str, side: str) -> Side:
+def build(name: str) -> keras.Model:
+    """Return deepkit's model."""
+    pair = MODELS[name]
+    definition = pair.definition()
+    return definition.build() if pair.input_shape is None else definition.build(pair.input_shape)
+
+
+def step_time(name: str, model: keras.Model) -> Side:
     """Return the time of one training step of a model, in milliseconds."""
     pair = MODELS[name]
-    model = getattr(pair, side)()
     loss = {} if pair.loss is None else {"loss": pair.loss}
     model.compile("adam", jit_compile=False, **loss)
-    batch = pair.data()
+    batch = pair.data(1)
 
     def measure() -> float:
         start = time.perf_counter()
@@ -98,11 +107,11 @@ def step_time(name: str, side: str) -> Side:
     return Side(measure)
 
 
-autoencoder = functools.partial(step_time, "autoencoder", "deepkit")
-autoencoder_handwritten = functools.partial(step_time, "autoencoder", "handwritten")
-bilstm = functools.partial(step_time, "bilstm", "deepkit")
-bilstm_handwritten = functools.partial(step_time, "bilstm", "handwritten")
-gan = functools.partial(step_time, "gan", "deepkit")
-gan_handwritten = functools.partial(step_time, "gan", "handwritten")
-vae = functools.partial(step_time, "vae", "deepkit")
-vae_handwritten = functools.partial(step_time, "vae", "handwritten")
+def deepkit_side(name: str) -> Side:
+    """Return the time of a training step of deepkit's model."""
+    return step_time(name, build(name))
+
+
+def handwritten_side(name: str) -> Side:
+    """Return the time of a training step of the hand-written model."""
+    return step_time(name, MODELS[name].handwritten())

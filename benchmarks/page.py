@@ -86,12 +86,11 @@ def _target(row: Row) -> str:
 
 
 def conclusion(row: Row) -> str:
-    """Return the verdict of a measured row; for a choice of the plan, also the choice and the faster side."""
+    """Return the verdict of a measured row; for a choice of `dk.autotune`, also this choice."""
     text = row.verdict()
     if "chosen" not in row.facts:
         return text
-    faster = row.left if row.summary().ratio.median < 1 else row.right
-    return f"{text}: the plan chose {row.facts['chosen']}, {faster} was faster"
+    return f"{text}: `dk.autotune` chose {row.facts['chosen']}"
 
 
 def _commentary(group: Sequence[Benchmark], rows: Mapping[str, Row]) -> list[str]:

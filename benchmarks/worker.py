@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import multiprocessing
 import os
@@ -41,7 +42,7 @@ class Worker:
     """A new process that prepares some sides and measures them on request.
 
     Args:
-        paths: A `"module:function"` for each side; the function has no arguments and returns a `Side`.
+        paths: A path for each side, `"module:function"` or `"module:function:argument"`; the function returns a `Side`.
         timeout: Seconds to wait for one answer.
 
     Raises:
@@ -133,6 +134,11 @@ def _without_stderr() -> Iterator[None]:
 
 
 def side_function(path: str) -> Callable[[], Side]:
-    """Return the function of a path `"module:function"`, which prepares a side."""
-    module, _, name = path.partition(":")
-    return getattr(importlib.import_module(module), name)
+    """Return the function of a path, with its argument, which prepares a side.
+
+    Examples:
+        >>> side_function("benchmarks.training:deepkit_step:mlp").args
+        ('mlp',)
+    """
+    module, name, *arguments = path.split(":")
+    return functools.partial(getattr(importlib.import_module(module), name), *arguments)

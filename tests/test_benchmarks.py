@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import re
 from pathlib import Path
@@ -40,7 +41,8 @@ def test_models_with_custom_steps_have_the_weight_shapes_of_the_handwritten_mode
     from benchmarks import custom_steps
 
     pair = custom_steps.MODELS[name]
-    shapes = [sorted(tuple(weight.shape) for weight in make().trainable_weights) for make in pair[:2]]
+    models = (custom_steps.build(name), pair.handwritten())
+    shapes = [sorted(tuple(weight.shape) for weight in model.trainable_weights) for model in models]
     assert shapes[0] == shapes[1]
     assert set(custom_steps.MODELS) == {"vae", "gan", "autoencoder", "bilstm"}
 
@@ -74,11 +76,13 @@ def test_the_nets_have_the_parameter_counts_of_the_papers():
     assert counts == {"resnet20": 274_042, "lenet": 61_706}
 
 
-def test_the_torch_lenet_has_the_same_number_of_weights():
+@pytest.mark.parametrize("name", ["lenet", "mlp", "resnet20"])
+def test_the_nets_in_torch_have_the_same_number_of_weights(name):
     pytest.importorskip("torch")
-    from benchmarks import training
+    from benchmarks import nets, torch_nets
 
-    assert sum(weight.numel() for weight in training.torch_lenet().parameters()) == 61_706
+    num_trained = sum(math.prod(weight.shape) for weight in nets.NETS[name].handwritten().trainable_weights)
+    assert sum(weight.numel() for weight in torch_nets.NETS[name]().parameters()) == num_trained
 
 
 def test_the_sides_alternate_after_a_warm_up():
@@ -130,22 +134,22 @@ def test_targets_are_described():
     assert list(map(str, targets)) == ["1.00 within 0.05", "at most 0.80", "at least 1.00: it was chosen"]
 
 
-def test_the_target_of_a_plan_benchmark_follows_from_the_choice():
-    benchmark = _benchmark(left="mixed_bfloat16", right="float32", tests_plan=True)
-    assert str(benchmark.target_for({"chosen": "float32"})) == "at least 1.00: dk.plan() chose float32"
-    assert str(benchmark.target_for({"chosen": "mixed_bfloat16"})) == "at most 1.00: dk.plan() chose mixed_bfloat16"
+def test_the_target_of_a_choice_follows_from_it():
+    benchmark = _benchmark(left="LeNet-5, mixed_bfloat16", right="LeNet-5, float32", tests_choice=True)
+    assert str(benchmark.target_for({"chosen": "float32"})) == "at least 0.97: dk.autotune chose float32"
+    assert str(benchmark.target_for({"chosen": "mixed_bfloat16"})) == "at most 1.00: dk.autotune chose mixed_bfloat16"
 
 
 @pytest.mark.parametrize(
     ("chosen", "ratio", "expected"),
     [
-        ("float32", 1.5, "met: the plan chose float32, float32 was faster"),
-        ("float32", 0.5, "missed: the plan chose float32, mixed_bfloat16 was faster"),
-        ("mixed_bfloat16", 0.5, "met: the plan chose mixed_bfloat16, mixed_bfloat16 was faster"),
+        ("float32", 1.5, "met: `dk.autotune` chose float32"),
+        ("float32", 0.5, "missed: `dk.autotune` chose float32"),
+        ("mixed_bfloat16", 0.5, "met: `dk.autotune` chose mixed_bfloat16"),
     ],
 )
-def test_the_page_shows_the_choice_of_the_plan_and_the_faster_side(chosen, ratio, expected):
-    benchmark = _benchmark(left="mixed_bfloat16", right="float32", tests_plan=True)
+def test_the_page_shows_the_choice_of_autotune(chosen, ratio, expected):
+    benchmark = _benchmark(left="mixed_bfloat16", right="float32", tests_choice=True)
     facts = {"chosen": chosen}
     row = _row(benchmark, pairs=((ratio, 1.0),), facts=facts, target=benchmark.target_for(facts))
     assert page.conclusion(row) == expected
@@ -351,7 +355,7 @@ def test_an_unknown_name_on_the_command_line_is_reported(tmp_path, capsys):
 
 
 def test_epochs_run_one_at_a_time():
-    from benchmarks import training
+    from benchmarks import epochs as benchmark_epochs
 
     finished = []
 
@@ -361,7 +365,7 @@ def test_epochs_run_one_at_a_time():
             finished.append(epoch)
         raise OverflowError("too far")
 
-    epochs = training.Epochs(fit)
+    epochs = benchmark_epochs.Epochs(fit)
     epochs.measure()
     assert finished == [0]
     epochs.measure()
@@ -376,7 +380,7 @@ def test_bfloat16_needs_instructions_of_the_cpu(monkeypatch):
     monkeypatch.setattr(training.machine, "cpu_flags", lambda: ["avx2"])
     expected = r"^this CPU has no bfloat16 instructions \(avx512_bf16 or amx_bf16\)$"
     with pytest.raises(worker.Unavailable, match=expected):
-        training.bfloat16()
+        training.bfloat16("lenet")
 
 
 def _benchmark(name="a", left="ours", right="theirs", sides=("m:f", "m:g"), group="Training steps", **fields):
