@@ -1,4 +1,4 @@
-"""Named datasets, arrays, tables, folders of images and generated points as fast, reproducible `tf.data` pipelines.
+"""Named datasets, arrays, tables, images, record files and generated points as fast, reproducible `tf.data` pipelines.
 
 Example:
     >>> data = load("digits", verbose=False)
@@ -13,12 +13,14 @@ from deepkit.data.image_folder import from_folder
 from deepkit.data.load import load
 from deepkit.data.pipeline import Pipeline
 from deepkit.data.points import PointData, points
+from deepkit.data.record_data import from_records
+from deepkit.data.record_writing import write_records
 from deepkit.data.table import from_table
 from deepkit.data.table_schema import TableSchema
 from deepkit.data.user_arrays import from_arrays
 
 __all__ = [
-    "load", "from_arrays", "from_folder", "from_table", "points",
+    "load", "from_arrays", "from_folder", "from_table", "from_records", "write_records", "points",
     "Data", "PointData", "Pipeline", "TableSchema", "DataError",
     "Augmentation", "Shift", "Flip", "PadCrop", "Affine", "Elastic",
 ]  # fmt: skip

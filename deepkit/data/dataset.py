@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 class Data(Displayable):
     """Training, validation and test pipelines that do not overlap, with the metadata of the dataset.
 
-    `deepkit.data.load`, `from_arrays`, `from_folder`, `from_table` and `points` return it.
+    `deepkit.data.load`, `from_arrays`, `from_folder`, `from_table`, `from_records` and `points` return it.
 
     Args:
         name: Name of the dataset, with its configuration if it has one ("glue/sst2").
         version: Version of the dataset; empty if it has none.
-        source: "prepared", "downloaded", "bundled", "arrays", "folder", "table" or "generated".
+        source: "prepared", "downloaded", "bundled", "arrays", "folder", "table", "records" or "generated".
         origin: Description of the location of the data.
         train: Training pipeline, shuffled anew in each epoch and augmented.
         validation: Validation pipeline, in order and not augmented; None if there is none.

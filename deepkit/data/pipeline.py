@@ -158,6 +158,21 @@ class Pipeline(WrappedDataset):
             values = (*values, settings.target_scales)
         return hashlib.blake2b(repr(values).encode(), digest_size=8).hexdigest()
 
+    @property
+    def settings(self) -> PipelineSettings:
+        """The settings of the pipeline."""
+        return self._settings
+
+    def stored_batches(self, batch_size: int) -> Dataset:
+        """Return all examples in the order of the files as they are stored: not scaled, mapped or augmented.
+
+        Args:
+            batch_size: Number of examples in a batch.
+        """
+        batches = self._source.batches(None, batch_size, False)
+        fetched = batches.map(lambda *batch: self._source.fetch(*batch)[1], num_parallel_calls=tf.data.AUTOTUNE)
+        return fetched.prefetch(1)
+
     def epochs(self, start: int = 0) -> Dataset:
         """Return an infinite dataset of the epochs from `start` on; each iteration begins again with `start`.
 

@@ -33,7 +33,7 @@ class Source(Protocol):
 
     @property
     def kind(self) -> str:
-        """Return "memory", "stream" or "images"."""
+        """Return "memory", "stream", "images" or "records"."""
 
     @property
     def labels(self) -> Any:

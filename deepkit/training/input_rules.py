@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from deepkit.data.value_extremes import ValueExtremes
 from deepkit.definition.inputs import InputSpec, InputSpecs
 from deepkit.definition.symbolic_inputs import find_input_spec, layers_by_input, required_dtype
 from deepkit.utils.errors import make_error
@@ -372,9 +373,12 @@ def check_finite_array(array: np.ndarray, name: str, source: str) -> None:
         return
     examples = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(1))
     value = array[examples[0]][~np.isfinite(array[examples[0]])].flat[0]
+    first, count, num_examples = int(examples[0]), len(examples), len(array)
+    if isinstance(array, ValueExtremes):
+        first, count, num_examples = array.first_invalid, array.num_invalid, array.num_examples
     problem = (
-        f"{source}: expected finite numbers in {name}, received {value} (first at index {examples[0]}, in "
-        f"{len(examples):,} of {len(array):,} examples)"
+        f"{source}: expected finite numbers in {name}, received {value} (first at index {first}, in {count:,} of "
+        f"{num_examples:,} examples)"
     )
     hint = "fill the missing values or remove these examples"
     if array.ndim == 2:
