@@ -91,10 +91,10 @@ class RecordField:
             flat, num_values = values.values, values.row_lengths()
         else:
             flat = self._decode(tf.strings.reduce_join(values)[None])[0]
-            num_values = tf.strings.length(values, out_type=tf.int64) // tf.as_dtype(self.dtype).size
+            num_values = _num_bytes(values) // tf.as_dtype(self.dtype).size
         first = num_values // size
         if self.ragged_rank > 1:
-            first = tf.strings.length(features[self._lengths_name(2)], out_type=tf.int64) // 8
+            first = _num_bytes(features[self._lengths_name(2)]) // 8
         flat = tf.reshape(flat, (-1, *self.shape))
         return tf.RaggedTensor.from_nested_row_lengths(flat, [first, *lengths], validate=False)
 
@@ -224,6 +224,10 @@ def _numpy_dtype(dtype: Any) -> Any:
 
 def _batch_size(leaf: Any) -> int:
     return int(leaf.nrows()) if isinstance(leaf, tf.RaggedTensor) else int(leaf.shape[0])
+
+
+def _num_bytes(texts: Tensor) -> Any:
+    return tf.cast(tf.strings.length(texts), tf.int64)
 
 
 def _as_bytes(text: Any) -> bytes:

@@ -225,14 +225,10 @@ def _describe(index: RecordIndex, path: Path) -> str:
 def _notes(settings: PipelineSettings | None, index: RecordIndex) -> list[str]:
     """Return messages about settings that are not stored, and about NaN."""
     notes = []
-    arguments = (
-        [name for name, value in (("augment", settings.augmentations), ("map", settings.map)) if value]
-        if settings
-        else []
-    )
-    if arguments:
-        listed = "= and ".join(arguments)
-        notes.append(f"{listed}= is not stored: pass it to dk.data.from_records")
+    arguments = {} if settings is None else {"augment=": settings.augmentations, "map=": settings.map}
+    listed = " and ".join(name for name, value in arguments.items() if value)
+    if listed:
+        notes.append(f"not stored: {listed}; pass them to dk.data.from_records")
     fields = tf.nest.flatten(index.format.inputs)
     for split, item in index.splits.items():
         for field, value_range in zip(fields, item.ranges, strict=True):
