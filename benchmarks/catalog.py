@@ -63,6 +63,7 @@ DECODING = "Decoding"
 NOISE, STEPS, EPOCHS = "Noise floor", "Training steps", "Epochs"
 RECIPES, ARITHMETIC = "Networks of the recipes", "Share of the machine"
 PRECISION, STARTUP, IMAGES, FOLDERS = "Precision", "Building and starting", "Augmentation", "Images from folders"
+RECORDS, MEMORY = "Data beyond memory", "Memory"
 INTRODUCTIONS = {  # what a group measures, in the order of the page
     NOISE: "A net compared with a second copy of itself. Both are equally fast, so the spread of this ratio is the "
     "precision of the method: the gray band in every chart.",
@@ -82,6 +83,8 @@ INTRODUCTIONS = {  # what a group measures, in the order of the page
     IMAGES: "Images in a second: deepkit's augmentations compared with the layers of Keras, and whole pipelines "
     "compared with the training that they feed. A pipeline that is faster than its training does not slow it down.",
     FOLDERS: "Images that are read from a folder in a second, compared with Keras's `image_dataset_from_directory`.",
+    RECORDS: "Training on record files, compared with training on the same images in memory.",
+    MEMORY: "The memory that a process needs to read 3 GB of record files in a random order.",
 }
 HEADINGS = tuple(INTRODUCTIONS)
 
@@ -347,6 +350,28 @@ BENCHMARKS = (
         separate_processes=True,
         note="The same from the second epoch on: `from_folder` has decoded the images into memory, as it does with all "
         "images that fit.",
+    ),
+    Benchmark(
+        name="records-resnet20",
+        left="ResNet-20 on record files",
+        right="the same images in memory",
+        sides=("benchmarks.streaming:resnet20_records", "benchmarks.streaming:resnet20_memory"),
+        unit="images/s",
+        group=RECORDS,
+        target=Target(low=0.9),
+        separate_processes=True,
+        note="`dk.fit` on 1,280 uint8 images of 32x32x3, from `dk.data.from_records` and from `dk.data.from_arrays`.",
+    ),
+    Benchmark(
+        name="records-memory",
+        left="growth of a process that reads an epoch",
+        right="size of the dataset",
+        sides=("benchmarks.streaming:reading_memory", "benchmarks.streaming:dataset_size"),
+        unit="GB",
+        group=MEMORY,
+        target=Target(high=0.33),
+        note="The largest resident memory during a shuffled epoch of 976,562 images, in batches of 128, minus that "
+        "before the data is opened, in a new process for each measurement. The images are written chunk by chunk.",
     ),
 )
 

@@ -53,6 +53,18 @@ def is_rate(unit: str) -> bool:
     return unit.endswith("/s")
 
 
+def quantity_of(unit: str) -> str:
+    """Return the quantity that a unit measures.
+
+    Examples:
+        >>> quantity_of("images/s"), quantity_of("ms/step"), quantity_of("GB")
+        ('rates', 'times', 'sizes')
+    """
+    if is_rate(unit):
+        return "rates"
+    return "sizes" if unit == "GB" else "times"
+
+
 def draw(rows: Sequence[Row], noise: Spread | None = None) -> Figure:
     """Draw the ratios of some rows on a logarithmic axis: median, quartiles, range and target.
 
@@ -71,8 +83,9 @@ def draw(rows: Sequence[Row], noise: Spread | None = None) -> Figure:
     axes.set_yticks(range(len(rows)), labels, fontsize=8)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     _set_ratio_axis(axes)
-    faster, quantity = ("right", "rate") if is_rate(rows[0].unit) else ("left", "time")
-    axes.set_xlabel(f"ratio of the {quantity}s; further to the {faster} is faster", fontsize=8)
+    better = {"rates": "right is faster", "times": "left is faster", "sizes": "left is smaller"}
+    quantity = quantity_of(rows[0].unit)
+    axes.set_xlabel(f"ratio of the {quantity}; further to the {better[quantity]}", fontsize=8)
     axes.tick_params(axis="x", labelsize=8)
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from benchmarks.catalog import BENCHMARKS, HEADINGS, INTRODUCTIONS, Benchmark
-from benchmarks.charts import chart_path, is_rate, measured
+from benchmarks.charts import chart_path, measured, quantity_of
 from benchmarks.pairs import MIN_PAIRS
 from benchmarks.records import Row
 
@@ -65,8 +65,7 @@ def _chart(heading: str, rows: Mapping[str, Row], benchmarks: Sequence[Benchmark
     if not group:
         return []
     medians = [row.summary().ratio.median for row in group]
-    quantity = "rates" if is_rate(group[0].unit) else "times"
-    alt_text = f"The ratios of {quantity} in the table below, from {_number(min(medians))} to {_number(max(medians))}."
+    alt_text = f"The ratios of {quantity_of(group[0].unit)} in the table below, from {_number(min(medians))} to {_number(max(medians))}."
     return [f"![{alt_text}]({chart_path(heading)}){{ .cell-figure }}\n"]
 
 
