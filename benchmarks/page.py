@@ -65,7 +65,8 @@ def _chart(heading: str, rows: Mapping[str, Row], benchmarks: Sequence[Benchmark
     if not group:
         return []
     medians = [row.summary().ratio.median for row in group]
-    alt_text = f"The ratios of {quantity_of(group[0].unit)} in the table below, from {_number(min(medians))} to {_number(max(medians))}."
+    quantity = quantity_of(group[0].unit)
+    alt_text = f"The ratios of {quantity} in the table below, from {_number(min(medians))} to {_number(max(medians))}."
     return [f"![{alt_text}]({chart_path(heading)}){{ .cell-figure }}\n"]
 
 

@@ -23,6 +23,7 @@ from deepkit.data.record_index import INDEX_FILE, SPLITS, RecordIndex, SplitInde
 from deepkit.data.record_writer import SplitWriter, new_folder
 from deepkit.data.source_errors import original_errors
 from deepkit.data.sources import MemorySource
+from deepkit.data.table_schema import TableSchema
 from deepkit.data.user_arrays import validate_arrays
 from deepkit.utils import console as _console
 from deepkit.utils import files
@@ -55,7 +56,13 @@ class _Split:
 
 @original_errors()
 def write_records(
-    data: Any, folder: PathLike, *, name: str | None = None, max_shard_bytes: int = 2**28, verbose: bool = True
+    data: Any,
+    folder: PathLike,
+    *,
+    columns: TableSchema | None = None,
+    name: str | None = None,
+    max_shard_bytes: int = 2**28,
+    verbose: bool = True,
 ) -> Path:
     """Write data once into a folder of record files, from which `from_records` makes pipelines.
 
@@ -72,6 +79,8 @@ def write_records(
             `keras.utils.PyDataset` or a PyTorch `DataLoader`. Or a mapping of "train", "validation" and "test" to
             such data.
         folder: Path of the new folder.
+        columns: The columns of a table whose chunks are passed as mappings, as `columns.convert` returns them. None
+            for those of a `Data` or a `Pipeline`.
         name: Name of the data; None for that of a `Data`, or else for the name of the folder.
         max_shard_bytes: Largest size of a TFRecord file.
         verbose: Whether to show the progress, and to print a line about the files.
@@ -98,12 +107,15 @@ def write_records(
     path = files.expand_user(_check_path(folder)).absolute()
     max_shard_bytes = check_integer(max_shard_bytes, "write_records: max_shard_bytes", hint="pass 2**28")
     check_flag(verbose, "verbose")
+    if columns is not None and not isinstance(columns, TableSchema):
+        problem = f"write_records: columns must be a TableSchema, received {format_value(columns)}"
+        raise make_error(TypeError, problem, hint="pass dk.data.from_table(first_chunk, target=...).columns")
     splits = _splits(data)
     with new_folder(path) as temporary:
         record_format, indices = _write_splits(temporary, splits, max_shard_bytes, verbose)
         settings = splits["train"].settings
         title = name or (data.name if isinstance(data, Data) else path.name)
-        index = _index(data, settings, record_format, indices, title)
+        index = _index(data, settings, columns, record_format, indices, title)
         (temporary / INDEX_FILE).write_text(json.dumps(index.to_json(), indent=1), encoding="utf-8")
     if verbose:
         for text in (_describe(index, path), *_notes(settings, index)):
@@ -188,6 +200,7 @@ def _iterate(batches: Dataset, split: str) -> Iterator[Any]:
 def _index(
     data: Any,
     settings: PipelineSettings | None,
+    columns: TableSchema | None,
     record_format: RecordFormat,
     indices: Mapping[str, SplitIndex],
     name: str,
@@ -204,8 +217,19 @@ def _index(
         rescale=settings.rescale,
         num_classes=data.num_classes if is_dataset else indices["train"].num_classes,
         class_names=settings.class_names,
-        columns=settings.columns,
+        columns=settings.columns if columns is None else _with_missing(columns, record_format, indices["train"]),
     )
+
+
+def _with_missing(columns: TableSchema, record_format: RecordFormat, index: SplitIndex) -> TableSchema:
+    """Return the columns with the missing numbers of all chunks: the first ones may have none."""
+    pairs = zip(record_format.fields, index.ranges, strict=False)
+    names = {field.name for field, value_range in pairs if value_range.num_invalid}
+    updated = (
+        dataclasses.replace(column, has_missing=column.has_missing or f"x/{column.input_name}" in names)
+        for column in columns.columns
+    )
+    return dataclasses.replace(columns, columns=tuple(updated))
 
 
 def _scales(record_format: RecordFormat) -> Any:

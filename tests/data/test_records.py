@@ -126,6 +126,18 @@ def test_chunks_of_a_table_are_written_one_by_one(tmp_path):
     assert y.dtype == "float32"
 
 
+def test_chunks_of_a_table_with_a_schema_have_its_columns(tmp_path):
+    first = {"area": [50.0, 60.0, 70.0], "city": ["Oslo", "Rome", "Oslo"], "price": [1.5, 2.0, 4.5]}
+    second = {**first, "area": [50.0, None, 70.0]}
+    columns = dk.data.from_table(first, target="price", verbose=False).columns
+    chunks = ((columns.convert(chunk, verbose=False), np.array(chunk["price"])) for chunk in (first, second))
+    data = read(write(chunks, tmp_path, columns=columns))
+    assert data.columns.kinds == {"area": "numeric", "city": "categorical"}
+    assert data.columns.with_missing_values == ("area",)
+    with pytest.raises(TypeError, match="columns must be a TableSchema"):
+        write(np.zeros(3), tmp_path / "other", columns={"area": "numeric"})
+
+
 def test_splits_are_passed_as_a_mapping(tmp_path):
     x, y = image_arrays(20)
     batches = tf.data.Dataset.from_tensor_slices((x, y)).batch(6)
