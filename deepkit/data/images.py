@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -98,17 +99,20 @@ def resize_images(images: Tensor, size: tuple[int, int]) -> Tensor:
     return tf.cast(resized if images.dtype.is_floating else tf.round(resized), images.dtype)
 
 
-def fix_image_sizes(dataset: Dataset, scales: Scales, name: str) -> Dataset:
-    """Set the static shape of images whose size TFDS does not know to that of the first images.
+def make_size_fixer(dataset: Dataset, scales: Scales, name: str) -> Callable[[Nested], Nested] | None:
+    """Return a function of an example that sets the static shape of images whose size TFDS does not know.
 
     Args:
-        dataset: Single examples.
+        dataset: Single examples; the first images determine the size.
         scales: In the structure of an example: None for a tensor that is not an image.
         name: Name of the dataset for the error message.
 
+    Returns:
+        None if all sizes are known. An image of another size raises an error of TensorFlow with the text
+        `DIFFERENT_SIZES`.
+
     Raises:
-        ValueError: The first images differ in size. A later image of another size raises an error of TensorFlow
-            with the text `DIFFERENT_SIZES`.
+        ValueError: The first images differ in size.
     """
     specs = tf.nest.flatten(dataset.element_spec)
     unknown = []
@@ -116,18 +120,17 @@ def fix_image_sizes(dataset: Dataset, scales: Scales, name: str) -> Dataset:
         if scale is not None and None in tuple(specs[position].shape):
             unknown.append(position)
     if not unknown:
-        return dataset
+        return None
     sample = [tf.nest.flatten(element) for element in dataset.take(SAMPLE_SIZE)]
     shapes = {}
     for position in unknown:
         shapes[position] = _common_shape([tuple(leaves[position].shape) for leaves in sample], name)
 
-    def set_shapes(*arguments: Nested) -> Nested:
-        element = arguments if len(arguments) > 1 else arguments[0]
+    def set_shapes(element: Nested) -> Nested:
         leaves = [_set_shape(leaf, shapes.get(position)) for position, leaf in enumerate(tf.nest.flatten(element))]
         return tf.nest.pack_sequence_as(element, leaves)
 
-    return dataset.map(set_shapes)
+    return set_shapes
 
 
 def _set_shape(leaf: Tensor, shape: tuple[int, ...] | None) -> Tensor:

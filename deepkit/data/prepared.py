@@ -1,4 +1,4 @@
-"""Read a prepared TFDS folder: into memory if it fits, otherwise as a stream."""
+"""Read a prepared TFDS folder: into memory if it fits, otherwise again in each epoch."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import tensorflow as tf
 from deepkit.data import memory
 from deepkit.data.dataset import RawData
 from deepkit.data.errors import DataError, damage_error, summarize_error
-from deepkit.data.images import DIFFERENT_SIZES, IMAGE_SIZE_HINT, SAMPLE_SIZE, fix_image_sizes
+from deepkit.data.images import DIFFERENT_SIZES, IMAGE_SIZE_HINT, SAMPLE_SIZE, make_size_fixer
 from deepkit.data.sources import MemorySource, Source, StreamSource
 from deepkit.data.splits import num_validation_examples
 from deepkit.data.tfds_metadata import check_metadata
-from deepkit.data.tfds_reader import TFDSReader, make_reader, quiet_tfds
+from deepkit.data.tfds_reader import TFDSReader, as_element, make_reader, quiet_tfds
+from deepkit.data.tfds_source import make_source
 from deepkit.utils.errors import message
 
 if TYPE_CHECKING:
@@ -134,24 +135,29 @@ def _training_slices(num_examples: int, validation: object) -> dict[str, str]:
 
 
 def _read_sources(reader: TFDSReader, slices: Mapping[str, str]) -> tuple[dict[str, Source], str]:
-    """Read all splits into memory; if they do not fit, return streams and a note with the reason."""
+    """Read all splits into memory; if they do not fit, return sources on the disk and a note with the reason."""
     info = reader.builder.info
     counts = {split: info.splits[tfds_slice].num_examples for split, tfds_slice in slices.items()}
-    datasets = {
-        split: fix_image_sizes(reader.examples(tfds_slice), reader.scales, info.full_name)
-        for split, tfds_slice in slices.items()
-    }
+    datasets = {split: reader.examples(tfds_slice) for split, tfds_slice in slices.items()}
+    fix_sizes = make_size_fixer(datasets["train"], reader.scales, info.full_name)
+    if fix_sizes is not None:
+        datasets = {
+            split: dataset.map(lambda *example: fix_sizes(as_element(example))) for split, dataset in datasets.items()
+        }
     sample = list(datasets["train"].take(SAMPLE_SIZE))
     example_bytes = max(1, memory.size_in_bytes(sample) // len(sample))
     required = example_bytes * sum(counts.values())
     if memory.fits_in_memory(required):
         return {split: MemorySource(_decode(dataset, counts[split])) for split, dataset in datasets.items()}, ""
+    note = f", read again in each epoch: it needs {memory.format_bytes(required)} of memory"
+    if reader.has_records:
+        return {split: make_source(reader, tfds_slice, fix_sizes) for split, tfds_slice in slices.items()}, note
     buffer_size = max(1000, _BUFFER_BYTES // example_bytes)
     streams: dict[str, Source] = {
         split: StreamSource(dataset, counts[split], min(buffer_size, counts[split]))
         for split, dataset in datasets.items()
     }
-    return streams, f", read again in each epoch: it needs {memory.format_bytes(required)} of memory"
+    return streams, f"{note}; dk.data.write_records makes files that are shuffled uniformly"
 
 
 def _decode(dataset: Dataset, num_examples: int) -> Nested:

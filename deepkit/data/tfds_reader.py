@@ -15,7 +15,7 @@ from deepkit.data.images import resize_images
 if TYPE_CHECKING:
     from deepkit.data.nested_arrays import Scales
     from deepkit.data.tfds_types import Builder, FeatureKeys
-    from deepkit.utils.types import Dataset, Nested
+    from deepkit.utils.types import Dataset, Nested, Tensor
 
 _BINARY_IMAGES = ("binarized_mnist",)  # datasets that store images as 0 and 1, which need no scaling
 
@@ -77,15 +77,33 @@ class TFDSReader:
         dataset = _read_split(self.builder, split, self.keys)
         if self.image_size is None:
             return dataset
-        return dataset.map(self._resize, num_parallel_calls=tf.data.AUTOTUNE)
+        return dataset.map(lambda *element: self._resize(as_element(element)), num_parallel_calls=tf.data.AUTOTUNE)
 
-    def _resize(self, *element: Nested) -> Nested:
-        """Resize the images of an example, which `Dataset.map` passes as one argument or as x and y."""
+    @tf.autograph.experimental.do_not_convert
+    def decode(self, record: Tensor) -> Nested:
+        """Return an example from its record in a file, as `examples` yields it."""
+        features: Any = self.builder.info.features
+        example = features.deserialize_example(record)
+        return self._resize(_select(self.keys, example) if self.keys else example)
 
-        def resize(leaf: Any, scale: float | None) -> Any:
-            return leaf if scale is None or self.image_size is None else resize_images(leaf, self.image_size)
+    @property
+    def has_records(self) -> bool:
+        """Whether the files are TFRecord files, whose records can be read in any order."""
+        return getattr(self.builder.info.file_format, "value", "") == "tfrecord"
 
-        return tf.nest.map_structure(resize, element if self.is_supervised else element[0], self.scales)
+    def _resize(self, element: Nested) -> Nested:
+        """Resize the images of an example."""
+        size = self.image_size
+        if size is None:
+            return element
+        return tf.nest.map_structure(
+            lambda leaf, scale: leaf if scale is None else resize_images(leaf, size), element, self.scales
+        )
+
+
+def as_element(arguments: tuple[Nested, ...]) -> Nested:
+    """Return an example that `Dataset.map` passes as one argument, or as x and y."""
+    return arguments if len(arguments) > 1 else arguments[0]
 
 
 def make_reader(builder: Builder, image_size: tuple[int, int] | None) -> TFDSReader:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from deepkit.utils.types import Dataset
@@ -13,11 +13,20 @@ FeatureKeys: TypeAlias = str | Sequence["FeatureKeys"] | Mapping[str, "FeatureKe
 """Names of features in the structure of an element, as in `supervised_keys`."""
 
 
+class FileInstruction(Protocol):
+    """Consecutive examples of a file: `take` of them after the first `skip`."""
+
+    filename: str
+    skip: int
+    take: int
+
+
 class SplitInfo(Protocol):
     """A split of a prepared dataset."""
 
     num_examples: int
     filenames: Iterable[str]
+    file_instructions: Sequence[FileInstruction]
 
 
 class DatasetInfo(Protocol):
@@ -27,6 +36,8 @@ class DatasetInfo(Protocol):
     features: Mapping[str, object]
     splits: Mapping[str, SplitInfo]
     supervised_keys: FeatureKeys | None
+    file_format: Any
+    disable_shuffling: bool
 
 
 class BuilderConfig(Protocol):

@@ -5,10 +5,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_datasets as tfds
 
 from deepkit import data as dk_data
 from deepkit.data import Affine, Elastic, Shift
-from tests.data.tiny import epoch, numbers
+from tests.data.tiny import ManyShapes, epoch, numbers
 
 
 def arrays(count=20, **options):
@@ -23,11 +24,13 @@ def same(left, right):
     )
 
 
-@pytest.fixture(params=["memory", "stream"])
+@pytest.fixture(params=["memory", "disk", "stream"])
 def tiny(request, prepared, monkeypatch):
-    """Training data with augmentation, from memory and from a stream."""
-    if request.param == "stream":
+    """Training data with augmentation, from memory, from files in any order, and from a stream."""
+    if request.param != "memory":
         monkeypatch.setattr("deepkit.data.memory.available_bytes", lambda: 1000)
+    if request.param == "stream":
+        monkeypatch.setattr("deepkit.data.tfds_reader.TFDSReader.has_records", False)
 
     def make(**options):
         options = {
@@ -92,6 +95,29 @@ def test_the_test_pipeline_yields_the_same_batches_each_time(tiny):
     assert same(epoch(test), epoch(test.epochs(3).take(test.steps)))
 
 
+def test_memory_and_disk_yield_the_same_batches(prepared, monkeypatch):
+    def make():
+        return dk_data.load("tiny_shapes", data_dir=prepared, augment=[Shift(1)], batch_size=8, verbose=False)
+
+    in_memory = make()
+    monkeypatch.setattr("deepkit.data.memory.available_bytes", lambda: 1000)
+    on_disk = make()
+    for split in ("train", "validation", "test"):
+        left, right = getattr(in_memory, split), getattr(on_disk, split)
+        assert same(epoch(left.epochs(2).take(left.steps)), epoch(right.epochs(2).take(left.steps)))
+
+
+def test_examples_of_many_files_are_in_the_same_order_in_memory_and_on_disk(tmp_path, monkeypatch):
+    config = tfds.download.DownloadConfig(num_shards=20)
+    ManyShapes(data_dir=tmp_path).download_and_prepare(download_config=config)
+    assert len(list(tmp_path.glob("*/*/*train.tfrecord*"))) == 20
+    in_memory = dk_data.load("many_shapes", data_dir=tmp_path, validation=100, verbose=False)
+    monkeypatch.setattr("deepkit.data.memory.available_bytes", lambda: 1000)
+    on_disk = dk_data.load("many_shapes", data_dir=tmp_path, validation=100, verbose=False)
+    for split in ("train", "validation"):
+        assert same(getattr(in_memory, split).arrays(), getattr(on_disk, split).arrays())
+
+
 def test_memory_and_stream_yield_the_same_examples(prepared, monkeypatch):
     def make():
         return dk_data.load(
@@ -106,8 +132,10 @@ def test_memory_and_stream_yield_the_same_examples(prepared, monkeypatch):
 
     in_memory = make()
     monkeypatch.setattr("deepkit.data.memory.available_bytes", lambda: 1000)
+    monkeypatch.setattr("deepkit.data.tfds_reader.TFDSReader.has_records", False)
     streamed = make()
     assert "read again in each epoch" in streamed.describe()
+    assert "dk.data.write_records" in streamed.describe()
     assert "read again" not in in_memory.describe()
     for split in ("train", "validation", "test"):
         assert same(getattr(in_memory, split).arrays(), getattr(streamed, split).arrays())
@@ -206,7 +234,7 @@ for num_bytes in (2**40, 1000):
 
 
 def test_a_new_process_yields_the_same_batches_and_fingerprint(prepared, monkeypatch, capsys):
-    """The process has another hash seed and no code for the dataset; both from memory and from a stream."""
+    """The process has another hash seed and no code for the dataset; both from memory and from disk."""
     expected = subprocess.run(
         [sys.executable, "-c", PROCESS, str(prepared)],
         capture_output=True,
@@ -218,7 +246,9 @@ def test_a_new_process_yields_the_same_batches_and_fingerprint(prepared, monkeyp
     monkeypatch.setattr(sys, "argv", ["-c", str(prepared)])
     exec(PROCESS, {"__name__": "__main__"})
     assert capsys.readouterr().out == expected
-    assert len(set(expected.split())) == 4
+    (batches, fingerprint), (batches_from_disk, fingerprint_of_files) = map(str.split, expected.splitlines())
+    assert batches == batches_from_disk
+    assert fingerprint != fingerprint_of_files
 
 
 @pytest.mark.parametrize(
@@ -275,6 +305,7 @@ def test_other_dataset_methods_work(tiny):
 
 STRATEGY = """
 import tensorflow as tf
+import tensorflow_datasets as tfds
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import keras, numpy as np, sys

@@ -34,6 +34,17 @@ class TinyShapes(tfds.core.GeneratorBasedBuilder):
             yield i, {"image": image, "label": i % CLASSES}
 
 
+class ManyShapes(TinyShapes):
+    """More of these images; the labels are their numbers."""
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples(0, 700)}
+
+    def _generate_examples(self, start, stop):
+        for i in range(start, stop):
+            yield i, {"image": np.full((6, 6, 1), i % 256, "uint8"), "label": i % CLASSES}
+
+
 class TinyPhotos(tfds.core.GeneratorBasedBuilder):
     """Color images of two sizes with a name; no supervised keys."""
 
