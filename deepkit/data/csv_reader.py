@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from deepkit.data import memory
 from deepkit.data.errors import DataError
 from deepkit.data.raw_table import RawColumn, RawTable, check_names
 from deepkit.utils.errors import format_value, message
@@ -51,6 +52,7 @@ def read_csv(path: PathLike, delimiter: str | None = None, encoding: str | None 
     """
     _check_delimiter(delimiter)
     file = expand_user(path)
+    _check_size(file)
     text, encoding_name = _decode(file, encoding)
     title = file.name
     with _long_fields():
@@ -75,6 +77,19 @@ def _check_delimiter(delimiter: object) -> None:
     if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n':
         problem = f"delimiter must be one character, received {format_value(delimiter)}"
         raise (ValueError if isinstance(delimiter, str) else TypeError)(message(problem, hint="use delimiter=';'"))
+
+
+def _check_size(file: Path) -> None:
+    """Raise if a file needs more than the free memory."""
+    try:
+        size = file.stat().st_size
+    except (OSError, ValueError):  # reported when the file is opened
+        return
+    if size > (available := memory.available_bytes()):
+        sizes = f"at least {memory.format_bytes(size)} of memory, and {memory.format_bytes(available)} are free"
+        problem = f"{file} needs {sizes}"
+        hint = "read it in chunks with pandas.read_csv(..., chunksize=10_000), and pass them to dk.data.write_records"
+        raise DataError(problem, hint=hint)
 
 
 def _decode(file: Path, encoding: str | None) -> tuple[str, str]:

@@ -231,7 +231,7 @@ def _make_sources(
     else:
         note = (
             f"the images are decoded again in each epoch: they need {memory.format_bytes(required)} of memory, and "
-            f"{memory.format_bytes(memory.available_bytes())} are free"
+            f"{memory.format_bytes(memory.available_bytes())} are free; dk.data.write_records stores decoded images"
         )
     sources, start = {}, 0
     for split, labeled in splits.items():

@@ -457,7 +457,8 @@ def test_streamed_images_are_those_of_the_memory_in_the_same_order(tmp_path, mon
     cached = make()
     monkeypatch.setattr("deepkit.data.memory.available_bytes", lambda: 1000)
     streamed = make(verbose=True)
-    note = "the images are decoded again in each epoch: they need 2.2 KiB of memory, and 1000.0 bytes are free"
+    note = "the images are decoded again in each epoch: they need 2.2 KiB of memory, and 1000.0 bytes are free; "
+    note += "dk.data.write_records stores decoded images"
     assert capsys.readouterr().out.splitlines() == [cached.describe(), note]
     assert streamed.describe() == cached.describe()
     for pipeline, other in ((cached.train, streamed.train), (cached.validation, streamed.validation)):

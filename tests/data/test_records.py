@@ -138,6 +138,15 @@ def test_chunks_of_a_table_with_a_schema_have_its_columns(tmp_path):
         write(np.zeros(3), tmp_path / "other", columns={"area": "numeric"})
 
 
+def test_a_file_larger_than_the_memory_is_refused_with_the_way_to_read_it(tmp_path, monkeypatch):
+    file = tmp_path / "houses.csv"
+    file.write_text("area,price\n" + "50,100\n" * 200)
+    monkeypatch.setattr("deepkit.data.memory.available_bytes", lambda: 1000)
+    with pytest.raises(DataError, match=r"needs at least 1.4 KiB of memory, and 1000.0 bytes are free") as error:
+        dk.data.from_table(file, target="price", verbose=False)
+    assert "write_records" in error.value.hint
+
+
 def test_splits_are_passed_as_a_mapping(tmp_path):
     x, y = image_arrays(20)
     batches = tf.data.Dataset.from_tensor_slices((x, y)).batch(6)
