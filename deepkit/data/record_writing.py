@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
-from rich.progress import Progress
 
 from deepkit.data.batch_iterables import as_dataset, is_batch_iterable
 from deepkit.data.dataset import Data
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from deepkit.utils.types import Dataset, PathLike
 
 _BATCH_BYTES = 2**24  # of the examples that are read and written at once
+_SECONDS_BETWEEN_MESSAGES = 10.0
 _HINT = "pass a Data, a Pipeline, arrays (x, y), or an iterable of batches (x, y)"
 
 
@@ -83,7 +84,7 @@ def write_records(
             for those of a `Data` or a `Pipeline`.
         name: Name of the data; None for that of a `Data`, or else for the name of the folder.
         max_shard_bytes: Largest size of a TFRecord file.
-        verbose: Whether to show the progress, and to print a line about the files.
+        verbose: Whether to print the progress every ten seconds, and a line about the files.
 
     Returns:
         The path of the folder.
@@ -104,17 +105,17 @@ def write_records(
         >>> dk.data.from_records(path, verbose=False).train.num_examples
         1000
     """
-    path = files.expand_user(_check_path(folder)).absolute()
+    path = files.expand_user(_check_path(folder))
     max_shard_bytes = check_integer(max_shard_bytes, "write_records: max_shard_bytes", hint="pass 2**28")
     check_flag(verbose, "verbose")
     if columns is not None and not isinstance(columns, TableSchema):
         problem = f"write_records: columns must be a TableSchema, received {format_value(columns)}"
         raise make_error(TypeError, problem, hint="pass dk.data.from_table(first_chunk, target=...).columns")
     splits = _splits(data)
-    with new_folder(path) as temporary:
+    with new_folder(path.absolute()) as temporary:
         record_format, indices = _write_splits(temporary, splits, max_shard_bytes, verbose)
         settings = splits["train"].settings
-        title = name or (data.name if isinstance(data, Data) else path.name)
+        title = name or (data.name if isinstance(data, Data) else path.absolute().name)
         index = _index(data, settings, columns, record_format, indices, title)
         (temporary / INDEX_FILE).write_text(json.dumps(index.to_json(), indent=1), encoding="utf-8")
     if verbose:
@@ -171,22 +172,42 @@ def _write_splits(
     """Write the files of all splits; return the format of the examples and the index of each split."""
     record_format: RecordFormat | None = None
     indices = {}
-    with Progress(console=_console.console(), transient=True, disable=not verbose) as progress:
-        for split, source in splits.items():
-            task = progress.add_task(f"writing {split}", total=source.num_examples)
-            writer: SplitWriter | None = None
-            with naming_damaged_files(source.decoder):
-                for batch in _iterate(source.batches, split):
-                    record_format = record_format or RecordFormat.of(batch, split)
-                    record_format.check(batch, split)
-                    writer = writer or SplitWriter(folder, split, record_format, max_shard_bytes)
-                    writer.write(batch)
-                    progress.update(task, completed=writer.num_examples)
-            if writer is None:
-                raise make_error(ValueError, f"{split}: there are no examples", hint="pass at least one batch")
-            indices[split] = writer.close()
+    for split, source in splits.items():
+        writer: SplitWriter | None = None
+        progress = _Progress(split, source.num_examples, verbose)
+        with naming_damaged_files(source.decoder):
+            for batch in _iterate(source.batches, split):
+                record_format = record_format or RecordFormat.of(batch, split)
+                record_format.check(batch, split)
+                writer = writer or SplitWriter(folder, split, record_format, max_shard_bytes)
+                writer.write(batch)
+                progress.update(writer.num_examples)
+        if writer is None:
+            raise make_error(ValueError, f"{split}: there are no examples", hint="pass at least one batch")
+        indices[split] = writer.close()
     assert record_format is not None
     return record_format, indices
+
+
+class _Progress:
+    """Prints the number of examples every few seconds.
+
+    Args:
+        split: Name of the split.
+        num_examples: Number of examples to write; None if it is unknown.
+        verbose: Whether to print.
+    """
+
+    def __init__(self, split: str, num_examples: int | None, verbose: bool) -> None:
+        self._split, self._total, self._verbose = split, num_examples, verbose
+        self._printed = time.monotonic()
+
+    def update(self, num_examples: int) -> None:
+        """Print the number of examples that are written, if the last message is some seconds old."""
+        if self._verbose and time.monotonic() - self._printed >= _SECONDS_BETWEEN_MESSAGES:
+            of_total = "" if self._total is None else f" of {self._total:,}"
+            _console.echo(f"writing {self._split}: {num_examples:,}{of_total} examples")
+            self._printed = time.monotonic()
 
 
 def _iterate(batches: Dataset, split: str) -> Iterator[Any]:

@@ -6,8 +6,10 @@ import pytest
 import tensorflow as tf
 
 import deepkit as dk
+from benchmarks import streaming
 from deepkit.data import DataError
 from deepkit.data.record_index import INDEX_FILE
+from deepkit.data.source_errors import original_errors
 from tests.data.tiny import epoch
 
 
@@ -195,6 +197,7 @@ def assert_equal_weights(run, other):
         np.testing.assert_array_equal(left, right)
 
 
+@pytest.mark.slow
 def test_training_equals_training_on_the_arrays(folder):
     settings = {"batch_size": 16, "validation": 0.2, "augment": [dk.data.Flip()]}
     run = train(read(folder, **settings))
@@ -222,6 +225,7 @@ def test_other_records_prevent_a_resume(folder, tmp_path):
         train(read(other), run_dir=tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_class_weights_and_text_labels_work(tmp_path):
     x, y = image_arrays(30)
     path = write((x, np.array(["red", "green", "blue"])[y]), tmp_path)
@@ -245,10 +249,12 @@ def test_large_labels_are_not_kept_in_memory(tmp_path, monkeypatch):
     assert not list((tmp_path / "records").glob("*.npz"))
 
 
-def test_the_progress_and_the_files_are_printed(tmp_path, capsys):
+def test_the_progress_and_the_files_are_printed(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("deepkit.data.record_writing._SECONDS_BETWEEN_MESSAGES", 0.0)
     data = dk.data.from_arrays(*image_arrays(), augment=[dk.data.Flip()], map=lambda x: x / 255)
     dk.data.write_records(data, tmp_path / "images")
     output = " ".join(capsys.readouterr().out.split())
+    assert "writing train: 100 of 100 examples" in output
     assert "arrays: 100 train" in output
     assert "not stored: augment= and map=; pass them to dk.data.from_records" in output
 
@@ -310,8 +316,8 @@ def test_a_changed_byte_of_a_record_is_found_when_it_is_read(folder):
     data = read(folder)
     with pytest.raises(tf.errors.OpError, match=f"{path.name} is damaged: the record at byte .* checksum"):
         epoch(data.train)
-    with pytest.raises(DataError, match=f"{path.name} is damaged"):
-        dk.fit(net(), data, epochs=1, verbose=0)
+    with pytest.raises(DataError, match=f"{path.name} is damaged"), original_errors():
+        epoch(data.train)
 
 
 def test_a_changed_index_raises(folder):
@@ -367,3 +373,11 @@ def test_a_path_must_be_a_path(tmp_path):
         dk.data.from_records(None)
     with pytest.raises(DataError, match="no such folder"):
         dk.data.from_records(tmp_path / "absent")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not streaming.STATUS.is_file(), reason="the system does not report the memory of a process")
+def test_the_memory_of_writing_and_reading_is_bounded(tmp_path):
+    """Of 300 MB; the benchmark `records-memory` measures 3 GB."""
+    assert streaming.in_new_process("write", tmp_path / "images", 300_000_000) < 0.4
+    assert streaming.in_new_process("read", tmp_path / "images") < 0.1
