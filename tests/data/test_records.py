@@ -44,11 +44,10 @@ def folder(tmp_path):
 
 
 def test_the_batches_of_every_epoch_equal_those_in_memory(folder):
-    settings = {"batch_size": 8, "seed": 3, "augment": [dk.data.Shift(1), dk.data.Flip()]}
+    settings = {"batch_size": 8, "seed": 3, "augment": [dk.data.Flip()]}
     data, arrays = read(folder, **settings), dk.data.from_arrays(*image_arrays(), **settings)
     assert len(list(folder.glob("*.tfrecord"))) > 3
-    for start in (0, 4):
-        assert_equal_batches(data.train.epochs(start).take(20), arrays.train.epochs(start).take(20))
+    assert_equal_batches(data.train.epochs(4).take(20), arrays.train.epochs(4).take(20))
     assert data.train.element_spec == arrays.train.element_spec
     assert (data.num_classes, data.input_shape) == (3, (6, 5, 3))
 
@@ -62,16 +61,12 @@ def test_the_order_is_a_permutation_that_mixes_the_files(tmp_path):
     assert means.std() < 3 * 1000 / np.sqrt(12 * 50)
 
 
-@pytest.mark.parametrize(
-    "dtype",
-    [
-        "bool", "int8", "int64", "uint16", "uint32", "uint64", "float16", "bfloat16", "float32", "float64", "complex64",
-        "string",
-    ],
-)  # fmt: skip
-def test_every_dtype_is_read_unchanged(dtype, tmp_path):
+DTYPES = ("bool", "int8", "int64", "uint16", "uint32", "uint64", "float16", "bfloat16", "float64", "complex64")
+
+
+def test_every_dtype_is_read_unchanged(tmp_path):
     numbers = np.arange(12).reshape(6, 2)
-    x = tf.strings.as_string(numbers) + "\0" if dtype == "string" else tf.cast(numbers, dtype)
+    x = {dtype: tf.cast(numbers, dtype) for dtype in DTYPES} | {"string": tf.strings.as_string(numbers) + "\0"}
     path = write(tf.data.Dataset.from_tensor_slices((x, numbers[:, 0])).batch(4), tmp_path)
     batches = read(path, batch_size=6).train.in_order()
     assert_equal_batches(batches, [(x, tf.constant(numbers[:, 0]))])
