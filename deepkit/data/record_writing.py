@@ -111,8 +111,8 @@ def write_records(
     if columns is not None and not isinstance(columns, TableSchema):
         problem = f"write_records: columns must be a TableSchema, received {format_value(columns)}"
         raise make_error(TypeError, problem, hint="pass dk.data.from_table(first_chunk, target=...).columns")
-    splits = _splits(data)
     with new_folder(path.absolute()) as temporary:
+        splits = _splits(data)  # now: a generator is not read if the folder exists
         record_format, indices = _write_splits(temporary, splits, max_shard_bytes, verbose)
         settings = splits["train"].settings
         title = name or (data.name if isinstance(data, Data) else path.absolute().name)

@@ -267,6 +267,10 @@ def test_an_existing_folder_is_not_changed(folder, tmp_path):
     with pytest.raises(DataError, match="exists already") as error:
         write(image_arrays(), tmp_path)
     assert "new folder" in error.value.hint
+    batches = iter([np.zeros(3)])
+    with pytest.raises(DataError, match="exists already"):
+        write(batches, tmp_path)
+    assert len(list(batches)) == 1  # it was not read
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["records"]
 
