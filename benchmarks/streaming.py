@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 
 import deepkit as dk
+from benchmarks.epochs import UNLIMITED_EPOCHS, Epochs
 from benchmarks.nets import NETS
-from benchmarks.training import BATCH_SIZE, NUM_EXAMPLES, UNLIMITED_EPOCHS, Epochs
+from benchmarks.training import BATCH_SIZE
 from benchmarks.worker import Side, Unavailable
 
+NUM_EXAMPLES = 10 * BATCH_SIZE
 NUM_BYTES = 3 * 10**9
 CHUNK_SIZE = 10_000
 IMAGE_SHAPE = (32, 32, 3)
@@ -36,19 +38,19 @@ def resnet20_epochs(data: Any) -> Side:
     """Return the images per second of training ResNet-20 with `dk.fit`."""
     definition = NETS["resnet20"].definition()
     epochs = Epochs(lambda callback: dk.fit(definition, data, epochs=UNLIMITED_EPOCHS, callbacks=[callback], verbose=0))
-    return Side(lambda: NUM_EXAMPLES["resnet20"] / epochs.measure())
+    return Side(lambda: NUM_EXAMPLES / epochs.measure())
 
 
 def resnet20_records() -> Side:
     """Return the images per second of training on record files."""
     folder = _temporary_folder() / "images"
-    dk.data.write_records(images(NUM_EXAMPLES["resnet20"]), folder, verbose=False)
+    dk.data.write_records(images(NUM_EXAMPLES), folder, verbose=False)
     return resnet20_epochs(dk.data.from_records(folder, batch_size=BATCH_SIZE, verbose=False))
 
 
 def resnet20_memory() -> Side:
     """Return the images per second of training on the same images in memory."""
-    x, y = images(NUM_EXAMPLES["resnet20"])
+    x, y = images(NUM_EXAMPLES)
     return resnet20_epochs(dk.data.from_arrays(x, y, batch_size=BATCH_SIZE))
 
 
