@@ -487,6 +487,9 @@ class Pipeline(WrappedDataset):
                 y = {self.columns.target[0]: y}
         return examples_figure(x, y, class_names)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Pipeline, (self._source, self._settings)
+
     def __repr__(self) -> str:
         name = " ".join(filter(None, self._settings.identity)) or "examples"
         return f"<Pipeline {name}: {self.num_examples:,} examples in {self.steps:,} batches of {self.batch_size}>"

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from deepkit.data.nested_arrays import inputs_of
+from deepkit.utils.errors import make_error
 
 if TYPE_CHECKING:
     from deepkit.data.nested_arrays import Arrays
@@ -73,6 +74,9 @@ class MemorySource:
             self.tensors = tf.nest.map_structure(_as_tensor, arrays)
         self.num_examples = int(tf.nest.flatten(self.tensors)[0].shape[0])
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return MemorySource, (self.arrays,)
+
     def batches(self, order: Order | None, batch_size: int, drop_remainder: bool) -> Dataset:
         """Return the epoch's batches of indices; a stateless permutation shuffles them."""
         return ordered_indices(self.num_examples, order).batch(batch_size, drop_remainder)
@@ -130,6 +134,10 @@ class StreamSource:
     buffer_size: int
     kind: str = "stream"
     labels: None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        problem = "data that is read from disk in every epoch cannot be pickled or copied: TensorFlow reads it"
+        raise make_error(TypeError, problem, hint="load it again where it is needed")
 
     def batches(self, order: Order | None, batch_size: int, drop_remainder: bool) -> Dataset:
         """Return the epoch's batches, each example with its index in the dataset."""

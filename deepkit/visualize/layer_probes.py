@@ -71,6 +71,10 @@ def linear_probes(
             f"{_CALLER}: expected labels of one kind, received {values[0]!r} in data, {test_values[0]!r} in test_data"
         )
         raise ValueError(message(problem, hint="pass labels of test_data that name the classes as those of data do"))
+    unseen = sorted(set(test_values.tolist()) - set(values.tolist()))
+    if unseen:
+        problem = f"{_CALLER}: test_data has labels that data does not have: {', '.join(map(repr, unseen[:5]))}"
+        raise ValueError(message(problem, hint="pass data with examples of every class, or a larger num_points"))
     test_outputs = layer_outputs(model, test_points.x, layers, _CALLER)
     test_labels = test_values[test_numbers]
     return probe_accuracies(outputs, values[numbers], _CALLER, test_outputs, test_labels)

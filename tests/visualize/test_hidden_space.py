@@ -169,6 +169,8 @@ def test_outputs_that_are_nan_raise():
         dk.visualize.linear_probes(model, (x, [0, 1]), test_data=(x * np.nan, [0, 1]))
     with pytest.raises(ValueError, match="linear_probes: expected labels of one kind"):
         dk.visualize.linear_probes(model, (x, [0, 1]), test_data=(x, ["a", "b"]))
+    with pytest.raises(ValueError, match="linear_probes: test_data has labels that data does not have: 2\n  hint: "):
+        dk.visualize.linear_probes(model, (x, [0, 1]), test_data=(x, [0, 2]))
     model.set_weights([np.full((2, 2), np.nan), np.zeros(2)])
     with pytest.raises(ValueError, match="hidden_space: the output of the layer 'dense' is NaN"):
         dk.visualize.hidden_space(model, (x, [0, 1]))
