@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from deepkit.blocks.seq2seq import Seq2Seq
     from deepkit.blocks.table_encoder import TableEncoder
     from deepkit.blocks.text import Text
+    from deepkit.blocks.transformer import TransformerDecoder, TransformerEncoder
     from deepkit.blocks.vae import VAE
     from deepkit.definition import fields
     from deepkit.definition.block import Block
@@ -91,6 +92,8 @@ _PUBLIC_NAMES = {  # the module of each public class and function
     "VAE": "deepkit.blocks.vae",
     "TableEncoder": "deepkit.blocks.table_encoder",
     "Text": "deepkit.blocks.text",
+    "TransformerDecoder": "deepkit.blocks.transformer",
+    "TransformerEncoder": "deepkit.blocks.transformer",
     "Pattern": "deepkit.pattern.from_pattern",
     "from_pattern": "deepkit.pattern.from_pattern",
     "register_block": "deepkit.serialization.registry",
@@ -137,7 +140,7 @@ __all__ = [
     "ConvBlock", "ConvStack", "SeparableConvBlock", "MLP",
     "Residual", "Bottleneck", "DenselyConnected", "Transition", "Highway", "SqueezeExcitation",
     "Recurrent", "BiLSTM", "Text", "TableEncoder",
-    "Attention", "MultiHeadAttention", "Seq2Seq",
+    "Attention", "MultiHeadAttention", "TransformerEncoder", "TransformerDecoder", "Seq2Seq",
     "Repeat", "Parallel", "Merge", "Classifier", "Regressor", "Perceptron",
     "GaussianHead", "mean_and_stddev", "VAE",
     "GAN", "ParzenWindow",

@@ -17,6 +17,7 @@ from deepkit.layers.maxout import ChannelMax, Maxout
 from deepkit.layers.mean_and_stddev import MeanAndStddev
 from deepkit.layers.noise import MaskingNoise, SaltAndPepperNoise
 from deepkit.layers.polar_features import PolarFeatures
+from deepkit.layers.position_embedding import PositionEmbedding
 from deepkit.layers.quadratic_features import QuadraticFeatures
 from deepkit.layers.rbf import RBF
 from deepkit.layers.squash import scaled_tanh
@@ -45,6 +46,7 @@ __all__ = [
     "MeanAndStddev",
     "MultiHeadCrossAttention",
     "PolarFeatures",
+    "PositionEmbedding",
     "QuadraticFeatures",
     "RBF",
     "SaltAndPepperNoise",

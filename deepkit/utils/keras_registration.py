@@ -39,6 +39,7 @@ CLASS_MODULES = {
     "PerStepSchedule": "deepkit.models.keras_schedules",
     "PerceptronModel": "deepkit.models.perceptron",
     "PolarFeatures": "deepkit.layers.polar_features",
+    "PositionEmbedding": "deepkit.layers.position_embedding",
     "QuadraticFeatures": "deepkit.layers.quadratic_features",
     "RBF": "deepkit.layers.rbf",
     "SaltAndPepperNoise": "deepkit.layers.noise",

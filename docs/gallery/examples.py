@@ -189,6 +189,17 @@ EXAMPLES = {
         block = dk.MultiHeadAttention(8, causal=True)
         model = block.build((None, 512))
     """,
+    "TransformerEncoder": """
+        net = dk.Sequential([
+            dk.layers.PositionEmbedding(),
+            dk.TransformerEncoder(4),
+        ])
+        model = net.build((None, 64))
+    """,
+    "TransformerDecoder": """
+        block = dk.TransformerDecoder(4, num_layers=2)
+        model = block.build((None, 64))
+    """,
     "Seq2Seq": """
         net = dk.Seq2Seq(
             source=dk.Text(1000),

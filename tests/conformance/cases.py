@@ -190,6 +190,19 @@ CASES = (
         True,
     ),
     Case(
+        "transformer",
+        "TransformerEncoder TransformerDecoder PositionEmbedding",
+        lambda: dk.Sequential(
+            [
+                dk.layers.PositionEmbedding("learned", max_length=16),
+                dk.TransformerEncoder(2, dropout=0.1, num_layers=2),
+                dk.TransformerDecoder(1, intermediate_dim=5, normalize_first=True),
+            ]
+        ),
+        SEQUENCE,
+        ANY_SEQUENCE,
+    ),
+    Case(
         "text_punctuation",
         "Text TokenIds",
         lambda: dk.Sequential(

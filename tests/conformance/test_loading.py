@@ -63,7 +63,7 @@ def objects():
         dkl.ImputedNormalization([0], mean=[0.0], variance=[1.0]), dkl.L2Pooling(),
         dkl.LocalResponseNormalization(), dkl.MaskedMerge(layers.Add()), dkl.MaskedPooling1D("avg"),
         dkl.MaskingNoise(0.3), dkl.Maxout(3), dkl.MeanAndStddev(), dkl.MultiHeadCrossAttention(2, 4),
-        dkl.PolarFeatures(), dkl.QuadraticFeatures(), dkl.RBF([[0.5] * 6]), dkl.SaltAndPepperNoise(0.5),
+        dkl.PolarFeatures(), dkl.PositionEmbedding(), dkl.QuadraticFeatures(), dkl.RBF([[0.5] * 6]), dkl.SaltAndPepperNoise(0.5),
         dkl.StochasticDepth(0.3), dkl.Subsampling2D(), dkl.TableConv2D([(0, 1)], 3), dkl.Threshold(0.5),
         dkl.TiedConv(layers.Conv2D(2, 3)), dkl.TiedDense(3), dkl.WeightedAveragePooling(5),
         dkl.TokenIds(max_tokens=9, vocabulary=["a", "b"]), dkl.UnrolledBidirectional(layers.LSTM(3, unroll=True)),
