@@ -264,6 +264,14 @@ def test_a_copy_and_the_description_have_each_argument_of_a_keras_class(module):
             assert identify(complete_config(changed)) != identify(complete_config(cls(**needed))), (cls, name)
 
 
+def test_every_keras_optimizer_is_copied():
+    for cls in (getattr(keras.optimizers, name) for name in ("Adam", "AdamW", "Lion", "Muon", "Nadam", "SGD")):
+        optimizer = cls(0.01, weight_decay=0.1)
+        copy = fresh_copy(optimizer)
+        assert copy is not optimizer
+        assert copy.get_config() == optimizer.get_config()
+
+
 def test_huber_trains_with_its_delta():
     net = dk.Sequential([dk.Regressor()])
     settings = {"optimizer": "sgd", "epochs": 1, "plan": dk.plan(seed=0), "verbose": 0}
