@@ -160,6 +160,28 @@ def steps(requested: object, devices: tuple[str, ...]) -> tuple[int, str]:
     return CPU_STEPS, "returns to Python less often, which shortens the steps of a small network by a tenth to a fifth"
 
 
+def accumulation(requested: object, devices: tuple[str, ...]) -> tuple[int, str]:
+    """Return the number of batches for each update of the weights."""
+    if _is_auto(requested):
+        return 1, "each batch updates the weights"
+    name = "gradient_accumulation_steps"
+    count = check_integer(requested, name, hint="use 'auto' or a positive integer")
+    if count == 1:
+        return 1, f"{REQUESTED}; each batch updates the weights"
+    if len(devices) > 1:
+        raise ValueError(
+            message(
+                f"{name}={count} with {len(devices)} devices: Keras cannot sum gradients over devices in an update "
+                "that not every batch makes",
+                hint=f"use {name}=1 with a larger batch_size, or one device",
+            )
+        )
+    return count, (
+        f"{REQUESTED}; equals batches {count} times as large, except that batch normalization uses the statistics of "
+        "each batch"
+    )
+
+
 def seed(requested: object, global_seed: int | None) -> tuple[int | None, str]:
     """Return the validated seed.
 

@@ -53,6 +53,7 @@ class Plan(Displayable):
         memory_growth: Whether GPUs allocate memory as needed; None without GPUs.
         seed: Seed of everything random; None for a different one at every entry.
         deterministic: Whether the same seed computes the same bits.
+        gradient_accumulation_steps: Number of batches whose mean gradient makes one update of the weights.
         auto_fields: Fields that were left "auto", which `dk.autotune` may time.
         reasons: The reason for each choice, as pairs of field and text.
         measurements: The timings from which `dk.autotune` chose.
@@ -73,6 +74,7 @@ class Plan(Displayable):
     memory_growth: bool | None
     seed: int | None
     deterministic: bool
+    gradient_accumulation_steps: int = 1
     auto_fields: tuple[str, ...] = field(default=(), compare=False, repr=False)
     reasons: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)
     measurements: tuple[Measurement, ...] = field(default=(), compare=False, repr=False)
@@ -155,6 +157,7 @@ def plan(
     steps_per_execution: int | Literal["auto"] = "auto",
     seed: int | Literal["auto"] | None = "auto",
     deterministic: bool | Literal["auto"] = "auto",
+    gradient_accumulation_steps: int | Literal["auto"] = "auto",
 ) -> Plan:
     """Decide how to execute a model, with a reason for each choice.
 
@@ -171,6 +174,9 @@ def plan(
         seed: Seed of everything random; None for a different one at every entry; `"auto"` for the seed that
             `keras.utils.set_random_seed` has set, else 0.
         deterministic: Whether the same seed computes the same bits. It holds for the rest of the process.
+        gradient_accumulation_steps: Number of batches whose mean gradient makes one update of the weights, as if one
+            batch held all their examples: for batches that do not fit in memory. `"auto"` for the optimizer's own
+            number, else 1.
 
     Returns:
         The plan, to be printed, entered with `with`, or passed to `dk.fit`.
@@ -195,6 +201,7 @@ def plan(
     chosen["steps_per_execution"] = choices.steps(steps_per_execution, names)
     chosen["memory_growth"] = _choose_memory_growth(names)
     chosen["seed"] = choices.seed(seed, global_seed())
+    chosen["gradient_accumulation_steps"] = choices.accumulation(gradient_accumulation_steps, names)
     tunable = {"precision": precision, "jit_compile": jit_compile, "steps_per_execution": steps_per_execution}
     values = {name: value for name, (value, _) in chosen.items()}
     reasons = tuple((name, reason) for name, (_, reason) in chosen.items())

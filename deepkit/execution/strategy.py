@@ -76,6 +76,14 @@ def check_optimizer(optimizer: keras.optimizers.Optimizer, devices: tuple[str, .
                 hint="use one device, or use_ema=False",
             )
         )
+    if inner.gradient_accumulation_steps:
+        raise ValueError(
+            message(
+                f"gradient_accumulation_steps={inner.gradient_accumulation_steps} {over}: Keras cannot sum gradients "
+                "over devices in an update that not every batch makes",
+                hint="use one device, or gradient_accumulation_steps=None with a larger batch_size",
+            )
+        )
     for name in ("clipnorm", "global_clipnorm", "clipvalue"):
         value = getattr(inner, name)
         if value is not None:

@@ -1,4 +1,4 @@
-"""Registered learning-rate schedules: one for an optimizer that does not step at every batch, and a linear warm-up."""
+"""Registered learning-rate schedules: two for optimizers that do not step at every batch, and a linear warm-up."""
 
 from __future__ import annotations
 
@@ -45,6 +45,45 @@ class PerStepSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> PerStepSchedule:
+        """Create the schedule from its arguments."""
+        return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["batches"])
+
+
+@keras.saving.register_keras_serializable(package="deepkit")
+class PerUpdateSchedule(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule that counts the updates of an optimizer that accumulates the gradients of several batches.
+
+    Keras calls the schedule of such an optimizer with the number of batches.
+
+    Args:
+        schedule: A Keras schedule that counts updates.
+        batches: Number of batches per update.
+
+    Examples:
+        >>> import keras
+        >>> from deepkit.models.keras_schedules import PerUpdateSchedule
+        >>> decay = keras.optimizers.schedules.PolynomialDecay(
+        ...     1.0, decay_steps=10, end_learning_rate=0.0
+        ... )
+        >>> rate = PerUpdateSchedule(decay, 4)
+        >>> [round(float(rate(batch)), 1) for batch in (0, 3, 4, 7, 8)]
+        [1.0, 1.0, 0.9, 0.9, 0.8]
+    """
+
+    def __init__(self, schedule: keras.optimizers.schedules.LearningRateSchedule, batches: int) -> None:
+        super().__init__()
+        self.schedule, self.batches = schedule, batches
+
+    def __call__(self, step: Tensor | int) -> Tensor:
+        """Return the learning rate at a batch, counted from 0."""
+        return self.schedule(keras.ops.floor_divide(step, self.batches))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments."""
+        return {"schedule": keras.saving.serialize_keras_object(self.schedule), "batches": self.batches}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> PerUpdateSchedule:
         """Create the schedule from its arguments."""
         return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["batches"])
 

@@ -14,7 +14,7 @@ from deepkit.definition.outputs import check_loss
 from deepkit.execution import strategy
 from deepkit.execution.plan import Plan, is_requested
 from deepkit.models.perceptron import PerceptronModel
-from deepkit.training import adaptation, augmentation_check, graph_loop, label_check, state
+from deepkit.training import adaptation, augmentation_check, gradient_accumulation, graph_loop, label_check, state
 from deepkit.training.compiled_model import CompiledModel
 from deepkit.training.describe import describe, describe_all, fresh_copy
 from deepkit.training.head_metrics import adapt_metrics
@@ -78,6 +78,7 @@ def compile_definition(
     augmentation_check.check(model, data)
     requested_plan, plan = plan, _adapt_plan(plan, model, data)
     fresh_optimizer = _choose_optimizer(model, optimizer, plan)
+    plan = gradient_accumulation.accumulate(fresh_optimizer, plan)
     label_check.require_labels(net, model, data, loss)
     objective = _head_objective(net, model, data, loss)
     chosen_loss = _choose_loss(net, model, loss, objective)
@@ -92,11 +93,13 @@ def compile_definition(
         jit_compile=plan.jit_compile,
         steps_per_execution=plan.steps_per_execution,
     )
+    gradient_accumulation.check_model(model, plan)
     if plan.jit_compile and not model.jit_compile:
         plan = plan.replace(reason="Keras does not use XLA for this model", jit_compile=False)
     if requested_plan.jit_compile and not plan.jit_compile and is_requested(requested_plan, "jit_compile"):
         messages.append(f"the training step is compiled without XLA: {dict(plan.reasons)['jit_compile']}")
     loss_text = describe(chosen_loss) if weights is None else f"{describe(chosen_loss)} weighted by {describe(weights)}"
+    messages += gradient_accumulation.notes(model, plan, data)
     input_notes = (*(data.input_rules.notes if data.input_rules else ()), *messages)
     return CompiledModel(
         model,
@@ -219,9 +222,22 @@ def _choose_optimizer(
     fresh_optimizer: keras.optimizers.Optimizer = fresh_copy(
         keras.optimizers.get("adam" if optimizer is None else optimizer)
     )
+    _check_copy(fresh_optimizer, optimizer, plan)
     strategy.check_optimizer(fresh_optimizer, plan.devices)
     check_patterns(fresh_optimizer, model)
     return fresh_optimizer
+
+
+def _check_copy(copy: keras.optimizers.Optimizer, optimizer: OptimizerLike | None, plan: Plan) -> None:
+    """Raise if the plan would change an optimizer of the user that cannot be copied."""
+    if copy is optimizer and plan.gradient_accumulation_steps > 1 and not copy.gradient_accumulation_steps:
+        raise make_error(
+            ValueError,
+            f"gradient_accumulation_steps={plan.gradient_accumulation_steps}: the optimizer {type(copy).__name__} "
+            "cannot be copied from its config, and deepkit does not change yours",
+            hint="pass gradient_accumulation_steps to the optimizer itself, or return all its arguments from "
+            "get_config",
+        )
 
 
 def _choose_loss(

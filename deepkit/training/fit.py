@@ -12,7 +12,7 @@ import keras
 from deepkit.data.source_errors import original_errors
 from deepkit.execution.plan import Plan, current
 from deepkit.execution.plan import plan as make_plan
-from deepkit.training import callback_checks, checkpoint, run_report
+from deepkit.training import callback_checks, checkpoint, gradient_accumulation, run_report
 from deepkit.training.baseline_errors import baseline_errors
 from deepkit.training.compile import compile_definition
 from deepkit.training.compiled_model import CompiledModel
@@ -100,7 +100,8 @@ def fit(
         run_dir: Directory of the run.
         plan: Devices, precision, seed and so on. By default the current plan, else the plan that the run in
             `run_dir` began with, else `dk.plan()`.
-        batch_size: Examples per batch. By default that of the data, and 32 for arrays as in Keras.
+        batch_size: Examples per batch. By default that of the data, and 32 for arrays as in Keras. A plan with
+            `gradient_accumulation_steps` updates the weights once for that many batches.
         optimizer: A Keras optimizer or its name, Adam by default. Each call starts with a fresh copy.
         learning_rate: Replaces the optimizer's own: a number, a Keras schedule, or a schedule relative to the whole
             training such as `dk.OneCycle(0.4)`, which counts the steps of all epochs.
@@ -171,11 +172,12 @@ def fit(
     training_data = training_data_for(net, arguments, plan)
     training_data = encode_text_labels(net, training_data, loss, verbose)
     if learning_rate is not None:
-        optimizer = _with_learning_rate(net, optimizer, learning_rate, training_data.steps, epochs)
+        optimizer = _with_learning_rate(net, optimizer, learning_rate, training_data.steps, epochs, plan)
     if directory is not None:
         training_data.fitted_states.update(directory.fitted_states())
     with plan:
         compiled = compile_definition(net, training_data, plan, optimizer, loss, metrics, loss_weights)
+        gradient_accumulation.check_updates(compiled.plan, training_data.steps, epochs)
         callback_checks.check_learning_rate(compiled.model, callbacks)
         training_data = weigh_classes(compiled.model, training_data, class_weight, verbose)
         if verbose:
@@ -265,6 +267,7 @@ def _with_learning_rate(
     learning_rate: LearningRate,
     steps: int | None,
     epochs: int,
+    plan: Plan,
 ) -> keras.optimizers.Optimizer:
     if isinstance(net, keras.Model):
         raise make_error(
@@ -272,14 +275,20 @@ def _with_learning_rate(
             "learning_rate: a compiled model is trained with its own optimizer",
             hint="set model.optimizer.learning_rate, or pass the definition to dk.fit",
         )
-    return with_learning_rate(optimizer, learning_rate, steps, epochs)
+    template: keras.optimizers.Optimizer = keras.optimizers.get("adam" if optimizer is None else optimizer)
+    accumulation_steps = gradient_accumulation.accumulation_steps(template, plan)
+    return with_learning_rate(template, learning_rate, steps, epochs, accumulation_steps)
 
 
 def _print_summary(compiled: CompiledModel, data: TrainingData) -> None:
     model, plan = compiled.model, compiled.plan
     size = f"{model.count_params():,} parameters" if model.built else "not built yet"
     metrics = ", ".join(compiled.metrics) or "none"
-    echo(f"{model.name}: {size}; on {', '.join(plan.devices)} in {plan.precision}, seed {plan.seed}")
+    updates = gradient_accumulation.describe_updates(plan, data)
+    echo(
+        f"{model.name}: {size}; on {', '.join(plan.devices)} in {plan.precision}, seed {plan.seed}"
+        f"{f'; {updates}' if updates else ''}"
+    )
     echo(f"optimizer {compiled.optimizer}; loss {compiled.loss}; metrics {metrics}")
     for note in (*data.notes, *compiled.notes):
         echo(note)

@@ -209,8 +209,10 @@ def find_learning_rate(
     for note in trial.notes if verbose else ():
         echo(note)
     with _adjustable_learning_rate(trial.model) as set_learning_rate:
-        callback = _RangeTest(rates, set_learning_rate)
-        trial.train(training_data.repeated(), steps, callback, verbose=1 if verbose == 1 else 0)
+        batches_per_rate = trial.plan.gradient_accumulation_steps
+        callback = _RangeTest(rates, set_learning_rate, batches_per_rate)
+        batches = training_data.repeated()
+        trial.train(batches, steps * batches_per_rate, callback, verbose=1 if verbose == 1 else 0)
     result = _make_result(rates, callback)
     if verbose:
         echo(str(result))
@@ -243,24 +245,34 @@ def smooth(losses: np.ndarray, steps: int) -> np.ndarray:
 
 
 class _RangeTest(keras.callbacks.Callback):
-    """Sets the learning rate of each step, records its loss, and stops the training when the loss explodes."""
+    """Sets the learning rate of each step, records its loss, and stops the training when the loss explodes.
 
-    def __init__(self, rates: np.ndarray, set_learning_rate: Callable[[float], None]) -> None:
+    Args:
+        rates: The learning rate of each step.
+        set_learning_rate: A function that sets the learning rate.
+        batches: Number of batches in each step: 1, or more if the optimizer accumulates gradients.
+    """
+
+    def __init__(self, rates: np.ndarray, set_learning_rate: Callable[[float], None], batches: int = 1) -> None:
         super().__init__()
-        self.rates, self.stopped = rates, ""
+        self.rates, self.stopped, self._batches = rates, "", batches
         self.losses: list[float] = []
         self._set_learning_rate, self._minimum = set_learning_rate, math.inf
 
     def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
-        """Set the rate, and reset the metrics: Keras would report the mean loss of all steps."""
-        self._set_learning_rate(self.rates[batch])
-        self.model.reset_metrics()
+        """Set the rate of a step, and reset the metrics: Keras would report the mean loss of all steps."""
+        if batch % self._batches == 0:
+            self._set_learning_rate(self.rates[batch // self._batches])
+            self.model.reset_metrics()
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Record the loss."""
+        """Record the loss of a step after its last batch."""
+        if (batch + 1) % self._batches:
+            return
+        step = batch // self._batches
         loss = reported_loss(logs or {})
         if not math.isfinite(loss):
-            self._stop(f"the loss is {loss} at {self.rates[batch]:.2g}")
+            self._stop(f"the loss is {loss} at {self.rates[step]:.2g}")
             return
         self.losses.append(loss)
         recent = float(np.median(self.losses[-_WINDOW:]))
@@ -268,7 +280,7 @@ class _RangeTest(keras.callbacks.Callback):
             self._minimum = min(self._minimum, recent)
             margin = _EXPLOSION_FACTOR * max(abs(self._minimum), self.losses[0] - self._minimum)
             if recent > self._minimum + margin:
-                self._stop(f"the loss explodes at {self.rates[batch]:.2g}")
+                self._stop(f"the loss explodes at {self.rates[step]:.2g}")
 
     def _stop(self, reason: str) -> None:
         self.stopped = reason

@@ -10,7 +10,10 @@ from deepkit.execution.plan import Measurement, Plan
 
 def plan_fields(plan: Plan) -> dict[str, object]:
     """Return the fields of a plan that define a run, as JSON values: two runs with the same fields are the same."""
-    return plan.choices() | {"devices": list(plan.devices)}
+    values = plan.choices() | {"devices": list(plan.devices)}
+    if plan.gradient_accumulation_steps == 1:  # the configs of earlier versions do not contain it
+        del values["gradient_accumulation_steps"]
+    return values
 
 
 def plan_to_json(plan: Plan) -> dict[str, object]:

@@ -12,6 +12,7 @@ from deepkit.execution import devices, strategy
 from deepkit.execution.plan import Plan, is_requested
 from deepkit.training.compiled_model import CompiledModel
 from deepkit.training.describe import describe
+from deepkit.training.gradient_accumulation import accumulation_steps
 from deepkit.training.model_code import without_automatic_names
 from deepkit.utils.errors import make_error
 
@@ -48,6 +49,7 @@ def check_precompiled(model: keras.Model, plan: Plan, arguments: Mapping[str, ob
         "jit_compile": bool(model.jit_compile),
         "steps_per_execution": int(model.steps_per_execution),
         "precision": model.dtype_policy.name,
+        "gradient_accumulation_steps": accumulation_steps(model.optimizer),
     }
     notes = _ignored_requests(plan, choices)
     plan = plan.replace(reason="the model is already compiled with it", **choices)

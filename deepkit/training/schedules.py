@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias, Union
 
 import keras
 
-from deepkit.models.keras_schedules import WarmUpSchedule
+from deepkit.models.keras_schedules import PerUpdateSchedule, WarmUpSchedule
 from deepkit.utils.errors import message
 from deepkit.utils.validation import check_number, is_number
 
@@ -53,7 +53,7 @@ class OneCycle:
         _check_field(self, "start", minimum=0.0, maximum=1.0)
         _check_field(self, "end", minimum=0.0, maximum=1.0)
 
-    def build(self, steps: int, steps_per_epoch: int = 1) -> KerasSchedule:
+    def build(self, steps: int, steps_per_epoch: float = 1) -> KerasSchedule:
         """Return the Keras schedule for a training of `steps` steps."""
         warmup_steps = round(self.warmup_fraction * steps)
         decay_steps = max(steps - warmup_steps, 1)
@@ -108,7 +108,7 @@ class StepDecay:
                 )
             )
 
-    def build(self, steps: int, steps_per_epoch: int = 1) -> KerasSchedule:
+    def build(self, steps: int, steps_per_epoch: float = 1) -> KerasSchedule:
         """Return the Keras schedule for a training of `steps` steps."""
         rates = [self.learning_rate * self.gamma**power for power in range(len(self.milestones) + 1)]
         # Keras applies a rate up to and including its boundary
@@ -156,7 +156,7 @@ class WarmUp:
         if isinstance(self.schedule, int | float):
             _check_field(self, "schedule", above=0.0)
 
-    def build(self, steps: int, steps_per_epoch: int = 1) -> KerasSchedule:
+    def build(self, steps: int, steps_per_epoch: float = 1) -> KerasSchedule:
         """Return the Keras schedule for a training of `steps` steps, `steps_per_epoch` of them in an epoch."""
         warmup_steps = max(round(self.epochs * steps_per_epoch), 1)
         schedule = as_schedule(self.schedule, steps, steps_per_epoch)
@@ -178,7 +178,7 @@ def is_learning_rate(value: object) -> bool:
     return isinstance(value, int | float | KerasSchedule | OneCycle | StepDecay | WarmUp)
 
 
-def as_schedule(rate: LearningRate, steps: int, steps_per_epoch: int) -> float | KerasSchedule:
+def as_schedule(rate: LearningRate, steps: int, steps_per_epoch: float) -> float | KerasSchedule:
     """Return a number as a float, a Keras schedule unchanged, and the Keras schedule of a schedule of this module."""
     if isinstance(rate, OneCycle | StepDecay | WarmUp):
         return rate.build(steps, steps_per_epoch)
@@ -186,7 +186,11 @@ def as_schedule(rate: LearningRate, steps: int, steps_per_epoch: int) -> float |
 
 
 def with_learning_rate(
-    optimizer: OptimizerLike | None, rate: LearningRate, steps_per_epoch: int | None, epochs: int
+    optimizer: OptimizerLike | None,
+    rate: LearningRate,
+    steps_per_epoch: int | None,
+    epochs: int,
+    accumulation_steps: int = 1,
 ) -> keras.optimizers.Optimizer:
     """Return a fresh copy of an optimizer with another learning rate.
 
@@ -195,6 +199,8 @@ def with_learning_rate(
         rate: A number, a Keras schedule, or a value such as `OneCycle`.
         steps_per_epoch: Number of batches in an epoch, or None if it is unknown.
         epochs: Number of epochs of the whole training.
+        accumulation_steps: Number of batches in each update of the weights. A schedule relative to the training counts
+            updates.
 
     Raises:
         TypeError: The rate is not a learning rate.
@@ -219,7 +225,11 @@ def with_learning_rate(
         )
     template: keras.optimizers.Optimizer = keras.optimizers.get("adam" if optimizer is None else optimizer)
     steps = steps_per_epoch or 1
-    return _copy_with_rate(template, as_schedule(rate, epochs * steps, steps))
+    if accumulation_steps == 1 or not isinstance(rate, OneCycle | StepDecay | WarmUp):
+        return _copy_with_rate(template, as_schedule(rate, epochs * steps, steps))
+    num_updates = max(epochs * steps // accumulation_steps, 1)
+    schedule = rate.build(num_updates, steps / accumulation_steps)
+    return _copy_with_rate(template, PerUpdateSchedule(schedule, accumulation_steps))
 
 
 def _copy_with_rate(optimizer: keras.optimizers.Optimizer, rate: float | KerasSchedule) -> keras.optimizers.Optimizer:

@@ -37,6 +37,7 @@ CLASS_MODULES = {
     "MulticlassHinge": "deepkit.losses.multiclass_hinge",
     "MultiHeadCrossAttention": "deepkit.layers.cross_attention",
     "PerStepSchedule": "deepkit.models.keras_schedules",
+    "PerUpdateSchedule": "deepkit.models.keras_schedules",
     "PerceptronModel": "deepkit.models.perceptron",
     "PolarFeatures": "deepkit.layers.polar_features",
     "PositionEmbedding": "deepkit.layers.position_embedding",

@@ -18,7 +18,7 @@ from deepkit.losses import (
     MulticlassHinge,
     SmoothedCrossentropy,
 )
-from deepkit.models.keras_schedules import PerStepSchedule, WarmUpSchedule
+from deepkit.models.keras_schedules import PerStepSchedule, PerUpdateSchedule, WarmUpSchedule
 from deepkit.utils import keras_registration
 
 LOAD = """
@@ -69,7 +69,7 @@ def objects():
         dkl.TokenIds(max_tokens=9, vocabulary=["a", "b"]), dkl.UnrolledBidirectional(layers.LSTM(3, unroll=True)),
         GaussianNegativeLogLikelihood(), MulticlassHinge(2.0), SmoothedCrossentropy(0.1), MovingBaseline(),
         MetricOfMean(keras.metrics.MeanSquaredError()),
-        PerStepSchedule(schedule, 2), WarmUpSchedule(schedule, 5), vae, gan, seq2seq,
+        PerStepSchedule(schedule, 2), PerUpdateSchedule(schedule, 2), WarmUpSchedule(schedule, 5), vae, gan, seq2seq,
         dk.Perceptron().build((2,)),
     ]  # fmt: skip
 

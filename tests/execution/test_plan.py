@@ -23,6 +23,7 @@ def test_auto_on_a_machine_without_gpus(no_gpu):
         "memory_growth": None,
         "seed": 0,
         "deterministic": True,
+        "gradient_accumulation_steps": 1,
     }
 
 

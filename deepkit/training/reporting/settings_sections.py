@@ -14,6 +14,7 @@ import keras
 from deepkit.data import Pipeline
 from deepkit.execution.measurement import Measurement
 from deepkit.training.compiled_model import CompiledModel
+from deepkit.training.gradient_accumulation import describe_updates
 from deepkit.training.reporting import report_html as elements
 from deepkit.training.reporting.report_figures import ReportFigures
 from deepkit.training.reporting.summary import describe_shape
@@ -74,11 +75,13 @@ def data_section(compiled: CompiledModel, data: TrainingData) -> str:
 
 def training_section(compiled: CompiledModel, data: TrainingData) -> str:
     """Return optimizer, loss, metrics and class weights of the training."""
+    updates = describe_updates(compiled.plan, data)
     rows = [
         ("optimizer", compiled.optimizer),
         ("loss", "that of the model" if compiled.loss == "None" else compiled.loss),
         ("metrics", ", ".join(compiled.metrics) or "none"),
         ("batch size", _batch_size(data.train)),
+        *([("updates", updates)] if updates else []),
         ("batches per epoch", "unknown" if data.steps is None else f"{data.steps:,}"),
     ]
     notes = "".join(elements.note(text) for text in (*data.notes, *compiled.notes))
