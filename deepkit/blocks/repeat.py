@@ -11,6 +11,7 @@ from deepkit.definition.block import Block
 from deepkit.definition.builder import Builder
 from deepkit.definition.inputs import InputSpec, InputSpecs
 from deepkit.definition.objective import Objective
+from deepkit.definition.rematerialization import add_rematerialized
 
 if TYPE_CHECKING:
     from deepkit.utils.types import Tensors
@@ -22,6 +23,8 @@ class Repeat(Block):
     Args:
         body: A block, a Keras layer or a list of them.
         num_repeats: Number of repetitions.
+        rematerialize: Whether the backward pass computes the activations of each repetition again instead of keeping
+            them in memory. It takes more time and less memory; outputs, gradients and weights stay the same.
 
     Input shape:
         Input of the body.
@@ -42,6 +45,7 @@ class Repeat(Block):
     body: fields.Body = fields.body()
     _: KW_ONLY
     num_repeats: int = fields.integer(maximum=common.MAX_REPEATS)
+    rematerialize: bool = fields.flag(default=False)
 
     @property
     def accepts_multiple_inputs(self) -> bool:
@@ -50,6 +54,8 @@ class Repeat(Block):
 
     def add(self, x: Tensors, builder: Builder) -> Tensors:
         """Add the repetitions; their elements are numbered consecutively."""
+        if self.rematerialize and self.body:
+            return add_rematerialized(x, self.body * self.num_repeats, builder, size=len(self.body))
         return builder.add_all(x, self.body * self.num_repeats)
 
     def input_spec(self) -> InputSpec | InputSpecs | None:

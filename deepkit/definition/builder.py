@@ -33,6 +33,7 @@ class BuildState:
     num_layers: int = 0
     num_blocks: int = 0
     allows_shared: bool = True  # False for a block called on a tensor, as each call creates new weights
+    rematerializes: bool = False  # True inside a nested model, whose layers cannot be shared
     adapter: Callable[[Use], None] | None = None  # adapts preprocessing layers; None if they must be adapted
 
 
@@ -255,6 +256,8 @@ class Builder:
             for use in uses(layer, x, name or layer.name):
                 self.state.adapter(use)
             return
+        if self.state.rematerializes:
+            hint = "put it before the block with rematerialize=True, or call layer.adapt(data) first"
         # a layer that raises an error when it is called without a vocabulary may be adapted after the build
         pending = [item for item in unadapted_layers(layer) if not getattr(item, "raises_without_vocabulary", False)]
         if pending:

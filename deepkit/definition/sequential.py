@@ -18,6 +18,7 @@ from deepkit.definition.inputs import InputSpec, InputSpecs, is_shape
 from deepkit.definition.keras_layer import LayerInstance, LayerTemplate, has_state
 from deepkit.definition.objective import Objective, check_objective
 from deepkit.definition.preprocessing import LOOKUPS
+from deepkit.definition.rematerialization import add_rematerialized
 from deepkit.utils.errors import format_value, message
 from deepkit.utils.types import Shape
 
@@ -33,6 +34,8 @@ class Sequential(Block):
 
     Args:
         layers: Blocks, Keras layers, models, or lists of them.
+        rematerialize: Whether the backward pass computes the activations of each element again instead of keeping
+            them in memory. It takes more time and less memory; outputs, gradients and weights stay the same.
         name: Name of this block, and of the model if it is the whole model.
 
     Raises:
@@ -49,6 +52,8 @@ class Sequential(Block):
     """
 
     layers: fields.Body = fields.body(is_list=True)
+    _: KW_ONLY
+    rematerialize: bool = fields.flag(default=False)
 
     def check(self) -> None:
         """Refuse an `Input` that is not the first element."""
@@ -68,6 +73,8 @@ class Sequential(Block):
 
     def add(self, x: Tensors, builder: Builder) -> Tensors:
         """Add the elements in order."""
+        if self.rematerialize:
+            return add_rematerialized(x, self.layers, builder)
         return builder.add_all(x, self.layers)
 
     def input_spec(self) -> InputSpec | InputSpecs | None:
@@ -191,6 +198,11 @@ class Shared(Block):
             raise builder.error(
                 "a Shared called on a tensor would make new weights at each call",
                 hint="use tower = definition.build(input_shape), a model that can be called many times",
+            )
+        if builder.state.rematerializes:
+            raise builder.error(
+                "a Shared inside rematerialize=True would belong to several nested models, which Keras cannot load",
+                hint="use rematerialize=False in the block around it",
             )
         return builder.shared(self).add_all(x, self.body)
 

@@ -43,6 +43,7 @@ CLASS_MODULES = {
     "PositionEmbedding": "deepkit.layers.position_embedding",
     "QuadraticFeatures": "deepkit.layers.quadratic_features",
     "RBF": "deepkit.layers.rbf",
+    "Rematerialized": "deepkit.definition.rematerialization",
     "SaltAndPepperNoise": "deepkit.layers.noise",
     "SequenceToSequence": "deepkit.models.seq2seq",
     "SmoothedCrossentropy": "deepkit.losses.smoothed_crossentropy",
