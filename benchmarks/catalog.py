@@ -62,6 +62,7 @@ RIGHT_SIDES = {
 DECODING = "Decoding"
 NOISE, STEPS, EPOCHS = "Noise floor", "Training steps", "Epochs"
 RECIPES, ARITHMETIC = "Networks of the recipes", "Share of the machine"
+LARGE_MODELS = "Large models"
 PRECISION, STARTUP, IMAGES, FOLDERS = "Precision", "Building and starting", "Augmentation", "Images from folders"
 RECORDS, MEMORY = "Data beyond memory", "Memory"
 INTRODUCTIONS = {  # what a group measures, in the order of the page
@@ -78,13 +79,15 @@ INTRODUCTIONS = {  # what a group measures, in the order of the page
     "examples of Keras call `predict` for every token.",
     PRECISION: "A training step in 16 and in 32 bits, on a CPU with instructions for 16 bits. The target is that "
     "`dk.autotune` chooses the faster one.",
+    LARGE_MODELS: "The time of the second computation of the activations with `rematerialize=True`.",
     STARTUP: "The time to build deep networks, compared with a loop that adds the same layers by hand, and the time to "
     "import deepkit.",
     IMAGES: "Images in a second: deepkit's augmentations compared with the layers of Keras, and whole pipelines "
     "compared with the training that they feed. A pipeline that is faster than its training does not slow it down.",
     FOLDERS: "Images that are read from a folder in a second, compared with Keras's `image_dataset_from_directory`.",
     RECORDS: "Training on record files, compared with training on the same images in memory.",
-    MEMORY: "The memory that a process needs to read 3 GB of record files in a random order.",
+    MEMORY: "The memory of a training with `rematerialize=True`, and with a fourth of the batch at a time, compared with "
+    "the same network and batch without them; and that of a process which reads 3 GB of record files in a random order.",
 }
 HEADINGS = tuple(INTRODUCTIONS)
 
@@ -258,6 +261,40 @@ BENCHMARKS = (
     ),
     _precision("resnet20", "ResNet-20", "ResNet-20 as above, on a CPU with bfloat16 instructions."),
     _precision("lenet", "LeNet-5", "LeNet-5 as above: a small network, which 16 bits do not make faster."),
+    Benchmark(
+        name="remat-memory",
+        left="37 convolutions with `rematerialize=True`",
+        right="the same network without it",
+        sides=("benchmarks.memory:peak:rematerialized", "benchmarks.memory:peak:plain"),
+        unit="MB",
+        group=MEMORY,
+        target=Target(high=0.5),
+        pairs=9,
+        note="`dk.Repeat` of six times six `dk.ConvBlock(32)` on 32x32x3 images, a batch of 128, Adam. The growth of "
+        "the resident memory of a new process from before a step to the peak in it.",
+    ),
+    Benchmark(
+        name="accumulation-memory",
+        left="4 batches of 32, accumulated",
+        right="batches of 128",
+        sides=("benchmarks.memory:peak:accumulated", "benchmarks.memory:peak:plain"),
+        unit="MB",
+        group=MEMORY,
+        target=Target(high=0.5),
+        pairs=9,
+        note="The same network and the same update, with `dk.plan(gradient_accumulation_steps=4)`.",
+    ),
+    Benchmark(
+        name="remat-step",
+        left="37 convolutions with `rematerialize=True`",
+        right="the same network without it",
+        sides=("benchmarks.memory:step:rematerialized", "benchmarks.memory:step:plain"),
+        unit="ms/step",
+        group=LARGE_MODELS,
+        pairs=9,
+        note="The time of a training step of the same network, `train_on_batch`. The second computation of the "
+        "activations is about a third of the arithmetic of a step.",
+    ),
     Benchmark(
         name="deep-build",
         left="`build` of 450 residual blocks",

@@ -57,12 +57,12 @@ def quantity_of(unit: str) -> str:
     """Return the quantity that a unit measures.
 
     Examples:
-        >>> quantity_of("images/s"), quantity_of("ms/step"), quantity_of("GB")
+        >>> quantity_of("images/s"), quantity_of("ms/step"), quantity_of("MB")
         ('rates', 'times', 'sizes')
     """
     if is_rate(unit):
         return "rates"
-    return "sizes" if unit == "GB" else "times"
+    return "sizes" if unit in ("MB", "GB") else "times"
 
 
 def draw(rows: Sequence[Row], noise: Spread | None = None) -> Figure:
