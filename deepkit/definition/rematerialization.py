@@ -53,28 +53,32 @@ class Rematerialized(keras.Model):
         weights, state = self.trainable_variables, self.non_trainable_variables
         state_before = [ops.copy(variable.value) for variable in state]
         changed: list[keras.Variable] = []
-        num_outputs = len(self.outputs)
+        masked: list[int] = []  # positions of the outputs with a mask
 
         def forward(*arguments: Tensor) -> list[Tensor]:
             floats = iter(arguments[len(weights) :])
             inputs = [next(floats) if _is_float(tensor) else tensor for tensor in tensors]
+            _set_masks(inputs, list(map(_mask, tensors)))
             values = [*zip(weights, arguments, strict=False), *zip(state, state_before, strict=True)]
             with keras.StatelessScope(state_mapping=values, collect_losses=True) as scope:
                 outputs = keras.tree.flatten(run(inputs, training=True))
             after = [scope.get_current_value(variable) for variable in state]
             changed[:] = [v for v, old, new in zip(state, state_before, after, strict=True) if new is not old]
             updates = [new for old, new in zip(state_before, after, strict=True) if new is not old]
-            return [*outputs, *updates, *scope.losses]
+            masked[:] = [position for position, output in enumerate(outputs) if _mask(output) is not None]
+            return [*outputs, *(_mask(outputs[position]) for position in masked), *updates, *scope.losses]
 
         values = [ops.copy(variable.value) for variable in weights]
-        results = keras.remat(forward)(*values, *filter(_is_float, tensors))
-        outputs, rest = results[:num_outputs], results[num_outputs:]
-        for variable, value in zip(changed, rest, strict=False):
-            variable.assign(value)
-        losses = rest[len(changed) :]
+        results = iter(keras.remat(forward)(*values, *filter(_is_float, tensors)))
+        outputs = [next(results) for _ in self.outputs]
+        for position in masked:
+            _set_masks([outputs[position]], [next(results)])
+        for variable in changed:
+            variable.assign(next(results))
+        losses = list(results)
         if losses:
             keras.layers.Layer.add_loss(self, losses)  # the method of a functional model refuses
-        return outputs[0] if num_outputs == 1 else outputs
+        return outputs[0] if len(outputs) == 1 else outputs
 
 
 def add_rematerialized(x: Tensors, definitions: Sequence[Definition], builder: Builder, *, size: int = 1) -> Tensors:
@@ -146,13 +150,14 @@ def _input_like(tensor: KerasTensor, name: str) -> KerasTensor:
     return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=name)
 
 
-def _mask(tensor: KerasTensor) -> KerasTensor | None:
+def _mask(tensor: Any) -> Any:
+    """Return the mask that Keras has attached to a tensor, or None."""
     return getattr(tensor, "_keras_mask", None)
 
 
-def _set_masks(tensors: Sequence[KerasTensor], masks: Sequence[KerasTensor | None]) -> None:
+def _set_masks(tensors: Sequence[Any], masks: Sequence[Any]) -> None:
     for tensor, mask in zip(tensors, masks, strict=True):
-        tensor._keras_mask = mask  # type: ignore[attr-defined]
+        tensor._keras_mask = mask
 
 
 def _is_float(tensor: Tensor) -> bool:

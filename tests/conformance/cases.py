@@ -323,6 +323,13 @@ CASES = (
         custom=True,
     ),
     Case("repeat", "Repeat", lambda: dk.Repeat(_basic(3), num_repeats=2), IMAGE, ANY_IMAGE),
+    Case(
+        "repeat_rematerialized",
+        "Repeat",
+        lambda: dk.Repeat(_basic(3), num_repeats=2, rematerialize=True),
+        IMAGE,
+        ANY_IMAGE,
+    ),
     Case("mlp", "MLP", lambda: dk.MLP([7, 5], dropout=0.5), IMAGE),
     Case("mlp_norm", "MLP", lambda: dk.MLP([7], norm="batch", activation="gelu"), (5,)),
     Case("mlp_positions", "MLP", lambda: dk.MLP([7], flatten=False), SEQUENCE, ANY_SEQUENCE),

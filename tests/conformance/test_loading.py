@@ -11,6 +11,7 @@ import pytest
 
 import deepkit as dk
 from deepkit import layers as dkl
+from deepkit.definition.rematerialization import Rematerialized
 from deepkit.losses import (
     GaussianNegativeLogLikelihood,
     MetricOfMean,
@@ -58,6 +59,7 @@ def objects():
     text = dk.Text(6, vocabulary=("a", "b"))
     seq2seq = dk.Seq2Seq(text, encoder=dk.BiLSTM(4), decoder=dk.Recurrent("lstm", 8), embedding_dim=5).build()
     schedule = keras.optimizers.schedules.CosineDecay(0.1, 10)
+    inputs = keras.Input((3,))
     return [
         dkl.ChannelMax(), dkl.DateFeatures(), dkl.FanInUniform(), dkl.GaussianSampling(),
         dkl.ImputedNormalization([0], mean=[0.0], variance=[1.0]), dkl.L2Pooling(),
@@ -70,7 +72,7 @@ def objects():
         GaussianNegativeLogLikelihood(), MulticlassHinge(2.0), SmoothedCrossentropy(0.1), MovingBaseline(),
         MetricOfMean(keras.metrics.MeanSquaredError()),
         PerStepSchedule(schedule, 2), PerUpdateSchedule(schedule, 2), WarmUpSchedule(schedule, 5), vae, gan, seq2seq,
-        dk.Perceptron().build((2,)),
+        dk.Perceptron().build((2,)), Rematerialized(inputs, layers.Dense(2)(inputs)),
     ]  # fmt: skip
 
 
