@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
-from deepkit.training import gradient_sum
+from deepkit.training import custom_gradients, gradient_sum
 
 if TYPE_CHECKING:
     from deepkit.data.resident_batches import ResidentBatches
@@ -172,6 +172,7 @@ def is_supported(model: keras.Model) -> bool:
 def _step_function(model: keras.Model) -> Any:
     @tf.autograph.experimental.do_not_convert
     def step(data: Nested) -> Nested:
-        return model.train_step(data)
+        with custom_gradients.released():
+            return model.train_step(data)
 
     return tf.function(step, jit_compile=model.jit_compile)

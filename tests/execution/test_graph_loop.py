@@ -109,9 +109,11 @@ def num_graphs():
     return sum(isinstance(value, FuncGraph) and value.name == "step" for value in gc.get_objects())
 
 
-def test_a_training_leaves_no_graph_in_memory():
+@pytest.mark.parametrize("rematerialize", [False, True])
+def test_a_training_leaves_no_graph_in_memory(rematerialize):
+    net = dk.Sequential([layers.Flatten(), dk.Repeat(layers.Dense(4), num_repeats=2, rematerialize=rematerialize), NET])
     before = num_graphs()
-    dk.fit(NET, dk.data.from_arrays(IMAGES, LABELS, batch_size=8), verbose=0)
+    dk.fit(net, dk.data.from_arrays(IMAGES, LABELS, batch_size=8), verbose=0)
     assert num_graphs() == before
 
 
