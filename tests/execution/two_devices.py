@@ -41,6 +41,20 @@ def check_saved_model(folder):
     assert all(layer.synchronized for layer in run.model.layers if isinstance(layer, keras.layers.BatchNormalization))
 
 
+def check_rematerialized():
+    """The statistics of batch normalizations are synchronized in both computations of the activations."""
+    x = np.random.default_rng(0).normal(size=(32, 6, 6, 1)).astype("float32")
+    y = (x.mean((1, 2, 3)) > 0).astype("int32")
+    models = []
+    for rematerialize in (False, True):
+        stack = dk.Repeat(dk.ConvBlock(4), num_repeats=2, rematerialize=rematerialize)
+        plan = dk.plan(devices=TWO, seed=2)
+        net = dk.Sequential([stack, dk.Classifier(2, pool="avg")])
+        models.append(dk.fit(net, x, y, batch_size=4, epochs=4, plan=plan, verbose=0).model)
+    for a, b in zip(models[0].variables, models[1].variables, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6, err_msg=a.path)
+
+
 def check_refused(call, text):
     with pytest.raises(ValueError) as caught:  # noqa: PT011  the text is checked below
         call()
@@ -76,6 +90,7 @@ if __name__ == "__main__":
     check_equal_training(keras.optimizers.Adam(0.01))
     check_saved_model(sys.argv[1])
     check_that_only_precision_is_measured()
+    check_rematerialized()
     check_refused(lambda: train(TWO, keras.optimizers.Adam(use_ema=True)), "use_ema=True over 2 devices")
     check_refused(lambda: train(TWO, keras.optimizers.Adam(clipnorm=1.0)), "clipnorm=1.0 over 2 devices")
     check_refused(
@@ -83,6 +98,13 @@ if __name__ == "__main__":
     )
     check_refused(lambda: dk.plan(devices=TWO, jit_compile=True), "XLA cannot compile the exchange between them")
     check_refused(lambda: dk.plan(devices=TWO, steps_per_execution=4), "Keras takes one step at a time")
+    check_refused(
+        lambda: dk.plan(devices=TWO, gradient_accumulation_steps=4), "Keras cannot sum gradients over devices"
+    )
+    check_refused(
+        lambda: train(TWO, keras.optimizers.Adam(gradient_accumulation_steps=2)),
+        "gradient_accumulation_steps=2 over 2 devices",
+    )
     arrays = (np.zeros((30, 4), "float32"), np.zeros(30, int))
     net = dk.Sequential([dk.Classifier(2)])
     check_refused(
