@@ -26,16 +26,16 @@ def accumulation_steps(optimizer: keras.optimizers.Optimizer | None, plan: Plan 
         ValueError: The plan requests another number than that of the optimizer.
     """
     requested = 1 if plan is None else plan.gradient_accumulation_steps
-    own = {inner.gradient_accumulation_steps for inner in _inner_optimizers(optimizer)} - {None}
-    if not own:
+    counts = {inner.gradient_accumulation_steps for inner in _inner_optimizers(optimizer)} - {None}
+    if not counts:
         return requested
     if plan is None or not is_requested(plan, FIELD):
-        return max(own)
-    if own != {requested}:
+        return max(counts)
+    if counts != {requested}:
         raise make_error(
             ValueError,
             f"{FIELD}={requested} of the plan, but the optimizer {type(optimizer).__name__} was created with "
-            f"{FIELD}={max(own)}",
+            f"{FIELD}={max(counts)}",
             hint="set it in one of them: dk.plan(...) or the optimizer",
         )
     return requested

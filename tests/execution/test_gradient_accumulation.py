@@ -54,14 +54,14 @@ def test_accumulated_batches_equal_a_larger_batch(name):
 def test_relative_schedules_count_updates(rate):
     expected = fit("auto", 32, learning_rate=rate)
     check_equal(fit(4, 8, learning_rate=rate), expected)
-    own = optimizers.Adam(gradient_accumulation_steps=4)
-    check_equal(fit("auto", 8, learning_rate=rate, optimizer=own), expected)
+    optimizer = optimizers.Adam(gradient_accumulation_steps=4)
+    check_equal(fit("auto", 8, learning_rate=rate, optimizer=optimizer), expected)
 
 
 def test_a_keras_schedule_counts_batches_if_the_optimizer_has_its_own_number():
-    own = with_learning_rate(optimizers.SGD(gradient_accumulation_steps=4), DECAY, 12, 3, accumulation_steps=4)
-    accumulate(own, dk.plan())
-    assert isinstance(own._learning_rate, type(DECAY))
+    optimizer = with_learning_rate(optimizers.SGD(gradient_accumulation_steps=4), DECAY, 12, 3, accumulation_steps=4)
+    accumulate(optimizer, dk.plan())
+    assert isinstance(optimizer._learning_rate, type(DECAY))
 
 
 @pytest.mark.slow
@@ -109,11 +109,11 @@ def test_plans_without_accumulation_are_those_of_earlier_versions():
 
 
 def test_the_optimizers_own_number_is_kept():
-    own = optimizers.Adam(gradient_accumulation_steps=4)
-    plan = accumulate(own, dk.plan())
+    optimizer = optimizers.Adam(gradient_accumulation_steps=4)
+    plan = accumulate(optimizer, dk.plan())
     assert plan.gradient_accumulation_steps == 4
     assert dict(plan.reasons)["gradient_accumulation_steps"] == "the optimizer was created with it"
-    assert accumulation_steps(own, dk.plan(gradient_accumulation_steps=4)) == 4
+    assert accumulation_steps(optimizer, dk.plan(gradient_accumulation_steps=4)) == 4
 
 
 def test_a_compiled_model_keeps_its_number():
