@@ -172,7 +172,7 @@ def is_supported(model: keras.Model) -> bool:
 def _step_function(model: keras.Model) -> Any:
     @tf.autograph.experimental.do_not_convert
     def step(data: Nested) -> Nested:
-        with custom_gradients.released():
+        with custom_gradients.released(model):
             return model.train_step(data)
 
     return tf.function(step, jit_compile=model.jit_compile)
