@@ -114,6 +114,16 @@ def test_nothing_in_the_package_imports_the_recipes():
             assert not any(name.split(".")[0] == "recipes" for name in names), path
 
 
+def test_definitions_and_models_do_not_import_tensorflow():
+    """It is imported when it is used: they can be built on another backend of Keras, without TensorFlow."""
+    for name, path in MODULES.items():
+        if name.split(".")[1:2] and LEVEL.get(name.split(".")[1], len(GROUPS)) < 4:
+            for node in ast.parse(path.read_text()).body:
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+                assert not any(name.split(".")[0] == "tensorflow" for name in names), path
+
+
 def test_export_is_the_function_although_a_package_has_its_name():
     code = "import deepkit.export.exporter, deepkit as dk; assert callable(dk.export), dk.export"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

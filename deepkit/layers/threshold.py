@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import keras
-import tensorflow as tf
 from keras import ops
 
 from deepkit.layers.axes import as_float
 from deepkit.utils.errors import message
+from deepkit.utils.lazy_tensorflow import tf
 from deepkit.utils.validation import check_number
 
 if TYPE_CHECKING:

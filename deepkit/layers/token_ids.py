@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
-import tensorflow as tf
 
 from deepkit.utils.errors import format_value, message
+from deepkit.utils.lazy_tensorflow import tf
 from deepkit.utils.validation import check_choice
 
 if TYPE_CHECKING:

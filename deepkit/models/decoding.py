@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 import keras
-import tensorflow as tf
 from keras import ops
 
 from deepkit.layers.token_ids import SPLIT_PUNCTUATION, TokenIds
 from deepkit.models.beam_search import beam_search
+from deepkit.utils.lazy_tensorflow import tf
 from deepkit.utils.validation import check_integer, check_number
 
 if TYPE_CHECKING:

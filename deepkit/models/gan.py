@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
 from deepkit.models.keras_schedules import with_per_step_schedule
 from deepkit.models.quantization import reset_functions
 from deepkit.models.replicas import split_across_replicas
 from deepkit.utils.errors import format_value, message
+from deepkit.utils.lazy_tensorflow import tf
 from deepkit.utils.validation import check_integer
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
 from deepkit.layers.threshold import Threshold
 from deepkit.utils.errors import format_value, make_error, message
+from deepkit.utils.lazy_tensorflow import tf
 from deepkit.utils.validation import check_flag, check_number
 
 if TYPE_CHECKING:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import tensorflow as tf
+import keras
 from keras import ops
+
+from deepkit.utils.lazy_tensorflow import tf
 
 if TYPE_CHECKING:
     from deepkit.utils.types import Tensor
@@ -21,6 +23,8 @@ def split_across_replicas(draw: Callable[[Tensor | int], Tensor], num_rows: Tens
         draw: Function that draws a number of rows.
         num_rows: Number of rows for this device.
     """
+    if keras.backend.backend() != "tensorflow":  # `tf.distribute` is the only strategy of deepkit
+        return draw(num_rows)
     strategy, context = tf.distribute.get_strategy(), tf.distribute.get_replica_context()
     num_replicas = strategy.num_replicas_in_sync
     if num_replicas == 1 or context is None:  # there is no replica while Keras infers shapes

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
 from deepkit.definition.outputs import logits_message, probability_loss_name
@@ -28,6 +27,7 @@ from deepkit.models.tokens import (
     weights_of,
 )
 from deepkit.utils.errors import message
+from deepkit.utils.lazy_tensorflow import tf
 from deepkit.utils.validation import check_integer
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
 from deepkit.utils.errors import format_value, message
+from deepkit.utils.lazy_tensorflow import tf
 
 if TYPE_CHECKING:
     from deepkit.utils.types import Tensor

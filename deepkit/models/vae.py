@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import layers, ops
 
 from deepkit.layers.gaussian_sampling import GaussianSampling
@@ -17,10 +16,11 @@ from deepkit.models.importance_sampling import estimate_log_likelihood, log_prio
 from deepkit.models.quantization import reset_functions
 from deepkit.models.replicas import split_across_replicas
 from deepkit.utils.errors import format_value, make_error, message
+from deepkit.utils.lazy_tensorflow import tf
 from deepkit.utils.validation import check_choice, check_integer, check_number
 
 if TYPE_CHECKING:
-    from deepkit.utils.types import ArrayLike, Dataset, Nested, OptimizerLike, Tensor
+    from deepkit.utils.types import ArrayLike, Dataset, Nested, OptimizerLike, Shape, Tensor
 
 _MAX_DECODED_ROWS = 2048  # draws decoded at a time in the estimate of a likelihood
 
@@ -389,15 +389,18 @@ class VariationalAutoencoder(keras.Model):
 
     def _as_examples(self, x: Tensor) -> Tensor:
         """Return a batch in float32; as Keras models do, accept an additional or missing channel axis of size 1."""
-        received, expected = tf.TensorShape(x.shape[1:]), tf.TensorShape(self.input_shape[1:])
+        expected = tuple(self.input_shape[1:])
+        if getattr(x.shape, "rank", len(expected)) is None:  # a TensorFlow tensor of any shape
+            return ops.reshape(ops.cast(x, "float32"), (-1, *expected))
+        received = tuple(x.shape[1:])
         is_compatible = (
-            received.is_compatible_with(expected)
-            or received.concatenate(1).is_compatible_with(expected)
-            or received.is_compatible_with(expected.concatenate(1))
+            _are_compatible(received, expected)
+            or _are_compatible((*received, 1), expected)
+            or _are_compatible(received, (*expected, 1))
         )
         if not is_compatible:
-            problem = f"{self.name}: expected examples of the shape {tuple(expected)}, received {tuple(received)}"
-            hint = f"pass data of that shape, or build the model with .build({tuple(received)})"
+            problem = f"{self.name}: expected examples of the shape {expected}, received {received}"
+            hint = f"pass data of that shape, or build the model with .build({received})"
             raise ValueError(message(problem, hint=hint))
         return ops.reshape(ops.cast(x, "float32"), (-1, *expected))
 
@@ -456,6 +459,11 @@ def check_beta(beta: object, num_importance_samples: int, name: str, *, error: t
             f"{name}: beta={number!r} weights the divergence, which the importance-weighted bound does not contain"
         )
         raise make_error(error, problem, hint="use num_importance_samples=1, or beta=1.0")
+
+
+def _are_compatible(shape: Shape, other: Shape) -> bool:
+    """Return whether two shapes may be equal; None is an unknown size."""
+    return len(shape) == len(other) and all(a is None or b is None or a == b for a, b in zip(shape, other, strict=True))
 
 
 def _check_outputs(model: keras.Model, names: tuple[str, ...], role: str) -> None:
