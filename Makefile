@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo course test coverage slow thorough check format docs docs-check docs-outputs bench results clean
+.PHONY: demo course test coverage slow thorough check format docs docs-check docs-outputs bench bench-gpu results clean
 
 demo: $(VENV)/.runtime  ## train, evaluate and report LeNet-5
 	$(BIN)/deepkit run lenet --run-dir runs/lenet
@@ -51,6 +51,9 @@ results: $(VENV)/.runtime  ## update the texts of recorded results, and their ta
 bench: $(VENV)/.bench  ## measure the ratios of docs/benchmarks.md, a quarter of an hour; BENCH="NAME --pairs 3" for less
 	$(BIN)/python -m benchmarks $(BENCH)
 
+bench-gpu: $(VENV)/.bench-gpu  ## the checks and times of docs/gpu_benchmarks.md, five minutes on a GPU; a dry run without one
+	$(BIN)/python -m benchmarks.gpu $(GPU)
+
 clean:
 	rm -rf $(VENV) site htmlcov .coverage build dist .pytest_cache .mypy_cache .ruff_cache
 
@@ -73,4 +76,9 @@ $(VENV)/.docs: $(VENV)/.runtime
 # PyTorch, for comparison; its row states if it cannot be installed
 $(VENV)/.bench: $(VENV)/.runtime
 	-$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[bench]"
+	touch $@
+
+# CUDA's libraries, if there is an NVIDIA card
+$(VENV)/.bench-gpu: $(VENV)/.bench
+	-test ! -e /dev/nvidia0 || $(BIN)/python -m pip install --quiet -c constraints.txt -e ".[gpu]"
 	touch $@

@@ -34,7 +34,7 @@ def chart_path(group: str) -> str:
 def charts(rows: Mapping[str, Row], benchmarks: Sequence[Benchmark] = BENCHMARKS) -> dict[str, bytes]:
     """Return the SVG file of each group with a measured row, by its path."""
     groups = {heading: measured(heading, rows, benchmarks) for heading in HEADINGS}
-    return {chart_path(heading): _svg(draw(group, _noise(rows))) for heading, group in groups.items() if group}
+    return {chart_path(heading): svg(draw(group, _noise(rows))) for heading, group in groups.items() if group}
 
 
 def measured(group: str, rows: Mapping[str, Row], benchmarks: Sequence[Benchmark]) -> list[Row]:
@@ -126,8 +126,9 @@ def _noise(rows: Mapping[str, Row]) -> Spread | None:
     return None if row is None or row.problem else row.summary().ratio
 
 
-def _svg(figure: Figure) -> bytes:
+def svg(figure: Figure) -> bytes:
+    """Return a figure as an SVG file, the same bytes for the same figure."""
     buffer = io.BytesIO()
-    with mpl.rc_context({"svg.hashsalt": "deepkit"}):  # the same bytes for the same records
+    with mpl.rc_context({"svg.hashsalt": "deepkit"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()

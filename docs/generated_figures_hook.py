@@ -4,8 +4,9 @@ from pathlib import Path
 
 from mkdocs.structure.files import File
 
-from benchmarks import charts, records
+from benchmarks import charts, gpu_charts, gpu_records, records
 from benchmarks.__main__ import RESULTS
+from benchmarks.gpu import RESULTS as GPU_RESULTS
 from docs import design_figures
 
 
@@ -13,6 +14,7 @@ def on_files(files, config):
     """Add the figures that pages refer to."""
     root = Path(config.config_file_path).parent
     figures = charts.charts(records.load(root / RESULTS))
+    figures.update(gpu_charts.figures(gpu_records.load(root / GPU_RESULTS)))
     figures["figures/packages.svg"] = design_figures.svg(design_figures.packages())
     figures["figures/flow.svg"] = design_figures.svg(design_figures.flow())
     for path, content in figures.items():
