@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
@@ -11,6 +12,9 @@ from benchmarks.gpu_page import ORDER, chart_path, measured_steps, ratios
 from benchmarks.gpu_records import Check, Run
 from benchmarks.records import Row
 from deepkit.visualize.figures import BLUE, ORANGE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 FLOOR = 1e-9  # where a deviation of 0 is drawn
 WIDTH, HEIGHT = 7.2, 2.6  # inches, of a precision
@@ -62,7 +66,7 @@ def draw_checks(checks: list[Check]) -> Figure:
     return figure
 
 
-def _draw_deviations(axes: object, pairs: list[tuple[float, float]]) -> None:
+def _draw_deviations(axes: Axes, pairs: list[tuple[float, float]]) -> None:
     pairs = sorted(pairs)
     values = [min(max(deviation, FLOOR), 1 / FLOOR) for deviation, _ in pairs]
     colors = [BLUE if deviation <= tolerance else ORANGE for deviation, tolerance in pairs]

@@ -33,6 +33,9 @@ DRY = """\
 Without a GPU the command runs dry: it compares the CPU with the CPU on tiny networks, to show that the benchmark itself
 works. This says nothing about a GPU, and the times mean nothing: none is shown.
 """
+LEGEND = """\
+A dot is a case: blue within its tolerance, which is the gray dash, and orange above it.
+"""
 COMMANDS = """\
 ## Run it
 
@@ -132,7 +135,7 @@ def _checks(run: Run) -> list[str]:
     lines = _part_problem(run, "checks")
     if compared:
         alt_text = f"The deviations of {len(compared)} checks from the CPU, with their tolerances."
-        lines += [f"![{alt_text}]({chart_path(run, 'checks')}){{ .cell-figure }}\n"]
+        lines += [f"![{alt_text}]({chart_path(run, 'checks')}){{ .cell-figure }}\n", LEGEND]
     return [*lines, *_check_table(run), ""]
 
 

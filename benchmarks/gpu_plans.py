@@ -8,11 +8,12 @@ from statistics import median
 from typing import Any
 
 import keras
+import numpy as np
 
 import deepkit as dk
 from benchmarks.gpu_nets import TITLES, bilstm_definition, lenet_definition
 from benchmarks.gpu_records import Choice, DeviceTime
-from benchmarks.gpu_workloads import batch, sizes
+from benchmarks.gpu_workloads import SIZES, batch, sizes
 from deepkit.execution.plan import format_choice
 
 NUM_TUNED_BATCHES = 64
@@ -23,21 +24,24 @@ DEVICE_BATCH_SIZE, NUM_DEVICE_STEPS = 4096, 32
 def plan_choices(*, dry: bool) -> list[Choice]:
     """Compare the choices of `dk.plan` with those of `dk.autotune`, for LeNet-5 and two bidirectional LSTMs.
 
-    A dry run times the steps per execution of LeNet-5 only.
+    A dry run times the steps per execution of a tiny MLP only.
     """
-    definitions = {"lenet": lenet_definition()} if dry else {"lenet": lenet_definition(), "bilstm": bilstm_definition()}
-    plan = dk.plan(devices=1, precision="float32") if dry else dk.plan(devices=1)
+    if dry:
+        rng = np.random.default_rng(0)
+        x, y = rng.random((8, 4), dtype="float32"), rng.integers(2, size=8)
+        definition = dk.Sequential([dk.MLP([4]), dk.Classifier(2)], name="mlp")
+        return _compare("MLP", definition, (x, y), 4, dk.plan(devices=1, precision="float32"))
     rows = []
-    for name, definition in definitions.items():
-        size = sizes(dry=dry)[name]
-        arrays = batch(name, size, (2 if dry else NUM_TUNED_BATCHES) * size.batch_size)
-        tuned = dk.autotune(definition, *arrays, plan=plan, batch_size=size.batch_size, verbose=0)
-        rows += _choices(TITLES[name], plan, tuned)
+    for name, definition in (("lenet", lenet_definition()), ("bilstm", bilstm_definition())):
+        size = SIZES[name]
+        arrays = batch(name, size, NUM_TUNED_BATCHES * size.batch_size)
+        rows += _compare(TITLES[name], definition, arrays, size.batch_size, dk.plan(devices=1))
     return rows
 
 
-def _choices(net: str, plan: dk.Plan, tuned: dk.Plan) -> list[Choice]:
-    """Return a row for each field that the plan left open."""
+def _compare(net: str, definition: dk.Block, arrays: tuple[Any, ...], batch_size: int, plan: dk.Plan) -> list[Choice]:
+    """Run `dk.autotune`, and return a row for each field that the plan left open."""
+    tuned = dk.autotune(definition, *arrays, plan=plan, batch_size=batch_size, verbose=0)
     planned, measured = plan.choices(), tuned.choices()
     rows = []
     for field in plan.auto_fields:
