@@ -10,7 +10,6 @@ from statistics import median
 
 from benchmarks.gpu_nets import NETS, TITLES, training_step
 from benchmarks.gpu_records import KernelShare, StepTime
-from benchmarks.gpu_torch import torch_side
 from benchmarks.gpu_workloads import batch, sizes, timer
 from benchmarks.records import without_paths
 from benchmarks.worker import Failed, Unavailable, Worker
@@ -52,7 +51,7 @@ def _torch_worker(name: str, *, dry: bool) -> Iterator[tuple[Worker | None, str]
         yield None, "not measured: PyTorch is not installed"
         return
     try:
-        worker = Worker([functools.partial(torch_side, name, dry=dry)])
+        worker = Worker([f"benchmarks.gpu_torch:{'dry_torch_side' if dry else 'torch_side'}:{name}"])
     except (Failed, Unavailable) as error:
         yield None, f"failed: {without_paths(str(error))}"
         return

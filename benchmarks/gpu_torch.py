@@ -8,12 +8,21 @@ from benchmarks.gpu_workloads import NUM_CLASSES, NUM_WORDS, Size, batch, sizes,
 from benchmarks.worker import Side, Unavailable
 
 
-def torch_side(name: str, *, dry: bool) -> Side:
+def torch_side(name: str) -> Side:
     """Return the time of a training step of a net with Adam, in milliseconds.
 
     Raises:
         Unavailable: PyTorch is not installed.
     """
+    return _side(name, dry=False)
+
+
+def dry_torch_side(name: str) -> Side:
+    """Return the same for a tiny net on the CPU."""
+    return _side(name, dry=True)
+
+
+def _side(name: str, *, dry: bool) -> Side:
     try:
         import torch
     except ImportError as error:
