@@ -75,7 +75,7 @@ def _bilstm_handwritten(size: Size) -> keras.Model:
 def _attention(size: Size) -> keras.Model:
     attention = dk.Residual(dk.MultiHeadAttention(4), strides=1, activation=None)
     dense = dk.Residual([dk.MLP([256], flatten=False), layers.Dense(128)], strides=1, activation=None)
-    encoder = [attention, layers.LayerNormalization(), dense, layers.LayerNormalization()]
+    encoder: list[Any] = [attention, layers.LayerNormalization(), dense, layers.LayerNormalization()]
     token_ids = dk.Input((None,), dtype="int32")
     return dk.Sequential([token_ids, layers.Embedding(NUM_WORDS, 128), *encoder, dk.Classifier(2, pool="avg")]).build()
 
@@ -95,7 +95,7 @@ def _resnet50(size: Size) -> keras.Model:
         for stage, num_repeats in enumerate(size.num_repeats)
         for unit in range(num_repeats)
     ]
-    stem = [dk.ConvBlock(64, kernel_size=7, strides=2), layers.MaxPooling2D(3, 2, padding="same")]
+    stem: list[Any] = [dk.ConvBlock(64, kernel_size=7, strides=2), layers.MaxPooling2D(3, 2, padding="same")]
     head = dk.Classifier(NUM_CLASSES["resnet50"], pool="avg")
     return dk.Sequential([*stem, *stages, head], name="resnet50").build((size.extent, size.extent, 3))
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any, TypeAlias
@@ -66,7 +67,7 @@ class Choice:
     field: str
     planned: str
     measured: str
-    milliseconds: Mapping[str, float] = field(default_factory=dict)
+    milliseconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
     note: str = ""
 
 
@@ -151,7 +152,7 @@ class PartResult:
     seconds: float = 0.0
     problem: str = ""
     rows: tuple[Any, ...] = ()
-    facts: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True)
