@@ -18,7 +18,7 @@ that needs more time than is left is skipped, and the page says so.
 1. **Checks.** Every block and layer runs on the GPU and on the CPU with the same weights, in float32 and in the mixed
    precision of the plan. Outputs and gradients must agree.
 2. **Choices.** The choices of [`dk.plan`](api/execution.md#deepkit.plan) for the GPU are compared with those of
-   [`dk.autotune`](api/execution.md#deepkit.autotune), which measures.
+   [`dk.autotune`](api/training.md#deepkit.autotune), which measures.
 3. **Kernels.** How much of the step of a small network is spent outside the kernels of the GPU?
 4. **Devices.** A step on all GPUs of the machine is compared with a step on one.
 5. **Steps.** A training step of five networks built by deepkit is compared with the same network written by hand in
