@@ -86,8 +86,8 @@ INTRODUCTIONS = {  # what a group measures, in the order of the page
     "compared with the training that they feed. A pipeline that is faster than its training does not slow it down.",
     FOLDERS: "Images that are read from a folder in a second, compared with Keras's `image_dataset_from_directory`.",
     RECORDS: "Training on record files, compared with training on the same images in memory.",
-    MEMORY: "The memory of a training with `rematerialize=True`, and with a fourth of the batch at a time, compared with "
-    "the same network and batch without them; and that of a process that reads 3 GB of records in a random order.",
+    MEMORY: "The memory of a training with `rematerialize=True`, and with a fourth of the batch at a time, compared "
+    "with the same network and batch without them; and that of a process that reads 3 GB of records in random order.",
 }
 HEADINGS = tuple(INTRODUCTIONS)
 
