@@ -15,7 +15,7 @@ from deepkit.layers.token_ids import TokenIds, whitespace_to_spaces
 from deepkit.models.alignment import AttentionMap, attention_map
 from deepkit.models.beam_search import END
 from deepkit.models.decoding import UNKNOWN, check_search_arguments, compile_search, join_tokens
-from deepkit.models.split_model import split_by_input
+from deepkit.models.split_model import SplitModel
 from deepkit.models.tokens import (
     as_string_tensor,
     labels_of,
@@ -369,45 +369,33 @@ class SequenceToSequence(keras.Model):
             return outputs, None
         return self.attention_head([outputs, memory], training=training, mask=[None, ops.not_equal(source, 0)])
 
-    def project_memory(self, memory: Tensor | None, *, training: bool = False) -> list[Tensor]:
+    def project_memory(self, memory: Tensor | None) -> list[Any]:
         """Return what the attention computes from the memory alone, so that decoding computes it once per source.
 
         Args:
             memory: Memory of the encoder, `(batch, time, features)`, or None without attention.
-            training: Whether dropout is active.
         """
-        if self._split_head is None:
-            return []
-        projected = self._split_head[0](memory, training=training)
-        return list(projected) if isinstance(projected, list | tuple) else [projected]
+        return [] if self._split_head is None or memory is None else self._split_head.first(memory)
 
-    def attend_projected(
-        self, outputs: Tensor, projected: list[Tensor], source: Tensor, *, training: bool = False
-    ) -> Tensor:
-        """Return the inputs of the classifier as `attend` does, from the result of `project_memory`.
+    def attend_projected(self, outputs: Tensor, projected: list[Any], source: Tensor) -> Tensor:
+        """Return the inputs of the classifier as `attend` does in inference, from the result of `project_memory`.
 
         Args:
             outputs: Outputs of the decoder, `(batch, steps, units)`.
             projected: The result of `project_memory`.
             source: Source ids, `(batch, time)`, which mask the memory.
-            training: Whether dropout is active.
         """
         if self._split_head is None:
             return outputs
-        mask = ops.not_equal(source, 0)
-        attended, _ = self._split_head[1](
-            [outputs, *projected], training=training, mask=[None, *[mask] * len(projected)]
-        )
+        for tensor in projected:
+            tensor._keras_mask = ops.not_equal(source, 0)
+        attended, _ = self._split_head.rest([outputs], projected)
         return attended
 
     @functools.cached_property
-    def _split_head(self) -> tuple[keras.Model, keras.Model] | None:
-        """The attention in two models: from the memory alone, and from the outputs of the decoder and these tensors."""
-        if self.attention_head is None:
-            return None
-        from_memory, from_outputs = split_by_input(self.attention_head, 1)
-        from_memory.supports_masking = from_outputs.supports_masking = True  # they receive the mask of the memory
-        return from_memory, from_outputs
+    def _split_head(self) -> SplitModel | None:
+        """The attention in two parts: from the memory alone, and the rest."""
+        return None if self.attention_head is None else SplitModel(self.attention_head, 1)
 
     def layer_graph(self) -> keras.Model:
         """Return a Functional model of the components, from ids to logits, as `visualize.diagram` draws it.

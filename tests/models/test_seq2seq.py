@@ -228,6 +228,15 @@ def test_it_learns_to_copy_and_a_new_process_loads_it(tmp_path):
     assert printed.strip().splitlines()[-1] == repr(translations)
 
 
+@pytest.mark.parametrize("attention", ["additive", "dot"])
+def test_a_model_that_has_translated_is_saved(attention, tmp_path):
+    model = built(attention)
+    translations = model.translate(SOURCES, max_length=4)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.translate(SOURCES, max_length=4) == translations
+
+
 @pytest.mark.slow
 def test_resuming_is_bit_exact(tmp_path):
     pairs = np.array(SOURCES * 4), np.array(["b a", "a", "d d c b a", "c"] * 4)
