@@ -40,8 +40,8 @@ COMMANDS = """\
 ## Run it
 
 ```console
-$ make bench-gpu                            # with TensorFlow and CUDA, into this page
-$ python -m benchmarks.gpu --dry            # on the CPU, even if there is a GPU
+$ make bench-gpu                            # with TensorFlow and CUDA
+$ python -m benchmarks.gpu --dry            # on the CPU in any case
 $ KERAS_BACKEND=jax python -m benchmarks.gpu --results gpu.json
 ```
 
