@@ -24,6 +24,7 @@ CASES = {
     "WeightedAveragePooling": (lambda: dkl.WeightedAveragePooling(3), IMAGES, {}),
     "QuadraticFeatures": (lambda: dkl.QuadraticFeatures(), VECTORS, {}),
     "PolarFeatures": (lambda: dkl.PolarFeatures(), VECTORS[:, :2], {}),
+    "PositionEmbedding": (lambda: dkl.PositionEmbedding("learned", max_length=5), SEQUENCES, {"mask": MASK}),
     "Threshold": (lambda: dkl.Threshold(4.5), VECTORS, {}),
     "LocalResponseNormalization": (lambda: dkl.LocalResponseNormalization(1, alpha=0.1), IMAGES, {}),
     "Maxout": (lambda: dkl.Maxout(3), VECTORS, {}),
