@@ -48,7 +48,7 @@ results: $(VENV)/.runtime  ## update the texts of recorded results, and their ta
 	$(BIN)/deepkit results --refresh recipes/results.json
 	$(BIN)/deepkit results --write README.md
 
-bench: $(VENV)/.bench  ## measure the ratios of docs/benchmarks.md, a quarter of an hour; BENCH="NAME --pairs 3" for less
+bench: $(VENV)/.bench  ## measure the ratios of docs/benchmarks.md, three quarters of an hour; BENCH="NAME --pairs 3" for less
 	$(BIN)/python -m benchmarks $(BENCH)
 
 bench-gpu: $(VENV)/.bench-gpu  ## the checks and times of docs/gpu_benchmarks.md, five minutes on a GPU; a dry run without one
