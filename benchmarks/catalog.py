@@ -291,7 +291,7 @@ BENCHMARKS = (
         "this many sentences per call, the layers take most of the time on both sides.",
     ),
     _precision("resnet20", "ResNet-20", "ResNet-20 as above, on a CPU with bfloat16 instructions."),
-    _precision("lenet", "LeNet-5", "LeNet-5 as above: a small network, which 16 bits do not make faster."),
+    _precision("lenet", "LeNet-5", "LeNet-5 as above, a small network."),
     Benchmark(
         name="remat-memory",
         left="37 convolutions with `rematerialize=True`",

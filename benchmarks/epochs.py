@@ -40,7 +40,7 @@ class EpochNet:
 
     Args:
         definition: Function that returns the definition.
-        handwritten: Function that returns the same net in plain Keras.
+        handwritten: Function that returns the same net as a Keras model.
         data: Function that returns the arrays of an epoch.
         batch_size: Number of examples in a batch.
         loss: The loss for Keras; None for a model that has its own.
@@ -62,10 +62,13 @@ def _classifier(name: str, num_examples: int) -> EpochNet:
 
 
 def _highway() -> EpochNet:
-    definition = functools.partial(highway, 20)
-    data = functools.partial(training.arrays, "mlp", 12_800)
-    build = functools.partial(lambda: definition().build((28, 28, 1)))
-    return EpochNet(definition, build, data, loss=training.crossentropy(), metrics=("accuracy",))
+    return EpochNet(
+        functools.partial(highway, 20),
+        lambda: highway(20).build((28, 28, 1)),
+        functools.partial(training.arrays, "mlp", 12_800),
+        loss=training.crossentropy(),
+        metrics=("accuracy",),
+    )
 
 
 def _custom(name: str, num_batches: int) -> EpochNet:

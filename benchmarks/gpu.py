@@ -106,11 +106,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _command(args: Sequence[str] | None) -> str:
     """Return the command of this run, without the name of a file, which is a path of this machine."""
-    words = list(sys.argv[1:] if args is None else args)
-    if "--results" in words:
-        index = words.index("--results")
-        del words[index : index + 2]
-    return " ".join(["python -m benchmarks.gpu", *words])
+    arguments = list(sys.argv[1:] if args is None else args)
+    if "--results" in arguments:
+        index = arguments.index("--results")
+        del arguments[index : index + 2]
+    return " ".join(["python -m benchmarks.gpu", *arguments])
 
 
 def _write_or_check_page(runs: dict[str, Run], path: Path, *, check: bool) -> int:

@@ -10,9 +10,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, TypeAlias
 
-from benchmarks.records import RecordsError
+from benchmarks.records import read
 from deepkit.utils import files
-from deepkit.utils.errors import format_value, message
 
 FORMAT = 1
 
@@ -198,18 +197,7 @@ def load(path: Path) -> dict[str, Run]:
     Raises:
         RecordsError: The file exists and is not a file of GPU results.
     """
-    if not path.exists():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != FORMAT:
-            problem = f"{path} has format {format_value(content['format'])}, expected {FORMAT}"
-            raise RecordsError(message(problem, hint="delete it and record the results again"))
-        runs = [_run(run) for run in content["runs"]]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        problem = f"{path} is not a file of GPU results ({type(error).__name__}: {error}); it is left unchanged"
-        raise RecordsError(message(problem, hint="restore it from version control")) from error
-    return {run.name: run for run in runs}
+    return read(path, FORMAT, lambda content: {run.name: run for run in map(_run, content["runs"])})
 
 
 def _run(content: Mapping[str, Any]) -> Run:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from benchmarks.pairs import Pair, Summary, Target, verdict
 from deepkit.utils import files
 from deepkit.utils.errors import format_value, message
 
 FORMAT = 1
+Content = TypeVar("Content")
 
 
 class RecordsError(ValueError):
@@ -69,14 +70,28 @@ def load(path: Path) -> dict[str, Row]:
     Raises:
         RecordsError: The file exists and is not a results file.
     """
+    return read(path, FORMAT, lambda content: {row["name"]: _row(row) for row in content["rows"]})
+
+
+def read(path: Path, file_format: int, parse: Callable[[Mapping[str, Any]], dict[str, Content]]) -> dict[str, Content]:
+    """Return what a file of results contains, by name; an empty mapping if the file does not exist.
+
+    Args:
+        path: The file.
+        file_format: The format that is expected.
+        parse: Function that converts the content of the file.
+
+    Raises:
+        RecordsError: The file has another format, or is not a file of results.
+    """
     if not path.exists():
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != FORMAT:
-            problem = f"{path} has format {format_value(content['format'])}, expected {FORMAT}"
+        if content["format"] != file_format:
+            problem = f"{path} has format {format_value(content['format'])}, expected {file_format}"
             raise RecordsError(message(problem, hint="delete it and record the results again"))
-        return {row["name"]: _row(row) for row in content["rows"]}
+        return parse(content)
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         problem = f"{path} is not a results file ({type(error).__name__}: {error}); it is left unchanged"
         raise RecordsError(message(problem, hint="restore it from version control")) from error

@@ -193,7 +193,7 @@ def test_a_file_that_is_not_a_results_file_is_reported(tmp_path, capsys):
     path.parent.mkdir()
     path.write_text("{}")
     assert gpu.main(["--page"], root=tmp_path) == 2
-    assert capsys.readouterr().err.startswith(f"{path} is not a file of GPU results (KeyError: 'format')")
+    assert capsys.readouterr().err.startswith(f"{path} is not a results file (KeyError: 'format')")
     path.write_text('{"format": 9}')
     with pytest.raises(RecordsError, match="has format 9, expected 1"):
         gpu_records.load(path)

@@ -1,4 +1,4 @@
-"""Transformer layers: attention over a sequence, and a network that is applied to each step."""
+"""Transformer layers: attention over a sequence, and a feed-forward network that is applied to each step."""
 
 from __future__ import annotations
 
@@ -53,8 +53,12 @@ class _TransformerStack(Block):
         x = self._add_part(x, "attention", lambda y, name: builder.add_block(name, attend, y), builder)
         if memory is not None:
             read = self._attention(is_causal=False)
-            x = self._add_part(x, "memory", lambda y, name: builder.add_block(name, read, [y, memory]), builder)
-        return self._add_part(x, "network", lambda y, name: self._add_network(y, builder.child(name, self)), builder)
+            x = self._add_part(
+                x, "cross_attention", lambda y, name: builder.add_block(name, read, [y, memory]), builder
+            )
+        return self._add_part(
+            x, "feed_forward", lambda y, name: self._add_feed_forward(y, builder.child(name, self)), builder
+        )
 
     def _attention(self, *, is_causal: bool) -> MultiHeadAttention:
         return MultiHeadAttention(
@@ -70,7 +74,7 @@ class _TransformerStack(Block):
         y = common.add_merge([x, y], f"{name}_add", layers.Add, builder)
         return y if is_first else self._normalize(y, f"{name}_norm", builder)
 
-    def _add_network(self, x: Any, builder: Builder) -> Any:
+    def _add_feed_forward(self, x: Any, builder: Builder) -> Any:
         width = x.shape[-1]
         y = builder.add_layer(x, "hidden", layers.Dense, self.intermediate_dim or _WIDENING * width)
         y = common.add_activation(y, self.activation, builder)
@@ -82,7 +86,7 @@ class _TransformerStack(Block):
 
 
 class TransformerEncoder(_TransformerStack):
-    """A stack of Transformer layers: each step attends to all steps, then a network of two layers transforms it.
+    """A stack of Transformer layers: each step attends to all steps, then a feed-forward network transforms it.
 
     Each of the two parts has a residual connection and a layer normalization. Attention does not know the order of the
     steps: add `dk.layers.PositionEmbedding()` before the block. Masked steps change nothing: the output is that of the
@@ -94,7 +98,8 @@ class TransformerEncoder(_TransformerStack):
 
     Args:
         num_heads: Number of attention heads.
-        intermediate_dim: Width of the hidden layer of the network; by default four times the width of the sequence.
+        intermediate_dim: Width of the hidden layer of the feed-forward network; four times the width of the sequence if
+            left out.
         num_layers: Number of layers.
         normalize_first: Whether to normalize the input of each part and the output of the stack, in place of each sum.
             It trains without a warm-up of the learning rate.
@@ -141,7 +146,8 @@ class TransformerDecoder(_TransformerStack):
 
     Args:
         num_heads: Number of attention heads.
-        intermediate_dim: Width of the hidden layer of the network; by default four times the width of the sequence.
+        intermediate_dim: Width of the hidden layer of the feed-forward network; four times the width of the sequence if
+            left out.
         num_layers: Number of layers.
         normalize_first: Whether to normalize the input of each part and the output of the stack, in place of each sum.
         activation: Activation of the hidden layer.

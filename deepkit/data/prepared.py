@@ -154,7 +154,7 @@ def _read_sources(reader: TFDSReader, slices: Mapping[str, str]) -> tuple[dict[s
         return {split: make_source(reader, tfds_slice, fix_sizes) for split, tfds_slice in slices.items()}, note
     buffer_size = max(1000, _BUFFER_BYTES // example_bytes)
     streams: dict[str, Source] = {
-        split: StreamSource(dataset, counts[split], min(buffer_size, counts[split]))
+        split: StreamSource(counts[split], dataset, min(buffer_size, counts[split]))
         for split, dataset in datasets.items()
     }
     return streams, f"{note}; dk.data.write_records makes files that are shuffled uniformly"

@@ -116,6 +116,10 @@ class RecordSource:
         with tf.init_scope(), tf.device("CPU:0"):
             self._label_tensors = None if labels is None else tf.nest.map_structure(tf.convert_to_tensor, labels)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        position = (self._start, self.num_examples, self._labels)
+        return RecordSource, (self._folder, self._split, self._index, self._format, *position)
+
     def batches(self, order: Order | None, batch_size: int, drop_remainder: bool) -> Dataset:
         """Return the epoch's batches of indices; a stateless permutation shuffles them."""
         return ordered_indices(self.num_examples, order).batch(batch_size, drop_remainder)

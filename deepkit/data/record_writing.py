@@ -20,9 +20,9 @@ from deepkit.data.pipeline import Pipeline
 from deepkit.data.pipeline_settings import PipelineSettings
 from deepkit.data.record_format import RecordFormat
 from deepkit.data.record_index import INDEX_FILE, SPLITS, RecordIndex, SplitIndex
-from deepkit.data.record_writer import SplitWriter, new_folder
 from deepkit.data.source_errors import original_errors
 from deepkit.data.sources import MemorySource
+from deepkit.data.split_writer import SplitWriter, new_folder
 from deepkit.data.table_schema import TableSchema
 from deepkit.data.user_arrays import validate_arrays
 from deepkit.utils import console as _console

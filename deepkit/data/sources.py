@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -119,34 +119,22 @@ class MemorySource:
 
 
 @dataclasses.dataclass(frozen=True)
-class StreamSource:
-    """Examples that are read from disk in every epoch, for data that does not fit into memory.
+class DiskSource:
+    """The base of sources whose examples TensorFlow reads from disk in every epoch; name and version identify the data.
 
     Args:
-        dataset: Single examples, always in the same order.
-        num_examples: Number of examples.
-        buffer_size: Number of examples in the shuffle buffer. It must not depend on the memory that happens to
-            be free, or another run would see another order.
+        num_examples: Number of examples, the first ones.
     """
 
-    dataset: Dataset
     num_examples: int
-    buffer_size: int
-    kind: str = "stream"
-    labels: None = None
+
+    @property
+    def labels(self) -> None:
+        """None: the labels are not in memory."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         problem = "data that is read from disk in every epoch cannot be pickled or copied: TensorFlow reads it"
         raise make_error(TypeError, problem, hint="load it again where it is needed")
-
-    def batches(self, order: Order | None, batch_size: int, drop_remainder: bool) -> Dataset:
-        """Return the epoch's batches, each example with its index in the dataset."""
-        numbered = self.dataset.enumerate()
-        if order is not None:
-            numbered = _shuffle(numbered, self.buffer_size, *order)
-        if any(not spec.shape.is_fully_defined() for spec in tf.nest.flatten(numbered.element_spec)):
-            return numbered.ragged_batch(batch_size, drop_remainder)
-        return numbered.batch(batch_size, drop_remainder)
 
     def fetch(self, *batch: Any) -> tuple[Tensor, Nested]:
         """Return the batch, which `batches` has already read."""
@@ -154,21 +142,49 @@ class StreamSource:
         return indices, element
 
     def content_hash(self) -> str:
-        """Return an empty string: name and version identify a stream."""
+        """Return an empty string: name and version identify the data."""
         return ""
 
-    def head(self, num_examples: int) -> StreamSource:
+    def head(self, num_examples: int) -> Self:
         """Return a source of the first examples."""
-        return dataclasses.replace(
-            self, dataset=self.dataset.take(num_examples), num_examples=min(num_examples, self.num_examples)
-        )
+        return dataclasses.replace(self, num_examples=min(num_examples, self.num_examples))
 
     def with_labels(self, labels: Any) -> Source:
         """Raise an error: the labels are not in memory."""
-        raise TypeError("StreamSource.with_labels: the labels are not in memory")
+        raise TypeError(f"{type(self).__name__}.with_labels: the labels are not in memory")
 
     def stored_inputs(self) -> None:
         """Return None: the examples are not in memory."""
+
+
+@dataclasses.dataclass(frozen=True)
+class StreamSource(DiskSource):
+    """Examples that are read in the order of the files, and shuffled in a buffer.
+
+    Args:
+        num_examples: Number of examples, the first ones.
+        dataset: Single examples, always in the same order.
+        buffer_size: Number of examples in the shuffle buffer. It must not depend on the memory that happens to
+            be free, or another run would see another order.
+    """
+
+    dataset: Dataset
+    buffer_size: int
+    kind = "stream"
+
+    def batches(self, order: Order | None, batch_size: int, drop_remainder: bool) -> Dataset:
+        """Return the epoch's batches, each example with its index in the dataset."""
+        numbered = self.dataset.take(self.num_examples).enumerate()
+        if order is not None:
+            numbered = _shuffle(numbered, self.buffer_size, *order)
+        return batch_numbered(numbered, batch_size, drop_remainder)
+
+
+def batch_numbered(numbered: Any, batch_size: int, drop_remainder: bool) -> Dataset:
+    """Return batches of examples with their indices; ragged if the sizes of the examples differ."""
+    if any(not spec.shape.is_fully_defined() for spec in tf.nest.flatten(numbered.element_spec)):
+        return numbered.ragged_batch(batch_size, drop_remainder)
+    return numbered.batch(batch_size, drop_remainder)
 
 
 class VariantDataset(tf.data.Dataset):

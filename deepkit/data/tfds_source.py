@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from deepkit.data.errors import DataError
-from deepkit.data.sources import Order, Source, VariantDataset, ordered_indices
+from deepkit.data.sources import DiskSource, Order, VariantDataset, batch_numbered, ordered_indices
 from deepkit.data.tfds_reader import TFDSReader
 
 if TYPE_CHECKING:
@@ -26,36 +26,27 @@ _CYCLE_LENGTH, _BLOCK_LENGTH = 16, 16  # files, and examples of each, that TFDS 
 
 
 @dataclasses.dataclass(frozen=True)
-class TFDSSource:
+class TFDSSource(DiskSource):
     """Examples in TFRecord files of TFDS, in the order in which TFDS reads them.
 
     Args:
+        num_examples: Number of examples, the first ones.
         paths: The files.
         files: The index of the file of each example.
         offsets: The position of each example in its file.
-        num_examples: Number of examples, the first ones.
         decode: Function that returns an example from its record.
     """
 
     paths: Tensor
     files: Tensor
     offsets: Tensor
-    num_examples: int
     decode: Callable[[Tensor], Nested]
-    kind: str = "tfds"
-    labels: None = None
+    kind = "tfds"
 
     def batches(self, order: Order | None, batch_size: int, drop_remainder: bool) -> Dataset:
         """Return the epoch's batches, each example with its index; a stateless permutation shuffles them."""
         numbered = ordered_indices(self.num_examples, order).map(self._read, num_parallel_calls=tf.data.AUTOTUNE)
-        if any(not spec.shape.is_fully_defined() for spec in tf.nest.flatten(numbered.element_spec)):
-            return numbered.ragged_batch(batch_size, drop_remainder)
-        return numbered.batch(batch_size, drop_remainder)
-
-    def fetch(self, *batch: Any) -> tuple[Tensor, Nested]:
-        """Return the batch, which `batches` has already read."""
-        indices, element = batch
-        return indices, element
+        return batch_numbered(numbered, batch_size, drop_remainder)
 
     @tf.autograph.experimental.do_not_convert
     def _read(self, index: Tensor) -> tuple[Tensor, Nested]:
@@ -68,21 +59,6 @@ class TFDSSource:
         )
         records: Any = VariantDataset(variant, tf.TensorSpec((), tf.string), [])
         return index, self.decode(records.take(1).get_single_element())
-
-    def content_hash(self) -> str:
-        """Return an empty string: name and version identify the data."""
-        return ""
-
-    def head(self, num_examples: int) -> TFDSSource:
-        """Return a source of the first examples."""
-        return dataclasses.replace(self, num_examples=min(num_examples, self.num_examples))
-
-    def with_labels(self, labels: Any) -> Source:
-        """Raise an error: the labels are not in memory."""
-        raise TypeError("TFDSSource.with_labels: the labels are not in memory")
-
-    def stored_inputs(self) -> None:
-        """Return None: the examples are not in memory."""
 
 
 def make_source(reader: TFDSReader, tfds_slice: str, fix_sizes: Callable[[Nested], Nested] | None) -> TFDSSource:

@@ -157,7 +157,7 @@ def steps(requested: object, devices: tuple[str, ...]) -> tuple[int, str]:
         return count, REQUESTED
     if devices[0].startswith("GPU"):
         return GPU_STEPS, "the GPU does not wait for Python between steps"
-    return CPU_STEPS, "returns to Python less often, which shortens the steps of a small network by a tenth to a fifth"
+    return CPU_STEPS, "returns to Python less often, which shortens the steps of a small network"
 
 
 def accumulation(requested: object, devices: tuple[str, ...]) -> tuple[int, str]:

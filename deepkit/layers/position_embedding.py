@@ -52,7 +52,9 @@ class PositionEmbedding(keras.layers.Layer):
         The input shape.
 
     Raises:
-        ValueError: An argument is invalid, or a sequence is longer than `max_length`.
+        ValueError: An argument is invalid, or a sequence of known length is longer than `max_length`. In a graph that does
+            not know the length, TensorFlow raises an `InvalidArgumentError` on a CPU; on other devices and backends
+            the steps after the last position are NaN.
 
     Examples:
         >>> import numpy as np

@@ -31,10 +31,10 @@ class EncoderDecoder(Protocol):
     def encode(self, source: Tensor, *, training: bool) -> tuple[Tensor | None, list[Tensor]]:
         """Return the memory and the initial states of the decoder."""
 
-    def project_memory(self, memory: Tensor | None) -> list[Tensor]:
+    def project_memory(self, memory: Tensor | None, source: Tensor) -> list[Tensor]:
         """Return what the attention computes from the memory alone."""
 
-    def attend_projected(self, outputs: Tensor, projected: list[Tensor], source: Tensor) -> Tensor:
+    def attend_projected(self, outputs: Tensor, projected: list[Tensor]) -> Tensor:
         """Return the inputs of the classifier."""
 
 
@@ -76,14 +76,14 @@ def search(
         vocabulary_size: Number of ids that have a word; higher ids and the unknown word are never decoded.
     """
     memory, states = model.encode(source, training=False)
-    projected = model.project_memory(memory)
+    projected = model.project_memory(memory, source)
     ids = ops.arange(model.classifier.units)
     banned_tokens = ops.logical_or(ops.equal(ids, UNKNOWN), ids >= vocabulary_size)
 
     def step(tokens: Tensor, states: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         outputs, *states = model.decoder([ops.reshape(tokens, (-1, 1)), *states], training=False)
         queries = ops.reshape(outputs, (-1, num_beams, outputs.shape[-1]))  # the beams of a source share its memory
-        attended = model.attend_projected(queries, projected, source)
+        attended = model.attend_projected(queries, projected)
         log_p = ops.log_softmax(ops.cast(model.classifier(attended), "float32"))
         return ops.where(banned_tokens, -math.inf, log_p), states
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import keras
 
@@ -11,8 +11,30 @@ if TYPE_CHECKING:
     from deepkit.utils.types import Tensor
 
 
+class _BatchSchedule(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule inside another one, for an optimizer that does not step at every batch.
+
+    Args:
+        schedule: A Keras schedule.
+        batches: Number of batches per step.
+    """
+
+    def __init__(self, schedule: keras.optimizers.schedules.LearningRateSchedule, batches: int) -> None:
+        super().__init__()
+        self.schedule, self.batches = schedule, batches
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments."""
+        return {"schedule": keras.saving.serialize_keras_object(self.schedule), "batches": self.batches}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Create the schedule from its arguments."""
+        return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["batches"])
+
+
 @keras.saving.register_keras_serializable(package="deepkit")
-class PerStepSchedule(keras.optimizers.schedules.LearningRateSchedule):
+class PerStepSchedule(_BatchSchedule):
     """A schedule for an optimizer that steps once every k batches, at the last of them.
 
     Args:
@@ -31,26 +53,13 @@ class PerStepSchedule(keras.optimizers.schedules.LearningRateSchedule):
         0.1
     """
 
-    def __init__(self, schedule: keras.optimizers.schedules.LearningRateSchedule, batches: int) -> None:
-        super().__init__()
-        self.schedule, self.batches = schedule, batches
-
     def __call__(self, step: Tensor | int) -> Tensor:
         """Return the learning rate at a step, counted from 0."""
         return self.schedule((step + 1) * self.batches - 1)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments."""
-        return {"schedule": keras.saving.serialize_keras_object(self.schedule), "batches": self.batches}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> PerStepSchedule:
-        """Create the schedule from its arguments."""
-        return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["batches"])
-
 
 @keras.saving.register_keras_serializable(package="deepkit")
-class PerUpdateSchedule(keras.optimizers.schedules.LearningRateSchedule):
+class PerUpdateSchedule(_BatchSchedule):
     """A schedule that counts the updates of an optimizer that accumulates the gradients of several batches.
 
     Keras calls the schedule of such an optimizer with the number of batches.
@@ -70,22 +79,9 @@ class PerUpdateSchedule(keras.optimizers.schedules.LearningRateSchedule):
         [1.0, 1.0, 0.9, 0.9, 0.8]
     """
 
-    def __init__(self, schedule: keras.optimizers.schedules.LearningRateSchedule, batches: int) -> None:
-        super().__init__()
-        self.schedule, self.batches = schedule, batches
-
     def __call__(self, step: Tensor | int) -> Tensor:
         """Return the learning rate at a batch, counted from 0."""
         return self.schedule(keras.ops.floor_divide(step, self.batches))
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments."""
-        return {"schedule": keras.saving.serialize_keras_object(self.schedule), "batches": self.batches}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> PerUpdateSchedule:
-        """Create the schedule from its arguments."""
-        return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["batches"])
 
 
 def with_per_step_schedule(optimizer: keras.optimizers.Optimizer, batches: int) -> keras.optimizers.Optimizer:

@@ -369,26 +369,30 @@ class SequenceToSequence(keras.Model):
             return outputs, None
         return self.attention_head([outputs, memory], training=training, mask=[None, ops.not_equal(source, 0)])
 
-    def project_memory(self, memory: Tensor | None) -> list[Any]:
+    def project_memory(self, memory: Tensor | None, source: Tensor) -> list[Any]:
         """Return what the attention computes from the memory alone, so that decoding computes it once per source.
 
         Args:
             memory: Memory of the encoder, `(batch, time, features)`, or None without attention.
+            source: Source ids, `(batch, time)`, which mask the memory.
         """
-        return [] if self._split_head is None or memory is None else self._split_head.first(memory)
+        if self._split_head is None or memory is None:
+            return []
+        projected: list[Any] = self._split_head.first(memory)
+        mask = ops.not_equal(source, 0)
+        for tensor in projected:
+            tensor._keras_mask = mask
+        return projected
 
-    def attend_projected(self, outputs: Tensor, projected: list[Any], source: Tensor) -> Tensor:
+    def attend_projected(self, outputs: Tensor, projected: list[Any]) -> Tensor:
         """Return the inputs of the classifier as `attend` does in inference, from the result of `project_memory`.
 
         Args:
             outputs: Outputs of the decoder, `(batch, steps, units)`.
             projected: The result of `project_memory`.
-            source: Source ids, `(batch, time)`, which mask the memory.
         """
         if self._split_head is None:
             return outputs
-        for tensor in projected:
-            tensor._keras_mask = ops.not_equal(source, 0)
         attended, _ = self._split_head.rest([outputs], projected)
         return attended
 

@@ -37,8 +37,8 @@ class Equations:
             mask = np.tril(np.ones((x.shape[1], x.shape[1]))) if causal else None
             x = self.part(x, f"{layer}.attention", lambda y, name, mask=mask: self.attention(y, y, name, mask))
             if memory is not None:
-                x = self.part(x, f"{layer}.memory", lambda y, name: self.attention(y, memory, name))
-            x = self.part(x, f"{layer}.network", self.network)
+                x = self.part(x, f"{layer}.cross_attention", lambda y, name: self.attention(y, memory, name))
+            x = self.part(x, f"{layer}.feed_forward", self.network)
         return self.norm(x, "norm") if self.normalize_first else x
 
     def part(self, x, name, function):

@@ -23,7 +23,16 @@ def test_a_copy_yields_the_same_batches(copied):
         np.testing.assert_array_equal(y, other_y)
 
 
+def test_records_are_copied_with_their_folder_and_their_labels(tmp_path):
+    folder = dk.data.write_records((X, Y), tmp_path / "records", verbose=False)
+    train = dk.data.from_records(folder, batch_size=4, verbose=False).train.with_labels(Y + 1)
+    other = pickle.loads(pickle.dumps(train))
+    for one, same in zip(train.epochs().take(3), other.epochs().take(3), strict=True):
+        np.testing.assert_array_equal(one[0], same[0])
+        np.testing.assert_array_equal(one[1], same[1])
+
+
 def test_a_stream_cannot_be_pickled():
-    source = StreamSource(tf.data.Dataset.range(4), 4, 2)
+    source = StreamSource(4, tf.data.Dataset.range(4), 2)
     with pytest.raises(TypeError, match="read from disk in every epoch cannot be pickled"):
         pickle.dumps(source)

@@ -238,7 +238,7 @@ def test_nan_is_reported_with_its_index(tmp_path, capsys):
 
 
 def test_large_labels_are_not_kept_in_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("deepkit.data.record_writer.MAX_LABEL_BYTES", 10)
+    monkeypatch.setattr("deepkit.data.split_writer.MAX_LABEL_BYTES", 10)
     data = read(write(image_arrays(), tmp_path))
     assert data.train.labels_in_memory is None
     assert not list((tmp_path / "records").glob("*.npz"))
