@@ -52,8 +52,8 @@ class PositionEmbedding(keras.layers.Layer):
         The input shape.
 
     Raises:
-        ValueError: An argument is invalid, or a sequence of known length is longer than `max_length`. In a graph that does
-            not know the length, TensorFlow raises an `InvalidArgumentError` on a CPU; on other devices and backends
+        ValueError: An argument is invalid, or a sequence of known length is longer than `max_length`. If the length is
+            unknown in a graph, TensorFlow raises an `InvalidArgumentError` on a CPU; on other devices and backends
             the steps after the last position are NaN.
 
     Examples:
