@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 class Data(Displayable):
     """Training, validation and test pipelines that do not overlap, with the metadata of the dataset.
 
-    `deepkit.data.load`, `from_arrays`, `from_folder`, `from_table`, `from_records` and `points` return it.
+    `deepkit.data.load`, `from_arrays`, `from_folder`, `from_table`, `from_records`, `points` and `text_pairs` return
+    it.
 
     Args:
         name: Name of the dataset, with its configuration if it has one ("glue/sst2").
