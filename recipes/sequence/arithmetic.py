@@ -1,10 +1,10 @@
-r"""Arithmetic: an encoder and a decoder learn to add three-digit numbers, from the characters alone.
+r"""Arithmetic: an encoder and a decoder learn to add numbers of up to three digits, from the characters alone.
 
 The encoder reads the characters of "123+456", and the decoder generates those of "579". All that the decoder knows of
 the source are the final states of the encoder. Sutskever et al. 2014 translate in this way, and report that the
 translations are better if the encoder reads the source backward: the beginnings of both texts are then close to each
-other, and gradients between them pass through few steps. The same holds for sums. Two networks that differ only in the
-direction of the source are trained on the same pairs, and their answers to sums that neither has seen are compared.
+other, and gradients between them pass through few steps. Two networks that differ only in the direction of the source
+are trained here on the same sums, and their answers to sums that neither has seen are compared.
 
     $$ p(y \mid x) = \prod_t p\left(y_t \mid v, y_1, \dots, y_{t-1}\right), \quad v = \text{LSTM}(x_T, \dots, x_1) $$
 

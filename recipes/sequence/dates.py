@@ -4,7 +4,8 @@ r"""Dates: attention aligns a date in one of ten formats with its ISO date, and 
 a network that generates the ISO date has to find the year first, wherever it is. Without attention, it knows the source
 only by the final states of the encoder. With attention, it looks at the relevant characters again at each character
 that it generates (Bahdanau et al. 2015), and the weights of the attention show where. Two networks that differ only in
-the attention are trained on the same pairs, and their answers to days that neither has seen are compared.
+the attention are trained on the same pairs for the same few epochs, and their answers to days that neither has seen are
+compared.
 
 With `--variant reversed` the pairs are random letters and the same letters in reverse order: the alignment is known,
 from the last letter of the source to the first.
