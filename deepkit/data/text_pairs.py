@@ -67,7 +67,7 @@ def text_pairs(
         'dates (seed 0, numpy.random.default_rng): 1,000 train, 1,000 test'
         >>> sources, targets = data.train.arrays(2)
         >>> [text.decode() for text in (sources[0], targets[0])]
-        ['6/6/2044', '2044-06-06']
+        ['03.12.04', '2004-12-03']
     """
     seed, batch_size = check_seed(seed), check_batch_size(batch_size)
     name = check_choice(kind, "text_pairs: kind", tuple(PAIR_KINDS), hint='use dk.data.text_pairs("dates")')
