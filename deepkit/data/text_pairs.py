@@ -13,6 +13,7 @@ from deepkit.utils.errors import format_value, message
 from deepkit.utils.validation import check_choice, check_integer
 
 _MAX_VALUES = {"num_digits": 9, "max_length": 1_000}  # the numbers of sums fit into 64 bits
+_MAX_PAIRS = 10_000_000  # of a split; more do not fit into the memory of most machines
 
 
 def text_pairs(
@@ -46,7 +47,8 @@ def text_pairs(
 
     Args:
         kind: One of the kinds above.
-        num_pairs: Number of training pairs, and of test pairs; at most half of the distinct pairs of the kind.
+        num_pairs: Number of training pairs, and of test pairs; at most half of the distinct pairs of the kind,
+            and at most ten million.
         seed: Seed of the pairs, and of the order of the training.
         num_digits: Largest number of digits of a summand of `"additions"`, 3 by default.
         max_length: Largest number of letters of `"reversed"`, 12 by default.
@@ -73,7 +75,7 @@ def text_pairs(
     name = check_choice(kind, "text_pairs: kind", tuple(PAIR_KINDS), hint='use dk.data.text_pairs("dates")')
     chosen = PAIR_KINDS[name]
     values = _resolve_arguments(name, chosen, {"num_digits": num_digits, "max_length": max_length})
-    maximum = chosen.num_distinct(*values.values()) // 2
+    maximum = min(chosen.num_distinct(*values.values()) // 2, _MAX_PAIRS)
     hint = f"use at most {maximum:,}: no pair is drawn twice, and as many are drawn for the test"
     num_pairs = check_integer(num_pairs, "text_pairs: num_pairs", maximum=maximum, hint=hint)
     pairs = chosen.draw(PairDraw(2 * num_pairs, np.random.default_rng(seed), **values))

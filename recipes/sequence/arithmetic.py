@@ -218,7 +218,7 @@ RECIPE = Recipe(
     draw_curves=draw_curves,
     annotated=(adder, network_of_the_paper, count_weights),
     exercises=(
-        "Run `--num-digits 2 --num-pairs 2000 --batch-size 32 --epochs 30`: are 2,000 sums enough for numbers below 100?",
+        "Run `--num-digits 2 --num-pairs 2000 --batch-size 32 --epochs 30`: are 2,000 sums enough?",
         'Add `attention="additive"` to `adder`: does the direction of the source still matter?',
     ),
 )

@@ -196,6 +196,11 @@ def test_show_draws_a_table_of_sources_and_targets():
             "text_pairs: num_pairs must be at most 13, received 14",
         ),
         (
+            lambda: dk.data.text_pairs("reversed", 10**8, max_length=1000),
+            ValueError,
+            "text_pairs: num_pairs must be at most 10,000,000, received 100000000\n  hint: use at most 10,000,000",
+        ),
+        (
             lambda: dk.data.text_pairs("dates", 0),
             ValueError,
             "text_pairs: num_pairs must be a positive integer, received 0\n  hint: use at most 18,262",
