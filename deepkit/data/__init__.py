@@ -1,4 +1,4 @@
-"""Named datasets, arrays, tables, images, records, generated points and texts as fast, reproducible pipelines.
+"""Named datasets, arrays, tables, images, record files and generated data as fast, reproducible pipelines.
 
 Example:
     >>> data = load("digits", verbose=False)
@@ -15,13 +15,14 @@ from deepkit.data.pipeline import Pipeline
 from deepkit.data.points import PointData, points
 from deepkit.data.record_data import from_records
 from deepkit.data.record_writing import write_records
+from deepkit.data.sequences import sequences
 from deepkit.data.table import from_table
 from deepkit.data.table_schema import TableSchema
 from deepkit.data.text_pairs import text_pairs
 from deepkit.data.user_arrays import from_arrays
 
 __all__ = [
-    "load", "from_arrays", "from_folder", "from_table", "from_records", "write_records", "points", "text_pairs",
+    "load", "from_arrays", "from_folder", "from_table", "from_records", "write_records", "points", "text_pairs", "sequences",
     "Data", "PointData", "Pipeline", "TableSchema", "DataError",
     "Augmentation", "Shift", "Flip", "PadCrop", "Affine", "Elastic",
 ]  # fmt: skip

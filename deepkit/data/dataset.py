@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 class Data(Displayable):
     """Training, validation and test pipelines that do not overlap, with the metadata of the dataset.
 
-    `deepkit.data.load`, `from_arrays`, `from_folder`, `from_table`, `from_records`, `points` and `text_pairs` return
-    it.
+    The functions of `deepkit.data` return it, such as `load`, `from_arrays` and `points`.
 
     Args:
         name: Name of the dataset, with its configuration if it has one ("glue/sst2").

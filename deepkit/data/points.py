@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepkit.data.dataset import Data, RawData, build_data
+from deepkit.data.dataset import Data
+from deepkit.data.generated import generated_data, resolve_arguments
 from deepkit.data.pipeline_settings import PipelineSettings, check_batch_size, check_seed
 from deepkit.data.point_generators import KINDS, Draw, Kind, Points, chebyshev, cloud_normal
-from deepkit.data.sources import MemorySource
 from deepkit.data.splits import split_validation
 from deepkit.utils.errors import format_value, message
 from deepkit.utils.validation import check_choice, check_integer, check_number
@@ -169,42 +169,30 @@ def points(
     seed, batch_size = check_seed(seed), check_batch_size(batch_size)
     name = check_choice(kind, "points: kind", tuple(KINDS), hint='use dk.data.points("circle")')
     chosen = KINDS[name]
-    values = _resolve_arguments(name, chosen, {"noise": noise, "margin": margin, "degree": degree})
+    values = resolve_arguments(
+        "points",
+        name,
+        defaults={other: item.defaults for other, item in KINDS.items()},
+        arguments={"noise": noise, "margin": margin, "degree": degree},
+        check=_check_argument,
+    )
     minimum = max(1, len(chosen.class_names))
     hint = "use num_points=1000"
     num_points = check_integer(num_points, "points: num_points", minimum=minimum, hint=hint)
     train, test = (_draw(chosen, num_points, seed, split, values) for split in range(2))
     splits = {**split_validation(train, validation), "test": test}
     arguments = [f"seed {seed}", *(f"{key} {value:g}" for key, value in values.items()), chosen.generator]
-    raw = RawData(
-        name=name,
-        version=f"({', '.join(arguments)})",
-        source="generated",
-        origin="generated",
-        sources={split: MemorySource(arrays) for split, arrays in splits.items()},
-        rescale=False,
+    data = generated_data(
+        name,
+        ", ".join(arguments),
+        splits,
+        PipelineSettings(batch_size, seed),
         num_classes=len(chosen.class_names) or None,
         class_names=chosen.class_names,
     )
-    data = build_data(raw, PipelineSettings(batch_size, seed))
     fields = {field.name: getattr(data, field.name) for field in dataclasses.fields(data)}
     separator = _separator(train[0], seed) if name == "clouds" else None
     return PointData(**fields, separator=separator, degree=None if "degree" not in values else int(values["degree"]))
-
-
-def _resolve_arguments(name: str, kind: Kind, arguments: dict[str, object]) -> dict[str, float]:
-    """Return the values of the arguments that a kind takes; raise if another one was passed."""
-    values = {}
-    for argument, value in arguments.items():
-        if value is None and argument in kind.defaults:
-            values[argument] = kind.defaults[argument]
-        elif value is not None and argument in kind.defaults:
-            values[argument] = _check_argument(argument, value)
-        elif value is not None:
-            kinds = ", ".join(repr(other) for other, item in KINDS.items() if argument in item.defaults)
-            problem = f"points: {name!r} takes no {argument}, received {argument}={format_value(value)}"
-            raise ValueError(message(problem, hint=f"leave {argument} out; it is an argument of {kinds}"))
-    return values
 
 
 def _check_argument(argument: str, value: object) -> float:
