@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from deepkit.visualize.diagrams.diagram import diagram
     from deepkit.visualize.figures import save
     from deepkit.visualize.filter_images import filters
+    from deepkit.visualize.gradient_over_lag_figure import gradient_over_lag
     from deepkit.visualize.hidden_space_figure import hidden_space
     from deepkit.visualize.interval_coverage import calibration
     from deepkit.visualize.layer_probes import linear_probes
@@ -35,6 +36,7 @@ _MODULES = {
     "grad_cam": "attribution_figures",
     "saliency": "attribution_figures",
     "attention": "attention_maps",
+    "gradient_over_lag": "gradient_over_lag_figure",
     "decision_boundary": "decision_boundary_figure",
     "templates": "class_templates",
     "hidden_space": "hidden_space_figure",
@@ -46,7 +48,7 @@ _MODULES = {
 
 __all__ = [
     "curves", "confusion", "misclassified", "calibration", "filters", "diagram", "save",
-    "feature_maps", "grad_cam", "saliency", "attention", "statistics",
+    "feature_maps", "grad_cam", "saliency", "attention", "statistics", "gradient_over_lag",
     "decision_boundary", "templates", "hidden_space", "linear_probes", "loss_landscape", "WeightPath",
     "arrays",
 ]  # fmt: skip

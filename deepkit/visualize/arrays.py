@@ -17,6 +17,7 @@ from deepkit.visualize.decision_regions import decision_regions as decision_boun
 from deepkit.visualize.filter_images import filter_images as filters
 from deepkit.visualize.interval_coverage import IntervalCoverage
 from deepkit.visualize.interval_coverage import interval_coverage as calibration
+from deepkit.visualize.lag_gradients import lag_gradients as gradient_over_lag
 from deepkit.visualize.layer_spaces import LayerSpace
 from deepkit.visualize.layer_spaces import layer_spaces as hidden_space
 from deepkit.visualize.loss_plane import LossPlane
@@ -24,7 +25,7 @@ from deepkit.visualize.loss_plane import loss_plane as loss_landscape
 
 __all__ = [
     "filters", "feature_maps", "grad_cam", "saliency", "confusion", "misclassified", "calibration", "statistics",
-    "decision_boundary", "templates", "hidden_space", "loss_landscape",
+    "gradient_over_lag", "decision_boundary", "templates", "hidden_space", "loss_landscape",
     "DecisionRegions", "LayerSpace", "LossPlane",
     "IntervalCoverage", "LayerStatistics", "MisclassifiedExample",
 ]  # fmt: skip
