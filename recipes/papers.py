@@ -121,6 +121,24 @@ WILLIAMS_1992 = Paper(
 )
 """REINFORCE: the score-function estimator of a gradient."""
 
+BENGIO_1994 = Paper(
+    title="Learning Long-Term Dependencies with Gradient Descent is Difficult",
+    authors=("Yoshua Bengio", "Patrice Simard", "Paolo Frasconi"),
+    year=1994,
+    venue="IEEE Transactions on Neural Networks 5(2), pp. 157-166",
+    url="https://doi.org/10.1109/72.279181",
+)
+"""The gradient of a recurrent network vanishes or explodes with the lag."""
+
+HOCHREITER_1997 = Paper(
+    title="Long Short-Term Memory",
+    authors=("Sepp Hochreiter", "Jürgen Schmidhuber"),
+    year=1997,
+    venue="Neural Computation 9(8), pp. 1735-1780",
+    url="https://doi.org/10.1162/neco.1997.9.8.1735",
+)
+"""LSTM, and tasks with long time lags such as the adding problem."""
+
 MITCHELL_1997 = Paper(
     title="Artificial Neural Networks",
     authors=("Tom M. Mitchell",),
@@ -285,6 +303,15 @@ KINGMA_2015 = Paper(
 )
 """Adam."""
 
+LE_2015 = Paper(
+    title="A Simple Way to Initialize Recurrent Networks of Rectified Linear Units",
+    authors=("Quoc V. Le", "Navdeep Jaitly", "Geoffrey E. Hinton"),
+    year=2015,
+    venue="arXiv preprint",
+    url="https://arxiv.org/abs/1504.00941",
+)
+"""IRNN: ReLUs and recurrent weights that begin as the identity."""
+
 LUONG_2015 = Paper(
     title="Effective Approaches to Attention-based Neural Machine Translation",
     authors=("Minh-Thang Luong", "Hieu Pham", "Christopher D. Manning"),
@@ -426,6 +453,15 @@ SMITH_2018 = Paper(
     url="https://arxiv.org/abs/1708.07120",
 )
 """The one-cycle learning-rate schedule."""
+
+TALLEC_2018 = Paper(
+    title="Can Recurrent Neural Networks Warp Time?",
+    authors=("Corentin Tallec", "Yann Ollivier"),
+    year=2018,
+    venue="International Conference on Learning Representations (ICLR)",
+    url="https://arxiv.org/abs/1804.11188",
+)
+"""Chrono initialization: the biases of the gates follow from the lags of the data."""
 
 JOHNSON_2019 = Paper(
     title="Linear Classifiers",
