@@ -75,6 +75,7 @@ CASES = {
     "translation": Case("translation", {"num_examples": 96, "batch_size": 32, "num_beams": 1}, trainings=2, killed=2),
     "memory": Case("memory", {"steps": 10}, trainings=6, killed=2, stand_in=False),
     "both_directions": Case("both_directions", trainings=3, killed=2, stand_in=False),
+    "tagging": Case("tagging", trainings=3, killed=2, stand_in=False),
     "gradient_descent": Case("gradient_descent", trainings=0, stand_in=False),
     "regularization": Case("regularization", trainings=0, stand_in=False),
     "threshold_units": Case("threshold_units", trainings=0, stand_in=False),
