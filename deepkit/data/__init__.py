@@ -22,7 +22,8 @@ from deepkit.data.text_pairs import text_pairs
 from deepkit.data.user_arrays import from_arrays
 
 __all__ = [
-    "load", "from_arrays", "from_folder", "from_table", "from_records", "write_records", "points", "text_pairs", "sequences",
+    "load", "from_arrays", "from_folder", "from_table", "from_records", "write_records",
+    "points", "sequences", "text_pairs",
     "Data", "PointData", "Pipeline", "TableSchema", "DataError",
     "Augmentation", "Shift", "Flip", "PadCrop", "Affine", "Elastic",
 ]  # fmt: skip
