@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from deepkit.blocks.parallel import Merge, Parallel
     from deepkit.blocks.perceptron import Perceptron
     from deepkit.blocks.recurrent import BiLSTM, Recurrent
+    from deepkit.blocks.recurrent_attention import RecurrentAttention
     from deepkit.blocks.repeat import Repeat
     from deepkit.blocks.residual import Bottleneck, Residual
     from deepkit.blocks.seq2seq import Seq2Seq
@@ -84,6 +85,7 @@ _PUBLIC_NAMES = {  # the module of each public class and function
     "Perceptron": "deepkit.blocks.perceptron",
     "BiLSTM": "deepkit.blocks.recurrent",
     "Recurrent": "deepkit.blocks.recurrent",
+    "RecurrentAttention": "deepkit.blocks.recurrent_attention",
     "Repeat": "deepkit.blocks.repeat",
     "Bottleneck": "deepkit.blocks.residual",
     "Residual": "deepkit.blocks.residual",
@@ -141,6 +143,7 @@ __all__ = [
     "Residual", "Bottleneck", "DenselyConnected", "Transition", "Highway", "SqueezeExcitation",
     "Recurrent", "BiLSTM", "Text", "TableEncoder",
     "Attention", "MultiHeadAttention", "TransformerEncoder", "TransformerDecoder", "Seq2Seq",
+    "RecurrentAttention",
     "Repeat", "Parallel", "Merge", "Classifier", "Regressor", "Perceptron",
     "GaussianHead", "mean_and_stddev", "VAE",
     "GAN", "ParzenWindow",

@@ -7,6 +7,7 @@ that holds one loads after `import deepkit`.
 from deepkit.layers.cross_attention import MultiHeadCrossAttention
 from deepkit.layers.date_features import DateFeatures
 from deepkit.layers.gaussian_sampling import GaussianSampling
+from deepkit.layers.glimpse import Glimpse
 from deepkit.layers.imputed_normalization import ImputedNormalization
 from deepkit.layers.initializers import FanInUniform
 from deepkit.layers.l2_pooling import L2Pooling
@@ -36,6 +37,7 @@ __all__ = [
     "DateFeatures",
     "FanInUniform",
     "GaussianSampling",
+    "Glimpse",
     "ImputedNormalization",
     "L2Pooling",
     "LocalResponseNormalization",

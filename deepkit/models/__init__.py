@@ -9,6 +9,7 @@ import deepkit.models.keras_schedules  # noqa: F401
 from deepkit.losses import GaussianNegativeLogLikelihood, MetricOfMean, SmoothedCrossentropy
 from deepkit.models.gan import GenerativeAdversarialNetwork
 from deepkit.models.perceptron import PerceptronModel
+from deepkit.models.recurrent_attention import RecurrentAttentionModel
 from deepkit.models.seq2seq import SequenceToSequence
 from deepkit.models.vae import VariationalAutoencoder
 
@@ -17,6 +18,7 @@ __all__ = [
     "GenerativeAdversarialNetwork",
     "MetricOfMean",
     "PerceptronModel",
+    "RecurrentAttentionModel",
     "SequenceToSequence",
     "SmoothedCrossentropy",
     "VariationalAutoencoder",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from deepkit.visualize.figures import save
     from deepkit.visualize.filter_images import filters
     from deepkit.visualize.gradient_over_lag_figure import gradient_over_lag
+    from deepkit.visualize.glimpse_path import glimpses
     from deepkit.visualize.hidden_space_figure import hidden_space
     from deepkit.visualize.interval_coverage import calibration
     from deepkit.visualize.layer_probes import linear_probes
@@ -37,6 +38,7 @@ _MODULES = {
     "saliency": "attribution_figures",
     "attention": "attention_maps",
     "gradient_over_lag": "gradient_over_lag_figure",
+    "glimpses": "glimpse_path",
     "decision_boundary": "decision_boundary_figure",
     "templates": "class_templates",
     "hidden_space": "hidden_space_figure",
@@ -48,7 +50,7 @@ _MODULES = {
 
 __all__ = [
     "curves", "confusion", "misclassified", "calibration", "filters", "diagram", "save",
-    "feature_maps", "grad_cam", "saliency", "attention", "statistics", "gradient_over_lag",
+    "feature_maps", "grad_cam", "saliency", "attention", "glimpses", "statistics", "gradient_over_lag",
     "decision_boundary", "templates", "hidden_space", "linear_probes", "loss_landscape", "WeightPath",
     "arrays",
 ]  # fmt: skip

@@ -211,6 +211,14 @@ EXAMPLES = {
         )
         model = net.build()
     """,
+    "RecurrentAttention": """
+        net = dk.RecurrentAttention(
+            10,
+            num_glimpses=6,
+            glimpse_size=8,
+        )
+        model = net.build((28, 28, 1))
+    """,
     "Classifier": """
         head = dk.Classifier(10, pool="avg")
         model = head.build((7, 7, 64))

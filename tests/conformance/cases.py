@@ -50,6 +50,9 @@ def _basic(filters: int, strides: int = 1, **kwargs: Any) -> dk.Residual:
     return dk.Residual(body, strides=strides, **kwargs)
 
 
+# the first two of three numbers, by layers without weights
+_FIRST_TWO = [layers.Reshape((3, 1)), layers.Cropping1D((0, 1)), layers.Flatten()]
+
 STRING: Shape = ()  # of the dtype string
 IMAGE, ANY_IMAGE = (8, 8, 3), (None, None, 3)
 SEQUENCE, ANY_SEQUENCE = (6, 4), (None, 4)
@@ -224,6 +227,38 @@ CASES = (
         ),
         STRING,
         custom=True,
+    ),
+    Case(
+        "glimpse",
+        "Glimpse",
+        lambda: dk.Sequential(
+            [
+                dk.Parallel({"images": [], "locations": [layers.GlobalAveragePooling2D(), *_FIRST_TWO]}, merge=None),
+                dk.layers.Glimpse(3, num_scales=2),
+                dk.Classifier(2),
+            ]
+        ),
+        IMAGE,
+        ANY_IMAGE,
+        True,
+    ),
+    Case(
+        "recurrent_attention",
+        "RecurrentAttention",
+        lambda: dk.RecurrentAttention(3, num_glimpses=3, glimpse_size=4, num_scales=2, units=6),
+        IMAGE,
+        ANY_IMAGE,
+        custom=True,
+        trained_as_a_whole=True,
+    ),
+    Case(
+        "recurrent_attention_random",
+        "RecurrentAttention",
+        lambda: dk.RecurrentAttention(3, num_glimpses=2, glimpse_size=3, units=6, policy="random"),
+        IMAGE,
+        ANY_IMAGE,
+        custom=True,
+        trained_as_a_whole=True,
     ),
     Case("squeeze_excitation", "SqueezeExcitation", lambda: dk.SqueezeExcitation(ratio=2), (8, 8, 4), (None, None, 4)),
     Case("squeeze_excitation_1d", "SqueezeExcitation", lambda: dk.SqueezeExcitation(), SEQUENCE, ANY_SEQUENCE),

@@ -25,6 +25,7 @@ CASES = {
     "QuadraticFeatures": (lambda: dkl.QuadraticFeatures(), VECTORS, {}),
     "PolarFeatures": (lambda: dkl.PolarFeatures(), VECTORS[:, :2], {}),
     "PositionEmbedding": (lambda: dkl.PositionEmbedding("learned", max_length=5), SEQUENCES, {"mask": MASK}),
+    "Glimpse": (lambda: dkl.Glimpse(3, 2), [IMAGES, VECTORS[:, :2] // 9], {}),
     "Threshold": (lambda: dkl.Threshold(4.5), VECTORS, {}),
     "LocalResponseNormalization": (lambda: dkl.LocalResponseNormalization(1, alpha=0.1), IMAGES, {}),
     "Maxout": (lambda: dkl.Maxout(3), VECTORS, {}),

@@ -1,0 +1,356 @@
+"""The recurrent attention model: a network that looks at an image through a sequence of glimpses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from deepkit.definition.outputs import logits_message, probability_loss_name
+from deepkit.losses.gradient_estimators import score_function
+from deepkit.utils.errors import message
+from deepkit.utils.lazy_tensorflow import tf
+from deepkit.utils.validation import check_integer, check_number
+
+if TYPE_CHECKING:
+    from deepkit.layers.glimpse import Glimpse
+    from deepkit.utils.types import ArrayLike, Dataset, LossLike, OptimizerLike, Tensor
+
+    Choose = Callable[[int, Tensor], Tensor]  # from the number of a glimpse and the state before it to its location
+
+
+@dataclass(frozen=True)
+class GlimpsePath:
+    """The glimpses of a network at images, as `RecurrentAttentionModel.glimpses` returns them.
+
+    Args:
+        locations: Location (x, y) of each glimpse, from -1 to 1: `(examples, num_glimpses, 2)`. See
+            `deepkit.layers.Glimpse`.
+        patches: What the network saw: `(examples, num_glimpses, size, size, num_scales * channels)`.
+        logits: Output of the classifier after each glimpse: `(examples, num_glimpses, num_classes)`. It is trained
+            for the last one.
+        window_sizes: Side of the window of each scale in pixels of the image.
+    """
+
+    locations: np.ndarray
+    patches: np.ndarray
+    logits: np.ndarray
+    window_sizes: tuple[int, ...]
+
+
+class _Episode:
+    """The draws of a call in training, for the loss of the same batch; an object that Keras does not track."""
+
+    def __init__(self) -> None:
+        self.log_probability: Tensor | None = None  # of each drawn location, (batch, num_glimpses - 1)
+        self.baseline: Tensor | None = None  # the reward that the network expects before each draw
+
+
+@keras.saving.register_keras_serializable(package="deepkit")
+class RecurrentAttentionModel(keras.Model):
+    """A classifier that sees an image through a sequence of glimpses; `dk.RecurrentAttention(...).build` returns it.
+
+    The first glimpse is at the center of the image. After each one, the location network returns the mean of a Gaussian
+    with a fixed standard deviation, from which the next location is drawn in training. At inference the next location
+    is the mean, so that predictions are deterministic. Locations outside of the image are moved to its edge.
+
+    The classifier, the core and the glimpse network learn from the cross-entropy after the last glimpse. A location has
+    no gradient; the location network learns by the score function (REINFORCE), with the reward 1 if the most probable
+    class is the label and 0 otherwise, minus a baseline that the network predicts from its state before the draw. The
+    baseline learns from its squared error. These two terms reach their own layers only, and do not change the value of
+    `loss`, which is the cross-entropy in training and in evaluation.
+
+    Without a location network, the locations are uniformly random in training. At inference all images are seen at the
+    same random locations.
+
+    Reference:
+        Mnih et al. 2014, "Recurrent Models of Visual Attention", sections 3 and 4.
+
+    Args:
+        step: Model from images, locations and states to the next states. One of its layers is a
+            `deepkit.layers.Glimpse`.
+        locator: Model from states to `{"location": (batch, 2), "baseline": (batch, 1)}`; None for random locations.
+        classifier: Layer from states to logits.
+        num_glimpses: Number of glimpses.
+        stddev: Standard deviation of the location in training; the image is 2 wide.
+        name: Name of the model.
+        dtype: Dtype policy of the model, the global policy by default; the layers have their own.
+
+    Call arguments:
+        inputs: Images.
+        training: Whether to draw the locations.
+
+    Input shape:
+        `(batch, height, width, channels)`.
+
+    Output shape:
+        `(batch, num_classes)`, logits.
+
+    Raises:
+        ValueError: An argument is out of range.
+
+    Examples:
+        >>> import numpy as np
+        >>> import deepkit as dk
+        >>> net = dk.RecurrentAttention(3, num_glimpses=4, glimpse_size=4, units=8)
+        >>> model = net.build((12, 12, 1))
+        >>> model.compile("adam", metrics=["accuracy"])
+        >>> x, y = np.zeros((5, 12, 12, 1), "float32"), np.array([0, 1, 2, 0, 1])
+        >>> sorted(model.fit(x, y, verbose=0).history)
+        ['accuracy', 'loss']
+        >>> path = model.glimpses(x)
+        >>> path.locations.shape, path.patches.shape, path.logits.shape
+        ((5, 4, 2), (5, 4, 4, 4, 1), (5, 4, 3))
+    """
+
+    def __init__(
+        self,
+        step: keras.Model,
+        locator: keras.Model | None,
+        classifier: keras.layers.Layer,
+        *,
+        num_glimpses: int = 6,
+        stddev: float = 0.1,
+        name: str | None = None,
+        dtype: str | keras.DTypePolicy | None = None,
+    ) -> None:
+        owner = type(self).__name__
+        num_glimpses = check_integer(num_glimpses, f"{owner}: num_glimpses", hint="use num_glimpses=6")
+        stddev = check_number(stddev, f"{owner}: stddev", above=0, hint="use stddev=0.1")
+        image = step.inputs[0]
+        images = keras.Input(image.shape[1:], dtype=image.dtype, name="image")
+        path = np.random.default_rng(0).uniform(-1, 1, (num_glimpses, 2)).astype("float32")
+
+        def next_location(number: int, state: Tensor) -> Tensor:
+            if locator is None:
+                return ops.zeros_like(state[:, :2], dtype="float32") + path[number]
+            return ops.clip(locator(state)["location"], -1, 1)
+
+        *_, (_, state) = _run(step, images, num_glimpses, next_location)
+        super().__init__(images, classifier(state), name=name)
+        if dtype is not None:  # not an argument of a functional model; it decides whether losses are scaled
+            self.dtype_policy = dtype
+        self.step, self.locator, self.classifier = step, locator, classifier
+        self.num_glimpses, self.stddev = num_glimpses, stddev
+        self._path = path  # of random glimpses at inference
+        self.location_seed = keras.random.SeedGenerator()
+        self._episode = _Episode()
+
+    @property
+    def glimpse(self) -> Glimpse:
+        """The layer that extracts the patches."""
+        return self.step.get_layer("glimpse")
+
+    def compile(
+        self, optimizer: OptimizerLike = "rmsprop", loss: LossLike | None = None, **kwargs: object
+    ) -> None:
+        """Configure the training, as `keras.Model.compile` does.
+
+        Args:
+            optimizer: A Keras optimizer or its name.
+            loss: Loss of the logits; by default the cross-entropy for labels that are class indices. For one-hot
+                labels pass `keras.losses.CategoricalCrossentropy(from_logits=True)`.
+            kwargs: Further arguments of `keras.Model.compile`.
+
+        Raises:
+            ValueError: The model is on several devices, or the loss expects probabilities.
+        """
+        num_devices = self.distribute_strategy.num_replicas_in_sync
+        if num_devices > 1:
+            problem = (
+                f"{self.name} over {num_devices} devices: each device holds a copy of the random state, so that all "
+                "of them would draw the same deviations of the locations"
+            )
+            raise ValueError(message(problem, path=self.name, hint='use one device: dk.plan(devices="CPU:0")'))
+        name = probability_loss_name(loss)
+        if name:
+            raise ValueError(logits_message(name, "loss", "the classifier is linear", "the default loss, or "))
+        if loss is None:
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        super().compile(optimizer=optimizer, loss=loss, **kwargs)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile with the arguments of a saved model."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def call(self, inputs: Tensor, training: bool = False, mask: Tensor | None = None) -> Tensor:
+        """Return the logits after the last glimpse; in training, at drawn locations."""
+        if not training:
+            return super().call(inputs, training=False)
+        baselines, log_probabilities = [], []
+
+        def next_location(number: int, state: Tensor) -> Tensor:
+            if self.locator is None:
+                return self._draw_uniform(ops.shape(state)[0], self.location_seed)
+            predicted = self.locator(ops.stop_gradient(state), training=True)
+            drawn = self._draw_gaussian(predicted["location"], self.location_seed)
+            distance = (drawn - predicted["location"]) / self.stddev
+            log_probabilities.append(-0.5 * ops.sum(ops.square(distance), axis=-1))  # plus a constant
+            baselines.append(predicted["baseline"][:, 0])
+            return ops.clip(drawn, -1, 1)
+
+        *_, (_, state) = _run(self.step, self._as_images(inputs), self.num_glimpses, next_location, training=True)
+        if baselines:
+            self._episode.log_probability = ops.stack(log_probabilities, axis=1)
+            self._episode.baseline = ops.stack(baselines, axis=1)
+        return self.classifier(state, training=True)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Tensor | None = None,
+        sample_weight: Tensor | None = None,
+        training: bool = True,
+    ) -> Tensor:
+        """Return the cross-entropy; in training with the gradient of the location network and of the baseline."""
+        loss = super().compute_loss(x, y, y_pred, sample_weight, training=training)
+        log_probability, baseline = self._episode.log_probability, self._episode.baseline
+        self._episode.log_probability = self._episode.baseline = None
+        if not training or log_probability is None:
+            return loss
+        is_correct = ops.equal(ops.argmax(y_pred, axis=-1), self._class_indices(y))
+        reward = ops.repeat(ops.cast(is_correct, "float32")[:, None], self.num_glimpses - 1, axis=1)
+        surrogate = score_function(log_probability, reward, baseline=baseline)
+        terms = ops.sum(ops.square(reward - baseline) - surrogate, axis=1)
+        if sample_weight is not None:
+            terms = terms * ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
+        term = ops.mean(terms)
+        return loss + (term - ops.stop_gradient(term))
+
+    def glimpses(
+        self,
+        x: ArrayLike | Dataset,
+        *,
+        draw: bool = False,
+        seed: int | None = None,
+        batch_size: int = 128,
+    ) -> GlimpsePath:
+        """Return the glimpses at images: locations, patches, and the logits after each glimpse.
+
+        Args:
+            x: Images `(examples, height, width, channels)`, or a dataset of batches of images, with or without labels.
+            draw: Whether to draw the locations as in training: from the Gaussian, or uniformly without a location
+                network. The default are the locations of `predict`.
+            seed: Integer seed for reproducible draws; None for a random seed.
+            batch_size: Number of images in a batch.
+
+        Returns:
+            A `GlimpsePath`, which `dk.visualize.glimpses` draws.
+
+        Raises:
+            ValueError: `batch_size` is not a positive integer, or the images have another shape than the model's.
+        """
+        batch_size = check_integer(batch_size, "glimpses: batch_size", hint="use batch_size=128")
+        generator = keras.random.SeedGenerator(seed)
+        batches = [self._look(images, generator if draw else None) for images in self._batches(x, batch_size)]
+        locations, patches, logits = (np.concatenate(arrays) for arrays in zip(*batches, strict=True))
+        return GlimpsePath(locations, patches, logits, self.glimpse.window_sizes)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments."""
+        return {
+            "step": keras.saving.serialize_keras_object(self.step),
+            "locator": None if self.locator is None else keras.saving.serialize_keras_object(self.locator),
+            "classifier": keras.saving.serialize_keras_object(self.classifier),
+            "num_glimpses": self.num_glimpses,
+            "stddev": self.stddev,
+            "name": self.name,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+        }
+
+    @classmethod
+    def from_config(
+        cls, config: Mapping[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> RecurrentAttentionModel:
+        """Create a model from its config."""
+        networks = {
+            name: keras.saving.deserialize_keras_object(config[name], custom_objects=custom_objects)
+            for name in ("step", "locator", "classifier")
+        }
+        return cls(**{**config, **networks})
+
+    def layer_graph(self) -> keras.Model:
+        """Return a Functional model of one glimpse with its three heads, as `visualize.diagram` draws it."""
+        state = self.step(self.step.inputs)
+        outputs = {"logits": self.classifier(state), "state": state}
+        if self.locator is not None:
+            outputs |= self.locator(state)
+        return keras.Model(self.step.inputs, outputs, name=self.name)
+
+    def _draw_gaussian(self, mean: Tensor, seed: keras.random.SeedGenerator) -> Tensor:
+        """Return locations drawn around the mean, as constants."""
+        noise = keras.random.normal(ops.shape(mean), dtype="float32", seed=seed)
+        return ops.stop_gradient(mean + self.stddev * noise)
+
+    def _draw_uniform(self, num_examples: Tensor | int, seed: keras.random.SeedGenerator) -> Tensor:
+        return keras.random.uniform((num_examples, 2), -1, 1, dtype="float32", seed=seed)
+
+    def _look(self, images: Tensor, seed: keras.random.SeedGenerator | None) -> tuple[np.ndarray, ...]:
+        """Return locations, patches and logits of a batch, at the means of the locations without a seed."""
+
+        def next_location(number: int, state: Tensor) -> Tensor:
+            if self.locator is None:
+                num_examples = ops.shape(state)[0]
+                if seed is None:
+                    return ops.broadcast_to(self._path[number], (num_examples, 2))
+                return self._draw_uniform(num_examples, seed)
+            mean = self.locator(state)["location"]
+            return ops.clip(mean if seed is None else self._draw_gaussian(mean, seed), -1, 1)
+
+        steps = list(_run(self.step, images, self.num_glimpses, next_location))
+        columns = (
+            [location for location, _ in steps],
+            [self.glimpse([images, location]) for location, _ in steps],
+            [self.classifier(state) for _, state in steps],
+        )
+        locations, patches, logits = (ops.convert_to_numpy(ops.stack(column, axis=1)) for column in columns)
+        return locations, patches, logits
+
+    def _as_images(self, x: Tensor) -> Tensor:
+        """Return a batch of images; as Keras models do, accept a missing channel axis of size 1."""
+        x = ops.convert_to_tensor(x)
+        expected = tuple(self.input_shape[1:])
+        received = tuple(x.shape[1:])
+        if len(received) == 2 and expected[-1] == 1:
+            return ops.expand_dims(x, -1)
+        if len(received) != 3:
+            problem = f"{self.name}: expected images of the shape {expected}, received {received}"
+            raise ValueError(message(problem, path=self.name, hint="pass images (batch, height, width, channels)"))
+        return x
+
+    def _class_indices(self, y: Tensor) -> Tensor:
+        """Return the labels as class indices `(batch,)`."""
+        num_classes = self.output_shape[-1]
+        if len(y.shape) == 2 and y.shape[-1] == num_classes:
+            return ops.argmax(y, axis=-1)
+        return ops.cast(ops.reshape(y, (-1,)), "int32")
+
+    def _batches(self, x: ArrayLike | Dataset, batch_size: int) -> Iterator[Tensor]:
+        """Yield the images in batches."""
+        if not isinstance(x, tf.data.Dataset):
+            images = np.asarray(x)
+            for start in range(0, len(images), batch_size):
+                yield self._as_images(images[start : start + batch_size])
+            return
+        for batch in x:
+            yield self._as_images(batch[0] if isinstance(batch, tuple) else batch)
+
+
+def _run(
+    step: keras.Model, images: Tensor, num_glimpses: int, next_location: Choose, *, training: bool = False
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the location and the state of each glimpse, the first one at the center with a state of zeros."""
+    zero = ops.zeros_like(images[:, 0, 0, :1], dtype="float32")  # (batch, 1)
+    location = ops.repeat(zero, 2, axis=-1)
+    state = ops.repeat(zero, step.output_shape[-1], axis=-1)
+    for number in range(num_glimpses):
+        if number > 0:
+            location = next_location(number, state)
+        state = step([images, location, state], training=training)
+        yield location, state
