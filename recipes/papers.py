@@ -267,6 +267,15 @@ KINGMA_2014 = Paper(
 )
 """Variational autoencoders."""
 
+MNIH_2014 = Paper(
+    title="Recurrent Models of Visual Attention",
+    authors=("Volodymyr Mnih", "Nicolas Heess", "Alex Graves", "Koray Kavukcuoglu"),
+    year=2014,
+    venue="Advances in Neural Information Processing Systems (NIPS) 27",
+    url="https://arxiv.org/abs/1406.6247",
+)
+"""Hard attention: a network that learns where to look."""
+
 REZENDE_2014 = Paper(
     title="Stochastic Backpropagation and Approximate Inference in Deep Generative Models",
     authors=("Danilo Jimenez Rezende", "Shakir Mohamed", "Daan Wierstra"),

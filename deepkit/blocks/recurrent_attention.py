@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import KW_ONLY
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from deepkit.models.recurrent_attention import RecurrentAttentionModel
 from deepkit.utils.errors import format_value
 
 if TYPE_CHECKING:
+    from deepkit.definition.preprocessing import Adapter
     from deepkit.utils.types import Shape, Tensors
 
 _POLICIES = ("learned", "random")
@@ -91,22 +91,28 @@ class RecurrentAttention(Block):
             hint="use model = definition.build(input_shape), and prepare the images before it, as dk.data.load does",
         )
 
-    def build(self, input_shape: Shape | Mapping[str, Shape] | None = None) -> RecurrentAttentionModel:
-        """Return a Keras model with new weights.
+    def build_from(self, inputs: Tensors, x: Tensors, *, adapter: Adapter | None = None) -> RecurrentAttentionModel:
+        """Return a Keras model with new weights, from a symbolic input and the images that follow from it.
 
         Args:
-            input_shape: Shape of an image: height and width, which may be None, and channels.
+            inputs: The input of the model.
+            x: The images: the input, or the output of layers that preprocess it.
+            adapter: Not used; there is no preprocessing layer in the definition.
 
         Raises:
-            DefinitionError: The shape is not that of an image, or the glimpse is larger than the image.
+            DefinitionError: There are several inputs, `x` is not an image, or the glimpse is larger than it.
         """
-        shape = self._check_input_shape(input_shape)
+        if not isinstance(inputs, keras.KerasTensor) or not isinstance(x, keras.KerasTensor):
+            problem = f"RecurrentAttention expects one input, received {format_value(inputs)}"
+            raise DefinitionError(problem, code=self, hint="pass the images alone")
+        shape = self._check_input_shape(tuple(x.shape[1:]))
         has_locator = self.policy == "learned" and self.num_glimpses > 1
         classifier = layers.Dense(self.num_classes, dtype=common.float32_if_mixed(), name="classifier")
         return RecurrentAttentionModel(
             self._build_step(shape),
             self._build_locator() if has_locator else None,
             classifier,
+            preprocessor=None if x is inputs else keras.Model(inputs, x, name="preprocessor"),
             num_glimpses=self.num_glimpses,
             stddev=self.stddev,
             name=self.name or self.default_name,

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     Choose = Callable[[int, Tensor], Tensor]  # from the number of a glimpse and the state before it to its location
 
 
+_NETWORKS = ("step", "locator", "classifier", "preprocessor")
+
+
 @dataclass(frozen=True)
 class GlimpsePath:
     """The glimpses of a network at images, as `RecurrentAttentionModel.glimpses` returns them.
@@ -75,6 +78,7 @@ class RecurrentAttentionModel(keras.Model):
             `deepkit.layers.Glimpse`.
         locator: Model from states to `{"location": (batch, 2), "baseline": (batch, 1)}`; None for random locations.
         classifier: Layer from states to logits.
+        preprocessor: Model from the inputs to the images; None if the inputs are the images.
         num_glimpses: Number of glimpses.
         stddev: Standard deviation of the location in training; the image is 2 wide.
         name: Name of the model.
@@ -113,6 +117,7 @@ class RecurrentAttentionModel(keras.Model):
         locator: keras.Model | None,
         classifier: keras.layers.Layer,
         *,
+        preprocessor: keras.Model | None = None,
         num_glimpses: int = 6,
         stddev: float = 0.1,
         name: str | None = None,
@@ -121,8 +126,9 @@ class RecurrentAttentionModel(keras.Model):
         owner = type(self).__name__
         num_glimpses = check_integer(num_glimpses, f"{owner}: num_glimpses", hint="use num_glimpses=6")
         stddev = check_number(stddev, f"{owner}: stddev", above=0, hint="use stddev=0.1")
-        image = step.inputs[0]
-        images = keras.Input(image.shape[1:], dtype=image.dtype, name="image")
+        first = (preprocessor or step).inputs[0]
+        inputs = keras.Input(first.shape[1:], dtype=first.dtype, name="image")
+        images = inputs if preprocessor is None else preprocessor(inputs)
         path = np.random.default_rng(0).uniform(-1, 1, (num_glimpses, 2)).astype("float32")
 
         def next_location(number: int, state: Tensor) -> Tensor:
@@ -131,10 +137,11 @@ class RecurrentAttentionModel(keras.Model):
             return ops.clip(locator(state)["location"], -1, 1)
 
         *_, (_, state) = _run(step, images, num_glimpses, next_location)
-        super().__init__(images, classifier(state), name=name)
+        super().__init__(inputs, classifier(state), name=name)
         if dtype is not None:  # not an argument of a functional model; it decides whether losses are scaled
             self.dtype_policy = dtype
         self.step, self.locator, self.classifier = step, locator, classifier
+        self.preprocessor = preprocessor
         self.num_glimpses, self.stddev = num_glimpses, stddev
         self._path = path  # of random glimpses at inference
         self.location_seed = keras.random.SeedGenerator()
@@ -254,10 +261,9 @@ class RecurrentAttentionModel(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
+        networks = {name: getattr(self, name) for name in _NETWORKS}
         return {
-            "step": keras.saving.serialize_keras_object(self.step),
-            "locator": None if self.locator is None else keras.saving.serialize_keras_object(self.locator),
-            "classifier": keras.saving.serialize_keras_object(self.classifier),
+            **{name: network and keras.saving.serialize_keras_object(network) for name, network in networks.items()},
             "num_glimpses": self.num_glimpses,
             "stddev": self.stddev,
             "name": self.name,
@@ -270,8 +276,8 @@ class RecurrentAttentionModel(keras.Model):
     ) -> RecurrentAttentionModel:
         """Create a model from its config."""
         networks = {
-            name: keras.saving.deserialize_keras_object(config[name], custom_objects=custom_objects)
-            for name in ("step", "locator", "classifier")
+            name: config[name] and keras.saving.deserialize_keras_object(config[name], custom_objects=custom_objects)
+            for name in _NETWORKS
         }
         return cls(**{**config, **networks})
 
@@ -313,16 +319,16 @@ class RecurrentAttentionModel(keras.Model):
         return locations, patches, logits
 
     def _as_images(self, x: Tensor) -> Tensor:
-        """Return a batch of images; as Keras models do, accept a missing channel axis of size 1."""
+        """Return the images of a batch; as Keras models do, accept a missing channel axis of size 1."""
         x = ops.convert_to_tensor(x)
-        expected = tuple(self.input_shape[1:])
-        received = tuple(x.shape[1:])
-        if len(received) == 2 and expected[-1] == 1:
-            return ops.expand_dims(x, -1)
-        if len(received) != 3:
-            problem = f"{self.name}: expected images of the shape {expected}, received {received}"
-            raise ValueError(message(problem, path=self.name, hint="pass images (batch, height, width, channels)"))
-        return x
+        expected = tuple(self.input_shape)
+        if len(x.shape) == len(expected) - 1 and expected[-1] == 1:
+            x = ops.expand_dims(x, -1)
+        if len(x.shape) != len(expected):
+            problem = f"{self.name}: expected images of the shape {expected[1:]}, received {tuple(x.shape[1:])}"
+            hint = "pass a batch of images; its first axis counts them"
+            raise ValueError(message(problem, path=self.name, hint=hint))
+        return x if self.preprocessor is None else self.preprocessor(x)
 
     def _class_indices(self, y: Tensor) -> Tensor:
         """Return the labels as class indices `(batch,)`."""

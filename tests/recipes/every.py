@@ -76,6 +76,7 @@ CASES = {
     "memory": Case("memory", {"steps": 10}, trainings=6, killed=2, stand_in=False),
     "both_directions": Case("both_directions", trainings=3, killed=2, stand_in=False),
     "tagging": Case("tagging", trainings=3, killed=2, stand_in=False),
+    "glimpses": Case("glimpses", {"units": 16, "num_glimpses": 3}),
     "gradient_descent": Case("gradient_descent", trainings=0, stand_in=False),
     "regularization": Case("regularization", trainings=0, stand_in=False),
     "threshold_units": Case("threshold_units", trainings=0, stand_in=False),
