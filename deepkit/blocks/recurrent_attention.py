@@ -128,7 +128,7 @@ class RecurrentAttention(Block):
                 "RecurrentAttention.build needs the shape of an image, (height, width, channels), received "
                 f"{format_value(shape)}",
                 code=self,
-                hint="use .build((28, 28, 1)); height and width may be None",
+                hint="use .build((28, 28, 1)), where height and width may be None; pass gray images as x[..., None]",
             )
         known = [int(size) for size in shape[:2] if size is not None]
         if known and self.glimpse_size > min(known):
@@ -165,6 +165,8 @@ class RecurrentAttention(Block):
         # factor, the noise of the estimator drives the locations into the corners before they receive a signal.
         scaled = layers.Rescaling(self.units**-0.5, dtype=dtype, name="scaled_state")(state)
         initializer = keras.initializers.RandomNormal(stddev=1.0)  # first locations that differ, over half of the image
-        location = layers.Dense(2, activation="tanh", kernel_initializer=initializer, dtype=dtype, name="location")(scaled)
+        location = layers.Dense(2, activation="tanh", kernel_initializer=initializer, dtype=dtype, name="location")(
+            scaled
+        )
         baseline = layers.Dense(1, dtype=dtype, name="baseline")(scaled)
         return keras.Model(state, {"location": location, "baseline": baseline}, name="locator")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -12,37 +11,16 @@ from keras import ops
 
 from deepkit.definition.outputs import logits_message, probability_loss_name
 from deepkit.losses.gradient_estimators import score_function
+from deepkit.models.glimpse_path import GlimpsePath, iterate_images, run_glimpses
 from deepkit.utils.errors import message
-from deepkit.utils.lazy_tensorflow import tf
 from deepkit.utils.validation import check_integer, check_number
 
 if TYPE_CHECKING:
     from deepkit.layers.glimpse import Glimpse
     from deepkit.utils.types import ArrayLike, Dataset, LossLike, OptimizerLike, Tensor
 
-    Choose = Callable[[int, Tensor], Tensor]  # from the number of a glimpse and the state before it to its location
-
 
 _NETWORKS = ("step", "locator", "classifier", "preprocessor")
-
-
-@dataclass(frozen=True)
-class GlimpsePath:
-    """The glimpses of a network at images, as `RecurrentAttentionModel.glimpses` returns them.
-
-    Args:
-        locations: Location (x, y) of each glimpse, from -1 to 1: `(examples, num_glimpses, 2)`. See
-            `deepkit.layers.Glimpse`.
-        patches: What the network saw: `(examples, num_glimpses, size, size, num_scales * channels)`.
-        logits: Output of the classifier after each glimpse: `(examples, num_glimpses, num_classes)`. It is trained
-            for the last one.
-        window_sizes: Side of the window of each scale in pixels of the image.
-    """
-
-    locations: np.ndarray
-    patches: np.ndarray
-    logits: np.ndarray
-    window_sizes: tuple[int, ...]
 
 
 class _Episode:
@@ -136,7 +114,7 @@ class RecurrentAttentionModel(keras.Model):
                 return ops.zeros_like(state[:, :2], dtype="float32") + path[number]
             return ops.clip(locator(state)["location"], -1, 1)
 
-        *_, (_, state) = _run(step, images, num_glimpses, next_location)
+        *_, (_, state) = run_glimpses(step, images, num_glimpses, next_location)
         super().__init__(inputs, classifier(state), name=name)
         if dtype is not None:  # not an argument of a functional model; it decides whether losses are scaled
             self.dtype_policy = dtype
@@ -152,15 +130,13 @@ class RecurrentAttentionModel(keras.Model):
         """The layer that extracts the patches."""
         return self.step.get_layer("glimpse")
 
-    def compile(
-        self, optimizer: OptimizerLike = "rmsprop", loss: LossLike | None = None, **kwargs: object
-    ) -> None:
+    def compile(self, optimizer: OptimizerLike = "rmsprop", loss: LossLike | None = None, **kwargs: object) -> None:
         """Configure the training, as `keras.Model.compile` does.
 
         Args:
             optimizer: A Keras optimizer or its name.
-            loss: Loss of the logits; by default the cross-entropy for labels that are class indices. For one-hot
-                labels pass `keras.losses.CategoricalCrossentropy(from_logits=True)`.
+            loss: Loss of the logits, by default the cross-entropy of class indices; for one-hot labels pass
+                `keras.losses.CategoricalCrossentropy(from_logits=True)`.
             kwargs: Further arguments of `keras.Model.compile`.
 
         Raises:
@@ -201,7 +177,8 @@ class RecurrentAttentionModel(keras.Model):
             baselines.append(predicted["baseline"][:, 0])
             return ops.clip(drawn, -1, 1)
 
-        *_, (_, state) = _run(self.step, self._as_images(inputs), self.num_glimpses, next_location, training=True)
+        images = self._as_images(inputs)
+        *_, (_, state) = run_glimpses(self.step, images, self.num_glimpses, next_location, training=True)
         if baselines:
             self._episode.log_probability = ops.stack(log_probabilities, axis=1)
             self._episode.baseline = ops.stack(baselines, axis=1)
@@ -254,8 +231,8 @@ class RecurrentAttentionModel(keras.Model):
             ValueError: `batch_size` is not a positive integer, or the images have another shape than the model's.
         """
         batch_size = check_integer(batch_size, "glimpses: batch_size", hint="use batch_size=128")
-        generator = keras.random.SeedGenerator(seed)
-        batches = [self._look(images, generator if draw else None) for images in self._batches(x, batch_size)]
+        generator = keras.random.SeedGenerator(seed) if draw else None
+        batches = [self._look(images, generator) for images in iterate_images(x, batch_size)]
         locations, patches, logits = (np.concatenate(arrays) for arrays in zip(*batches, strict=True))
         return GlimpsePath(locations, patches, logits, self.glimpse.window_sizes)
 
@@ -297,7 +274,7 @@ class RecurrentAttentionModel(keras.Model):
     def _draw_uniform(self, num_examples: Tensor | int, seed: keras.random.SeedGenerator) -> Tensor:
         return keras.random.uniform((num_examples, 2), -1, 1, dtype="float32", seed=seed)
 
-    def _look(self, images: Tensor, seed: keras.random.SeedGenerator | None) -> tuple[np.ndarray, ...]:
+    def _look(self, x: ArrayLike | Tensor, seed: keras.random.SeedGenerator | None) -> tuple[np.ndarray, ...]:
         """Return locations, patches and logits of a batch, at the means of the locations without a seed."""
 
         def next_location(number: int, state: Tensor) -> Tensor:
@@ -309,7 +286,8 @@ class RecurrentAttentionModel(keras.Model):
             mean = self.locator(state)["location"]
             return ops.clip(mean if seed is None else self._draw_gaussian(mean, seed), -1, 1)
 
-        steps = list(_run(self.step, images, self.num_glimpses, next_location))
+        images = self._as_images(x)
+        steps = list(run_glimpses(self.step, images, self.num_glimpses, next_location))
         columns = (
             [location for location, _ in steps],
             [self.glimpse([images, location]) for location, _ in steps],
@@ -318,7 +296,7 @@ class RecurrentAttentionModel(keras.Model):
         locations, patches, logits = (ops.convert_to_numpy(ops.stack(column, axis=1)) for column in columns)
         return locations, patches, logits
 
-    def _as_images(self, x: Tensor) -> Tensor:
+    def _as_images(self, x: ArrayLike | Tensor) -> Tensor:
         """Return the images of a batch; as Keras models do, accept a missing channel axis of size 1."""
         x = ops.convert_to_tensor(x)
         expected = tuple(self.input_shape)
@@ -326,8 +304,7 @@ class RecurrentAttentionModel(keras.Model):
             x = ops.expand_dims(x, -1)
         if len(x.shape) != len(expected):
             problem = f"{self.name}: expected images of the shape {expected[1:]}, received {tuple(x.shape[1:])}"
-            hint = "pass a batch of images; its first axis counts them"
-            raise ValueError(message(problem, path=self.name, hint=hint))
+            raise ValueError(message(problem, path=self.name, hint="pass a batch of images, x[None] for one image"))
         return x if self.preprocessor is None else self.preprocessor(x)
 
     def _class_indices(self, y: Tensor) -> Tensor:
@@ -336,27 +313,3 @@ class RecurrentAttentionModel(keras.Model):
         if len(y.shape) == 2 and y.shape[-1] == num_classes:
             return ops.argmax(y, axis=-1)
         return ops.cast(ops.reshape(y, (-1,)), "int32")
-
-    def _batches(self, x: ArrayLike | Dataset, batch_size: int) -> Iterator[Tensor]:
-        """Yield the images in batches."""
-        if not isinstance(x, tf.data.Dataset):
-            images = np.asarray(x)
-            for start in range(0, len(images), batch_size):
-                yield self._as_images(images[start : start + batch_size])
-            return
-        for batch in x:
-            yield self._as_images(batch[0] if isinstance(batch, tuple) else batch)
-
-
-def _run(
-    step: keras.Model, images: Tensor, num_glimpses: int, next_location: Choose, *, training: bool = False
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the location and the state of each glimpse, the first one at the center with a state of zeros."""
-    zero = ops.zeros_like(images[:, 0, 0, :1], dtype="float32")  # (batch, 1)
-    location = ops.repeat(zero, 2, axis=-1)
-    state = ops.repeat(zero, step.output_shape[-1], axis=-1)
-    for number in range(num_glimpses):
-        if number > 0:
-            location = next_location(number, state)
-        state = step([images, location, state], training=training)
-        yield location, state

@@ -55,7 +55,7 @@ DEVIATIONS = (
     "55,000 of the 60,000 training images are used for training; 5,000 are held out to choose settings.",
     "The first glimpse is at the center of the image, and every location of a prediction is the mean of its Gaussian, "
     "so that predictions are deterministic.",
-    "The mean of a location passes through a tanh, which keeps it in the image, in place of a linear layer (section 4).",
+    "The mean of a location passes through a tanh, which keeps it in the image (section 4: a linear layer).",
     Deviation("Random locations are uniform in the image, after a first glimpse at the center.", {"policy": "random"}),
     Deviation("Each training digit lies at another place in every epoch, and each test digit at one.", TRANSLATED),
 )

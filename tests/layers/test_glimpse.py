@@ -1,5 +1,7 @@
 """Glimpse: equality with a NumPy loop, locations, scales, dtypes, unknown sizes, saving and errors."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -96,7 +98,9 @@ def test_it_is_saved(tmp_path):
 
 
 def test_a_glimpse_larger_than_the_image_is_an_error():
-    with pytest.raises(ValueError, match="size=10 is larger than the image, received images of 9 by 11 pixels") as error:
+    with pytest.raises(
+        ValueError, match="size=10 is larger than the image, received images of 9 by 11 pixels"
+    ) as error:
         Glimpse(10, name="retina")([IMAGES, LOCATIONS])
     assert "at    retina\n" in str(error.value)
     assert "hint: use a size of at most 9; num_scales adds larger windows" in str(error.value)
@@ -130,9 +134,8 @@ def test_other_inputs_are_errors(inputs, received):
     ],
 )
 def test_arguments_out_of_range_are_errors(arguments, problem):
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match=re.escape(problem)):
         Glimpse(**arguments)
-    assert problem in str(error.value)
 
 
 def test_the_output_shape():

@@ -10,7 +10,7 @@ from keras import ops
 
 import deepkit as dk
 from deepkit.models import RecurrentAttentionModel
-from deepkit.models.recurrent_attention import GlimpsePath
+from deepkit.models.glimpse_path import GlimpsePath
 
 SIZE, CLASSES = 12, 3
 X = np.random.default_rng(0).random((20, SIZE, SIZE, 1)).astype("float32")
@@ -97,14 +97,14 @@ def test_the_patches_are_those_at_the_locations():
 def test_drawn_locations_are_gaussian_around_the_mean():
     model = built(stddev=0.05)
     x = np.repeat(X[:1], 4000, axis=0)
-    drawn = model.glimpses(x, draw=True, seed=0).locations
+    drawn = model.glimpses(x, draw=True, seed=0, batch_size=4000).locations
     mean = model.glimpses(X[:1]).locations[0]
     np.testing.assert_array_equal(drawn[:, 0], 0)
     assert np.abs(mean[1]).max() + 0.2 < 1  # no draw is outside of the image
     np.testing.assert_allclose(drawn[:, 1].mean(axis=0), mean[1], atol=4 * 0.05 / np.sqrt(4000))
     np.testing.assert_allclose(drawn[:, 1].std(axis=0), 0.05, rtol=0.05)
-    np.testing.assert_array_equal(model.glimpses(x, draw=True, seed=0).locations, drawn)
-    assert np.any(model.glimpses(x, draw=True, seed=1).locations != drawn)
+    np.testing.assert_array_equal(model.glimpses(x, draw=True, seed=0, batch_size=4000).locations, drawn)
+    assert np.any(model.glimpses(x, draw=True, seed=1, batch_size=4000).locations != drawn)
     assert np.abs(built(stddev=3.0).glimpses(X, draw=True).locations).max() == 1
 
 
@@ -115,7 +115,7 @@ def test_random_locations_are_uniform_and_fixed_at_inference():
     np.testing.assert_array_equal(path.locations, np.broadcast_to(path.locations[0], (20, 4, 2)))
     np.testing.assert_array_equal(built(seed=5, policy="random", num_glimpses=4).glimpses(X).locations, path.locations)
     np.testing.assert_allclose(model.predict(X, verbose=0), path.logits[:, -1], rtol=1e-5, atol=1e-5)
-    drawn = model.glimpses(np.repeat(X[:1], 2000, axis=0), draw=True, seed=0).locations
+    drawn = model.glimpses(np.repeat(X[:1], 2000, axis=0), draw=True, seed=0, batch_size=2000).locations
     assert np.all(drawn[:, 0] == 0)
     np.testing.assert_allclose(drawn[:, 1:].mean(axis=0), 0, atol=0.06)
     np.testing.assert_allclose(drawn[:, 1:].std(axis=0), 1 / np.sqrt(3), rtol=0.05)
@@ -293,16 +293,26 @@ def test_integers_and_mixed_precision():
 
 def test_preprocessing_is_part_of_the_model(tmp_path):
     pixels = (255 * X).astype("uint8")
-    run = dk.fit(net(), pixels[..., 0], Y, verbose=0, plan=dk.plan(jit_compile=False))
-    assert run.model.input_shape == (None, SIZE, SIZE)
-    path = run.model.glimpses(pixels[..., 0])
+    images = keras.Input((SIZE, SIZE, 1), dtype="uint8")
+    model = net().build_from(images, keras.layers.Rescaling(1 / 255)(images))
+    path = model.glimpses(pixels)
     assert path.patches.max() <= 1
-    np.testing.assert_allclose(run.model.predict(pixels[..., 0], verbose=0), path.logits[:, -1], rtol=1e-5, atol=1e-5)
-    run.model.save(tmp_path / "model.keras")
+    np.testing.assert_allclose(model.predict(pixels, verbose=0), path.logits[:, -1], rtol=1e-5, atol=1e-5)
+    model.compile("adam", run_eagerly=True)
+    assert np.isfinite(model.fit(pixels, Y, verbose=0).history["loss"]).all()
+    path = model.glimpses(pixels)
+    model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(loaded.glimpses(pixels[..., 0]).logits, path.logits)
+    np.testing.assert_array_equal(loaded.glimpses(pixels).logits, path.logits)
 
 
+@pytest.mark.slow
+def test_fit_rescales_bytes():
+    run = dk.fit(net(), (255 * X).astype("uint8"), Y, verbose=0)
+    assert run.model.glimpses((255 * X).astype("uint8")).patches.max() <= 1
+
+
+@pytest.mark.slow
 def test_a_resumed_run_equals_a_whole_one(tmp_path):
     data = dk.data.from_arrays(X, Y, validation=(X[:8], Y[:8]), batch_size=5)
     dk.fit(net(), data, epochs=1, run_dir=tmp_path / "run", verbose=0)
@@ -367,8 +377,8 @@ def test_it_is_a_value():
             ],
         ),
         (lambda: net().build((144,)), ["needs the shape of an image, (height, width, channels), received (144,)"]),
-        (lambda: net().build((12, 12, None)), ["hint: use .build((28, 28, 1)); height and width may be None"]),
-        (lambda: net().build(), ["received None"]),
+        (lambda: net().build((12, 12, None)), ["hint: use .build((28, 28, 1)), where height and width may be None"]),
+        (lambda: net().build(), ["needs an input_shape", "hint: use .build((28, 28, 1))"]),
         (lambda: net(stddev=0), ["stddev must be a number above 0, received 0", "dk.RecurrentAttention(10, stddev="]),
         (lambda: net(policy="fixed"), ["policy must be one of 'learned', 'random', received 'fixed'"]),
         (lambda: dk.RecurrentAttention(1), ["num_classes must be an integer of at least 2, received 1"]),

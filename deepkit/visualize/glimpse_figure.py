@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib import patheffects
 from matplotlib.patches import Rectangle
 
-from deepkit.models.recurrent_attention import GlimpsePath, RecurrentAttentionModel
+from deepkit.models.glimpse_path import GlimpsePath
+from deepkit.models.recurrent_attention import RecurrentAttentionModel
 from deepkit.utils.errors import format_value, message
 from deepkit.visualize.figures import ORANGE, displayable_image, hide_axis_lines, subplots
 
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
 _MAX_IMAGES = 8  # rows of the figure
 
 
-def glimpses(
-    model: RecurrentAttentionModel | GlimpsePath, x: ArrayLike, *, class_names: Sequence[str] = ()
-) -> Figure:
+def glimpses(model: RecurrentAttentionModel | GlimpsePath, x: ArrayLike, *, class_names: Sequence[str] = ()) -> Figure:
     """Draw where a network looked, and what it saw (Mnih et al. 2014, figure 3).
 
     The first panel of a row is the image, with a numbered frame for each glimpse: that of the smallest window, and
@@ -81,7 +80,7 @@ def _draw_path(ax: Axes, image: np.ndarray, locations: np.ndarray, window_sizes:
     # the edges of the image are at -0.5 and width - 0.5
     x, y = (locations[:, 0] + 1) * width / 2, (locations[:, 1] + 1) * height / 2
     hide_axis_lines(ax).imshow(displayable_image(image), cmap="gray")
-    outline = [patheffects.withStroke(linewidth=2, foreground="black")]
+    outline: list[patheffects.AbstractPathEffect] = [patheffects.withStroke(linewidth=2, foreground="black")]
     for number in range(len(locations)):
         for scale, side in enumerate(window_sizes):
             corner = (np.floor(x[number] - side / 2 + 0.5) - 0.5, np.floor(y[number] - side / 2 + 0.5) - 0.5)
