@@ -296,9 +296,9 @@ class RecurrentAttentionModel(keras.Model):
         locations, patches, logits = (ops.convert_to_numpy(ops.stack(column, axis=1)) for column in columns)
         return locations, patches, logits
 
-    def _as_images(self, x: ArrayLike | Tensor) -> Tensor:
+    def _as_images(self, inputs: ArrayLike | Tensor) -> Tensor:
         """Return the images of a batch; as Keras models do, accept a missing channel axis of size 1."""
-        x = ops.convert_to_tensor(x)
+        x: Tensor = ops.convert_to_tensor(inputs)
         expected = tuple(self.input_shape)
         if len(x.shape) == len(expected) - 1 and expected[-1] == 1:
             x = ops.expand_dims(x, -1)
