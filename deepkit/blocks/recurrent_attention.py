@@ -130,14 +130,14 @@ class RecurrentAttention(Block):
                 code=self,
                 hint="use .build((28, 28, 1)), where height and width may be None; pass gray images as x[..., None]",
             )
-        known = [int(size) for size in shape[:2] if size is not None]
-        if known and self.glimpse_size > min(known):
+        sizes = [int(size) for size in shape[:2] if size is not None]
+        if sizes and self.glimpse_size > min(sizes):
             raise DefinitionError(
                 f"glimpse_size={self.glimpse_size} is larger than the image, received images of "
                 f"{shape[0]} by {shape[1]} pixels",
                 path="step.glimpse",
                 code=self,
-                hint=f"use a glimpse_size of at most {min(known)}; num_scales adds larger windows",
+                hint=f"use a glimpse_size of at most {min(sizes)}; num_scales adds larger windows",
             )
         return tuple(None if size is None else int(size) for size in shape)
 

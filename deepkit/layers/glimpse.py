@@ -137,13 +137,13 @@ class Glimpse(keras.layers.Layer):
             hint = "call the layer on a pair: glimpse([images, locations])"
             raise ValueError(message(problem, path=self.name, hint=hint))
         images = tuple(shapes[0])
-        known = [size for size in images[1:3] if size is not None]
-        if known and self.size > min(known):
+        sizes = [size for size in images[1:3] if size is not None]
+        if sizes and self.size > min(sizes):
             problem = (
                 f"Glimpse: size={self.size} is larger than the image, received images of "
                 f"{' by '.join(str(size) for size in images[1:3])} pixels"
             )
-            hint = f"use a size of at most {min(known)}; num_scales adds larger windows, which may exceed the image"
+            hint = f"use a size of at most {min(sizes)}; num_scales adds larger windows, which may exceed the image"
             raise ValueError(message(problem, path=self.name, hint=hint))
         return images
 

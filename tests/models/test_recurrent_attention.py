@@ -236,12 +236,12 @@ def test_one_hot_labels_have_the_gradient_of_class_indices():
 def signposts(count, seed=0):
     """Return images whose center says on which side the label is, and a distractor on the other side."""
     rng = np.random.default_rng(seed)
-    x, y, side = np.zeros((count, 9, 25, 1), "float32"), rng.integers(0, 2, count), rng.integers(0, 2, count)
+    x, y, side = np.zeros((count, 5, 15, 1), "float32"), rng.integers(0, 2, count), rng.integers(0, 2, count)
     rows = np.arange(count)
-    x[:, 3:6, 12] = np.where(side == 1, 1, -1)[:, None, None]
+    x[:, 1:4, 7] = np.where(side == 1, 1, -1)[:, None, None]
     for number in (0, 1):
         shown = np.where(side == number, y, rng.integers(0, 2, count))
-        x[rows, 3:6, 22 if number else 2] = np.where(shown == 1, 1, -1)[:, None, None]
+        x[rows, 1:4, 11 if number else 3] = np.where(shown == 1, 1, -1)[:, None, None]
     return x, y
 
 
@@ -250,10 +250,10 @@ def test_it_learns_where_to_look():
     x, y = signposts(4000)
     errors = {}
     for policy in ("learned", "random"):
-        definition = dk.RecurrentAttention(2, num_glimpses=2, glimpse_size=7, units=32, stddev=0.2, policy=policy)
-        run = dk.fit(definition, x, y, epochs=12, learning_rate=3e-3, batch_size=100, verbose=0)
+        definition = dk.RecurrentAttention(2, num_glimpses=2, glimpse_size=5, units=32, stddev=0.3, policy=policy)
+        run = dk.fit(definition, x, y, epochs=6, learning_rate=3e-3, batch_size=100, verbose=0)
         errors[policy] = 1 - run.evaluate(*signposts(1000, seed=1))["accuracy"]
-    assert errors["learned"] < 0.1
+    assert errors["learned"] < 0.02
     assert errors["random"] > 0.25
 
 
@@ -349,7 +349,7 @@ def test_glimpses_reads_datasets():
         np.testing.assert_allclose(model.glimpses(x).logits, expected.logits, rtol=1e-5, atol=1e-6)
 
 
-def test_a_compiled_loss_leaves_no_tensor_behind():
+def test_the_loss_releases_the_tensors_of_its_batch():
     model = compiled()
     model.fit(X, Y, verbose=0)
     assert model._episode.log_probability is None
