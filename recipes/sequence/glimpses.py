@@ -81,7 +81,7 @@ GLIMPSES: Mapping[str, Mapping[str, Any]] = {
     "mnist": {"glimpse_size": 8, "num_scales": 1},
     "translated": {"glimpse_size": 12, "num_scales": 3},
 }
-DEFAULTS = {"mnist": {"epochs": 40}, "translated": {"epochs": 30}}
+DEFAULTS = {"mnist": {"epochs": 80}, "translated": {"epochs": 30}}
 
 
 @dataclass(frozen=True, kw_only=True)
