@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from deepkit.visualize.figures import save
     from deepkit.visualize.filter_images import filters
     from deepkit.visualize.gradient_over_lag_figure import gradient_over_lag
-    from deepkit.visualize.glimpse_path import glimpses
     from deepkit.visualize.glimpse_figure import glimpses
     from deepkit.visualize.hidden_space_figure import hidden_space
     from deepkit.visualize.interval_coverage import calibration
@@ -39,7 +38,6 @@ _MODULES = {
     "saliency": "attribution_figures",
     "attention": "attention_maps",
     "gradient_over_lag": "gradient_over_lag_figure",
-    "glimpses": "glimpse_path",
     "glimpses": "glimpse_figure",
     "decision_boundary": "decision_boundary_figure",
     "templates": "class_templates",
