@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from deepkit.visualize.diagrams.diagram import diagram
     from deepkit.visualize.figures import save
     from deepkit.visualize.filter_images import filters
-    from deepkit.visualize.gradient_over_lag_figure import gradient_over_lag
     from deepkit.visualize.glimpse_figure import glimpses
+    from deepkit.visualize.gradient_over_lag_figure import gradient_over_lag
     from deepkit.visualize.hidden_space_figure import hidden_space
     from deepkit.visualize.interval_coverage import calibration
     from deepkit.visualize.layer_probes import linear_probes
