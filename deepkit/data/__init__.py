@@ -15,6 +15,8 @@ from deepkit.data.pipeline import Pipeline
 from deepkit.data.points import PointData, points
 from deepkit.data.record_data import from_records
 from deepkit.data.record_writing import write_records
+from deepkit.data.scene_generators import SceneObjects
+from deepkit.data.scenes import SceneData, scenes
 from deepkit.data.sequences import sequences
 from deepkit.data.table import from_table
 from deepkit.data.table_schema import TableSchema
@@ -23,8 +25,8 @@ from deepkit.data.user_arrays import from_arrays
 
 __all__ = [
     "load", "from_arrays", "from_folder", "from_table", "from_records", "write_records",
-    "points", "sequences", "text_pairs",
-    "Data", "PointData", "Pipeline", "TableSchema", "DataError",
+    "points", "scenes", "sequences", "text_pairs",
+    "Data", "PointData", "SceneData", "SceneObjects", "Pipeline", "TableSchema", "DataError",
     "Augmentation", "Shift", "Flip", "PadCrop", "Affine", "Elastic",
 ]  # fmt: skip
 
