@@ -265,7 +265,7 @@ def _check_image_size(image_size: object) -> int:
 
 def _check_types(kind: str, question_types: object) -> tuple[str, ...]:
     """Return the types of questions, in the order of the table; none for captions."""
-    known = tuple(scene_questions.TYPES)
+    choices = tuple(scene_questions.TYPES)
     if kind == "captions":
         if question_types is not None:
             received = format_value(question_types)
@@ -273,13 +273,13 @@ def _check_types(kind: str, question_types: object) -> tuple[str, ...]:
             raise ValueError(message(problem, hint="leave question_types out; it is an argument of 'questions'"))
         return ()
     if question_types is None:
-        return known
+        return choices
     if isinstance(question_types, str) or not isinstance(question_types, Sequence) or not question_types:
         problem = f"scenes: question_types must be a sequence of names, received {format_value(question_types)}"
         raise ValueError(message(problem, hint=f"use {_TYPES_EXAMPLE}"))
     hint = f"use {_TYPES_EXAMPLE}"
-    chosen = {check_choice(item, "scenes: question_types", known, hint=hint) for item in question_types}
-    return tuple(item for item in known if item in chosen)
+    chosen = {check_choice(item, "scenes: question_types", choices, hint=hint) for item in question_types}
+    return tuple(item for item in choices if item in chosen)
 
 
 def _draw(types: tuple[str, ...], num_scenes: int, image_size: int, seed: tuple[int, int]) -> tuple[Any, SceneSplit]:
