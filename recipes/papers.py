@@ -294,6 +294,23 @@ SUTSKEVER_2014 = Paper(
 )
 """Encoder-decoder models for translation, without attention."""
 
+ANTOL_2015 = Paper(
+    title="VQA: Visual Question Answering",
+    authors=(
+        "Stanislaw Antol",
+        "Aishwarya Agrawal",
+        "Jiasen Lu",
+        "Margaret Mitchell",
+        "Dhruv Batra",
+        "C. Lawrence Zitnick",
+        "Devi Parikh",
+    ),
+    year=2015,
+    venue="IEEE International Conference on Computer Vision (ICCV), pp. 2425-2433",
+    url="https://arxiv.org/abs/1505.00468",
+)
+"""Answers to free questions about images, and the controls without the image or without the question."""
+
 BAHDANAU_2015 = Paper(
     title="Neural Machine Translation by Jointly Learning to Align and Translate",
     authors=("Dzmitry Bahdanau", "Kyunghyun Cho", "Yoshua Bengio"),
@@ -453,6 +470,32 @@ LI_2017 = Paper(
     kind="lecture",
 )
 """Linear classifiers, their templates, and three cases that are hard for them."""
+
+SANTORO_2017 = Paper(
+    title="A Simple Neural Network Module for Relational Reasoning",
+    authors=(
+        "Adam Santoro",
+        "David Raposo",
+        "David G. T. Barrett",
+        "Mateusz Malinowski",
+        "Razvan Pascanu",
+        "Peter Battaglia",
+        "Timothy Lillicrap",
+    ),
+    year=2017,
+    venue="Advances in Neural Information Processing Systems (NeurIPS) 30",
+    url="https://arxiv.org/abs/1706.01427",
+)
+"""Relation networks, and Sort-of-CLEVR: questions about six colored shapes."""
+
+SUHR_2017 = Paper(
+    title="A Corpus of Natural Language for Visual Reasoning",
+    authors=("Alane Suhr", "Mike Lewis", "James Yeh", "Yoav Artzi"),
+    year=2017,
+    venue="Annual Meeting of the Association for Computational Linguistics (ACL), vol. 2, pp. 217-223",
+    url="https://aclanthology.org/P17-2034",
+)
+"""NLVR: true and false sentences about rendered images."""
 
 SMITH_2018 = Paper(
     title="Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates",

@@ -209,7 +209,7 @@ class Recipe:
         config: Class of the settings.
         train: Function that trains one repeat under a config.
         definition: Function that returns the network of a config, without data; None if there is no single network.
-        input_shape: Shape of one example of the network, or a function of the config.
+        input_shape: Shape of one example of the network, by name if it has several inputs, or a function of the config.
         metrics: Meaning of each measured number, by metric name.
         claims: Claims of the paper.
         deviations: Differences between recipe and paper, numbered in this order.
@@ -248,7 +248,7 @@ class Recipe:
     train: Callable[[Any], Result]
     metrics: Mapping[str, str]
     definition: Callable[[Any], Block] | None = None
-    input_shape: Shape | Callable[[Any], Shape] | None = None
+    input_shape: Shape | Mapping[str, Shape] | Callable[[Any], Shape | Mapping[str, Shape]] | None = None
     claims: tuple[Claim, ...] = ()
     deviations: tuple[str | Deviation, ...] = ()
     related: tuple[Paper, ...] = ()

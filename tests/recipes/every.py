@@ -77,6 +77,7 @@ CASES = {
     "both_directions": Case("both_directions", trainings=3, killed=2, stand_in=False),
     "tagging": Case("tagging", trainings=3, killed=2, stand_in=False),
     "glimpses": Case("glimpses", {"units": 16, "num_glimpses": 3}),
+    "visual_questions": Case("visual_questions", {"num_scenes": 80}, trainings=3, killed=2, stand_in=False),
     "gradient_descent": Case("gradient_descent", trainings=0, stand_in=False),
     "regularization": Case("regularization", trainings=0, stand_in=False),
     "threshold_units": Case("threshold_units", trainings=0, stand_in=False),
@@ -90,18 +91,30 @@ CASES = {
 }
 
 
+OUTPUTS = ("translations", "samples", "outputs")
 RESUMED = [name for name, case in CASES.items() if case.trainings]
 
 
-def predictions(model: Any, inputs: Any) -> dict[str, np.ndarray]:
-    """Return the predictions of a trained model: translations, or samples and outputs."""
+def predictions(model: Any, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the predictions of a trained model: translations, or samples and outputs.
+
+    Args:
+        model: The model.
+        arrays: Its inputs by name; a single input is named "inputs".
+    """
     import tensorflow as tf
 
+    inputs: Any = arrays.get("inputs", arrays)
     if hasattr(model, "translate"):
         texts = [text.decode() if isinstance(text, bytes) else str(text) for text in inputs]
         return {"translations": np.array(model.translate(texts, num_beams=2, max_length=8), "S")}
     samples = {"samples": model.sample(4, seed=0)} if hasattr(model, "sample") else {}
-    return {**samples, "outputs": np.asarray(model(tf.constant(inputs), training=False))}
+    return {**samples, "outputs": np.asarray(model(tf.nest.map_structure(tf.constant, inputs), training=False))}
+
+
+def as_texts(values: np.ndarray) -> np.ndarray:
+    """Return texts as an array of bytes, and other values as they are."""
+    return np.array(values.tolist()) if values.dtype == object else values
 
 
 def saving_predictions(fit: Any) -> Any:
@@ -111,8 +124,9 @@ def saving_predictions(fit: Any) -> Any:
         run = fit(net, data, **arguments)
         if run.run_dir is not None:
             inputs = data[:8] if isinstance(data, np.ndarray) else data.train.arrays(8)[0]
-            inputs = np.array(inputs.tolist()) if inputs.dtype == object else inputs  # texts as bytes
-            np.savez(run.run_dir / "predictions.npz", inputs=inputs, **predictions(run.model, inputs))
+            inputs = {"inputs": inputs} if isinstance(inputs, np.ndarray) else inputs
+            inputs = {name: as_texts(values) for name, values in inputs.items()}
+            np.savez(run.run_dir / "predictions.npz", **inputs, **predictions(run.model, inputs))
         return run
 
     return wrapped
@@ -169,7 +183,8 @@ def load(runs: Path, names: list[str]) -> None:
         for path in sorted((runs / name).rglob("model.keras")):
             try:
                 with np.load(path.with_name("predictions.npz")) as saved:
-                    loaded = predictions(keras.models.load_model(path), saved["inputs"])
+                    inputs = {name: saved[name] for name in saved.files if name not in OUTPUTS}
+                    loaded = predictions(keras.models.load_model(path), inputs)
                     for key, values in loaded.items():
                         np.testing.assert_array_equal(values, saved[key], err_msg=key)
                 outcome = ", ".join(loaded)
