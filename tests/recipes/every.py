@@ -77,7 +77,7 @@ CASES = {
     "both_directions": Case("both_directions", trainings=3, killed=2, stand_in=False),
     "tagging": Case("tagging", trainings=3, killed=2, stand_in=False),
     "glimpses": Case("glimpses", {"units": 16, "num_glimpses": 3}),
-    "visual_questions": Case("visual_questions", {"num_scenes": 80}, trainings=3, killed=2, stand_in=False),
+    "visual_questions": Case("visual_questions", {"num_scenes": 200}, trainings=3, killed=2, stand_in=False),
     "gradient_descent": Case("gradient_descent", trainings=0, stand_in=False),
     "regularization": Case("regularization", trainings=0, stand_in=False),
     "threshold_units": Case("threshold_units", trainings=0, stand_in=False),
