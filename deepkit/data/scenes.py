@@ -200,7 +200,7 @@ def scenes(
     independently. NumPy's global random state does not change.
 
     Reference:
-        Santoro et al. 2017, "A simple neural network module for relational reasoning", section 4.2 (Sort-of-CLEVR).
+        Santoro et al. 2017, "A simple neural network module for relational reasoning", section 3.2 (Sort-of-CLEVR).
 
     Args:
         kind: `"captions"` or `"questions"`.
