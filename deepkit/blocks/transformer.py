@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import KW_ONLY
 from typing import TYPE_CHECKING, Any
 
@@ -37,42 +37,62 @@ class _TransformerStack(Block):
     key_dim: int | None = fields.integer(default=None)
     attention: fields.KerasArguments = fields.keras_arguments(layers.MultiHeadAttention, excluding=_ATTENTION_ARGUMENTS)
 
-    def _add_layers(self, x: Any, memory: Any, builder: Builder, *, is_causal: bool) -> Any:
-        """Add the layers, and the last normalization of a stack that normalizes first."""
+    def _add_layers(
+        self, x: Any, memory: Any, builder: Builder, *, is_causal: bool, return_weights: bool = False
+    ) -> tuple[Any, Any]:
+        """Add the layers, and the last normalization of a stack that normalizes first.
+
+        Returns:
+            The output, and the weights of the last attention to the memory, or None.
+        """
         if len(x.shape) != 3 or x.shape[-1] is None:
             raise builder.error(
                 f"expected a sequence (time, features) of known width, received {shape_text(x)}",
                 hint="use layers.Embedding for token ids, and layers.Reshape for a feature map",
             )
-        for name in common.numbered("layer", self.num_layers):
-            x = self._add_layer(x, memory, builder.child(name, self), is_causal=is_causal)
-        return self._normalize(x, "norm", builder) if self.normalize_first else x
+        weights: Any = None
+        for number, name in enumerate(common.numbered("layer", self.num_layers), start=1):
+            is_returned = return_weights and number == self.num_layers
+            attend = self._attention(causal=is_causal)
+            read = None if memory is None else self._attention(return_weights=is_returned)
+            x, weights = self._add_layer(x, memory, attend, read, builder.child(name, self))
+        return self._normalize(x, "norm", builder) if self.normalize_first else x, weights
 
-    def _add_layer(self, x: Any, memory: Any, builder: Builder, *, is_causal: bool) -> Any:
-        attend = self._attention(is_causal=is_causal)
-        x = self._add_part(x, "attention", lambda y, name: builder.add_block(name, attend, y), builder)
-        if memory is not None:
-            read = self._attention(is_causal=False)
-            x = self._add_part(
-                x, "cross_attention", lambda y, name: builder.add_block(name, read, [y, memory]), builder
-            )
-        return self._add_part(
-            x, "feed_forward", lambda y, name: self._add_feed_forward(y, builder.child(name, self)), builder
-        )
+    def _add_layer(
+        self, x: Any, memory: Any, attend: MultiHeadAttention, read: MultiHeadAttention | None, builder: Builder
+    ) -> tuple[Any, Any]:
+        """Add one layer: self-attention, attention to a memory if there is one, and the feed-forward network."""
+        y: Any = builder.add_block("attention", attend, self._prepare(x, "attention", builder))
+        x = self._add_residual(x, y, "attention", builder)
+        weights: Any = None
+        if read is not None:
+            y = builder.add_block("cross_attention", read, [self._prepare(x, "cross_attention", builder), memory])
+            if read.return_weights:
+                y, weights = y
+            x = self._add_residual(x, y, "cross_attention", builder)
+        y = self._add_feed_forward(self._prepare(x, "feed_forward", builder), builder.child("feed_forward", self))
+        return self._add_residual(x, y, "feed_forward", builder), weights
 
-    def _attention(self, *, is_causal: bool) -> MultiHeadAttention:
+    def _attention(self, *, causal: bool = False, return_weights: bool = False) -> MultiHeadAttention:
         return MultiHeadAttention(
-            self.num_heads, key_dim=self.key_dim, causal=is_causal, dropout=self.dropout, attention=self.attention
+            self.num_heads,
+            key_dim=self.key_dim,
+            causal=causal,
+            dropout=self.dropout,
+            return_weights=return_weights,
+            attention=self.attention,
         )
 
-    def _add_part(self, x: Any, name: str, add: Callable[[Any, str], Any], builder: Builder) -> Any:
-        """Add a part with its dropout, residual connection and normalization."""
-        is_first = self.normalize_first
-        y = add(self._normalize(x, f"{name}_norm", builder) if is_first else x, name)
+    def _prepare(self, x: Any, name: str, builder: Builder) -> Any:
+        """Return the input of a part, normalized if the stack normalizes first."""
+        return self._normalize(x, f"{name}_norm", builder) if self.normalize_first else x
+
+    def _add_residual(self, x: Any, y: Any, name: str, builder: Builder) -> Any:
+        """Add the dropout, the residual connection and the normalization of a part after its output `y`."""
         if self.dropout:
             y = builder.add_layer(y, f"{name}_dropout", layers.Dropout, self.dropout)
         y = common.add_merge([x, y], f"{name}_add", layers.Add, builder)
-        return y if is_first else self._normalize(y, f"{name}_norm", builder)
+        return y if self.normalize_first else self._normalize(y, f"{name}_norm", builder)
 
     def _add_feed_forward(self, x: Any, builder: Builder) -> Any:
         width = x.shape[-1]
@@ -131,7 +151,7 @@ class TransformerEncoder(_TransformerStack):
 
     def add(self, x: KerasTensor, builder: Builder) -> KerasTensor:
         """Add the layers."""
-        return self._add_layers(x, None, builder, is_causal=False)
+        return self._add_layers(x, None, builder, is_causal=False)[0]
 
 
 class TransformerDecoder(_TransformerStack):
@@ -154,12 +174,14 @@ class TransformerDecoder(_TransformerStack):
         dropout: Fraction dropped in training: of the attention weights, and of the output of each part.
         key_dim: Width of queries and keys in each head; the width of the sequence divided by `num_heads` if left out.
         attention: Further arguments of `keras.layers.MultiHeadAttention`: `{"use_bias": False}`.
+        return_weights: Whether to return the weights of the last attention to the memory too, for figures.
 
     Input shape:
         `(batch, time, features)`; or a list of it and a memory, a sequence or a feature map of any width.
 
     Output shape:
-        The shape of the sequence.
+        The shape of the sequence. Weights are `(batch, heads, time, positions)`, with `height, width` for the positions
+        of a feature map.
 
     Raises:
         DefinitionError: An argument is invalid, the inputs have other shapes, or the heads do not divide the width.
@@ -171,6 +193,8 @@ class TransformerDecoder(_TransformerStack):
         >>> dk.TransformerDecoder(4, num_layers=2)([words, image]).shape
         (None, 20, 64)
     """
+
+    return_weights: bool = fields.flag(default=False)
 
     @property
     def accepts_multiple_inputs(self) -> bool:
@@ -187,4 +211,13 @@ class TransformerDecoder(_TransformerStack):
                 hint='use (["sequence", "memory"], dk.TransformerDecoder(8)) as a node of a dk.Functional',
             )
         sequence, *memories = tensors
-        return self._add_layers(sequence, memories[0] if memories else None, builder, is_causal=True)
+        if self.return_weights and not memories:
+            raise builder.error(
+                "return_weights=True: there are no weights of a memory, received a sequence alone",
+                hint="pass a list of the sequence and a memory, or leave return_weights out",
+            )
+        memory = memories[0] if memories else None
+        output, weights = self._add_layers(
+            sequence, memory, builder, is_causal=True, return_weights=self.return_weights
+        )
+        return [output, weights] if self.return_weights else output
