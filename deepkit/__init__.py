@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from deepkit import data, errors, execution, layers, losses, models, recipe, teaching, testing, visualize
     from deepkit.blocks.attention import Attention, MultiHeadAttention
     from deepkit.blocks.autoencoder import Autoencoder
+    from deepkit.blocks.captioner import Captioner
     from deepkit.blocks.channels import SeparableConvBlock, SqueezeExcitation
     from deepkit.blocks.conv import ConvBlock, ConvStack
     from deepkit.blocks.dense import MLP
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from deepkit.blocks.gaussian import GaussianHead
     from deepkit.blocks.heads import Classifier, Regressor
     from deepkit.blocks.highway import Highway
+    from deepkit.blocks.language_model import LanguageModel
     from deepkit.blocks.parallel import Merge, Parallel
     from deepkit.blocks.perceptron import Perceptron
     from deepkit.blocks.recurrent import BiLSTM, Recurrent
@@ -80,6 +82,8 @@ _PUBLIC_NAMES = {  # the module of each public class and function
     "Classifier": "deepkit.blocks.heads",
     "Regressor": "deepkit.blocks.heads",
     "Highway": "deepkit.blocks.highway",
+    "Captioner": "deepkit.blocks.captioner",
+    "LanguageModel": "deepkit.blocks.language_model",
     "Merge": "deepkit.blocks.parallel",
     "Parallel": "deepkit.blocks.parallel",
     "Perceptron": "deepkit.blocks.perceptron",
@@ -142,8 +146,8 @@ __all__ = [
     "ConvBlock", "ConvStack", "SeparableConvBlock", "MLP",
     "Residual", "Bottleneck", "DenselyConnected", "Transition", "Highway", "SqueezeExcitation",
     "Recurrent", "BiLSTM", "Text", "TableEncoder",
-    "Attention", "MultiHeadAttention", "TransformerEncoder", "TransformerDecoder", "Seq2Seq",
-    "RecurrentAttention",
+    "Attention", "MultiHeadAttention", "TransformerEncoder", "TransformerDecoder",
+    "Seq2Seq", "LanguageModel", "Captioner", "RecurrentAttention",
     "Repeat", "Parallel", "Merge", "Classifier", "Regressor", "Perceptron",
     "GaussianHead", "mean_and_stddev", "VAE",
     "GAN", "ParzenWindow",

@@ -3,56 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, MISSING, replace
+from dataclasses import KW_ONLY, replace
 from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import layers
 
-from deepkit.blocks import common
-from deepkit.blocks.attention import SCORES, Attention
+from deepkit.blocks.attention import Attention
 from deepkit.blocks.recurrent import BiLSTM, Recurrent
 from deepkit.blocks.text import Text
-from deepkit.definition import fields, source
+from deepkit.blocks.text_decoder import (
+    AUTO,
+    AttentionField,
+    BlockField,
+    TextDecoder,
+    check_decoder,
+    decoder_field,
+    embed,
+    name_states,
+    project_states,
+    resolve_attention,
+    states_from_vector,
+    text_layer,
+)
+from deepkit.blocks.transformer import TransformerDecoder, TransformerEncoder
+from deepkit.definition import fields
 from deepkit.definition.block import Block
 from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError
 from deepkit.definition.inputs import InputSpec
+from deepkit.layers import MaskedPooling1D, PositionEmbedding
 from deepkit.models.seq2seq import SequenceToSequence
-from deepkit.utils.errors import format_value
-from deepkit.utils.validation import check_choice
 
 if TYPE_CHECKING:
-    from deepkit.utils.types import KerasTensor, Shape, Tensors
-
-
-class _BlockField(fields.Field[Any, Any]):
-    """A block of certain classes."""
-
-    def __init__(self, *classes: type[Block], example: str, default: object = MISSING) -> None:
-        super().__init__(default=default)
-        self.classes, self.example = classes, example
-
-    def validate(self, value: object, name: str) -> object:
-        if isinstance(value, self.classes) or (value is None and self.default is None):
-            return value
-        expected = " or ".join(f"dk.{cls.__name__}" for cls in self.classes)
-        raise DefinitionError(f"{name} must be {expected}, received {format_value(value)}", hint=f"use {self.example}")
-
-    def to_source(self, value: object) -> str:
-        return repr(value)
-
-
-class _AttentionField(fields.Field[Any, "Attention | str | None"]):
-    """A score, a `dk.Attention`, or None."""
-
-    def validate(self, value: object, name: str) -> Attention | str | None:
-        if isinstance(value, Attention):
-            return value
-        return check_choice(value, name, (*SCORES, None), error=DefinitionError)
-
-    def to_source(self, value: Attention | str | None) -> str:
-        return source.quoted(value)
+    from deepkit.utils.types import Shape, Tensors
 
 
 class Seq2Seq(Block):
@@ -61,10 +45,14 @@ class Seq2Seq(Block):
     An example is a pair of strings. `dk.fit(net, (sources, targets))` adapts both vocabularies, then trains the decoder
     with teacher forcing; `run.model.translate([...])` decodes autoregressively.
 
-    The initial states of the decoder are the final states of the encoder, projected by a dense layer with tanh if their
-    widths differ. The attention follows the decoder: the query is the decoder's output, and tanh(W [context; output])
-    is classified, so that all steps of a training pair are computed at once. In Bahdanau, Cho & Bengio 2015 the query
-    is the state before a step, and the context is an input of that step; their additive score is `"additive"` here.
+    A recurrent decoder begins with the final states of the encoder, projected by a dense layer with tanh if their
+    widths differ; after a `dk.TransformerEncoder`, with projections of the mean of its outputs. The attention follows
+    the decoder: the query is the decoder's output, and tanh(W [context; output]) is classified, so that all steps of a
+    training pair are computed at once. In Bahdanau, Cho & Bengio 2015 the query is the state before a step, and the
+    context is an input of that step; their additive score is `"additive"` here.
+
+    A `dk.TransformerDecoder` attends to the outputs of the encoder in each of its layers. Transformers are as wide as
+    the embeddings, to which sinusoids of the positions are added. Decoding keeps the keys and values of earlier steps.
 
     Embeddings have initial values of variance 1: with Keras's, which are twenty times smaller, the first hundreds of
     steps teach the decoder little more than the frequencies of words.
@@ -73,15 +61,17 @@ class Seq2Seq(Block):
 
     Reference:
         Luong, Pham & Manning 2015, "Effective Approaches to Attention-based Neural Machine Translation", sections 3 and
-        3.1; without attention, Sutskever, Vinyals & Le 2014, "Sequence to Sequence Learning with Neural Networks".
+        3.1; without attention, Sutskever, Vinyals & Le 2014, "Sequence to Sequence Learning with Neural Networks"; with
+        Transformers, Vaswani et al. 2017, "Attention Is All You Need".
 
     Args:
         source: A `dk.Text` that converts source texts to token ids.
         target: A `dk.Text` for target texts, which have a separate vocabulary; None for one that equals `source`.
         embedding_dim: Width of the token embeddings of both texts.
-        encoder: A `dk.Recurrent` or `dk.BiLSTM`; its directions are merged.
-        decoder: A `dk.Recurrent` in one direction.
-        attention: `"additive"`, `"multiplicative"` or `"dot"`, a `dk.Attention`, or None.
+        encoder: A `dk.Recurrent` or `dk.BiLSTM`, whose directions are merged, or a `dk.TransformerEncoder`.
+        decoder: A `dk.Recurrent` in one direction, or a `dk.TransformerDecoder`.
+        attention: The attention after a recurrent decoder: `"additive"`, which is the default, `"multiplicative"` or
+            `"dot"`, a `dk.Attention`, or None. Leave it out for a `dk.TransformerDecoder`.
         dropout: Fraction of the units dropped in training: of the embeddings, and of the input of the classifier.
         reverse_source: Whether the encoder reads the source backward, so that the beginnings of both texts are close to
             each other (Sutskever et al. 2014, section 3.3).
@@ -114,31 +104,27 @@ class Seq2Seq(Block):
         ['accuracy', 'loss', 'perplexity']
     """
 
-    source: Text = _BlockField(Text, example="dk.Text(10_000)")  # type: ignore[assignment]
+    source: Text = BlockField(Text, example="dk.Text(10_000)")  # type: ignore[assignment]
     _: KW_ONLY
-    target: Text | None = _BlockField(Text, example="dk.Text(10_000)", default=None)  # type: ignore[assignment]
+    target: Text | None = BlockField(Text, example="dk.Text(10_000)", default=None)  # type: ignore[assignment]
     embedding_dim: int = fields.integer(default=256)
-    encoder: Recurrent | BiLSTM = _BlockField(BiLSTM, Recurrent, example="dk.BiLSTM(256)")  # type: ignore[assignment]
-    decoder: Recurrent = _BlockField(Recurrent, example='dk.Recurrent("lstm", 512)')  # type: ignore[assignment]
-    attention: fields.Field[Any, Attention | str | None] = _AttentionField(default="additive")
+    encoder: Recurrent | BiLSTM | TransformerEncoder = BlockField(  # type: ignore[assignment]
+        BiLSTM, Recurrent, TransformerEncoder, example="dk.BiLSTM(256)"
+    )
+    decoder: Recurrent | TransformerDecoder = decoder_field()
+    attention: fields.Field[Any, Attention | str | None] = AttentionField(default=AUTO)
     dropout: float = fields.fraction(default=0.0)
     reverse_source: bool = fields.flag(default=False)
 
     def check(self) -> None:
-        """Refuse an encoder without a merge, a bidirectional decoder, and causal attention."""
-        if self._full_encoder().bidirectional is None:
+        """Refuse an encoder without a merge, a bidirectional decoder, and attention that does not fit the decoder."""
+        encoder = self._recurrent_encoder
+        if encoder is not None and encoder.bidirectional is None:
             raise DefinitionError(
                 "Seq2Seq: the encoder must merge its two directions", hint='use merge="concat", the default'
             )
-        if self.decoder.bidirectional is not False:
-            raise DefinitionError(
-                "Seq2Seq: the decoder must have one direction, as later tokens are not generated yet",
-                hint=f'use dk.Recurrent("{self.decoder.cell}", {self.decoder.units})',
-            )
-        if isinstance(self.attention, Attention) and self.attention.causal:
-            raise DefinitionError(
-                "Seq2Seq: the attention to a source cannot be causal: all of it is known", hint="use causal=False"
-            )
+        check_decoder(self.decoder, "Seq2Seq")
+        resolve_attention(self.attention, self.decoder, "Seq2Seq")
 
     def input_spec(self) -> InputSpec:
         """Return the input: one string per example."""
@@ -163,16 +149,16 @@ class Seq2Seq(Block):
         if input_shape is not None:
             self.input_spec().check_shape(input_shape, self)
         encoder = self._build_encoder()
-        attention_head = None
-        if self.attention is not None:
-            attention_head = self._build_attention_head(self.attention, encoder.output[0].shape[-1])
+        memory = encoder.output.get("memory")
+        decoder = self._text_decoder.build(
+            None if memory is None else tuple(memory.shape[1:]), has_mask=True, has_initial_states=True
+        )
         return SequenceToSequence(
-            _text_layer(self.source, "source_text"),
-            _text_layer(self._target_text, "target_text"),
+            text_layer(self.source, "source_text"),
+            text_layer(self._target_text, "target_text"),
             encoder,
-            self._build_decoder(),
-            attention_head,
-            self._build_classifier(),
+            decoder,
+            self._text_decoder.build_classifier(),
             reverse_source=self.reverse_source,
             name=self.name or self.default_name,
         )
@@ -182,60 +168,37 @@ class Seq2Seq(Block):
         """The `dk.Text` of the target texts."""
         return self.target or self.source
 
-    def _full_encoder(self) -> Recurrent:
-        """Return the encoder as a `dk.Recurrent` that returns the memory for the attention, and the final states."""
+    @property
+    def _text_decoder(self) -> TextDecoder:
+        """The networks of the decoder."""
+        attention = resolve_attention(self.attention, self.decoder, "Seq2Seq")
+        return TextDecoder(self.decoder, self._target_text, self.embedding_dim, self.dropout, attention)
+
+    @property
+    def _recurrent_encoder(self) -> Recurrent | None:
+        """The encoder as a `dk.Recurrent` that returns the memory for the attention, and the final states."""
         encoder = self.encoder.recurrent if isinstance(self.encoder, BiLSTM) else self.encoder
-        return replace(encoder, return_sequences=self.attention is not None, return_state=True, name="read")
+        if isinstance(encoder, TransformerEncoder):
+            return None
+        return replace(encoder, return_sequences=self._text_decoder.has_memory, return_state=True, name="read")
 
     def _build_encoder(self) -> keras.Model:
-        """Return a model from token ids to the decoder's initial states, after the memory if there is attention."""
+        """Return a model from token ids to the memory, if the decoder attends to it, and the initial states."""
         ids = keras.Input((None,), dtype="int64", name="source")
-        memory, *states = self._full_encoder()(self._embed(ids, self.source, mask_zero=True))
-        initial_states = _initial_states(_states_by_layer(states, self._full_encoder()), self.decoder)
-        outputs = [memory, *initial_states] if self.attention is not None else initial_states
+        x = embed(ids, self.source, self.embedding_dim, dropout=self.dropout, mask_zero=True)
+        states: list[Any] = []
+        if self._recurrent_encoder is None:
+            memory = replace(self.encoder, name="read")(PositionEmbedding(name="positions")(x))
+            if isinstance(self.decoder, Recurrent):
+                states = states_from_vector(MaskedPooling1D("avg", name="mean")(memory), self.decoder)
+        else:
+            memory, *final_states = self._recurrent_encoder(x)
+            if isinstance(self.decoder, Recurrent):
+                states = project_states(_states_by_layer(final_states, self._recurrent_encoder), self.decoder)
+        outputs = name_states(states)
+        if self._text_decoder.has_memory:
+            outputs["memory"] = memory
         return keras.Model(ids, outputs, name="encoder")
-
-    def _build_decoder(self) -> keras.Model:
-        """Return a model from token ids and states to outputs and states."""
-        ids = keras.Input((None,), dtype="int64", name="target")
-        num_states = self.decoder.num_layers * self.decoder.num_states
-        states = [keras.Input((self.decoder.units,), name=f"state{i + 1}") for i in range(num_states)]
-        decoder = replace(self.decoder, return_sequences=True, return_state=True, name="write")
-        outputs = decoder([self._embed(ids, self._target_text, mask_zero=False), *states])
-        if self.attention is None and self.dropout:
-            outputs = [layers.Dropout(self.dropout, name="dropout_output")(outputs[0]), *outputs[1:]]
-        return keras.Model([ids, *states], outputs, name="decoder")
-
-    def _build_attention_head(self, attention: Attention | str, memory_width: int) -> keras.Model:
-        """Return a model from the decoder's outputs and the memory to the classifier's input and the weights."""
-        outputs = keras.Input((None, self.decoder.units), name="outputs")
-        memory = keras.Input((None, memory_width))
-        block = attention if isinstance(attention, Attention) else Attention(attention)
-        context, weights = replace(block, return_weights=True, name="attention")([outputs, memory])
-        concatenated = layers.Concatenate(name="context")([context, outputs])
-        hidden = layers.Dense(self.decoder.units, activation="tanh", use_bias=False, name="attentional")(concatenated)
-        if self.dropout:
-            hidden = layers.Dropout(self.dropout, name="dropout")(hidden)
-        return keras.Model([outputs, memory], [hidden, weights], name="reader")
-
-    def _build_classifier(self) -> layers.Dense:
-        layer = layers.Dense(self._target_text.max_tokens, dtype=common.float32_if_mixed(), name="classifier")
-        layer.build((None, self.decoder.units))
-        return layer
-
-    def _embed(self, ids: KerasTensor, text: Text, *, mask_zero: bool) -> Any:
-        initializer = keras.initializers.RandomNormal(stddev=1.0)
-        embedding = layers.Embedding(
-            text.max_tokens, self.embedding_dim, initializer, mask_zero=mask_zero, name="embedding"
-        )
-        x = embedding(ids)
-        return layers.Dropout(self.dropout, name="dropout")(x) if self.dropout else x
-
-
-def _text_layer(text: Text, name: str) -> layers.TextVectorization:
-    """Return the layer that converts texts to token ids."""
-    model = replace(text, name=name).build()
-    return next(layer for layer in model.layers if isinstance(layer, layers.TextVectorization))
 
 
 def _states_by_layer(states: list[Any], encoder: Recurrent) -> list[list[Any]]:
@@ -254,16 +217,3 @@ def _states_by_layer(states: list[Any], encoder: Recurrent) -> list[list[Any]]:
             merged.append(state)
         by_layer.append(merged)
     return by_layer
-
-
-def _initial_states(final_states: list[list[Any]], decoder: Recurrent) -> list[Any]:
-    """Return the initial states of the decoder: layer by layer, or all from the last layer of the encoder."""
-    initial_states = []
-    for i in range(decoder.num_layers):
-        layer_states = final_states[i] if len(final_states) == decoder.num_layers else final_states[-1]
-        for k in range(decoder.num_states):
-            state = layer_states[min(k, len(layer_states) - 1)]
-            if state.shape[-1] != decoder.units or k >= len(layer_states):
-                state = layers.Dense(decoder.units, activation="tanh", name=f"begin{i + 1}_{k + 1}")(state)
-            initial_states.append(state)
-    return initial_states

@@ -8,6 +8,7 @@ from deepkit.layers.cross_attention import MultiHeadCrossAttention
 from deepkit.layers.date_features import DateFeatures
 from deepkit.layers.gaussian_sampling import GaussianSampling
 from deepkit.layers.glimpse import Glimpse
+from deepkit.layers.hard_attention import HardAttention
 from deepkit.layers.imputed_normalization import ImputedNormalization
 from deepkit.layers.initializers import FanInUniform
 from deepkit.layers.l2_pooling import L2Pooling
@@ -37,6 +38,7 @@ __all__ = [
     "DateFeatures",
     "FanInUniform",
     "GaussianSampling",
+    "HardAttention",
     "Glimpse",
     "ImputedNormalization",
     "L2Pooling",

@@ -39,6 +39,36 @@ class AttentionMap:
     target: list[str]
 
 
+@dataclass(frozen=True, eq=False)
+class ImageAttentionMap:
+    """The attention weights of one image and its caption: a map for each token of the caption and one for the end.
+
+    `model.attention_maps` and `model.caption(..., return_attention=True)` of a `dk.Captioner` return it;
+    `dk.visualize.attention(map.weights, image=image, target=map.target, grid=map.weights.shape[1:])` draws it.
+
+    Args:
+        weights: Array of shape (target tokens + 1, height, width), each map with sum 1.
+        target: The tokens of the caption, and `""` for the end.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> import numpy as np
+        >>> model = dk.Captioner(
+        ...     [dk.ConvStack(8)],
+        ...     text=dk.Text(6, vocabulary=("a", "red", "dog")),
+        ...     embedding_dim=4,
+        ...     decoder=dk.Recurrent("gru", 8),
+        ... ).build((16, 16, 3))
+        >>> image = np.zeros((1, 16, 16, 3), "float32")
+        >>> [attention] = model.attention_maps(image, ["a dog"])
+        >>> attention.weights.shape, attention.target
+        ((3, 8, 8), ['a', 'dog', ''])
+    """
+
+    weights: np.ndarray
+    target: list[str]
+
+
 def attention_map(
     weights: np.ndarray,
     source_ids: np.ndarray,
@@ -64,3 +94,13 @@ def attention_map(
         weights, source_ids = weights[:, ::-1], source_ids[::-1]
     target = target_vocabulary[target_ids[:target_length]].tolist()
     return AttentionMap(weights, source_vocabulary[source_ids].tolist(), [*target, ""])
+
+
+def mean_over_heads(weights: np.ndarray, *, rank: int = 3) -> np.ndarray:
+    """Return attention weights `(batch, [heads,] steps, ...)` as their mean over the heads, if there are any.
+
+    Args:
+        weights: The weights.
+        rank: Number of axes of weights without heads.
+    """
+    return weights.mean(axis=1) if weights.ndim > rank else weights

@@ -10,14 +10,20 @@ from keras import ops
 if TYPE_CHECKING:
     from deepkit.utils.types import Tensor
 
-    Step: TypeAlias = Callable[[Tensor, list[Tensor]], tuple[Tensor, list[Tensor]]]
+    Step: TypeAlias = Callable[[Tensor, list[Tensor], Tensor], tuple[Tensor, list[Tensor]]]
 
 END = 0  # the id that ends a sequence, and the input before the first token
 _MINUS_INFINITY = float("-inf")
 
 
 def beam_search(
-    step: Step, states: list[Tensor], *, num_beams: int, max_length: Tensor | int, length_penalty: Tensor | float
+    step: Step,
+    states: list[Tensor],
+    *,
+    batch_size: Tensor | int,
+    num_beams: int,
+    max_length: Tensor | int,
+    length_penalty: Tensor | float,
 ) -> tuple[Tensor, Tensor]:
     """Return the sequence with the best score for each example, and the score.
 
@@ -29,10 +35,11 @@ def beam_search(
         Wu et al. 2016, "Google's Neural Machine Translation System", equation 14, without coverage.
 
     Args:
-        step: Function of the last tokens `(batch, beams)` and the states that returns the log-probabilities of the
-            next tokens `(batch, beams, vocabulary)` and the new states. Id 0 ends a sequence; it is also the input
-            before the first token.
+        step: Function of the last tokens `(batch, beams)`, the states and the number of the step that returns the
+            log-probabilities of the next tokens `(batch, beams, vocabulary)` and the new states. Id 0 ends a sequence;
+            it is also the input before the first token.
         states: Tensors of shape `(batch * beams, ...)`, with the beams of an example in consecutive rows.
+        batch_size: Number of examples.
         num_beams: Number of open sequences.
         max_length: Maximum number of tokens, not counting the end; longer sequences are ended at this length.
         length_penalty: Preference for longer sequences; 0 compares probabilities.
@@ -40,10 +47,9 @@ def beam_search(
     Returns:
         Ids of shape `(batch, max_length)`, with zeros after the end, and scores of shape `(batch,)`.
     """
-    batch = ops.shape(states[0])[0] // num_beams
-    ids = ops.zeros((batch, num_beams, max_length), "int32")
+    ids = ops.zeros((batch_size, num_beams, max_length), "int32")
     # all beams start equal: only the first one may be extended
-    log_p = ops.broadcast_to(ops.where(ops.arange(num_beams) == 0, 0.0, _MINUS_INFINITY)[None], (batch, num_beams))
+    log_p = ops.broadcast_to(ops.where(ops.arange(num_beams) == 0, 0.0, _MINUS_INFINITY)[None], (batch_size, num_beams))
     length_penalty = ops.cast(length_penalty, "float32")
 
     def score(log_p: Tensor, length: Tensor | int) -> Tensor:
@@ -57,7 +63,7 @@ def beam_search(
     def extend(
         t: Tensor, tokens: Tensor, ids: Tensor, log_p: Tensor, best_ids: Tensor, best: Tensor, *states: Tensor
     ) -> tuple[Tensor, ...]:
-        next_log_p, new_states = step(tokens, list(states))
+        next_log_p, new_states = step(tokens, list(states), t)
         count = 2 * num_beams if num_beams > 1 else 1
         log_p, origin, tokens = _best_continuations(log_p, next_log_p, count, must_end=t == max_length)
         ids = ops.where(ops.arange(max_length) == t, tokens[..., None], _take_beams(ids, origin))
@@ -68,11 +74,12 @@ def beam_search(
         best = ops.where(is_better, ops.max(scores, 1), best)
         log_p, beams = ops.top_k(ops.where(has_ended, _MINUS_INFINITY, log_p), num_beams)
         tokens, origin, ids = _take_beams(tokens, beams), _take_beams(origin, beams), _take_beams(ids, beams)
-        rows = ops.reshape(ops.arange(batch)[:, None] * num_beams + origin, (-1,))
-        new_states = [ops.take(state, rows, axis=0) for state in new_states]
+        if num_beams > 1:
+            rows = ops.reshape(ops.arange(batch_size)[:, None] * num_beams + origin, (-1,))
+            new_states = [ops.take(state, rows, axis=0) for state in new_states]
         return t + 1, tokens, ids, log_p, best_ids, best, *new_states
 
-    start = (0, ids[..., 0] * 0, ids, log_p, ids[:, 0], ops.full((batch,), _MINUS_INFINITY), *states)
+    start = (0, ids[..., 0] * 0, ids, log_p, ids[:, 0], ops.full((batch_size,), _MINUS_INFINITY), *states)
     result = ops.while_loop(can_improve, extend, start)
     return result[4], result[5]
 

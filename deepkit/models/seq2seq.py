@@ -2,50 +2,28 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from deepkit.definition.outputs import logits_message, probability_loss_name
-from deepkit.layers.token_ids import TokenIds, whitespace_to_spaces
-from deepkit.models.alignment import AttentionMap, attention_map
-from deepkit.models.beam_search import END
-from deepkit.models.decoding import UNKNOWN, check_search_arguments, compile_search, join_tokens
-from deepkit.models.split_model import SplitModel
-from deepkit.models.tokens import (
-    as_string_tensor,
-    labels_of,
-    length_bucketed_batches,
-    reverse_ids,
-    token_ids,
-    token_mask,
-    validate_texts,
-    weights_of,
-)
+from deepkit.layers.token_ids import TokenIds
+from deepkit.models.alignment import AttentionMap, attention_map, mean_over_heads
+from deepkit.models.autoregressive import AutoregressiveModel
+from deepkit.models.decoding import check_search_arguments
+from deepkit.models.tokens import length_bucketed_batches, reverse_ids, token_ids, validate_texts
 from deepkit.utils.errors import message
 from deepkit.utils.lazy_tensorflow import tf
 from deepkit.utils.validation import check_integer
 
 if TYPE_CHECKING:
-    from deepkit.utils.types import Dataset, LossLike, Nested, OptimizerLike, PathLike, Tensor
-
-_COMPONENTS = ("source_text", "target_text", "encoder", "decoder", "attention_head", "classifier")
-
-
-class _Perplexity(keras.metrics.Mean):
-    """The exponential of the mean cross-entropy of a token."""
-
-    def result(self) -> Tensor:
-        """Return the perplexity."""
-        return ops.exp(super().result())
+    from deepkit.utils.types import Dataset, Nested, PathLike, Tensor
 
 
 @keras.saving.register_keras_serializable(package="deepkit")
-class SequenceToSequence(keras.Model):
+class SequenceToSequence(AutoregressiveModel):
     """An encoder of source texts and a decoder of target texts; `dk.Seq2Seq(...).build` returns it.
 
     `fit` takes pairs of texts, (sources, targets). The loss is the cross-entropy of each token given the true tokens
@@ -58,11 +36,10 @@ class SequenceToSequence(keras.Model):
     Args:
         source_text: Layer from source texts to ids, with at least one id for each text.
         target_text: Layer from target texts to ids.
-        encoder: Model from ids `(batch, time)` to the initial states of the decoder; with attention, the memory
-            `(batch, time, features)` comes before the states.
-        decoder: Model from ids and states to outputs `(batch, time, units)` and the states after the last step.
-        attention_head: Model from outputs and memory to the inputs of the classifier and the attention weights; None
-            without attention.
+        encoder: Functional model from ids `(batch, time)` to a dictionary of the inputs of the decoder: `"memory"`
+            `(batch, time, features)`, if the decoder attends to it, and the initial states of a recurrent decoder.
+        decoder: Functional model from a dictionary of `"ids"` and the outputs of the encoder to a dictionary of
+            `"hidden"` `(batch, time, units)`; with attention, `"weights"` `(batch, [heads,] time, source time)`.
         classifier: Dense layer that returns the logits.
         reverse_source: Whether the encoder reads the source in reverse order.
         name: Name of the model.
@@ -95,60 +72,23 @@ class SequenceToSequence(keras.Model):
         (1,)
     """
 
+    component_names = ("source_text", "target_text", "encoder", "decoder", "classifier")
+
     def __init__(
         self,
         source_text: TokenIds,
         target_text: TokenIds,
         encoder: keras.Model,
         decoder: keras.Model,
-        attention_head: keras.Model | None,
         classifier: keras.layers.Dense,
         *,
         reverse_source: bool = False,
-        name: str | None = None,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(name=name, **kwargs)
-        self.source_text, self.target_text = source_text, target_text
-        self.encoder, self.decoder = encoder, decoder
-        self.attention_head, self.classifier = attention_head, classifier
+        super().__init__(target_text, decoder, classifier, **kwargs)
+        self.source_text, self.encoder = source_text, encoder
         self.reverse_source = reverse_source
-        self.accuracy_tracker = keras.metrics.Mean("accuracy")
-        self.perplexity_tracker = _Perplexity("perplexity")
-        if attention_head is not None:
-            attention_head.supports_masking = True  # it receives the mask of the memory
-        self._compiled_search = functools.lru_cache(functools.partial(compile_search, self))
-        ids = tf.TensorSpec((None, None), "int64")
-        self._compiled_score = tf.function(self._score, input_signature=[ids, ids], autograph=False)
         self.built = True  # the components are built
-
-    def compile(self, optimizer: OptimizerLike = "rmsprop", loss: LossLike | None = None, **kwargs: object) -> None:
-        """Configure the training, as `keras.Model.compile` does.
-
-        Args:
-            optimizer: A Keras optimizer or its name.
-            loss: A loss that replaces the cross-entropy of a token; it receives logits.
-            kwargs: Further arguments of `keras.Model.compile`.
-
-        Raises:
-            ValueError: The model is on several devices, or the loss expects probabilities.
-        """
-        num_devices = self.distribute_strategy.num_replicas_in_sync
-        if num_devices > 1:
-            problem = (
-                f"{self.name} over {num_devices} devices: the loss is the mean over the tokens of a batch, which is "
-                "not the mean of the devices' means, as texts differ in length"
-            )
-            raise ValueError(message(problem, hint="use one device"))
-        name = probability_loss_name(loss)
-        if name:
-            raise ValueError(logits_message(name, "loss", "the classifier is linear", "the default loss, or "))
-        super().compile(optimizer=optimizer, loss=loss, **kwargs)
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compile with the arguments of a saved model."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
 
     def call(self, inputs: tuple[Tensor, Tensor], training: bool = False) -> Tensor:
         """Return the logits of every target token, given the tokens before it."""
@@ -156,73 +96,23 @@ class SequenceToSequence(keras.Model):
             problem = f"{self.name}: expected a pair of sources and targets, received one input"
             raise ValueError(message(problem, hint="call model.translate(sources), or model((sources, targets))"))
         source, target = self._source_ids(inputs[0]), self._target_ids(inputs[1])
-        attended, _ = self._teacher_forced(source, target, training=training)
-        return self.classifier(tf.boolean_mask(attended, token_mask(target)))
+        return self.token_logits(source, target, training=training)
 
-    def train_step(self, data: Nested) -> dict[str, Tensor]:
-        """Train on a batch of pairs."""
-        return super().train_step(self._convert_batch(data))
-
-    def test_step(self, data: Nested) -> dict[str, Tensor]:
-        """Evaluate a batch of pairs."""
-        return super().test_step(self._convert_batch(data))
-
-    def compute_loss(
-        self,
-        x: Nested | None = None,
-        y: Any = None,
-        y_pred: Tensor | None = None,
-        sample_weight: Tensor | None = None,
-        training: bool = True,
-    ) -> Tensor:
-        """Return the mean cross-entropy of a token, plus penalties on weights."""
-        labels, weights = labels_of(y), weights_of(y, sample_weight)
-        losses = keras.losses.sparse_categorical_crossentropy(labels, y_pred, from_logits=True)
-        is_correct = ops.cast(ops.equal(ops.argmax(y_pred, -1), labels), "float32")
-        self.accuracy_tracker.update_state(is_correct, weights)
-        self.perplexity_tracker.update_state(losses, weights)
-        if self._compile_loss is not None:
-            return super().compute_loss(x, labels, y_pred, weights, training)
-        return ops.sum(losses * weights) / ops.maximum(ops.sum(weights), 1e-7) + sum(self.losses)
-
-    def compute_metrics(
-        self, x: Nested, y: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
-    ) -> dict[str, Tensor]:
-        """Update the metrics of `compile`, which count tokens."""
-        return super().compute_metrics(x, labels_of(y), y_pred, weights_of(y, sample_weight))
-
-    def fit(self, x: object = None, y: object = None, *args: object, **kwargs: object) -> keras.callbacks.History:
-        """Train as `keras.Model.fit` does, also on lists of strings and on fixed-width string arrays.
+    def encode(self, source: Tensor, *, training: bool = False) -> dict[str, Tensor]:
+        """Return the memory with its mask, if the decoder attends to it, and the initial states.
 
         Args:
-            x: Source texts, or a dataset of batches of pairs.
-            y: Target texts, one for each source; None for a dataset.
-            args: Further arguments of `keras.Model.fit`.
-            kwargs: Further arguments of `keras.Model.fit`.
-
-        Returns:
-            A `keras.callbacks.History`.
+            source: Source ids, `(batch, time)`.
+            training: Whether dropout is active.
         """
-        validation_data = kwargs.get("validation_data")
-        if isinstance(validation_data, list | tuple):
-            kwargs["validation_data"] = tuple(as_string_tensor(value) for value in validation_data)
-        return super().fit(as_string_tensor(x), as_string_tensor(y), *args, **kwargs)
+        outputs = dict(self.encoder(source, training=training))
+        if "memory" in outputs:
+            outputs["memory"]._keras_mask = ops.not_equal(source, 0)
+        return outputs
 
-    def evaluate(
-        self, x: object = None, y: object = None, *args: object, **kwargs: object
-    ) -> float | list[float] | dict[str, float]:
-        """Evaluate as `keras.Model.evaluate` does, also on lists of strings and on fixed-width string arrays.
-
-        Args:
-            x: Source texts, or a dataset of batches of pairs.
-            y: Target texts, one for each source; None for a dataset.
-            args: Further arguments of `keras.Model.evaluate`.
-            kwargs: Further arguments of `keras.Model.evaluate`.
-
-        Returns:
-            The loss and the metrics, which count tokens.
-        """
-        return super().evaluate(as_string_tensor(x), as_string_tensor(y), *args, **kwargs)
+    def source_signature(self) -> tf.TensorSpec:
+        """Return the shape and dtype of source ids."""
+        return tf.TensorSpec((None, None), "int64")
 
     def adapt(self, dataset: Dataset) -> None:
         """Learn the vocabularies of the text layers that have none.
@@ -234,12 +124,8 @@ class SequenceToSequence(keras.Model):
             ValueError: The batches are not pairs, or hold no words.
         """
         for index, layer in enumerate((self.source_text, self.target_text)):
-            if layer.get_vocabulary(include_special_tokens=False):
-                continue
-            layer.adapt(dataset.map(lambda *batch, index=index: self._split_pair(batch)[index]))
-            if not layer.get_vocabulary(include_special_tokens=False):
-                problem = f"{self.name}: no word in the {('sources', 'targets')[index]}"
-                raise ValueError(message(problem, hint="pass texts that are not empty"))
+            texts = dataset.map(lambda *batch, index=index: self._split_pair(batch)[index])
+            self._adapt_text(layer, texts, ("sources", "targets")[index])
 
     def translate(
         self,
@@ -270,18 +156,16 @@ class SequenceToSequence(keras.Model):
             ValueError: An argument is out of range, or there is no vocabulary yet.
             TypeError: `sources` is not a list of texts.
         """
-        check_search_arguments(num_beams, length_penalty, max_length, batch_size)
+        check_search_arguments(num_beams, length_penalty, max_length, batch_size, owner="translate")
         texts = validate_texts(sources, "sources")
-        vocabulary = self._vocabulary(self.target_text)
+        self._vocabulary(self.target_text)
+        search: dict[str, Any] = {"num_beams": num_beams, "length_penalty": length_penalty, "max_length": max_length}
         translations = [""] * len(texts)
         non_empty = [row for row, text in enumerate(texts) if text.strip()]
-        search = self._compiled_search(num_beams)
         for rows in length_bucketed_batches(non_empty, texts, batch_size):
             source = self._source_ids(tf.constant([texts[row] for row in rows]))
-            targets, _ = search(source, max_length, length_penalty, len(vocabulary))
-            for row, target in zip(rows, ops.convert_to_numpy(targets), strict=True):
-                tokens = [vocabulary[i] for i in target if i != END]
-                translations[row] = join_tokens(tokens, self.target_text)
+            for row, translation in zip(rows, self._generate(source, **search), strict=True):
+                translations[row] = translation
         if return_attention:
             return translations, self.attention_maps(texts, translations, batch_size=batch_size)
         return translations
@@ -297,19 +181,20 @@ class SequenceToSequence(keras.Model):
             batch_size: Number of pairs in a batch.
 
         Returns:
-            A map for each pair, which `dk.visualize.attention` draws.
+            A map for each pair, which `dk.visualize.attention` draws. Of a Transformer, the weights are the mean over
+            the heads of the last layer.
 
         Raises:
             ValueError: The model has no attention, or the numbers of sources and targets differ.
         """
-        if self.attention_head is None:
+        if not self.has_attention:
             problem = f"{self.name} has no attention"
             raise ValueError(message(problem, hint='build it from dk.Seq2Seq(..., attention="additive")'))
         source_vocabulary = np.array(self._vocabulary(self.source_text))
         target_vocabulary = np.array(self._vocabulary(self.target_text))
         maps = []
         for source, target in self._pair_batches(sources, targets, batch_size):
-            weights = ops.convert_to_numpy(self._compiled_score(source, target)[1])
+            weights = mean_over_heads(ops.convert_to_numpy(self._compiled_score(source, target)[1]))
             for pair in zip(weights, ops.convert_to_numpy(source), ops.convert_to_numpy(target), strict=True):
                 maps.append(
                     attention_map(
@@ -338,68 +223,8 @@ class SequenceToSequence(keras.Model):
         """
         log_p = []
         for source, target in self._pair_batches(sources, targets, batch_size):
-            log_p.append(ops.convert_to_numpy(self._compiled_score(source, target)[0]))
+            log_p.append(ops.convert_to_numpy(self._compiled_score(source, target)[0]).sum(axis=1))
         return np.concatenate(log_p) if log_p else np.zeros(0, "float32")
-
-    def encode(self, source: Tensor, *, training: bool = False) -> tuple[Tensor | None, list[Tensor]]:
-        """Return the memory, or None without attention, and the initial states of the decoder.
-
-        Args:
-            source: Source ids, `(batch, time)`.
-            training: Whether dropout is active.
-        """
-        outputs = self.encoder(source, training=training)
-        outputs = list(outputs) if isinstance(outputs, list | tuple) else [outputs]
-        if self.attention_head is None:
-            return None, outputs
-        return outputs[0], outputs[1:]
-
-    def attend(
-        self, outputs: Tensor, memory: Tensor | None, source: Tensor, *, training: bool = False
-    ) -> tuple[Tensor, Tensor | None]:
-        """Return the inputs of the classifier and the attention weights; without attention, the outputs and None.
-
-        Args:
-            outputs: Outputs of the decoder, `(batch, steps, units)`.
-            memory: Memory of the encoder, `(batch, time, features)`.
-            source: Source ids, `(batch, time)`, which mask the memory.
-            training: Whether dropout is active.
-        """
-        if self.attention_head is None:
-            return outputs, None
-        return self.attention_head([outputs, memory], training=training, mask=[None, ops.not_equal(source, 0)])
-
-    def project_memory(self, memory: Tensor | None, source: Tensor) -> list[Any]:
-        """Return what the attention computes from the memory alone, so that decoding computes it once per source.
-
-        Args:
-            memory: Memory of the encoder, `(batch, time, features)`, or None without attention.
-            source: Source ids, `(batch, time)`, which mask the memory.
-        """
-        if self._split_head is None or memory is None:
-            return []
-        projected: list[Any] = self._split_head.first(memory)
-        mask = ops.not_equal(source, 0)
-        for tensor in projected:
-            tensor._keras_mask = mask
-        return projected
-
-    def attend_projected(self, outputs: Tensor, projected: list[Any]) -> Tensor:
-        """Return the inputs of the classifier as `attend` does in inference, from the result of `project_memory`.
-
-        Args:
-            outputs: Outputs of the decoder, `(batch, steps, units)`.
-            projected: The result of `project_memory`.
-        """
-        if self._split_head is None:
-            return outputs
-        attended, _ = self._split_head.rest([outputs], projected)
-        return attended
-
-    @functools.cached_property
-    def _split_head(self) -> SplitModel | None:
-        """The attention in two parts: from the memory alone, and the rest."""
-        return None if self.attention_head is None else SplitModel(self.attention_head, 1)
 
     def layer_graph(self) -> keras.Model:
         """Return a Functional model of the components, from ids to logits, as `visualize.diagram` draws it.
@@ -407,10 +232,8 @@ class SequenceToSequence(keras.Model):
         The target ids are the inputs of the decoder. Padding is not masked.
         """
         source, target = (keras.Input((None,), dtype="int32", name=name) for name in ("source", "target"))
-        memory, states = self.encode(source)
-        outputs, *_ = self.decoder([target, *states])
-        attended = outputs if self.attention_head is None else self.attention_head([outputs, memory])[0]
-        return keras.Model([source, target], self.classifier(attended), name=self.name)
+        outputs = self.decoder({"ids": target, **self.encode(source)})
+        return keras.Model([source, target], self.classifier(outputs["hidden"]), name=self.name)
 
     def export(
         self,
@@ -427,18 +250,7 @@ class SequenceToSequence(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
-        components = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in _COMPONENTS}
-        dtype = keras.dtype_policies.serialize(self.dtype_policy)
-        return {**components, "reverse_source": self.reverse_source, "name": self.name, "dtype": dtype}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any], custom_objects: dict[str, Any] | None = None) -> SequenceToSequence:
-        """Create a model from its config."""
-        components = {
-            name: keras.saving.deserialize_keras_object(config[name], custom_objects=custom_objects)
-            for name in _COMPONENTS
-        }
-        return cls(**{**config, **components})
+        return {**super().get_config(), "reverse_source": self.reverse_source}
 
     def _convert_batch(self, data: Nested) -> tuple[tuple[Tensor, Tensor], Tensor, Tensor | None]:
         """Return a batch as ids: sources and targets as inputs, targets as labels, and the weights."""
@@ -455,33 +267,10 @@ class SequenceToSequence(keras.Model):
             raise ValueError(message(problem, hint="pass (sources, targets), two arrays of strings"))
         return x, y
 
-    def _teacher_forced(self, source: Tensor, target: Tensor, *, training: bool) -> tuple[Tensor, Tensor | None]:
-        """Return the inputs of the classifier for each target step, and the attention weights."""
-        memory, states = self.encode(source, training=training)
-        decoder_inputs = ops.pad(target, [[0, 0], [1, 0]])  # END is the input before the first token
-        outputs, *_ = self.decoder([decoder_inputs, *states], training=training)
-        return self.attend(outputs, memory, source, training=training)
-
-    def _score(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return log p of each target, and the attention weights."""
-        attended, weights = self._teacher_forced(source, target, training=False)
-        log_p = ops.log_softmax(ops.cast(self.classifier(attended), "float32"))
-        token_log_p = ops.take_along_axis(log_p, ops.pad(target, [[0, 0], [0, 1]])[..., None], axis=2)[..., 0]
-        return ops.sum(ops.where(token_mask(target), token_log_p, 0.0), axis=1), weights
-
     def _source_ids(self, texts: Tensor) -> Tensor:
         """Return the ids of sources, in reverse order with `reverse_source`; ids are returned unchanged."""
         ids = token_ids(self.source_text, texts)
         return reverse_ids(ids) if self.reverse_source and ids is not texts else ids
-
-    def _target_ids(self, texts: Tensor) -> Tensor:
-        """Return the ids of targets, zeros for an empty text, of which only the end is decoded."""
-        ids = token_ids(self.target_text, texts)
-        if ids is texts:
-            return ids
-        stripped = tf.strings.strip(whitespace_to_spaces(tf.reshape(texts, (-1, 1))))
-        is_empty = tf.equal(tf.strings.length(stripped), 0)
-        return ops.where(is_empty, 0, ids)
 
     def _pair_batches(
         self, sources: Sequence[str], targets: Sequence[str], batch_size: int
@@ -495,11 +284,3 @@ class SequenceToSequence(keras.Model):
         for i in range(0, len(sources), batch_size):
             source = self._source_ids(tf.constant(sources[i : i + batch_size]))
             yield source, self._target_ids(tf.constant(targets[i : i + batch_size]))
-
-    def _vocabulary(self, layer: TokenIds) -> list[str]:
-        vocabulary = layer.get_vocabulary()
-        if len(vocabulary) <= UNKNOWN + 1:
-            problem = f"{self.name} has no vocabulary yet"
-            hint = "call dk.fit, which learns it from the training data, or model.adapt(pairs)"
-            raise ValueError(message(problem, hint=hint))
-        return vocabulary

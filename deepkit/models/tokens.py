@@ -36,20 +36,35 @@ def reverse_ids(ids: Tensor) -> Tensor:
     return ops.take_along_axis(ids, ops.where(steps < lengths, lengths - 1 - steps, steps), axis=1)
 
 
-def token_mask(target: Tensor) -> Tensor:
-    """Return the mask `(batch, time + 1)` of the tokens of each target and its end."""
+def token_mask(target: Tensor, *, with_end: bool = True) -> Tensor:
+    """Return the mask `(batch, time + 1)` of the tokens of each target, and its end.
+
+    Args:
+        target: Ids, `(batch, time)`.
+        with_end: Whether the end is a token.
+    """
     lengths = ops.sum(ops.cast(ops.not_equal(target, 0), "int32"), 1)[:, None]
-    return ops.arange(ops.shape(target)[1] + 1)[None] <= lengths
+    steps = ops.arange(ops.shape(target)[1] + 1)[None]
+    return steps <= lengths if with_end else steps < lengths
 
 
-def labels_of(target: Tensor) -> Tensor:
-    """Return the ids of all tokens and ends of a batch, `(tokens,)`."""
-    return tf.boolean_mask(ops.pad(target, [[0, 0], [0, 1]]), token_mask(target))
+def labels_of(target: Tensor, mask: Tensor) -> Tensor:
+    """Return the ids of all tokens of a batch, `(tokens,)`.
+
+    Args:
+        target: Ids, `(batch, time)`.
+        mask: The mask of the tokens, `(batch, time + 1)`.
+    """
+    return tf.boolean_mask(ops.pad(target, [[0, 0], [0, 1]]), mask)
 
 
-def weights_of(target: Tensor, sample_weight: Tensor | None) -> Tensor:
-    """Return the weight of each token, the sample weight of its text, `(tokens,)`."""
-    mask = token_mask(target)
+def weights_of(sample_weight: Tensor | None, mask: Tensor) -> Tensor:
+    """Return the weight of each token, the sample weight of its text, `(tokens,)`.
+
+    Args:
+        sample_weight: Weights, `(batch,)`; None for 1.
+        mask: The mask of the tokens, `(batch, time + 1)`.
+    """
     weight = 1.0 if sample_weight is None else ops.reshape(ops.cast(sample_weight, "float32"), (-1, 1))
     return tf.boolean_mask(ops.cast(mask, "float32") * weight, mask)
 

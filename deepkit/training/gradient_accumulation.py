@@ -6,8 +6,8 @@ import keras
 
 from deepkit.data import Pipeline
 from deepkit.execution.plan import Plan, is_requested
+from deepkit.models.autoregressive import AutoregressiveModel
 from deepkit.models.keras_schedules import PerUpdateSchedule
-from deepkit.models.seq2seq import SequenceToSequence
 from deepkit.training import state
 from deepkit.training.training_data import TrainingData
 from deepkit.utils.errors import make_error
@@ -160,7 +160,7 @@ def _differences(model: keras.Model, data: TrainingData, steps: int) -> list[str
 
 
 def _has_masked_loss(model: keras.Model) -> bool:
-    if isinstance(model, SequenceToSequence):
+    if isinstance(model, AutoregressiveModel):
         return True
     outputs = keras.tree.flatten(getattr(model, "output", None))
     return any(getattr(output, "_keras_mask", None) is not None for output in outputs)

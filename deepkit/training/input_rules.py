@@ -188,7 +188,9 @@ def refuse_uint8_images(net: Definition, arrays: object) -> None:
         ValueError: The arrays hold uint8 images.
     """
     is_text = isinstance(arrays, np.ndarray) and arrays.dtype.kind in "SU"
-    if is_text and net.training_target == "none":
+    spec = net.input_spec()
+    models_text = isinstance(spec, InputSpec) and spec.dtype == "string"
+    if is_text and not models_text and net.training_target == "none":
         problem = f"data: expected numbers, which {type(net).__name__} models, received strings"
         raise make_error(ValueError, problem, hint="pass x as numbers")
     if isinstance(arrays, np.ndarray) and arrays.ndim >= 3 and _is_uint8_image(arrays):

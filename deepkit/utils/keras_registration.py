@@ -18,12 +18,15 @@ from typing import Any
 PACKAGE = "deepkit"  # of the registered names, such as "deepkit>Maxout"
 
 CLASS_MODULES = {
+    "AutoregressiveLanguageModel": "deepkit.models.language_model",
     "ChannelMax": "deepkit.layers.maxout",
     "DateFeatures": "deepkit.layers.date_features",
     "FanInUniform": "deepkit.layers.initializers",
     "GaussianNegativeLogLikelihood": "deepkit.losses.gaussian_likelihood",
     "GaussianSampling": "deepkit.layers.gaussian_sampling",
     "GenerativeAdversarialNetwork": "deepkit.models.gan",
+    "HardAttention": "deepkit.layers.hard_attention",
+    "ImageCaptioner": "deepkit.models.captioner",
     "Glimpse": "deepkit.layers.glimpse",
     "ImputedNormalization": "deepkit.layers.imputed_normalization",
     "L2Pooling": "deepkit.layers.l2_pooling",

@@ -211,6 +211,23 @@ EXAMPLES = {
         )
         model = net.build()
     """,
+    "LanguageModel": """
+        net = dk.LanguageModel(
+            dk.Text(100, split="character"),
+            embedding_dim=32,
+            decoder=dk.TransformerDecoder(4),
+        )
+        model = net.build()
+    """,
+    "Captioner": """
+        net = dk.Captioner(
+            [dk.ConvStack(16), dk.ConvStack(32)],
+            text=dk.Text(1000),
+            embedding_dim=32,
+            decoder=dk.Recurrent("lstm", 64),
+        )
+        model = net.build((32, 32, 3))
+    """,
     "RecurrentAttention": """
         net = dk.RecurrentAttention(
             10,

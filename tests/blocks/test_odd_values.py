@@ -96,7 +96,10 @@ def examples():
     seq2seq = dk.Seq2Seq(dk.Text(10), encoder=dk.BiLSTM(2), decoder=dk.Recurrent("gru", 2))
     instances = {type(block).__name__: block for case in CASES for block in blocks_in(case.definition())}
     table_encoder = dk.TableEncoder({"area": "numeric", "city": "categorical"})  # its input is a mapping
-    instances |= {"Seq2Seq": seq2seq, "TableEncoder": table_encoder}
+    language_model = dk.LanguageModel(dk.Text(10), decoder=dk.Recurrent("gru", 2))
+    captioner = dk.Captioner([dk.ConvBlock(2)], text=dk.Text(10), decoder=dk.Recurrent("gru", 2))
+    instances |= {"Seq2Seq": seq2seq, "LanguageModel": language_model, "Captioner": captioner}
+    instances |= {"TableEncoder": table_encoder}
     return {name: instances[name] for name in builtin_blocks()}
 
 

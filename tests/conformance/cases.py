@@ -193,6 +193,28 @@ CASES = (
         True,
     ),
     Case(
+        "hard_attention",
+        "HardAttention",
+        lambda: dk.Sequential(
+            [
+                dk.Parallel({"weights": layers.Permute((3, 1, 2)), "memory": []}, merge=None),
+                dk.layers.HardAttention(),
+                dk.Functional(
+                    inputs={"features": dk.Input((None, None)), "selected": dk.Input((None, 8, 8))},
+                    nodes={
+                        "mean": ("features", layers.GlobalAveragePooling1D()),
+                        "flat": ("selected", [layers.Permute((2, 3, 1)), layers.GlobalAveragePooling2D()]),
+                        "out": (["mean", "flat"], dk.Merge()),
+                    },
+                    outputs="out",
+                ),
+            ]
+        ),
+        IMAGE,
+        None,
+        True,
+    ),
+    Case(
         "transformer_encoder",
         "TransformerEncoder PositionEmbedding",
         lambda: dk.Sequential(

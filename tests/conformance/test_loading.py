@@ -58,11 +58,16 @@ def objects():
     gan = dk.GAN(dk.MLP([4]), discriminator=dk.MLP([4]), latent_dim=2).build((4,))
     text = dk.Text(6, vocabulary=("a", "b"))
     seq2seq = dk.Seq2Seq(text, encoder=dk.BiLSTM(4), decoder=dk.Recurrent("lstm", 8), embedding_dim=5).build()
+    language_model = dk.LanguageModel(text, decoder=dk.Recurrent("lstm", 8), embedding_dim=5).build()
+    captioner = dk.Captioner([dk.ConvBlock(3)], text=text, decoder=dk.Recurrent("gru", 8), embedding_dim=5).build(
+        (4, 4, 1)
+    )
     glimpses = dk.RecurrentAttention(2, num_glimpses=2, glimpse_size=2, units=2).build((4, 4, 1))
     schedule = keras.optimizers.schedules.CosineDecay(0.1, 10)
     inputs = keras.Input((3,))
     return [
-        dkl.ChannelMax(), dkl.DateFeatures(), dkl.FanInUniform(), dkl.GaussianSampling(), dkl.Glimpse(3),
+        dkl.ChannelMax(), dkl.DateFeatures(), dkl.FanInUniform(), dkl.GaussianSampling(),
+        dkl.Glimpse(3), dkl.HardAttention(),
         dkl.ImputedNormalization([0], mean=[0.0], variance=[1.0]), dkl.L2Pooling(),
         dkl.LocalResponseNormalization(), dkl.MaskedMerge(layers.Add()), dkl.MaskedPooling1D("avg"),
         dkl.MaskingNoise(0.3), dkl.Maxout(3), dkl.MeanAndStddev(), dkl.MultiHeadCrossAttention(2, 4),
@@ -73,7 +78,8 @@ def objects():
         GaussianNegativeLogLikelihood(), MulticlassHinge(2.0), SmoothedCrossentropy(0.1), MovingBaseline(),
         MetricOfMean(keras.metrics.MeanSquaredError()),
         PerStepSchedule(schedule, 2), PerUpdateSchedule(schedule, 2), WarmUpSchedule(schedule, 5), vae, gan, seq2seq,
-        glimpses, dk.Perceptron().build((2,)), Rematerialized(inputs, layers.Dense(2)(inputs)),
+        language_model, captioner, glimpses, dk.Perceptron().build((2,)),
+        Rematerialized(inputs, layers.Dense(2)(inputs)),
     ]  # fmt: skip
 
 

@@ -43,6 +43,7 @@ CASES = {
     "TiedDense": (lambda: dkl.TiedDense(3), VECTORS, {}),
     "MaskedPooling1D avg": (lambda: dkl.MaskedPooling1D("avg"), SEQUENCES, {"mask": MASK}),
     "MaskedPooling1D max": (lambda: dkl.MaskedPooling1D("max"), SEQUENCES, {"mask": MASK}),
+    "HardAttention": (lambda: dkl.HardAttention(), [SEQUENCES, numbers(2, 6, 6)], {}),
     "MultiHeadCrossAttention": (lambda: dkl.MultiHeadCrossAttention(2, 4), SEQUENCES, {"value": SEQUENCES}),
     "UnrolledBidirectional": (lambda: dkl.UnrolledBidirectional(layers.LSTM(3, unroll=True)), SEQUENCES, {}),
 }

@@ -29,6 +29,26 @@ def make_seq2seq(text=None, **kwargs):
     return dk.Seq2Seq(text, embedding_dim=4, encoder=dk.BiLSTM(4), decoder=dk.Recurrent("lstm", 8), **kwargs).build()
 
 
+def make_language_model():
+    text = dk.Text(6, vocabulary=("a", "dog", "runs"))
+    return dk.LanguageModel(text, embedding_dim=4, decoder=dk.Recurrent("gru", 8)).build()
+
+
+def make_captioner():
+    text = dk.Text(6, vocabulary=("a", "dog", "runs"))
+    return dk.Captioner([dk.ConvBlock(3)], text=text, embedding_dim=4, decoder=dk.Recurrent("gru", 8)).build((4, 4, 1))
+
+
+MODELS = {
+    "gan": (make_gan, X),
+    "vae": (make_vae, X),
+    "perceptron": (make_perceptron, X),
+    "seq2seq": (make_seq2seq, TEXTS),
+    "language_model": (make_language_model, TEXTS[0]),
+    "captioner": (make_captioner, (X[:3, None, :, None] * np.ones((4, 1, 1), "float32"), TEXTS[0])),
+}
+
+
 def assert_served(model, inputs, folder):
     model.export(folder, verbose=False)
     loaded = tf.saved_model.load(folder)
@@ -38,14 +58,10 @@ def assert_served(model, inputs, folder):
 def test_every_model_has_an_export_test():
     public = [getattr(models, name) for name in models.__all__]
     custom = {cls for cls in public if isinstance(cls, type) and issubclass(cls, keras.Model)}
-    assert custom == {type(make()) for make in (make_gan, make_vae, make_perceptron, make_seq2seq)}
+    assert custom == {type(make()) for make, _ in MODELS.values()}
 
 
-@pytest.mark.parametrize(
-    ("make", "inputs"),
-    [(make_gan, X), (make_vae, X), (make_perceptron, X), (make_seq2seq, TEXTS)],
-    ids=["gan", "vae", "perceptron", "seq2seq"],
-)
+@pytest.mark.parametrize(("make", "inputs"), MODELS.values(), ids=MODELS)
 def test_a_model_is_exported_before_its_first_call(make, inputs, tmp_path):
     assert_served(make(), inputs, tmp_path)
 

@@ -30,9 +30,9 @@ def definition(attention="additive", **kwargs):
 
 
 @functools.cache
-def shared_model(attention="additive"):
+def shared_model(variant="additive"):
     """Return a model that no test changes."""
-    return built(attention, **VARIANTS[attention])
+    return built(**{"attention": variant, **VARIANTS[variant]})
 
 
 def built(attention="additive", **kwargs):
@@ -43,6 +43,11 @@ def built(attention="additive", **kwargs):
     return model
 
 
+TRANSFORMERS = {
+    "encoder": dk.TransformerEncoder(2, num_layers=2),
+    "decoder": dk.TransformerDecoder(2, num_layers=2),
+    "embedding_dim": 8,
+}
 VARIANTS = {
     "additive": {},
     "multiplicative": {
@@ -52,23 +57,31 @@ VARIANTS = {
     },
     "dot": {"encoder": dk.Recurrent("simple", 8), "decoder": dk.Recurrent("lstm", 8)},
     None: {"encoder": dk.Recurrent("lstm", 8, num_layers=2), "decoder": dk.Recurrent("lstm", 8)},
+    "transformers": {"attention": "auto", **TRANSFORMERS},
+    "bilstm and transformer": {
+        "attention": "auto",
+        "decoder": dk.TransformerDecoder(2, num_layers=2, normalize_first=True, attention={"use_gate": True}),
+        "embedding_dim": 8,
+    },
+    "transformer and gru": {
+        "attention": "dot",
+        "encoder": dk.TransformerEncoder(2, normalize_first=True),
+        "decoder": dk.Recurrent("gru", 8, num_layers=2),
+        "embedding_dim": 8,
+    },
 }
 each_variant = pytest.mark.parametrize("attention", VARIANTS, ids=str)
 
 
 def log_p_by_loop(model, source, target):
-    """Return log p of target ids: run the encoder, then the decoder one token at a time."""
+    """Return log p of target ids: run the encoder, then the decoder for each prefix of the target."""
     ids = model.source_text(tf.constant([source]))
     ids = ids[:, ::-1] if model.reverse_source else ids
-    outputs = model.encoder(ids)
-    outputs = outputs if isinstance(outputs, list) else [outputs]
-    memory, states = (outputs[0], outputs[1:]) if model.attention_head else (None, outputs)
-    total, last = 0.0, 0
-    for token in (*target, 0):
-        output, *states = model.decoder([tf.constant([[last]]), *states])
-        attended = output if memory is None else model.attention_head([output, tf.identity(memory)])[0]
-        total += float(tf.nn.log_softmax(model.classifier(attended))[0, 0, token])
-        last = token
+    encoded = model.encoder(ids)
+    total = 0.0
+    for n, token in enumerate((*target, 0)):
+        hidden = model.decoder({"ids": tf.constant([[0, *target[:n]]]), **encoded})["hidden"]
+        total += float(tf.nn.log_softmax(model.classifier(hidden))[0, -1, token])
     return total
 
 
@@ -161,10 +174,9 @@ def test_one_beam_is_greedy_search():
 
 def log_p_of_next_token(model, source, prefix, token):
     """Return log p(token | source, prefix)."""
-    memory, *states = model.encoder(model.source_text(tf.constant([source])))
-    outputs, *_ = model.decoder([tf.constant([[0, *prefix]]), *states])
-    attended, _ = model.attention_head([outputs, tf.identity(memory)])
-    return float(tf.nn.log_softmax(model.classifier(attended))[0, -1, token])
+    encoded = model.encoder(model.source_text(tf.constant([source])))
+    hidden = model.decoder({"ids": tf.constant([[0, *prefix]]), **encoded})["hidden"]
+    return float(tf.nn.log_softmax(model.classifier(hidden))[0, -1, token])
 
 
 def test_beam_search_finds_a_better_sequence_than_greedy_search():
@@ -175,12 +187,13 @@ def test_beam_search_finds_a_better_sequence_than_greedy_search():
     table[3, 0] = 0.99
     table[4, 0] = 1.0
 
-    def step(tokens, states):
+    def step(tokens, states, t):
         return tf.gather(tf.math.log(tf.constant(table)), tokens), states
 
     def search(num_beams, penalty=0.0):
         states = [tf.zeros((num_beams, 1))]
-        ids, score = beam_search(step, states, num_beams=num_beams, max_length=4, length_penalty=penalty)
+        sizes = {"batch_size": 1, "num_beams": num_beams, "max_length": 4}
+        ids, score = beam_search(step, states, length_penalty=penalty, **sizes)
         return ids.numpy()[0].tolist(), float(np.exp(score[0]))
 
     assert search(1) == ([2, 2, 2, 2], pytest.approx(0.6 * 0.3**3 * 0.2))
@@ -326,10 +339,16 @@ INVALID_DEFINITIONS = [
         lambda: dk.Seq2Seq("de", encoder=dk.BiLSTM(4), decoder=dk.Recurrent("gru", 4)),
         "source must be dk.Text, received",
     ),
-    (lambda: definition(encoder=dk.MLP([4])), "encoder must be dk.BiLSTM or dk.Recurrent, received dk.MLP"),
+    (lambda: definition(encoder=dk.MLP([4])), "dk.BiLSTM or dk.Recurrent or dk.TransformerEncoder, received dk.MLP"),
     (lambda: definition(encoder=dk.BiLSTM(4, merge=None)), "the encoder must merge its two directions"),
     (lambda: definition(decoder=dk.Recurrent("gru", 4, bidirectional=True)), "the decoder must have one direction"),
-    (lambda: definition("bahdanau"), "attention must be one of 'dot', 'multiplicative', 'additive', None"),
+    (lambda: definition("bahdanau"), "attention must be one of 'auto', 'dot', 'multiplicative', 'additive', None"),
+    (
+        lambda: definition("dot", **TRANSFORMERS),
+        r"attention has no effect for a dk.TransformerDecoder.*\n  hint: leave",
+    ),
+    (lambda: definition(None, **TRANSFORMERS), "which attends to the memory in each layer, received None"),
+    (lambda: definition("auto", **TRANSFORMERS | {"embedding_dim": 5}).build(), "2 heads do not divide the width"),
     (lambda: definition(dk.Attention("dot", causal=True)), "cannot be causal"),
     (lambda: definition(dropout=1.0), r"dropout must be a fraction in \[0, 1\)"),
     (

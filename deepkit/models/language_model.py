@@ -1,0 +1,248 @@
+"""Language model: predicts each token of a text from the tokens before it, and continues texts."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from deepkit.layers.token_ids import TokenIds
+from deepkit.models.autoregressive import AutoregressiveModel
+from deepkit.models.beam_search import END
+from deepkit.models.decoding import join_tokens
+from deepkit.models.sampling import TokenSampler
+from deepkit.models.tokens import token_mask, validate_texts
+from deepkit.utils.errors import message
+from deepkit.utils.lazy_tensorflow import tf
+from deepkit.utils.validation import check_integer, check_number
+
+if TYPE_CHECKING:
+    from deepkit.utils.types import Dataset, Nested, PathLike, Tensor
+
+
+@keras.saving.register_keras_serializable(package="deepkit")
+class AutoregressiveLanguageModel(AutoregressiveModel):
+    """A model of the probability of a text, token by token; `dk.LanguageModel(...).build` returns it.
+
+    `fit` takes texts; labels in a dataset are ignored. The loss is the cross-entropy of each token given the tokens
+    before it. `fit` also reports `accuracy`, the fraction of tokens that are the most probable ones, and `perplexity`,
+    the exponential of the mean cross-entropy over all tokens. Called on texts, the model returns the logits of all
+    tokens of all texts, concatenated, so that no padding is computed.
+
+    Id 0 is the padding, the end of a text and the input before its first token.
+
+    Args:
+        target_text: Layer from texts to ids.
+        decoder: Functional model from `{"ids": (batch, time)}` to `{"hidden": (batch, time, units)}`, in which a step
+            depends only on the ids up to it.
+        classifier: Dense layer that returns the logits.
+        predict_end: Whether the model predicts the end of a text.
+        kwargs: Further arguments of `keras.Model`.
+
+    Call arguments:
+        inputs: Texts or ids.
+        training: Whether dropout is active.
+
+    Input shape:
+        `(batch,)`, strings; or `(batch, time)`, ids.
+
+    Output shape:
+        `(tokens, vocabulary)`.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> net = dk.LanguageModel(
+        ...     dk.Text(6, vocabulary=("a", "dog", "runs")),
+        ...     embedding_dim=4,
+        ...     decoder=dk.Recurrent("gru", 8),
+        ... )
+        >>> model = net.build()
+        >>> text = model.generate("a dog", max_new_tokens=3, seed=0)
+        >>> text.startswith("a dog")
+        True
+        >>> model.log_likelihood(["a dog runs", "a dog"]).shape
+        (2,)
+    """
+
+    def __init__(
+        self,
+        target_text: TokenIds,
+        decoder: keras.Model,
+        classifier: keras.layers.Dense,
+        *,
+        predict_end: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(target_text, decoder, classifier, **kwargs)
+        self.predict_end = predict_end
+        self.built = True  # the components are built
+
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+        """Return the logits of every token, given the tokens before it."""
+        target = self._target_ids(inputs)
+        return self.token_logits(target, target, training=training)
+
+    def encode(self, source: Tensor, *, training: bool = False) -> dict[str, Tensor]:
+        """Return no inputs: the decoder receives the ids only."""
+        return {}
+
+    def source_signature(self) -> tf.TensorSpec:
+        """Return the shape and dtype of ids."""
+        return tf.TensorSpec((None, None), "int64")
+
+    def label_mask(self, target: Tensor) -> Tensor:
+        """Return the mask `(batch, time + 1)` of the steps whose token the model predicts."""
+        return token_mask(target, with_end=self.predict_end)
+
+    def adapt(self, dataset: Dataset) -> None:
+        """Learn the vocabulary if there is none.
+
+        Args:
+            dataset: Batches of texts, or of tuples that begin with them.
+
+        Raises:
+            ValueError: The batches hold no texts, or the texts no words.
+        """
+        self._adapt_text(self.target_text, dataset.map(lambda *batch: self._texts_of(batch)), "texts")
+
+    def generate(
+        self,
+        text: str | Sequence[str] = "",
+        *,
+        max_new_tokens: int = 100,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        seed: int | None = None,
+    ) -> Any:
+        """Return a text, or each of several, with a continuation that is drawn token by token.
+
+        Args:
+            text: The beginning of the text, or a list of beginnings; the empty text for a text from its start.
+            max_new_tokens: Largest number of tokens that are added; the model may end a text before.
+            temperature: Divisor of the logits: below 1, probable tokens become more probable; 0 always takes the most
+                probable token.
+            top_k: Number of most probable tokens to draw from at each step; None for all.
+            seed: Integer seed for a reproducible text; None for a random seed.
+
+        Returns:
+            A text for a text, a list of texts for a list.
+
+        Raises:
+            ValueError: An argument is out of range, or there is no vocabulary yet.
+            TypeError: `text` is neither a text nor a list of texts.
+        """
+        num_tokens = check_integer(max_new_tokens, "generate: max_new_tokens", hint="use max_new_tokens=100")
+        temperature = check_number(temperature, "generate: temperature", minimum=0, hint="use temperature=0.8")
+        if top_k is not None:
+            top_k = check_integer(top_k, "generate: top_k", hint="use top_k=10, or None for all tokens")
+        vocabulary = self._vocabulary(self.target_text)
+        prompts = validate_texts([text] if isinstance(text, str) else text, "generate: text")
+        if not prompts:
+            return []
+        ids = self._sampler(
+            self._target_ids(tf.constant(prompts)),
+            num_tokens=num_tokens,
+            temperature=temperature,
+            top_k=top_k,
+            vocabulary_size=len(vocabulary),
+            seed=_seed_pair(seed),
+        )
+        texts = []
+        lengths = ops.convert_to_numpy(ops.sum(ops.not_equal(self._target_ids(tf.constant(prompts)), END), axis=1))
+        for prompt, row, length in zip(prompts, ops.convert_to_numpy(ids), lengths, strict=True):
+            tokens = [vocabulary[i] for i in row[length:] if i != END]
+            texts.append(join_tokens([prompt, *tokens] if prompt else tokens, self.target_text))
+        return texts[0] if isinstance(text, str) else texts
+
+    def log_likelihood(self, texts: Sequence[str], *, batch_size: int = 64) -> np.ndarray:
+        """Return log p(text) of each text, with its end if the model predicts ends.
+
+        Args:
+            texts: Texts.
+            batch_size: Number of texts in a batch.
+
+        Returns:
+            Nats, `(texts,)`.
+
+        Raises:
+            ValueError: There is no vocabulary yet.
+            TypeError: `texts` is not a list of texts.
+        """
+        sums = [log_p.sum() for log_p in self.token_log_likelihoods(texts, batch_size=batch_size)]
+        return np.array(sums, "float32")
+
+    def token_log_likelihoods(self, texts: Sequence[str], *, batch_size: int = 64) -> list[np.ndarray]:
+        """Return log p of each token of each text, given the tokens before it.
+
+        Args:
+            texts: Texts.
+            batch_size: Number of texts in a batch.
+
+        Returns:
+            For each text nats `(tokens,)`, with its end if the model predicts ends.
+
+        Raises:
+            ValueError: There is no vocabulary yet.
+            TypeError: `texts` is not a list of texts.
+        """
+        batch_size = check_integer(batch_size, f"{self.name}: batch_size", hint="use batch_size=64")
+        texts = validate_texts(texts, "texts")
+        self._vocabulary(self.target_text)
+        log_p: list[np.ndarray] = []
+        for i in range(0, len(texts), batch_size):
+            target = self._target_ids(tf.constant(texts[i : i + batch_size]))
+            values = ops.convert_to_numpy(self._compiled_score(target, target)[0])
+            masks = ops.convert_to_numpy(self.label_mask(target))
+            log_p += [row[mask] for row, mask in zip(values, masks, strict=True)]
+        return log_p
+
+    def layer_graph(self) -> keras.Model:
+        """Return a Functional model of the components, from ids to logits, as `visualize.diagram` draws it."""
+        ids = keras.Input((None,), dtype="int32", name="ids")
+        return keras.Model(ids, self.classifier(self.decoder({"ids": ids})["hidden"]), name=self.name)
+
+    def export(
+        self,
+        filepath: PathLike,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: Nested | None = None,
+        **kwargs: object,
+    ) -> None:
+        """Export the model as `keras.Model.export` does; the default `input_signature` is a tensor of strings."""
+        if input_signature is None:
+            input_signature = [tf.TensorSpec((None,), "string")]
+        super().export(filepath, format, verbose, input_signature, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments."""
+        return {**super().get_config(), "predict_end": self.predict_end}
+
+    def _convert_batch(self, data: Nested) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return a batch as ids: inputs and labels, and the weights."""
+        target = self._target_ids(self._texts_of(data if isinstance(data, tuple) else (data,)))
+        return target, target, keras.utils.unpack_x_y_sample_weight(data)[2]
+
+    def _texts_of(self, batch: tuple[Tensor, ...]) -> Tensor:
+        texts = batch[0]
+        dtype = keras.backend.standardize_dtype(texts.dtype) if hasattr(texts, "dtype") else type(texts).__name__
+        if dtype != "string" and "int" not in dtype:
+            problem = f"{self.name}: expected texts, received {dtype}"
+            raise ValueError(message(problem, hint="pass an array of strings, or of token ids"))
+        return texts
+
+    @functools.cached_property
+    def _sampler(self) -> TokenSampler:
+        """The compiled loop of `generate`."""
+        return TokenSampler(self.incremental_decoder, self.classifier, can_end=self.predict_end)
+
+
+def _seed_pair(seed: int | None) -> tuple[int, int]:
+    """Return the seed of TensorFlow's stateless operations."""
+    if seed is None:
+        return tuple(ops.convert_to_numpy(keras.random.SeedGenerator().next()).astype("int32").tolist())
+    return check_integer(seed, "generate: seed", minimum=0, hint="use seed=0"), 0
