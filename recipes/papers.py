@@ -174,6 +174,14 @@ WESTON_1999 = Paper(
 )
 """The hinge loss that sums over the wrong classes."""
 
+BENGIO_2003 = Paper(
+    title="A Neural Probabilistic Language Model",
+    authors=("Yoshua Bengio", "Réjean Ducharme", "Pascal Vincent", "Christian Jauvin"),
+    year=2003,
+    venue="Journal of Machine Learning Research 3, pp. 1137-1155",
+)
+"""Language models that are networks: embeddings of words, and a probability for each next word."""
+
 SIMARD_2003 = Paper(
     title="Best Practices for Convolutional Neural Networks Applied to Visual Document Analysis",
     authors=("Patrice Y. Simard", "Dave Steinkraus", "John C. Platt"),
@@ -225,6 +233,14 @@ MAAS_2011 = Paper(
     venue="Annual Meeting of the Association for Computational Linguistics (ACL), pp. 142-150",
 )
 """The IMDB film reviews."""
+
+SUTSKEVER_2011 = Paper(
+    title="Generating Text with Recurrent Neural Networks",
+    authors=("Ilya Sutskever", "James Martens", "Geoffrey Hinton"),
+    year=2011,
+    venue="International Conference on Machine Learning, pp. 1017-1024",
+)
+"""A recurrent network that writes text character by character."""
 
 KRIZHEVSKY_2012 = Paper(
     title="ImageNet Classification with Deep Convolutional Neural Networks",
@@ -386,6 +402,24 @@ SZEGEDY_2015 = Paper(
 )
 """GoogLeNet and its Inception modules."""
 
+XU_2015 = Paper(
+    title="Show, Attend and Tell: Neural Image Caption Generation with Visual Attention",
+    authors=(
+        "Kelvin Xu",
+        "Jimmy Lei Ba",
+        "Ryan Kiros",
+        "Kyunghyun Cho",
+        "Aaron Courville",
+        "Ruslan Salakhutdinov",
+        "Richard S. Zemel",
+        "Yoshua Bengio",
+    ),
+    year=2015,
+    venue="International Conference on Machine Learning, PMLR 37, pp. 2048-2057",
+    url="https://arxiv.org/abs/1502.03044",
+)
+"""Captions of images, with soft and with hard attention."""
+
 BURDA_2016 = Paper(
     title="Importance Weighted Autoencoders",
     authors=("Yuri Burda", "Roger Grosse", "Ruslan Salakhutdinov"),
@@ -470,6 +504,24 @@ LI_2017 = Paper(
     kind="lecture",
 )
 """Linear classifiers, their templates, and three cases that are hard for them."""
+
+VASWANI_2017 = Paper(
+    title="Attention Is All You Need",
+    authors=(
+        "Ashish Vaswani",
+        "Noam Shazeer",
+        "Niki Parmar",
+        "Jakob Uszkoreit",
+        "Llion Jones",
+        "Aidan N. Gomez",
+        "Łukasz Kaiser",
+        "Illia Polosukhin",
+    ),
+    year=2017,
+    venue="Advances in Neural Information Processing Systems 30",
+    url="https://arxiv.org/abs/1706.03762",
+)
+"""The Transformer: a network of attention without recurrence."""
 
 SANTORO_2017 = Paper(
     title="A Simple Neural Network Module for Relational Reasoning",

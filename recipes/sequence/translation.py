@@ -1,10 +1,10 @@
-r"""Translation: German to English on Multi30k, with and without attention.
+r"""Translation: German to English on Multi30k, with and without attention, and by a Transformer.
 
 An encoder reads a sentence, and a decoder generates it in another language. Without attention, the decoder receives
 only the final states of the encoder (Sutskever et al. 2014). With attention, it attends to the relevant source words at
 each word that it generates, and translates better (Bahdanau et al. 2015). Two networks that differ only in the
 attention are trained here, and their translations of the same test sentences are compared by BLEU and a paired
-bootstrap.
+bootstrap. The third network consists of attention alone, a small Transformer (Vaswani et al. 2017).
 
 Multi30k (Elliott et al. 2016) consists of captions of photographs, with 29,000 pairs for training. `--folder` names a
 folder with the files of data/task1/raw of https://github.com/multi30k/dataset, gzipped or not.
@@ -51,14 +51,18 @@ DEVIATIONS = (
     "place of Adadelta (section 4.2 and appendix B).",
     "The vocabulary has the words that occur about twice or more, in lower case, with punctuation as words; unknown "
     "words are never generated (section 4.1: the 30,000 most frequent words, and unknown words may be generated).",
+    "The Transformer of Vaswani et al. 2017 has 2 layers of width 192 in encoder and decoder in place of 6 of width "
+    "512, normalizes first, and trains with one cycle of the learning rate for twice as many epochs as the others.",
 )
 METRICS = {
     "BLEU": "of the translations with attention, of the 2016 test sentences in lower case; computed once, at the end",
     "BLEU without attention": "the same for the network without attention",
     "gain": "the difference of the two",
+    "BLEU, Transformer": "the same for the Transformer",
     "p-value": "share of 1,000 paired bootstrap samples that have such a large difference by chance",
     "validation perplexity": "e to the cross-entropy of a validation token, with attention, at the best epoch",
     "validation perplexity without attention": "the same without attention",
+    "validation perplexity, Transformer": "the same for the Transformer",
     "parameters": "trainable weights, with attention",
 }
 
@@ -86,7 +90,7 @@ TENS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Settings):
-    """A translator with attention, and one without."""
+    """A translator with attention, one without, and a Transformer."""
 
     QUICK = {"seeds": 1, "epochs": 1, "num_examples": 640}
 
@@ -97,7 +101,9 @@ class Config(Settings):
     epochs: int = 8
     """Maximum number of epochs; training ends after three without a better validation loss."""
     learning_rate: float = 4e-3
-    """Peak learning rate of Adam."""
+    """Peak learning rate of Adam for the recurrent networks."""
+    transformer_learning_rate: float = 2e-3
+    """Peak learning rate of Adam for the Transformer."""
     batch_size: int = 64
     """Pairs per step."""
     num_beams: int = 4
@@ -163,10 +169,15 @@ def spoken_numbers(count: int, seed: int) -> Pairs:
     return german, english
 
 
+def texts(config: Config) -> dict[str, dk.Text]:
+    """Return the text layers of both languages."""
+    sizes = VOCABULARY_SIZE if config.folder else dict.fromkeys(VOCABULARY_SIZE, 40)  # for spoken numbers
+    return {side: dk.Text(size, standardize="lower_and_split_punctuation") for side, size in sizes.items()}
+
+
 def translator(config: Config, attention: str | None) -> dk.Seq2Seq:
     """Return the network with an attention score, or without attention."""
-    sizes = VOCABULARY_SIZE if config.folder else dict.fromkeys(VOCABULARY_SIZE, 40)  # for spoken numbers
-    text = {side: dk.Text(size, standardize="lower_and_split_punctuation") for side, size in sizes.items()}
+    text = texts(config)
     return dk.Seq2Seq(
         text["de"],
         target=text["en"],
@@ -179,16 +190,35 @@ def translator(config: Config, attention: str | None) -> dk.Seq2Seq:
     )
 
 
+def transformer(config: Config) -> dk.Seq2Seq:
+    """Return the Transformer."""
+    text = texts(config)
+    arguments: dict[str, Any] = {"num_layers": 2, "normalize_first": True, "dropout": 0.1}
+    return dk.Seq2Seq(
+        text["de"],
+        target=text["en"],
+        embedding_dim=UNITS,
+        encoder=dk.TransformerEncoder(4, **arguments),
+        decoder=dk.TransformerDecoder(4, **arguments),
+        dropout=DROPOUT,
+        name="transformer",
+    )
+
+
 def definition(config: Config) -> dk.Seq2Seq:
     """Return the network of a config."""
     return translator(config, config.attention)
 
 
 def train(config: Config) -> Result:
-    """Train both networks and compare their translations."""
+    """Train the networks and compare their translations."""
     data = load_data(config)
     test = load_pairs(config)["test"]
-    runs = {"with": train_one(config, config.attention, data), "without": train_one(config, None, data)}
+    runs = {
+        "with": train_one(config, translator(config, config.attention), data, config.attention),
+        "without": train_one(config, translator(config, None), data, "none"),
+        "transformer": train_one(transformer_config(config), transformer(config), data, "transformer"),
+    }
     translations = {name: run.model.translate(test[0], num_beams=config.num_beams) for name, run in runs.items()}
     bleu, p_value, signature = compare(translations, test[1])
     print_translations(test, translations)
@@ -198,9 +228,11 @@ def train(config: Config) -> Result:
         "BLEU": bleu["with"],
         "BLEU without attention": bleu["without"],
         "gain": bleu["with"] - bleu["without"],
+        "BLEU, Transformer": bleu["transformer"],
         "p-value": p_value,
         "validation perplexity": perplexity["with"],
         "validation perplexity without attention": perplexity["without"],
+        "validation perplexity, Transformer": perplexity["transformer"],
         "parameters": parameters(model),
     }
     return Result(
@@ -213,12 +245,17 @@ def train(config: Config) -> Result:
     )
 
 
-def train_one(config: Config, attention: str | None, data: dk.data.Data) -> dk.Run:
+def transformer_config(config: Config) -> Config:
+    """Return the settings of the Transformer."""
+    return dataclasses.replace(config, epochs=2 * config.epochs, learning_rate=config.transformer_learning_rate)
+
+
+def train_one(config: Config, net: dk.Seq2Seq, data: dk.data.Data, folder: str) -> dk.Run:
     """Train one network until its validation loss stops improving, in its own folder of the run directory."""
     return config.fit(
-        translator(config, attention),
+        net,
         data,
-        run_dir=config.run_dir and config.run_dir / (attention or "none"),
+        run_dir=config.run_dir and config.run_dir / folder,
         learning_rate=dk.OneCycle(config.learning_rate),
         callbacks=[keras.callbacks.EarlyStopping("val_loss", patience=3, restore_best_weights=True)],
     )
@@ -231,7 +268,8 @@ def compare(
     from sacrebleu.metrics import BLEU
     from sacrebleu.significance import PairedTest
 
-    systems: Any = [(name, list(translations[name])) for name in ("without", "with")]  # the first is the baseline
+    names = ["without", "with", *(name for name in translations if name not in ("without", "with"))]
+    systems: Any = [(name, list(translations[name])) for name in names]  # the first is the baseline
     metric = BLEU(lowercase=True, references=[list(references)])
     scores: Any
     signatures, scores = PairedTest(systems, {"BLEU": metric}, None, test_type="bs", n_samples=1000)()
@@ -246,6 +284,7 @@ def print_translations(test: Pairs, translations: Mapping[str, Sequence[str]]) -
         "reference": test[1],
         "with attention": translations["with"],
         "without": translations["without"],
+        "Transformer": translations["transformer"],
     }
     for number in range(min(3, len(test[0]))):
         for label, column in texts.items():
@@ -253,7 +292,7 @@ def print_translations(test: Pairs, translations: Mapping[str, Sequence[str]]) -
 
 
 def draw(config: Config, results: Sequence[Result]) -> Mapping[str, Figure]:
-    """Draw the attention of the first network, with generated words as rows and source words as columns."""
+    """Draw the attention of the network with attention, with generated words as rows and source words as columns."""
     sources = EXAMPLES if config.folder else load_pairs(config)["test"][0][:3]
     _, maps = results[0].model.translate(sources, num_beams=config.num_beams, return_attention=True)
     return {
@@ -267,7 +306,7 @@ def draw(config: Config, results: Sequence[Result]) -> Mapping[str, Figure]:
 RECIPE = Recipe(
     name="translation",
     paper=PAPER,
-    related=(papers.SUTSKEVER_2014, papers.LUONG_2015),
+    related=(papers.SUTSKEVER_2014, papers.LUONG_2015, papers.VASWANI_2017),
     config=Config,
     train=train,
     definition=definition,

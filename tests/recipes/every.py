@@ -69,10 +69,12 @@ CASES = {
     "vae": Case("vae", {"units": 10, "latent_dim": 2, "num_likelihood_samples": 5, "batch_size": 500}),
     "gan": Case("gan"),
     "gan-ring": Case("gan", {"data": "ring", "batch_size": 200}, stand_in=False),
+    "translation": Case("translation", {"num_examples": 96, "batch_size": 32, "num_beams": 1}, trainings=3, killed=2),
+    "character_model": Case("character_model", {"units": 8, "num_characters": 4_000}),
+    "captions": Case("captions", trainings=3, killed=2, stand_in=False),
     "arithmetic": Case("arithmetic", {"num_pairs": 200}, trainings=2, killed=2, stand_in=False),
     "dates": Case("dates", {"num_pairs": 128}, trainings=2, killed=1, stand_in=False),
     "dates-reversed": Case("dates", {"variant": "reversed", "num_pairs": 128}, trainings=2, killed=2, stand_in=False),
-    "translation": Case("translation", {"num_examples": 96, "batch_size": 32, "num_beams": 1}, trainings=2, killed=2),
     "memory": Case("memory", {"steps": 10}, trainings=6, killed=2, stand_in=False),
     "both_directions": Case("both_directions", trainings=3, killed=2, stand_in=False),
     "tagging": Case("tagging", trainings=3, killed=2, stand_in=False),
@@ -91,12 +93,12 @@ CASES = {
 }
 
 
-OUTPUTS = ("translations", "samples", "outputs")
+OUTPUTS = ("translations", "texts", "captions", "samples", "outputs")
 RESUMED = [name for name, case in CASES.items() if case.trainings]
 
 
 def predictions(model: Any, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the predictions of a trained model: translations, or samples and outputs.
+    """Return the predictions of a trained model: texts, or samples and outputs.
 
     Args:
         model: The model.
@@ -108,6 +110,10 @@ def predictions(model: Any, arrays: Mapping[str, np.ndarray]) -> dict[str, np.nd
     if hasattr(model, "translate"):
         texts = [text.decode() if isinstance(text, bytes) else str(text) for text in inputs]
         return {"translations": np.array(model.translate(texts, num_beams=2, max_length=8), "S")}
+    if hasattr(model, "generate"):
+        return {"texts": np.array(model.generate(["a", ""], temperature=0, max_new_tokens=8), "S")}
+    if hasattr(model, "caption"):
+        return {"captions": np.array(model.caption(inputs, num_beams=2, max_length=8), "S")}
     samples = {"samples": model.sample(4, seed=0)} if hasattr(model, "sample") else {}
     return {**samples, "outputs": np.asarray(model(tf.nest.map_structure(tf.constant, inputs), training=False))}
 

@@ -79,20 +79,14 @@ def test_a_smoke_run_on_spoken_numbers(capsys, tmp_path):
     printed = capsys.readouterr().out.lower()
     assert "not comparable" in printed
     assert "smoke run" in printed
-    assert {folder.name for folder in (tmp_path / "run" / "seed0").iterdir()} == {"additive", "none"}
+    assert {folder.name for folder in (tmp_path / "run" / "seed0").iterdir()} == {"additive", "none", "transformer"}
 
 
 @pytest.mark.slow
-def test_spoken_numbers_are_learned_with_attention():
+@pytest.mark.parametrize("name", ["additive", "transformer"])
+def test_spoken_numbers_are_learned_with_attention(name):
     config = translation.Config(epochs=6)
-    run = translation.train_one(config, "additive", translation.load_data(config))
+    net = translation.translator(config, name) if name == "additive" else translation.transformer(config)
+    run = translation.train_one(config, net, translation.load_data(config), name)
     german, english = translation.load_pairs(config)["test"]
-    assert (
-        np.mean(
-            [
-                translated == reference
-                for translated, reference in zip(run.model.translate(german), english, strict=True)
-            ]
-        )
-        > 0.9
-    )
+    assert np.mean(np.array(run.model.translate(german)) == english) > 0.9
