@@ -164,6 +164,17 @@ BENCHMARKS = (
         "20,000 words, embeddings of 128 dimensions, 64 units in each direction, 32 texts of 200 words, Adam, no XLA.",
     ),
     _custom_step(
+        "transformer",
+        "Transformer encoder",
+        "Two layers of width 128 with four heads and learned positions, 32 texts of 200 words, Adam, no XLA.",
+    ),
+    _custom_step(
+        "translator",
+        "Transformer that translates",
+        "Two layers of width 128 in encoder and decoder, 5,000 words, 64 pairs of 16 words, Adam, no XLA; hand-written "
+        "with teacher forcing as in the Keras examples.",
+    ),
+    _custom_step(
         "autoencoder",
         "denoising autoencoder",
         "784-1000-784 with a quarter of the inputs set to 0, batches of 128, Adam, no XLA.",
@@ -289,6 +300,27 @@ BENCHMARKS = (
         note="The same, with all sentences in each `predict`.",
         commentary="Projecting the memory of the attention once per sentence shortened the decoding by an eighth. With "
         "this many sentences per call, the layers take most of the time on both sides.",
+    ),
+    Benchmark(
+        name="generate-length",
+        left="`generate`, 400 tokens",
+        right="`generate`, 100 tokens",
+        sides=("benchmarks.decoding:generate:400", "benchmarks.decoding:generate:100"),
+        unit="ms/token",
+        group=DECODING,
+        target=Target(high=1.5),
+        note="A Transformer language model of four layers of width 128 over 100 characters, 16 texts at a time. The "
+        "keys and values of earlier tokens are kept, so that the time of a token hardly depends on their number.",
+    ),
+    Benchmark(
+        name="generate-cache",
+        left="`generate`, 200 tokens",
+        right="a compiled pass over all tokens so far for each token",
+        sides=("benchmarks.decoding:generate:200", "benchmarks.decoding:generate_without_cache:200"),
+        unit="ms/token",
+        group=DECODING,
+        target=Target(high=0.5),
+        note="The same model.",
     ),
     _precision("resnet20", "ResNet-20", "ResNet-20 as above, on a CPU with bfloat16 instructions."),
     _precision("lenet", "LeNet-5", "LeNet-5 as above, a small network."),

@@ -55,6 +55,12 @@ def _tokens(num_batches: int) -> tuple[Any, Any]:
     )
 
 
+def _id_pairs(num_batches: int) -> tuple[Any, Any]:
+    rng, num_pairs = np.random.default_rng(0), 64 * num_batches
+    source = rng.integers(2, 5_000, (num_pairs, 16), dtype="int64")
+    return source, rng.integers(2, 5_000, (num_pairs, 16), dtype="int64")
+
+
 def _gan() -> dk.GAN:
     body = dk.MLP([256, 256])
     return dk.GAN([body, dk.Regressor(784, activation="sigmoid")], body, latent_dim=100)
@@ -76,11 +82,25 @@ def _bilstm() -> dk.Sequential:
     return dk.Sequential([token_ids, embedding, dk.BiLSTM(64, num_layers=2), dk.Classifier(1)])
 
 
+def _transformer() -> dk.Sequential:
+    elements: list[Any] = [dk.Input((200,), dtype="int32"), layers.Embedding(20_000, 128)]
+    elements += [dk.layers.PositionEmbedding("learned", max_length=200), dk.TransformerEncoder(4, num_layers=2)]
+    return dk.Sequential([*elements, dk.Classifier(1, pool="avg")])
+
+
+def _translator() -> dk.Seq2Seq:
+    text = dk.Text(5_000, vocabulary=("a", "b"))
+    encoder, decoder = dk.TransformerEncoder(4, num_layers=2), dk.TransformerDecoder(4, num_layers=2)
+    return dk.Seq2Seq(text, embedding_dim=128, encoder=encoder, decoder=decoder)
+
+
 MODELS = {
     "vae": ModelPair(_vae, handwritten.VAE, _bits, num_steps=100),
     "gan": ModelPair(_gan, handwritten.GAN, _bits, num_steps=60),
     "autoencoder": ModelPair(_autoencoder, handwritten.autoencoder, _images, loss="binary_crossentropy", num_steps=40),
     "bilstm": ModelPair(_bilstm, handwritten.bilstm, _tokens, None, "binary_crossentropy", num_steps=8),
+    "transformer": ModelPair(_transformer, handwritten.transformer, _tokens, None, "binary_crossentropy", num_steps=6),
+    "translator": ModelPair(_translator, handwritten.Translator, _id_pairs, None, num_steps=10),
 }
 
 

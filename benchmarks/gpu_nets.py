@@ -89,6 +89,37 @@ def _attention_handwritten(size: Size) -> keras.Model:
     return keras.Model(ids, layers.Dense(2)(layers.GlobalAveragePooling1D()(x)))
 
 
+def _transformer(size: Size) -> keras.Model:
+    """Return a Transformer encoder of two layers over embeddings with learned positions."""
+    positions = dk.layers.PositionEmbedding("learned", max_length=size.extent)
+    stack = dk.TransformerEncoder(4, intermediate_dim=256, num_layers=2)
+    token_ids = dk.Input((size.extent,), dtype="int32")
+    elements: list[Any] = [token_ids, layers.Embedding(NUM_WORDS, 128), positions, stack]
+    return dk.Sequential([*elements, dk.Classifier(2, pool="avg")], name="transformer").build()
+
+
+class LearnedPositions(layers.Layer):
+    """A layer that adds a trained vector for each position."""
+
+    def build(self, input_shape: Any) -> None:
+        """Create the vectors."""
+        self.embeddings = self.add_weight(shape=input_shape[1:], initializer="uniform")
+
+    def call(self, x: Any) -> Any:
+        """Add the vectors."""
+        return x + self.embeddings
+
+
+def _transformer_handwritten(size: Size) -> keras.Model:
+    ids = keras.Input((size.extent,), dtype="int32")
+    x = LearnedPositions()(layers.Embedding(NUM_WORDS, 128)(ids))
+    for _ in range(2):
+        x = layers.LayerNormalization(epsilon=1e-5)(layers.Add()([x, layers.MultiHeadAttention(4, 32)(x, x)]))
+        y = layers.Dense(128)(layers.Activation("relu")(layers.Dense(256)(x)))
+        x = layers.LayerNormalization(epsilon=1e-5)(layers.Add()([x, y]))
+    return keras.Model(ids, layers.Dense(2)(layers.GlobalAveragePooling1D()(x)))
+
+
 def _resnet50(size: Size) -> keras.Model:
     stages = [
         dk.Bottleneck(64 * 2**stage, strides=2 if stage and not unit else 1)
@@ -161,6 +192,7 @@ NETS = {  # the largest last
     "bilstm": Net(_bilstm, _bilstm_handwritten),
     "vae": Net(_vae, lambda size: HandwrittenVAE(), has_loss=True),
     "attention": Net(_attention, _attention_handwritten),
+    "transformer": Net(_transformer, _transformer_handwritten),
     "resnet50": Net(_resnet50, _resnet50_handwritten),
 }
 TITLES = {
@@ -168,6 +200,7 @@ TITLES = {
     "bilstm": "BiLSTM",
     "vae": "VAE",
     "attention": "attention",
+    "transformer": "Transformer",
     "resnet50": "ResNet-50",
 }
 

@@ -15,7 +15,7 @@ from benchmarks.records import without_paths
 from benchmarks.worker import Failed, Unavailable, Worker
 
 NUM_ROUNDS = 9
-NET_SECONDS = {"lenet": 15, "bilstm": 25, "vae": 15, "attention": 20, "resnet50": 80}  # on a GPU, compilation included
+NET_SECONDS = {"lenet": 15, "bilstm": 25, "vae": 15, "attention": 20, "transformer": 25, "resnet50": 80}  # on a GPU
 BATCH_FACTORS = (1, 8, 64, 256)  # of the batch size of LeNet-5
 GROWTH = 4.0  # of the time of a step, after which larger batches are not measured
 

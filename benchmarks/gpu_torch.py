@@ -49,7 +49,14 @@ def _side(name: str, *, dry: bool) -> Side:
 
 def make_net(name: str, size: Size) -> Any:
     """Return a net as a `torch.nn.Module`; that of the variational autoencoder returns its loss."""
-    makers = {"lenet": _lenet, "bilstm": _bilstm, "vae": _vae, "attention": _attention, "resnet50": _resnet50}
+    makers = {
+        "lenet": _lenet,
+        "bilstm": _bilstm,
+        "vae": _vae,
+        "attention": _attention,
+        "transformer": _transformer,
+        "resnet50": _resnet50,
+    }
     return makers[name](size)
 
 
@@ -98,6 +105,25 @@ def _attention(size: Size) -> Any:
             return self.classifier(x.mean(dim=1))
 
     return Encoder()
+
+
+def _transformer(size: Size) -> Any:
+    import torch
+    from torch import nn
+
+    class Transformer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding, self.positions = nn.Embedding(NUM_WORDS, 128), nn.Embedding(size.extent, 128)
+            layer = nn.TransformerEncoderLayer(128, 4, 256, dropout=0.0, batch_first=True)
+            self.encoder = nn.TransformerEncoder(layer, 2)
+            self.classifier = nn.Linear(128, 2)
+
+        def forward(self, ids: Any) -> Any:
+            positions = self.positions(torch.arange(size.extent, device=ids.device))
+            return self.classifier(self.encoder(self.embedding(ids) + positions).mean(dim=1))
+
+    return Transformer()
 
 
 def _vae(size: Size) -> Any:

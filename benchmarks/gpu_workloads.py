@@ -33,6 +33,7 @@ SIZES = {
     "bilstm": Size(64, 200),
     "vae": Size(128),
     "attention": Size(64, 128),
+    "transformer": Size(64, 128),
     "resnet50": Size(64, 224, (3, 4, 6, 3)),
 }
 DRY_SIZES = {
@@ -40,9 +41,10 @@ DRY_SIZES = {
     "bilstm": Size(2, 6),
     "vae": Size(4),
     "attention": Size(2, 6),
+    "transformer": Size(2, 6),
     "resnet50": Size(2, 32, (1, 1)),
 }
-NUM_CLASSES = {"lenet": 10, "bilstm": 2, "attention": 2, "resnet50": 1000}
+NUM_CLASSES = {"lenet": 10, "bilstm": 2, "attention": 2, "transformer": 2, "resnet50": 1000}
 
 
 def sizes(*, dry: bool) -> Mapping[str, Size]:
@@ -62,7 +64,7 @@ def batch(name: str, size: Size, num_examples: int | None = None) -> tuple[np.nd
     if name == "vae":
         return ((rng.random((count, 784)) < 0.2).astype("float32"),)
     labels = rng.integers(NUM_CLASSES[name], size=count, dtype="int32")
-    if name in ("bilstm", "attention"):
+    if name in ("bilstm", "attention", "transformer"):
         return rng.integers(1, NUM_WORDS, (count, size.extent), dtype="int32"), labels
     channels = 1 if name == "lenet" else 3
     return rng.random((count, size.extent, size.extent, channels), dtype="float32"), labels

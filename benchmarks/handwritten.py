@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
@@ -123,6 +124,91 @@ def autoencoder() -> keras.Model:
     inputs = keras.Input((784,))
     code = layers.Dense(1000, activation="sigmoid")(Masking(0.25)(inputs))
     return keras.Model(inputs, layers.Dense(784, activation="sigmoid")(code))
+
+
+def transformer() -> keras.Model:
+    """Return a Transformer encoder of two layers over embeddings of 20,000 words with learned positions."""
+    ids = keras.Input((200,), dtype="int32")
+    x = LearnedPositions()(layers.Embedding(20_000, 128)(ids))
+    for _ in range(2):
+        x = layers.LayerNormalization(epsilon=1e-5)(layers.Add()([x, layers.MultiHeadAttention(4, 32)(x, x)]))
+        y = layers.Dense(128)(layers.Activation("relu")(layers.Dense(512)(x)))
+        x = layers.LayerNormalization(epsilon=1e-5)(layers.Add()([x, y]))
+    return keras.Model(ids, layers.Dense(1)(layers.GlobalAveragePooling1D()(x)))
+
+
+class LearnedPositions(layers.Layer):
+    """A layer that adds a trained vector for each position."""
+
+    def build(self, input_shape: Any) -> None:
+        """Create the vectors."""
+        self.embeddings = self.add_weight(shape=input_shape[1:], initializer="uniform")
+
+    def call(self, x: Any) -> Any:
+        """Add the vectors."""
+        return x + self.embeddings
+
+
+class Translator(keras.Model):
+    """A Transformer of two layers in encoder and decoder over 5,000 words, with the masked loss of teacher forcing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        source, target = keras.Input((None,), dtype="int64"), keras.Input((None,), dtype="int64")
+        memory = _embedded(source)
+        for _ in range(2):
+            memory = _transformer_layer(memory, [])
+        x = _embedded(target)
+        for _ in range(2):
+            x = _transformer_layer(x, [memory], use_causal_mask=True)
+        self.network = keras.Model([source, target], layers.Dense(5_000)(x))
+        self.trackers = [keras.metrics.Mean(name) for name in ("accuracy", "perplexity")]
+        self.built = True
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Return the logits of each target token, and of the end."""
+        source, target = inputs
+        return self.network([source, ops.pad(target, [[0, 0], [1, 0]])], training=training)
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Take one step on the cross-entropy of all tokens."""
+        source, target = data
+        labels = ops.pad(target, [[0, 0], [0, 1]])
+        with tf.GradientTape() as tape:
+            logits = self((source, target), training=True)
+            losses = keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+            loss = ops.mean(losses)
+        weights = self.trainable_weights
+        gradients = tape.gradient(loss, [weight.value for weight in weights])
+        self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        self.trackers[0].update_state(ops.equal(ops.argmax(logits, -1), labels))
+        self.trackers[1].update_state(losses)
+        return {"loss": loss, **{tracker.name: tracker.result() for tracker in self.trackers}}
+
+
+class Positions(layers.Layer):
+    """A layer that adds sinusoids of the positions."""
+
+    def __init__(self, length: int, width: int) -> None:
+        super().__init__()
+        angles = np.arange(length)[:, None] / 10_000 ** (np.arange(0, width, 2) / width)
+        self.table = np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(length, width).astype("float32")
+
+    def call(self, x: Any) -> Any:
+        """Add the sinusoids."""
+        return x + ops.convert_to_tensor(self.table)[: ops.shape(x)[1]]
+
+
+def _embedded(ids: Any) -> Any:
+    return Positions(64, 128)(layers.Embedding(5_000, 128)(ids))
+
+
+def _transformer_layer(x: Any, memories: list[Any], **kwargs: Any) -> Any:
+    x = layers.LayerNormalization(epsilon=1e-5)(layers.Add()([x, layers.MultiHeadAttention(4, 32)(x, x, **kwargs)]))
+    for memory in memories:
+        x = layers.LayerNormalization(epsilon=1e-5)(layers.Add()([x, layers.MultiHeadAttention(4, 32)(x, memory)]))
+    y = layers.Dense(128)(layers.Activation("relu")(layers.Dense(512)(x)))
+    return layers.LayerNormalization(epsilon=1e-5)(layers.Add()([x, y]))
 
 
 def bilstm() -> keras.Model:

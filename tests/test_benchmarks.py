@@ -36,7 +36,7 @@ def test_definition_and_handwritten_net_have_the_same_graph(name):
     assert nets.graph(net.definition().build(net.input_shape)) == nets.graph(net.handwritten())
 
 
-@pytest.mark.parametrize("name", ["vae", "gan", "autoencoder", "bilstm"])
+@pytest.mark.parametrize("name", ["vae", "gan", "autoencoder", "bilstm", "transformer", "translator"])
 def test_models_with_custom_steps_have_the_weight_shapes_of_the_handwritten_models(name):
     from benchmarks import custom_steps
 
@@ -44,7 +44,7 @@ def test_models_with_custom_steps_have_the_weight_shapes_of_the_handwritten_mode
     models = (custom_steps.build(name), pair.handwritten())
     shapes = [sorted(tuple(weight.shape) for weight in model.trainable_weights) for model in models]
     assert shapes[0] == shapes[1]
-    assert set(custom_steps.MODELS) == {"vae", "gan", "autoencoder", "bilstm"}
+    assert set(custom_steps.MODELS) == {"vae", "gan", "autoencoder", "bilstm", "transformer", "translator"}
 
 
 def test_every_net_is_tested():

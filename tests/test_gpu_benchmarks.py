@@ -105,7 +105,7 @@ def test_the_handwritten_net_has_the_same_layers(name):
     assert graph(NETS[name].deepkit(size)) == graph(NETS[name].handwritten(size))
 
 
-@pytest.mark.parametrize(("name", "num_weights"), [("bilstm", 2_757_890), ("vae", 815_824)])
+@pytest.mark.parametrize(("name", "num_weights"), [("bilstm", 2_757_890), ("vae", 815_824), ("transformer", 2_841_602)])
 def test_the_handwritten_net_has_as_many_weights(name, num_weights):
     models = [getattr(NETS[name], side)(gpu_workloads.SIZES[name]) for side in ("deepkit", "handwritten")]
     sizes = [sum(weight.value.numpy().size for weight in model.trainable_weights) for model in models]
