@@ -29,6 +29,15 @@ class GlimpsePath:
         logits: Output of the classifier after each glimpse: `(examples, num_glimpses, num_classes)`. It is trained
             for the last one.
         window_sizes: Side of the window of each scale in pixels of the image.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> import numpy as np
+        >>> net = dk.RecurrentAttention(10, num_glimpses=3, glimpse_size=8)
+        >>> model = net.build((28, 28, 1))
+        >>> path = model.glimpses(np.zeros((2, 28, 28, 1), "float32"))
+        >>> path.locations.shape, path.patches.shape, path.window_sizes
+        ((2, 3, 2), (2, 3, 8, 8, 1), (8,))
     """
 
     locations: np.ndarray
