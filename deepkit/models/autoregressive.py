@@ -20,7 +20,7 @@ from deepkit.utils.errors import message
 from deepkit.utils.lazy_tensorflow import tf
 
 if TYPE_CHECKING:
-    from deepkit.utils.types import Dataset, LossLike, Nested, OptimizerLike, Tensor
+    from deepkit.utils.types import Dataset, LossLike, Nested, OptimizerLike, PathLike, Tensor
 
 
 class _Perplexity(keras.metrics.Mean):
@@ -80,6 +80,10 @@ class AutoregressiveModel(keras.Model):
     @abstractmethod
     def source_signature(self) -> tf.TensorSpec:
         """Return the shape and dtype of the sources that `encode` receives."""
+
+    @abstractmethod
+    def export_signature(self) -> list[Any]:
+        """Return the default `input_signature` of `export`."""
 
     @abstractmethod
     def _convert_batch(self, data: Nested) -> tuple[Any, Tensor, Tensor | None]:
@@ -204,6 +208,19 @@ class AutoregressiveModel(keras.Model):
             The loss and the metrics, which count tokens.
         """
         return super().evaluate(as_string_tensor(x), as_string_tensor(y), *args, **kwargs)
+
+    def export(
+        self,
+        filepath: PathLike,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: Nested | None = None,
+        **kwargs: object,
+    ) -> None:
+        """Export the model as `keras.Model.export` does; the default `input_signature` takes strings."""
+        if input_signature is None:
+            input_signature = self.export_signature()
+        super().export(filepath, format, verbose, input_signature, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""

@@ -20,7 +20,7 @@ from deepkit.utils.lazy_tensorflow import tf
 from deepkit.utils.validation import check_integer
 
 if TYPE_CHECKING:
-    from deepkit.utils.types import ArrayLike, Dataset, Nested, PathLike, Tensor
+    from deepkit.utils.types import ArrayLike, Dataset, Nested, Tensor
 
 _SMALLEST_WEIGHT = 1e-12  # of a drawn position, below which its logarithm is constant
 
@@ -131,6 +131,10 @@ class ImageCaptioner(AutoregressiveModel):
         """Return the shape and dtype of the images."""
         return tf.TensorSpec(self.encoder.input_shape, self.encoder.inputs[0].dtype)
 
+    def export_signature(self) -> list[Any]:
+        """Return the signature of an exported model: a pair of images and strings."""
+        return [(self.source_signature(), tf.TensorSpec((None,), "string"))]
+
     def adapt(self, dataset: Dataset) -> None:
         """Learn the vocabulary if there is none.
 
@@ -234,19 +238,6 @@ class ImageCaptioner(AutoregressiveModel):
         target = keras.Input((None,), dtype="int32", name="target")
         outputs = self.decoder({"ids": target, **self.encode(image)})
         return keras.Model([image, target], self.classifier(outputs["hidden"]), name=self.name)
-
-    def export(
-        self,
-        filepath: PathLike,
-        format: str = "tf_saved_model",
-        verbose: bool | None = None,
-        input_signature: Nested | None = None,
-        **kwargs: object,
-    ) -> None:
-        """Export the model as `keras.Model.export` does; the default `input_signature` is a pair of tensors."""
-        if input_signature is None:
-            input_signature = [(self.source_signature(), tf.TensorSpec((None,), "string"))]
-        super().export(filepath, format, verbose, input_signature, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""

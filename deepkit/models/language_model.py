@@ -21,7 +21,7 @@ from deepkit.utils.lazy_tensorflow import tf
 from deepkit.utils.validation import check_integer, check_number
 
 if TYPE_CHECKING:
-    from deepkit.utils.types import Dataset, Nested, PathLike, Tensor
+    from deepkit.utils.types import Dataset, Nested, Tensor
 
 
 @keras.saving.register_keras_serializable(package="deepkit")
@@ -97,6 +97,10 @@ class AutoregressiveLanguageModel(AutoregressiveModel):
     def label_mask(self, target: Tensor) -> Tensor:
         """Return the mask `(batch, time + 1)` of the steps whose token the model predicts."""
         return token_mask(target, with_end=self.predict_end)
+
+    def export_signature(self) -> list[Any]:
+        """Return the signature of an exported model: a tensor of strings."""
+        return [tf.TensorSpec((None,), "string")]
 
     def adapt(self, dataset: Dataset) -> None:
         """Learn the vocabulary if there is none.
@@ -204,19 +208,6 @@ class AutoregressiveLanguageModel(AutoregressiveModel):
         """Return a Functional model of the components, from ids to logits, as `visualize.diagram` draws it."""
         ids = keras.Input((None,), dtype="int32", name="ids")
         return keras.Model(ids, self.classifier(self.decoder({"ids": ids})["hidden"]), name=self.name)
-
-    def export(
-        self,
-        filepath: PathLike,
-        format: str = "tf_saved_model",
-        verbose: bool | None = None,
-        input_signature: Nested | None = None,
-        **kwargs: object,
-    ) -> None:
-        """Export the model as `keras.Model.export` does; the default `input_signature` is a tensor of strings."""
-        if input_signature is None:
-            input_signature = [tf.TensorSpec((None,), "string")]
-        super().export(filepath, format, verbose, input_signature, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""

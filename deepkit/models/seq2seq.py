@@ -19,7 +19,7 @@ from deepkit.utils.lazy_tensorflow import tf
 from deepkit.utils.validation import check_integer
 
 if TYPE_CHECKING:
-    from deepkit.utils.types import Dataset, Nested, PathLike, Tensor
+    from deepkit.utils.types import Dataset, Nested, Tensor
 
 
 @keras.saving.register_keras_serializable(package="deepkit")
@@ -113,6 +113,10 @@ class SequenceToSequence(AutoregressiveModel):
     def source_signature(self) -> tf.TensorSpec:
         """Return the shape and dtype of source ids."""
         return tf.TensorSpec((None, None), "int64")
+
+    def export_signature(self) -> list[Any]:
+        """Return the signature of an exported model: a pair of string tensors."""
+        return [(tf.TensorSpec((None,), "string"), tf.TensorSpec((None,), "string"))]
 
     def adapt(self, dataset: Dataset) -> None:
         """Learn the vocabularies of the text layers that have none.
@@ -234,19 +238,6 @@ class SequenceToSequence(AutoregressiveModel):
         source, target = (keras.Input((None,), dtype="int32", name=name) for name in ("source", "target"))
         outputs = self.decoder({"ids": target, **self.encode(source)})
         return keras.Model([source, target], self.classifier(outputs["hidden"]), name=self.name)
-
-    def export(
-        self,
-        filepath: PathLike,
-        format: str = "tf_saved_model",
-        verbose: bool | None = None,
-        input_signature: Nested | None = None,
-        **kwargs: object,
-    ) -> None:
-        """Export the model as `keras.Model.export` does; the default `input_signature` is a pair of string tensors."""
-        if input_signature is None:
-            input_signature = [(tf.TensorSpec((None,), "string"), tf.TensorSpec((None,), "string"))]
-        super().export(filepath, format, verbose, input_signature, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
