@@ -92,7 +92,7 @@ ARGUMENTS = {
     "activation": "relu", "axes": 1, "cell": layers.GRUCell(2), "cells": [layers.GRUCell(2)], "dims": (2, 1),
     "equation": "ab,bc->ac", "factor": 0.1, "filters": 3, "head_dim": 2, "height": 4, "height_factor": 0.1,
     "input_dim": 5, "kernel_size": 3, "key_dim": 2, "layer": layers.GRU(2), "layers": [layers.ReLU()],
-    "max_number": 3, "n": 2,
+    "max_number": 3, "n": 2, "size": 3,
     "num_bins": 3, "num_heads": 2, "num_key_value_heads": 1, "num_query_heads": 2, "num_tokens": 4, "output_dim": 2,
     "output_shape": 3, "output_size": 2, "pool_size": 2, "rate": 0.5, "scale": 2.0, "sequence_length": 3, "stddev": 0.1,
     "target_shape": (4,), "units": 3, "width": 4, "width_factor": 0.1,

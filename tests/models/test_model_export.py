@@ -39,13 +39,19 @@ def make_captioner():
     return dk.Captioner([dk.ConvBlock(3)], text=text, embedding_dim=4, decoder=dk.Recurrent("gru", 8)).build((4, 4, 1))
 
 
+def make_recurrent_attention():
+    return dk.RecurrentAttention(2, num_glimpses=2, glimpse_size=2, units=4).build((4, 4, 1))
+
+
+IMAGES = X[:3, None, :, None] * np.ones((4, 1, 1), "float32")
 MODELS = {
     "gan": (make_gan, X),
     "vae": (make_vae, X),
     "perceptron": (make_perceptron, X),
     "seq2seq": (make_seq2seq, TEXTS),
     "language_model": (make_language_model, TEXTS[0]),
-    "captioner": (make_captioner, (X[:3, None, :, None] * np.ones((4, 1, 1), "float32"), TEXTS[0])),
+    "captioner": (make_captioner, (IMAGES, TEXTS[0])),
+    "recurrent_attention": (make_recurrent_attention, IMAGES),
 }
 
 
