@@ -72,13 +72,13 @@ def test_a_folder_without_the_files_raises(tmp_path):
         captions.load_data(captions.Config(folder=tmp_path))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_smoke_run(tmp_path):
     report = dk.recipe.run(captions.RECIPE, captions.Config.smoke(run_dir=tmp_path / "run"))
     assert set(report.results[0].measured) == set(captions.METRICS)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_smoke_run_on_photographs(folder, tmp_path):
     report = dk.recipe.run(captions.RECIPE, captions.Config.smoke(folder=folder, run_dir=tmp_path / "run"))
     assert not report.comparable
