@@ -1,6 +1,10 @@
 """The source of a recipe's network as passages of code with their notes."""
 
+import ast
+
+from deepkit.recipe import discovery
 from deepkit.recipe.annotated_source import annotated_source
+from recipes.sequence import visual_questions
 from recipes.vision import depth, lenet, resnet
 
 
@@ -32,3 +36,18 @@ def test_sections_of_docstrings_are_left_out():
     notes = [passage.note for passage in annotated_source(resnet.definition)]
     assert any(notes)
     assert not any(section in note for note in notes for section in ("Args:", "Examples:", ">>>"))
+
+
+def test_a_comment_before_the_first_statement_is_a_note_of_the_function():
+    (network,) = [
+        value for key, value in passages(visual_questions.definition).items() if key.startswith("def network")
+    ]
+    assert network.note.endswith("one position for about one object")
+    assert "see: list[Any] = [" in network.code
+
+
+def test_every_passage_of_a_recipe_is_code():
+    for entry in discovery.entries():
+        for part in entry.load().annotated_parts:
+            for passage in annotated_source(part):
+                ast.parse(passage.code)

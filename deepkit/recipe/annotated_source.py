@@ -113,6 +113,14 @@ def _is_long_constant(statement: Statement) -> bool:
     return is_constant and (statement.end_lineno or 0) - statement.lineno >= _MAX_CONSTANT_LINES
 
 
+def _body_start(statement: Statement) -> int:
+    """Return the first line of a statement after its docstring, counted from 0."""
+    if not isinstance(statement, ast.FunctionDef | ast.ClassDef):
+        return statement.lineno - 1
+    body = statement.body[1:] if ast.get_docstring(statement) is not None else statement.body
+    return (body[0] if body else statement).lineno - 1
+
+
 def _passages(statement: Statement, lines: Sequence[str], comments: Mapping[int, str]) -> Iterator[Passage]:
     """Yield the passages of a statement: a new one begins at each comment on lines of its own."""
     decorators = statement.decorator_list if isinstance(statement, ast.FunctionDef | ast.ClassDef) else []
@@ -125,11 +133,12 @@ def _passages(statement: Statement, lines: Sequence[str], comments: Mapping[int,
     paragraphs = [" ".join(notes)] * bool(notes) + [text] * bool(text)
     code: list[str] = []
     comment: list[str] = []
+    body_start = _body_start(statement)
     for number in range(start, statement.end_lineno or start + 1):
         if number in docstring:
             continue
         if number in comments:
-            if code:
+            if code and number > body_start:  # the first line of a function alone is not code
                 yield Passage("\n\n".join(paragraphs), _dedented(code))
                 paragraphs, code = [], []
             comment.append(comments[number])
