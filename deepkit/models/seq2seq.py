@@ -42,7 +42,6 @@ class SequenceToSequence(AutoregressiveModel):
             `"hidden"` `(batch, time, units)`; with attention, `"weights"` `(batch, [heads,] time, source time)`.
         classifier: Dense layer that returns the logits.
         reverse_source: Whether the encoder reads the source in reverse order.
-        name: Name of the model.
         kwargs: Further arguments of `keras.Model`.
 
     Call arguments:
