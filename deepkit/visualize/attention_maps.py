@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _MAX_TOKENS = 60  # labels of more tokens are not legible
 _MAX_QUERIES = 16  # panels over an image
+_PANELS_PER_ROW = 7  # of a single head
 
 
 class _SetTicks(Protocol):
@@ -48,8 +49,8 @@ def attention(
             if these are rows and columns. By default the rows and columns that fit the image's shape best.
 
     Returns:
-        A panel per head, with large weights in light gray. Over an image, a row per head and a panel per query, 16
-        at most.
+        A panel per head, with large weights in light gray. Over an image, a panel per query, 16 at most: a row per
+        head, and rows of seven panels for a single head.
 
     Raises:
         ValueError: If the weights have another shape, the number of tokens is not the number of queries or keys, or
@@ -100,8 +101,13 @@ def _draw_over_image(heads: np.ndarray, image: np.ndarray, target: list[str], gr
         problem = f"attention: a grid of {rows} by {columns} has {rows * columns} regions, the weights have {num_keys}"
         raise ValueError(f"{problem} keys")
     num_queries = min(_MAX_QUERIES, heads.shape[1])
-    figure, axes = subplots(len(heads), num_queries, 1.6, 1.8)
-    for number, (axes_row, head) in enumerate(zip(axes, heads, strict=True), start=1):
+    num_columns = min(num_queries, _PANELS_PER_ROW) if len(heads) == 1 else num_queries
+    figure, axes = subplots(len(heads) * math.ceil(num_queries / num_columns), num_columns, 1.6, 1.8)
+    panels = np.ravel(axes)
+    for unused in panels[len(heads) * num_queries :]:
+        unused.remove()
+    rows_of_heads = panels[: len(heads) * num_queries].reshape(len(heads), num_queries)
+    for number, (axes_row, head) in enumerate(zip(rows_of_heads, heads, strict=True), start=1):
         for ax, query, token in zip(axes_row, head, target or [""] * num_queries, strict=False):
             hide_axis_lines(ax).imshow(displayable_image(image), cmap="gray")
             resized = ops.image.resize(query.reshape(rows, columns, 1), image.shape[:2], data_format="channels_last")

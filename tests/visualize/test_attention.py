@@ -121,3 +121,14 @@ def test_tensors_are_accepted():
 def test_invalid_arguments_raise(arguments, expected):
     with pytest.raises(ValueError, match=expected):
         dk.visualize.attention(**{"weights": WEIGHTS} | arguments)
+
+
+def test_a_single_head_over_an_image_has_rows_of_seven_panels():
+    figure = dk.visualize.attention(
+        np.full((9, 4), 0.25), image=np.ones((8, 8, 3)), grid=(2, 2), target=list("abcdefghi")
+    )
+    tops = [round(axes.get_position().y1, 3) for axes in figure.axes]
+    assert len(figure.axes) == 9
+    assert [axes.get_title() for axes in figure.axes] == list("abcdefghi")
+    assert (len(set(tops[:7])), len(set(tops[7:]))) == (1, 1)
+    assert tops[7] < tops[6]
