@@ -87,7 +87,7 @@ class HardAttention(keras.layers.Layer):
             log_weights = ops.log(ops.cast(flat_weights, "float32"))
             index = keras.random.categorical(log_weights, 1, seed=self.seed_generator)[:, 0]
         else:
-            index = ops.argmax(flat_weights, axis=-1)
+            index = ops.top_k(flat_weights, 1)[1][:, 0]  # `ops.argmax` of floats is not exported to ONNX and LiteRT
         selected = ops.cast(ops.equal(ops.arange(num_positions)[None], ops.cast(index, "int32")[:, None]), memory.dtype)
         if training and self.expectation_rate:
             is_mean = keras.random.uniform((ops.shape(weights)[0],), seed=self.seed_generator) < self.expectation_rate
