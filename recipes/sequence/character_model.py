@@ -83,7 +83,8 @@ def load_texts(config: Config, verbose: bool = True) -> tuple[dict[str, str], st
         stand_in = "tiny_shakespeare"
         texts = descriptions()
         if verbose:
-            print(f"the texts in scikit-learn stand in for tiny_shakespeare ({error.problem}): not comparable")
+            problem = f"({error.problem}): not comparable with the paper"
+            print(f"texts of scikit-learn, standing in for tiny_shakespeare {problem}")
     limit = config.num_characters or None
     return {name: text[:limit] for name, text in texts.items()}, stand_in
 

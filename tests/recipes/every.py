@@ -70,7 +70,7 @@ CASES = {
     "gan": Case("gan"),
     "gan-ring": Case("gan", {"data": "ring", "batch_size": 200}, stand_in=False),
     "translation": Case("translation", {"num_examples": 96, "batch_size": 32, "num_beams": 1}, trainings=3, killed=2),
-    "character_model": Case("character_model", {"units": 8, "num_characters": 4_000}),
+    "character_model": Case("character_model", {"units": 8, "num_characters": 4_000, "batch_size": 16}),
     "captions": Case("captions", trainings=3, killed=2, stand_in=False),
     "arithmetic": Case("arithmetic", {"num_pairs": 200}, trainings=2, killed=2, stand_in=False),
     "dates": Case("dates", {"num_pairs": 128}, trainings=2, killed=1, stand_in=False),

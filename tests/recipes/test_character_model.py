@@ -62,4 +62,4 @@ def test_a_smoke_run_on_descriptions(capsys, tmp_path):
     config = character_model.Config.smoke(units=8, num_characters=3_000, data_dir=tmp_path, run_dir=tmp_path / "run")
     report = dk.recipe.run(character_model.RECIPE, config)
     assert not report.comparable
-    assert "stand in for tiny_shakespeare" in capsys.readouterr().out
+    assert "standing in for tiny_shakespeare" in capsys.readouterr().out

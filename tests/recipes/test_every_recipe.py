@@ -113,6 +113,7 @@ def test_saved_model_predicts_the_same_in_a_new_process(name, loaded):
     outcomes = [path.with_name("loaded.txt").read_text() for path in sorted((loaded / name).rglob("model.keras"))]
     expected = dict.fromkeys(("vae", "gan"), "samples, outputs")
     expected |= dict.fromkeys(("translation", "arithmetic", "dates"), "translations")
+    expected |= {"character_model": "texts", "captions": "captions"}
     assert outcomes == [expected.get(CASES[name].recipe, "outputs")] * CASES[name].trainings
 
 

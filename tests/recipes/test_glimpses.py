@@ -45,7 +45,8 @@ def test_errors_are_percentages_and_probabilities_sum_to_one():
 @pytest.mark.parametrize(("variant", "policy"), [("mnist", "random"), ("translated", "learned")])
 def test_a_smoke_run_on_the_bundled_digits(variant, policy, tmp_path, monkeypatch):
     monkeypatch.setattr("deepkit.data.download.is_reachable", lambda *a, **k: False)
-    config = glimpses.Config.smoke(variant=variant, policy=policy, num_glimpses=3, data_dir=tmp_path / "nothing")
+    settings = {"variant": variant, "policy": policy, "num_glimpses": 3}
+    config = glimpses.Config.smoke(**settings, data_dir=tmp_path / "nothing", run_dir=tmp_path / "run")
     report = dk.recipe.run(glimpses.RECIPE, config)
     assert not report.comparable
     assert len(report.figures) == 1
