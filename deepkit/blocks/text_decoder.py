@@ -67,7 +67,7 @@ def decoder_field() -> Any:
 
 
 def check_decoder(decoder: Recurrent | TransformerDecoder, owner: str) -> None:
-    """Refuse a decoder that reads tokens that are not generated yet, or that returns weights.
+    """Refuse a decoder that reads tokens that are not generated yet.
 
     Args:
         decoder: The decoder.

@@ -170,7 +170,8 @@ class ImageCaptioner(AutoregressiveModel):
             Captions; with `return_attention`, a tuple of captions and attention maps.
 
         Raises:
-            ValueError: An argument is out of range, the images have another shape, or there is no vocabulary yet.
+            ValueError: An argument is out of range, the images have another shape or are uint8, or there is no
+                vocabulary yet.
         """
         check_search_arguments(num_beams, length_penalty, max_length, batch_size, owner="caption")
         self._vocabulary(self.target_text)
@@ -305,7 +306,11 @@ class ImageCaptioner(AutoregressiveModel):
         if not fits:
             problem = f"{self.name}: expected images of shape {(None, *expected)}, received {array.shape}"
             raise ValueError(message(problem, hint="pass images[None] for a single image"))
-        return array.astype(self.encoder.inputs[0].dtype)
+        dtype = keras.backend.standardize_dtype(self.encoder.inputs[0].dtype)
+        if array.dtype == np.uint8 and "float" in dtype:
+            problem = f"{self.name}: expected images in the scale of the training, {dtype}, received uint8"
+            raise ValueError(message(problem, hint='pass images.astype("float32") / 255 if it trained on such images'))
+        return array.astype(dtype)
 
 
 def _unattended(weights: Tensor, mask: Tensor) -> Tensor:

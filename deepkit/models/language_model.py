@@ -147,8 +147,9 @@ class AutoregressiveLanguageModel(AutoregressiveModel):
         prompts = validate_texts([text] if isinstance(text, str) else text, "generate: text")
         if not prompts:
             return []
+        prompt_ids = self._target_ids(tf.constant(prompts))
         ids = self._sampler(
-            self._target_ids(tf.constant(prompts)),
+            prompt_ids,
             num_tokens=num_tokens,
             temperature=temperature,
             top_k=top_k,
@@ -156,7 +157,7 @@ class AutoregressiveLanguageModel(AutoregressiveModel):
             seed=_seed_pair(seed),
         )
         texts = []
-        lengths = ops.convert_to_numpy(ops.sum(ops.not_equal(self._target_ids(tf.constant(prompts)), END), axis=1))
+        lengths = np.count_nonzero(ops.convert_to_numpy(prompt_ids), axis=1)
         for prompt, row, length in zip(prompts, ops.convert_to_numpy(ids), lengths, strict=True):
             tokens = [vocabulary[i] for i in row[length:] if i != END]
             texts.append(join_tokens([prompt, *tokens] if prompt else tokens, self.target_text))
@@ -236,4 +237,4 @@ def _seed_pair(seed: int | None) -> tuple[int, int]:
     """Return the seed of TensorFlow's stateless operations."""
     if seed is None:
         return tuple(ops.convert_to_numpy(keras.random.SeedGenerator().next()).astype("int32").tolist())
-    return check_integer(seed, "generate: seed", minimum=0, hint="use seed=0"), 0
+    return check_integer(seed, "generate: seed", minimum=0, maximum=2**31 - 1, hint="use seed=0"), 0

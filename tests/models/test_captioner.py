@@ -45,7 +45,7 @@ shared_model = functools.cache(build)
 @each_variant
 def test_the_likelihood_and_the_search_agree(variant):
     model = shared_model(variant)
-    captions = ["", *WORDS, *(f"{one} {other}" for one in WORDS for other in WORDS)]
+    captions = ["", *WORDS, *(f"{first} {second}" for first in WORDS for second in WORDS)]
     for image, caption in zip(IMAGES, model.caption(IMAGES, num_beams=32, max_length=2, length_penalty=0), strict=True):
         log_p = model.log_likelihood(np.repeat(image[None], len(captions), 0), captions)
         assert caption == captions[np.argmax(log_p)]
@@ -179,6 +179,7 @@ INVALID = [
     (lambda: definition(decoder=dk.Recurrent("gru", 5, bidirectional=True)), "the decoder must have one direction"),
     (lambda: dk.Sequential([definition()]).build((8, 8, 2)), "cannot be part of another model"),
     (lambda: shared_model().caption(IMAGES[0]), r"received \(8, 8, 2\)\n  hint: pass images\[None\]"),
+    (lambda: shared_model().caption((IMAGES * 255).astype("uint8")), "float32, received uint8\n  hint: pass images.as"),
     (lambda: shared_model().caption(IMAGES, num_beams=0), "caption: num_beams must be a positive integer"),
     (lambda: shared_model().attention_maps(IMAGES, ["a"]), "expected a caption for each image, received 3 and 1"),
     (lambda: shared_model("none").attention_maps(IMAGES, CAPTIONS), "has no attention\n  hint: build it from"),

@@ -166,6 +166,7 @@ INVALID = [
     (lambda: built().generate("a", temperature=-1), "temperature must be a number from 0"),
     (lambda: built().generate("a", top_k=0), r"top_k must be a positive integer, received 0\n  hint: use top_k=10"),
     (lambda: built().generate("a", seed=-1), "seed must be"),
+    (lambda: built().generate("a", seed=2**31), "seed must be"),
     (lambda: built().generate(3), "generate: text: expected a list of texts, received int 3"),
     (lambda: built().log_likelihood("a b"), "expected a list of texts, received one text"),
     (
