@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from deepkit.data.errors import DataError
 from deepkit.definition.errors import DefinitionError
+from deepkit.execution.errors import ClusterError
 from deepkit.export.errors import ExportError
 from deepkit.training.errors import CheckpointError, DivergedError, LabelError, RunDirError, TokenIdError
 
 __all__ = [
-    "CheckpointError", "DataError", "DefinitionError", "DivergedError", "ExportError", "LabelError", "RunDirError",
-    "TokenIdError",
+    "CheckpointError", "ClusterError", "DataError", "DefinitionError", "DivergedError", "ExportError", "LabelError",
+    "RunDirError", "TokenIdError",
 ]  # fmt: skip
 
 

@@ -37,6 +37,10 @@ class Options:
 
     data_dir: Path | None = None
     """Folder of prepared datasets; by default TFDS_DATA_DIR, or the default folder of TFDS."""
+    cluster: bool = False
+    """Check the connections between several workers instead; start it on all of them, as a training."""
+    run_dir: Path | None = None
+    """With --cluster, the folder for run directories, which all workers must share."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +62,22 @@ class CheckResult:
 
 def run(options: Options) -> int:
     """Run all checks, print each result at once, and return 1 if a check failed."""
+    if options.cluster:
+        from deepkit.cli import cluster_doctor
+
+        return _report(cluster_doctor.check_cluster(options.run_dir))
     folder = data_folder(options.data_dir)
     checks: list[Callable[[], CheckResult]] = [
         check_python, check_packages, check_tensorflow, check_cpu, check_gpu, check_xla, check_mixed_precision,
         lambda: check_data(folder), lambda: check_disk(folder), check_network, check_recipes,
     ]  # fmt: skip
+    return _report(run_check(check) for check in checks)
+
+
+def _report(results: Iterable[CheckResult]) -> int:
+    """Print each result at once, and return 1 if a check failed."""
     failed = []
-    for check in checks:
-        result = run_check(check)
+    for result in results:
         print_result(result)
         if result.status == "fail":
             failed.append(result.name)

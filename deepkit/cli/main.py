@@ -1,4 +1,4 @@
-"""The `deepkit` command: list, run, summary, build, doctor, results.
+"""The `deepkit` command: list, run, launch, summary, build, doctor, results.
 
 Only the commands that need TensorFlow import it. Its start-up messages are hidden, except with `--traceback`.
 """
@@ -36,6 +36,8 @@ HELP = """\
   deepkit run NAME --help           show the settings of a recipe; each one is a flag
   deepkit run NAME --quick          run a recipe for a few seconds, to test that it works
   deepkit run GROUP \\[flags]         run the recipes of a group, one after the other
+  deepkit launch --workers 2 run NAME
+                                    train on several workers: on this machine, or with --hosts on several
   deepkit summary NAME \\[flags]      show the layers and parameters of a recipe's model, without data
   deepkit summary NAME --diagram FILE.svg
                                     and draw its diagram, as SVG, PNG or PDF
@@ -146,6 +148,12 @@ def _load_recipe(args: Sequence[str], command: str) -> tuple[Recipe, list[str]]:
     return entry.load(), rest
 
 
+def _launch(args: Sequence[str]) -> int:
+    from deepkit.cli import launch
+
+    return launch.run(args)
+
+
 def _build(args: Sequence[str]) -> int:
     from deepkit.cli import build
 
@@ -253,6 +261,7 @@ def _check_readable(path: Path) -> None:
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "list": _list,
     "run": _run,
+    "launch": _launch,
     "summary": _summary,
     "build": _build,
     "doctor": _doctor,

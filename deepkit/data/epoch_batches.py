@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from deepkit.data.targets import with_target
 from deepkit.utils.errors import format_value, make_error
 
 if TYPE_CHECKING:
+    from deepkit.data.replica_rows import ReplicaRows
     from deepkit.utils.types import Dataset, Nested, Tensor
 
 
@@ -39,15 +40,22 @@ class EpochBatches:
         epoch = single.map(make_epoch_counter()) if self.settings.shuffle else single
         return _with_cardinality(self._of_epochs(epoch), num_batches)
 
-    def all_epochs(self, start: int) -> Dataset:
-        """Return an infinite dataset of the epochs from `start` on."""
-        epochs = self._of_epochs(tf.data.Dataset.counter(start, dtype=tf.int64))
+    def all_epochs(self, start: int, replica_rows: ReplicaRows | None = None) -> Dataset:
+        """Return an infinite dataset of the epochs from `start` on.
+
+        Args:
+            start: First epoch, from 0.
+            replica_rows: The rows of each batch to read, as one element for each device; None for whole batches.
+        """
+        epochs = self._of_epochs(tf.data.Dataset.counter(start, dtype=tf.int64), replica_rows)
         return _with_cardinality(epochs, tf.data.INFINITE_CARDINALITY)
 
-    def _of_epochs(self, epochs: Dataset) -> Dataset:
-        """Convert a dataset of epoch numbers to the batches of those epochs."""
+    def _of_epochs(self, epochs: Dataset, replica_rows: ReplicaRows | None = None) -> Dataset:
+        """Convert a dataset of epoch numbers to the batches of those epochs, or to rows of them."""
         # Planning is cheap and sequential over the epochs; preparing is costly and runs in parallel across them.
         planned = epochs.flat_map(self._plan_epoch)
+        if replica_rows is not None:
+            planned = planned.flat_map(_plan_rows(replica_rows))
         return planned.map(self.prepare_batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
     @tf.autograph.experimental.do_not_convert
@@ -76,6 +84,17 @@ class EpochBatches:
         if settings.target == "inputs" and settings.target_scales is not None:
             return x, scale_images(cast_images(x, settings.target_scales), settings.target_scales), *labels[1:]
         return with_target((x, *labels) if isinstance(element, tuple) else x, settings.target)
+
+
+def _plan_rows(replica_rows: ReplicaRows) -> Callable[[Tensor, Nested], Dataset]:
+    """Return the function that splits a planned batch (epoch, batch of the source) into the rows for each device."""
+
+    @tf.autograph.experimental.do_not_convert
+    def split(epoch: Tensor, batch: Nested) -> Dataset:
+        add_epoch = tf.autograph.experimental.do_not_convert(lambda *rows: (epoch, rows))
+        return replica_rows.of_batch(batch).map(add_epoch)
+
+    return split
 
 
 def _check_mapped(x: Nested) -> Nested:

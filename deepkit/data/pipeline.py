@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from deepkit.data.image_decoding import ImageDecoder
     from deepkit.data.nested_arrays import Scales
+    from deepkit.data.replica_rows import ReplicaRows
     from deepkit.data.table_schema import TableSchema
     from deepkit.utils.types import ClassNames, Dataset, Nested, Tensor
 
@@ -173,11 +174,13 @@ class Pipeline(WrappedDataset):
         fetched = batches.map(lambda *batch: self._source.fetch(*batch)[1], num_parallel_calls=tf.data.AUTOTUNE)
         return fetched.prefetch(1)
 
-    def epochs(self, start: int = 0) -> Dataset:
+    def epochs(self, start: int = 0, *, replica_rows: ReplicaRows | None = None) -> Dataset:
         """Return an infinite dataset of the epochs from `start` on; each iteration begins again with `start`.
 
         Args:
             start: First epoch, from 0.
+            replica_rows: The rows of each batch to read, if several devices share it: one element for each device of
+                this process. Other examples are neither decoded nor augmented. None for whole batches.
 
         Returns:
             A `tf.data.Dataset`; every `steps` batches are an epoch, which ends with its own last batch.
@@ -192,7 +195,8 @@ class Pipeline(WrappedDataset):
             >>> [batch.shape[0] for batch in train.epochs(start=5).take(4)]
             [4, 4, 2, 4]
         """
-        return self._batches.all_epochs(check_integer(start, "Pipeline.epochs: start", minimum=0))
+        start = check_integer(start, "Pipeline.epochs: start", minimum=0)
+        return self._batches.all_epochs(start, replica_rows)
 
     def resident_batches(self, functions: Sequence[Callable[..., Nested]] = ()) -> ResidentBatches | None:
         """Return the batches of the epochs as a function of epoch and step, for a loop inside a graph.

@@ -15,13 +15,16 @@ import tensorflow as tf
 
 from deepkit.execution import choices, strategy
 from deepkit.execution import devices as _devices
+from deepkit.execution.errors import ClusterError
 from deepkit.execution.measurement import Measurement
 from deepkit.execution.random_state import global_seed, temporary_seed
+from deepkit.execution.strategy import Strategy
+from deepkit.utils.cluster import Cluster, find_cluster
 from deepkit.utils.display import Displayable
-from deepkit.utils.errors import message
+from deepkit.utils.errors import make_error, message
 
-StrategyName = Literal["none", "mirrored"]
-_NOT_CHOICES = ("auto_fields", "reasons", "measurements")
+StrategyName = Literal["none", "mirrored", "multi_worker"]
+_NOT_CHOICES = ("auto_fields", "reasons", "measurements", "cluster")
 
 
 class _ActivePlans(threading.local):
@@ -44,8 +47,8 @@ class Plan(Displayable):
     execute a model in the same way.
 
     Args:
-        devices: Names such as `("GPU:0", "GPU:1")`.
-        strategy: `"none"` for one device, `"mirrored"` over several.
+        devices: Names such as `("GPU:0", "GPU:1")`; each worker has these.
+        strategy: `"none"` for one device, `"mirrored"` over several, `"multi_worker"` over several processes.
         precision: Name of the Keras dtype policy.
         jit_compile: Whether XLA compiles the training step.
         steps_per_execution: Maximum number of training steps in one call of the compiled function; the last call of an
@@ -54,6 +57,8 @@ class Plan(Displayable):
         seed: Seed of everything random; None for a different one at every entry.
         deterministic: Whether the same seed computes the same bits.
         gradient_accumulation_steps: Number of batches whose mean gradient makes one update of the weights.
+        num_workers: Number of processes, on one or several machines, that train one model together.
+        cluster: The addresses of these processes, and which one this is; None for one process.
         auto_fields: Fields that were left "auto", which `dk.autotune` may time.
         reasons: The reason for each choice, as pairs of field and text.
         measurements: The timings from which `dk.autotune` chose.
@@ -75,6 +80,8 @@ class Plan(Displayable):
     seed: int | None
     deterministic: bool
     gradient_accumulation_steps: int = 1
+    num_workers: int = 1
+    cluster: Cluster | None = field(default=None, compare=False, repr=False)
     auto_fields: tuple[str, ...] = field(default=(), compare=False, repr=False)
     reasons: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)
     measurements: tuple[Measurement, ...] = field(default=(), compare=False, repr=False)
@@ -91,7 +98,20 @@ class Plan(Displayable):
     def rows(self) -> list[tuple[str, str, str]]:
         """Return (field, choice, reason) for each choice."""
         reasons = dict(self.reasons)
-        return [(name, format_choice(value), reasons.get(name, "")) for name, value in self.choices().items()]
+        values = self.choices()
+        if self.num_workers == 1:
+            del values["num_workers"]
+        return [(name, format_choice(value), reasons.get(name, "")) for name, value in values.items()]
+
+    @property
+    def replicas(self) -> tuple[str, ...]:
+        """The device of each replica of the model, on all workers."""
+        return self.devices * self.num_workers
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes files: it trains alone, or is the first worker."""
+        return self.cluster is None or self.cluster.is_chief
 
     def choices(self) -> dict[str, Any]:
         """Return the choices by field, as plain values."""
@@ -119,6 +139,19 @@ class Plan(Displayable):
             changes["reasons"] = tuple(reasons.items())
         return dataclasses.replace(self, **changes)
 
+    @property
+    def distribution(self) -> Strategy | None:
+        """The `tf.distribute.Strategy` over the devices; None for one device."""
+        if self.strategy == "mirrored":
+            return strategy.mirrored(self.devices)
+        if self.strategy == "multi_worker":
+            return strategy.multi_worker(connected(self))
+        return None
+
+    def on_one_worker(self) -> Plan:
+        """Return the plan without the other workers, on the first device."""
+        return self.replace(devices=self.devices[:1], strategy="none", num_workers=1, cluster=None)
+
     def __str__(self) -> str:
         return self.explain()
 
@@ -143,8 +176,9 @@ class Plan(Displayable):
         stack.enter_context(temporary_seed(self.seed))
         stack.callback(keras.config.set_dtype_policy, keras.config.dtype_policy())
         keras.config.set_dtype_policy(self.precision)
-        if self.strategy == "mirrored":
-            stack.enter_context(strategy.mirrored(self.devices).scope())
+        own_strategy = self.distribution
+        if own_strategy is not None:
+            stack.enter_context(own_strategy.scope())
         elif self.devices[0] != _devices.default():
             stack.enter_context(tf.device(self.devices[0]))
 
@@ -152,6 +186,7 @@ class Plan(Displayable):
 def plan(
     *,
     devices: str | int | Sequence[str] = "auto",
+    workers: Literal["auto"] | Sequence[str] | int | None = "auto",
     precision: str = "auto",
     jit_compile: bool | Literal["auto"] = "auto",
     steps_per_execution: int | Literal["auto"] = "auto",
@@ -161,12 +196,15 @@ def plan(
 ) -> Plan:
     """Decide how to execute a model, with a reason for each choice.
 
-    Nothing is started before the plan is entered. `dk.autotune` times precision, XLA and steps per execution on a
-    definition and data if they are left `"auto"` here.
+    Nothing is started before the plan is entered, except that one of several workers meets the others here, because
+    TensorFlow connects workers only before it computes anything. `dk.autotune` times precision, XLA and steps per
+    execution on a definition and data if they are left `"auto"` here.
 
     Args:
         devices: `"auto"` for every GPU of this machine, else the CPU; a number of devices; a name such as
             `"GPU:1"`, or a list of names. Several devices train one model together, each on its share of a batch.
+        workers: `"auto"` for the workers that `TF_CONFIG` names, else the tasks of a SLURM step; the addresses of all
+            workers, such as `["host0:2222", "host1:2222"]`; None to train in this process alone.
         precision: A Keras dtype policy such as `"mixed_bfloat16"`, or `"auto"` for the best one on the devices. A
             global policy that you have set takes precedence.
         jit_compile: Whether XLA compiles the training step.
@@ -183,6 +221,7 @@ def plan(
 
     Raises:
         ValueError: A choice is unknown, or impossible with the others or on this machine.
+        ClusterError: Another worker is missing, or has other versions.
 
     Examples:
         >>> import deepkit as dk
@@ -193,19 +232,57 @@ def plan(
     choices.check_backend()
     names, devices_reason = _devices.choose(devices)
     on_gpu = names[0].startswith("GPU")
-    chosen: dict[str, tuple[Any, str]] = {"devices": (names, devices_reason), "strategy": _choose_strategy(names)}
+    cluster = find_cluster(workers)
+    num_workers = 1 if cluster is None else len(cluster.addresses)
+    replicas = names * num_workers
+    chosen: dict[str, tuple[Any, str]] = {
+        "devices": (names, devices_reason),
+        "strategy": _choose_strategy(names, num_workers),
+    }
     chosen["precision"] = choices.precision(precision, _devices.capability(names), on_gpu)
-    chosen["deterministic"] = choices.determinism(deterministic, names, jit_compile)
+    chosen["deterministic"] = choices.determinism(deterministic, replicas, jit_compile)
     process_deterministic = chosen["deterministic"][0] or _devices.is_deterministic()
-    chosen["jit_compile"] = choices.xla(jit_compile, names, process_deterministic)
-    chosen["steps_per_execution"] = choices.steps(steps_per_execution, names)
+    chosen["jit_compile"] = choices.xla(jit_compile, replicas, process_deterministic)
+    chosen["steps_per_execution"] = choices.steps(steps_per_execution, replicas)
     chosen["memory_growth"] = _choose_memory_growth(names)
     chosen["seed"] = choices.seed(seed, global_seed())
-    chosen["gradient_accumulation_steps"] = choices.accumulation(gradient_accumulation_steps, names)
+    chosen["gradient_accumulation_steps"] = choices.accumulation(gradient_accumulation_steps, replicas)
+    if cluster is not None:
+        chosen["num_workers"] = num_workers, f"{cluster.source}; this is {cluster.describe(cluster.index)}"
     tunable = {"precision": precision, "jit_compile": jit_compile, "steps_per_execution": steps_per_execution}
     values = {name: value for name, (value, _) in chosen.items()}
     reasons = tuple((name, reason) for name, (_, reason) in chosen.items())
-    return Plan(**values, auto_fields=choices.auto_fields(tunable), reasons=reasons)
+    new_plan = Plan(**values, cluster=cluster, auto_fields=choices.auto_fields(tunable), reasons=reasons)
+    if cluster is not None:
+        _connect(new_plan)
+    return new_plan
+
+
+def connected(plan: Plan) -> Cluster:
+    """Return the cluster of a plan for several workers.
+
+    Raises:
+        ClusterError: The plan was stored by a run of several workers, and this process trains alone.
+    """
+    if plan.cluster is None:
+        raise ClusterError(
+            f"the plan is for {plan.num_workers} workers, and this process trains alone",
+            hint="start the same command on all hosts, as deepkit launch does, or use dk.plan(workers=None)",
+        )
+    return plan.cluster
+
+
+def _connect(plan: Plan) -> None:
+    """Connect to the other workers: TensorFlow can do so only before it computes anything."""
+    expected = tuple(name for name in _devices.available() if name.startswith("GPU")) or ("CPU:0",)
+    if plan.devices != expected:
+        raise make_error(
+            ValueError,
+            f"devices={', '.join(plan.devices)}: a worker trains on all of its devices, {', '.join(expected)}",
+            hint="leave devices out, and hide GPUs with CUDA_VISIBLE_DEVICES",
+        )
+    _devices.grow_memory(plan.devices)
+    strategy.multi_worker(connected(plan))
 
 
 def current() -> Plan | None:
@@ -241,7 +318,9 @@ def format_choice(value: object) -> str:
     return "none" if value is None else str(value)
 
 
-def _choose_strategy(names: tuple[str, ...]) -> tuple[StrategyName, str]:
+def _choose_strategy(names: tuple[str, ...], num_workers: int) -> tuple[StrategyName, str]:
+    if num_workers > 1:
+        return "multi_worker", "each worker holds the model and takes its share of a batch; the gradients are summed"
     if len(names) == 1:
         return "none", "one device needs no strategy"
     return "mirrored", "each device holds the model and takes its share of a batch; the gradients are summed"
@@ -260,7 +339,7 @@ def _check_surrounding_strategy(entered: Plan) -> None:
     """Raise inside the scope of another strategy than the plan's: TensorFlow cannot nest strategies."""
     if not tf.distribute.has_strategy():
         return
-    if entered.strategy == "mirrored" and tf.distribute.get_strategy() is strategy.mirrored(entered.devices):
+    if entered.strategy != "none" and tf.distribute.get_strategy() is entered.distribution:
         return
     raise ValueError(
         message(

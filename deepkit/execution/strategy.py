@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol, cast
@@ -10,7 +11,12 @@ from typing import Protocol, cast
 import keras
 import tensorflow as tf
 
+from deepkit.execution import rendezvous
+from deepkit.execution.errors import ClusterError
+from deepkit.utils.cluster import Cluster
 from deepkit.utils.errors import message
+
+_TASK = re.compile(r"/job:worker/(?:replica:\d+/)?task:(\d+)")
 
 
 class Strategy(Protocol):
@@ -30,6 +36,42 @@ class Strategy(Protocol):
 def mirrored(devices: tuple[str, ...]) -> Strategy:
     """Return the strategy over these devices, always the same one: a model belongs to the strategy that built it."""
     return tf.distribute.MirroredStrategy([f"/{name}" for name in devices])
+
+
+@functools.cache
+def multi_worker(cluster: Cluster) -> Strategy:
+    """Meet the other workers of a cluster, connect to them, and return the strategy over them, always the same one.
+
+    Raises:
+        ClusterError: A worker is missing or differs, or TensorFlow has computed something before.
+    """
+    rendezvous.meet(cluster)
+    spec = tf.train.ClusterSpec({"worker": list(cluster.addresses)})
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        spec, task_type="worker", task_id=cluster.index, rpc_layer="grpc"
+    )
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+    except tf.errors.OpError as error:
+        raise worker_error(error, cluster) or error from error
+    except (RuntimeError, ValueError) as error:
+        raise ClusterError(
+            f"{cluster.describe(cluster.index)}: TensorFlow cannot connect to other workers any more: {error}",
+            hint="call dk.plan() at the beginning of the program, before data is loaded or anything is computed",
+        ) from error
+
+
+def worker_error(error: Exception, cluster: Cluster) -> ClusterError | None:
+    """Return the error of a lost connection, with the names of the workers that TensorFlow names; None for others."""
+    tasks = sorted({int(number) for number in _TASK.findall(str(error))} - {cluster.index})
+    if not tasks and not isinstance(error, tf.errors.UnavailableError):
+        return None
+    names = " and ".join(cluster.describe(task) for task in tasks if task < len(cluster.addresses))
+    lost = f"{names} stopped, or cannot be reached" if names else "another worker stopped, or cannot be reached"
+    return ClusterError(
+        f"{cluster.describe(cluster.index)} cannot go on: {lost}",
+        hint="its own output says why; the same command on all hosts resumes a run with a run_dir",
+    )
 
 
 def synchronize_batch_norm(model: keras.Model) -> int:
@@ -96,17 +138,18 @@ def check_optimizer(optimizer: keras.optimizers.Optimizer, devices: tuple[str, .
             )
 
 
-def check_batch(batch_size: int, devices: tuple[str, ...]) -> None:
-    """Raise if a batch does not split evenly over the devices."""
+def check_batches(batch_size: int, last_batch_size: int, devices: tuple[str, ...]) -> None:
+    """Raise if a batch has fewer examples than there are devices."""
     count = len(devices)
-    if batch_size % count:
-        raise ValueError(
-            message(
-                f"batch_size={batch_size} does not split evenly over {count} devices, and uneven shares would be "
-                "weighted wrongly",
-                hint=f"use batch_size={max(1, batch_size // count) * count}",
-            )
+    if batch_size < count:
+        problem = f"batch_size={batch_size}: a batch needs an example for each of {count} devices"
+        raise ValueError(message(problem, hint=f"use a batch_size of at least {count}, or fewer devices"))
+    if last_batch_size < count:
+        problem = (
+            f"batch_size={batch_size}: the last batch of an epoch has {last_batch_size} "
+            f"{'example' if last_batch_size == 1 else 'examples'}, and each of {count} devices needs one"
         )
+        raise ValueError(message(problem, hint="use another batch_size, or data.train.rebatch(drop_remainder=True)"))
 
 
 def check_strings(spec: object, devices: tuple[str, ...]) -> None:

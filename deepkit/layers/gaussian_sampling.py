@@ -10,6 +10,7 @@ from keras import ops
 
 from deepkit.layers.axes import as_float
 from deepkit.utils.errors import format_value, message
+from deepkit.utils.replicas import split_across_replicas
 from deepkit.utils.validation import check_integer
 
 if TYPE_CHECKING:
@@ -103,7 +104,12 @@ def draw(mean: Tensor, log_variance: Tensor | float, seed: int | keras.random.Se
         log_variance: Tensor of the same shape, or a number.
         seed: An integer, or a `keras.random.SeedGenerator`, which advances.
     """
-    noise = keras.random.normal(ops.shape(mean), dtype="float32", seed=seed)
+    features = ops.shape(mean)[1:]
+
+    def draw_noise(num_examples: Tensor | int) -> Tensor:
+        return keras.random.normal((num_examples, *features), dtype="float32", seed=seed)
+
+    noise = split_across_replicas(draw_noise, ops.shape(mean)[0])
     return mean + ops.exp(0.5 * log_variance) * ops.cast(noise, mean.dtype)
 
 

@@ -10,6 +10,7 @@ from keras import ops
 
 from deepkit.layers.axes import as_float
 from deepkit.utils.errors import message
+from deepkit.utils.replicas import current_replica
 from deepkit.utils.validation import check_fraction
 
 if TYPE_CHECKING:
@@ -83,6 +84,9 @@ class HardAttention(keras.layers.Layer):
         flat_memory = ops.reshape(memory, (ops.shape(memory)[0], -1, memory.shape[-1]))
         num_positions = ops.shape(flat_memory)[1]
         flat_weights = ops.reshape(weights, (-1, num_positions))
+        if training and current_replica() is not None:
+            problem = "HardAttention over several devices: each device would draw with a copy of the random state"
+            raise ValueError(message(problem, path=self.name, hint='use one device: dk.plan(devices="CPU:0")'))
         if training:
             log_weights = ops.log(ops.cast(flat_weights, "float32"))
             index = keras.random.categorical(log_weights, 1, seed=self.seed_generator)[:, 0]

@@ -9,6 +9,7 @@ from keras import ops
 
 from deepkit.layers.axes import as_float
 from deepkit.utils.errors import format_value, message
+from deepkit.utils.replicas import split_across_replicas
 from deepkit.utils.validation import check_fraction, is_number
 
 if TYPE_CHECKING:
@@ -31,8 +32,13 @@ class _Corruption(keras.layers.Layer):
         """Replace a random fraction `rate` of the values in training."""
         if not training or self.rate == 0:
             return inputs
-        # in float32: half precision has too few numbers between 0 and 1 for a small rate
-        uniform = keras.random.uniform(ops.shape(inputs), dtype="float32", seed=self.seed_generator)
+        features = ops.shape(inputs)[1:]
+
+        def draw(num_examples: Tensor | int) -> Tensor:
+            # in float32: half precision has too few numbers between 0 and 1 for a small rate
+            return keras.random.uniform((num_examples, *features), dtype="float32", seed=self.seed_generator)
+
+        uniform = split_across_replicas(draw, ops.shape(inputs)[0])
         return ops.where(uniform < self.rate, self._replacements(inputs, uniform), inputs)
 
     def _replacements(self, inputs: Tensor, uniform: Tensor) -> Tensor:

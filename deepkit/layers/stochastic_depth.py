@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from deepkit.layers.axes import as_float
+from deepkit.utils.replicas import split_across_replicas
 from deepkit.utils.validation import check_fraction
 
 if TYPE_CHECKING:
@@ -71,9 +72,13 @@ class StochasticDepth(keras.layers.Layer):
         inputs = as_float(inputs, self.compute_dtype)
         if not training or self.rate == 0:
             return inputs
-        noise_shape = (ops.shape(inputs)[0], *[1] * (len(inputs.shape) - 1))
-        survives = keras.random.uniform(noise_shape, dtype="float32", seed=self.seed_generator) >= self.rate
+        uniform = split_across_replicas(self._draw, ops.shape(inputs)[0])
+        survives = ops.reshape(uniform, (-1, *[1] * (len(inputs.shape) - 1))) >= self.rate
         return ops.where(survives, inputs / (1 - self.rate), ops.zeros_like(inputs))
+
+    def _draw(self, num_examples: Tensor | int) -> Tensor:
+        """Draw a uniform number for each example, `(examples,)`."""
+        return keras.random.uniform((num_examples,), dtype="float32", seed=self.seed_generator)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the output shape."""

@@ -11,9 +11,9 @@ from keras import ops
 
 from deepkit.models.keras_schedules import with_per_step_schedule
 from deepkit.models.quantization import reset_functions
-from deepkit.models.replicas import split_across_replicas
 from deepkit.utils.errors import format_value, message
 from deepkit.utils.lazy_tensorflow import tf
+from deepkit.utils.replicas import batch_weight, split_across_replicas
 from deepkit.utils.validation import check_integer
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ class GenerativeAdversarialNetwork(keras.Model):
         with tf.GradientTape() as tape:
             real_logits, fake_logits = self._logits(x, training=True), self._logits(fake, training=True)
             loss = _discriminator_loss(real_logits, fake_logits)
-            objective = self._objective(loss, self.discriminator, self.discriminator_optimizer)
+            objective = self._objective(loss, x, self.discriminator, self.discriminator_optimizer)
         _apply_gradients(tape, objective, self.discriminator, self.discriminator_optimizer)
         self._update_discriminator_metrics(loss, real_logits, fake_logits)
         return fake_logits
@@ -247,27 +247,30 @@ class GenerativeAdversarialNetwork(keras.Model):
         with tf.GradientTape() as tape:
             logits = self._logits(self.generator(noise, training=True), training=True)
             loss = _generator_loss(logits, self.generator_objective)
-            objective = self._objective(loss, self.generator, self.optimizer)
+            objective = self._objective(loss, logits, self.generator, self.optimizer)
         _apply_gradients(tape, objective, self.generator, self.optimizer)
-        self.generator_loss_tracker.update_state(loss)
+        self.generator_loss_tracker.update_state(loss, _weight(logits))
         return loss
 
     def _logits(self, x: Tensor, training: bool) -> Tensor:
         return ops.cast(self.discriminator(x, training=training), "float32")
 
-    def _objective(self, loss: Tensor, network: keras.Model, optimizer: keras.optimizers.Optimizer) -> Tensor:
-        """Return the value to differentiate: loss and penalties, divided by the devices, with loss scaling."""
+    def _objective(
+        self, loss: Tensor, examples: Tensor, network: keras.Model, optimizer: keras.optimizers.Optimizer
+    ) -> Tensor:
+        """Return the value to differentiate: this device's part of loss and penalties, with loss scaling."""
         total = loss + sum(ops.cast(ops.sum(penalty), "float32") for penalty in network.losses)
-        return optimizer.scale_loss(total / tf.distribute.get_strategy().num_replicas_in_sync)
+        num_devices = tf.distribute.get_strategy().num_replicas_in_sync
+        return optimizer.scale_loss(total * _weight(examples) / num_devices)
 
     def _update_discriminator_metrics(self, loss: Tensor, real_logits: Tensor, fake_logits: Tensor) -> None:
-        self.discriminator_loss_tracker.update_state(loss)
+        self.discriminator_loss_tracker.update_state(loss, _weight(real_logits))
         self.real_accuracy_tracker.update_state(real_logits > 0)
         self.fake_accuracy_tracker.update_state(fake_logits < 0)
 
     def _update_generator_metric(self, fake_logits: Tensor) -> Tensor:
         loss = _generator_loss(fake_logits, self.generator_objective)
-        self.generator_loss_tracker.update_state(loss)
+        self.generator_loss_tracker.update_state(loss, _weight(fake_logits))
         return loss
 
     def _noise(self, num_examples: Tensor, seed: keras.random.SeedGenerator) -> Tensor:
@@ -363,6 +366,11 @@ def _apply_gradients(
     weights = network.trainable_weights
     gradients = tape.gradient(objective, [weight.value for weight in weights])
     optimizer.apply_gradients(zip(gradients, weights, strict=True))
+
+
+def _weight(examples: Tensor) -> Tensor | float:
+    """Return the weight of this device's examples in means over a batch (see `batch_weight`)."""
+    return batch_weight(ops.shape(examples)[0])
 
 
 def _discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:

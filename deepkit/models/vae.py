@@ -14,9 +14,9 @@ from deepkit.layers.gaussian_sampling import GaussianSampling
 from deepkit.losses.likelihoods import LIKELIHOODS
 from deepkit.models.importance_sampling import estimate_log_likelihood, log_prior_ratio
 from deepkit.models.quantization import reset_functions
-from deepkit.models.replicas import split_across_replicas
 from deepkit.utils.errors import format_value, make_error, message
 from deepkit.utils.lazy_tensorflow import tf
+from deepkit.utils.replicas import split_across_replicas
 from deepkit.utils.validation import check_choice, check_integer, check_number
 
 if TYPE_CHECKING:

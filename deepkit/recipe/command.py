@@ -20,7 +20,7 @@ from deepkit.recipe.flag_types import flag_types
 from deepkit.recipe.report import flags
 from deepkit.recipe.run import run
 from deepkit.recipe.settings import Settings
-from deepkit.utils.errors import message
+from deepkit.utils.errors import StructuredError, message
 from deepkit.utils.startup_messages import TRACEBACK, shows_everything
 
 USAGE, FAILED, INTERRUPTED = 2, 1, 130
@@ -53,7 +53,7 @@ def run_cli(main: Callable[[Sequence[str]], int], argv: Sequence[str], *, prog: 
             _print_error(str(error))
             return USAGE
         except Exception as error:
-            is_expected = isinstance(error, ValueError | OSError)
+            is_expected = isinstance(error, ValueError | OSError | StructuredError)
             if not is_expected or shows_everything():
                 traceback.print_exc()
             _print_error(f"{type(error).__name__}: {_describe(error)}")

@@ -7,7 +7,7 @@ import time
 from deepkit.recipe.contract import Recipe, Result
 from deepkit.recipe.report import Report, format_number
 from deepkit.recipe.settings import Settings
-from deepkit.utils.console import echo
+from deepkit.utils.console import console, echo
 
 
 def run(recipe: Recipe, config: Settings | None = None) -> Report:
@@ -55,6 +55,7 @@ def run(recipe: Recipe, config: Settings | None = None) -> Report:
     from deepkit.recipe import results
 
     config = recipe.config() if config is None else config
+    is_chief = _connect_workers(config)
     if config.record:
         results.check_recordable(config.record, quick=config.quick)  # before hours of training, not after
     repeat_results: list[Result] = []
@@ -70,6 +71,20 @@ def run(recipe: Recipe, config: Settings | None = None) -> Report:
             echo(f"seed {repeat.seed}: {numbers} ({seconds[-1]:.1f} s)")
     report = Report.of(recipe, config, repeat_results, seconds)
     report.show()
-    if config.record:
+    if config.record and is_chief:
         echo(f"recorded in {results.record(config.record, report)}")
     return report
+
+
+def _connect_workers(config: Settings) -> bool:
+    """Connect to the other workers, before anything is computed, and return whether this process is the chief.
+
+    The other workers print nothing.
+    """
+    from deepkit.utils.cluster import find_cluster
+
+    if find_cluster("auto") is None:
+        return True
+    is_chief = config.plan().is_chief
+    console().quiet = not is_chief
+    return is_chief

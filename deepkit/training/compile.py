@@ -24,6 +24,7 @@ from deepkit.training.optimizer_patterns import check_patterns
 from deepkit.training.output_heads import output_heads
 from deepkit.training.precompiled import architecture_text, check_precompiled
 from deepkit.training.prediction_settings import PredictionSettings
+from deepkit.training.replica_seeds import with_noise_reason
 from deepkit.training.table_columns import with_columns
 from deepkit.training.target_scale import target_scale_notes
 from deepkit.training.training_data import TrainingData
@@ -65,13 +66,19 @@ def compile_definition(
         augmentation_check.check(net, data)
         state.build_variables(net, data.sample_input)  # Keras would build it at the first step
         prediction = _prediction_settings(net, net, data, net.loss, None)
-        notes = (*compiled.notes, *messages)
-        return dataclasses.replace(compiled, definition=architecture_text(net), notes=notes, prediction=prediction)
+        final_plan, noise_notes = with_noise_reason(compiled.plan, net)
+        return dataclasses.replace(
+            compiled,
+            plan=final_plan,
+            definition=architecture_text(net),
+            notes=(*compiled.notes, *messages, *noise_notes),
+            prediction=prediction,
+        )
     _check_definition(net)
     net = with_columns(net, data)
     adapter = adaptation.Adapter(data.adaptation_batches, data.fitted_states)
     model = _build(net, data, adapter)
-    if plan.strategy == "mirrored":
+    if len(plan.replicas) > 1:
         strategy.synchronize_batch_norm(model)
     messages = [*adapter.messages.values(), *_adapt(model, data)]
     _check_sigmoid_targets(net, model, data)
@@ -100,6 +107,7 @@ def compile_definition(
         messages.append(f"the training step is compiled without XLA: {dict(plan.reasons)['jit_compile']}")
     loss_text = describe(chosen_loss) if weights is None else f"{describe(chosen_loss)} weighted by {describe(weights)}"
     messages += gradient_accumulation.notes(model, plan, data)
+    plan, noise_notes = with_noise_reason(plan, model)
     input_notes = (*(data.input_rules.notes if data.input_rules else ()), *messages)
     return CompiledModel(
         model,
@@ -108,7 +116,7 @@ def compile_definition(
         optimizer="none" if fresh_optimizer is None else describe(fresh_optimizer),
         loss=loss_text,
         metrics=describe_all(chosen_metrics),
-        notes=(*input_notes, *metric_notes, *target_scale_notes(objective, data)),
+        notes=(*input_notes, *metric_notes, *target_scale_notes(objective, data), *noise_notes),
         label_checks=label_checks,
         prediction=_prediction_settings(net, model, data, chosen_loss, objective),
     )
@@ -223,7 +231,7 @@ def _choose_optimizer(
         keras.optimizers.get("adam" if optimizer is None else optimizer)
     )
     _check_copy(fresh_optimizer, optimizer, plan)
-    strategy.check_optimizer(fresh_optimizer, plan.devices)
+    strategy.check_optimizer(fresh_optimizer, plan.replicas)
     check_patterns(fresh_optimizer, model)
     return fresh_optimizer
 

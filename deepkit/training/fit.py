@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import keras
@@ -12,27 +12,21 @@ import keras
 from deepkit.data.source_errors import original_errors
 from deepkit.execution.plan import Plan, current
 from deepkit.execution.plan import plan as make_plan
-from deepkit.training import callback_checks, checkpoint, gradient_accumulation, run_report
-from deepkit.training.baseline_errors import baseline_errors
+from deepkit.training import callback_checks, gradient_accumulation, workers
 from deepkit.training.compile import compile_definition
 from deepkit.training.compiled_model import CompiledModel
-from deepkit.training.errors import CheckpointError
-from deepkit.training.fingerprint import Fingerprint, fingerprint
 from deepkit.training.fit_arguments import DataArguments
-from deepkit.training.loop import restore_checkpoint, train
 from deepkit.training.precision_hint import precision_hint
 from deepkit.training.precompiled import plan_for
-from deepkit.training.run_config import describe_resume, run_config
 from deepkit.training.run_dir import RunDir
 from deepkit.training.schedules import with_learning_rate
-from deepkit.training.state import TrainingState
-from deepkit.training.stored_model import save_model
-from deepkit.training.stored_result import RunResult
 from deepkit.training.text_labels import encode_text_labels
 from deepkit.training.trained_run import Run
 from deepkit.training.training_data import TrainingData
+from deepkit.training.training_run import run_in_directory, run_in_memory
 from deepkit.training.user_data import training_data_for
 from deepkit.training.weigh_classes import weigh_classes
+from deepkit.utils.cluster import find_cluster
 from deepkit.utils.console import echo
 from deepkit.utils.errors import format_value, make_error
 from deepkit.utils.tracing import without_retracing_warnings
@@ -153,11 +147,13 @@ def fit(
     """
     epochs = _check_arguments(epochs, initial_epoch, plan, callbacks)
     verbose = resolve_verbose(verbose)
-    directory = None if run_dir is None else RunDir(run_dir)
+    plan = plan or _plan_of_workers()
+    directory = None if run_dir is None else workers.run_dir_for(plan or current(), run_dir)
     if directory is not None:
         directory.check_files()
         callback_checks.check_run_dir(directory, callbacks)
     plan = _choose_plan(net, plan, directory)
+    verbose = verbose if plan.is_chief else 0
     arguments = DataArguments(
         x,
         y,
@@ -182,27 +178,16 @@ def fit(
         training_data = weigh_classes(compiled.model, training_data, class_weight, verbose)
         if verbose:
             _print_summary(compiled, training_data)
-        if directory is None:
-            final_state = train(compiled.model, training_data, epochs, None, callbacks, verbose, compiled.label_checks)
-            reason = "not saved: no run_dir was passed"
-            return _make_run(compiled, training_data, final_state, None, reason)
-        with directory.lock():
-            initial_fingerprint = fingerprint(net, compiled.model, callbacks)
-            directory.check_or_write_config(run_config(compiled, training_data, plan, callbacks, initial_fingerprint))
-            directory.save_fitted_states(training_data.fitted_states)
-            resume = describe_resume(compiled, training_data, callbacks, initial_fingerprint, directory)
-            finished = _load_finished_run(compiled, training_data, epochs, directory, resume)
-            if finished is not None:
-                return finished
-            with _store_varying_fields(directory, initial_fingerprint, net, compiled.model, callbacks):
-                final_state = _train_in_directory(
-                    compiled, training_data, epochs, directory, callbacks, resume, verbose
-                )
-            _save_result(compiled, final_state, directory, resume, verbose)
-            _write_report(compiled, training_data, final_state, directory, resume)
-            if verbose:
-                echo(f"report: {directory.report}")
-            return _make_run(compiled, training_data, final_state, directory, resume)
+        with workers.worker_errors(plan.cluster):
+            if directory is None:
+                run = run_in_memory(net, compiled, training_data, plan, epochs, callbacks, verbose)
+            else:
+                run = run_in_directory(net, compiled, training_data, plan, epochs, callbacks, verbose, directory)
+    if plan.cluster is None or isinstance(net, keras.Model):
+        return run
+    with plan.on_one_worker() as single:
+        local = compile_definition(net, training_data, single, optimizer, loss, metrics, loss_weights)
+        return dataclasses.replace(run, model=workers.copy_state(run.model, local.model, training_data))
 
 
 def _check_arguments(epochs: object, initial_epoch: object, plan: object, callbacks: object) -> int:
@@ -246,6 +231,11 @@ def resolve_verbose(verbose: int | str) -> int | str:
     return 1 if sys.stdout.isatty() or "ipykernel" in sys.modules else 2
 
 
+def _plan_of_workers() -> Plan | None:
+    """Return a new plan if this process is one of several workers, and no plan is current; else None."""
+    return make_plan() if current() is None and find_cluster("auto") is not None else None
+
+
 def _choose_plan(net: Definition | keras.Model, plan: Plan | None, directory: RunDir | None) -> Plan:
     """Return the plan that was passed, else the current plan, else the plan that the run began with, else a new one.
 
@@ -257,7 +247,7 @@ def _choose_plan(net: Definition | keras.Model, plan: Plan | None, directory: Ru
         stored = directory.available_plan() if requested is None else directory.plan()
     chosen = requested or stored or make_plan()
     if stored is not None and stored == requested:
-        chosen = stored
+        chosen = dataclasses.replace(stored, cluster=requested.cluster)
     return plan_for(net, chosen, is_default=requested is None)
 
 
@@ -295,119 +285,3 @@ def _print_summary(compiled: CompiledModel, data: TrainingData) -> None:
     hint = precision_hint(model, plan)
     if hint:
         echo(hint)
-
-
-def _num_finished(directory: RunDir) -> int:
-    """Return the number of epochs in the newest checkpoint."""
-    summary = checkpoint.load_summary(directory.path)
-    return 0 if summary is None else summary.epoch
-
-
-def _train_in_directory(
-    compiled: CompiledModel,
-    data: TrainingData,
-    epochs: int,
-    directory: RunDir,
-    callbacks: Sequence[keras.callbacks.Callback],
-    resume: str,
-    verbose: int | str,
-) -> TrainingState:
-    """Train with checkpoints; print how to resume if the user presses Ctrl-C."""
-    if resume != "exact" and verbose:
-        echo(f"resume is {resume}")
-    try:
-        return train(compiled.model, data, epochs, directory, callbacks, verbose, compiled.label_checks)
-    except KeyboardInterrupt:
-        saved = "the finished epochs are saved" if _num_finished(directory) else "no epoch is finished"
-        echo(f"\nstopped; {saved} in {directory.path}. Repeat the same call to resume.")
-        raise
-
-
-@contextlib.contextmanager
-def _store_varying_fields(
-    directory: RunDir,
-    initial_fingerprint: Fingerprint,
-    net: Definition | keras.Model,
-    model: keras.Model,
-    callbacks: Sequence[keras.callbacks.Callback],
-) -> Iterator[None]:
-    """Store the names of the fingerprint's fields that the training in a `with` block changes.
-
-    The next call does not compare these fields. A callback may append to a list that it holds, for instance.
-    """
-
-    def store() -> None:
-        directory.add_varying_fields(initial_fingerprint.differing(fingerprint(net, model, callbacks)))
-
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(OSError):  # of a full disk, which may be the reason of the first error
-            store()
-        raise
-    store()
-
-
-def _save_result(
-    compiled: CompiledModel, final_state: TrainingState, directory: RunDir, resume: str, verbose: int | str
-) -> None:
-    """Write the trained model and the result of a finished run."""
-    result = RunResult(
-        epochs=final_state.epoch,
-        stopped=final_state.stopped,
-        resume=resume,
-        seconds=round(sum(final_state.seconds), 3),
-        history=final_state.history,
-    )
-    directory.save_result(result, lambda path: save_model(compiled.model, path, verbose))
-
-
-def _write_report(
-    compiled: CompiledModel, data: TrainingData, final_state: TrainingState, directory: RunDir, resume: str
-) -> None:
-    with directory.convert_disk_errors("the model is saved, its report is not"):
-        run_report.write(compiled, data, final_state, directory, resume)
-
-
-def _load_finished_run(
-    compiled: CompiledModel, data: TrainingData, epochs: int, directory: RunDir, resume: str
-) -> Run | None:
-    """Return the run in the directory with its saved model, or None if there is still something to train."""
-    result = directory.result()
-    if result is None or not (result.stopped or epochs <= result.epochs):
-        return None
-    checkpoint = restore_checkpoint(compiled.model, data, directory)
-    try:
-        compiled.model.load_weights(directory.model)
-    except (OSError, ValueError, KeyError) as error:
-        raise CheckpointError(
-            f"{directory.model} cannot be read: {error}",
-            hint="move it away: the same call writes it again from the checkpoint",
-        ) from error
-    reason = "a callback stopped it there" if result.stopped else "pass a larger epochs= to continue"
-    echo(f"{directory.path} holds a finished run of {result.epochs} epochs, which is returned unchanged; {reason}")
-    # the checkpoint is older if the user has returned to the previous one
-    seconds = checkpoint.seconds[: result.epochs] if checkpoint.epoch >= result.epochs else [result.seconds]
-    callbacks = checkpoint.callbacks if checkpoint.epoch == result.epochs else []
-    final_state = TrainingState(result.epochs, checkpoint.variables, result.history, seconds, callbacks)
-    if not directory.report.exists():
-        _write_report(compiled, data, final_state, directory, resume)
-    return _make_run(compiled, data, final_state, directory, resume)
-
-
-def _make_run(
-    compiled: CompiledModel, data: TrainingData, final_state: TrainingState, directory: RunDir | None, resume: str
-) -> Run:
-    return Run(
-        model=compiled.model,
-        history=final_state.history,
-        plan=compiled.plan,
-        run_dir=None if directory is None else directory.path,
-        report=directory.report if directory is not None and directory.report.exists() else None,
-        resume=resume,
-        seconds=sum(final_state.seconds),
-        epochs=final_state.epoch,
-        class_names=data.class_names,
-        prediction=compiled.prediction,
-        baseline_errors=baseline_errors(data, compiled.prediction.heads),
-    )

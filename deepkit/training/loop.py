@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from deepkit.data import Pipeline
-from deepkit.training import batch_checks, batch_norm_check, checkpoint, graph_loop, state
+from deepkit.training import batch_checks, batch_norm_check, checkpoint, graph_loop, replicated_fit, state
 from deepkit.training.batch_count import BatchCount
 from deepkit.training.callback_state import CallbackStates
 from deepkit.training.data_checks import check_finite_batches
@@ -185,7 +185,8 @@ def train(
     last_epoch = initial_state.epoch if initial_state.stopped else max(epochs, initial_state.epoch)
     if last_epoch > initial_state.epoch:
         batch_norm_check.warn_about_momentum(batch_norms, data.steps, last_epoch)
-    arguments = data.fit_arguments(initial_state.epoch)
+    rows = replicated_fit.replica_rows(model)
+    arguments = data.fit_arguments(initial_state.epoch, rows)
     check = batch_checks.batch_check(arguments["x"].element_spec, model, label_checks.train)
     for name, checks in (("x", label_checks.train), ("validation_data", label_checks.validation)):
         arguments[name] = batch_checks.check_batches(arguments[name], model, checks)
@@ -193,16 +194,13 @@ def train(
     all_callbacks = [BatchCount(has_length=data.steps is not None), *callbacks, *data.callbacks, checkpoints]
     try:
         with callback_states.continued_logs(), _without_length_warnings():
-            graph_loop.fit(
-                model,
-                all_callbacks,
-                verbose,
-                **arguments,
-                steps=data.steps,
-                initial_epoch=initial_state.epoch,
-                epochs=last_epoch,
-                resident=data.resident_batches(check),
-            )
+            arguments |= {"steps": data.steps, "initial_epoch": initial_state.epoch, "epochs": last_epoch}
+            if rows is None:
+                graph_loop.fit(model, all_callbacks, verbose, **arguments, resident=data.resident_batches(check))
+            else:
+                sizes = (data.batch_size, data.validation_batch_size)
+                sample = data.sample_batch()
+                replicated_fit.fit(model, all_callbacks, verbose, **arguments, sample_batch=sample, batch_sizes=sizes)
     except DivergedError as error:
         state.restore(model, checkpoints.state.variables, "the last good state")
         raise _with_cause(error, model, data) from None

@@ -130,7 +130,7 @@ class ModelBuilder:
 
 def _single_device_plan() -> Plan:
     plan = make_plan()
-    return plan if len(plan.devices) == 1 else make_plan(devices=plan.devices[0])
+    return plan if len(plan.replicas) == 1 else make_plan(devices=plan.devices[0], workers=None)
 
 
 def _check_head(net: Block, y: Any) -> None:

@@ -11,14 +11,15 @@ from deepkit.execution.plan import Measurement, Plan
 def plan_fields(plan: Plan) -> dict[str, object]:
     """Return the fields of a plan that define a run, as JSON values: two runs with the same fields are the same."""
     values = plan.choices() | {"devices": list(plan.devices)}
-    if plan.gradient_accumulation_steps == 1:  # the configs of earlier versions do not contain it
-        del values["gradient_accumulation_steps"]
+    for name in ("gradient_accumulation_steps", "num_workers"):  # the configs of earlier versions do not contain them
+        if values[name] == 1:
+            del values[name]
     return values
 
 
 def plan_to_json(plan: Plan) -> dict[str, object]:
-    """Return a whole plan, with its reasons and measurements, as JSON values."""
-    return dataclasses.asdict(plan)
+    """Return a whole plan, with its reasons and measurements, as JSON values; the addresses of workers may change."""
+    return dataclasses.asdict(dataclasses.replace(plan, cluster=None))
 
 
 def plan_from_json(stored: object) -> Plan:

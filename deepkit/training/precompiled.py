@@ -42,9 +42,9 @@ def check_precompiled(model: keras.Model, plan: Plan, arguments: Mapping[str, ob
         )
     _check_strategy(model, plan)
     _check_trainable_variables(model)
-    if plan.strategy == "mirrored":
+    if len(plan.replicas) > 1:
         strategy.check_batch_norm(model)
-        strategy.check_optimizer(model.optimizer, plan.devices)
+        strategy.check_optimizer(model.optimizer, plan.replicas)
     choices = {
         "jit_compile": bool(model.jit_compile),
         "steps_per_execution": int(model.steps_per_execution),
@@ -133,15 +133,14 @@ def _describe_argument(model: keras.Model, name: str) -> str:
 def _check_strategy(model: keras.Model, plan: Plan) -> None:
     """Raise if the model's variables belong to another strategy than the plan's."""
     actual = _strategy_of(model)
-    expected = strategy.mirrored(plan.devices) if plan.strategy == "mirrored" else None
-    if actual is expected:
+    if actual is plan.distribution:
         return
     scope = "outside any strategy"
     if actual is not None:
         scope = f"over {actual.num_replicas_in_sync} devices of another strategy"
     raise make_error(
         ValueError,
-        f"net: the model was built {scope}, and the plan runs on {', '.join(plan.devices)}",
+        f"net: the model was built {scope}, and the plan runs on {', '.join(plan.replicas)}",
         hint="build and compile the model inside `with plan:`, or pass the definition to dk.fit",
     )
 

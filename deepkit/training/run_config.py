@@ -105,7 +105,7 @@ def describe_resume(
     """Return "exact", or why a resumed run does not repeat every bit of an uninterrupted one."""
     plan = compiled.plan
     reasons = []
-    if len(plan.devices) > 1:
+    if len(plan.replicas) > 1:
         reasons.append("sums across devices have no fixed order")
     elif not plan.deterministic:
         reasons.append("the plan is not deterministic")

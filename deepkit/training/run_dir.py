@@ -60,6 +60,9 @@ class RunDir(ConfiguredDir):
         ValueError: The path is empty.
     """
 
+    is_writable = True
+    """Whether this process writes the files of the run: not on a worker other than the chief."""
+
     def __init__(self, path: PathLike) -> None:
         super().__init__(check_path(path))
         self.model = self.path / run_files.MODEL

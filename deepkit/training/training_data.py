@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from deepkit.data.nested_arrays import Scales
+    from deepkit.data.replica_rows import ReplicaRows
     from deepkit.data.resident_batches import ResidentBatches
     from deepkit.data.table_schema import TableSchema
     from deepkit.training.fitted_state import FittedState
@@ -123,8 +124,25 @@ class TrainingData(abc.ABC):
         return self.single_epoch()
 
     @abc.abstractmethod
-    def fit_arguments(self, first_epoch: int) -> dict[str, Any]:
-        """Return the arguments of `model.fit` for a training that starts at an epoch, counted from 0."""
+    def fit_arguments(self, first_epoch: int, replica_rows: ReplicaRows | None = None) -> dict[str, Any]:
+        """Return the arguments of `model.fit` for a training that starts at an epoch, counted from 0.
+
+        Args:
+            first_epoch: The epoch.
+            replica_rows: The rows of each batch for the devices of this process; None for whole batches.
+        """
+
+    def batch_size(self, step: int) -> int | None:
+        """Return the number of examples in a training batch; None if it is not known in advance.
+
+        Args:
+            step: Number of the step, from 0, counted over all epochs.
+        """
+        return None
+
+    def validation_batch_size(self, step: int) -> int | None:
+        """Return the number of examples in a validation batch, counted from 0; None if it is not known in advance."""
+        return _batch_size(self.validation, step) if isinstance(self.validation, Pipeline) else None
 
     def resident_batches(self, check: Callable[..., Nested] | None) -> ResidentBatches | None:
         """Return the training batches as a function of epoch and step; None unless they are in memory.
@@ -227,16 +245,21 @@ class PipelineData(TrainingData):
         pipeline = self.train.rebatch(batch_size, drop_remainder=False)
         return pipeline.epochs().take(pipeline.steps)
 
-    def fit_arguments(self, first_epoch: int) -> dict[str, Any]:
+    def fit_arguments(self, first_epoch: int, replica_rows: ReplicaRows | None = None) -> dict[str, Any]:
         """Return the arguments of `model.fit`: the batches from the first one of that epoch on."""
         epoch, step = divmod(first_epoch * self.steps, self.train.steps)
-        batches = self.train.epochs(start=epoch)
+        batches = self.train.epochs(start=epoch, replica_rows=replica_rows)
+        num_elements = step if replica_rows is None else step * replica_rows.count
         return {
-            "x": self._weigh(batches.skip(step) if step else batches),
+            "x": self._weigh(batches.skip(num_elements) if num_elements else batches),
             "steps_per_epoch": self.steps,
-            "validation_data": self.validation,
+            **_validation_arguments(self.validation, replica_rows),
             "shuffle": False,
         }
+
+    def batch_size(self, step: int) -> int:
+        """Return the number of examples in a training batch, counted over all epochs."""
+        return _batch_size(self.train, step)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -284,12 +307,16 @@ class DatasetData(TrainingData):
             return super().sample_batch()
         return as_tuple(next(iter(self.first_batch)))
 
-    def fit_arguments(self, first_epoch: int) -> dict[str, Any]:
+    def fit_arguments(self, first_epoch: int, replica_rows: ReplicaRows | None = None) -> dict[str, Any]:
         """Return the arguments of `model.fit`, which are the same for every epoch."""
-        if self.steps_per_epoch is None:
-            return {"x": self._weigh(self.train), "validation_data": self.validation, "shuffle": False}
-        steps = self.steps_per_epoch  # the next epoch continues after the last batch of this one
-        return {"x": self.repeated(), "steps_per_epoch": steps, "validation_data": self.validation, "shuffle": False}
+        steps = self.steps_per_epoch
+        batches = self._weigh(self.train) if steps is None else self.repeated()  # an epoch continues after the last one
+        return {
+            "x": batches if replica_rows is None else replica_rows.split(batches),
+            **({} if steps is None else {"steps_per_epoch": steps}),
+            **_validation_arguments(self.validation, replica_rows),
+            "shuffle": False,
+        }
 
     def _map_batches(self, function: Callable[[Dataset], Dataset]) -> TrainingData:
         first_batch = None if self.first_batch is None else function(self.first_batch)
@@ -302,6 +329,23 @@ def make_dataset_data(train: Dataset, validation: Dataset | None, steps_per_epoc
     if not isinstance(train, IterableBatches):
         return dataclasses.replace(data, steps_per_epoch=steps_per_epoch)
     return dataclasses.replace(data, description=train.description, first_batch=train.first_batch, notes=train.notes)
+
+
+def _batch_size(pipeline: Pipeline, step: int) -> int:
+    """Return the number of examples in a batch, of which only the last one of an epoch may have fewer."""
+    return min(pipeline.batch_size, pipeline.num_examples - step % pipeline.steps * pipeline.batch_size)
+
+
+def _validation_arguments(validation: Dataset | None, replica_rows: ReplicaRows | None) -> dict[str, Any]:
+    """Return the arguments of `model.fit` for validation."""
+    if validation is None or replica_rows is None:
+        return {"validation_data": validation}
+    if isinstance(validation, Pipeline):
+        batches = validation.epochs(replica_rows=replica_rows)
+        return {"validation_data": batches, "validation_steps": validation.steps}
+    steps = int(validation.cardinality())
+    arguments = {"validation_steps": steps} if steps >= 0 else {}
+    return {"validation_data": replica_rows.split(validation), **arguments}
 
 
 def _with_target_scales(batches: Dataset, scales: Scales) -> Dataset:

@@ -78,10 +78,12 @@ def make_training_data(arguments: DataArguments, plan: Plan) -> TrainingData:
         validation = _validation_batches(arguments, train)
     elif arguments.validation_steps is not None:
         validation = _first_steps(validation, arguments.validation_steps)
+    _check_shardable(validation, "validation_data", plan)
     if not isinstance(train, Pipeline):
-        _check_even_batches(train, plan.devices)
+        _check_shardable(train, "data", plan)
+        _check_known_batches(train, plan.replicas)
         return make_dataset_data(train, validation, steps)
-    pipeline = _even_pipeline(train, plan.devices)
+    pipeline = _check_pipeline(train, plan.replicas)
     num_classes = x.num_classes if isinstance(x, Data) else None
     description = x.describe() if isinstance(x, Data) else f"{pipeline.num_examples:,} examples"
     summary = x.summary() if isinstance(x, Data) else description
@@ -197,17 +199,29 @@ def _rebatch(pipeline: Pipeline, batch_size: int | None) -> Pipeline:
     return pipeline.rebatch(batch_size)
 
 
-def _even_pipeline(pipeline: Pipeline, devices: tuple[str, ...]) -> Pipeline:
-    """Return the pipeline with batches that split evenly over the devices."""
+def _check_pipeline(pipeline: Pipeline, devices: tuple[str, ...]) -> Pipeline:
+    """Return the pipeline if each of its batches has an example for each device."""
     if len(devices) == 1:
         return pipeline
     strategy.check_strings(as_tuple(pipeline.element_spec)[0], devices)  # text labels are encoded later
-    strategy.check_batch(pipeline.batch_size, devices)
-    return pipeline.rebatch(drop_remainder=True)
+    last_batch = pipeline.num_examples - (pipeline.steps - 1) * pipeline.batch_size
+    strategy.check_batches(pipeline.batch_size, min(last_batch, pipeline.batch_size), devices)
+    return pipeline
 
 
-def _check_even_batches(dataset: Dataset, devices: tuple[str, ...]) -> None:
-    """Raise if the batches of a dataset do not split evenly over the devices."""
+def _check_shardable(batches: Dataset | None, name: str, plan: Plan) -> None:
+    """Raise if workers cannot divide batches among them: the batches of a Python object may differ on each."""
+    if plan.num_workers > 1 and isinstance(batches, IterableBatches):
+        raise make_error(
+            TypeError,
+            f"{name}: {plan.num_workers} workers cannot divide the batches of {batches.description} among them, as "
+            "each worker reads its own",
+            hint="pass arrays, a dk.data dataset, or a tf.data.Dataset with a fixed order",
+        )
+
+
+def _check_known_batches(dataset: Dataset, devices: tuple[str, ...]) -> None:
+    """Raise if the batches of a dataset differ in size, or have no example for one of the devices."""
     if len(devices) == 1:
         return
     strategy.check_strings(dataset.element_spec, devices)
@@ -218,4 +232,4 @@ def _check_even_batches(dataset: Dataset, devices: tuple[str, ...]) -> None:
             f"data: over {len(devices)} devices every batch of a tf.data.Dataset must have the same known size",
             hint="use dataset.batch(batch_size, drop_remainder=True)",
         )
-    strategy.check_batch(batch_size, devices)
+    strategy.check_batches(batch_size, batch_size, devices)

@@ -26,10 +26,50 @@ def train(devices, optimizer, run_dir=None):
 
 
 def check_equal_training(optimizer):
-    one, two = train(ONE, optimizer), train(TWO, optimizer)
+    check_equal_runs(train(ONE, optimizer), train(TWO, optimizer))
+
+
+def check_equal_runs(one, two):
     for a, b in zip(one.model.variables, two.model.variables, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5, err_msg=a.path)
-    np.testing.assert_allclose(one.history["loss"], two.history["loss"], rtol=1e-5)
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6, err_msg=a.path)
+    for name, values in one.history.items():
+        np.testing.assert_allclose(values, two.history[name], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def check_uneven_batches():
+    """Batches of 15 and a last one of 7 examples, with masks of different lengths, weights and noise of each row."""
+    random = np.random.default_rng(1)
+    ids = random.integers(1, 9, size=(37, 7))
+    ids[np.arange(7) > random.integers(0, 7, size=37)[:, None]] = 0
+    x = random.integers(0, 2, size=(37, 12)).astype("float32")
+    weights = random.random(37).astype("float32")
+    tagger = [keras.layers.Embedding(9, 4, mask_zero=True), dk.Recurrent("gru", 5, return_sequences=True)]
+    branch = [keras.layers.Dense(12), dk.layers.StochasticDepth(0.4)]
+    noisy = [dk.layers.MaskingNoise(0.3), dk.Residual(branch), dk.Regressor(12)]
+    cases = [
+        (dk.Sequential([*tagger, dk.Classifier(9, pool=None)]), (ids, ids), {}),
+        (dk.Sequential(noisy), (x, x), {"sample_weight": weights}),
+        (dk.VAE(dk.MLP([8]), latent_dim=2, decoder=dk.MLP([8])), (x,), {}),
+        (dk.GAN([dk.MLP([8]), dk.Regressor(12)], dk.MLP([8]), latent_dim=3), (x,), {}),
+    ]
+    for net, data, arguments in cases:
+        runs = []
+        for devices in (ONE, TWO):
+            plan = dk.plan(devices=devices, seed=2)
+            split = 0.1 if len(data) > 1 else 0.0  # 3 validation examples, in a batch of their own
+            runs.append(dk.fit(net, *data, batch_size=15, epochs=2, plan=plan, optimizer="sgd",
+                               validation_split=split, verbose=0, **arguments))  # fmt: skip
+        check_equal_runs(*runs)
+
+
+def check_noise_of_keras_layers():
+    """Two devices with one example each draw different noise, although Keras gives them one seed."""
+    net = dk.Sequential([keras.layers.Dropout(0.5), keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")])
+    x, y = np.ones((2, 64), "float32"), np.zeros((2, 1), "float32")
+    plan = dk.plan(devices=TWO, seed=2)
+    run = dk.fit(net, x, y, loss="mean_absolute_error", batch_size=2, plan=plan, optimizer="sgd", verbose=0)
+    steps = np.unique(1 - keras.ops.convert_to_numpy(run.model.weights[0]).round(5))
+    assert len(steps) == 3, steps  # kept on none, on one, or on both of the devices
 
 
 def check_saved_model(folder):
@@ -88,6 +128,8 @@ def check_that_only_precision_is_measured():
 if __name__ == "__main__":
     check_equal_training(keras.optimizers.SGD(0.1))
     check_equal_training(keras.optimizers.Adam(0.01))
+    check_uneven_batches()
+    check_noise_of_keras_layers()
     check_saved_model(sys.argv[1])
     check_that_only_precision_is_measured()
     check_rematerialized()
@@ -108,8 +150,8 @@ if __name__ == "__main__":
     arrays = (np.zeros((30, 4), "float32"), np.zeros(30, int))
     net = dk.Sequential([dk.Classifier(2)])
     check_refused(
-        lambda: dk.fit(net, arrays, batch_size=15, plan=dk.plan(devices=TWO), verbose=0),
-        "batch_size=15 does not split evenly over 2 devices",
+        lambda: dk.fit(net, arrays, batch_size=29, plan=dk.plan(devices=TWO), verbose=0),
+        "the last batch of an epoch has 1 example, and each of 2 devices needs one",
     )
     with dk.plan(devices=TWO):
         model = dk.Sequential([dk.MLP([3], norm="batch"), dk.Classifier(2)]).build((4,))

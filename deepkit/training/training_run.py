@@ -1,0 +1,204 @@
+"""The training of a compiled definition, in a run directory or without one, from the config to the report."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import keras
+
+from deepkit.execution.plan import Plan
+from deepkit.training import checkpoint, run_report, workers
+from deepkit.training.baseline_errors import baseline_errors
+from deepkit.training.compiled_model import CompiledModel
+from deepkit.training.errors import CheckpointError
+from deepkit.training.fingerprint import Fingerprint, fingerprint
+from deepkit.training.loop import restore_checkpoint, train
+from deepkit.training.run_config import describe_resume, run_config
+from deepkit.training.run_dir import RunDir
+from deepkit.training.state import TrainingState
+from deepkit.training.stored_model import save_model
+from deepkit.training.stored_result import RunResult
+from deepkit.training.termination import StopOnSigterm, Terminated
+from deepkit.training.trained_run import Run
+from deepkit.training.training_data import TrainingData
+from deepkit.utils.console import echo
+
+if TYPE_CHECKING:
+    from deepkit.training.compile import Definition
+
+
+def run_in_memory(
+    net: Definition | keras.Model,
+    compiled: CompiledModel,
+    data: TrainingData,
+    plan: Plan,
+    epochs: int,
+    callbacks: Sequence[keras.callbacks.Callback],
+    verbose: int | str,
+) -> Run:
+    """Train without a run directory."""
+    if plan.cluster is not None:
+        own_fingerprint = fingerprint(net, compiled.model, callbacks)
+        workers.check_same_config(plan, run_config(compiled, data, plan, callbacks, own_fingerprint), data)
+    with workers.distributed_training(plan, compiled.model, callbacks) as all_callbacks:
+        final_state = train(compiled.model, data, epochs, None, all_callbacks, verbose, compiled.label_checks)
+    return _make_run(compiled, data, final_state, None, "not saved: no run_dir was passed")
+
+
+def run_in_directory(
+    net: Definition | keras.Model,
+    compiled: CompiledModel,
+    data: TrainingData,
+    plan: Plan,
+    epochs: int,
+    callbacks: Sequence[keras.callbacks.Callback],
+    verbose: int | str,
+    directory: RunDir,
+) -> Run:
+    """Train in a run directory, from its newest checkpoint if there is one; of several workers, the chief writes it."""
+    with directory.lock():
+        initial_fingerprint = fingerprint(net, compiled.model, callbacks)
+        config = run_config(compiled, data, plan, callbacks, initial_fingerprint)
+        workers.check_same_config(plan, config, data)
+        workers.check_shared(plan, directory)
+        with workers.chief_first(plan):
+            directory.check_or_write_config(config)
+            directory.save_fitted_states(data.fitted_states)
+        resume = describe_resume(compiled, data, callbacks, initial_fingerprint, directory)
+        run = _load_finished_run(compiled, data, epochs, directory, resume)
+        if run is None:
+            with (
+                _store_varying_fields(directory, initial_fingerprint, net, compiled.model, callbacks),
+                workers.distributed_training(plan, compiled.model, callbacks) as all_callbacks,
+            ):
+                final_state = _train_in_directory(compiled, data, epochs, directory, all_callbacks, resume, verbose)
+            with workers.chief_first(plan):
+                if directory.is_writable:
+                    workers.call_locally(lambda: _save_result(compiled, final_state, directory, resume, verbose))
+                    _write_report(compiled, data, final_state, directory, resume)
+            if verbose:
+                echo(f"report: {directory.report}")
+            run = _make_run(compiled, data, final_state, directory, resume)
+        workers.barrier(plan)  # the files are complete when `fit` returns on any worker
+        return run
+
+
+def _num_finished(directory: RunDir) -> int:
+    """Return the number of epochs in the newest checkpoint."""
+    summary = checkpoint.load_summary(directory.path)
+    return 0 if summary is None else summary.epoch
+
+
+def _train_in_directory(
+    compiled: CompiledModel,
+    data: TrainingData,
+    epochs: int,
+    directory: RunDir,
+    callbacks: Sequence[keras.callbacks.Callback],
+    resume: str,
+    verbose: int | str,
+) -> TrainingState:
+    """Train with checkpoints; print how to resume if the user presses Ctrl-C, or SIGTERM comes."""
+    if resume != "exact" and verbose:
+        echo(f"resume is {resume}")
+    stop = StopOnSigterm()
+    try:
+        with stop.active():
+            return train(compiled.model, data, epochs, directory, [*callbacks, stop], verbose, compiled.label_checks)
+    except (KeyboardInterrupt, Terminated) as error:
+        saved = "the finished epochs are saved" if _num_finished(directory) else "no epoch is finished"
+        by = "" if isinstance(error, KeyboardInterrupt) else " by SIGTERM"
+        echo(f"\nstopped{by}; {saved} in {directory.path}. Repeat the same call to resume.")
+        raise
+
+
+@contextlib.contextmanager
+def _store_varying_fields(
+    directory: RunDir,
+    initial_fingerprint: Fingerprint,
+    net: Definition | keras.Model,
+    model: keras.Model,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> Iterator[None]:
+    """Store the names of the fingerprint's fields that the training in a `with` block changes.
+
+    The next call does not compare these fields. A callback may append to a list that it holds, for instance.
+    """
+
+    def store() -> None:
+        directory.add_varying_fields(initial_fingerprint.differing(fingerprint(net, model, callbacks)))
+
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # of a full disk, which may be the reason of the first error
+            store()
+        raise
+    store()
+
+
+def _save_result(
+    compiled: CompiledModel, final_state: TrainingState, directory: RunDir, resume: str, verbose: int | str
+) -> None:
+    """Write the trained model and the result of a finished run."""
+    result = RunResult(
+        epochs=final_state.epoch,
+        stopped=final_state.stopped,
+        resume=resume,
+        seconds=round(sum(final_state.seconds), 3),
+        history=final_state.history,
+    )
+    directory.save_result(result, lambda path: save_model(compiled.model, path, verbose))
+
+
+def _write_report(
+    compiled: CompiledModel, data: TrainingData, final_state: TrainingState, directory: RunDir, resume: str
+) -> None:
+    with directory.convert_disk_errors("the model is saved, its report is not"):
+        workers.call_locally(lambda: run_report.write(compiled, data, final_state, directory, resume))
+
+
+def _load_finished_run(
+    compiled: CompiledModel, data: TrainingData, epochs: int, directory: RunDir, resume: str
+) -> Run | None:
+    """Return the run in the directory with its saved model, or None if there is still something to train."""
+    result = directory.result()
+    if result is None or not (result.stopped or epochs <= result.epochs):
+        return None
+    checkpoint = restore_checkpoint(compiled.model, data, directory)
+    try:
+        compiled.model.load_weights(directory.model)
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(
+            f"{directory.model} cannot be read: {error}",
+            hint="move it away: the same call writes it again from the checkpoint",
+        ) from error
+    reason = "a callback stopped it there" if result.stopped else "pass a larger epochs= to continue"
+    echo(f"{directory.path} holds a finished run of {result.epochs} epochs, which is returned unchanged; {reason}")
+    # the checkpoint is older if the user has returned to the previous one
+    seconds = checkpoint.seconds[: result.epochs] if checkpoint.epoch >= result.epochs else [result.seconds]
+    callbacks = checkpoint.callbacks if checkpoint.epoch == result.epochs else []
+    final_state = TrainingState(result.epochs, checkpoint.variables, result.history, seconds, callbacks)
+    if directory.is_writable and not directory.report.exists():
+        _write_report(compiled, data, final_state, directory, resume)
+    return _make_run(compiled, data, final_state, directory, resume)
+
+
+def _make_run(
+    compiled: CompiledModel, data: TrainingData, final_state: TrainingState, directory: RunDir | None, resume: str
+) -> Run:
+    return Run(
+        model=compiled.model,
+        history=final_state.history,
+        plan=compiled.plan,
+        run_dir=None if directory is None else directory.path,
+        report=directory.report if directory is not None and directory.report.exists() else None,
+        resume=resume,
+        seconds=sum(final_state.seconds),
+        epochs=final_state.epoch,
+        class_names=data.class_names,
+        prediction=compiled.prediction,
+        baseline_errors=baseline_errors(data, compiled.prediction.heads),
+    )
