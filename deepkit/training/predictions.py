@@ -27,7 +27,8 @@ class ClassPrediction(NamedTuple):
     Attributes:
         labels: Array `(batch,)` of the predicted class names, or of class indices if there are no names. For a
             multi-label classifier a list for each example, of the classes with a probability above 0.5. A classifier
-            of each position has labels `(batch, time)`.
+            of each step has labels `(batch, time)`; if steps are masked, a `numpy.ma.MaskedArray`, of which `tolist()`
+            returns None for them, and lists with None for a multi-label classifier.
         probabilities: Array `(batch, num_classes)`, the probability of each class, also for a classifier with one
             output.
 
@@ -54,7 +55,7 @@ class ClassPrediction(NamedTuple):
     def _describe_example(self, index: int) -> str:
         """Return the labels and the confidence of an example."""
         label, probabilities = self.labels[index], self.probabilities[index]
-        if probabilities.ndim > 1:  # a class of each position
+        if probabilities.ndim > 1:  # a class of each step
             return _list_labels(label)
         if isinstance(label, list):
             confidences = probabilities[probabilities > _THRESHOLD]
@@ -112,7 +113,7 @@ class ScorePrediction(NamedTuple):
     def _describe_example(self, index: int) -> str:
         """Return the labels and the scores of an example."""
         label, scores = self.labels[index], self.scores[index]
-        if scores.ndim > 1:  # a class of each position
+        if scores.ndim > 1:  # a class of each step
             return _list_labels(label)
         if isinstance(label, list):
             pairs = zip(label, scores[scores > 0], strict=True)
@@ -129,9 +130,10 @@ def _describe_examples(title: str, count: int, describe: Callable[[int], str]) -
     return "\n".join(lines)
 
 
-def _list_labels(labels: Sequence[object]) -> str:
-    """Return the labels of the first positions as text."""
-    return ", ".join(str(item) for item in labels[:_MAX_ROWS]) + (", ..." if len(labels) > _MAX_ROWS else "")
+def _list_labels(labels: Any) -> str:
+    """Return the labels of the first unmasked steps of an example as text."""
+    values = [label for label in labels if label is not None and label is not np.ma.masked]
+    return ", ".join(str(label) for label in values[:_MAX_ROWS]) + (", ..." if len(values) > _MAX_ROWS else "")
 
 
 Prediction: TypeAlias = ClassPrediction | ScorePrediction | GaussianPrediction | np.ndarray
@@ -144,6 +146,8 @@ def readable_predictions(
     heads: Mapping[str, Head],
     classes: ClassNames,
     file_paths: Sequence[str] = (),
+    *,
+    masks: Mapping[str, np.ndarray] | None = None,
 ) -> Any:
     """Return the outputs of a model as class names with probabilities or scores, numbers, or Gaussians.
 
@@ -153,11 +157,14 @@ def readable_predictions(
         heads: The head of each output by name, `""` for a single output.
         classes: Names of the classes, by name of the output if there are several; empty if unknown.
         file_paths: The image file of each example; empty for other data.
+        masks: The mask `(batch, time)` of each output that has one, by name, True for the steps that count.
     """
 
     def convert(name: str, output: Any) -> Any:
         class_names = classes.get(name, ()) if isinstance(classes, Mapping) else classes
         prediction = _convert(output, heads.get(name), class_names)
+        if masks is not None and name in masks:
+            prediction = _with_mask(prediction, np.asarray(masks[name], bool))
         return _with_file_paths(prediction, file_paths) if file_paths else prediction
 
     if isinstance(outputs, Mapping):
@@ -195,6 +202,23 @@ def _convert_scores(scores: np.ndarray, head: Head, class_names: Sequence[str]) 
     if head.task == "multilabel":
         return ScorePrediction(_positive_classes(scores, names, 0.0), scores)
     return ScorePrediction(np.array(names)[scores.argmax(-1)], scores)
+
+
+def _with_mask(prediction: Prediction, mask: np.ndarray) -> Prediction:
+    """Return the prediction of a classifier of each step with masked labels; others are returned unchanged."""
+    if not isinstance(prediction, ClassPrediction | ScorePrediction):
+        return prediction
+    if isinstance(prediction.labels, list):  # of a multi-label classifier
+        rows = zip(prediction.labels, mask, strict=True)
+        return prediction._replace(labels=[_masked_list(labels, is_step) for labels, is_step in rows])
+    is_step = np.broadcast_to(
+        mask.reshape(mask.shape + (1,) * (prediction.labels.ndim - mask.ndim)), prediction.labels.shape
+    )
+    return prediction._replace(labels=np.ma.MaskedArray(prediction.labels, ~is_step))
+
+
+def _masked_list(labels: list[Any], is_step: np.ndarray) -> list[Any]:
+    return [label if is_counted else None for label, is_counted in zip(labels, is_step, strict=True)]
 
 
 def _with_file_paths(prediction: Prediction, file_paths: Sequence[str]) -> Prediction:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from deepkit.training.label_rules import head_rule
 from deepkit.training.output_heads import named_outputs
 from deepkit.training.prediction_checks import check_has_labels
 from deepkit.training.prediction_data import evaluation_batches, prediction_batches, single_split
+from deepkit.training.prediction_masks import MaskedPredictor, masked_predictor
 from deepkit.training.prediction_settings import PredictionSettings
 from deepkit.training.predictions import readable_predictions
 from deepkit.training.raw_rows import labeled_rows, rows_as_inputs
@@ -130,8 +132,9 @@ class Run(Displayable):
         Returns:
             For a classifier a named pair `(labels, probabilities)`, or `(labels, scores)` if it was trained with a
             hinge loss or is a perceptron; for a regressor an array, for `distribution="gaussian"` a named pair
-            `(mean, stddev)`. For several outputs a dictionary or a list of
-            them, as `model.predict` returns. The pair of a classifier of image files has the attribute `file_paths`.
+            `(mean, stddev)`. For several outputs a dictionary or a list of them, as `model.predict` returns. If a
+            classifier of each step masks steps, `labels` is a masked array of NumPy. The pair of a classifier of image
+            files has the attribute `file_paths`.
 
         Raises:
             DataError: Image files cannot be read; it names them.
@@ -155,9 +158,12 @@ class Run(Displayable):
         batches = prediction_batches(self.model, self.prediction, x, batch_size)
         decoder, paths = (batches.decoder, batches.file_paths) if isinstance(batches, Pipeline) else (None, ())
         with _reading_to_the_end(), naming_damaged_files(decoder), _explained_errors():
-            outputs = self.model.predict(batches, verbose=verbose)
+            if self._masked_predictor is None:
+                outputs, masks = self.model.predict(batches, verbose=verbose), None
+            else:
+                outputs, masks = self._masked_predictor.predict_arrays(batches, verbose)
         names = list(named_outputs(self.model))
-        return readable_predictions(outputs, names, self.prediction.heads, self.class_names, paths)
+        return readable_predictions(outputs, names, self.prediction.heads, self.class_names, paths, masks=masks)
 
     @without_retracing_warnings()
     @original_errors()
@@ -220,6 +226,11 @@ class Run(Displayable):
         last = ", ".join(f"{name}={format_metric(values[-1])}" for name, values in self.history.items() if values)
         state = "finished" if self.finished else "interrupted"
         return f"<Run {self.model.name}: {state} after {self.epochs} epochs in {self.seconds:.1f} s; {last}>"
+
+    @functools.cached_property
+    def _masked_predictor(self) -> MaskedPredictor | None:
+        """The model with the masks of its outputs; None if there are none."""
+        return masked_predictor(self.model, self.prediction.heads)
 
     def _check_predicts(self) -> None:
         """Raise if the model does not predict labels of its inputs: it generates, or translates."""

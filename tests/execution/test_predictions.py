@@ -156,6 +156,60 @@ def test_a_prediction_per_position():
     assert repr(predictions).splitlines()[1] == "   0  " + ", ".join(map(str, predictions.labels[0]))
 
 
+IDS = np.array([[1, 2, 3, 0], [4, 0, 0, 0], [2, 2, 0, 0]])  # 0 is the padding
+
+
+@functools.cache
+def tagger():
+    """Return a run whose model classifies each step of a masked sequence."""
+    net = dk.Sequential([layers.Embedding(5, 3, mask_zero=True), dk.Classifier(3, pool=None)])
+    return dk.fit(net, IDS, np.array(["a", "b", "c"])[IDS % 3], verbose=0)
+
+
+def test_masked_steps_have_no_label():
+    run = tagger()
+    predictions = run.predict(IDS)
+    outputs = run.model.predict(IDS, verbose=0)
+    np.testing.assert_array_equal(np.ma.getmaskarray(predictions.labels), IDS == 0)
+    expected = np.array(["a", "b", "c"])[outputs.argmax(-1)].astype(object)
+    assert predictions.labels.tolist() == np.where(IDS == 0, None, expected).tolist()
+    np.testing.assert_allclose(predictions.probabilities, softmax(outputs), rtol=1e-5)
+    lines = [", ".join(row[ids > 0]) for row, ids in zip(expected, IDS, strict=True)]
+    assert [line[6:] for line in repr(predictions).splitlines()[1:]] == lines
+    assert (predictions.labels == expected).mean() == 1  # NumPy leaves masked steps out
+
+
+def test_masked_steps_of_several_labels_have_no_list():
+    net = dk.Sequential([layers.Embedding(5, 3, mask_zero=True), dk.Classifier(2, activation="sigmoid", pool=None)])
+    predictions = dk.fit(net, IDS, np.ones((3, 4, 2)), verbose=0).predict(IDS)
+    for labels, row, ids in zip(predictions.labels, predictions.probabilities, IDS, strict=True):
+        assert labels == [np.flatnonzero(p > 0.5).tolist() if i else None for p, i in zip(row, ids, strict=True)]
+    assert "None" not in repr(predictions)
+
+
+def test_batches_of_different_lengths_are_padded_and_masked():
+    expected = tagger().predict(IDS)
+    sequences = ([1, 2, 3], [4], [2, 2])
+    batches = tf.data.Dataset.from_generator(lambda: sequences, output_signature=tf.TensorSpec((None,), "int64"))
+    predictions = tagger().predict(batches.batch(1))
+    assert predictions.labels.tolist() == expected.labels[:, :3].tolist()
+
+
+def test_the_masks_of_several_outputs_are_found_by_name():
+    net = dk.Functional(
+        inputs={"ids": dk.Input((4,), dtype="int64")},
+        nodes={
+            "embedded": ("ids", layers.Embedding(5, 3, mask_zero=True)),
+            "whole": ("embedded", dk.Classifier(2, pool="avg")),
+            "steps": ("embedded", dk.Classifier(3, pool=None)),
+        },
+        outputs=["whole", "steps"],
+    )
+    predictions = dk.fit(net, IDS, {"whole": np.array([0, 1, 0]), "steps": IDS % 3}, verbose=0).predict(IDS)
+    assert not isinstance(predictions["whole"].labels, np.ma.MaskedArray)
+    np.testing.assert_array_equal(np.ma.getmaskarray(predictions["steps"].labels), IDS == 0)
+
+
 @pytest.mark.slow
 def test_an_autoencoder_predicts_its_reconstruction():
     x = (X > 0).astype("float32")
