@@ -434,7 +434,9 @@ class Pipeline(WrappedDataset):
             num_examples: Largest number of examples, the first ones; None for all.
 
         Returns:
-            (x, y), (x,) if there are no labels, or (x, y, sample_weight); each an array or a structure of arrays.
+            (x, y), (x,) if there are no labels, or (x, y, sample_weight); each an array or a structure of arrays. A
+            text is bytes in UTF-8. `run.predict` accepts it; Keras's `model.predict` accepts the pipeline, or strings:
+            `np.array([text.decode() for text in texts], object)`.
 
         Raises:
             ValueError: `num_examples` is not a positive integer.

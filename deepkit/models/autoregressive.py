@@ -15,7 +15,7 @@ from deepkit.layers.token_ids import TokenIds, whitespace_to_spaces
 from deepkit.models.beam_search import END
 from deepkit.models.decoding import UNKNOWN, compile_search, join_tokens
 from deepkit.models.incremental_decoding import IncrementalDecoder
-from deepkit.models.tokens import as_string_tensor, labels_of, token_ids, token_mask, weights_of
+from deepkit.models.tokens import as_string_array, labels_of, token_ids, token_mask, weights_of
 from deepkit.utils.errors import message
 from deepkit.utils.lazy_tensorflow import tf
 
@@ -177,7 +177,7 @@ class AutoregressiveModel(keras.Model):
         return super().compute_metrics(x, labels_of(y, mask), y_pred, weights_of(sample_weight, mask))
 
     def fit(self, x: object = None, y: object = None, *args: object, **kwargs: object) -> keras.callbacks.History:
-        """Train as `keras.Model.fit` does, also on lists of strings and on fixed-width string arrays.
+        """Train as `keras.Model.fit` does, also on lists of strings, and on arrays of bytes or of fixed-width strings.
 
         Args:
             x: The inputs, or a dataset of batches.
@@ -190,13 +190,13 @@ class AutoregressiveModel(keras.Model):
         """
         validation_data = kwargs.get("validation_data")
         if isinstance(validation_data, list | tuple):
-            kwargs["validation_data"] = tuple(as_string_tensor(value) for value in validation_data)
-        return super().fit(as_string_tensor(x), as_string_tensor(y), *args, **kwargs)
+            kwargs["validation_data"] = tuple(as_string_array(value) for value in validation_data)
+        return super().fit(as_string_array(x), as_string_array(y), *args, **kwargs)
 
     def evaluate(
         self, x: object = None, y: object = None, *args: object, **kwargs: object
     ) -> float | list[float] | dict[str, float]:
-        """Evaluate as `keras.Model.evaluate` does, also on lists of strings and on fixed-width string arrays.
+        """Evaluate as `keras.Model.evaluate` does, also on lists and arrays of all kinds of strings, as `fit` does.
 
         Args:
             x: The inputs, or a dataset of batches.
@@ -207,7 +207,7 @@ class AutoregressiveModel(keras.Model):
         Returns:
             The loss and the metrics, which count tokens.
         """
-        return super().evaluate(as_string_tensor(x), as_string_tensor(y), *args, **kwargs)
+        return super().evaluate(as_string_array(x), as_string_array(y), *args, **kwargs)
 
     def export(
         self,

@@ -21,12 +21,21 @@ def token_ids(layer: Callable[[Tensor], Tensor], texts: Tensor) -> Tensor:
     return layer(texts) if keras.backend.standardize_dtype(texts.dtype) == "string" else texts
 
 
-def as_string_tensor(value: Any) -> Any:
-    """Convert lists of strings, and arrays of fixed-width strings, to arrays of dtype object, which Keras accepts."""
-    if isinstance(value, np.ndarray) and value.dtype.kind in "US":
-        return value.astype(object)
-    is_texts = isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
-    return np.array(value, object) if is_texts else value
+def as_string_array(value: Any) -> Any:
+    """Convert lists and arrays of texts to arrays of strings of dtype object, which Keras accepts.
+
+    Keras refuses lists, fixed-width strings, and the bytes that `Pipeline.arrays` returns.
+    """
+    is_list = isinstance(value, list | tuple) and all(isinstance(text, str | bytes) for text in value)
+    is_array = isinstance(value, np.ndarray) and value.dtype.kind in "USO"
+    if not is_list and not is_array:
+        return value
+    texts = np.asarray(value, object)
+    return np.array([_decoded(text) for text in texts.flat], object).reshape(texts.shape)
+
+
+def _decoded(text: Any) -> Any:
+    return text.decode("utf-8") if isinstance(text, bytes) else text
 
 
 def reverse_ids(ids: Tensor) -> Tensor:
@@ -73,7 +82,7 @@ def validate_texts(value: object, name: str) -> list[str]:
     """Return a list of strings.
 
     Args:
-        value: A list, tuple or array of strings.
+        value: A list, tuple or array of strings, or of bytes, as `Pipeline.arrays` returns them.
         name: Name of the argument, for the message.
 
     Raises:
@@ -84,10 +93,11 @@ def validate_texts(value: object, name: str) -> list[str]:
         raise TypeError(message(problem, hint=f"pass [{format_value(value)}]"))
     if not isinstance(value, list | tuple | np.ndarray):
         raise _not_texts(value, name)
-    for text in value:
+    texts = [_decoded(text) for text in value]
+    for text in texts:
         if not isinstance(text, str):
             raise _not_texts(text, name)
-    return [str(text) for text in value]
+    return [str(text) for text in texts]
 
 
 def _not_texts(value: object, name: str) -> TypeError:

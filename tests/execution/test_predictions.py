@@ -261,6 +261,30 @@ def test_texts_are_predicted_as_a_list_or_an_array():
         run.predict(X)
 
 
+def test_texts_of_a_pipeline_are_predicted_beside_other_inputs():
+    net = dk.Functional(
+        inputs={"text": dk.Input((), dtype="string"), "number": dk.Input((4,))},
+        nodes={
+            "read": ("text", [dk.Text(9), layers.Embedding(9, 4), layers.GlobalAveragePooling1D()]),
+            "class": (["read", "number"], [dk.Merge("concat"), dk.Classifier(2)]),
+        },
+        outputs="class",
+    )
+    x = {"text": np.array(["a b", "c ä"] * 20), "number": X}
+    data = dk.data.from_arrays(x, Y % 2)
+    run = dk.fit(net, data, verbose=0)
+    arrays = data.train.arrays()[0]
+    assert isinstance(arrays["text"][0], bytes)  # which Keras's predict refuses in arrays, not in datasets
+    with pytest.raises(ValueError, match="Invalid dtype: object"):
+        run.model.predict(arrays, verbose=0)
+    expected = run.predict(data.train).probabilities
+    strings = [text.decode() for text in arrays["text"]]
+    for texts in (arrays["text"], x["text"], strings, np.array(strings, object), tf.constant(strings)):
+        np.testing.assert_array_equal(run.predict({**arrays, "text": texts}).probabilities, expected)
+    logits = run.model.predict({**arrays, "text": np.array(strings, object)}, verbose=0)
+    np.testing.assert_allclose(softmax(logits), expected, rtol=1e-5)
+
+
 def test_datasets_are_predicted_in_the_order_of_their_examples():
     run, data = flowers(), dk.data.from_arrays(X, NAMES[Y], validation=10, augment=())
     expected = run.predict(X[:30]).labels.tolist()

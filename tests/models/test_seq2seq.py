@@ -413,7 +413,12 @@ def test_adapt_calls_the_method_of_the_model():
     assert text.adapt(unadapted, pairs) == []
 
 
-@pytest.mark.parametrize("kind", [list, tuple, np.array])
+def bytes_array(texts):
+    """Return an array as `Pipeline.arrays` returns it."""
+    return np.array([text.encode() for text in texts], object)
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array, lambda texts: np.array(texts, "S"), bytes_array])
 def test_fit_and_evaluate_accept_lists_tuples_and_arrays_of_strings(kind):
     model = built()
     model.compile("sgd", run_eagerly=True)
@@ -421,6 +426,14 @@ def test_fit_and_evaluate_accept_lists_tuples_and_arrays_of_strings(kind):
     history = model.fit(*pairs, validation_data=pairs, shuffle=False, verbose=0).history
     result = model.evaluate(*pairs, verbose=0, return_dict=True)
     assert history["val_loss"][0] == pytest.approx(result["loss"], rel=1e-6)
+
+
+def test_texts_of_a_pipeline_are_accepted():
+    model, texts = shared_model(), [*SOURCES, "ä"]
+    assert model.translate(bytes_array(texts)) == model.translate(texts)
+    np.testing.assert_array_equal(
+        model.log_likelihood(bytes_array(texts), bytes_array(texts)), model.log_likelihood(texts, texts)
+    )
 
 
 def test_a_mixed_float16_file_loads_under_another_policy(tmp_path):
