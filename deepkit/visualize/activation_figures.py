@@ -41,7 +41,7 @@ def feature_maps(model: keras.Model, images: Batch, layer: str) -> Figure:
         returns all numbers.
 
     Raises:
-        ValueError: If no layer or several layers have the name, the batch does not fit, or the model is not built.
+        ValueError: No layer or several layers have the name, the batch does not fit, or the model is not built.
 
     Examples:
         >>> import numpy as np, deepkit as dk
@@ -87,8 +87,8 @@ def statistics(model: keras.Model, batch: Batch, *, loss: LossLike | None = None
         `dk.visualize.arrays.statistics` returns the numbers.
 
     Raises:
-        TypeError: If the batch is a whole dataset.
-        ValueError: If the batch does not fit, the model is not built, or there are labels but no loss.
+        TypeError: The batch is a whole dataset.
+        ValueError: The batch does not fit, the model is not built, or there are labels but no loss.
 
     Examples:
         >>> import keras, numpy as np, deepkit as dk

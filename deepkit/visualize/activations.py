@@ -75,7 +75,7 @@ def feature_maps(model: keras.Model, images: Batch, layer: str) -> np.ndarray:
         last call.
 
     Raises:
-        ValueError: If no layer or several layers have the name, the layer has several outputs, the batch does not fit,
+        ValueError: No layer or several layers have the name, the layer has several outputs, the batch does not fit,
             or the model is not built.
 
     Examples:
@@ -116,8 +116,8 @@ def statistics(
         A `LayerStatistics` for each layer that contains no other layers.
 
     Raises:
-        TypeError: If the batch is a whole dataset.
-        ValueError: If the batch does not fit, the model is not built, or there are labels but no loss.
+        TypeError: The batch is a whole dataset.
+        ValueError: The batch does not fit, the model is not built, or there are labels but no loss.
 
     Examples:
         >>> import numpy as np, deepkit as dk

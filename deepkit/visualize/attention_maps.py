@@ -53,7 +53,7 @@ def attention(
         head, and rows of seven panels for a single head.
 
     Raises:
-        ValueError: If the weights have another shape, the number of tokens is not the number of queries or keys, or
+        ValueError: The weights have another shape, the number of tokens is not the number of queries or keys, or
             the last two axes of the weights could be rows and columns and `grid` is None.
 
     Examples:

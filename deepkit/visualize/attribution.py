@@ -41,7 +41,7 @@ def grad_cam(
         for several images.
 
     Raises:
-        ValueError: If the layer or the class does not exist, the layer's output has no rows and columns, the image does
+        ValueError: The layer or the class does not exist, the layer's output has no rows and columns, the image does
             not fit the model, or the model has several outputs or is not built.
 
     Examples:
@@ -111,7 +111,7 @@ def saliency(
         (rows, columns) of the image, or (batch, rows, columns) for several images.
 
     Raises:
-        ValueError: If the image does not fit the model, the class does not exist, the gradient does not reach the
+        ValueError: The image does not fit the model, the class does not exist, the gradient does not reach the
             input, or the model has several outputs or is not built.
 
     Examples:

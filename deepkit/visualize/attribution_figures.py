@@ -48,7 +48,7 @@ def grad_cam(
         numbers.
 
     Raises:
-        ValueError: If the layer or the class does not exist, the layer's output has no rows and columns, the image
+        ValueError: The layer or the class does not exist, the layer's output has no rows and columns, the image
             does not fit the model, or the model has several outputs or is not built.
 
     Examples:
@@ -105,7 +105,7 @@ def saliency(
         A row per image: the image, and its saliency map. `dk.visualize.arrays.saliency` returns the numbers.
 
     Raises:
-        ValueError: If the image does not fit the model, the class does not exist, the gradient does not reach the
+        ValueError: The image does not fit the model, the class does not exist, the gradient does not reach the
             input, or the model has several outputs or is not built.
 
     Examples:

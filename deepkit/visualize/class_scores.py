@@ -31,7 +31,7 @@ def class_scores(output: Nested, calls: Sequence[RecordedCall], caller: str) -> 
         caller: Name of the public function, for error messages.
 
     Raises:
-        ValueError: If the model has several outputs, or its output is not of shape (batch, classes).
+        ValueError: The model has several outputs, or its output is not of shape (batch, classes).
     """
     tensors = keras.tree.flatten(output)
     if len(tensors) != 1 or len(tensors[0].shape) != 2:
@@ -57,7 +57,7 @@ def sum_of_class_scores(scores: Tensor, class_index: int | list[int] | None, cal
         caller: Name of the public function, for error messages.
 
     Raises:
-        ValueError: If a class is out of range.
+        ValueError: A class is out of range.
     """
     if scores.shape[-1] == 1:
         scores = ops.concatenate([-scores, scores], axis=-1)

@@ -46,8 +46,8 @@ def templates(
         scale for all classes. `dk.visualize.arrays.templates` returns the weights.
 
     Raises:
-        TypeError: If `model` is not a Keras model.
-        ValueError: If the model has several dense layers or none, the layer does not take an image of this shape, or
+        TypeError: `model` is not a Keras model.
+        ValueError: The model has several dense layers or none, the layer does not take an image of this shape, or
             the images do not have one or three channels.
 
     Examples:
@@ -99,8 +99,8 @@ def template_images(
         The weights, of shape (classes, rows, columns, channels).
 
     Raises:
-        TypeError: If `model` is not a Keras model.
-        ValueError: If the model has several dense layers or none, or the layer does not take an image of this shape.
+        TypeError: `model` is not a Keras model.
+        ValueError: The model has several dense layers or none, or the layer does not take an image of this shape.
 
     Examples:
         >>> import deepkit as dk

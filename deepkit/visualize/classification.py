@@ -71,8 +71,8 @@ def confusion(model: keras.Model, data: object, *, class_names: Sequence[str] = 
         errors stand out. `dk.visualize.arrays.confusion` returns the counts.
 
     Raises:
-        TypeError: If the data is a dataset with several splits.
-        ValueError: If the labels are not classes of this model, the data is empty, or the model has several outputs.
+        TypeError: The data is a dataset with several splits.
+        ValueError: The labels are not classes of this model, the data is empty, or the model has several outputs.
 
     Examples:
         >>> import numpy as np, deepkit as dk
@@ -112,8 +112,8 @@ def confusion_matrix(model: keras.Model, data: object, class_names: Sequence[str
         Integers of shape (classes, classes): a row for each true class, a column for each predicted class.
 
     Raises:
-        TypeError: If the data is a dataset with several splits.
-        ValueError: If the labels are not classes of this model, the data is empty, or the model has several outputs.
+        TypeError: The data is a dataset with several splits.
+        ValueError: The labels are not classes of this model, the data is empty, or the model has several outputs.
 
     Examples:
         >>> import keras, numpy as np, deepkit as dk
@@ -145,8 +145,8 @@ def misclassified(model: keras.Model, data: object, *, count: int = 16, class_na
         `dk.visualize.arrays.misclassified` returns the examples.
 
     Raises:
-        TypeError: If the data is a dataset with several splits.
-        ValueError: If the inputs are not images, or the labels are not classes of this model.
+        TypeError: The data is a dataset with several splits.
+        ValueError: The inputs are not images, or the labels are not classes of this model.
 
     Examples:
         >>> import numpy as np, deepkit as dk
@@ -185,8 +185,8 @@ def misclassified_examples(
         A list of `MisclassifiedExample`; empty if there are no errors.
 
     Raises:
-        TypeError: If the data is a dataset with several splits.
-        ValueError: If the inputs are not images, or the labels are not classes of this model.
+        TypeError: The data is a dataset with several splits.
+        ValueError: The inputs are not images, or the labels are not classes of this model.
 
     Examples:
         >>> import numpy as np, deepkit as dk

@@ -59,8 +59,8 @@ def decision_boundary(
         `dk.visualize.arrays.decision_boundary` returns the numbers.
 
     Raises:
-        TypeError: If `model` is not a Keras model, or the data has no labels.
-        ValueError: If the model or the data has not exactly two features, or the labels do not fit the output.
+        TypeError: `model` is not a Keras model, or the data has no labels.
+        ValueError: The model or the data has not exactly two features, or the labels do not fit the output.
 
     Examples:
         >>> import numpy as np, deepkit as dk

@@ -92,8 +92,8 @@ def decision_regions(
         A `DecisionRegions`: the grid, the outputs and predictions on it, and those for the points.
 
     Raises:
-        TypeError: If `model` is not a Keras model, or the data has no labels.
-        ValueError: If the model or the data has not exactly two features, or the labels do not fit the output.
+        TypeError: `model` is not a Keras model, or the data has no labels.
+        ValueError: The model or the data has not exactly two features, or the labels do not fit the output.
 
     Examples:
         >>> import numpy as np, deepkit as dk

@@ -91,7 +91,7 @@ def file_format(path: PathLike) -> str:
     """Return the file format that the suffix of a path stands for.
 
     Raises:
-        ValueError: If the suffix is not `.pdf`, `.png` or `.svg`.
+        ValueError: The suffix is not `.pdf`, `.png` or `.svg`.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in _SUFFIXES:
@@ -112,8 +112,8 @@ def save(figure: Figure, path: PathLike) -> Path:
         The path.
 
     Raises:
-        ValueError: If the path has another suffix.
-        OSError: If the file cannot be written; an existing file is left unchanged.
+        ValueError: The path has another suffix.
+        OSError: The file cannot be written; an existing file is left unchanged.
 
     Examples:
         >>> import deepkit as dk

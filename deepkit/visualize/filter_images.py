@@ -36,7 +36,7 @@ def filters(model: keras.Model, layer: str | None = None) -> Figure:
         each channel. `dk.visualize.arrays.filters` returns all numbers.
 
     Raises:
-        ValueError: If no layer or several layers have the name, the layer's weights cannot be drawn as images, or the
+        ValueError: No layer or several layers have the name, the layer's weights cannot be drawn as images, or the
             model is not built.
 
     Examples:
@@ -78,7 +78,7 @@ def filter_images(model: keras.Model, layer: str | None = None) -> np.ndarray:
         The weights, of shape (filters, rows, columns, channels).
 
     Raises:
-        ValueError: If no layer or several layers have the name, the layer's weights cannot be drawn as images, or the
+        ValueError: No layer or several layers have the name, the layer's weights cannot be drawn as images, or the
             model is not built.
 
     Examples:

@@ -1,4 +1,4 @@
-"""The path of the glimpses of a recurrent attention model over an image, and what it saw."""
+"""Figures of the glimpses of a recurrent attention model: their path over an image, and their patches."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _MAX_IMAGES = 8  # rows of the figure
 
 
 def glimpses(model: RecurrentAttentionModel | GlimpsePath, x: ArrayLike, *, class_names: Sequence[str] = ()) -> Figure:
-    """Draw where a network looked, and what it saw (Mnih et al. 2014, figure 3).
+    """Draw the path of the glimpses at images, and their patches (Mnih et al. 2014, figure 3).
 
     The first panel of a row is the image, with a numbered frame for each glimpse: that of the smallest window, and
-    those of the others dotted. The other panels are the patches in their order, each with the prediction after it. The
-    patches of several scales are below one another, the smallest window first.
+    dotted frames for the larger windows. The other panels are the patches in their order, each with the prediction
+    after it. Patches of several scales are below one another, the smallest window first.
 
     Args:
-        model: A model of `dk.RecurrentAttention`, which looks at the images as `predict` does; or the `GlimpsePath`
-            that its method `glimpses` returned for them.
+        model: A model of `dk.RecurrentAttention`, whose locations are those of `predict`; or the `GlimpsePath` that its
+            method `glimpses` returned for the images.
         x: Images `(examples, height, width, channels)`, of which the first 8 are drawn; or one image.
         class_names: Names of the classes, in their order.
 

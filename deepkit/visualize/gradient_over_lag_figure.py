@@ -34,8 +34,8 @@ def gradient_over_lag(model: keras.Model | Mapping[str, keras.Model], x: Batch) 
         `dk.visualize.arrays.gradient_over_lag` returns the numbers of one model, and describes them.
 
     Raises:
-        TypeError: If `model` is not a Keras model.
-        ValueError: If the model has no recurrent layer or several outputs, is not built, its output does not depend on
+        TypeError: `model` is not a Keras model.
+        ValueError: The model has no recurrent layer or several outputs, is not built, its output does not depend on
             the recurrent layer, or the batch does not fit.
 
     Examples:

@@ -61,8 +61,8 @@ def hidden_space(
         `dk.visualize.arrays.hidden_space` returns the numbers.
 
     Raises:
-        TypeError: If `model` is not a Keras model, or the data has no labels.
-        ValueError: If the labels are not classes, a layer does not exist, there are more than 10 layers, or a grid is
+        TypeError: `model` is not a Keras model, or the data has no labels.
+        ValueError: The labels are not classes, a layer does not exist, there are more than 10 layers, or a grid is
             requested for a model of more features than two.
 
     Examples:

@@ -80,8 +80,8 @@ def calibration(model: keras.Model, data: object, *, output: str | None = None) 
         `dk.visualize.arrays.calibration` returns the fractions.
 
     Raises:
-        TypeError: If the data is a dataset with several splits.
-        ValueError: If the model does not predict mean and standard deviation, or the labels do not fit.
+        TypeError: The data is a dataset with several splits.
+        ValueError: The model does not predict mean and standard deviation, or the labels do not fit.
 
     Examples:
         >>> import numpy as np, deepkit as dk
@@ -137,8 +137,8 @@ def interval_coverage(model: keras.Model, data: object, *, output: str | None = 
         An `IntervalCoverage`: the fractions for intervals of 10 % to 95 %.
 
     Raises:
-        TypeError: If the data is a dataset with several splits.
-        ValueError: If the model does not predict mean and standard deviation, or the labels do not fit.
+        TypeError: The data is a dataset with several splits.
+        ValueError: The model does not predict mean and standard deviation, or the labels do not fit.
 
     Examples:
         >>> import numpy as np, deepkit as dk

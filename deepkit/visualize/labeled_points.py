@@ -45,8 +45,8 @@ def labeled_points(data: object, num_points: int | None, caller: str) -> Labeled
         caller: Name of the public function, for error messages.
 
     Raises:
-        TypeError: If the data has no labels.
-        ValueError: If the data is empty, infinite, or has not exactly one label per example.
+        TypeError: The data has no labels.
+        ValueError: The data is empty, infinite, or has not exactly one label per example.
     """
     if num_points is not None:
         num_points = check_integer(num_points, f"{caller}: num_points")
@@ -99,7 +99,7 @@ def class_numbers_of_labels(y: np.ndarray, caller: str) -> tuple[np.ndarray, np.
     values 0 to k - 1, and integers from 0 upward have all values up to the largest.
 
     Raises:
-        ValueError: If the labels are not classes.
+        ValueError: The labels are not classes.
     """
     labels = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     if labels.ndim == 2 and np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all():
@@ -142,7 +142,7 @@ def names_of_classes(values: np.ndarray, class_names: Sequence[str], default: Se
     """Return the name of each class: those passed, or else those of the data, or else the labels.
 
     Raises:
-        ValueError: If the number of names that were passed is not the number of classes.
+        ValueError: The number of names that were passed is not the number of classes.
     """
     is_list = isinstance(class_names, Sequence | np.ndarray) and not isinstance(class_names, str | bytes)
     are_names = is_list and all(isinstance(name, str) for name in class_names)

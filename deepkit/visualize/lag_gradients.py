@@ -48,8 +48,8 @@ def lag_gradients(model: keras.Model, x: Batch) -> np.ndarray:
         examples that are long enough.
 
     Raises:
-        TypeError: If `model` is not a Keras model.
-        ValueError: If the model has no recurrent layer or several outputs, is not built, its output does not depend on
+        TypeError: `model` is not a Keras model.
+        ValueError: The model has no recurrent layer or several outputs, is not built, its output does not depend on
             the recurrent layer, or the batch does not fit.
 
     Examples:

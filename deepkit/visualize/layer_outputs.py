@@ -47,7 +47,7 @@ def layer_outputs(model: keras.Model, x: Batch, layers: Sequence[str] | None, ca
         Arrays of shape `(examples, units)`: outputs with more axes are flattened.
 
     Raises:
-        ValueError: If a name belongs to no layer or to several layers, a layer is not called, or its output does not
+        ValueError: A name belongs to no layer or to several layers, a layer is not called, or its output does not
             consist of floating point numbers.
     """
     check_batch(model, x, caller)

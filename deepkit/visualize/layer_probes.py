@@ -48,8 +48,8 @@ def linear_probes(
         The accuracies, between 0 and 1, by the path of the layer, from the input to the output.
 
     Raises:
-        TypeError: If `model` is not a Keras model, or the data has no labels.
-        ValueError: If the labels are not two or more classes, a layer does not exist, or the model is not built.
+        TypeError: `model` is not a Keras model, or the data has no labels.
+        ValueError: The labels are not two or more classes, a layer does not exist, or the model is not built.
 
     Examples:
         >>> import numpy as np, deepkit as dk

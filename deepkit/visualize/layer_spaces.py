@@ -81,8 +81,8 @@ def layer_spaces(
         A `LayerSpace` for each layer.
 
     Raises:
-        TypeError: If `model` is not a Keras model, or the data has no labels.
-        ValueError: If the labels are not classes, a layer does not exist, or a grid is requested for a model of more
+        TypeError: `model` is not a Keras model, or the data has no labels.
+        ValueError: The labels are not classes, a layer does not exist, or a grid is requested for a model of more
             features than two.
 
     Examples:

@@ -66,8 +66,8 @@ def loss_landscape(
         share of the path's variance. `dk.visualize.arrays.loss_landscape` returns the numbers.
 
     Raises:
-        TypeError: If `model` is not a Keras model, or the data has no labels.
-        ValueError: If the model does not have a loss or trainable weights, the path or the directions do not fit the
+        TypeError: `model` is not a Keras model, or the data has no labels.
+        ValueError: The model does not have a loss or trainable weights, the path or the directions do not fit the
             weights, or they do not span a plane.
 
     Examples:

@@ -100,8 +100,8 @@ def loss_plane(
         A `LossPlane`: the losses, the coordinates, the directions, and the projection of the path.
 
     Raises:
-        TypeError: If `model` is not a Keras model, or the data has no labels.
-        ValueError: If the model does not have a loss or trainable weights, the path or the directions do not fit the
+        TypeError: `model` is not a Keras model, or the data has no labels.
+        ValueError: The model does not have a loss or trainable weights, the path or the directions do not fit the
             weights, or they do not span a plane.
 
     Examples:

@@ -50,7 +50,7 @@ def as_image_batch(model: keras.Model, image: ArrayLike, caller: str) -> tuple[n
     """Return images (batch, rows, columns, channels), and whether `image` was a single image.
 
     Raises:
-        ValueError: If `image` does not hold images of the size that the model takes.
+        ValueError: `image` does not hold images of the size that the model takes.
     """
     check_built(model, caller)
     shape = input_shape(model)
@@ -95,8 +95,8 @@ def iterate_batches(data: object, caller: str, batch_size: int = 256) -> Iterato
     """Yield inputs and labels of each batch; a pair of arrays is cut into batches of `batch_size` examples.
 
     Raises:
-        TypeError: If the data has several splits, or no labels.
-        ValueError: If the data is infinite.
+        TypeError: The data has several splits, or no labels.
+        ValueError: The data is infinite.
     """
     if hasattr(data, "train") and hasattr(data, "test"):
         problem = f"{caller}: expected one split, received a {type(data).__name__} with several splits"

@@ -42,7 +42,7 @@ def find_layer(model: keras.Model, name: str, caller: str) -> NestedLayer:
         caller: Name of the public function, for error messages.
 
     Raises:
-        ValueError: If no layer or several layers match.
+        ValueError: No layer or several layers match.
     """
     layers = list(walk_layers(model))
     exact = [layer for layer in layers if layer.path == name]

@@ -29,7 +29,7 @@ def curves(history: Mapping[str, Sequence[float | Any]] | keras.callbacks.Histor
         A figure with a panel per metric, the loss first.
 
     Raises:
-        ValueError: If the history is empty.
+        ValueError: The history is empty.
 
     Examples:
         >>> import deepkit as dk

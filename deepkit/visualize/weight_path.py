@@ -23,7 +23,7 @@ class WeightPath(keras.callbacks.Callback):
         weights: The copies, each a list of arrays in the order of `model.get_weights()`.
 
     Raises:
-        ValueError: If `every` is not a positive integer.
+        ValueError: `every` is not a positive integer.
 
     Examples:
         >>> import numpy as np, deepkit as dk

@@ -58,7 +58,7 @@ def trace_calls(model: object) -> list[LayerCall]:
     training step can return its graph from a method `layer_graph`.
 
     Raises:
-        ValueError: If the model does not have a graph of layers: it is subclassed, or not built.
+        ValueError: The model does not have a graph of layers: it is subclassed, or not built.
     """
     if isinstance(model, keras.Model) and not _has_graph(model) and hasattr(model, "layer_graph"):
         model = model.layer_graph()

@@ -87,9 +87,9 @@ def diagram(model: keras.Model, path: PathLike | None = None, *, depth: int | No
         The figure, in a size that gives its text a height of 7 points.
 
     Raises:
-        ValueError: If the model does not have a graph of layers, or is not built, the depth is negative, or the path
+        ValueError: The model does not have a graph of layers, or is not built, the depth is negative, or the path
             has another suffix.
-        OSError: If the file cannot be written; an existing file is left unchanged.
+        OSError: The file cannot be written; an existing file is left unchanged.
 
     Examples:
         >>> from pathlib import Path
