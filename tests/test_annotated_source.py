@@ -42,7 +42,7 @@ def test_a_comment_before_the_first_statement_is_a_note_of_the_function():
     (network,) = [
         value for key, value in passages(visual_questions.definition).items() if key.startswith("def network")
     ]
-    assert network.note.endswith("one position for about one object")
+    assert network.note.endswith("an object has about the size of a position")
     assert "see: list[Any] = [" in network.code
 
 

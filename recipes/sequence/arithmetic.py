@@ -1,10 +1,10 @@
 r"""Arithmetic: an encoder and a decoder learn to add numbers of up to three digits, from the characters alone.
 
-The encoder reads the characters of "123+456", and the decoder generates those of "579". All that the decoder knows of
-the source are the final states of the encoder. Sutskever et al. 2014 translate in this way, and report that the
-translations are better if the encoder reads the source backward: the beginnings of both texts are then close to each
-other, and gradients between them pass through few steps. Two networks that differ only in the direction of the source
-are trained here on the same sums, and their answers to sums that neither has seen are compared.
+The encoder reads the characters of "123+456", and the decoder generates those of "579". The decoder knows the source
+only by the final states of the encoder. Sutskever et al. 2014 translate in this way, and report that the translations
+are better if the encoder reads the source backward: the beginnings of both texts are then close to each other, and
+gradients between them pass through few steps. Two networks that differ only in the direction of the source are trained
+here on the same sums, and their answers to sums that neither has seen are compared.
 
     $$ p(y \mid x) = \prod_t p\left(y_t \mid v, y_1, \dots, y_{t-1}\right), \quad v = \text{LSTM}(x_T, \dots, x_1) $$
 
@@ -68,12 +68,12 @@ DEVIATIONS = (
     "Adam with one cycle of the learning rate, in place of gradient descent at 0.7 whose rate is halved after the "
     "fifth epoch, with clipped gradients (section 3.4).",
     "Greedy search in place of beam search (section 3.2), because a sum has one answer.",
-    "All pairs of numbers below 1,000 are equally probable; in the tutorial all numbers of digits are. Its decoder "
-    "receives the state of the encoder at each step, and not the character before.",
+    "All pairs of numbers below 1,000 are equally probable; in the tutorial, all lengths of numbers are. The decoder "
+    "of the tutorial receives the state of the encoder at each step, and not the character before.",
 )
 METRICS = {
     "exact match, reversed": "share of 10,000 test sums whose generated answer is correct in every digit, in percent, "
-    "with a reversed source; the test pairs are read once, at the end",
+    "with a reversed source; the test data is read once, at the end",
     "exact match, forward": "the same for the network that reads the source forward",
     "gain": "the difference of the two",
     "parameters": "trainable weights of each of the two networks",
@@ -104,13 +104,13 @@ class Config(Settings):
     num_digits: int = 3
     """Largest number of digits of a summand."""
     learning_rate: float = 0.01
-    """Peak learning rate of Adam."""
+    """Peak learning rate of Adam, which follows one cycle."""
     batch_size: int = 128
     """Pairs per step."""
 
 
 def load_data(config: Config) -> dk.data.Data:
-    """Return sums of two numbers; no pair of summands occurs twice, also not with its numbers swapped."""
+    """Return sums of two numbers; no pair of summands occurs twice, not even with its numbers swapped."""
     return dk.data.text_pairs(
         "additions",
         config.num_pairs,
@@ -188,7 +188,7 @@ def train(config: Config) -> Result:
 
 
 def train_one(config: Config, direction: str, data: dk.data.Data) -> dk.Run:
-    """Train the network of a direction in its own folder of the run directory."""
+    """Train one network in its own folder of the run directory."""
     run_dir = config.run_dir and config.run_dir / direction
     return config.fit(adder(direction), data, run_dir=run_dir, learning_rate=dk.OneCycle(config.learning_rate))
 

@@ -1,8 +1,8 @@
-r"""Both directions: a missing token depends on a key before it and one after it, and one direction knows only one.
+r"""Both directions: a missing token depends on a key before it and a key after it, and one direction reads only one.
 
-A recurrent network that reads from left to right has seen, at each step, the steps before it. A bidirectional one
-combines it with a network that reads from right to left (Schuster & Paliwal 1997). The lecture notes give the example
-of a missing word, for which one looks at the left and at the right context.
+A recurrent network that reads from left to right knows, at each step, the steps before it. A bidirectional network
+combines it with one that reads from right to left (Schuster & Paliwal 1997). The example of the lecture notes is a
+missing word, which depends on its left and on its right context.
 
     $$ \overrightarrow{h}_t = f(x_t, \overrightarrow{h}_{t-1}), \qquad
     \overleftarrow{h}_t = f(x_t, \overleftarrow{h}_{t+1}), \qquad
@@ -10,8 +10,8 @@ of a missing word, for which one looks at the left and at the right context.
 
 Here each half of a sequence has one key, a number from 0 to K - 1, among other tokens, and the missing token in the
 middle is the larger of the two keys. A network in one direction knows one key a, and the other key is independent and
-uniform: the larger one is a with the probability (a + 1) / K, and any larger number with 1 / K. Its best guess is a, so
-no network in one direction, however large, is right more often than
+uniform: the larger one is a with the probability (a + 1) / K, and any larger number with 1 / K. The best guess is a, so
+the expected accuracy of a network in one direction, however large, is at most
 
     $$ \frac{1}{K} \sum_{a=0}^{K-1} \frac{a + 1}{K} = \frac{K + 1}{2K} $$
 
@@ -53,18 +53,19 @@ DEVIATIONS = (
     "A generated task, in place of the paper's regression and phoneme data: the best accuracy of one direction is "
     "known exactly.",
     "GRUs (Cho et al. 2014), in place of the paper's simple recurrent units.",
-    "The settings, 32 units, a one-cycle schedule with at most 0.01, and 5 epochs, were chosen by validation accuracy.",
+    "The settings, 32 units, one cycle of the learning rate with a peak of 0.01, and 5 epochs, were chosen by "
+    "validation accuracy.",
 )
 METRICS = {
-    "test accuracy, both directions": "share of the missing tokens of 20,000 test sequences that a network of both "
+    "test accuracy, both directions": "share of the missing tokens of 20,000 test sequences that a network in both "
     "directions predicts, in percent; 12.5 is chance; the test data is read once, at the end",
     "test accuracy, forward": "the same for a network that reads from left to right",
     "test accuracy, backward": "the same for a network that reads from right to left",
     "ceiling": "largest expected accuracy of any network in one direction, in percent, exact",
-    "best guess, forward": "accuracy on the same test sequences of the best guess from the first key, the key itself, "
-    "in percent; it differs from the ceiling by chance",
+    "best guess, forward": "accuracy of the best guess from the first key, the key itself, on the same test "
+    "sequences, in percent; it differs from the ceiling by chance",
     "best guess, backward": "the same from the second key",
-    "parameters, both directions": "trainable weights; likewise for the other networks",
+    "parameters, both directions": "trainable weights; likewise for the networks in one direction",
 }
 
 NUM_KEYS, NUM_FILLERS, HALF_LENGTH = 8, 8, 20
@@ -82,9 +83,9 @@ class Config(Settings):
     seeds: int = 3
     """Number of repeats, each with its own sequences and initial weights."""
     epochs: int = 5
-    """Epochs of training."""
+    """Epochs of training for each network."""
     learning_rate: float = 0.01
-    """Largest learning rate of Adam in a one-cycle schedule."""
+    """Peak learning rate of Adam, which follows one cycle."""
     batch_size: int = 64
     """Sequences per step."""
     devices: int | str = "cpu"
@@ -135,7 +136,7 @@ def network(name: str) -> dk.Sequential:
 
 
 def definition(config: Config) -> dk.Sequential:
-    """Return the network of both directions."""
+    """Return the network in both directions."""
     return network("both directions")
 
 
@@ -143,8 +144,8 @@ def train(config: Config) -> Result:
     """Train the three networks, and compare their accuracies with the ceiling."""
     rng = np.random.default_rng(config.seed)
     splits = {split: generate(config.max_examples or count, rng) for split, count in NUM_EXAMPLES.items()}
-    data = {name: load_data(name, config, splits) for name in COLORS}
-    runs = {name: train_one(name, config, data[name]) for name in COLORS}
+    data = {name: load_data(config, name, splits) for name in COLORS}
+    runs = {name: train_one(config, name, data[name]) for name in COLORS}
     keys, labels = splits["test"].keys, splits["test"].labels
     correct = {name: predict(runs[name].model, data[name]) == labels for name in COLORS}
     measured = {f"test accuracy, {name}": 100 * float(values.mean()) for name, values in correct.items()}
@@ -169,7 +170,7 @@ def train(config: Config) -> Result:
     )
 
 
-def load_data(name: str, config: Config, splits: Mapping[str, Examples]) -> dk.data.Data:
+def load_data(config: Config, name: str, splits: Mapping[str, Examples]) -> dk.data.Data:
     """Return sequences in the order in which a network reads them, and the missing tokens."""
     step = -1 if name == "backward" else 1
     arrays = {split: (examples.tokens[:, ::step], examples.labels) for split, examples in splits.items()}
@@ -183,8 +184,8 @@ def load_data(name: str, config: Config, splits: Mapping[str, Examples]) -> dk.d
     )
 
 
-def train_one(name: str, config: Config, data: dk.data.Data) -> dk.Run:
-    """Train one network, in its own folder of the run directory."""
+def train_one(config: Config, name: str, data: dk.data.Data) -> dk.Run:
+    """Train one network in its own folder of the run directory."""
     run = config.fit(
         network(name),
         data,

@@ -1,12 +1,13 @@
-r"""Captions: a network describes scenes, and attends to each object while it names the object.
+r"""Captions: a network describes scenes, and attends to each object while it generates the words for it.
 
-An encoder computes a feature map of an image, and a decoder writes a caption word by word. At each word it attends to
-the feature map: soft attention reads the weighted mean of all positions, hard attention one position, which is drawn
-from the weights in training and trained by the score function (Xu et al. 2015). A third network adds the doubly
-stochastic penalty, which asks the decoder to look at every part of the image over the whole caption.
+An encoder computes a feature map of an image, and a decoder generates a caption word by word. At each word, it attends
+to the feature map (Xu et al. 2015). Soft attention reads the weighted mean of all positions. Hard attention reads one
+position, which is drawn from the weights in training; the weights are trained by the score function. A third network
+has soft attention and the doubly stochastic penalty, which makes the decoder attend to every part of the image over the
+whole caption.
 
-The scenes are generated, so the object of each word is known: the recipe measures how much of the attention lies on the
-object whose color or shape is named, and how many captions are exactly right.
+The scenes are generated, so the object of each word is known. The recipe measures the share of the attention on the
+object whose color or shape the network generates, and the share of captions that are right word for word.
 
     $$ \hat{z}_t = \sum_i \alpha_{ti} a_i $$
 
@@ -38,25 +39,27 @@ from recipes import papers
 
 PAPER = papers.XU_2015
 DEVIATIONS = (
-    "Generated scenes of two or three colored shapes, in place of photographs, so that the place of each word is known "
-    "and no number of the paper is comparable.",
+    "Generated scenes of two or three colored shapes, in place of photographs: the object of each word is known, and "
+    "no number of the paper is comparable.",
     "A convolutional network that is trained from scratch, in place of one trained on ImageNet (section 4.3).",
     "The attention follows the decoder, so that all words of a caption are computed at once; in the paper the context "
     "is an input of the step (section 3.1.2).",
     "A GRU, in place of an LSTM (section 3.1.2); no gating scalar of the context (section 4.2.1).",
-    "At inference hard attention reads the position with the largest weight.",
+    "At inference, hard attention reads the position with the largest weight.",
+    "The baseline of hard attention is the log-probability of the word given the mean of all positions, in place of a "
+    "moving average (section 4.1).",
 )
 VARIANTS = {"soft": "", "hard": ", hard", "doubly stochastic": ", doubly stochastic"}  # suffixes of their metrics
 METRICS = {
-    "exact captions": "share of test captions that are right word for word, in percent, with soft attention; the test "
-    "data is read once, at the end",
+    "exact captions": "share of the test captions that are right word for word, in percent, with soft attention; the "
+    "test data is read once, at the end",
     "attention on object": "share of the attention on the positions that overlap the object, in percent: the mean over "
-    "all words for a color or a shape, with soft attention, given the true words before",
+    "all words for a color or a shape, with soft attention, given the true words before them",
     "exact captions, hard": "the same with hard attention",
     "attention on object, hard": "the same with hard attention",
     "exact captions, doubly stochastic": "the same with soft attention and the penalty",
     "attention on object, doubly stochastic": "the same with soft attention and the penalty",
-    "chance": "share of the positions that overlap the object, in percent: the attention on it if it were uniform",
+    "chance": "the same for uniform attention: the share of the positions that overlap the object",
     "parameters": "trainable weights",
 }
 UNITS, EMBEDDING_DIM, FILTERS = 96, 48, 48
@@ -65,14 +68,14 @@ MAX_LENGTH = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Settings):
-    """Three captioners, which differ only in their attention."""
+    """Three captioners, which differ only in the attention."""
 
     QUICK = {"seeds": 1, "epochs": 1, "num_scenes": 160, "batch_size": 4}
 
     folder: Path | None = None
     """Folder with captions.csv (columns image and caption) and images.zip, for real captions; not comparable."""
     epochs: int = 8
-    """Epochs of training."""
+    """Epochs of training for each network."""
     num_scenes: int = 6_000
     """Scenes for training, and for the test."""
     doubly_stochastic: float = 0.01
@@ -146,7 +149,7 @@ def captioner(config: Config, variant: str = "soft") -> dk.Captioner:
 
 
 def dilated(rate: int) -> dk.ConvBlock:
-    """Return a convolution whose window has gaps."""
+    """Return a dilated convolution."""
     return dk.ConvBlock(FILTERS, norm="batch", conv={"dilation_rate": rate})
 
 
@@ -159,19 +162,12 @@ def train(config: Config) -> Result:
     """Train the three networks, and measure their captions and their attention."""
     data = load_data(config)
     images, labels = data.test.arrays()
-    captions = [label if isinstance(label, str) else label.decode() for label in labels]
+    captions = [label.decode() for label in labels]
     runs, measured = {}, {}
     for variant, suffix in VARIANTS.items():
-        run = config.fit(
-            captioner(config, variant),
-            data,
-            run_dir=config.run_dir and config.run_dir / variant.replace(" ", "_"),
-            learning_rate=dk.OneCycle(config.learning_rate),
-        )
-        written = run.model.caption(images, num_beams=1, max_length=MAX_LENGTH)
-        measured[f"exact captions{suffix}"] = 100 * float(
-            np.mean([a == b for a, b in zip(written, captions, strict=True)])
-        )
+        run = train_one(config, variant, data)
+        generated = run.model.caption(images, num_beams=1, max_length=MAX_LENGTH)
+        measured[f"exact captions{suffix}"] = 100 * float(np.mean(np.array(generated) == np.array(captions)))
         if isinstance(data, SceneData):
             boxes = data.word_boxes("test")
             maps = run.model.attention_maps(images, captions)
@@ -187,6 +183,16 @@ def train(config: Config) -> Result:
         comparable=data.stand_in_for is None,
         model=model,
         seconds=sum(run.seconds for run in runs.values()),
+    )
+
+
+def train_one(config: Config, variant: str, data: dk.data.Data) -> dk.Run:
+    """Train one network in its own folder of the run directory."""
+    return config.fit(
+        captioner(config, variant),
+        data,
+        run_dir=config.run_dir and config.run_dir / variant.replace(" ", "_"),
+        learning_rate=dk.OneCycle(config.learning_rate),
     )
 
 
@@ -212,7 +218,7 @@ def attention_on_objects(maps: Sequence[ImageAttentionMap], boxes: np.ndarray, i
 
 
 def draw(config: Config, results: Sequence[Result]) -> Mapping[str, Figure]:
-    """Draw where the network with soft attention looks at each word of two captions."""
+    """Draw the soft attention at each word of two captions."""
     images, _ = load_data(config).test.arrays(2)
     captions, maps = results[0].model.caption(images, max_length=MAX_LENGTH, return_attention=True)
     return {
@@ -236,8 +242,8 @@ RECIPE = Recipe(
     draw=draw,
     annotated=(captioner, attention_on_objects),
     exercises=(
-        "Draw the attention of the network with the penalty: what does it look at beyond the objects?",
-        "Replace the GRU by `dk.TransformerDecoder(4, num_layers=2)`: does its last layer look at the objects too?",
+        "Draw the attention of the network with the penalty: which positions beyond the objects does it attend to?",
+        "Replace the GRU by `dk.TransformerDecoder(4, num_layers=2)`: does its last layer attend to the objects too?",
     ),
 )
 

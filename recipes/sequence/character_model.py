@@ -1,9 +1,10 @@
-r"""Character model: a GRU writes like Shakespeare, and predicts the next character better than a counted 5-gram model.
+r"""Character model: a GRU generates text like Shakespeare's, and predicts characters better than a 5-gram model.
 
-A language model assigns a probability to each next character of a text. A counted model knows the four characters
-before it. A recurrent network reads as many as there are, and learns which of them matter (Sutskever et al. 2011).
-Both are trained on the first 90 % of Tiny Shakespeare, a million characters of plays, and measured by the bits that
-they need for a character of the last 5 %. A text is drawn from the network character by character.
+A language model returns the probability of each character of a text given the characters before it. A 5-gram model,
+estimated from counts, knows the four characters before it. A recurrent network reads all of them, and learns
+which ones matter (Sutskever et al. 2011). Both models are trained on the first 90 % of Tiny Shakespeare, a million
+characters of plays, and compared by the bits that they need for a character of the last 5 %. The network generates a
+text character by character.
 
     $$ \log p(x) = \sum_t \log p(x_t \mid x_1, \dots, x_{t-1}) $$
 
@@ -30,18 +31,19 @@ from recipes import papers
 
 PAPER = papers.SUTSKEVER_2011
 DEVIATIONS = (
-    "Tiny Shakespeare, a million characters, in place of the paper's three texts of 100 million characters, so that no "
-    "number of the paper is comparable.",
-    "A GRU trained by Adam, in place of a multiplicative recurrent network trained by Hessian-free optimization.",
-    "The network is compared with a counted 5-gram model, which a reader can write down, in place of compressors.",
+    "Tiny Shakespeare, a million characters, in place of the paper's three texts of 100 million characters: no number "
+    "of the paper is comparable.",
+    "A GRU trained by Adam with one cycle of the learning rate, in place of a multiplicative recurrent network trained "
+    "by Hessian-free optimization.",
+    "The network is compared with a 5-gram model, which takes a few lines of code, in place of compressors.",
 )
 METRICS = {
     "test bits": "bits per character of the network for the last 5 % of the text, with at least 128 characters of "
-    "context; read once, at the end",
-    "test bits, 5-gram": "the same for the counted model",
+    "context; the test data is read once, at the end",
+    "test bits, 5-gram": "the same for the 5-gram model",
     "gain": "the difference of the two",
-    "validation bits": "the same for the 5 % before",
-    "validation bits, 5-gram": "the same for the counted model",
+    "validation bits": "bits per character of the network for the 5 % of the text before the test data",
+    "validation bits, 5-gram": "the same for the 5-gram model",
     "parameters": "trainable weights",
 }
 CONTEXT = 128  # characters that the network reads before those that are measured
@@ -55,9 +57,9 @@ class Config(Settings):
     QUICK = {"seeds": 1, "epochs": 1, "units": 32, "num_characters": 20_000}
 
     decoder: Literal["gru", "transformer"] = "gru"
-    """A recurrent network, or a Transformer of four layers."""
+    """A GRU, or a Transformer of four layers."""
     units: int = 320
-    """Units of the network."""
+    """Units of the GRU, or width of the Transformer."""
     epochs: int = 10
     """Epochs of training."""
     learning_rate: float = 4e-3
@@ -73,7 +75,7 @@ class Config(Settings):
 
 
 def load_texts(config: Config, verbose: bool = True) -> tuple[dict[str, str], str | None]:
-    """Return the text of each split, and the data that another text stands in for, if it does."""
+    """Return the text of each split, and the name of the dataset if another text stands in for it."""
     stand_in = None
     try:
         data = dk.data.load("tiny_shakespeare", data_dir=config.data_dir, verbose=verbose)
@@ -90,7 +92,7 @@ def load_texts(config: Config, verbose: bool = True) -> tuple[dict[str, str], st
 
 
 def descriptions() -> dict[str, str]:
-    """Return the descriptions of the data that ships with scikit-learn, English prose, in three splits."""
+    """Return the descriptions of the datasets that ship with scikit-learn, English prose, in three splits."""
     from sklearn import datasets
 
     loaders: list[Any] = [datasets.load_breast_cancer, datasets.load_diabetes, datasets.load_digits]
@@ -101,7 +103,7 @@ def descriptions() -> dict[str, str]:
 
 
 def pieces(text: str, length: int, overlap: int = 0) -> list[str]:
-    """Return a text in pieces, of which each begins with the last `overlap` characters of the piece before."""
+    """Return the pieces of a text; each begins with the last `overlap` characters of the one before it."""
     return [text[start : start + length] for start in range(0, max(1, len(text) - overlap), length - overlap)]
 
 
@@ -133,15 +135,15 @@ def train(config: Config) -> Result:
     )
     data = dataclasses.replace(data, stand_in_for=stand_in)
     run = config.fit(definition(config), data, learning_rate=dk.OneCycle(config.learning_rate))
-    counted = CountedModel(texts["train"])
+    five_gram = FiveGramModel(texts["train"])
     bits = {name: bits_of(run.model, texts[name]) for name in ("validation", "test")}
-    counted_bits = counted.bits(texts["test"]).mean()
+    five_gram_bits = five_gram.bits(texts["test"]).mean()
     measured = {
         "test bits": bits["test"].mean(),
-        "test bits, 5-gram": counted_bits,
-        "gain": counted_bits - bits["test"].mean(),
+        "test bits, 5-gram": five_gram_bits,
+        "gain": five_gram_bits - bits["test"].mean(),
         "validation bits": bits["validation"].mean(),
-        "validation bits, 5-gram": counted.bits(texts["validation"]).mean(),
+        "validation bits, 5-gram": five_gram.bits(texts["validation"]).mean(),
         "parameters": parameters(run.model),
     }
     sample = run.model.generate("\n", max_new_tokens=300, temperature=0.8, seed=config.seed)
@@ -152,7 +154,7 @@ def train(config: Config) -> Result:
         measured,
         comparable=not config.num_characters,
         curves={"bits": bits_by_context(run.model, texts["validation"])},
-        notes=(f"a text that the network wrote (temperature 0.8): {' / '.join(sample.split())!r}",),
+        notes=(f"a text that the network generated (temperature 0.8): {' / '.join(sample.split())!r}",),
     )
 
 
@@ -170,19 +172,19 @@ def bits_by_context(model: keras.Model, text: str) -> Curve:
     return Curve(range(CONTEXT), (-log_p.mean(axis=0) / math.log(2)).tolist())
 
 
-class CountedModel:
-    """The probability of a character given the four before it, from counts in a text.
+class FiveGramModel:
+    """A model of the probability of a character given the four characters before it, from counts in a text.
 
-    The probabilities of each order are interpolated with those of the order below, by the number of distinct characters
-    that follow a context (Witten & Bell 1991, method C).
+    The probabilities given n characters are interpolated with those given n - 1. The weight of the latter grows with
+    the number of distinct characters that follow a context (Witten & Bell 1991, method C).
 
     Args:
         text: The text in which the characters are counted.
     """
 
     def __init__(self, text: str) -> None:
-        self.vocabulary_size = len(set(text)) + 1  # with a character that does not occur
-        self.counts: list[Counter[str]] = []  # of each order: of contexts with the next character
+        self.vocabulary_size = len(set(text)) + 1  # with any character that does not occur
+        self.counts: list[Counter[str]] = []  # of contexts with the next character, for each length of the context
         self.totals: list[Counter[str]] = []  # of contexts
         self.distinct: list[Counter[str]] = []  # number of distinct characters after each context
         for order in range(ORDER):
@@ -212,17 +214,17 @@ class CountedModel:
 
 
 def draw_curves(config: Config, results: Sequence[Result]) -> Mapping[str, Figure]:
-    """Draw the bits of a character over the number of characters before it."""
+    """Draw the bits of a character over the number of characters that the network has read before it."""
     figure = PngFigure(figsize=(6, 3.4), layout="constrained")
     axes = figure.subplots()
     for number, result in enumerate(results):
         label = None if number else "network"
         axes.plot(result.curves["bits"].x, result.curves["bits"].y, color=BLUE, linewidth=1, label=label)
-    counted = results[0].measured["validation bits, 5-gram"]
-    axes.axhline(counted, color=GRAY, linestyle="--", label="counted 5-gram model")
+    five_gram_bits = results[0].measured["validation bits, 5-gram"]
+    axes.axhline(five_gram_bits, color=GRAY, linestyle="--", label="5-gram model")
     axes.set(xlabel="characters before", ylabel="bits per character", ylim=(0, None))
     axes.legend(frameon=False)
-    return {"Bits of a character over the number of characters that the network has read": figure}
+    return {"Bits of a character over the number of characters that the network has read before it": figure}
 
 
 RECIPE = Recipe(
@@ -236,9 +238,9 @@ RECIPE = Recipe(
     metrics=METRICS,
     deviations=DEVIATIONS,
     draw_curves=draw_curves,
-    annotated=(definition, CountedModel),
+    annotated=(definition, FiveGramModel),
     exercises=(
-        "Draw texts with `model.generate(..., temperature=0.3)` and 1.5: what changes?",
+        "Generate texts with `model.generate(..., temperature=0.3)` and 1.5: what changes?",
         "Train with `--length 16`: how much of the gain needs a longer context?",
         "Compare `--decoder transformer` at the same number of parameters.",
     ),

@@ -1,14 +1,14 @@
 r"""Dates: attention aligns a date in one of ten formats with its ISO date, and letters with their reverse.
 
 "Thursday, 3 May 1979", "May 3rd, 1979" and "05/03/79" are the same day, 1979-05-03. The order of the parts differs, so
-a network that generates the ISO date has to find the year first, wherever it is. Without attention, it knows the source
-only by the final states of the encoder. With attention, it looks at the relevant characters again at each character
-that it generates (Bahdanau et al. 2015), and the weights of the attention show where. Two networks that differ only in
-the attention are trained on the same pairs for the same few epochs, and their answers to days that neither has seen are
-compared.
+a network that generates the ISO date has to find the year first, wherever it is. Without attention, the decoder knows
+the source only by the final states of the encoder. With attention, it attends to the relevant characters of the source
+at each character that it generates (Bahdanau et al. 2015), and the attention weights show which ones. Two networks that
+differ only in the attention are trained here on the same pairs for the same few epochs, and their answers to days that
+neither has seen are compared.
 
-With `--variant reversed` the pairs are random letters and the same letters in reverse order: the alignment is known,
-from the last letter of the source to the first.
+In the variant `reversed` the pairs are random letters and the same letters in reverse order. The alignment of such a
+pair is known: from the last letter of the source to the first.
 
     $$ c_i = \sum_j \alpha_{ij} h_j, \quad \alpha_{ij} \propto \exp\left(v^\top \tanh(W s_i + U h_j)\right) $$
 
@@ -57,7 +57,7 @@ DEVIATIONS = (
 )
 METRICS = {
     "exact match, with attention": "share of 5,000 test pairs whose generated target is correct in every character, in "
-    "percent; the test pairs are read once, at the end",
+    "percent; the test data is read once, at the end",
     "exact match, without attention": "the same for the network without attention",
     "gain": "the difference of the two",
     "alignment": "variant reversed: share of the letters of 500 validation targets at which the largest attention "
@@ -92,7 +92,7 @@ class Config(Settings):
     num_pairs: int = 10_000
     """Pairs for training, a tenth of them for validation."""
     learning_rate: float = 0.01
-    """Peak learning rate of Adam."""
+    """Peak learning rate of Adam, which follows one cycle."""
     batch_size: int = 64
     """Pairs per step."""
 
@@ -148,7 +148,7 @@ def train(config: Config) -> Result:
 
 
 def train_one(config: Config, name: str, data: dk.data.Data) -> dk.Run:
-    """Train the network with or without attention in its own folder of the run directory."""
+    """Train one network in its own folder of the run directory."""
     run_dir = config.run_dir and config.run_dir / name.replace(" ", "_")
     net = converter(config.variant, "additive" if name == "with attention" else None)
     return config.fit(net, data, run_dir=run_dir, learning_rate=dk.OneCycle(config.learning_rate))
@@ -196,8 +196,8 @@ RECIPE = Recipe(
     annotated=(converter, alignment),
     exercises=(
         "Run `--num-pairs 1000 --epochs 40`: how many examples does the network without attention need?",
-        "Ask the model for a date in a format that it has not seen, such as `1979, May 3`: what does the attention "
-        "look at?",
+        "Convert a date in a format that the model has not seen, such as `1979, May 3`: which characters does it "
+        "attend to?",
     ),
 )
 

@@ -1,12 +1,13 @@
-r"""Glimpses: hard attention on MNIST, a network that reads a digit through six small windows.
+r"""Glimpses: hard attention on MNIST, a network that classifies a digit by six small patches.
 
-A recurrent network sees an 8x8 patch of the image, chooses where to look next, and names the digit after six patches
-(Mnih et al. 2014). The work per image depends on the patches, not on the size of the image. The choice of a location
-has no gradient, so the location network learns by REINFORCE: the reward is 1 for the right digit. The rest of the
-network learns from the cross-entropy. `--policy random` trains the same network with random locations.
+A recurrent network sees an 8x8 patch of the image, chooses the location of the next one, and classifies the digit after
+six patches (Mnih et al. 2014). The computation for an image depends on the size of the patches, not on that of the
+image. A drawn location has no gradient, so the location network learns by the score function (REINFORCE), with the
+reward 1 for the right class. The rest of the network learns from the cross-entropy. `--policy random` trains the same
+network with random locations.
 
 In the variant `translated` the digit lies anywhere in an image of 60x60 pixels. A glimpse then has three windows of 12,
-24 and 48 pixels, each averaged to 12x12: a sharp center with blurred surroundings, which show where to look.
+24 and 48 pixels, each averaged to 12x12: a sharp center and blurred surroundings, which show where the digit is.
 
     $$ \nabla_\theta J = \mathbb{E} \sum_t \nabla_\theta \log \pi_\theta(l_t \mid h_t) \, (R - b_t) $$
 
@@ -51,26 +52,27 @@ CLAIMS = tuple(
     for num_glimpses, percent in errors.items()
 )
 DEVIATIONS = (
-    "Adam with one cycle of the learning rate, in place of stochastic gradient descent with momentum (section 4).",
+    "Adam with one cycle of the learning rate, in place of stochastic gradient descent with momentum (section 4.1).",
     "55,000 of the 60,000 training images are used for training; 5,000 are held out to choose settings.",
-    "The first glimpse is at the center of the image, and every location of a prediction is the mean of its Gaussian, "
-    "so that predictions are deterministic.",
+    "The first glimpse is at the center of the image; in the paper it is at a random location. In a prediction, every "
+    "other location is the mean of its Gaussian, so that predictions are deterministic.",
     "The mean of a location passes through a tanh, which keeps it in the image (section 4: a linear layer).",
     Deviation(
-        "Random affine distortions of the training images, anew in every epoch.",
+        "Random affine distortions of the training images, new ones in every epoch.",
         {**MNIST, "distort": True},
     ),
     Deviation("Random locations are uniform in the image, after a first glimpse at the center.", {"policy": "random"}),
-    Deviation("Each training digit lies at another place in every epoch, and each test digit at one.", TRANSLATED),
+    Deviation("Each test digit has one random place in the larger image, the same for all seeds.", TRANSLATED),
 )
 METRICS = {
-    "test error": "share of misclassified test images, in percent, at the means of the locations, or at one random "
-    "path for each image; the test data is read once, at the end",
-    "test error, averaged": "the same for the mean of the probabilities of 10 drawn paths for each image",
-    "validation error": "the test error for the 5,000 held-out training images, on which the settings were chosen",
+    "test error": "share of the misclassified test images, in percent, at the means of the locations, or with the "
+    "policy random at one random path for each image; the test data is read once, at the end",
+    "test error, averaged": "the same for the mean of the probabilities over 10 drawn paths for each image",
+    "validation error": "the same as the test error for the 5,000 held-out training images, on which the settings were "
+    "chosen",
     "spread": "standard deviation of the locations after the first one, in halves of the image; uniformly random ones "
     "have 0.577",
-    "parameters": "trainable weights, with 257 of the baseline",
+    "parameters": "trainable weights, including the 257 of the baseline",
 }
 
 # small rotations, scalings, shears and shifts: without them the validation loss rises before the training loss is small
@@ -86,7 +88,7 @@ DEFAULTS = {"mnist": {"epochs": 80}, "translated": {"epochs": 30}}
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Settings):
-    """A network that looks at a digit through glimpses."""
+    """A network that classifies a digit by glimpses."""
 
     QUICK = {"seeds": 1, "epochs": 1, "units": 64}
 
@@ -95,7 +97,7 @@ class Config(Settings):
     policy: Literal["learned", "random"] = "learned"
     """Learned locations, or random ones as a comparison."""
     distort: bool = True
-    """Whether to distort the training images of the variant mnist, anew in every epoch."""
+    """Whether to distort the training images of the variant mnist, in another way in every epoch."""
     num_glimpses: int = 6
     """Glimpses at each image."""
     stddev: float = 0.1
@@ -105,7 +107,7 @@ class Config(Settings):
     epochs: int | None = None
     """Epochs of training; depends on the variant by default."""
     learning_rate: float = 2e-3
-    """Peak learning rate of Adam."""
+    """Peak learning rate of Adam, which follows one cycle."""
     batch_size: int = 128
     """Images per step."""
 
@@ -132,7 +134,7 @@ def load_data(config: Config, verbose: bool = True) -> dk.data.Data:
 
 
 def translate(data: dk.data.Data, config: Config) -> dk.data.Data:
-    """Return the digits in larger images: those of the training anew in each epoch, the others at a fixed place."""
+    """Return the digits in larger images: training digits at new places in every epoch, the others at fixed ones."""
     margin = (SIZES["translated"] - 28) // 2
     splits = {name: split.arrays() for name, split in (("train", data.train), ("validation", data.validation))}
     splits["test"] = data.test.arrays()
@@ -231,8 +233,8 @@ RECIPE = Recipe(
     deviations=DEVIATIONS,
     draw=draw,
     exercises=(
-        "Run `--num-glimpses 3`: how many of the errors does the second half of the glimpses repair?",
-        "Run `--stddev 0.02` and `--stddev 0.5`: what happens if the locations explore too little or too much?",
+        "Run `--num-glimpses 3`: how many more errors does a network with half of the glimpses make?",
+        "Run `--stddev 0.02` and `--stddev 0.5`: what happens if the policy explores too little or too much?",
         "Set the baseline to a constant in `RecurrentAttentionModel.compute_loss`: which metric suffers?",
     ),
 )

@@ -1,8 +1,8 @@
 r"""Memory: gradients vanish over long lags, and gated cells learn the adding problem long before a tanh RNN.
 
 A recurrent network is trained by backpropagation through time: the gradient passes through every step between an input
-and the loss, and each step multiplies it with a matrix. The lecture notes conclude that the contributions of steps far
-away vanish (Bengio et al. 1994), and that the gates of an LSTM keep them (Hochreiter & Schmidhuber 1997).
+and the loss, and each step multiplies it by a matrix. The lecture notes conclude that the contributions of distant
+steps vanish (Bengio et al. 1994), and that the gates of an LSTM keep them (Hochreiter & Schmidhuber 1997).
 
     $$ \frac{\partial E_T}{\partial s_k} = \frac{\partial E_T}{\partial s_T} \prod_{j=k+1}^{T} \frac{\partial s_j}
     {\partial s_{j-1}}, \qquad c_t = f_t \circ c_{t-1} + i_t \circ \tilde{c}_t $$
@@ -11,10 +11,11 @@ The recipe compares Keras's cells with the equations of the notes, measures the 
 cells with 32 units on the adding problem, whose label is the sum of two marked numbers among 100: a tanh RNN, an IRNN
 (ReLUs with recurrent weights that begin as the identity), a GRU and an LSTM. Predicting the mean has an error of 1/6.
 
-Before the training, the gradient of the gated cells vanishes even faster than that of the tanh RNN, whose recurrent
-weights are orthogonal: the gates are half open. The training opens them, and the gradient with respect to the first
-step becomes as large as that to the last one. The tanh RNN is slow, not unable: it needs several thousand steps to
-leave 1/6. At last, an LSTM whose forget gates begin nearly open recalls a symbol after 1,000 steps.
+Before the training, the gradient of the gated cells vanishes even faster than that of the tanh RNN: their gates are
+half open, and the recurrent weights of the tanh RNN are orthogonal. The training opens the gates, and the gradient with
+respect to the first step becomes as large as that with respect to the last one. The tanh RNN can learn the task too,
+but needs several thousand steps before its error falls below 1/6. In a second task, an LSTM whose forget gates begin
+nearly open recalls a symbol after 1,000 steps.
 
     deepkit run memory
     deepkit run memory --length 400 --epochs 30
@@ -112,12 +113,12 @@ IDENTITY = {  # of the IRNN (Le et al. 2015)
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Settings):
-    """Four cells on the adding problem, and the recall of a symbol."""
+    """Networks with four cells on the adding problem, and an LSTM that recalls a symbol."""
 
     QUICK = {"seeds": 1, "epochs": 2, "steps": 20, "length": 10, "lag": 10}
 
     epochs: int = 10
-    """Epochs of training."""
+    """Epochs of training for each network; three times as many for the longer training of the tanh RNN."""
     steps: int = 200
     """Steps in an epoch of the adding problem; 15 % as many for the recall."""
     length: int = 100
@@ -128,6 +129,16 @@ class Config(Settings):
     """Sequences per step of the adding problem; a quarter as many for the recall."""
     devices: int | str = "cpu"
     """Devices to train on; these networks are too small for a GPU."""
+
+
+def load_data(config: Config, kind: str, **arguments: int) -> dk.data.Data:
+    """Return the sequences of a task, the test data shortened to `NUM_EXAMPLES`."""
+    limit = config.max_examples or max(NUM_EXAMPLES[kind])
+    num_training, num_validation, num_test = (min(limit, count) for count in NUM_EXAMPLES[kind])
+    data = dk.data.sequences(
+        kind, num_training + num_validation, seed=config.seed, validation=num_validation, **arguments
+    )
+    return dataclasses.replace(data, test=data.test.head(num_test))
 
 
 def adding_network(cell: str) -> dk.Sequential:
@@ -164,16 +175,16 @@ def definition(config: Config) -> dk.Sequential:
 
 def train(config: Config) -> Result:
     """Compare the cells with their equations, measure gradients, and train on both tasks."""
-    data = sequences("adding", config, batch_size=config.batch_size, length=config.length)
+    data = load_data(config, "adding", batch_size=config.batch_size, length=config.length)
     sample = data.validation.arrays(config.batch_size)[0]
     keras.utils.set_random_seed(config.seed)
     measured = {f"difference, {cell}": difference(cell, sample) for cell in EQUATIONS}
     initial = {cell: lag_gradients(adding_network(cell).build(sample.shape[1:]), sample) for cell in CELLS}
-    runs = {cell: train_one(cell, adding_network(cell), config, data) for cell in CELLS}
+    runs = {cell: train_one(config, cell, adding_network(cell), data) for cell in CELLS}
     trained = {cell: lag_gradients(run.model, sample) for cell, run in runs.items()}
-    runs["tanh RNN, longer"] = train_one("tanh RNN, longer", adding_network("tanh RNN"), config, data, longer=LONGER)
-    recall_data = sequences("copying", config, batch_size=max(1, config.batch_size // 4), lag=config.lag, num_symbols=1)
-    recall = train_one("recall", recall_network(config.lag), config, recall_data)
+    runs["tanh RNN, longer"] = train_one(config, "tanh RNN, longer", adding_network("tanh RNN"), data, longer=LONGER)
+    recall_data = load_data(config, "copying", batch_size=max(1, config.batch_size // 4), lag=config.lag, num_symbols=1)
+    recall = train_one(config, "recall", recall_network(config.lag), recall_data)
     for name, norms in (("gradient ratio", initial), ("trained gradient ratio", trained)):
         measured |= {f"{name}, {cell}": values[-1] / values[0] for cell, values in norms.items()}
     measured |= {f"test MSE, {cell}": evaluate(runs[cell], data, "loss") for cell in CELLS}
@@ -192,16 +203,6 @@ def train(config: Config) -> Result:
     )
 
 
-def sequences(kind: str, config: Config, **arguments: int) -> dk.data.Data:
-    """Return training and validation data of a task, and the first examples of its test data."""
-    limit = config.max_examples or max(NUM_EXAMPLES[kind])
-    num_training, num_validation, num_test = (min(limit, count) for count in NUM_EXAMPLES[kind])
-    data = dk.data.sequences(
-        kind, num_training + num_validation, seed=config.seed, validation=num_validation, **arguments
-    )
-    return dataclasses.replace(data, test=data.test.head(num_test))
-
-
 def difference(cell: str, x: np.ndarray) -> float:
     """Return the largest difference between the last state of Keras's layer and that of the equations."""
     layer = adding_network(cell).build(x.shape[1:]).layers[1]
@@ -215,8 +216,8 @@ def lag_gradients(model: keras.Model, x: np.ndarray) -> list[float]:
     return list(map(float, dk.visualize.arrays.gradient_over_lag(model, x)))
 
 
-def train_one(name: str, net: dk.Sequential, config: Config, data: dk.data.Data, longer: int = 1) -> dk.Run:
-    """Train one network, in its own folder of the run directory."""
+def train_one(config: Config, name: str, net: dk.Sequential, data: dk.data.Data, longer: int = 1) -> dk.Run:
+    """Train one network in its own folder of the run directory."""
     is_recall = name == "recall"
     run = config.fit(
         net,
@@ -233,18 +234,18 @@ def train_one(name: str, net: dk.Sequential, config: Config, data: dk.data.Data,
 
 
 def recall_steps(config: Config) -> int:
-    """Return the number of steps in an epoch of the recall."""
+    """Return the number of steps in an epoch of the network that recalls a symbol."""
     return max(1, config.steps * 15 // 100)
 
 
 @without_retracing_warnings()
 def evaluate(run: dk.Run, data: dk.data.Data, metric: str) -> float:
-    """Return a metric of the test sequences."""
+    """Return the loss or a metric of the test sequences."""
     return float(run.model.evaluate(data.test.rebatch(500), verbose=0, return_dict=True)[metric])
 
 
 def history(run: dk.Run, name: str, steps: int) -> Curve:
-    """Return the history of a training over its steps."""
+    """Return the values of a loss or a metric after each epoch, over the steps of the training."""
     values = run.history[name]
     return Curve([steps * epoch for epoch in range(1, len(values) + 1)], values)
 

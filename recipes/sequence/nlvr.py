@@ -20,7 +20,7 @@ HEIGHT = 36  # of the images in pixels, which are 100 pixels high in the files
 
 
 def load_nlvr(folder: Path, num_examples: int, *, batch_size: int, seed: int) -> dk.data.Data:
-    """Return drawings with sentences, with a split of its own: the last tenth of the training data for validation.
+    """Return drawings with sentences: the last tenth of the training data is the validation data.
 
     Args:
         folder: Folder with dev.jsonl, test.jsonl and hidden.jsonl, and images.zip with the image of each line.

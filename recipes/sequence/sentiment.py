@@ -1,8 +1,8 @@
 r"""Sentiment: classify film reviews as positive or negative by LSTMs of one and of two directions, on IMDB and SST-2.
 
-A recurrent network reads a text word by word and knows at each word the words before it. A second one, which reads from
-the end, knows the words after it (Schuster & Paliwal 1997). There are three variants: `bilstm` classifies by the last
-steps of two bidirectional layers, as in the tutorial at keras.io, which reports an accuracy of 84.28 % (2,757,761
+A recurrent network reads a text word by word, and knows at each word the words before it. A second one, which reads
+from the end, knows the words after it (Schuster & Paliwal 1997). There are three variants: `bilstm` classifies by the
+last steps of two bidirectional layers, as in the tutorial at keras.io, which reports an accuracy of 84.28 % (2,757,761
 weights); `forward`, a control, has one direction only; and `pooled` classifies by the mean and the maximum over all
 words of one bidirectional layer, reads 400 words in place of 200, and has dropout.
 

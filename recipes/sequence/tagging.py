@@ -1,18 +1,18 @@
-r"""Tagging: a tag for every word, where the tag of a verb depends on a particle at the end of the clause.
+r"""Tagging: a tag for every word; the tag of a verb depends on a particle at the end of the clause.
 
 German has verbs of two parts: "er macht die Tür auf" (he opens the door) is a form of aufmachen, "er macht die Tür zu"
-(he closes it) of zumachen. Here the tag of the verb and the tag of the particle are that verb, and the tag of any other
-word is its part of speech. A network that reads from left to right does not know the particle when it tags the verb,
-and one that reads from right to left does not know the verb when it tags the particle (Schuster & Paliwal 1997).
+(he closes it) of zumachen. Here the tag of such a verb and of its particle is the infinitive, and the tag of any other
+word is its part of speech. A network that reads from left to right does not know the particle when it tags the verb. A
+network that reads from right to left does not know the verb when it tags the particle (Schuster & Paliwal 1997).
 
     $$ \hat{y}_t = \operatorname{softmax}\left(W \left[\overrightarrow{h}_t, \overleftarrow{h}_t\right] + b\right) $$
 
 The sentences are drawn from a grammar of one to three clauses. Verb and particle are independent of each other and of
-all other words, so the best tag that a forward network can choose for a verb is the one with the most frequent
-particle, right with a probability of 0.5, and for a backward network at a particle the one with the most frequent verb,
-0.4. With c clauses in n words, no forward network is expected to tag more than 1 - 0.5 c / n of the words correctly,
-and no backward network more than 1 - 0.6 c / n. Sentences have different lengths: the padding is masked, and counts
-neither in the loss nor in the accuracy.
+all other words. So the best tag that a forward network can choose for a verb is that with the most frequent particle,
+which is right with the probability 0.5; the best tag that a backward network can choose for a particle is that with the
+most frequent verb, with the probability 0.4. For c clauses in n words, the expected accuracy of a forward network is at
+most 1 - 0.5 c / n, that of a backward network at most 1 - 0.6 c / n. Sentences have different lengths: the padding is
+masked, and counts neither in the loss nor in the accuracy.
 
     deepkit run tagging
 """
@@ -46,20 +46,21 @@ CLAIMS = (
     ),
 )
 DEVIATIONS = (
-    "A generated grammar, in place of the phoneme data of the paper: the best accuracy of one "
-    "direction is known exactly.",
+    "Sentences from a generated grammar, in place of the paper's phoneme data: the best accuracy of one direction is "
+    "known exactly.",
     "LSTMs (Hochreiter & Schmidhuber 1997), in place of the paper's simple recurrent units.",
-    "The settings, 32 units, a one-cycle schedule with at most 0.01, and 4 epochs, were chosen by validation accuracy.",
+    "The settings, 32 units, one cycle of the learning rate with a peak of 0.01, and 4 epochs, were chosen by "
+    "validation accuracy.",
 )
 METRICS = {
     "test accuracy, both directions": "share of the words of 4,000 test sentences whose tag is right, in percent; the "
     "test data is read once, at the end; likewise for the forward and the backward network",
-    "ceiling, forward": "largest expected accuracy of a forward network for sentences of these lengths, in percent",
+    "ceiling, forward": "largest expected accuracy of any forward network for these sentences, in percent, exact",
     "ceiling, backward": "the same for a backward network",
     "verbs, both directions": "the same as the test accuracy, for verbs only: 50 is the ceiling of a forward network",
     "particles, both directions": "the same for particles only: 40 is the ceiling of a backward network",
     "other words, both directions": "the same for all other words, whose tags follow from the words",
-    "parameters, both directions": "trainable weights; likewise for the other networks",
+    "parameters, both directions": "trainable weights; likewise for the networks in one direction",
 }
 
 VERBS = {"macht": ("machen", 0.4), "zieht": ("ziehen", 0.3), "schließt": ("schließen", 0.2), "dreht": ("drehen", 0.1)}
@@ -87,9 +88,9 @@ class Config(Settings):
     seeds: int = 3
     """Number of repeats, each with its own sentences and initial weights."""
     epochs: int = 4
-    """Epochs of training."""
+    """Epochs of training for each network."""
     learning_rate: float = 0.01
-    """Largest learning rate of Adam in a one-cycle schedule."""
+    """Peak learning rate of Adam, which follows one cycle."""
     batch_size: int = 32
     """Sentences per step."""
     devices: int | str = "cpu"
@@ -147,7 +148,7 @@ class Sentences:
 
 
 def ceilings(masks: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Return the largest expected accuracy of a forward and of a backward network for sentences of these lengths."""
+    """Return the largest expected accuracy of a forward and of a backward network for these sentences."""
     num_clauses, num_words = masks["verbs"].sum(), sum(mask.sum() for mask in masks.values())
     largest = {
         "forward": max(PARTICLES.values()),
@@ -157,7 +158,7 @@ def ceilings(masks: Mapping[str, np.ndarray]) -> dict[str, float]:
 
 
 def tagger(name: str) -> dk.Sequential:
-    """Return a network from a sentence to the logits of each word's tag; a backward one reads reversed sentences."""
+    """Return a network from a sentence to the logits of each word's tag; a backward network reads it reversed."""
     is_bidirectional = name == "both directions"
     return dk.Sequential(
         [
@@ -171,7 +172,7 @@ def tagger(name: str) -> dk.Sequential:
 
 
 def definition(config: Config) -> dk.Sequential:
-    """Return the network of both directions."""
+    """Return the network in both directions."""
     return tagger("both directions")
 
 
@@ -179,8 +180,8 @@ def train(config: Config) -> Result:
     """Train the three networks, and compare their accuracies with the ceilings."""
     rng = np.random.default_rng(config.seed)
     splits = {split: Sentences.draw(config.max_examples or count, rng) for split, count in NUM_EXAMPLES.items()}
-    data = {name: load_data(name, config, splits) for name in COLORS}
-    runs = {name: train_one(name, config, data[name]) for name in COLORS}
+    data = {name: load_data(config, name, splits) for name in COLORS}
+    runs = {name: train_one(config, name, data[name]) for name in COLORS}
     test, masks = splits["test"], splits["test"].masks()
     correct = {name: predict(name, runs[name].model, data[name], test) == test.tags for name in COLORS}
     is_word = np.any(list(masks.values()), axis=0)
@@ -199,8 +200,8 @@ def train(config: Config) -> Result:
     )
 
 
-def load_data(name: str, config: Config, splits: Mapping[str, Sentences]) -> dk.data.Data:
-    """Return sentences and tags in the order in which a network reads them, from the last word for backward."""
+def load_data(config: Config, name: str, splits: Mapping[str, Sentences]) -> dk.data.Data:
+    """Return sentences and tags in the order in which a network reads them: reversed for the backward network."""
     arrays = {split: (sentences.texts, sentences.tags) for split, sentences in splits.items()}
     if name == "backward":
         arrays = {split: (reverse_texts(texts), reverse_words(texts, tags)) for split, (texts, tags) in arrays.items()}
@@ -214,8 +215,8 @@ def load_data(name: str, config: Config, splits: Mapping[str, Sentences]) -> dk.
     )
 
 
-def train_one(name: str, config: Config, data: dk.data.Data) -> dk.Run:
-    """Train one network, in its own folder of the run directory."""
+def train_one(config: Config, name: str, data: dk.data.Data) -> dk.Run:
+    """Train one network in its own folder of the run directory."""
     run = config.fit(
         tagger(name),
         data,

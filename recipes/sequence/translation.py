@@ -1,10 +1,11 @@
 r"""Translation: German to English on Multi30k, with and without attention, and by a Transformer.
 
 An encoder reads a sentence, and a decoder generates it in another language. Without attention, the decoder receives
-only the final states of the encoder (Sutskever et al. 2014). With attention, it attends to the relevant source words at
-each word that it generates, and translates better (Bahdanau et al. 2015). Two networks that differ only in the
-attention are trained here, and their translations of the same test sentences are compared by BLEU and a paired
-bootstrap. The third network consists of attention alone, a small Transformer (Vaswani et al. 2017).
+only the final states of the encoder (Sutskever et al. 2014). With attention, it attends to the relevant words of the
+source at each word that it generates, and the translations are better (Bahdanau et al. 2015). Two networks that differ
+only in the attention are trained here, and their translations of the same test sentences are compared by BLEU and a
+paired bootstrap. The third network is a small Transformer, which has attention in place of recurrence (Vaswani et al.
+2017).
 
 Multi30k (Elliott et al. 2016) consists of captions of photographs, with 29,000 pairs for training. `--folder` names a
 folder with the files of data/task1/raw of https://github.com/multi30k/dataset, gzipped or not.
@@ -55,11 +56,13 @@ DEVIATIONS = (
     "512, normalizes first, and trains with one cycle of the learning rate for twice as many epochs as the others.",
 )
 METRICS = {
-    "BLEU": "of the translations with attention, of the 2016 test sentences in lower case; computed once, at the end",
+    "BLEU": "BLEU of the translations of the 2016 test sentences in lower case, with attention; the test data is read "
+    "once, at the end",
     "BLEU without attention": "the same for the network without attention",
     "gain": "the difference of the two",
     "BLEU, Transformer": "the same for the Transformer",
-    "p-value": "share of 1,000 paired bootstrap samples that have such a large difference by chance",
+    "p-value": "share of 1,000 paired bootstrap samples in which the difference between the networks with and without "
+    "attention is as large by chance",
     "validation perplexity": "e to the cross-entropy of a validation token, with attention, at the best epoch",
     "validation perplexity without attention": "the same without attention",
     "validation perplexity, Transformer": "the same for the Transformer",
@@ -101,9 +104,9 @@ class Config(Settings):
     epochs: int = 8
     """Maximum number of epochs; training ends after three without a better validation loss."""
     learning_rate: float = 4e-3
-    """Peak learning rate of Adam for the recurrent networks."""
+    """Peak learning rate of Adam for the recurrent networks, which follows one cycle."""
     transformer_learning_rate: float = 2e-3
-    """Peak learning rate of Adam for the Transformer."""
+    """Peak learning rate of Adam for the Transformer, which follows one cycle."""
     batch_size: int = 64
     """Pairs per step."""
     num_beams: int = 4
@@ -251,7 +254,7 @@ def transformer_config(config: Config) -> Config:
 
 
 def train_one(config: Config, net: dk.Seq2Seq, data: dk.data.Data, folder: str) -> dk.Run:
-    """Train one network until its validation loss stops improving, in its own folder of the run directory."""
+    """Train one network in its own folder of the run directory, until its validation loss stops improving."""
     return config.fit(
         net,
         data,
@@ -264,7 +267,7 @@ def train_one(config: Config, net: dk.Seq2Seq, data: dk.data.Data, folder: str) 
 def compare(
     translations: Mapping[str, Sequence[str]], references: Sequence[str]
 ) -> tuple[dict[str, float], float, str]:
-    """Return the BLEU of each network, the p-value of their difference, and the signature of the computation."""
+    """Return the BLEU of each network, the p-value of the first two, and the signature of the computation."""
     from sacrebleu.metrics import BLEU
     from sacrebleu.significance import PairedTest
 

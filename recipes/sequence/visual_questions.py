@@ -1,19 +1,19 @@
 r"""Visual questions: answer questions about an image, which neither the image nor the question answers alone.
 
-A convolutional network turns the image into a map of features, and the words of the question become a vector. Their
-product at each position of the map marks what the question asks about, and an attention relates the marked object to
-the others. Antol et al. 2015 merge image and question by such a product too, but of one vector for the whole image;
-questions about relations need the positions (Santoro et al. 2017).
+A convolutional network computes a feature map of the image, and the words of the question become a vector. The product
+of both at each position of the map marks the object of the question, and an attention relates this object to the
+others. Antol et al. 2015 merge image and question by such a product too, but with one vector for the whole image.
+Questions about relations need the positions (Santoro et al. 2017).
 
-    $$ g_i = (W h_i) \odot (V q) $$
+    $$ g_i = h_i \odot (V q) $$
 
-The features of the image at position i are h, and q is the question. A network may answer well without looking: Antol
-et al. reach 48.76 % with the question alone. Two controls are trained here, one sees the image alone, the other reads
-the question alone. The generated scenes are balanced, so that neither is expected to be better than the best constant
-answer to each type of questions.
+Here h_i is the feature vector of the image at position i, and q is the vector of the question. A network may answer
+well without the image: Antol et al. reach 48.76 % with the question alone. Two controls are trained here: one sees the
+image alone, the other reads the question alone. The generated scenes are balanced, so a control cannot do better than
+to give the same answer to all questions of a type.
 
-`--folder` names a folder with NLVR (Suhr et al. 2017): drawings, and sentences by humans that are true or false. Its
-training split is not used, so that this is a trial, not a result.
+`--folder` names a folder with NLVR (Suhr et al. 2017): drawings, and sentences by humans that are true or false. The
+training split of NLVR is not used, so this is a trial, not a result.
 
     deepkit run visual_questions
     deepkit run visual_questions --folder FOLDER
@@ -65,28 +65,29 @@ DEVIATIONS = (
         {"folder": None},
     ),
     "Image and question are merged at each position of the feature map, in place of one vector for the whole image "
-    "(section 5.2): the vector of the paper does not tell where an object is.",
+    "(section 5.2): one vector does not contain the place of an object.",
     "An attention relates the marked object to all others; the paper has no such part.",
-    "The mean of the embeddings of the words, in place of an LSTM with two layers (section 5.2): each word of these "
-    "questions has the same meaning in any order.",
-    "The image features are trained with the rest, in place of those of a VGG net for photographs (section 5.2).",
-    "The controls have no part for the other input, and are trained for fewer epochs: only the frequencies of the "
-    "answers can be learned.",
+    "The mean of the embeddings of the words, in place of an LSTM (section 5.2): the order of the words does not "
+    "change the meaning of these questions.",
+    "The layers for the image are trained with the rest, in place of a VGG net that was trained on photographs "
+    "(section 5.2).",
+    "The controls have no layers for the other input, and are trained for fewer epochs: they can learn only the "
+    "frequencies of the answers.",
 )
 METRICS = {
     "test accuracy": "share of correctly answered test questions, in percent; the test data is read once, at the end",
     **{f"test accuracy, {name}": f"the same for questions of the type {name}" for name in TYPES},
-    "relational accuracy": "the mean of those of distance and count, in percent",
+    "relational accuracy": "mean of the test accuracies of the types distance and count, in percent",
     **{f"test accuracy, {name}": f"the same for a network with the {name}" for name in list(NETWORKS)[1:]},
     **{
-        f"above chance, {name}": "accuracy minus chance in points, the largest of the types of questions, for a "
-        f"network with the {name}; chance is the accuracy of the best constant answer"
+        f"above chance, {name}": f"largest accuracy minus chance over the types of questions, for a network with the "
+        f"{name}, in points; chance is the accuracy of the best constant answer"
         for name in list(NETWORKS)[1:]
     },
     "gain over the question alone": "test accuracy minus that of the network with the question alone, in points",
     "gain over the image alone": "test accuracy minus that of the network with the image alone, in points",
-    "validation accuracy": "share of correctly answered validation questions, in percent",
-    "parameters": "trainable weights of the network with image and question",
+    "validation accuracy": "the same as the test accuracy for the validation questions",
+    "parameters": "trainable weights, with image and question",
 }
 
 # chosen by the accuracy on validation scenes
@@ -106,11 +107,11 @@ class Config(Settings):
     num_scenes: int = 40_000
     """Scenes for training, and as many for the test; a twentieth of those for training are for validation."""
     epochs: int = 8
-    """Epochs of training of the network with image and question."""
+    """Epochs of training for the network with image and question."""
     control_epochs: int = 3
-    """Epochs of training of the networks with the image alone and with the question alone."""
+    """Epochs of training for the controls."""
     learning_rate: float = 2e-3
-    """Peak learning rate of Adam."""
+    """Peak learning rate of Adam, which follows one cycle."""
     batch_size: int = 64
     """Questions per step."""
 
@@ -133,8 +134,8 @@ def load_data(config: Config) -> dk.data.Data:
 
 
 def network(name: str, image_shape: Sequence[int], num_classes: int) -> dk.Block:
-    """Return the network that sees the image and reads the question, or one of them."""
-    # three convolutions with strides of 2 leave a map of features, one position for about one object
+    """Return the network with image and question, or one of the controls."""
+    # three convolutions with strides of 2 leave a feature map in which an object has about the size of a position
     see: list[Any] = [dk.ConvBlock(32, strides=2), dk.ConvBlock(WIDTH, strides=2), dk.ConvBlock(WIDTH, strides=2)]
     read: list[Any] = [
         dk.Text(NUM_WORDS),
@@ -178,17 +179,17 @@ def with_positions(image_shape: Sequence[int]) -> list[layers.Layer]:
 
 
 def normal(stddev: float) -> keras.initializers.Initializer:
-    """Return an initializer of embeddings: as wide as the features, or the product hardly depends on the words."""
+    """Return an initializer of embeddings as large as the features: the product hardly depends on smaller ones."""
     return keras.initializers.RandomNormal(stddev=stddev)
 
 
 def definition(config: Config) -> dk.Block:
-    """Return the network with image and question for the generated scenes."""
+    """Return the network with image and question."""
     return network("image and question", (IMAGE_SIZE, IMAGE_SIZE, 3), num_classes=11)
 
 
 def train(config: Config) -> Result:
-    """Train the network and both controls, and measure their accuracy for each type of questions."""
+    """Train the three networks, and measure their accuracy for each type of question."""
     data = load_data(config)
     types, chance = question_types(data)
     runs, correct = {}, {}
@@ -221,7 +222,7 @@ def train(config: Config) -> Result:
 
 
 def train_one(config: Config, name: str, data: dk.data.Data) -> dk.Run:
-    """Train one network, in its own folder of the run directory."""
+    """Train one network in its own folder of the run directory."""
     epochs = config.epochs if name == "image and question" else min(config.epochs, config.control_epochs)
     shape: Any = data.input_shape["image"] if isinstance(data.input_shape, dict) else data.input_shape
     return config.fit(
@@ -234,7 +235,7 @@ def train_one(config: Config, name: str, data: dk.data.Data) -> dk.Run:
 
 
 def select(data: dk.data.Data, name: str, config: Config) -> dk.data.Data:
-    """Return the data with the inputs of a network: both, or one of them."""
+    """Return the data with the inputs of a network: both inputs, or one of them."""
     if name == "image and question":
         return data
     key = name.removesuffix(" alone")
@@ -242,7 +243,7 @@ def select(data: dk.data.Data, name: str, config: Config) -> dk.data.Data:
     for split in ("train", "validation", "test"):
         pipeline = getattr(data, split)
         x, y = next(iter(pipeline.stored_batches(pipeline.num_examples)))
-        splits[split] = (np.array(x[key].numpy().tolist()) if key == "question" else x[key].numpy(), y.numpy())
+        splits[split] = (x[key].numpy(), y.numpy())
     return dk.data.from_arrays(
         *splits["train"],
         validation=splits["validation"],
@@ -267,7 +268,7 @@ def answers(model: keras.Model, split: dk.data.Pipeline) -> np.ndarray:
 
 
 def accuracy_by_type(correct: np.ndarray, types: np.ndarray) -> dict[str, float]:
-    """Return the share of correct answers to each type of questions, in percent."""
+    """Return the share of correct answers to each type of question, in percent."""
     order = [kind for kind in (*TYPES, "all") if (types == kind).any()]
     return {kind: 100 * float(correct[types == kind].mean()) for kind in order}
 
@@ -286,9 +287,9 @@ RECIPE = Recipe(
     draw_curves=draw_curves,
     annotated=(network, with_positions, select),
     exercises=(
-        "Leave out the attention (`pairs`): which types of questions lose most?",
+        "Leave out the attention (`pairs`): which types of questions lose the most accuracy?",
         "Replace the product of `marked` by a sum: how many more epochs does the training need?",
-        "Train with `question_types=` of one type in `load_data`: is it learned faster alone?",
+        "Pass one type as `question_types=` in `load_data`: does the network learn it faster alone?",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""The figure of the recipe `visual_questions`: the accuracy of its networks for each type of questions."""
+"""The figure of the recipe `visual_questions`: the accuracy of its networks for each type of question."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TYPES = ("shape", "horizontal", "vertical", "distance", "count")
 
 
 def draw_curves(config: Settings, results: Sequence[Result]) -> Mapping[str, Figure]:
-    """Draw the accuracy of the three networks for each type of questions, beside the chance."""
+    """Draw the accuracy of the three networks for each type of question, beside chance."""
     figure = PngFigure(figsize=(7, 3.2), layout="constrained")
     axes = figure.subplots()
     chance = results[0].curves["chance"].y
@@ -28,7 +28,7 @@ def draw_curves(config: Settings, results: Sequence[Result]) -> Mapping[str, Fig
     axes.set_xticks(positions, TYPES if len(chance) > 1 else ("all questions",))
     figure.legend(loc="outside upper center", ncols=4, frameon=False)
     caption = (
-        "Accuracy for each type of questions: only the network with image and question is better than the best "
+        "Accuracy for each type of question: only the network with image and question is better than the best "
         "constant answer (line)"
     )
     return {caption: figure}

@@ -179,7 +179,7 @@ def train(config: Config) -> Result:
 
 
 def train_one(kind: str, depth: int, config: Config, data: dk.data.Data) -> dk.Run:
-    """Train one network, in its own folder of the run directory."""
+    """Train one network in its own folder of the run directory."""
     run = config.fit(
         KINDS[kind](depth),
         data,

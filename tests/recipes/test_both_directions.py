@@ -47,7 +47,7 @@ def test_both_directions_read_both_halves_and_backward_data_is_reversed():
     changed[:, 40] = recipe.NUM_KEYS + (changed[:, 40] + 1) % recipe.NUM_FILLERS
     assert np.abs(np.asarray(model(EXAMPLES.tokens[:4])) - np.asarray(model(changed))).max() > 0
     splits = dict.fromkeys(("train", "validation", "test"), EXAMPLES)
-    data = recipe.load_data("backward", recipe.Config(), splits)
+    data = recipe.load_data(recipe.Config(), "backward", splits)
     np.testing.assert_array_equal(data.test.unscaled_arrays(), EXAMPLES.tokens[:, ::-1])
     np.testing.assert_array_equal(data.test.labels_in_memory, EXAMPLES.labels)
 

@@ -11,15 +11,15 @@ from recipes.sequence import character_model
 TEXT = "to be, or not to be, that is the question: to be"
 
 
-def test_the_counted_probabilities_of_all_characters_have_sum_one():
-    model = character_model.CountedModel(TEXT)
+def test_the_five_gram_probabilities_of_all_characters_have_sum_one():
+    model = character_model.FiveGramModel(TEXT)
     characters = [*sorted(set(TEXT)), "Z"]  # the last one stands for all that do not occur
     for context in ("", "t", "o be", "xyzw", "to b", "zo b"):
         assert sum(model.probability(context, character) for character in characters) == pytest.approx(1)
 
 
-def test_the_counted_model_is_that_of_witten_and_bell():
-    model = character_model.CountedModel("aab")
+def test_the_five_gram_model_is_that_of_witten_and_bell():
+    model = character_model.FiveGramModel("aab")
     uniform = 1 / 3
     unigram = (2 + 2 * uniform) / (3 + 2)  # of "a": it occurs 2 of 3 times, among 2 distinct characters
     assert model.probability("", "a") == pytest.approx(unigram)

@@ -67,9 +67,9 @@ def test_a_smoke_run_draws_its_figures(capsys, tmp_path):
 @pytest.mark.slow
 def test_gated_cells_learn_the_adding_problem_and_a_tanh_rnn_does_not():
     config = recipe.Config(epochs=5)
-    data = recipe.sequences("adding", config, batch_size=config.batch_size, length=config.length)
+    data = recipe.load_data(config, "adding", batch_size=config.batch_size, length=config.length)
     errors = {
-        cell: recipe.evaluate(recipe.train_one(cell, recipe.adding_network(cell), config, data), data, "loss")
+        cell: recipe.evaluate(recipe.train_one(config, cell, recipe.adding_network(cell), data), data, "loss")
         for cell in ("tanh RNN", "GRU")
     }
     assert errors["tanh RNN"] > 0.15
