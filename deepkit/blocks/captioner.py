@@ -1,4 +1,4 @@
-"""The captioning model as a definition: an encoder of images, and a decoder that attends to their parts."""
+"""The captioning model as a definition: an encoder of images, and a decoder that attends to their feature maps."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
 
 
 class Captioner(Block):
-    """A captioning model: an encoder of an image, and a decoder that describes it and attends to its parts.
+    """A captioning model: an encoder of an image, and a decoder that generates a caption and attends to the image.
 
     An example is an image and its caption, a string. `dk.fit(net, (images, captions))` adapts the vocabulary, then
     trains the decoder with teacher forcing; `run.model.caption(images)` decodes by beam search, and
-    `run.model.attention_maps(images, captions)` returns where the model looks at each word.
+    `run.model.attention_maps(images, captions)` returns the attention weights at each word.
 
     A recurrent decoder begins with projections of the mean of the feature map, and its attention follows the decoder as
     in `dk.Seq2Seq`. In the paper the attention precedes it: the query is the state before a step, and the context is an
@@ -55,7 +55,8 @@ class Captioner(Block):
     positions as the baseline, in place of the moving average of the paper. As there (section 4.1), half of the examples
     of a batch read the mean, which reduces the variance.
 
-    `build` returns an `ImageCaptioner`, a `keras.Model` with its own loss. The definition cannot be part of another.
+    `build` returns an `ImageCaptioner`, a `keras.Model` with its own loss. The definition cannot be part of another
+    definition.
 
     Reference:
         Xu et al. 2015, "Show, Attend and Tell: Neural Image Caption Generation with Visual Attention".
@@ -63,13 +64,13 @@ class Captioner(Block):
     Args:
         encoder: A block, a Keras layer or a list of them, from images to a feature map.
         text: A `dk.Text` that converts captions to token ids.
-        embedding_dim: Width of the token embeddings, which is also that of a Transformer.
+        embedding_dim: Width of the token embeddings, and of a Transformer.
         decoder: A `dk.Recurrent` in one direction, or a `dk.TransformerDecoder`.
         attention: The attention after a recurrent decoder: `"additive"`, which is the default, `"multiplicative"` or
             `"dot"`, or a `dk.Attention`. Leave it out for a `dk.TransformerDecoder`.
         hard: Whether the attention reads one position for each token; only after a recurrent decoder.
         doubly_stochastic: Factor of the penalty (1 - sum of a position's weights over the tokens)^2, summed over the
-            positions, which makes the model look at every part of the image (equation 14); 0 for none.
+            positions, which makes the model attend to every part of the image (equation 14); 0 for none.
         dropout: Fraction of the units dropped in training: of the embeddings, and of the input of the classifier.
 
     Input shape:

@@ -27,10 +27,10 @@ class LanguageModel(Block):
     `run.model.generate("The ")` draws a continuation. The tokens are words, or characters with
     `dk.Text(..., split="character")`.
 
-    For texts that are pieces of a longer one, use `predict_end=False`: the ends of such pieces mean nothing.
+    For texts that are pieces of a longer one, use `predict_end=False`: such pieces end at arbitrary tokens.
 
     `build` returns an `AutoregressiveLanguageModel`, a `keras.Model` with its own loss. The definition cannot be part
-    of another.
+    of another definition.
 
     Reference:
         Bengio, Ducharme, Vincent & Jauvin 2003, "A Neural Probabilistic Language Model"; Sutskever, Martens & Hinton
@@ -39,9 +39,9 @@ class LanguageModel(Block):
 
     Args:
         text: A `dk.Text` that converts texts to token ids.
-        embedding_dim: Width of the token embeddings, which is also that of a Transformer.
-        decoder: A `dk.Recurrent` in one direction, or a `dk.TransformerDecoder`, to whose input sinusoids of the
-            positions are added.
+        embedding_dim: Width of the token embeddings, and of a Transformer.
+        decoder: A `dk.Recurrent` in one direction, or a `dk.TransformerDecoder`, whose input is the sum of the
+            embeddings and sinusoids of the positions.
         dropout: Fraction of the units dropped in training: of the embeddings, and of the input of the classifier.
         predict_end: Whether the model predicts the end of a text after its last token.
 

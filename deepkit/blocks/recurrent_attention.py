@@ -29,14 +29,15 @@ _MAX_GLIMPSES = 1_000  # each one adds a step to the graph
 
 
 class RecurrentAttention(Block):
-    """A classifier of images that sees a few small patches, and learns where to look (hard attention).
+    """A classifier of images that receives a few small patches, and learns their locations (hard attention).
 
-    The glimpse network encodes what a patch shows and where it is; the core, a recurrent layer, collects the glimpses
-    in its state; from the state, the location network chooses the next location, and a linear layer predicts the class
-    after the last glimpse. The number of operations depends on the size of the glimpses, not of the image.
+    The glimpse network encodes a patch and its location. The core, a recurrent layer, collects the glimpses in its
+    state. From the state, the location network chooses the next location, and a linear layer predicts the class after
+    the last glimpse. The number of operations depends on the size of the glimpses, not of the image.
 
     `build` returns a `deepkit.models.RecurrentAttentionModel`, whose loss combines the cross-entropy with the gradient
-    estimator of the locations (REINFORCE). The definition cannot be part of another one: it is trained as a whole.
+    estimator of the locations (REINFORCE). The definition cannot be part of another
+    definition: it is trained as a whole.
 
     Reference:
         Mnih et al. 2014, "Recurrent Models of Visual Attention", sections 3 and 4.

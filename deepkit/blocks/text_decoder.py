@@ -1,4 +1,4 @@
-"""The networks around the texts of a generative model: embeddings, decoder, initial states and classifier."""
+"""The networks of models that generate texts: embeddings, decoder, initial states and classifier."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def check_decoder(decoder: Recurrent | TransformerDecoder, owner: str) -> None:
 
     Args:
         decoder: The decoder.
-        owner: Name of the class that has it, for the message.
+        owner: Name of the class with this argument, for the message.
 
     Raises:
         DefinitionError: The decoder has two directions.
@@ -91,7 +91,7 @@ def resolve_attention(
     Args:
         attention: The argument of a definition.
         decoder: The decoder.
-        owner: Name of the class that has both, for the message.
+        owner: Name of the class with these arguments, for the message.
 
     Raises:
         DefinitionError: The attention is causal, or the decoder is a Transformer.
@@ -106,7 +106,8 @@ def resolve_attention(
         return None
     if isinstance(attention, Attention) and attention.causal:
         raise DefinitionError(
-            f"{owner}: the attention to a source cannot be causal: all of it is known", hint="use causal=False"
+            f"{owner}: the attention to a source cannot be causal, as the whole source is known",
+            hint="use causal=False",
         )
     if attention is None or isinstance(attention, Attention):
         return attention
@@ -119,7 +120,7 @@ class TextDecoder:
 
     Args:
         decoder: A `dk.Recurrent` or a `dk.TransformerDecoder`.
-        text: The texts that it generates.
+        text: The `dk.Text` of the generated texts.
         embedding_dim: Width of the token embeddings.
         dropout: Fraction dropped of the embeddings, and of the input of the classifier.
         attention: The attention after a recurrent decoder, or None.

@@ -41,7 +41,7 @@ def _from_left_to_right(centers: np.ndarray, is_present: np.ndarray) -> np.ndarr
     return np.take_along_axis(centers, np.argsort(columns, axis=1, kind="stable")[..., None], axis=1)
 
 
-def write_captions(objects: SceneObjects) -> np.ndarray:
+def make_captions(objects: SceneObjects) -> np.ndarray:
     """Return the caption of each scene, strings `(scenes,)`."""
     return np.array([" ".join(word for word, _ in _caption(objects, scene)) for scene in range(len(objects.shapes))])
 

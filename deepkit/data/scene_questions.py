@@ -20,7 +20,7 @@ class Table:
 
     Args:
         answers: Indices into `ANSWERS`, `(scenes, questions)`, in the order of the templates and then of the colors.
-        is_clear: Whether the image answers the question without doubt, in the same form.
+        is_clear: Whether the answer is clear from the image, in the same form: no two distances are about equal.
     """
 
     answers: np.ndarray
@@ -60,7 +60,7 @@ def _vertical(shapes: np.ndarray, centers: np.ndarray, image_size: int) -> Table
 
 
 def _distance(shapes: np.ndarray, centers: np.ndarray, image_size: int) -> Table:
-    """Return the shapes of the closest and of the furthest objects; clear if no other is about as far away."""
+    """Return the shapes of the closest and of the furthest objects; clear if no other has about the same distance."""
     difference = (centers[:, :, None] - centers[:, None]).astype("float64")
     distances = np.sqrt((difference**2).sum(-1))
     itself = np.eye(NUM_OBJECTS, dtype=bool)
@@ -117,10 +117,11 @@ def draw_questioned(num_scenes: int, image_size: int, rng: np.random.Generator) 
 def ask(
     objects: SceneObjects, image_size: int, names: Sequence[str], rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return a question, its answer and the name of its type for each scene, as many of each type.
+    """Return a question, its answer and the name of its type for each scene; each type has the same number.
 
-    The answer is drawn first, with equal probabilities of the answers that are true for a question of the type about
-    the scene, then the question. So the image tells nothing about the answers to shapes, halves and distances.
+    The answer is drawn first, with equal probabilities of the answers to questions of the type about the scene, then a
+    question with this answer. So the image alone contains no information about the answers to questions about shapes,
+    halves and distances; of the answers to `"count"`, it leaves two.
 
     Args:
         objects: The objects of the scenes.

@@ -28,7 +28,7 @@ _TYPES_EXAMPLE = 'question_types=("shape", "count")'
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SceneSplit:
-    """What is known about the scenes of a split.
+    """The objects of the scenes of a split, and the types of their questions.
 
     Args:
         objects: The objects of the scenes.
@@ -46,12 +46,12 @@ class SceneSplit:
 class SceneData(Data):
     """Generated images with captions or questions, as `deepkit.data.scenes` returns them.
 
-    Further fields are those of `Data`. The methods return what is known about the examples of a split, in the order of
-    `data.test.arrays()`.
+    Further fields are those of `Data`. The methods return the objects, the boxes of the words and the types of the
+    questions of a split, in the order of `data.test.arrays()`.
 
     Args:
         details: The objects and the types of the questions of each split.
-        chance: Accuracy of the best constant answer to each type of questions; empty for captions.
+        chance: Accuracy of the best constant answer to each type of question; empty for captions.
 
     Examples:
         >>> import deepkit as dk
@@ -177,24 +177,25 @@ def scenes(
     validation: float = 0.0,
     batch_size: int = 32,
 ) -> SceneData:
-    """Generate images of colored shapes with captions or questions: `num_scenes` for training, as many for a test.
+    """Generate images of colored shapes with captions or questions: `num_scenes` for training, and as many for a test.
 
     The objects of a scene do not touch, and no two have the same color: red, green, blue, yellow, purple or gray.
 
     - `"captions"`: two or three circles, squares and triangles, and a caption such as "a red circle left of a blue
       square above a green triangle". The caption is a function of the image. It names the objects from left to right,
-      each by its color and shape. "left of", "above" or "below" is the position of an object from the next one: "left
-      of" if the horizontal distance of their centers is larger than the vertical one. No two objects are so close to
-      the border between two captions that the image leaves a doubt.
+      each by its color and shape. "left of", "above" or "below" is the position of an object relative to the next one:
+      "left of" if the horizontal distance of their centers is larger than the vertical one. The two distances are never
+      about equal.
     - `"questions"`: six circles and squares, a question, and its answer as a class. The types of questions are
       `"shape"` ("what shape is the red object?"), `"horizontal"` ("is the red object on the left or on the right?"),
       `"vertical"` ("is the red object at the top or at the bottom?"), `"distance"` ("what shape is the object closest
       to the red object?", or "furthest from"), and `"count"` ("how many objects have the shape of the red object?",
-      with the red object). There are as many questions of each type.
+      including the red object). Each type has the same number of questions.
 
-    A question does not tell its answer, and an image tells nothing about the answer to a question that is not known:
-    the answer is drawn first, with equal probabilities of the answers that occur in the scene, then the question. So
-    neither alone is better than `data.chance`, the accuracy of the best constant answer to a type of questions.
+    The questions are balanced: the answer is drawn first, with equal probabilities of the answers that occur in the
+    scene, then a question with this answer. So no answer to the question alone is better than `data.chance`, the
+    accuracy of the best constant answer to each type of question. The same holds for the image alone, except for
+    `"count"`: if the number of circles is known, only two answers are possible.
 
     The scenes are a function of the arguments, so that a run on them resumes exactly. The test scenes are drawn
     independently. NumPy's global random state does not change.
@@ -207,7 +208,7 @@ def scenes(
         num_scenes: Number of training scenes, and of test scenes.
         seed: Seed of the scenes, and of the order of the training.
         image_size: Width and height of an image in pixels, from 36 to 256. An object is about a sixth of it wide.
-        question_types: Types of questions, all by default.
+        question_types: Types of questions, all types by default.
         validation: Number or fraction of the training scenes to take for validation, as in `from_arrays`.
         batch_size: Number of scenes in a batch.
 
@@ -264,7 +265,7 @@ def _check_image_size(image_size: object) -> int:
 
 
 def _check_types(kind: str, question_types: object) -> tuple[str, ...]:
-    """Return the types of questions, in the order of the table; none for captions."""
+    """Return the types of questions in their order; none for captions."""
     choices = tuple(scene_questions.TYPES)
     if kind == "captions":
         if question_types is not None:
@@ -287,7 +288,7 @@ def _draw(types: tuple[str, ...], num_scenes: int, image_size: int, seed: tuple[
     rng = np.random.default_rng(seed)
     if not types:
         objects = scene_captions.draw_captioned(num_scenes, image_size, rng)
-        return (draw_images(objects, image_size), scene_captions.write_captions(objects)), SceneSplit(objects)
+        return (draw_images(objects, image_size), scene_captions.make_captions(objects)), SceneSplit(objects)
     objects = scene_questions.draw_questioned(num_scenes, image_size, rng)
     questions, answers, names = scene_questions.ask(objects, image_size, types, rng)
     x = {"image": draw_images(objects, image_size), "question": questions}

@@ -33,10 +33,10 @@ def sequences(
     - `"adding"`: a regression. Each of `length` steps has a number, uniform in [0, 1), and a marker, which is 1 for one
       step of each half and 0 for the others. The label is the sum of the two marked numbers. Predicting the mean, 1,
       has a mean squared error of 1/6.
-    - `"copying"`: a classification. The first `num_symbols` tokens are symbols, then follow `lag` steps, the last of
-      which is a signal and the others blank, and `num_symbols` blank steps in which the network outputs the symbols
-      in their order. Guessing has a cross-entropy of log(num_classes) per symbol. With `num_symbols=1`, a classifier
-      of the last state recalls one symbol.
+    - `"copying"`: a classification. The first `num_symbols` tokens are symbols. Then follow `lag` steps, of which the
+      last one is a signal and the others are blank, and `num_symbols` blank steps in which the network outputs the
+      symbols in their order. Guessing has a cross-entropy of log(num_classes) per symbol. With `num_symbols=1`, a
+      classifier of the last state recalls one symbol.
 
     The sequences are a function of the arguments, so that a run on them resumes exactly. The test sequences are drawn
     independently. NumPy's global random state does not change.

@@ -38,9 +38,9 @@ def text_pairs(
       of `max_length` to `max_length` are equally frequent.
 
     Training, validation and test pairs are disjoint: no pair is drawn twice, no day occurs in two formats, and of
-    `"12+3"` and `"3+12"` at most one occurs. So the number of pairs is finite: 36,525 days; 10^d (10^d + 1) / 2 sums of
-    numbers with at most d digits, which are 500,500 for d = 3; and 26^k sequences of each length of `"reversed"`, where
-    k is the smallest length.
+    `"12+3"` and `"3+12"` at most one occurs. So the number of pairs is limited: 36,525 days; 10^d (10^d + 1) / 2 sums
+    of numbers with at most d digits, which are 500,500 for d = 3; and 26^k sequences of each length of `"reversed"`,
+    with the smallest length k.
 
     The pairs are a function of the arguments, so that a run on them resumes exactly. NumPy's global random state does
     not change.

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @keras.saving.register_keras_serializable(package="deepkit")
 class Glimpse(keras.layers.Layer):
-    """Extracts from each image square patches around a location, each with a lower resolution than the one before it.
+    """Extract square patches of an image around a location, each with a lower resolution than the one before it.
 
     The window of scale k has the side size * scale_factor^k and the location as its center, rounded to whole pixels.
-    It is reduced to size by size pixels by averaging, so that the network sees the surroundings of the location, the
-    coarser the larger the window. Pixels outside of the image are 0.
+    Averaging reduces it to size by size pixels: the larger the window, the coarser the surroundings of the location.
+    Pixels outside of the image are 0.
 
     A location is a pair (x, y): x from -1 at the left edge of the image to 1 at the right edge, y from -1 at the top
     to 1 at the bottom, and (0, 0) at the center. The patches are piecewise constant in the location, which therefore

@@ -1,4 +1,4 @@
-"""Hard attention: each query reads one position of a memory."""
+"""Hard attention: each query reads one position of a memory, in place of a weighted mean."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @keras.saving.register_keras_serializable(package="deepkit")
 class HardAttention(keras.layers.Layer):
-    """Read one position of a memory for each query: a draw from the attention weights in training, else the largest.
+    """Read one position of a memory for each query: drawn from the weights in training, that of the largest otherwise.
 
-    The weights are those of a soft attention, such as `dk.Attention(..., return_weights=True)` returns them. No
+    The weights are those of soft attention, as `dk.Attention(..., return_weights=True)` returns them. No
     gradient flows through the draw: train the weights with `dk.teaching.score_function` on the log-probability of the
     position, the logarithm of `ops.sum(selected * weights, axis=-1)`, as the model of `dk.Captioner(hard=True)` does.
 
@@ -101,7 +101,7 @@ class HardAttention(keras.layers.Layer):
         return [features, ops.reshape(selected, ops.shape(weights))]
 
     def compute_mask(self, inputs: Sequence[Tensor], previous_mask: Any) -> None:
-        """Return no mask: the outputs have that of no input."""
+        """Return None: no mask of an input applies to the outputs."""
 
     def compute_output_shape(self, input_shape: Sequence[Shape]) -> list[Shape]:
         """Return the shapes of the features and the positions."""

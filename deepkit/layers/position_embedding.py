@@ -1,4 +1,4 @@
-"""Embeddings of positions, which tell an attention the order of its inputs."""
+"""Embeddings of positions, from which attention learns the order of its inputs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LONGEST_PERIOD = 10_000.0
 
 @keras.saving.register_keras_serializable(package="deepkit")
 class PositionEmbedding(keras.layers.Layer):
-    """Adds to each step of a sequence a vector that depends on its position.
+    """Add to each step of a sequence a vector that depends on its position.
 
     Attention computes a set of weighted means, which does not change if the steps change places. The sum with an
     embedding of the position makes the order visible.
@@ -37,7 +37,7 @@ class PositionEmbedding(keras.layers.Layer):
 
     Args:
         kind: `"sinusoidal"` or `"learned"`.
-        max_length: Largest number of steps; required by `"learned"`, and not used by the other.
+        max_length: Largest number of steps; required by `"learned"`, and not accepted by `"sinusoidal"`.
         embeddings_initializer: Initial values of learned embeddings.
         kwargs: Further arguments of `keras.layers.Layer`.
 

@@ -1,4 +1,4 @@
-"""Models that generate a text token by token: the loss of teacher forcing, its metrics, and the search."""
+"""Models that generate a text token by token: teacher forcing with its loss and metrics, and beam search."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class AutoregressiveModel(keras.Model):
 
     Args:
         target_text: Layer from texts to ids.
-        decoder: Functional model with a dictionary of inputs, `"ids"` and what `encode` returns, and a dictionary of
+        decoder: Functional model with a dictionary of inputs, `"ids"` and the outputs of `encode`, and a dictionary of
             outputs: `"hidden"`, the inputs of the classifier `(batch, time, features)`; with attention, `"weights"`
             `(batch, [heads,] time, positions)`.
         classifier: Dense layer that returns the logits.
@@ -70,10 +70,10 @@ class AutoregressiveModel(keras.Model):
 
     @abstractmethod
     def encode(self, source: Tensor, *, training: bool = False) -> dict[str, Tensor]:
-        """Return the inputs of the decoder other than the ids, `(batch, ...)`.
+        """Return the inputs of the decoder except the ids, `(batch, ...)`.
 
         Args:
-            source: Sources as the search passes them.
+            source: Sources, with the shape and dtype of `source_signature`.
             training: Whether dropout is active.
         """
 
@@ -279,7 +279,7 @@ class AutoregressiveModel(keras.Model):
             name: Name of the texts, for the message.
 
         Raises:
-            ValueError: The texts hold no words.
+            ValueError: There is no word in the texts.
         """
         if layer.get_vocabulary(include_special_tokens=False):
             return
@@ -289,7 +289,7 @@ class AutoregressiveModel(keras.Model):
             raise ValueError(message(problem, hint="pass texts that are not empty"))
 
     def _target_ids(self, texts: Tensor) -> Tensor:
-        """Return the ids of targets, zeros for an empty text, of which only the end is decoded."""
+        """Return the ids of targets; those of an empty text, of which only the end is decoded, are zeros."""
         ids = token_ids(self.target_text, texts)
         if ids is texts:
             return ids

@@ -1,4 +1,4 @@
-"""Captioning model: an encoder of images, and a decoder that describes them and attends to their parts."""
+"""Captioning model: an encoder of images, and a decoder that generates captions and attends to the images."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class ImageCaptioner(AutoregressiveModel):
     a pair, the model returns the logits of all tokens and ends of all captions, concatenated.
 
     Hard attention draws a position for each token in training, and is trained by the score function; the baseline is
-    the log-probability of the token given the mean of all positions. The value of the reported loss is that of the
-    cross-entropy alone; at inference the position with the largest weight is read.
+    the log-probability of the token given the mean of all positions. These terms do not change the value of the
+    reported loss. At inference, hard attention reads the position with the largest weight.
 
     Args:
         target_text: Layer from captions to ids.
@@ -44,11 +44,11 @@ class ImageCaptioner(AutoregressiveModel):
             `(batch, height, width, channels)`, and the initial states of a recurrent decoder.
         decoder: Functional model from a dictionary of `"ids"` and the outputs of the encoder to a dictionary of
             `"hidden"` `(batch, time, units)`, `"weights"` `(batch, [heads,] time, height, width)` and, for hard
-            attention, `"selected"`, one-hot in the shape of the weights, and `"mean_hidden"`, what `"hidden"` is for
-            soft attention.
+            attention, `"selected"`, one-hot in the shape of the weights, and `"mean_hidden"`, the `"hidden"` of soft
+            attention.
         classifier: Dense layer that returns the logits.
         doubly_stochastic: Factor of the penalty.
-        entropy_weight: Factor of the entropy of the weights of a hard attention, which is maximized.
+        entropy_weight: Factor of the entropy of the weights of hard attention, which is maximized.
         kwargs: Further arguments of `keras.Model`.
 
     Call arguments:
@@ -112,7 +112,7 @@ class ImageCaptioner(AutoregressiveModel):
         outputs = self._teacher_forced(inputs[0], target, training=training)
         logits = self.classifier(tf.boolean_mask(outputs["hidden"], mask))
         if self.doubly_stochastic:
-            self.add_loss(self.doubly_stochastic * _unattended(outputs["weights"], mask))
+            self.add_loss(self.doubly_stochastic * _doubly_stochastic_penalty(outputs["weights"], mask))
         if self.is_hard and training:
             masked = {name: tf.boolean_mask(outputs[name], mask) for name in ("weights", "selected", "mean_hidden")}
             self.add_loss(self._hard_attention_loss(masked, logits, labels_of(target, mask)))
@@ -142,7 +142,7 @@ class ImageCaptioner(AutoregressiveModel):
             dataset: Batches of pairs of images and captions.
 
         Raises:
-            ValueError: The batches are not pairs, or the captions hold no words.
+            ValueError: The batches are not pairs, or there is no word in the captions.
         """
         self._adapt_text(self.target_text, dataset.map(lambda *batch: self._split_pair(batch)[1]), "captions")
 
@@ -313,7 +313,7 @@ class ImageCaptioner(AutoregressiveModel):
         return array.astype(dtype)
 
 
-def _unattended(weights: Tensor, mask: Tensor) -> Tensor:
+def _doubly_stochastic_penalty(weights: Tensor, mask: Tensor) -> Tensor:
     """Return the doubly stochastic penalty: for each position (1 - sum of its weights over the tokens)^2, summed.
 
     Xu et al. 2015, equation 14, as the mean over the examples.

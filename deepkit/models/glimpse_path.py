@@ -1,4 +1,4 @@
-"""A sequence of glimpses at images: the loop over them, and what the network saw."""
+"""A sequence of glimpses at images: the loop over them, and their locations and patches."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class GlimpsePath:
     Args:
         locations: Location (x, y) of each glimpse, from -1 to 1: `(examples, num_glimpses, 2)`. See
             `deepkit.layers.Glimpse`.
-        patches: What the network saw: `(examples, num_glimpses, size, size, num_scales * channels)`.
+        patches: Patches that the network received: `(examples, num_glimpses, size, size, num_scales * channels)`.
         logits: Output of the classifier after each glimpse: `(examples, num_glimpses, num_classes)`. It is trained
             for the last one.
         window_sizes: Side of the window of each scale in pixels of the image.

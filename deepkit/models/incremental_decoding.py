@@ -1,4 +1,4 @@
-"""Incremental decoding: one step of a causal decoder at a time, from what the steps before it have computed."""
+"""Incremental decoding: compute a causal decoder one step at a time, from the states of the steps before it."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ IDS = "ids"  # the input that has a new value at each step
 
 
 class IncrementalDecoder:
-    """A causal decoder that is computed one step at a time, so that the time is linear in the number of steps.
+    """A causal decoder that computes one step at a time, so that no step is computed twice.
 
     The layers that do not depend on the ids run once per example. At each step, a recurrent layer continues from its
-    states, a causal self-attention appends its keys and values to those of the steps before, and every other layer
-    sees the new step alone. The open sequences of a beam search take the place of the time axis, so that they share
-    the memory of their example. Everything runs in inference mode.
+    states, a causal self-attention adds its keys and values to those of the steps before, and every other layer
+    receives the new step alone. The open sequences of a beam search take the place of the time axis, so that they share
+    the memory of their example. All layers run in inference mode.
 
-    Nothing is copied, and no Keras model is made: a second Functional model of the same layers would change the nodes
+    No layer is copied, and no Keras model is built: a second Functional model of the same layers would change the nodes
     that Keras needs to save the first one.
 
     Args:
@@ -76,7 +76,7 @@ class IncrementalDecoder:
         """Return the decoding of a batch of examples before its first step.
 
         Args:
-            inputs: All inputs but the ids, `(batch, ...)`. A mask of one is its attribute, as Keras sets it.
+            inputs: All inputs except the ids, `(batch, ...)`. The mask of an input is its attribute, as Keras sets it.
             batch_size: Number of examples.
             num_steps: Largest number of steps.
             num_beams: Number of open sequences of each example.

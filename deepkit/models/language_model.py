@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 class AutoregressiveLanguageModel(AutoregressiveModel):
     """A model of the probability of a text, token by token; `dk.LanguageModel(...).build` returns it.
 
-    `fit` takes texts; labels in a dataset are ignored. The loss is the cross-entropy of each token given the tokens
+    `fit` takes texts, and ignores labels in a dataset. The loss is the cross-entropy of each token given the tokens
     before it. `fit` also reports `accuracy`, the fraction of tokens that are the most probable ones, and `perplexity`,
     the exponential of the mean cross-entropy over all tokens. Called on texts, the model returns the logits of all
-    tokens of all texts, concatenated, so that no padding is computed.
+    tokens of all texts, concatenated without padding.
 
     Id 0 is the padding, the end of a text and the input before its first token.
 
@@ -109,7 +109,7 @@ class AutoregressiveLanguageModel(AutoregressiveModel):
             dataset: Batches of texts, or of tuples that begin with them.
 
         Raises:
-            ValueError: The batches hold no texts, or the texts no words.
+            ValueError: The batches are not texts, or there is no word in the texts.
         """
         self._adapt_text(self.target_text, dataset.map(lambda *batch: self._texts_of(batch)), "texts")
 
@@ -122,22 +122,22 @@ class AutoregressiveLanguageModel(AutoregressiveModel):
         top_k: int | None = None,
         seed: int | None = None,
     ) -> Any:
-        """Return a text, or each of several, with a continuation that is drawn token by token.
+        """Return texts with continuations that are drawn token by token.
 
         Args:
-            text: The beginning of the text, or a list of beginnings; the empty text for a text from its start.
-            max_new_tokens: Largest number of tokens that are added; the model may end a text before.
-            temperature: Divisor of the logits: below 1, probable tokens become more probable; 0 always takes the most
-                probable token.
+            text: The beginning of a text, or a list of beginnings; an empty string to generate a whole text.
+            max_new_tokens: Largest number of tokens to generate; the model may end a text earlier.
+            temperature: Divisor of the logits: values below 1 make probable tokens more probable; 0 always selects the
+                most probable token.
             top_k: Number of most probable tokens to draw from at each step; None for all.
             seed: Integer seed for a reproducible text; None for a random seed.
 
         Returns:
-            A text for a text, a list of texts for a list.
+            A string for a string, a list of strings for a list.
 
         Raises:
             ValueError: An argument is out of range, or there is no vocabulary yet.
-            TypeError: `text` is neither a text nor a list of texts.
+            TypeError: `text` is neither a string nor a list of strings.
         """
         num_tokens = check_integer(max_new_tokens, "generate: max_new_tokens", hint="use max_new_tokens=100")
         temperature = check_number(temperature, "generate: temperature", minimum=0, hint="use temperature=0.8")

@@ -1,4 +1,4 @@
-"""The recurrent attention model: a network that looks at an image through a sequence of glimpses."""
+"""The recurrent attention model: a network that classifies an image by a sequence of glimpses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NETWORKS = ("step", "locator", "classifier", "preprocessor")
 
 
 class _Episode:
-    """The draws of a call in training, for the loss of the same batch; an object that Keras does not track."""
+    """The drawn locations of a batch in training, for its loss; an object that Keras does not track."""
 
     def __init__(self) -> None:
         self.log_probability: Tensor | None = None  # of each drawn location, (batch, num_glimpses - 1)
@@ -33,7 +33,7 @@ class _Episode:
 
 @keras.saving.register_keras_serializable(package="deepkit")
 class RecurrentAttentionModel(keras.Model):
-    """A classifier that sees an image through a sequence of glimpses; `dk.RecurrentAttention(...).build` returns it.
+    """A classifier of images by a sequence of glimpses; `dk.RecurrentAttention(...).build` returns it.
 
     The first glimpse is at the center of the image. After each one, the location network returns the mean of a Gaussian
     with a fixed standard deviation, from which the next location is drawn in training. At inference the next location
@@ -220,7 +220,7 @@ class RecurrentAttentionModel(keras.Model):
         Args:
             x: Images `(examples, height, width, channels)`, or a dataset of batches of images, with or without labels.
             draw: Whether to draw the locations as in training: from the Gaussian, or uniformly without a location
-                network. The default are the locations of `predict`.
+                network. By default, the locations are those of `predict`.
             seed: Integer seed for reproducible draws; None for a random seed.
             batch_size: Number of images in a batch.
 

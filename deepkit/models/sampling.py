@@ -1,4 +1,4 @@
-"""Sampling of a text: one token after the other from the predictions of a language model, as one compiled loop."""
+"""Sampling of texts: a compiled loop that draws one token after the other from the predictions of a language model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class TokenSampler:
-    """Continues prompts by tokens that it draws from the predictions of a model.
+    """A compiled loop that continues prompts with tokens drawn from the predictions of a model.
 
     Args:
         decoder: The decoder of the model.
@@ -49,8 +49,8 @@ class TokenSampler:
             num_tokens: Number of tokens to draw for each prompt.
             temperature: Divisor of the logits; 0 for the most probable tokens.
             top_k: Number of most probable tokens to draw from; None for all.
-            vocabulary_size: Number of ids that have a word; higher ids and the unknown word are never drawn.
-            seed: Two integers.
+            vocabulary_size: Number of ids with a word; higher ids and the unknown word are never drawn.
+            seed: Two integers, the seed of a stateless operation.
         """
         limit = self._classifier.units if top_k is None else min(top_k, self._classifier.units)
         return self._compiled_sample(prompts, num_tokens, temperature, limit, vocabulary_size, seed)
