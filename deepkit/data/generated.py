@@ -1,4 +1,4 @@
-"""Generated data: check the arguments of a kind and build `Data`, for `points` and `sequences`."""
+"""Generated data: check the arguments of a kind and build `Data`, for `points`, `sequences` and `text_pairs`."""
 
 from __future__ import annotations
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from deepkit.data.dataset import Data, RawData, build_data
-from deepkit.data.pair_generators import PAIR_KINDS, PairDraw, PairKind
+from deepkit.data.dataset import Data
+from deepkit.data.generated import generated_data, resolve_arguments
+from deepkit.data.pair_generators import PAIR_KINDS, PairDraw
 from deepkit.data.pipeline_settings import PipelineSettings, check_batch_size, check_seed
-from deepkit.data.sources import MemorySource
 from deepkit.data.splits import split_validation
-from deepkit.utils.errors import format_value, message
 from deepkit.utils.validation import check_choice, check_integer
 
 _MAX_VALUES = {"num_digits": 9, "max_length": 1_000}  # the numbers of sums fit into 64 bits
@@ -74,7 +73,13 @@ def text_pairs(
     seed, batch_size = check_seed(seed), check_batch_size(batch_size)
     name = check_choice(kind, "text_pairs: kind", tuple(PAIR_KINDS), hint='use dk.data.text_pairs("dates")')
     chosen = PAIR_KINDS[name]
-    values = _resolve_arguments(name, chosen, {"num_digits": num_digits, "max_length": max_length})
+    values = resolve_arguments(
+        "text_pairs",
+        name,
+        defaults={other: item.defaults for other, item in PAIR_KINDS.items()},
+        arguments={"num_digits": num_digits, "max_length": max_length},
+        check=_check_argument,
+    )
     maximum = min(chosen.num_distinct(*values.values()) // 2, _MAX_PAIRS)
     hint = f"use at most {maximum:,}: no pair is drawn twice, and as many are drawn for the test"
     num_pairs = check_integer(num_pairs, "text_pairs: num_pairs", maximum=maximum, hint=hint)
@@ -83,31 +88,11 @@ def text_pairs(
     train, test = (tuple(column[rows] for column in texts) for rows in (slice(num_pairs), slice(num_pairs, None)))
     splits = {**split_validation(train, validation), "test": test}
     arguments = [f"seed {seed}", *(f"{key} {value}" for key, value in values.items()), "numpy.random.default_rng"]
-    raw = RawData(
-        name=name,
-        version=f"({', '.join(arguments)})",
-        source="generated",
-        origin="generated",
-        sources={split: MemorySource(arrays) for split, arrays in splits.items()},
-        rescale=False,
+    return generated_data(name, ", ".join(arguments), splits, PipelineSettings(batch_size, seed))
+
+
+def _check_argument(argument: str, value: object) -> int:
+    default = next(kind.defaults[argument] for kind in PAIR_KINDS.values() if argument in kind.defaults)
+    return check_integer(
+        value, f"text_pairs: {argument}", maximum=_MAX_VALUES[argument], hint=f"use {argument}={default}"
     )
-    return build_data(raw, PipelineSettings(batch_size, seed))
-
-
-def _resolve_arguments(name: str, kind: PairKind, arguments: dict[str, int | None]) -> dict[str, int]:
-    """Return the value of the argument that a kind takes; raise if another one was passed."""
-    values = {}
-    for argument, value in arguments.items():
-        if value is not None and argument not in kind.defaults:
-            kinds = ", ".join(repr(other) for other, item in PAIR_KINDS.items() if argument in item.defaults)
-            problem = f"text_pairs: {name!r} takes no {argument}, received {argument}={format_value(value)}"
-            raise ValueError(message(problem, hint=f"leave {argument} out; it is an argument of {kinds}"))
-        if argument in kind.defaults:
-            default = kind.defaults[argument]
-            values[argument] = check_integer(
-                default if value is None else value,
-                f"text_pairs: {argument}",
-                maximum=_MAX_VALUES[argument],
-                hint=f"use {argument}={default}",
-            )
-    return values
