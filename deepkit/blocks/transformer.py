@@ -155,7 +155,7 @@ class TransformerEncoder(_TransformerStack):
 
 
 class TransformerDecoder(_TransformerStack):
-    """A stack of Transformer layers of which step i attends only to the steps up to i, and to a memory if there is one.
+    """A stack of Transformer layers: each step attends to the steps up to itself, and to a memory if there is one.
 
     With one input it is the network of a language model, without the attention to a memory. With a list of the sequence
     and a memory, each layer attends to both in turn. Positions, masks and normalization are as in

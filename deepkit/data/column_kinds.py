@@ -114,7 +114,7 @@ def mixed_error(name: str, table: RawTable, failures: np.ndarray, expected: str,
         name: Name of the column.
         table: The table.
         failures: The rows of these values.
-        expected: What the column holds: "numbers".
+        expected: The expected values, such as "numbers".
         hint: The hint; by default one about the arguments of `from_table`.
     """
     values, row = table.columns[name].values, int(failures[0])

@@ -27,7 +27,7 @@ class Draw:
     Args:
         num_points: Number of points.
         rng: The generator of this split.
-        shared: A generator that is equal for all splits, for what they have in common.
+        shared: A generator that is equal for all splits, for the values that they have in common.
         noise: Standard deviation of the noise.
         margin: Smallest distance from the separating line.
         degree: Degree of the polynomial.

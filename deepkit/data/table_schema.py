@@ -198,7 +198,7 @@ class TableSchema:
             return cls(columns, tuple(data["target"]), tuple(data["missing_values"]), class_names)
         except (KeyError, TypeError) as error:
             problem = f"TableSchema.from_json: expected the JSON values of a schema, received {format_value(data)}"
-            raise make_error(ValueError, problem, hint="pass what schema.to_json() returned") from error
+            raise make_error(ValueError, problem, hint="pass the result of schema.to_json()") from error
 
     def for_training_rows(self, inputs: Mapping[str, np.ndarray]) -> TableSchema:
         """Return the schema with the missing values and the categories of the training rows."""

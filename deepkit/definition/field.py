@@ -190,7 +190,7 @@ class Field(Generic[Accepted, Held]):
         """Return the argument that plain data describes.
 
         Args:
-            value: What `to_data` returned.
+            value: Plain data, as `to_data` returns it.
             path: The path of the data in the file, for errors.
             reader: Reads blocks, bodies and keyword arguments of layers in the data.
 

@@ -345,7 +345,7 @@ def body(*, default: object = MISSING, is_list: bool = False) -> Any:
         is_list: Whether only a list is accepted, which is also printed and written as a list.
 
     Returns:
-        The field; `builder.add_all` adds what it holds. It raises a `DefinitionError` for any other value.
+        The field, whose value `builder.add_all` adds. It raises a `DefinitionError` for any other value.
 
     Examples:
         >>> import deepkit as dk
@@ -392,7 +392,7 @@ def keras_arguments(layer: type[keras.layers.Layer], *, excluding: Sequence[str]
         excluding: Names of arguments that the block sets itself.
 
     Returns:
-        The field; the method `new` of what it holds returns the arguments for a new layer. It raises a
+        The field; the method `new` of its value returns the arguments for a new layer. It raises a
         `DefinitionError` for an argument that the layer does not have.
 
     Raises:

@@ -79,10 +79,10 @@ class Objective:
 
 
 def check_objective(value: object, block: object) -> Objective | None:
-    """Return what the method `objective` of a block returned.
+    """Return the result of the method `objective` of a block.
 
     Raises:
-        DefinitionError: It is neither an `Objective` nor None.
+        DefinitionError: The result is neither an `Objective` nor None.
     """
     if value is None or isinstance(value, Objective):
         return value

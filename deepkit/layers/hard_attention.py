@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @keras.saving.register_keras_serializable(package="deepkit")
 class HardAttention(keras.layers.Layer):
-    """Read one position of a memory for each query: drawn from the weights in training, that of the largest otherwise.
+    """Read one position of a memory for each query: in training a drawn one, at inference that of the largest weight.
 
     The weights are those of soft attention, as `dk.Attention(..., return_weights=True)` returns them. No
     gradient flows through the draw: train the weights with `dk.teaching.score_function` on the log-probability of the

@@ -42,8 +42,8 @@ class RecurrentAttentionModel(keras.Model):
     The classifier, the core and the glimpse network learn from the cross-entropy after the last glimpse. A location has
     no gradient; the location network learns by the score function (REINFORCE), with the reward 1 if the most probable
     class is the label and 0 otherwise, minus a baseline that the network predicts from its state before the draw. The
-    baseline learns from its squared error. These two terms reach their own layers only, and do not change the value of
-    `loss`, which is the cross-entropy in training and in evaluation.
+    baseline learns from its squared error. The gradients of these two terms reach only their own layers, and the terms
+    do not change the value of `loss`, which is the cross-entropy in training and in evaluation.
 
     Without a location network, the locations are uniformly random in training. At inference all images are seen at the
     same random locations.

@@ -34,7 +34,7 @@ class Passage:
 
 
 def annotated_source(function: Callable[..., Any]) -> list[Passage]:
-    """Return the source of a function, and of what it uses of its module, as passages in the order of the module.
+    """Return the source of a function and of the names that it uses of its module, in the order of the module.
 
     A docstring is the note of its function or class, and a comment on lines of its own that of the lines below it.
 

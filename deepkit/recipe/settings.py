@@ -125,7 +125,7 @@ class Settings:
         return configs
 
     def plan(self) -> Plan:
-        """Return the execution plan under these settings; the plan decides what is `"auto"`."""
+        """Return the execution plan under these settings; the plan resolves `"auto"`."""
         from deepkit.execution.plan import plan
 
         return plan(devices=self.devices, precision=self.precision, jit_compile=self.jit_compile, seed=self.seed)

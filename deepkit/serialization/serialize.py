@@ -60,7 +60,7 @@ def from_dict(data: Mapping[str, Any] | list[Any]) -> Block:
     files cannot (`Lambda`, a vocabulary that is a path).
 
     Args:
-        data: What `to_dict` returns; a list stands for a `Sequential`.
+        data: A dict, as `to_dict` returns it; a list stands for a `Sequential`.
 
     Raises:
         DefinitionError: A key or name is unknown, a value is invalid, or the data is too large or contains itself;

@@ -50,7 +50,7 @@ def read_json(path: Path, hint: str = RESTORE) -> dict[str, Any]:
 
     Args:
         path: The file.
-        hint: What to do if it is damaged, as an imperative.
+        hint: The hint of the error for a damaged file, as an imperative.
 
     Raises:
         RunDirError: The file cannot be read, or is damaged.
@@ -74,7 +74,7 @@ def check_checksum(path: Path, content: dict[str, Any], hint: str = RESTORE) -> 
     Args:
         path: The file.
         content: The object in it.
-        hint: What to do if it is damaged, as an imperative.
+        hint: The hint of the error for a damaged file, as an imperative.
 
     Raises:
         RunDirError: The checksum of the values is missing, or another one.
@@ -119,7 +119,7 @@ def convert_disk_errors(folder: Path, consequence: str) -> Iterator[None]:
 
     Args:
         folder: The run directory.
-        consequence: What is saved, and what is not.
+        consequence: Which results are saved, and which are not.
     """
     try:
         yield

@@ -40,7 +40,7 @@ def check_loss(model: keras.Model, y: Batch | None, loss: LossLike | None, calle
 
 @contextlib.contextmanager
 def restored_state(model: keras.Model, *, weights: bool = False) -> Iterator[None]:
-    """Restore what a run of a model changes: moving averages, seed generators and metrics.
+    """Restore the state that a call of a model changes: moving averages, seed generators and metrics.
 
     Args:
         model: The model.

@@ -32,7 +32,7 @@ _TASKS = {
 
 
 def lead_sentence(compiled: CompiledModel, data: TrainingData, final_state: TrainingState) -> str:
-    """Return what was trained, for how long, and on which data."""
+    """Return a sentence about the task, the number of epochs and the data."""
     epochs = f"{final_state.epoch} epoch{'' if final_state.epoch == 1 else 's'}"
     name = (data.summary or data.description).partition(":")[0]
     return f"{_task(compiled)}, trained for {epochs} on {name}."
