@@ -36,8 +36,8 @@ class RecurrentAttention(Block):
     the last glimpse. The number of operations depends on the size of the glimpses, not of the image.
 
     `build` returns a `deepkit.models.RecurrentAttentionModel`, whose loss combines the cross-entropy with the gradient
-    estimator of the locations (REINFORCE). The definition cannot be part of another
-    definition: it is trained as a whole.
+    estimator of the locations (REINFORCE). The definition cannot be part of another definition: it is trained as a
+    whole.
 
     Reference:
         Mnih et al. 2014, "Recurrent Models of Visual Attention", sections 3 and 4.

@@ -35,8 +35,8 @@ class ImageCaptioner(AutoregressiveModel):
     a pair, the model returns the logits of all tokens and ends of all captions, concatenated.
 
     Hard attention draws a position for each token in training, and is trained by the score function; the baseline is
-    the log-probability of the token given the mean of all positions. These terms do not change the value of the
-    reported loss. At inference, hard attention reads the position with the largest weight.
+    the log-probability of the token given the mean of all positions. The terms of hard attention do not change the
+    value of the reported loss. At inference, hard attention reads the position with the largest weight.
 
     Args:
         target_text: Layer from captions to ids.

@@ -30,8 +30,10 @@ def as_string_array(value: Any) -> Any:
     is_array = isinstance(value, np.ndarray) and value.dtype.kind in "USO"
     if not is_list and not is_array:
         return value
-    texts = np.asarray(value, object)
-    return np.array([_decoded(text) for text in texts.flat], object).reshape(texts.shape)
+    texts = np.array(value, object)
+    for i, text in enumerate(texts.flat):
+        texts.flat[i] = _decoded(text)
+    return texts
 
 
 def _decoded(text: Any) -> Any:

@@ -87,6 +87,7 @@ class ScorePrediction(NamedTuple):
     Attributes:
         labels: Array `(batch,)` of the predicted class names, or of class indices if there are no names: the class with
             the largest score. For a multi-label classifier a list for each example, of the classes with scores above 0.
+            Masked steps have no label, as in `ClassPrediction`.
         scores: Array `(batch, num_classes)`, as the model returns it. For a classifier with one output, minus the
             output for the class 0 and the output for the class 1.
 

@@ -62,7 +62,11 @@ DEVIATIONS = (
         {**MNIST, "distort": True},
     ),
     Deviation("Random locations are uniform in the image, after a first glimpse at the center.", {"policy": "random"}),
-    Deviation("Each test digit has one random place in the larger image, the same for all seeds.", TRANSLATED),
+    Deviation(
+        "The larger images are generated here: training digits at new random places in every epoch, each test digit at "
+        "one place for all seeds.",
+        TRANSLATED,
+    ),
 )
 METRICS = {
     "test error": "share of the misclassified test images, in percent, at the means of the locations, or with the "

@@ -195,6 +195,17 @@ def test_batches_of_different_lengths_are_padded_and_masked():
     assert predictions.labels.tolist() == expected.labels[:, :3].tolist()
 
 
+def test_a_loaded_run_and_a_keras_model_mask_their_steps(tmp_path):
+    model = keras.Sequential(
+        [keras.Input((4,)), layers.Embedding(5, 3, mask_zero=True), layers.Dense(3, activation="softmax")]
+    )
+    model.compile("adam", "sparse_categorical_crossentropy")
+    run = dk.fit(model, IDS, IDS % 3, run_dir=tmp_path / "run", verbose=0)
+    expected = run.predict(IDS).labels.tolist()
+    assert (np.array(expected) == None).tolist() == (IDS == 0).tolist()  # noqa: E711  of each element
+    assert dk.load_run(tmp_path / "run").predict(IDS).labels.tolist() == expected
+
+
 def test_the_masks_of_several_outputs_are_found_by_name():
     net = dk.Functional(
         inputs={"ids": dk.Input((4,), dtype="int64")},
