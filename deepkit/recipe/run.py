@@ -70,7 +70,8 @@ def run(recipe: Recipe, config: Settings | None = None) -> Report:
             numbers = ", ".join(f"{name} {format_number(value)}" for name, value in result.measured.items())
             echo(f"seed {repeat.seed}: {numbers} ({seconds[-1]:.1f} s)")
     report = Report.of(recipe, config, repeat_results, seconds)
-    report.show()
+    if is_chief:
+        report.show()
     if config.record and is_chief:
         echo(f"recorded in {results.record(config.record, report)}")
     return report

@@ -143,8 +143,9 @@ def check_killed_and_resumed(folder, moments, seed):
         assert lost in outputs[1 - index], outputs[1 - index][-2000:]
     with Workers("resume", disturbed) as workers:
         results = workers.results()
-        assert f"epoch {epoch}" not in workers.lines[0]
-        assert f"epoch {epoch + 2}" in workers.lines[0]
+        epochs = [int(line.split()[1]) for line in workers.lines[0] if line.startswith("epoch ")]
+        assert epochs == list(range(epochs[0], 25))
+        assert epochs[0] in (epoch, epoch + 1)  # the signal may come before or after the checkpoint of the epoch
     assert results[0] == results[1]
     assert results[0]["epochs"] == expected[0]["epochs"] == 24
     assert results[0]["weights"] == pytest.approx(expected[0]["weights"], rel=1e-6)
