@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepkit.cli.doctor import CheckResult
+from deepkit.cli.check_result import CheckResult
 from deepkit.utils.cluster import find_cluster
 
 if TYPE_CHECKING:

@@ -15,15 +15,14 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
 
 from rich.markup import escape
 
+from deepkit.cli.check_result import CheckResult
 from deepkit.recipe import discovery
 from deepkit.utils import machine
 from deepkit.utils.console import console
 
-Status = Literal["ok", "warn", "fail"]
 MARKS = {"ok": "[green]ok  [/]", "warn": "[yellow]warn[/]", "fail": "[red]FAIL[/]"}
 GPU_EXTRA = 'run pip install "deepkit-keras[gpu]"'
 REINSTALL_TENSORFLOW = "run pip install --force-reinstall tensorflow"
@@ -41,23 +40,6 @@ class Options:
     """Check the connections between several workers instead; start it on all of them, as a training."""
     run_dir: Path | None = None
     """With --cluster, the folder for run directories, which all workers must share."""
-
-
-@dataclass(frozen=True)
-class CheckResult:
-    """The result of one check.
-
-    Args:
-        name: Name of the check.
-        status: `"fail"` if something that deepkit needs does not work, `"warn"` if something optional does not.
-        message: The finding.
-        hint: How to solve the problem; empty if there is none.
-    """
-
-    name: str
-    status: Status
-    message: str
-    hint: str = ""
 
 
 def run(options: Options) -> int:
