@@ -13,6 +13,7 @@ from deepkit.data.splits import split_validation
 from deepkit.utils.validation import check_choice, check_integer
 
 _MINIMUM = {"length": 2, "lag": 1, "num_symbols": 1, "num_classes": 2}
+_MAX_EXAMPLES = 10_000_000  # as of `text_pairs`
 _MAXIMUM = 1_000_000  # of each argument: a longer sequence is a mistake
 
 
@@ -87,7 +88,9 @@ def sequences(
         arguments={"length": length, "lag": lag, "num_symbols": num_symbols, "num_classes": num_classes},
         check=_check_argument,
     )
-    num_examples = check_integer(num_examples, "sequences: num_examples", hint="use num_examples=1000")
+    num_examples = check_integer(
+        num_examples, "sequences: num_examples", maximum=_MAX_EXAMPLES, hint="use num_examples=1000"
+    )
     train, test = (_draw(chosen, num_examples, seed, split, values) for split in range(2))
     return generated_data(
         name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -239,8 +240,12 @@ def check_array(value: object, name: str) -> np.ndarray:
         problem = f"{name} must be an array, received examples of different shapes ({error})"
         hints = ["pad or crop the examples to one shape", _multi_label_hint(name)]
         raise ValueError(message(problem, hint="; ".join(filter(None, hints)))) from error
+    if array.dtype.kind in "US" and isinstance(value, list | tuple):
+        array = np.array(value, object)  # NumPy has converted numbers among strings to strings
     if array.dtype == object:
         array = _as_strings(array, name)
+    if array.dtype.kind == "U":
+        _check_unicode(array, name)
     if array.ndim == 0:
         problem = f"{name} must be an array with the examples along its first axis, received {format_value(value)}"
         raise ValueError(message(problem, hint="pass an array, or a list of numbers; a tuple holds several arrays"))
@@ -267,8 +272,11 @@ def _refuse_other_containers(value: object, name: str) -> None:
 def _as_strings(array: np.ndarray, name: str) -> np.ndarray:
     """Convert an array of Python strings to an array of a string dtype."""
     positions = [position for position, item in enumerate(array.flat) if not isinstance(item, str | bytes)]
+    kind = str if array.size and isinstance(array.flat[0], str) else bytes
     if not positions:
-        return array.astype("U") if array.size and isinstance(array.flat[0], str) else array.astype("S")
+        positions = [position for position, item in enumerate(array.flat) if not isinstance(item, kind)]
+    if not positions:
+        return array.astype("U" if kind is str else "S")
     missing = [position for position in positions if _is_missing(array.flat[position])]
     position = [*missing, *positions][0]
     item, index = array.flat[position], np.unravel_index(position, array.shape)
@@ -276,11 +284,27 @@ def _as_strings(array: np.ndarray, name: str) -> np.ndarray:
     if missing:
         hint = "replace missing values, for example with an empty string, or remove these examples"
         raise TypeError(message(f"{element} is {item}, a missing value", hint=hint))
+    if len(positions) < array.size and isinstance(item, str | bytes | numbers.Number):
+        problem = f"{name} must hold values of one kind, received a mixture: {element} is {format_value(item)}"
+        hint = (
+            "use text.decode() for bytes" if isinstance(item, str | bytes) else f"use list(map(str, {name})) for texts"
+        )
+        raise TypeError(message(problem, hint=hint))
     problem = f"{name} must hold numbers or strings, received Python objects: {element} is {format_value(item)}"
     hint = f"convert {name} to an array of numbers, for example with astype('float32')"
     if isinstance(item, list | tuple | set):
         hint = _multi_label_hint(name) or hint
     raise TypeError(message(problem, hint=hint))
+
+
+def _check_unicode(array: np.ndarray, name: str) -> None:
+    """Raise if a string holds half of a surrogate pair, which UTF-8 cannot encode."""
+    codes = np.ascontiguousarray(array).reshape(-1).view("uint32")
+    is_surrogate = (codes >= 0xD800) & (codes <= 0xDFFF)
+    if array.dtype.isnative and is_surrogate.any():
+        position = int(np.flatnonzero(is_surrogate)[0]) // (array.dtype.itemsize // 4)
+        problem = f"{name} must hold Unicode texts, received a lone surrogate: {format_value(array.flat[position])}"
+        raise ValueError(message(problem, hint='use text.encode("utf-8", "replace").decode()'))
 
 
 def _multi_label_hint(name: str) -> str:

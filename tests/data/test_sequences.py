@@ -137,6 +137,11 @@ def test_fit_recalls_symbols_and_resumes(num_symbols, shape, tmp_path):
             ValueError,
             "sequences: num_examples must be a positive integer, received 0\n  hint: use num_examples=1000",
         ),
+        (
+            lambda: dk.data.sequences("adding", 10**12),
+            ValueError,
+            "sequences: num_examples must be at most 10,000,000, received 1000000000000",
+        ),
         (lambda: dk.data.sequences("adding", seed=-1), ValueError, "seed must be an integer of at least 0"),
         (lambda: dk.data.sequences("adding", batch_size=0), ValueError, "batch_size must be a positive integer"),
         (lambda: dk.data.sequences("adding", validation="some"), TypeError, "validation must be a number of examples"),

@@ -179,3 +179,22 @@ def test_the_default_batch_size_is_that_of_keras():
     assert dk_data.from_arrays(x).train.batch_size == 32
     assert dk_data.load("iris", verbose=False).train.batch_size == 32
     assert PipelineSettings().batch_size == 32
+
+
+@pytest.mark.parametrize(
+    ("texts", "problem"),
+    [
+        (
+            ["a", 3],
+            r"x must hold values of one kind, received a mixture: x\[1\] is 3\n  hint: use list\(map\(str, x\)\)",
+        ),
+        ([1.5, "a"], r"received a mixture: x\[0\] is 1.5"),
+        ([["a", "b"], ["c", True]], r"received a mixture: x\[1, 1\] is True"),
+        (["a", b"b"], r"received a mixture: x\[1\] is b'b'\n  hint: use text.decode\(\)"),
+        (np.array([b"a", "b"], object), r"received a mixture: x\[1\] is 'b'"),
+        (["a", "b\ud800"], r"x must hold Unicode texts, received a lone surrogate: .*\n  hint: use text.encode"),
+    ],
+)
+def test_texts_are_never_converted_silently(texts, problem):
+    with pytest.raises((TypeError, ValueError), match=problem):
+        dk_data.from_arrays(texts)
