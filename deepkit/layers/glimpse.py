@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -12,6 +13,9 @@ from deepkit.utils.validation import check_integer
 
 if TYPE_CHECKING:
     from deepkit.utils.types import Shape, Tensor
+
+
+_FARTHEST = 1e5  # location
 
 
 @keras.saving.register_keras_serializable(package="deepkit")
@@ -81,11 +85,14 @@ class Glimpse(keras.layers.Layer):
         self._check_shapes([tuple(x.shape) for x in inputs] if isinstance(inputs, list | tuple) else inputs)
         images, locations = inputs
         height, width = ops.shape(images)[1], ops.shape(images)[2]
-        locations = ops.cast(locations, "float32")
+        # a location far outside shows zeros like a near one, and its pixel numbers fit into 32 bits
+        locations = ops.clip(ops.cast(locations, "float32"), -_FARTHEST, _FARTHEST)
         x = (locations[:, 0] + 1) * ops.cast(width, "float32") / 2
         y = (locations[:, 1] + 1) * ops.cast(height, "float32") / 2
         patches = [self._average(self._window(images, x, y, side), side) for side in self.window_sizes]
-        return patches[0] if len(patches) == 1 else ops.concatenate(patches, axis=-1)
+        glimpse = patches[0] if len(patches) == 1 else ops.concatenate(patches, axis=-1)
+        is_number = ops.all(ops.equal(locations, locations), axis=-1)[:, None, None, None]
+        return ops.where(is_number, glimpse, ops.cast(math.nan, glimpse.dtype))
 
     def _window(self, images: Tensor, x: Tensor, y: Tensor, side: int) -> Tensor:
         """Return the pixels of the windows of one scale, `(batch, side, side, channels)`, by one gather."""
@@ -137,6 +144,11 @@ class Glimpse(keras.layers.Layer):
             hint = "call the layer on a pair: glimpse([images, locations])"
             raise ValueError(message(problem, path=self.name, hint=hint))
         images = tuple(shapes[0])
+        if None not in (images[0], shapes[1][0]) and images[0] != shapes[1][0]:
+            problem = (
+                f"Glimpse: expected a location for each image, received {images[0]} images and {shapes[1][0]} locations"
+            )
+            raise ValueError(message(problem, path=self.name, hint="pass images and locations of the same batch"))
         sizes = [size for size in images[1:3] if size is not None]
         if sizes and self.size > min(sizes):
             problem = (

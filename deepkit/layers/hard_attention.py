@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +10,9 @@ import keras
 from keras import ops
 
 from deepkit.layers.axes import as_float
-from deepkit.utils.errors import message
+from deepkit.utils.errors import format_value, message
 from deepkit.utils.replicas import current_replica
-from deepkit.utils.validation import check_fraction
+from deepkit.utils.validation import check_fraction, check_integer
 
 if TYPE_CHECKING:
     from deepkit.utils.types import Shape, Tensor
@@ -62,23 +63,21 @@ class HardAttention(keras.layers.Layer):
         super().__init__(**kwargs)
         hint = "use HardAttention(0.5), or HardAttention() to draw for all examples"
         self.expectation_rate = check_fraction(expectation_rate, "HardAttention: expectation_rate", hint=hint)
+        if seed is not None:
+            seed = check_integer(seed, "HardAttention: seed", minimum=0, hint="use seed=0")
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.supports_masking = True  # a masked position has weight 0
 
     def build(self, input_shape: Sequence[Shape]) -> None:
-        """Check that weights and memory have the same positions."""
-        weights, memory = (tuple(shape) for shape in input_shape)
-        pairs = zip(weights[2:], memory[1:-1], strict=False)
-        if len(weights) != len(memory) or any(None not in sizes and sizes[0] != sizes[1] for sizes in pairs):
-            problem = (
-                f"HardAttention {self.name!r}: expected weights (batch, queries, ...) and a memory (batch, ..., "
-                f"features) with the same positions, received {weights} and {memory}"
-            )
-            raise ValueError(message(problem, hint="pass [weights, memory] as dk.Attention receives and returns them"))
+        """Check that weights and memory have the same examples and positions."""
+        self._check_shapes(input_shape)
 
     def call(self, inputs: Sequence[Tensor], training: bool = False) -> list[Tensor]:
         """Select the positions, and return their features."""
+        self._check_shapes(
+            [tuple(x.shape) for x in inputs] if isinstance(inputs, list | tuple) else format_value(inputs)
+        )
         weights, memory = as_float(inputs[0], self.compute_dtype), as_float(inputs[1], self.compute_dtype)
         num_queries = ops.shape(weights)[1]
         flat_memory = ops.reshape(memory, (ops.shape(memory)[0], -1, memory.shape[-1]))
@@ -93,6 +92,9 @@ class HardAttention(keras.layers.Layer):
         else:
             index = ops.top_k(flat_weights, 1)[1][:, 0]  # `ops.argmax` of floats is not exported to ONNX and LiteRT
         selected = ops.cast(ops.equal(ops.arange(num_positions)[None], ops.cast(index, "int32")[:, None]), memory.dtype)
+        if training:  # weights that are NaN, or all 0, have no position to draw
+            is_drawn = ops.cast(index, "int32") < num_positions
+            selected = ops.where(is_drawn[:, None], selected, ops.cast(math.nan, selected.dtype))
         if training and self.expectation_rate:
             is_mean = keras.random.uniform((ops.shape(weights)[0],), seed=self.seed_generator) < self.expectation_rate
             is_mean = ops.repeat(is_mean, num_queries)[:, None]
@@ -105,8 +107,24 @@ class HardAttention(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: Sequence[Shape]) -> list[Shape]:
         """Return the shapes of the features and the positions."""
-        weights, memory = (tuple(shape) for shape in input_shape)
+        weights, memory = self._check_shapes(input_shape)
         return [(*weights[:2], memory[-1]), weights]
+
+    def _check_shapes(self, shapes: Any) -> tuple[Shape, Shape]:
+        """Return the shapes of weights and memory, or raise an error if they do not fit."""
+        is_pair = isinstance(shapes, list | tuple) and len(shapes) == 2
+        if is_pair and all(isinstance(shape, list | tuple) for shape in shapes):
+            weights, memory = (tuple(shape) for shape in shapes)
+            pairs = [(weights[:1], memory[:1]), (weights[2:], memory[1:-1])]
+            sizes = [pair for left, right in pairs for pair in zip(left, right, strict=False)]
+            fits = all(None in pair or pair[0] == pair[1] for pair in sizes)
+            if len(weights) == len(memory) >= 3 and fits and 0 not in memory[1:-1]:
+                return weights, memory
+        problem = (
+            f"HardAttention {self.name!r}: expected weights (batch, queries, ...) and a memory (batch, ..., "
+            f"features) with the same positions, received {format_value(shapes)}"
+        )
+        raise ValueError(message(problem, hint="pass [weights, memory] as dk.Attention receives and returns them"))
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""

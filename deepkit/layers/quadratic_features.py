@@ -11,6 +11,7 @@ from keras import ops
 
 from deepkit.layers.axes import as_float, static_size
 from deepkit.utils.errors import format_value, message
+from deepkit.utils.finite import check_finite
 
 if TYPE_CHECKING:
     from deepkit.utils.types import Shape, Tensor
@@ -35,7 +36,8 @@ class QuadraticFeatures(keras.layers.Layer):
         `(batch, ..., features + features * (features + 1) / 2)`.
 
     Raises:
-        ValueError: The number of features is unknown.
+        ValueError: The number of features is unknown; or, in float16, a product exceeds the largest number, which the
+            features do from 256 on. In a graph TensorFlow raises an `InvalidArgumentError`.
 
     Examples:
         >>> import numpy as np
@@ -62,6 +64,12 @@ class QuadraticFeatures(keras.layers.Layer):
         """Append the products to the features."""
         x = as_float(inputs, self.compute_dtype)
         products = ops.take(x, self._rows, axis=-1) * ops.take(x, self._columns, axis=-1)
+        if self.compute_dtype == "float16":
+            problem = (
+                f"QuadraticFeatures {self.name!r}: a product is NaN or exceeds 65,504, the largest number of float16"
+            )
+            hint = "scale the features with layers.Normalization(), or use QuadraticFeatures(dtype='float32')"
+            products = check_finite(products, problem, hint)
         return ops.concatenate([x, products], axis=-1)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

@@ -8,6 +8,8 @@ import keras
 from keras import ops
 
 from deepkit.losses.gradient_estimators import float_tensor
+from deepkit.utils.finite import check_finite
+from deepkit.utils.lazy_tensorflow import tf
 from deepkit.utils.validation import check_fraction
 
 if TYPE_CHECKING:
@@ -41,7 +43,8 @@ class MovingBaseline(keras.layers.Layer):
 
     Raises:
         TypeError: The rewards are integers or booleans.
-        ValueError: `momentum` is not a fraction in [0, 1).
+        ValueError: `momentum` is not a fraction in [0, 1), or a reward is NaN or infinite. In a graph TensorFlow raises
+            an `InvalidArgumentError`. The average does not change.
 
     Examples:
         >>> import numpy as np
@@ -73,11 +76,14 @@ class MovingBaseline(keras.layers.Layer):
         """Return the baseline, and then update it."""
         reward = float_tensor(reward, "MovingBaseline: reward")
         mean = ops.mean(ops.cast(ops.stop_gradient(reward), "float32"))
+        problem = "MovingBaseline: the rewards must be finite numbers, received NaN, infinity or no reward"
+        mean = check_finite(mean, problem, hint="look for NaN in the function that computes the rewards")
         has_average = ops.greater(self.total_weight, 0)
         baseline = ops.where(has_average, ops.divide_no_nan(self.average, self.total_weight), mean)
         if training is not False:
-            self.average.assign(self.momentum * self.average + (1 - self.momentum) * mean)
-            self.total_weight.assign(self.momentum * self.total_weight + (1 - self.momentum))
+            with tf.control_dependencies([mean]):  # if the check in a graph fails, neither weight changes
+                self.average.assign(self.momentum * self.average + (1 - self.momentum) * mean)
+                self.total_weight.assign(self.momentum * self.total_weight + (1 - self.momentum))
         return baseline
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

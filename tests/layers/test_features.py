@@ -138,3 +138,15 @@ def test_no_features_have_no_names():
     layer = QuadraticFeatures()
     layer.build((None, 0))
     assert layer.feature_names() == []
+
+
+def test_products_that_float16_cannot_hold_are_refused():
+    layer = QuadraticFeatures(dtype="float16")
+    np.testing.assert_array_equal(layer(np.array([[255.0, 2.0]])), [[255, 2, 65024, 510, 4]])
+    problem = "a product is NaN or exceeds 65,504, the largest number of float16\n  hint: scale the features"
+    with pytest.raises(ValueError, match=problem):
+        layer(np.array([[256.0, 2.0]]))
+    model = dk.Sequential([QuadraticFeatures(dtype="mixed_float16")]).build((2,))
+    with pytest.raises(tf.errors.InvalidArgumentError, match=problem):
+        model.predict(np.array([[256.0, 2.0]]), verbose=0)
+    assert float(QuadraticFeatures(dtype="float32")(np.array([[256.0, 2.0]]))[0, 2]) == 65536

@@ -143,3 +143,16 @@ def test_the_output_shape():
     assert layer.compute_output_shape([(None, None, 11, 2), (None, 2)]) == (None, 3, 3, 4)
     assert tuple(layer([IMAGES, LOCATIONS]).shape) == layer.compute_output_shape([IMAGES.shape, LOCATIONS.shape])
     checks.assert_config_round_trip(layer)
+
+
+def test_a_location_that_is_nan_shows_nan_and_one_far_outside_zeros():
+    locations = np.array([[np.nan, 0], [np.inf, 0], [-1e30, 0], [0, 0], [0, 1e12], [0, np.nan]])
+    patches = np.asarray(Glimpse(3)([IMAGES, locations]))
+    assert np.isnan(patches[[0, 5]]).all()
+    np.testing.assert_array_equal(patches[[1, 2, 4]], 0)
+    np.testing.assert_array_equal(patches[3], np.asarray(Glimpse(3)([IMAGES[3:4], locations[3:4]]))[0])
+
+
+def test_another_number_of_locations_is_an_error():
+    with pytest.raises(ValueError, match="expected a location for each image, received 6 images and 1 locations"):
+        Glimpse(3)([IMAGES, LOCATIONS[:1]])

@@ -49,3 +49,31 @@ def test_a_rate_that_is_no_fraction_is_refused():
 def test_other_positions_are_refused(shape):
     with pytest.raises(ValueError, match=r"with the same positions, received .*\n  hint: pass \[weights, memory\]"):
         HardAttention()([WEIGHTS, np.zeros(shape, "float32")])
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        [WEIGHTS],
+        [WEIGHTS, MEMORY, MEMORY],
+        WEIGHTS,
+        [np.repeat(WEIGHTS, 2, 0), MEMORY],
+        [WEIGHTS[:, :, :0], MEMORY[:, :0]],
+    ],
+)
+def test_other_inputs_are_refused(inputs):
+    with pytest.raises(ValueError, match=r"with the same positions, received .*\n  hint: pass \[weights, memory\]"):
+        HardAttention()(inputs)
+
+
+@pytest.mark.parametrize("factor", [np.nan, 0.0])
+def test_a_draw_from_weights_without_a_positive_one_is_nan(factor):
+    features, selected = HardAttention()([WEIGHTS * np.float32(factor), MEMORY], training=True)
+    assert np.isnan(features).all()
+    assert np.isnan(selected).all()
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5])
+def test_a_seed_that_is_no_integer_is_refused(seed):
+    with pytest.raises(ValueError, match="HardAttention: seed must be an integer of at least 0"):
+        HardAttention(seed=seed)

@@ -225,3 +225,16 @@ def test_the_average_of_a_layer_in_half_precision_is_float32():
     rewards = [baseline(np.full(2, value, "float16")) for value in (1.0, 2.0, 2.0)]
     assert rewards[-1].dtype == "float32"
     np.testing.assert_allclose(rewards[-1], (0.9 * 0.1 + 0.1 * 2) / 0.19, rtol=1e-5)
+
+
+@pytest.mark.parametrize("reward", [[1.0, np.nan], [np.inf, 1.0], []])
+def test_rewards_that_are_not_finite_are_refused_and_do_not_change_the_average(reward):
+    baseline = MovingBaseline()
+    baseline(np.full(2, 3.0, "float32"))
+    reward = tf.constant(reward, "float32")
+    problem = "MovingBaseline: the rewards must be finite numbers, received NaN, infinity or no reward"
+    with pytest.raises(ValueError, match=f"{problem}\n  hint: look for NaN"):
+        baseline(reward)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=problem):
+        tf.function(lambda value: baseline(value))(reward)
+    np.testing.assert_allclose(baseline(np.zeros(2, "float32")), 3.0, rtol=1e-6)
