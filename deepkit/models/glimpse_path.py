@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from deepkit.utils.errors import format_value, message
 from deepkit.utils.lazy_tensorflow import tf
 
 if TYPE_CHECKING:
@@ -69,11 +70,27 @@ def run_glimpses(
 
 
 def iterate_images(x: ArrayLike | Dataset, batch_size: int) -> Iterator[ArrayLike | Tensor]:
-    """Yield the images of an array or of a dataset, with or without labels, in batches."""
+    """Yield the images of an array or of a dataset, with or without labels, in batches.
+
+    Raises:
+        TypeError: `x` is neither an array nor a dataset of arrays.
+    """
     if isinstance(x, tf.data.Dataset):
         for batch in x:
-            yield batch[0] if isinstance(batch, tuple) else batch
+            images = batch[0] if isinstance(batch, tuple) else batch
+            if isinstance(images, dict | list | tuple):
+                raise _not_images(images)
+            yield images
         return
     images = np.asarray(x)
+    if images.dtype.kind in "OSU" or images.ndim == 0:
+        raise _not_images(x)
     for start in range(0, len(images), batch_size):
         yield images[start : start + batch_size]
+
+
+def _not_images(value: object) -> TypeError:
+    problem = f"glimpses: expected an array of images, or a dataset of such batches, received {format_value(value)}"
+    return TypeError(
+        message(problem, hint="pass model.glimpses(data.test), or an array (examples, height, width, channels)")
+    )

@@ -13,7 +13,7 @@ from deepkit.definition.outputs import logits_message, probability_loss_name
 from deepkit.losses.gradient_estimators import score_function
 from deepkit.models.glimpse_path import GlimpsePath, iterate_images, run_glimpses
 from deepkit.utils.errors import message
-from deepkit.utils.validation import check_integer, check_number
+from deepkit.utils.validation import check_flag, check_integer, check_number
 
 if TYPE_CHECKING:
     from deepkit.layers.glimpse import Glimpse
@@ -112,7 +112,7 @@ class RecurrentAttentionModel(keras.Model):
         def next_location(number: int, state: Tensor) -> Tensor:
             if locator is None:
                 return ops.zeros_like(state[:, :2], dtype="float32") + path[number]
-            return ops.clip(locator(state)["location"], -1, 1)
+            return ops.clip(ops.cast(locator(state)["location"], "float32"), -1, 1)
 
         *_, (_, state) = run_glimpses(step, images, num_glimpses, next_location)
         super().__init__(inputs, classifier(state), name=name)
@@ -171,10 +171,11 @@ class RecurrentAttentionModel(keras.Model):
             if self.locator is None:
                 return self._draw_uniform(ops.shape(state)[0], self.location_seed)
             predicted = self.locator(ops.stop_gradient(state), training=True)
-            drawn = self._draw_gaussian(predicted["location"], self.location_seed)
-            distance = (drawn - predicted["location"]) / self.stddev
+            mean, baseline = (ops.cast(predicted[name], "float32") for name in ("location", "baseline"))
+            drawn = self._draw_gaussian(mean, self.location_seed)
+            distance = (drawn - mean) / self.stddev
             log_probabilities.append(-0.5 * ops.sum(ops.square(distance), axis=-1))  # plus a constant
-            baselines.append(predicted["baseline"][:, 0])
+            baselines.append(baseline[:, 0])
             return ops.clip(drawn, -1, 1)
 
         images = self._as_images(inputs)
@@ -204,7 +205,7 @@ class RecurrentAttentionModel(keras.Model):
         terms = ops.sum(ops.square(reward - baseline) - surrogate, axis=1)
         if sample_weight is not None:
             terms = terms * ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
-        term = ops.mean(terms)
+        term = ops.cast(ops.mean(terms), loss.dtype)
         return loss + (term - ops.stop_gradient(term))
 
     def glimpses(
@@ -228,11 +229,18 @@ class RecurrentAttentionModel(keras.Model):
             A `GlimpsePath`, which `dk.visualize.glimpses` draws.
 
         Raises:
-            ValueError: `batch_size` is not a positive integer, or the images have another shape than the model's.
+            ValueError: `batch_size` is not a positive integer, `seed` is not an integer of at least 0, there are no
+                images, or the images have another shape than the model's, are uint8 or contain NaN.
+            TypeError: `x` is neither an array nor a dataset.
         """
         batch_size = check_integer(batch_size, "glimpses: batch_size", hint="use batch_size=128")
+        draw = check_flag(draw, "glimpses: draw", hint="use draw=True")
+        if seed is not None:
+            seed = check_integer(seed, "glimpses: seed", minimum=0, hint="use seed=0")
         generator = keras.random.SeedGenerator(seed) if draw else None
-        batches = [self._look(images, generator) for images in iterate_images(x, batch_size)]
+        batches = [self._look(self._check_images(images), generator) for images in iterate_images(x, batch_size)]
+        if not batches:
+            raise ValueError(message("glimpses: there are no images", path=self.name, hint="pass at least one image"))
         locations, patches, logits = (np.concatenate(arrays) for arrays in zip(*batches, strict=True))
         return GlimpsePath(locations, patches, logits, self.glimpse.window_sizes)
 
@@ -283,7 +291,7 @@ class RecurrentAttentionModel(keras.Model):
                 if seed is None:
                     return ops.broadcast_to(self._path[number], (num_examples, 2))
                 return self._draw_uniform(num_examples, seed)
-            mean = self.locator(state)["location"]
+            mean = ops.cast(self.locator(state)["location"], "float32")
             return ops.clip(mean if seed is None else self._draw_gaussian(mean, seed), -1, 1)
 
         images = self._as_images(x)
@@ -295,6 +303,29 @@ class RecurrentAttentionModel(keras.Model):
         )
         locations, patches, logits = (ops.convert_to_numpy(ops.stack(column, axis=1)) for column in columns)
         return locations, patches, logits
+
+    def _check_images(self, x: Any) -> np.ndarray:
+        """Return a batch of images as an array of finite numbers in the shape and the scale of the model's input."""
+        array = np.asarray(x)
+        expected = tuple(self.input_shape)[1:]
+        if array.shape[1:] == expected[:-1] and expected[-1] == 1:
+            array = array[..., None]
+        dtype = keras.backend.standardize_dtype(self.inputs[0].dtype)
+        sizes = zip(expected, array.shape[1:], strict=False)
+        problem = hint = ""
+        if array.ndim != len(expected) + 1 or any(size not in (None, length) for size, length in sizes):
+            problem = f"expected images of shape {(None, *expected)}, received {array.shape}"
+            hint = "pass a batch of images, x[None] for one image"
+        elif array.dtype == np.uint8 and "float" in dtype:
+            problem = f"expected images in the scale of the training, {dtype}, received uint8"
+            hint = 'pass images.astype("float32") / 255 if it trained on such images'
+        elif array.dtype.kind not in "biuf" or not np.isfinite(array).all():
+            received = "NaN or infinity" if array.dtype.kind == "f" else f"the dtype {array.dtype}"
+            problem = f"expected images of finite numbers, received {received}"
+            hint = "remove these images, or replace the values that are not finite"
+        if problem:
+            raise ValueError(message(f"{self.name}: {problem}", path=self.name, hint=hint))
+        return array
 
     def _as_images(self, inputs: ArrayLike | Tensor) -> Tensor:
         """Return the images of a batch; as Keras models do, accept a missing channel axis of size 1."""

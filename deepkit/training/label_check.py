@@ -19,6 +19,7 @@ from deepkit.blocks.heads import Regressor
 from deepkit.data import Pipeline
 from deepkit.definition.objective import check_objective
 from deepkit.models.perceptron import PerceptronModel
+from deepkit.models.recurrent_attention import RecurrentAttentionModel
 from deepkit.training import label_hints
 from deepkit.training.errors import LabelError
 from deepkit.training.label_hints import InvalidLabel, number_text
@@ -183,7 +184,7 @@ def require_labels(net: Any, model: keras.Model, data: TrainingData, loss: objec
                 path="data",
                 hint="use dataset.map(lambda x, y: (x, tf.ensure_shape(y, [None]))) for one label per example",
             )
-    needs_labels = _has_keras_training_step(model) or isinstance(model, PerceptronModel)
+    needs_labels = _has_keras_training_step(model) or isinstance(model, PerceptronModel | RecurrentAttentionModel)
     if data.label_spec is not None or not needs_labels:
         return
     outputs = getattr(model, "output", None)
@@ -197,6 +198,8 @@ def require_labels(net: Any, model: keras.Model, data: TrainingData, loss: objec
     expected = ", ".join(rule.describe() for rule in rules.values()) or "labels"
     if len(rules) == 1 and head_block(net) is not None and loss is None:
         expected = f"labels for {head_block(net)!r}"
+    if isinstance(model, RecurrentAttentionModel) and loss is None:
+        expected = f"labels for {net!r}"
     raise LabelError(
         f"labels: expected {expected}, received inputs only",
         path="data",

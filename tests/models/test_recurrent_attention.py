@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 import deepkit as dk
+from deepkit.errors import LabelError
 from deepkit.models import RecurrentAttentionModel
 from deepkit.models.glimpse_path import GlimpsePath
 
@@ -423,3 +424,43 @@ def test_errors_of_the_model(name, value):
     model = net().build((SIZE, SIZE, 1))
     with pytest.raises(ValueError, match=f"RecurrentAttentionModel: {name} must be"):
         RecurrentAttentionModel(model.step, model.locator, model.classifier, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("images", "problem"),
+    [
+        (X * np.nan, "expected images of finite numbers, received NaN or infinity"),
+        ((X * 255).astype("uint8"), "expected images in the scale of the training, float32, received uint8"),
+        (X[:, :9], "expected images of shape .* received \\(20, 9, 12, 1\\)"),
+        (np.repeat(X, 3, -1), "expected images of shape .* received \\(20, 12, 12, 3\\)"),
+        (
+            X[0],
+            "expected images of shape .* received \\(12, 12, 1\\)\n .*\n  hint: pass a batch of images, x\\[None\\]",
+        ),
+        (X[:0], "there are no images\n .*\n  hint: pass at least one image"),
+        (None, "expected an array of images, or a dataset of such batches, received None"),
+        (dk.data.from_arrays(X, Y), "expected an array of images.*\n  hint: pass model.glimpses\\(data.test\\)"),
+        (tf.data.Dataset.from_tensors({"image": X}), "expected an array of images, or a dataset of such batches"),
+    ],
+)
+def test_glimpses_refuses_other_images(images, problem):
+    with pytest.raises((ValueError, TypeError), match=problem):
+        built().glimpses(images)
+
+
+@pytest.mark.parametrize("arguments", [{"seed": -1}, {"seed": 1.5}, {"draw": "yes"}, {"batch_size": 0}])
+def test_glimpses_refuses_other_arguments(arguments):
+    with pytest.raises(ValueError, match=f"glimpses: {next(iter(arguments))} must be .*\n  hint: use"):
+        built().glimpses(X, **{"draw": True, **arguments})
+
+
+def test_missing_labels_are_an_error():
+    with pytest.raises(LabelError, match=r"expected labels for dk.RecurrentAttention\(3, .* received inputs only"):
+        dk.fit(net(), X, epochs=1, verbose=0)
+
+
+@pytest.mark.parametrize("policy", ["learned", "random"])
+def test_training_in_float64(policy):
+    run = dk.fit(net(policy=policy), X, Y, epochs=1, verbose=0, plan=dk.plan(precision="float64"))
+    assert np.isfinite(run.history["loss"][0])
+    assert run.model.glimpses(X[:2]).locations.shape == (2, 3, 2)
