@@ -18,6 +18,7 @@ from deepkit.blocks.text_decoder import (
     BlockField,
     TextDecoder,
     check_decoder,
+    check_target_text,
     decoder_field,
     name_states,
     resolve_attention,
@@ -110,6 +111,7 @@ class Captioner(Block):
     def check(self) -> None:
         """Refuse a bidirectional decoder, and arguments of an attention that is not there."""
         check_decoder(self.decoder, "Captioner")
+        check_target_text(self.text, "Captioner")
         resolve_attention(self.attention, self.decoder, "Captioner")
         if self.hard and isinstance(self.decoder, TransformerDecoder):
             raise DefinitionError(
@@ -164,10 +166,13 @@ class Captioner(Block):
             x = make_inputs(network, spec)
             features: Any = network.build_from(x, x, adapter=adapter).output
         if isinstance(features, dict | list | tuple) or len(features.shape) != 4:
+            hint = "leave out the pooling over all positions, and the head"
+            if len(keras.tree.flatten(x)[0].shape) == 3:
+                hint = "pass gray images with a channel axis, x[..., None]"
             raise DefinitionError(
                 f"Captioner: the encoder must return a feature map (height, width, channels), received "
                 f"{shape_text(features)}",
-                hint="leave out the pooling over all positions, and the head",
+                hint=hint,
             )
         has_memory = isinstance(self.decoder, TransformerDecoder) or self.attention is not None
         outputs = {"memory": features} if has_memory else {}

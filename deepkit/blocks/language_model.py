@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 from deepkit.blocks.recurrent import Recurrent
 from deepkit.blocks.text import Text
-from deepkit.blocks.text_decoder import BlockField, TextDecoder, check_decoder, decoder_field, text_layer
+from deepkit.blocks.text_decoder import (
+    BlockField,
+    TextDecoder,
+    check_decoder,
+    check_target_text,
+    decoder_field,
+    text_layer,
+)
 from deepkit.blocks.transformer import TransformerDecoder
 from deepkit.definition import fields
 from deepkit.definition.block import Block
@@ -77,6 +84,7 @@ class LanguageModel(Block):
     def check(self) -> None:
         """Refuse a decoder with two directions."""
         check_decoder(self.decoder, "LanguageModel")
+        check_target_text(self.text, "LanguageModel")
 
     @property
     def training_target(self) -> str:

@@ -18,6 +18,7 @@ from deepkit.blocks.text_decoder import (
     BlockField,
     TextDecoder,
     check_decoder,
+    check_target_text,
     decoder_field,
     embed,
     name_states,
@@ -124,6 +125,7 @@ class Seq2Seq(Block):
                 "Seq2Seq: the encoder must merge its two directions", hint='use merge="concat", the default'
             )
         check_decoder(self.decoder, "Seq2Seq")
+        check_target_text(self._target_text, "Seq2Seq")
         resolve_attention(self.attention, self.decoder, "Seq2Seq")
 
     def input_spec(self) -> InputSpec:

@@ -83,6 +83,25 @@ def check_decoder(decoder: Recurrent | TransformerDecoder, owner: str) -> None:
         )
 
 
+def check_target_text(text: Text, owner: str) -> None:
+    """Refuse tokens that do not follow one another in a text.
+
+    Args:
+        text: The texts that are generated.
+        owner: Name of the class that has it, for the message.
+
+    Raises:
+        DefinitionError: The text layer adds n-grams to the words.
+    """
+    ngrams = dict(text.text).get("ngrams")
+    if ngrams is not None:
+        raise DefinitionError(
+            f"{owner}: generated texts must be sequences of tokens, received ngrams={format_value(ngrams)}, which adds "
+            "overlapping groups of words",
+            hint="leave ngrams out",
+        )
+
+
 def resolve_attention(
     attention: Attention | str | None, decoder: Recurrent | TransformerDecoder, owner: str
 ) -> Attention | None:

@@ -110,6 +110,13 @@ class TokenIds(keras.layers.TextVectorization):
         ids += tf.cast(empty & (tf.range(steps)[None] == 0), ids.dtype)
         return tf.ensure_shape(ids, self.compute_output_shape(inputs.shape))
 
+    def num_tokens(self, texts: Tensor) -> Tensor:
+        """Return the number of tokens of each text before it is truncated, `(batch,)`."""
+        if self._split is None:
+            return tf.ones(tf.shape(texts)[:1], "int64")
+        tokens: tf.RaggedTensor = self._preprocess(texts)
+        return tokens.row_lengths()
+
     def _preprocess(self, inputs: Tensor) -> Tensor:
         """Convert all letters to lowercase and all whitespace to spaces first; Keras converts only those of ASCII."""
         if self.standardization in ("lower", "lower_and_strip_punctuation"):

@@ -97,10 +97,11 @@ def attention_map(
 
 
 def mean_over_heads(weights: np.ndarray, *, rank: int = 3) -> np.ndarray:
-    """Return attention weights `(batch, [heads,] steps, ...)` as their mean over the heads, if there are any.
+    """Return attention weights `(batch, [heads,] steps, ...)` in float32, as the mean over the heads if there are any.
 
     Args:
         weights: The weights.
         rank: Number of axes of weights without heads.
     """
+    weights = weights.astype("float32")
     return weights.mean(axis=1) if weights.ndim > rank else weights

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -13,9 +13,19 @@ from keras import ops
 from deepkit.definition.outputs import logits_message, probability_loss_name
 from deepkit.layers.token_ids import TokenIds, whitespace_to_spaces
 from deepkit.models.beam_search import END
+from deepkit.models.compile_checks import check_token_loss, check_token_metrics
 from deepkit.models.decoding import UNKNOWN, compile_search, join_tokens
 from deepkit.models.incremental_decoding import IncrementalDecoder
-from deepkit.models.tokens import as_string_array, labels_of, token_ids, token_mask, weights_of
+from deepkit.models.tokens import (
+    as_string_array,
+    check_text_spec,
+    holds_texts,
+    labels_of,
+    token_ids,
+    token_mask,
+    weighted_mean,
+    weights_of,
+)
 from deepkit.utils.errors import message
 from deepkit.utils.lazy_tensorflow import tf
 
@@ -29,6 +39,13 @@ class _Perplexity(keras.metrics.Mean):
     def result(self) -> Tensor:
         """Return the perplexity."""
         return ops.exp(super().result())
+
+
+class _Batch:
+    """The weights of the batch of a step; an object that Keras does not track."""
+
+    def __init__(self) -> None:
+        self.sample_weight: Tensor | None = None
 
 
 class AutoregressiveModel(keras.Model):
@@ -66,6 +83,7 @@ class AutoregressiveModel(keras.Model):
         self.target_text, self.decoder, self.classifier = target_text, decoder, classifier
         self.accuracy_tracker = keras.metrics.Mean("accuracy")
         self.perplexity_tracker = _Perplexity("perplexity")
+        self._batch = _Batch()
         self._compiled_search = functools.lru_cache(functools.partial(compile_search, self))
 
     @abstractmethod
@@ -123,7 +141,8 @@ class AutoregressiveModel(keras.Model):
             kwargs: Further arguments of `keras.Model.compile`.
 
         Raises:
-            ValueError: The model is on several devices, or the loss expects probabilities.
+            ValueError: The model is on several devices, the loss expects probabilities, or the loss or a metric cannot
+                compare class indices with logits.
         """
         num_devices = self.distribute_strategy.num_replicas_in_sync
         if num_devices > 1:
@@ -135,6 +154,9 @@ class AutoregressiveModel(keras.Model):
         name = probability_loss_name(loss)
         if name:
             raise ValueError(logits_message(name, "loss", "the classifier is linear", "the default loss, or "))
+        check_token_loss(loss, self.classifier.units)
+        for metrics in ("metrics", "weighted_metrics"):
+            check_token_metrics(kwargs.get(metrics), self.classifier.units)
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
@@ -144,11 +166,20 @@ class AutoregressiveModel(keras.Model):
 
     def train_step(self, data: Nested) -> dict[str, Tensor]:
         """Train on a batch."""
-        return super().train_step(self._convert_batch(data))
+        return self._with_weights(super().train_step, data)
 
     def test_step(self, data: Nested) -> dict[str, Tensor]:
         """Evaluate a batch."""
-        return super().test_step(self._convert_batch(data))
+        return self._with_weights(super().test_step, data)
+
+    def _with_weights(self, step: Callable[[Any], dict[str, Tensor]], data: Nested) -> dict[str, Tensor]:
+        """Return the result of a step on a batch, whose weights `call` can read."""
+        x, target, sample_weight = self._convert_batch(data)
+        self._batch.sample_weight = sample_weight
+        try:
+            return step((x, target, sample_weight))
+        finally:
+            self._batch.sample_weight = None
 
     def compute_loss(
         self,
@@ -162,12 +193,16 @@ class AutoregressiveModel(keras.Model):
         mask = self.label_mask(y)
         labels, weights = labels_of(y, mask), weights_of(sample_weight, mask)
         losses = keras.losses.sparse_categorical_crossentropy(labels, y_pred, from_logits=True)
+        weights = ops.cast(weights, losses.dtype)
         is_correct = ops.cast(ops.equal(ops.argmax(y_pred, -1), labels), "float32")
         self.accuracy_tracker.update_state(is_correct, weights)
         self.perplexity_tracker.update_state(losses, weights)
         if self._compile_loss is not None:
             return super().compute_loss(x, labels, y_pred, weights, training)
-        return ops.sum(losses * weights) / ops.maximum(ops.sum(weights), 1e-7) + sum(self.losses)
+        loss = weighted_mean(losses, weights)
+        for penalty in self.losses:
+            loss += ops.cast(penalty, loss.dtype)
+        return loss
 
     def compute_metrics(
         self, x: Nested, y: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
@@ -270,6 +305,11 @@ class AutoregressiveModel(keras.Model):
             texts.append(join_tokens([vocabulary[i] for i in target if i != END], self.target_text))
         return texts
 
+    @staticmethod
+    def _mapped(dataset: Dataset, function: Callable[..., Tensor]) -> Dataset:
+        """Return the results of a function of a batch, whose errors are raised as they are."""
+        return dataset.map(tf.autograph.experimental.do_not_convert(function))
+
     def _adapt_text(self, layer: TokenIds, texts: Dataset, name: str) -> None:
         """Learn the vocabulary of a text layer that has none.
 
@@ -279,10 +319,15 @@ class AutoregressiveModel(keras.Model):
             name: Name of the texts, for the message.
 
         Raises:
-            ValueError: There is no word in the texts.
+            ValueError: There is no word in the texts, or they are neither strings nor ids.
         """
+        spec = texts.element_spec
+        check_text_spec(spec.dtype, tuple(spec.shape), f"{self.name}: {name}")
         if layer.get_vocabulary(include_special_tokens=False):
             return
+        if spec.dtype != tf.string:
+            problem = f"{self.name}: the text layer {layer.name!r} has no vocabulary, and the {name} are token ids"
+            raise ValueError(message(problem, hint='pass texts, or dk.Text(..., vocabulary=("the", "dog"))'))
         layer.adapt(texts)
         if not layer.get_vocabulary(include_special_tokens=False):
             problem = f"{self.name}: no word in the {name}"
@@ -290,8 +335,8 @@ class AutoregressiveModel(keras.Model):
 
     def _target_ids(self, texts: Tensor) -> Tensor:
         """Return the ids of targets; those of an empty text, of which only the end is decoded, are zeros."""
-        ids = token_ids(self.target_text, texts)
-        if ids is texts:
+        ids = token_ids(self.target_text, texts, self.decoder)
+        if not holds_texts(texts):
             return ids
         stripped = tf.strings.strip(whitespace_to_spaces(tf.reshape(texts, (-1, 1))))
         is_empty = tf.equal(tf.strings.length(stripped), 0)

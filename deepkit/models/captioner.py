@@ -14,7 +14,7 @@ from deepkit.losses.gradient_estimators import score_function
 from deepkit.models.alignment import ImageAttentionMap, mean_over_heads
 from deepkit.models.autoregressive import AutoregressiveModel
 from deepkit.models.decoding import check_search_arguments
-from deepkit.models.tokens import labels_of, validate_texts
+from deepkit.models.tokens import labels_of, validate_texts, weighted_mean, weights_of
 from deepkit.utils.errors import message
 from deepkit.utils.lazy_tensorflow import tf
 from deepkit.utils.validation import check_integer
@@ -112,10 +112,15 @@ class ImageCaptioner(AutoregressiveModel):
         outputs = self._teacher_forced(inputs[0], target, training=training)
         logits = self.classifier(tf.boolean_mask(outputs["hidden"], mask))
         if self.doubly_stochastic:
-            self.add_loss(self.doubly_stochastic * _doubly_stochastic_penalty(outputs["weights"], mask))
+            penalties = _doubly_stochastic_penalty(outputs["weights"], mask)
+            weights = self._batch.sample_weight
+            ones = ops.ones_like(penalties)
+            weights = ones if weights is None else ops.reshape(ops.cast(weights, ones.dtype), (-1,))
+            self.add_loss(self.doubly_stochastic * weighted_mean(penalties, weights))
         if self.is_hard and training:
             masked = {name: tf.boolean_mask(outputs[name], mask) for name in ("weights", "selected", "mean_hidden")}
-            self.add_loss(self._hard_attention_loss(masked, logits, labels_of(target, mask)))
+            labels, weights = labels_of(target, mask), weights_of(self._batch.sample_weight, mask)
+            self.add_loss(self._hard_attention_loss(masked, logits, labels, weights))
         return logits
 
     def encode(self, source: Tensor, *, training: bool = False) -> dict[str, Tensor]:
@@ -144,7 +149,8 @@ class ImageCaptioner(AutoregressiveModel):
         Raises:
             ValueError: The batches are not pairs, or there is no word in the captions.
         """
-        self._adapt_text(self.target_text, dataset.map(lambda *batch: self._split_pair(batch)[1]), "captions")
+        captions = self._mapped(dataset, lambda *batch: self._split_pair(batch)[1])
+        self._adapt_text(self.target_text, captions, "captions")
 
     def caption(
         self,
@@ -170,8 +176,8 @@ class ImageCaptioner(AutoregressiveModel):
             Captions; with `return_attention`, a tuple of captions and attention maps.
 
         Raises:
-            ValueError: An argument is out of range, the images have another shape or are uint8, or there is no
-                vocabulary yet.
+            ValueError: An argument is out of range, the images have another shape, are uint8 or contain NaN, or the
+                model has no vocabulary yet.
         """
         check_search_arguments(num_beams, length_penalty, max_length, batch_size, owner="caption")
         self._vocabulary(self.target_text)
@@ -245,7 +251,9 @@ class ImageCaptioner(AutoregressiveModel):
         arguments = {"doubly_stochastic": self.doubly_stochastic, "entropy_weight": self.entropy_weight}
         return {**super().get_config(), **arguments}
 
-    def _hard_attention_loss(self, outputs: Mapping[str, Tensor], logits: Tensor, labels: Tensor) -> Tensor:
+    def _hard_attention_loss(
+        self, outputs: Mapping[str, Tensor], logits: Tensor, labels: Tensor, sample_weights: Tensor
+    ) -> Tensor:
         """Return a loss of value 0 with the gradients of the score function and the entropy.
 
         Args:
@@ -253,12 +261,13 @@ class ImageCaptioner(AutoregressiveModel):
                 `"mean_hidden"` `(tokens, units)`.
             logits: Logits of each token, `(tokens, vocabulary)`.
             labels: Ids of the tokens, `(tokens,)`.
+            sample_weights: The weight of each token in the loss, `(tokens,)`.
         """
         weights = ops.maximum(ops.cast(outputs["weights"], "float32"), _SMALLEST_WEIGHT)
         selected = ops.cast(outputs["selected"], "float32")
         axes = tuple(range(1, len(weights.shape)))
         reward, baseline = (
-            -keras.losses.sparse_categorical_crossentropy(labels, scores, from_logits=True)
+            -keras.losses.sparse_categorical_crossentropy(labels, ops.cast(scores, "float32"), from_logits=True)
             for scores in (logits, self.classifier(outputs["mean_hidden"]))
         )
         log_weights = ops.log(weights)
@@ -266,7 +275,7 @@ class ImageCaptioner(AutoregressiveModel):
         entropy = -ops.sum(weights * log_weights, axes)
         is_drawn = ops.cast(ops.equal(ops.max(selected, axes), 1), "float32")  # not the mean of all positions
         surrogate = is_drawn * score_function(log_p, reward, baseline=baseline)
-        loss = -ops.mean(surrogate + self.entropy_weight * entropy)
+        loss = -weighted_mean(surrogate + self.entropy_weight * entropy, sample_weights)
         return loss - ops.stop_gradient(loss)
 
     def _convert_batch(self, data: Nested) -> tuple[tuple[Tensor, Tensor], Tensor, Tensor | None]:
@@ -305,18 +314,25 @@ class ImageCaptioner(AutoregressiveModel):
         )
         if not fits:
             problem = f"{self.name}: expected images of shape {(None, *expected)}, received {array.shape}"
-            raise ValueError(message(problem, hint="pass images[None] for a single image"))
+            hint = "resize or convert the images to the shape of the training images"
+            if array.ndim == len(expected):
+                hint = "pass images[None] for a single image, and images[..., None] for gray images"
+            raise ValueError(message(problem, hint=hint))
         dtype = keras.backend.standardize_dtype(self.encoder.inputs[0].dtype)
         if array.dtype == np.uint8 and "float" in dtype:
             problem = f"{self.name}: expected images in the scale of the training, {dtype}, received uint8"
             raise ValueError(message(problem, hint='pass images.astype("float32") / 255 if it trained on such images'))
+        if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
+            received = "NaN or infinity" if array.dtype.kind in "fc" else f"the dtype {array.dtype}"
+            problem = f"{self.name}: expected images of finite numbers, received {received}"
+            raise ValueError(message(problem, hint="remove these images, or replace the values that are not finite"))
         return array.astype(dtype)
 
 
 def _doubly_stochastic_penalty(weights: Tensor, mask: Tensor) -> Tensor:
     """Return the doubly stochastic penalty: for each position (1 - sum of its weights over the tokens)^2, summed.
 
-    Xu et al. 2015, equation 14, as the mean over the examples.
+    Xu et al. 2015, equation 14, for each example `(batch,)`.
 
     Args:
         weights: Attention weights `(batch, [heads,] time, height, width)`.
@@ -326,4 +342,4 @@ def _doubly_stochastic_penalty(weights: Tensor, mask: Tensor) -> Tensor:
     if len(weights.shape) == 5:
         weights = ops.mean(weights, axis=1)
     sums = ops.einsum("bt,bthw->bhw", ops.cast(mask, "float32"), weights)
-    return ops.mean(ops.sum(ops.square(1.0 - sums), axis=(1, 2)))
+    return ops.sum(ops.square(1.0 - sums), axis=(1, 2))

@@ -20,6 +20,10 @@ from deepkit.utils.validation import check_integer, check_number
 if TYPE_CHECKING:
     from deepkit.utils.types import Tensor
 
+MAX_TOKENS = 1_000_000
+"""The largest length of a text: arrays of a larger one do not fit into memory."""
+
+_MAX_BEAMS = 10_000
 UNKNOWN = 1  # the id of all words outside the vocabulary
 
 
@@ -54,8 +58,8 @@ def check_search_arguments(
     Raises:
         ValueError: An argument is out of range.
     """
-    check_integer(num_beams, f"{owner}: num_beams", hint="use num_beams=4")
-    check_integer(max_length, f"{owner}: max_length", hint="use max_length=100")
+    check_integer(num_beams, f"{owner}: num_beams", maximum=_MAX_BEAMS, hint="use num_beams=4")
+    check_integer(max_length, f"{owner}: max_length", maximum=MAX_TOKENS, hint="use max_length=100")
     check_integer(batch_size, f"{owner}: batch_size", hint="use batch_size=64")
     check_number(length_penalty, f"{owner}: length_penalty", minimum=0, hint="use length_penalty=0.6")
 

@@ -13,7 +13,7 @@ from keras import ops
 from deepkit.layers.token_ids import TokenIds
 from deepkit.models.autoregressive import AutoregressiveModel
 from deepkit.models.beam_search import END
-from deepkit.models.decoding import join_tokens
+from deepkit.models.decoding import MAX_TOKENS, join_tokens
 from deepkit.models.sampling import TokenSampler
 from deepkit.models.tokens import token_mask, validate_texts
 from deepkit.utils.errors import message
@@ -111,7 +111,8 @@ class AutoregressiveLanguageModel(AutoregressiveModel):
         Raises:
             ValueError: The batches are not texts, or there is no word in the texts.
         """
-        self._adapt_text(self.target_text, dataset.map(lambda *batch: self._texts_of(batch)), "texts")
+        texts = self._mapped(dataset, lambda *batch: self._texts_of(batch))
+        self._adapt_text(self.target_text, texts, "texts")
 
     def generate(
         self,
@@ -136,10 +137,13 @@ class AutoregressiveLanguageModel(AutoregressiveModel):
             A string for a string, a list of strings for a list.
 
         Raises:
-            ValueError: An argument is out of range, or there is no vocabulary yet.
+            ValueError: An argument is out of range, the text layer would cut the end of a text, or there is no
+                vocabulary yet.
             TypeError: `text` is neither a string nor a list of strings.
         """
-        num_tokens = check_integer(max_new_tokens, "generate: max_new_tokens", hint="use max_new_tokens=100")
+        num_tokens = check_integer(
+            max_new_tokens, "generate: max_new_tokens", maximum=MAX_TOKENS, hint="use max_new_tokens=100"
+        )
         temperature = check_number(temperature, "generate: temperature", minimum=0, hint="use temperature=0.8")
         if top_k is not None:
             top_k = check_integer(top_k, "generate: top_k", hint="use top_k=10, or None for all tokens")
@@ -147,6 +151,7 @@ class AutoregressiveLanguageModel(AutoregressiveModel):
         prompts = validate_texts([text] if isinstance(text, str) else text, "generate: text")
         if not prompts:
             return []
+        self._check_prompts(prompts)
         prompt_ids = self._target_ids(tf.constant(prompts))
         ids = self._sampler(
             prompt_ids,
@@ -219,11 +224,23 @@ class AutoregressiveLanguageModel(AutoregressiveModel):
         target = self._target_ids(self._texts_of(data if isinstance(data, tuple) else (data,)))
         return target, target, keras.utils.unpack_x_y_sample_weight(data)[2]
 
+    def _check_prompts(self, prompts: list[str]) -> None:
+        """Raise if the text layer cuts the end of a text, which the continuation follows."""
+        maximum = self.target_text.get_config()["output_sequence_length"]
+        if maximum is None or self.target_text.truncating == "pre":
+            return
+        length = int(ops.max(self.target_text.num_tokens(tf.constant(prompts))))
+        if length > maximum:
+            problem = (
+                f"generate: expected a text of at most {maximum} tokens, of which the text layer cuts longer ones at "
+                f"their end, received {length}"
+            )
+            raise ValueError(message(problem, hint="pass the last tokens only, or use dk.Text(..., truncating='pre')"))
+
     def _texts_of(self, batch: tuple[Tensor, ...]) -> Tensor:
         texts = batch[0]
-        dtype = keras.backend.standardize_dtype(texts.dtype) if hasattr(texts, "dtype") else type(texts).__name__
-        if dtype != "string" and "int" not in dtype:
-            problem = f"{self.name}: expected texts, received {dtype}"
+        if not hasattr(texts, "dtype"):
+            problem = f"{self.name}: expected texts, received {type(texts).__name__}"
             raise ValueError(message(problem, hint="pass an array of strings, or of token ids"))
         return texts
 

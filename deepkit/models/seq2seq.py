@@ -13,7 +13,7 @@ from deepkit.layers.token_ids import TokenIds
 from deepkit.models.alignment import AttentionMap, attention_map, mean_over_heads
 from deepkit.models.autoregressive import AutoregressiveModel
 from deepkit.models.decoding import check_search_arguments
-from deepkit.models.tokens import length_bucketed_batches, reverse_ids, token_ids, validate_texts
+from deepkit.models.tokens import holds_texts, length_bucketed_batches, reverse_ids, token_ids, validate_texts
 from deepkit.utils.errors import message
 from deepkit.utils.lazy_tensorflow import tf
 from deepkit.utils.validation import check_integer
@@ -127,7 +127,7 @@ class SequenceToSequence(AutoregressiveModel):
             ValueError: The batches are not pairs, or hold no words.
         """
         for index, layer in enumerate((self.source_text, self.target_text)):
-            texts = dataset.map(lambda *batch, index=index: self._split_pair(batch)[index])
+            texts = self._mapped(dataset, lambda *batch, index=index: self._split_pair(batch)[index])
             self._adapt_text(layer, texts, ("sources", "targets")[index])
 
     def translate(
@@ -259,8 +259,8 @@ class SequenceToSequence(AutoregressiveModel):
 
     def _source_ids(self, texts: Tensor) -> Tensor:
         """Return the ids of sources, in reverse order with `reverse_source`; ids are returned unchanged."""
-        ids = token_ids(self.source_text, texts)
-        return reverse_ids(ids) if self.reverse_source and ids is not texts else ids
+        ids = token_ids(self.source_text, texts, self.encoder, can_be_empty=False)
+        return reverse_ids(ids) if self.reverse_source and holds_texts(texts) else ids
 
     def _pair_batches(
         self, sources: Sequence[str], targets: Sequence[str], batch_size: int

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import keras
 import tensorflow as tf
 
-from deepkit.training.errors import TokenIdError
+from deepkit.models.tokens import OUTSIDE_MARK, PADDING_MARK, padding_message
+from deepkit.training.errors import TokenIdError, restored_state
 
 if TYPE_CHECKING:
     from deepkit.utils.types import Nested
 
-_MARK = "no row for a token id"
-_ASSERTION = re.compile(rf"\[{_MARK}\] \[(?P<layer>.*?)\] \[(?P<input_dim>\d+)\] \[(?P<id>-?\d+)\]")
+_ASSERTION = re.compile(rf"\[{OUTSIDE_MARK}\] \[(?P<layer>.*?)\] \[(?P<input_dim>\d+)\] \[(?P<id>-?\d+)\]")
 _TENSORFLOW_ERROR = re.compile(r"indices\[[\d,]*\] = (?P<id>-?\d+) is not in \[0, (?P<input_dim>\d+)\)")
 
 
@@ -32,9 +32,11 @@ class EmbeddingInput(NamedTuple):
     input_dim: int
 
 
-def explain_error(error: Exception, model: keras.Model, epoch: int, checkpoint: Path | None) -> TokenIdError | None:
-    """Return a `TokenIdError` for a TensorFlow error about a token id; None for any other error."""
+def explain_error(error: Exception, model: keras.Model, epoch: int, checkpoint: Path | None) -> Exception | None:
+    """Return a `TokenIdError` or a `ValueError` for a TensorFlow error about token ids; None for any other error."""
     text = str(error)
+    if f"[{PADDING_MARK}]" in text:
+        return ValueError(padding_message(f"in epoch {epoch}, {restored_state(epoch, checkpoint)}"))
     match = _ASSERTION.search(text)
     if match:
         return TokenIdError(match["layer"], int(match["id"]), int(match["input_dim"]), epoch, checkpoint)
@@ -81,4 +83,4 @@ def check_batch(embeddings: Sequence[EmbeddingInput], inputs: Nested) -> None:
             ids = tf.cast(ids, tf.int64)
             low, high = tf.reduce_min(ids), tf.reduce_max(ids)
             in_range = (low >= 0) & (high < input_dim)
-            tf.debugging.Assert(in_range, [_MARK, layer, input_dim, tf.where(low < 0, low, high)])
+            tf.debugging.Assert(in_range, [OUTSIDE_MARK, layer, input_dim, tf.where(low < 0, low, high)])

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from deepkit.data import Pipeline
+from deepkit.models.autoregressive import AutoregressiveModel
 from deepkit.training.class_weights import ClassWeights, balanced_weights, class_indices, weights_by_class
 from deepkit.training.label_rules import label_kind
 from deepkit.training.training_data import DatasetData
@@ -47,6 +48,9 @@ def weigh_classes(
     if not isinstance(spec, tf.TensorSpec):
         problem = "expected labels of one output, received " + ("inputs only" if spec is None else "several")
         raise make_error(ValueError, f"class_weight: {problem}", hint=_SAMPLE_WEIGHT_HINT)
+    if isinstance(model, AutoregressiveModel):
+        problem = "class_weight: expected labels that are classes, received texts"
+        raise make_error(ValueError, problem, hint=_SAMPLE_WEIGHT_HINT)
     outputs: Any = getattr(model, "outputs", None) or ()
     output_shape: Shape = tuple(outputs[0].shape) if len(outputs) == 1 else ()
     kind = _label_kind(model.loss, spec, output_shape)

@@ -113,6 +113,22 @@ def _recurrent_outputs(model, target):
     return decoder({"ids": ids, **model.encode(IMAGES[:1])})
 
 
+@pytest.mark.parametrize("variant", ["soft", "hard"])
+def test_an_example_of_weight_0_changes_no_weight(variant):
+    """Neither by its tokens, nor by the losses of the attention."""
+    weights = []
+    for second in (0, 2):
+        model = build(variant, doubly_stochastic=0.5)
+        if variant == "hard":
+            model.decoder.get_layer("selection").seed_generator.state.assign([1, 2])
+        model.compile(keras.optimizers.SGD(0.1))
+        rows, captions = [0, second], np.array([CAPTIONS[0], CAPTIONS[second]], object)
+        model.fit(IMAGES[rows], captions, sample_weight=np.array([1.0, 0.0]), shuffle=False, verbose=0)
+        weights.append(model.get_weights())
+    for first, other in zip(*weights, strict=True):
+        np.testing.assert_allclose(first, other, rtol=1e-4, atol=1e-6)
+
+
 @each_variant
 def test_every_weight_is_trained(variant):
     model = build(variant)
@@ -180,6 +196,9 @@ INVALID = [
     (lambda: dk.Sequential([definition()]).build((8, 8, 2)), "cannot be part of another model"),
     (lambda: shared_model().caption(IMAGES[0]), r"received \(8, 8, 2\)\n  hint: pass images\[None\]"),
     (lambda: shared_model().caption((IMAGES * 255).astype("uint8")), "float32, received uint8\n  hint: pass images.as"),
+    (lambda: shared_model().caption(IMAGES[..., :1]), r"received \(3, 8, 8, 1\)\n  hint: resize or convert the images"),
+    (lambda: shared_model().caption(IMAGES * np.nan), "expected images of finite numbers, received NaN or infinity"),
+    (lambda: shared_model().caption(IMAGES * 1j), "expected images of finite numbers"),
     (lambda: shared_model().caption(IMAGES, num_beams=0), "caption: num_beams must be a positive integer"),
     (lambda: shared_model().attention_maps(IMAGES, ["a"]), "expected a caption for each image, received 3 and 1"),
     (lambda: shared_model("none").attention_maps(IMAGES, CAPTIONS), "has no attention\n  hint: build it from"),

@@ -175,9 +175,23 @@ INVALID = [
     ),
     (
         lambda: dk.fit(dk.LanguageModel(dk.Text(9), decoder=DECODERS["gru"]), np.zeros((4, 3)), verbose=0),
-        "expected texts, rec.* float",
+        "expected strings .* received float32",
     ),
 ]
+
+
+def test_a_text_that_the_text_layer_cuts_at_its_end_is_refused():
+    layer = {"output_sequence_length": 2, "vocabulary": ("a", "b")}
+    models = {
+        truncating: dk.LanguageModel(
+            dk.Text(9, truncating=truncating, **layer), embedding_dim=4, decoder=dk.Recurrent("gru", 4)
+        ).build()
+        for truncating in ("post", "pre")
+    }
+    with pytest.raises(ValueError, match=r"at most 2 tokens, .* received 3\n  hint: pass the last tokens only"):
+        models["post"].generate(["a", "a b b"])
+    assert models["post"].generate("a b", max_new_tokens=2, seed=0).startswith("a b")
+    assert models["pre"].generate("a b b", max_new_tokens=2, seed=0).startswith("a b b")
 
 
 @pytest.mark.parametrize(("call", "text"), INVALID)
