@@ -19,6 +19,7 @@ from deepkit.data.image_source import naming_damaged_files
 from deepkit.data.source_errors import original_errors
 from deepkit.data.user_arrays import is_list_of_arrays
 from deepkit.execution.plan import Measurement, Plan
+from deepkit.models.autoregressive import AutoregressiveModel
 from deepkit.training import text_labels, value_check
 from deepkit.training.class_names import with_classes_of
 from deepkit.training.fit_arguments import DataArguments, check_only_x
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 
 _OTHER_METHODS = {  # of models that do not predict labels of their inputs
     "translate": "use run.model.translate(texts)",
+    "caption": "use run.model.caption(images)",
+    "generate": "use run.model.generate(text), or run.model.log_likelihood(texts)",
     "reconstruct": "use run.model.reconstruct(x), run.model.encode(x) or run.model.sample(num_samples)",
     "sample": "use run.model.sample(num_samples)",
 }
@@ -225,7 +228,8 @@ class Run(Displayable):
     def __repr__(self) -> str:
         last = ", ".join(f"{name}={format_metric(values[-1])}" for name, values in self.history.items() if values)
         state = "finished" if self.finished else "interrupted"
-        return f"<Run {self.model.name}: {state} after {self.epochs} epochs in {self.seconds:.1f} s; {last}>"
+        epochs = f"{self.epochs} epoch{'' if self.epochs == 1 else 's'}"
+        return f"<Run {self.model.name}: {state} after {epochs} in {self.seconds:.1f} s; {last}>"
 
     @functools.cached_property
     def _masked_predictor(self) -> MaskedPredictor | None:
@@ -263,6 +267,8 @@ class Run(Displayable):
         return tuple(outputs) if isinstance(outputs, Mapping) else ()
 
     def _encode_labels(self, labels: Any, path: str) -> Any:
+        if isinstance(self.model, AutoregressiveModel):  # its labels are texts, not class names
+            return labels
         names = self.class_names
         if isinstance(labels, tuple) or is_list_of_arrays(labels):  # of outputs by position, which have no class names
             return tuple(text_labels.encode_names(item, (), f"{path}[{i}]") for i, item in enumerate(labels))

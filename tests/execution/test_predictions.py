@@ -229,18 +229,51 @@ def test_an_autoencoder_predicts_its_reconstruction():
     assert run.evaluate(x) == pytest.approx(run.model.evaluate(x, x, return_dict=True, verbose=0))
 
 
+WORDS = dk.Text(4, vocabulary=("a", "b"))
+TEXT_NETWORKS = {
+    "translator": dk.Seq2Seq(WORDS, embedding_dim=4, encoder=dk.BiLSTM(4), decoder=dk.Recurrent("gru", 4)),
+    "language model": dk.LanguageModel(WORDS, embedding_dim=4, decoder=dk.Recurrent("gru", 4)),
+    "captioner": dk.Captioner([dk.ConvBlock(4)], text=WORDS, embedding_dim=4, decoder=dk.Recurrent("gru", 4)),
+}
+
+
 @pytest.mark.parametrize(
     ("net", "hint"),
     [
         (dk.VAE(dk.MLP([4]), latent_dim=2, decoder=dk.MLP([4])), "use run.model.reconstruct(x)"),
         (dk.GAN(dk.MLP([4]), discriminator=dk.MLP([4]), latent_dim=2), "use run.model.sample(num_samples)"),
+        (TEXT_NETWORKS["translator"], "use run.model.translate(texts)"),
+        (TEXT_NETWORKS["language model"], "use run.model.generate(text)"),
+        (TEXT_NETWORKS["captioner"], "use run.model.caption(images)"),
     ],
 )
 def test_a_generative_model_names_its_methods(net, hint):
-    run = dk.Run(net.build((4,)), {}, dk.plan(), None, None, "exact", 0.0, 1)
+    shape = {dk.Captioner: (4, 4, 1), dk.VAE: (4,), dk.GAN: (4,)}.get(type(net))
+    run = dk.Run(net.build(shape), {}, dk.plan(), None, None, "exact", 0.0, 1)
     with pytest.raises(TypeError) as caught:
         run.predict(np.eye(4))
     assert f"does not predict labels of its inputs\n  hint: {hint}" in str(caught.value)
+
+
+TEXTS = np.array(["a b", "b", "b a a", ""])
+EVALUATIONS = {
+    "translator": (TEXTS, TEXTS[::-1]),
+    "language model": (TEXTS,),
+    "captioner": (np.ones((4, 4, 4, 1), "float32"), TEXTS),
+}
+
+
+@pytest.mark.parametrize("name", EVALUATIONS)
+def test_the_labels_of_a_model_of_texts_are_texts(name):
+    model = TEXT_NETWORKS[name].build((4, 4, 1) if name == "captioner" else None)
+    model.compile("adam")
+    arrays = EVALUATIONS[name]
+    expected = model.evaluate(*arrays, verbose=0, return_dict=True)
+    run = dk.Run(model, {}, dk.plan(), None, None, "exact", 0.0, 1)
+    assert sorted(expected) == ["accuracy", "loss", "perplexity"]
+    assert run.evaluate(*arrays) == pytest.approx(expected)
+    assert run.evaluate(dk.data.from_arrays(*arrays).train) == pytest.approx(expected)
+    assert run.evaluate(*(array.tolist() for array in arrays)) == pytest.approx(expected)
 
 
 # --- text -----------------------------------------------------------------------------------------------------------
