@@ -273,13 +273,17 @@ def _with_learning_rate(
 def _print_summary(compiled: CompiledModel, data: TrainingData) -> None:
     model, plan = compiled.model, compiled.plan
     size = f"{model.count_params():,} parameters" if model.built else "not built yet"
-    metrics = ", ".join(compiled.metrics) or "none"
+    loss, metrics = compiled.loss, ", ".join(compiled.metrics) or "none"
+    if model.loss is None:  # the model computes its loss and its metrics itself
+        loss = f"that of {type(model).__name__}"
+        own_metrics = [metric.name for metric in model.metrics if metric.name not in ("loss", "compile_metrics")]
+        metrics = ", ".join([*own_metrics, *compiled.metrics]) or "none"
     updates = gradient_accumulation.describe_updates(plan, data)
     echo(
         f"{model.name}: {size}; on {', '.join(plan.devices)} in {plan.precision}, seed {plan.seed}"
         f"{f'; {updates}' if updates else ''}"
     )
-    echo(f"optimizer {compiled.optimizer}; loss {compiled.loss}; metrics {metrics}")
+    echo(f"optimizer {compiled.optimizer}; loss {loss}; metrics {metrics}")
     for note in (*data.notes, *compiled.notes):
         echo(note)
     hint = precision_hint(model, plan)

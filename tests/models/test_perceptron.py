@@ -171,7 +171,7 @@ def test_a_saved_model_continues_with_its_counter(tmp_path):
 def test_metrics_and_validation_data(capsys):
     run = dk.fit(dk.Perceptron(), X, Y, validation_data=(X, Y), metrics=["recall"], epochs=1)
     assert set(run.history) == {"accuracy", "updates", "recall", "val_accuracy", "val_recall"}
-    assert "optimizer none; loss None; metrics" in capsys.readouterr().out
+    assert "optimizer none; loss that of PerceptronModel; metrics" in capsys.readouterr().out
 
 
 @pytest.mark.slow
