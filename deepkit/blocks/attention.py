@@ -203,9 +203,11 @@ class MultiHeadAttention(Block):
 
     def _key_dim(self, width: int, builder: Builder) -> int:
         if self.key_dim is None and width % self.num_heads:
+            num_heads = max(n for n in range(1, self.num_heads + 1) if width % n == 0)
             raise builder.error(
                 f"{self.num_heads} heads do not divide the width of the query, {width}",
-                hint=f"pass key_dim={max(width // self.num_heads, 1)}, or another number of heads",
+                hint=f"use {num_heads} heads, a multiple of {self.num_heads} as the width, or a dk.MultiHeadAttention "
+                f"with key_dim={max(width // self.num_heads, 1)}",
             )
         return self.key_dim or width // self.num_heads
 

@@ -184,6 +184,12 @@ def layer_for_rank(kind: str, x: KerasTensor, builder: Builder) -> type[layers.L
 def flatten(x: KerasTensor, builder: Builder) -> Any:
     """Flatten each example to a vector, unless it is one."""
     if len(x.shape) == 2:
+        if x.shape[1] is None and "int" in keras.backend.standardize_dtype(x.dtype):
+            raise builder.error(
+                "expected features, received token ids of shape (None,)",
+                hint="add layers.Embedding(num_tokens, embedding_dim, mask_zero=True) before it, then a dk.BiLSTM, or "
+                'pool="avg" in the head',
+            )
         return x
     if has_mask(x):
         raise builder.error(

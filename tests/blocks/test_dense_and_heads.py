@@ -28,6 +28,14 @@ def test_an_unknown_size_cannot_be_flattened():
         dk.Sequential([dk.Classifier(3)]).build((None, 4))
 
 
+@pytest.mark.parametrize("block", [dk.MLP([4]), dk.Classifier(2)])
+def test_token_ids_need_an_embedding(block):
+    with pytest.raises(
+        dk.DefinitionError, match=r"received token ids of shape \(None,\)(.|\n)*hint: add layers.Embedding"
+    ):
+        dk.Sequential([dk.Text(9, vocabulary=("a",)), block]).build()
+
+
 @pytest.mark.parametrize(
     ("make", "text"),
     [

@@ -137,6 +137,7 @@ def test_the_base_model_of_the_paper_has_its_number_of_weights():
         (lambda: dk.TransformerEncoder(4).build((8,)), "expected a sequence (time, features) of known width"),
         (lambda: dk.TransformerEncoder(4).build((8, 8, 3)), "expected a sequence (time, features) of known width"),
         (lambda: dk.TransformerEncoder(4).build((5, 6)), "4 heads do not divide the width of the query, 6"),
+        (lambda: dk.TransformerEncoder(4).build((5, 6)), "hint: use 3 heads, a multiple of 4 as the width"),
         (lambda: dk.TransformerDecoder(1)([keras.Input((5, 6))] * 3), "received 3 tensors"),
         (lambda: dk.TransformerDecoder(1)([keras.Input((5, 6)), keras.Input((6,))]), "or a feature map"),
     ],
