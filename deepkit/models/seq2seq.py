@@ -253,8 +253,10 @@ class SequenceToSequence(AutoregressiveModel):
         x, y, _ = keras.utils.unpack_x_y_sample_weight(batch)
         if y is None or not hasattr(x, "dtype") or not hasattr(y, "dtype"):
             received = "only sources" if y is None else type(x).__name__
-            problem = f"{self.name}: expected pairs of texts, received {received}"
-            raise ValueError(message(problem, hint="pass (sources, targets), two arrays of strings"))
+            hint = "pass (sources, targets), two arrays of strings"
+            if y is None and getattr(x, "shape", ())[1:] == (2,):  # a list of pairs
+                hint = "pass (sources, targets), two lists of strings: sources, targets = map(list, zip(*pairs))"
+            raise ValueError(message(f"{self.name}: expected pairs of texts, received {received}", hint=hint))
         return x, y
 
     def _source_ids(self, texts: Tensor) -> Tensor:

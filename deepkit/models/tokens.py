@@ -76,7 +76,7 @@ def check_text_spec(dtype: Any, shape: tuple[int | None, ...], name: str = "text
     dtype_name = keras.backend.standardize_dtype(dtype)
     if dtype_name == "string":
         fits = len(shape) == 1 or shape[1:] == (1,)
-        hint = "pass one text for each example"
+        hint = 'pass one text for each example: " ".join(words)'
     else:
         fits = "int" in dtype_name and len(shape) == 2 and shape[1] != 0
         hint = "pass an array of strings, or a row of token ids for each text"

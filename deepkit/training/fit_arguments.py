@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import tensorflow as tf
@@ -166,4 +167,14 @@ def _check_array_like(value: object, name: str) -> None:
         return
     received = format_value(value) if is_text or isinstance(value, int | float) else type(value).__name__
     expected = "arrays" if name.endswith("y") else "a dk.data Data, a tf.data.Dataset or arrays"
-    raise make_error(TypeError, f"{name}: expected {expected}, received {received}", hint=_DATA_HINT)
+    hint = _text_hint(str(value)) if is_text else _DATA_HINT
+    raise make_error(TypeError, f"{name}: expected {expected}, received {received}", hint=hint)
+
+
+def _text_hint(value: str) -> str:
+    """Return a hint for a string, which is a path, the name of a dataset, or a text."""
+    if Path(value).suffix == ".csv":
+        return f"pass dk.data.from_table({value!r}, target=...)"
+    if " " in value or "\n" in value:
+        return "pass a list of texts; pieces of a long text are [text[i : i + 200] for i in range(0, len(text), 200)]"
+    return "pass dk.data.load(name), dk.data.from_folder(path), or a list of texts"

@@ -196,8 +196,8 @@ def refuse_uint8_images(net: Definition, arrays: object) -> None:
     if isinstance(arrays, np.ndarray) and arrays.ndim >= 3 and _is_uint8_image(arrays):
         raise make_error(
             ValueError,
-            f"data: expected images in the scale that {type(net).__name__} models, received uint8 images with values "
-            f"up to {arrays.max()}",
+            f"data: {type(net).__name__} does not rescale images, and received uint8 images with values up to "
+            f"{arrays.max()}",
             hint='pass x.astype("float32") / 255, or map=lambda x: x / 255 to the functions of dk.data',
         )
 

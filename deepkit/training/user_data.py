@@ -121,7 +121,8 @@ def _split_arrays(arguments: DataArguments, plan: Plan) -> Data:
     num_validation = num_examples - int(num_examples * (1 - fraction)) if fraction else 0
     if num_validation == num_examples:
         problem = f"validation_split={fraction} leaves no training example of {num_examples:,}"
-        raise make_error(ValueError, problem, hint="pass a smaller fraction, such as validation_split=0.2")
+        hint = "pass a smaller fraction" if num_examples > 1 else "pass more examples, or leave validation_split out"
+        raise make_error(ValueError, problem, hint=hint)
     splits = split_validation(element, num_validation)
     check_sorted_labels(element, splits, f"validation_split={fraction}")
     return build_array_data(splits, settings, None, shuffle=arguments.shuffle)

@@ -525,7 +525,7 @@ def test_a_changed_image_prevents_a_resume(shapes, tmp_path):
 
 def test_a_vae_asks_for_scaled_images(shapes):
     net = dk.VAE(dk.MLP([4]), latent_dim=2, decoder=dk.MLP([4]))
-    with pytest.raises(ValueError, match=r"expected images in the scale that(.|\n)*map=lambda x: x / 255"):
+    with pytest.raises(ValueError, match=r"does not rescale images(.|\n)*map=lambda x: x / 255"):
         dk.fit(net, load(shapes), epochs=1, verbose=0)
 
 

@@ -208,7 +208,7 @@ def test_an_autoencoder_reconstructs_the_rescaled_images():
 
 def test_a_model_of_the_data_itself_refuses_uint8_images():
     vae = dk.VAE(dk.MLP([8]), latent_dim=2, decoder=dk.MLP([8]))
-    with pytest.raises(ValueError, match="expected images in the scale that VAE models, received uint8") as error:
+    with pytest.raises(ValueError, match="VAE does not rescale images, and received uint8") as error:
         dk.fit(vae, (IMAGES,), verbose=0)
     assert 'hint: pass x.astype("float32") / 255' in str(error.value)
 

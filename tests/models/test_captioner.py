@@ -185,6 +185,14 @@ def test_the_definition_is_comparable_and_serializable():
     assert dk.from_dict(dk.to_dict(net)) == net
 
 
+def unadapted():
+    return dk.Captioner([dk.ConvBlock(4)], text=dk.Text(9), embedding_dim=4, decoder=dk.Recurrent("gru", 4))
+
+
+def gray_net():
+    return dk.Captioner([dk.ConvStack(4)], text=TEXT, embedding_dim=4, decoder=dk.Recurrent("gru", 4))
+
+
 INVALID = [
     (lambda: dk.Captioner([dk.MLP([4])], text=TEXT, decoder=dk.Recurrent("gru", 4)).build((8, 8, 2)), "a feature map"),
     (lambda: definition("transformer", hard=True), "several heads in each layer\n  hint: use decoder="),
@@ -204,6 +212,9 @@ INVALID = [
     (lambda: shared_model("none").attention_maps(IMAGES, CAPTIONS), "has no attention\n  hint: build it from"),
     (lambda: shared_model()(IMAGES), "expected a pair of images and captions, received one input"),
     (lambda: dk.fit(definition(), (IMAGES * 255).astype("uint8"), CAPTIONS, verbose=0), "uint8 images"),
+    (lambda: dk.fit(gray_net(), IMAGES[..., 0], CAPTIONS, verbose=0), r"4x4\n  hint: .*channel axis, x\[..., None\]"),
+    (lambda: dk.fit(unadapted(), IMAGES, np.arange(3), verbose=0), "captions: expected strings .* received int64"),
+    (lambda: dk.fit(unadapted(), IMAGES, verbose=0), "^captioner: expected pairs of images .*, received only images"),
 ]
 
 

@@ -448,3 +448,25 @@ def test_a_mixed_float16_file_loads_under_another_policy(tmp_path):
     assert int(restored.optimizer.iterations) == int(model.optimizer.iterations)
     for one, other in zip(restored.optimizer.variables, model.optimizer.variables, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+INVALID_DATA = [
+    (["a", "b"], r"expected pairs of texts, received only sources\n  hint: pass \(sources, targets\), two arrays"),
+    ([("a", "b"), ("c", "d")], r"received only sources\n.*sources, targets = map\(list, zip\(\*pairs\)\)"),
+    ((["a", "b"], [0, 1]), "targets: expected strings .* received int"),
+    (([["a", "b"], ["c", "d"]], ["a", "b"]), r"sources: expected strings .*\n  hint: .* \" \"\.join\(words\)"),
+]
+
+
+@pytest.mark.parametrize(("data", "text"), INVALID_DATA)
+def test_data_that_is_no_pairs_of_texts_is_refused_without_a_trace_of_tensorflow(data, text):
+    net = dk.Seq2Seq(dk.Text(9), embedding_dim=4, encoder=dk.BiLSTM(4), decoder=dk.Recurrent("gru", 4))
+    with pytest.raises(ValueError, match=text) as caught:
+        dk.fit(net, data, verbose=0)
+    assert "in user code" not in str(caught.value)
+
+
+def test_fit_names_the_metrics_of_the_model(capsys):
+    net = dk.Seq2Seq(dk.Text(9), embedding_dim=4, encoder=dk.BiLSTM(4), decoder=dk.Recurrent("gru", 4))
+    dk.fit(net, (["a b", "b"], ["c", "d c"]), verbose=2)
+    assert "loss that of SequenceToSequence; metrics accuracy, perplexity" in capsys.readouterr().out
