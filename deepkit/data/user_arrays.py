@@ -238,7 +238,7 @@ def check_array(value: object, name: str) -> np.ndarray:
         array = np.asarray(value)
     except ValueError as error:
         problem = f"{name} must be an array, received examples of different shapes ({error})"
-        hints = ["pad or crop the examples to one shape", _multi_label_hint(name)]
+        hints = ["pad or crop the examples to one shape" + _padding(value, name), _multi_label_hint(name)]
         raise ValueError(message(problem, hint="; ".join(filter(None, hints)))) from error
     if array.dtype.kind in "US" and isinstance(value, list | tuple):
         array = np.array(value, object)  # NumPy has converted numbers among strings to strings
@@ -307,11 +307,30 @@ def _check_unicode(array: np.ndarray, name: str) -> None:
         raise ValueError(message(problem, hint='use text.encode("utf-8", "replace").decode()'))
 
 
+def _padding(value: object, name: str) -> str:
+    """Return code that pads lists of numbers or strings, such as a label for each step; empty for other values."""
+    if not isinstance(value, list | tuple) or not all(isinstance(row, list | tuple) for row in value):
+        return ""
+    items = [item for row in value for item in row]
+    if items and all(isinstance(item, str) for item in items):
+        if not _is_label(name):
+            return ', or join the words of each: " ".join(words)'
+        return f": keras.utils.pad_sequences({name}, padding='post', dtype=object, value={items[0]!r})"
+    if all(isinstance(item, int) for item in items):
+        return f": keras.utils.pad_sequences({name}, padding='post')"
+    return ""
+
+
 def _multi_label_hint(name: str) -> str:
     """Return a hint for lists of labels, one list for each example; empty for an array of inputs."""
-    is_label = name.split("[")[0].split(" ")[-1] == "y"
     binarizer = "sklearn.preprocessing.MultiLabelBinarizer().fit_transform(y)"
-    return f"for several classes per example, pass a column of 0 and 1 for each class: {binarizer}" if is_label else ""
+    hint = f"for several classes per example, pass a column of 0 and 1 for each class: {binarizer}"
+    return hint if _is_label(name) else ""
+
+
+def _is_label(name: str) -> bool:
+    """Return whether the name of an array is that of labels: `y`, `test y` or `y['output']`."""
+    return name.split("[")[0].split(" ")[-1] == "y"
 
 
 def _is_missing(item: object) -> bool:

@@ -98,6 +98,17 @@ class LabelCheck:
             )
         if not any(is_compatible(shape, expected) for expected in self.rule.shapes):
             raise self.shape_error(shape)
+        self._check_steps_of_texts(shape)
+
+    def _check_steps_of_texts(self, shape: Shape) -> None:
+        """Raise if texts have as many steps as the longest one of their batch, and labels a fixed number of steps."""
+        output_shape, is_text = self.rule.output_shape, self.input_shape is not None and len(self.input_shape) == 1
+        if is_text and len(output_shape) == 3 and output_shape[1] is None and len(shape) > 1 and shape[1] is not None:
+            problem = (
+                f"labels: expected a label for each step of the texts, which are as long as the longest one of a "
+                f"batch, received {shape[1]} labels for each text"
+            )
+            raise LabelError(problem, path=self.path, hint=f"use dk.Text(..., output_sequence_length={shape[1]})")
 
     def shape_error(self, shape: Shape) -> LabelError:
         """Return an error for labels of another shape."""

@@ -64,6 +64,10 @@ def _class_index_hint(rule: LabelRule, label: InvalidLabel) -> str:
         return _one_based_hint(rule, label)
     if low == 1 and label.distinct is not None and len(label.distinct) == high:
         return f"use y - 1 and {with_classes(rule, int(high))}"
+    if low == -1 and len(rule.output_shape) > 2:
+        return (
+            "use class 0 at padded steps: they do not count if they are masked, as with mask_zero=True in an Embedding"
+        )
     if low == -1:
         head = "" if high + 2 <= n else f" and {with_classes(rule, int(high) + 2)}"
         return f"use y + 1{head} if -1 is a class, or remove the examples with the label -1"
@@ -165,8 +169,10 @@ def _validation_shape_hint(rule: LabelRule, shape: Shape) -> str:
 
 def _is_one_label_per_step(rule: LabelRule, shape: Shape, input_shape: Shape | None) -> bool:
     """Return whether the labels have an axis for the steps of a sequence, and the output does not."""
-    if input_shape is None or len(input_shape) < 3 or len(rule.output_shape) > 2 or len(shape) < 2:
+    if input_shape is None or len(rule.output_shape) > 2 or len(shape) < 2:
         return False
+    if len(input_shape) < 3:  # texts or token ids
+        return rule.head is not None and rule.head.pool is None
     return shape[1] is not None and shape[1] > 1 and shape[1] == input_shape[1]
 
 

@@ -136,12 +136,15 @@ def _check_num_names(net: Any, output: str, labels: Any, names: tuple[str, ...])
     if len(names) == num_classes:
         return
     block = head_block(net, output)
+    hint = "use {}, or integer labels if the data lacks a class"
+    if "" in names and labels.ndim > 1:
+        hint = "use a class name in place of '' at padded steps: they do not count if they are masked"
     rule = LabelRule("class_indices", (None, head.units), "", block)
     raise LabelError(
         f"labels: expected {num_classes} class names for {block or f'the {head.task} head'!s}, received {len(names)}: "
         f"{_join_names(names)}",
         path=f"data[{output!r}]" if output else "data",
-        hint=f"use {with_classes(rule, max(2, len(names)))}, or integer labels if the data lacks a class",
+        hint=hint.format(with_classes(rule, max(2, len(names)))),
     )
 
 

@@ -142,6 +142,39 @@ def test_labels_of_each_step_for_a_network_that_returns_the_last_one():
     assert error.hint.startswith('use dk.Classifier(3, pool="avg") for one output per example')
 
 
+def tagger(length=3, *, return_sequences=True):
+    """Return the blocks before the head of a network that tags each word of a text."""
+    embedding = layers.Embedding(9, 4, mask_zero=True)
+    reader = dk.BiLSTM(3, return_sequences=return_sequences)
+    return [dk.Text(9, output_sequence_length=length), embedding, reader]
+
+
+TEXTS, TAGS = ["a b", "c b a"] * 12, np.array([[0, 1, 0], [1, 1, 0]] * 12)
+
+
+def test_tags_of_words_may_be_names():
+    compiled, data = compile_for(dk.Classifier(2, pool=None), np.array(["x", "y"])[TAGS], TEXTS, body=tagger())
+    assert data.class_names == ("x", "y")
+    assert compiled.model.output_shape == (None, 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("body", "y", "hint"),
+    [
+        (tagger(None), TAGS, "use dk.Text(..., output_sequence_length=3)"),
+        (
+            tagger(),
+            np.array([[0, 1, -1], [1, 1, 0]] * 12),
+            "use class 0 at padded steps: they do not count if they are",
+        ),
+        (tagger(), np.array([["x", "y", ""], ["y", "y", "x"]] * 12), "use a class name in place of '' at padded steps"),
+        (tagger(return_sequences=False), TAGS, "set return_sequences=True in the recurrent block before the head"),
+    ],
+)
+def test_tags_that_do_not_fit_the_words(body, y, hint):
+    assert hint in label_error(dk.Classifier(2, pool=None), y, TEXTS, body=body).hint
+
+
 @pytest.mark.parametrize(
     ("head", "y", "x"),
     [
