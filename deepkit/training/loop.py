@@ -26,6 +26,7 @@ from deepkit.training.run_dir import RunDir
 from deepkit.training.state import TrainingState
 from deepkit.training.training_data import TrainingData
 from deepkit.training.value_check import ValueCheck
+from deepkit.utils.console import echo
 from deepkit.utils.errors import make_error
 from deepkit.utils.history import history_value
 
@@ -183,6 +184,8 @@ def train(
     callback_states = CallbackStates(callbacks, initial_state.callbacks, initial_state.epoch)
     checkpoints = CheckpointCallback(run_dir, callback_states, initial_state, has_validation)
     last_epoch = initial_state.epoch if initial_state.stopped else max(epochs, initial_state.epoch)
+    if verbose and run_dir is not None and 0 < initial_state.epoch < last_epoch:
+        echo(f"resuming {run_dir.path} after epoch {initial_state.epoch}")
     if last_epoch > initial_state.epoch:
         batch_norm_check.warn_about_momentum(batch_norms, data.steps, last_epoch)
     rows = replicated_fit.replica_rows(model)

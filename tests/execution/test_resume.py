@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import traceback
 
 import keras
 import numpy as np
@@ -70,12 +71,20 @@ def test_ctrl_c_saves_the_finished_epochs_and_prints_how_to_resume(uninterrupted
 
     with monkeypatch.context() as patched:
         patched.setattr(keras.callbacks.EarlyStopping, "on_epoch_begin", interrupt)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt) as caught:
             crashing.train(tmp_path, 4)
     assert "Repeat the same call to resume" in capsys.readouterr().out
+    assert not any("keras" in entry.filename for entry in traceback.extract_tb(caught.value.__traceback__))
     assert checkpoint.load(tmp_path).epoch == 1
     crashing.train(tmp_path, 4)
     assert_same_state(uninterrupted, tmp_path)
+
+
+def test_a_resumed_run_prints_its_last_epoch(tmp_path, capsys):
+    net, data = dk.Classifier(2), dk.data.points("circle", 40)
+    for epochs in (1, 2):
+        dk.fit(net, data, epochs=epochs, run_dir=tmp_path, verbose=2)
+    assert capsys.readouterr().out.count(f"resuming {tmp_path} after epoch 1\n") == 1
 
 
 def test_a_finished_run_is_returned_without_training(tmp_path, monkeypatch, capsys):
