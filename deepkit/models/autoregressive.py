@@ -32,6 +32,13 @@ from deepkit.utils.lazy_tensorflow import tf
 if TYPE_CHECKING:
     from deepkit.utils.types import Dataset, LossLike, Nested, OptimizerLike, PathLike, Tensor
 
+_STANDARDIZATIONS = {  # what they change in the texts that a model reads and generates, for messages
+    "lower_and_strip_punctuation": ", lowercase and without punctuation",
+    "lower_and_split_punctuation": ", lowercase",
+    "lower": ", lowercase",
+    "strip_punctuation": ", without punctuation",
+}
+
 
 class _Perplexity(keras.metrics.Mean):
     """The exponential of the mean cross-entropy of a token."""
@@ -310,8 +317,8 @@ class AutoregressiveModel(keras.Model):
         """Return the results of a function of a batch, whose errors are raised as they are."""
         return dataset.map(tf.autograph.experimental.do_not_convert(function))
 
-    def _adapt_text(self, layer: TokenIds, texts: Dataset, name: str) -> None:
-        """Learn the vocabulary of a text layer that has none.
+    def _adapt_text(self, layer: TokenIds, texts: Dataset, name: str) -> list[str]:
+        """Learn the vocabulary of a text layer that has none; return a message if it did.
 
         Args:
             layer: The text layer.
@@ -324,7 +331,7 @@ class AutoregressiveModel(keras.Model):
         spec = texts.element_spec
         check_text_spec(spec.dtype, tuple(spec.shape), f"{self.name}: {name}")
         if layer.get_vocabulary(include_special_tokens=False):
-            return
+            return []
         if spec.dtype != tf.string:
             problem = f"{self.name}: the text layer {layer.name!r} has no vocabulary, and the {name} are token ids"
             raise ValueError(message(problem, hint='pass texts, or dk.Text(..., vocabulary=("the", "dog"))'))
@@ -332,6 +339,10 @@ class AutoregressiveModel(keras.Model):
         if not layer.get_vocabulary(include_special_tokens=False):
             problem = f"{self.name}: no word in the {name}"
             raise ValueError(message(problem, hint="pass texts that are not empty"))
+        num_tokens = len(layer.get_vocabulary(include_special_tokens=False))
+        noun = "token" if num_tokens == 1 else "tokens"
+        changes = _STANDARDIZATIONS.get(layer.standardization, "")
+        return [f"adapted {name}: a vocabulary of {num_tokens:,} {noun}{changes}"]
 
     def _target_ids(self, texts: Tensor) -> Tensor:
         """Return the ids of targets; those of an empty text, of which only the end is decoded, are zeros."""

@@ -140,17 +140,20 @@ class ImageCaptioner(AutoregressiveModel):
         """Return the signature of an exported model: a pair of images and strings."""
         return [(self.source_signature(), tf.TensorSpec((None,), "string"))]
 
-    def adapt(self, dataset: Dataset) -> None:
+    def adapt(self, dataset: Dataset) -> list[str]:
         """Learn the vocabulary if there is none.
 
         Args:
             dataset: Batches of pairs of images and captions.
 
+        Returns:
+            A message for each vocabulary that was learned.
+
         Raises:
             ValueError: The batches are not pairs, or there is no word in the captions.
         """
         captions = self._mapped(dataset, lambda *batch: self._split_pair(batch)[1])
-        self._adapt_text(self.target_text, captions, "captions")
+        return self._adapt_text(self.target_text, captions, "captions")
 
     def caption(
         self,

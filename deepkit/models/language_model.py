@@ -102,17 +102,20 @@ class AutoregressiveLanguageModel(AutoregressiveModel):
         """Return the signature of an exported model: a tensor of strings."""
         return [tf.TensorSpec((None,), "string")]
 
-    def adapt(self, dataset: Dataset) -> None:
+    def adapt(self, dataset: Dataset) -> list[str]:
         """Learn the vocabulary if there is none.
 
         Args:
             dataset: Batches of texts, or of tuples that begin with them.
 
+        Returns:
+            A message for each vocabulary that was learned.
+
         Raises:
             ValueError: The batches are not texts, or there is no word in the texts.
         """
         texts = self._mapped(dataset, lambda *batch: self._texts_of(batch))
-        self._adapt_text(self.target_text, texts, "texts")
+        return self._adapt_text(self.target_text, texts, "texts")
 
     def generate(
         self,

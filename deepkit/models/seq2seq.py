@@ -117,18 +117,23 @@ class SequenceToSequence(AutoregressiveModel):
         """Return the signature of an exported model: a pair of string tensors."""
         return [(tf.TensorSpec((None,), "string"), tf.TensorSpec((None,), "string"))]
 
-    def adapt(self, dataset: Dataset) -> None:
+    def adapt(self, dataset: Dataset) -> list[str]:
         """Learn the vocabularies of the text layers that have none.
 
         Args:
             dataset: Batches of pairs.
 
+        Returns:
+            A message for each vocabulary that was learned.
+
         Raises:
             ValueError: The batches are not pairs, or hold no words.
         """
+        messages = []
         for index, layer in enumerate((self.source_text, self.target_text)):
             texts = self._mapped(dataset, lambda *batch, index=index: self._split_pair(batch)[index])
-            self._adapt_text(layer, texts, ("sources", "targets")[index])
+            messages += self._adapt_text(layer, texts, ("sources", "targets")[index])
+        return messages
 
     def translate(
         self,

@@ -13,6 +13,7 @@ from deepkit.definition.objective import check_objective
 from deepkit.definition.outputs import check_loss
 from deepkit.execution import strategy
 from deepkit.execution.plan import Plan, is_requested
+from deepkit.models.autoregressive import AutoregressiveModel
 from deepkit.models.perceptron import PerceptronModel
 from deepkit.training import adaptation, augmentation_check, gradient_accumulation, graph_loop, label_check, state
 from deepkit.training.compiled_model import CompiledModel
@@ -176,8 +177,8 @@ def _adapt(model: keras.Model, data: TrainingData) -> list[str]:
     data that it cannot model. A layer that is adapted already keeps its state.
     """
     if callable(getattr(model, "adapt", None)):
-        model.adapt(data.single_epoch())
-        return []
+        messages = model.adapt(data.single_epoch())
+        return messages if isinstance(model, AutoregressiveModel) else []
     return list(adaptation.adapt_model(model, data.single_epoch, data.fitted_states).values())
 
 

@@ -466,7 +466,10 @@ def test_data_that_is_no_pairs_of_texts_is_refused_without_a_trace_of_tensorflow
     assert "in user code" not in str(caught.value)
 
 
-def test_fit_names_the_metrics_of_the_model(capsys):
+def test_fit_prints_the_metrics_and_the_vocabularies(capsys):
     net = dk.Seq2Seq(dk.Text(9), embedding_dim=4, encoder=dk.BiLSTM(4), decoder=dk.Recurrent("gru", 4))
     dk.fit(net, (["a b", "b"], ["c", "d c"]), verbose=2)
-    assert "loss that of SequenceToSequence; metrics accuracy, perplexity" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].endswith("loss that of SequenceToSequence; metrics accuracy, perplexity")
+    assert lines[2] == "adapted sources: a vocabulary of 2 tokens, lowercase and without punctuation"
+    assert lines[3] == "adapted targets: a vocabulary of 2 tokens, lowercase and without punctuation"
