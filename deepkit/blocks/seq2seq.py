@@ -117,6 +117,11 @@ class Seq2Seq(Block):
     dropout: float = fields.fraction(default=0.0)
     reverse_source: bool = fields.flag(default=False)
 
+    @property
+    def default_name(self) -> str:
+        """Name of the model if `name` is None."""
+        return "seq2seq"
+
     def check(self) -> None:
         """Refuse an encoder without a merge, a bidirectional decoder, and attention that does not fit the decoder."""
         encoder = self._recurrent_encoder

@@ -136,7 +136,7 @@ if __name__ == "__main__":
     check_refused(lambda: train(TWO, keras.optimizers.Adam(use_ema=True)), "use_ema=True over 2 devices")
     check_refused(lambda: train(TWO, keras.optimizers.Adam(clipnorm=1.0)), "clipnorm=1.0 over 2 devices")
     check_refused(
-        lambda: train_translation(TWO), "seq2_seq over 2 devices: the loss is the mean over the tokens of a batch"
+        lambda: train_translation(TWO), "seq2seq over 2 devices: the loss is the mean over the tokens of a batch"
     )
     check_refused(lambda: dk.plan(devices=TWO, jit_compile=True), "XLA cannot compile the exchange between them")
     check_refused(lambda: dk.plan(devices=TWO, steps_per_execution=4), "Keras takes one step at a time")
