@@ -163,6 +163,15 @@ class TokenIds(keras.layers.TextVectorization):
             raise ValueError(message(problem, hint=hint))
 
 
+def describe_vocabulary(layer: keras.layers.TextVectorization) -> str:
+    """Return the size of an adapted vocabulary as text, and that `max_tokens` limits it if it does."""
+    num_tokens = len(layer.get_vocabulary(include_special_tokens=False))
+    text = f"a vocabulary of {num_tokens:,} {'token' if num_tokens == 1 else 'tokens'}"
+    max_tokens = layer.get_config()["max_tokens"]
+    is_full = max_tokens is not None and max_tokens == len(layer.get_vocabulary())
+    return f"{text}, as many as max_tokens={max_tokens:,} allows" if is_full else text
+
+
 def _ignore_assets(folder: str) -> None:
     """Neither save nor load assets."""
 

@@ -11,7 +11,7 @@ import keras
 from keras import ops
 
 from deepkit.definition.outputs import logits_message, probability_loss_name
-from deepkit.layers.token_ids import TokenIds, whitespace_to_spaces
+from deepkit.layers.token_ids import TokenIds, describe_vocabulary, whitespace_to_spaces
 from deepkit.models.beam_search import END
 from deepkit.models.compile_checks import check_token_loss, check_token_metrics
 from deepkit.models.decoding import UNKNOWN, compile_search, join_tokens
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from deepkit.utils.types import Dataset, LossLike, Nested, OptimizerLike, PathLike, Tensor
 
 _STANDARDIZATIONS = {  # what they change in the texts that a model reads and generates, for messages
-    "lower_and_strip_punctuation": ", lowercase and without punctuation",
-    "lower_and_split_punctuation": ", lowercase",
-    "lower": ", lowercase",
-    "strip_punctuation": ", without punctuation",
+    "lower_and_strip_punctuation": "; lowercase and without punctuation",
+    "lower_and_split_punctuation": "; lowercase",
+    "lower": "; lowercase",
+    "strip_punctuation": "; without punctuation",
 }
 
 
@@ -339,10 +339,7 @@ class AutoregressiveModel(keras.Model):
         if not layer.get_vocabulary(include_special_tokens=False):
             problem = f"{self.name}: no word in the {name}"
             raise ValueError(message(problem, hint="pass texts that are not empty"))
-        num_tokens = len(layer.get_vocabulary(include_special_tokens=False))
-        noun = "token" if num_tokens == 1 else "tokens"
-        changes = _STANDARDIZATIONS.get(layer.standardization, "")
-        return [f"adapted {name}: a vocabulary of {num_tokens:,} {noun}{changes}"]
+        return [f"adapted {name}: {describe_vocabulary(layer)}{_STANDARDIZATIONS.get(str(layer.standardization), '')}"]
 
     def _target_ids(self, texts: Tensor) -> Tensor:
         """Return the ids of targets; those of an empty text, of which only the end is decoded, are zeros."""

@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras import layers
 
 from deepkit.definition.preprocessing import LOOKUPS
+from deepkit.layers.token_ids import describe_vocabulary
 from deepkit.utils.errors import StructuredError
 
 if TYPE_CHECKING:
@@ -97,9 +98,11 @@ def describe(layer: keras.layers.Layer) -> str:
         return "mean and variance of " + ("all values" if layer.axis == () else _plural(count, "feature"))
     if isinstance(layer, layers.Discretization):
         return _plural(len(layer.bin_boundaries) + 1, "bin")
-    noun = "token" if isinstance(layer, layers.TextVectorization) else "value"
-    vocabulary = _plural(len(layer.get_vocabulary(include_special_tokens=False)), noun)
-    return f"a vocabulary of {vocabulary}" + (" with their weights" if _idf_weights(layer) is not None else "")
+    if isinstance(layer, layers.TextVectorization):
+        text = describe_vocabulary(layer)
+    else:
+        text = f"a vocabulary of {_plural(len(layer.get_vocabulary(include_special_tokens=False)), 'value')}"
+    return text + (" with their weights" if _idf_weights(layer) is not None else "")
 
 
 def _adapt_normalization(layer: layers.Normalization, x: KerasTensor, values: Iterable[Tensor]) -> None:

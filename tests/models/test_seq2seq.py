@@ -467,9 +467,12 @@ def test_data_that_is_no_pairs_of_texts_is_refused_without_a_trace_of_tensorflow
 
 
 def test_fit_prints_the_metrics_and_the_vocabularies(capsys):
-    net = dk.Seq2Seq(dk.Text(9), embedding_dim=4, encoder=dk.BiLSTM(4), decoder=dk.Recurrent("gru", 4))
-    dk.fit(net, (["a b", "b"], ["c", "d c"]), verbose=2)
+    text, target = dk.Text(4), dk.Text(9, standardize=None)
+    net = dk.Seq2Seq(text, target=target, embedding_dim=4, encoder=dk.BiLSTM(4), decoder=dk.Recurrent("gru", 4))
+    dk.fit(net, (["a b", "B c."], ["c", "D c"]), verbose=2)
     lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("seq2seq: ")
     assert lines[1].endswith("loss that of SequenceToSequence; metrics accuracy, perplexity")
-    assert lines[2] == "adapted sources: a vocabulary of 2 tokens, lowercase and without punctuation"
-    assert lines[3] == "adapted targets: a vocabulary of 2 tokens, lowercase and without punctuation"
+    full = "a vocabulary of 2 tokens, as many as max_tokens=4 allows; lowercase and without punctuation"
+    assert lines[2] == f"adapted sources: {full}"
+    assert lines[3] == "adapted targets: a vocabulary of 2 tokens"
