@@ -194,7 +194,8 @@ def flatten(x: KerasTensor, builder: Builder) -> Any:
     if has_mask(x):
         raise builder.error(
             f"cannot flatten {tuple(x.shape[1:])}: the vector would contain padded steps of a masked sequence",
-            hint='use pool="avg" in a head, flatten=False in a dk.MLP, or mask_zero=False in the Embedding',
+            hint='use pool="avg" in a head, or pool=None for an output at each step; flatten=False in a dk.MLP; or '
+            "mask_zero=False in the Embedding",
         )
     if any(n is None for n in x.shape[1:]):
         raise builder.error(

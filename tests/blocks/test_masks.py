@@ -199,7 +199,8 @@ def test_a_body_that_loses_the_mask_is_merged_with_the_masked_shortcut(block):
 CONV_HINT = '\n  hint: use mask_zero=False in the Embedding, or pool before it as dk.Classifier(..., pool="avg") does'
 FLATTEN = (
     "cannot flatten {}: the vector would contain padded steps of a masked sequence",
-    '\n  hint: use pool="avg" in a head, flatten=False in a dk.MLP, or mask_zero=False in the Embedding',
+    '\n  hint: use pool="avg" in a head, or pool=None for an output at each step; flatten=False in a dk.MLP; or '
+    "mask_zero=False in the Embedding",
 )
 REFUSED = {
     "convolution": (dk.ConvBlock(4), "Conv1D with kernel_size=3 reads padded steps of a masked sequence", CONV_HINT),
