@@ -360,6 +360,25 @@ def test_an_encoder_decoder_model_shows_source_target_and_output(tmp_path):
     assert "ein &lt;i&gt;haus&lt;/i&gt;" in page.text
 
 
+def test_a_captioner_shows_images_with_captions_and_outputs(tmp_path):
+    pairs = np.ones((16, 8, 8, 3), "float32"), np.array(["a dog", "two cats"] * 8)
+    net = dk.Captioner([dk.ConvBlock(4, norm=None)], text=dk.Text(9), embedding_dim=4, decoder=dk.Recurrent("gru", 4))
+    _, page = fit(net, pairs, tmp_path=tmp_path, validation_data=pairs)
+    assert "Captioning model, trained for" in page.text
+    assert "<dt><bdi>target</bdi></dt><dd><bdi>two cats</bdi></dd><dt><bdi>output</bdi></dt>" in page.text
+    assert page.text.count('alt="Image ') == 8
+
+
+def test_a_language_model_shows_texts_and_how_it_continues_them(tmp_path):
+    net = dk.LanguageModel(dk.Text(9), embedding_dim=4, decoder=dk.Recurrent("gru", 4))
+    _, page = fit(net, np.array(["one two three", ""] * 8), tmp_path=tmp_path)
+    assert "The first third of the first 8 texts of the training data, continued with temperature 1." in page.text
+    assert "one</blockquote>" in page.text
+    assert (
+        "<dt><bdi>text</bdi></dt><dd><bdi>one two three</bdi></dd><dt><bdi>output</bdi></dt><dd><bdi>one" in page.text
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("few_figures")
 def test_a_run_without_validation_data_says_so(tmp_path):

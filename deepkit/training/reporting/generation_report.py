@@ -1,4 +1,4 @@
-"""The outputs of models without labels: reconstructions of an autoencoder, samples of a GAN or VAE, translations."""
+"""The outputs of models without labels: reconstructions, samples, translations, captions and continued texts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from deepkit.training.reporting import report_html as elements
 from deepkit.training.reporting.evaluation import first_examples
 from deepkit.training.reporting.example_cards import MAX_CHARACTERS, image_card, is_image
+from deepkit.training.training_data import as_tuple
 from deepkit.visualize.model_inputs import with_string_tensors
 
 if TYPE_CHECKING:
@@ -19,13 +20,14 @@ if TYPE_CHECKING:
 
 _NUM_EXAMPLES = 12
 _NUM_TEXTS = 8
-_MAX_LENGTH = 60  # tokens of a translation
+_MAX_LENGTH = 60  # tokens of a text that a model writes
 _MAX_NUMBERS = 8
 
 
 def is_generative(model: keras.Model, target: str) -> bool:
-    """Return whether a model is evaluated by its reconstructions, samples or translations, not by labels."""
-    return target != "labels" or any(hasattr(model, name) for name in ("translate", "sample", "reconstruct"))
+    """Return whether a model is evaluated by its reconstructions, samples or texts, not by labels."""
+    methods = ("translate", "caption", "generate", "sample", "reconstruct")
+    return target != "labels" or any(hasattr(model, name) for name in methods)
 
 
 def generation_section(model: keras.Model, data: Dataset, split: str) -> str:
@@ -39,6 +41,10 @@ def generation_section(model: keras.Model, data: Dataset, split: str) -> str:
     with _same_variables(model):
         if hasattr(model, "translate"):
             return _translations(model, data, split)
+        if hasattr(model, "caption"):
+            return _captions(model, data, split)
+        if hasattr(model, "generate"):
+            return _continuations(model, data, split)
         parts = []
         if not hasattr(model, "generator"):
             parts.append(_reconstructions(model, data, split))
@@ -49,20 +55,55 @@ def generation_section(model: keras.Model, data: Dataset, split: str) -> str:
 
 def _translations(model: Any, data: Dataset, split: str) -> str:
     """Return source, target and output of pairs of texts."""
-    pairs: list[tuple[str, str]] = []
-    for batch in data:
-        sources, targets = (np.asarray(item).reshape(-1) for item in batch[:2])
-        pairs += [(_decode(source), _decode(target)) for source, target in zip(sources, targets, strict=True)]
-        if len(pairs) >= _NUM_TEXTS:
-            break
-    pairs = pairs[:_NUM_TEXTS]
-    outputs = model.translate([source for source, _ in pairs], num_beams=1, max_length=_MAX_LENGTH)
+    sources, targets = (_decode_all(texts) for texts in _first_batches(data, 2))
+    outputs = model.translate(sources, num_beams=1, max_length=_MAX_LENGTH)
     contents = []
-    for (source, target), output in zip(pairs, outputs, strict=True):
-        rows = [("target", _short(target)), ("output", _short(output) or "(empty)")]
-        contents.append(elements.quotation(_short(source) or "(empty)") + elements.pairs(rows))
-    text = f"The first {len(pairs)} pairs of the {split} data; the output is found by greedy search."
+    for source, target, output in zip(sources, targets, outputs, strict=True):
+        contents.append(elements.quotation(_short(source) or "(empty)") + _target_and_output(target, output))
+    text = f"The first {len(sources)} pairs of the {split} data; the output is found by greedy search."
     return elements.paragraph(text) + elements.cards(contents, "texts")
+
+
+def _captions(model: Any, data: Dataset, split: str) -> str:
+    """Return images with their captions and outputs."""
+    images, captions = _first_batches(data, 2)
+    outputs = model.caption(images, num_beams=1, max_length=_MAX_LENGTH)
+    contents = []
+    for i, (image, target, output) in enumerate(zip(images, _decode_all(captions), outputs, strict=True)):
+        picture = image_card(image, f"Image {i + 1}") if is_image(image) else ""
+        contents.append(picture + _target_and_output(target, output))
+    text = f"The first {len(images)} images of the {split} data; the output is found by greedy search."
+    return elements.paragraph(text) + elements.cards(contents, "texts")
+
+
+def _continuations(model: Any, data: Dataset, split: str) -> str:
+    """Return the beginnings of texts, and how they and the model continue."""
+    texts = _decode_all(_first_batches(data, 1)[0])
+    beginnings = [" ".join(text.split()[: max(1, len(text.split()) // 3)]) for text in texts]
+    outputs = model.generate(beginnings, max_new_tokens=_MAX_LENGTH, seed=0)
+    contents = []
+    for beginning, text, output in zip(beginnings, texts, outputs, strict=True):
+        contents.append(elements.quotation(_short(beginning) or "(empty)") + _target_and_output(text, output, "text"))
+    lead = f"The first third of the first {len(texts)} texts of the {split} data, continued with temperature 1."
+    return elements.paragraph(lead) + elements.cards(contents, "texts")
+
+
+def _first_batches(data: Dataset, num_elements: int) -> list[np.ndarray]:
+    """Return the first elements of batches as arrays of at most eight examples."""
+    batches: list[list[np.ndarray]] = []
+    for batch in data:
+        batches.append([np.asarray(element) for element in as_tuple(batch)[:num_elements]])
+        if sum(len(arrays[0]) for arrays in batches) >= _NUM_TEXTS:
+            break
+    return [np.concatenate(arrays)[:_NUM_TEXTS] for arrays in zip(*batches, strict=True)]
+
+
+def _decode_all(texts: np.ndarray) -> list[str]:
+    return [_decode(text) for text in texts.reshape(-1)]
+
+
+def _target_and_output(target: str, output: str, name: str = "target") -> str:
+    return elements.pairs([(name, _short(target)), ("output", _short(output) or "(empty)")])
 
 
 def _reconstructions(model: keras.Model, data: Dataset, split: str) -> str:

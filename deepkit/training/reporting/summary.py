@@ -26,6 +26,8 @@ _MAX_CARDS = 4  # metrics
 _MAX_CURVES = 6
 _TASKS = {
     "translate": "Encoder-decoder model for pairs of texts",
+    "caption": "Captioning model",
+    "generate": "Language model",
     "reconstruct": "Variational autoencoder",
     "generator": "Generative adversarial network",
 }
