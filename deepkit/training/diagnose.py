@@ -42,7 +42,7 @@ _DROPOUT = "add dropout, such as dk.Classifier(10, dropout=0.5)"
 _SMALLER_ARCHITECTURE = "try a new architecture with fewer weights"
 _TEST = "evaluate the test data, once: run.evaluate(data.test)"
 _PASS_VALIDATION = "pass validation_data= or validation_split=0.2 to dk.fit, which shows whether the network overfits"
-_PASS_BOUND = "pass target=, the error to reach, or baseline=, the error without a network"
+_PASS_BOUND = "call dk.teaching.diagnose(run, target=0.05), with the error to reach, or with baseline="
 _AFTER_DIVERGENCE = (
     "use a smaller learning rate, such as that of dk.find_learning_rate",
     "limit the gradient: set clipnorm=1.0 on the optimizer",

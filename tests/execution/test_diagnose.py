@@ -102,7 +102,7 @@ def accuracies(training, validation=()):
         (
             {"loss": [2.0, 0.5], "val_loss": [1.0, 0.7]}, {}, "nothing to compare with",
             "the training error 0.5 cannot be judged without a target or a baseline error",
-            "pass target=, the error to reach, or baseline=, the error without a network",
+            "call dk.teaching.diagnose(run, target=0.05), with the error to reach, or with baseline=",
         ),
         (
             {"loss": [2.0, math.nan], "accuracy": [0.5, 0.1]}, {}, "diverged", "the training loss is nan",
