@@ -70,8 +70,8 @@ def _captions(model: Any, data: Dataset, split: str) -> str:
     outputs = model.caption(images, num_beams=1, max_length=_MAX_LENGTH)
     contents = []
     for i, (image, target, output) in enumerate(zip(images, _decode_all(captions), outputs, strict=True)):
-        picture = image_card(image, f"Image {i + 1}") if is_image(image) else ""
-        contents.append(picture + _target_and_output(target, output))
+        card = image_card(image, f"Image {i + 1}") if is_image(image) else ""
+        contents.append(card + _target_and_output(target, output))
     text = f"The first {len(images)} images of the {split} data; the output is found by greedy search."
     return elements.paragraph(text) + elements.cards(contents, "texts")
 
