@@ -111,6 +111,8 @@ def _train_in_directory(
         saved = "the finished epochs are saved" if _num_finished(directory) else "no epoch is finished"
         by = "" if isinstance(error, KeyboardInterrupt) else " by SIGTERM"
         echo(f"\nstopped{by}; {saved} in {directory.path}. Repeat the same call to resume.")
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt from None  # without the many frames of Keras and TensorFlow below this message
         raise
 
 
