@@ -177,6 +177,10 @@ INVALID = [
         lambda: dk.fit(dk.LanguageModel(dk.Text(9), decoder=DECODERS["gru"]), np.zeros((4, 3)), verbose=0),
         "expected strings .* received float32",
     ),
+    (
+        lambda: dk.fit(dk.LanguageModel(dk.Text(9), decoder=DECODERS["gru"]), "one long text", verbose=0),
+        r"hint: pass a list of texts; pieces of a long text are \[text\[i : i \+ 200\]",
+    ),
 ]
 
 
