@@ -75,14 +75,19 @@ def test_cases(case, format, tmp_path):
     check_case(case, format, case.shape, tmp_path)
 
 
-@pytest.mark.slow
+def cases_and_shapes():
+    """Return every case with unknown sizes, or with known ones if it needs them; thorough tests have both."""
+    for case in CASES:
+        if case.unknown is not None:
+            yield pytest.param(case, case.unknown, id=f"{case.name}-unknown", marks=pytest.mark.slow)
+        mark = pytest.mark.slow if case.unknown is None else pytest.mark.thorough
+        yield pytest.param(case, case.shape, id=f"{case.name}-known", marks=mark)
+
+
 @each_format
-@pytest.mark.parametrize("sizes", ["known", "unknown"])
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_every_case(case, sizes, format, tmp_path):
-    if sizes == "unknown" and case.unknown is None:
-        pytest.skip("needs known sizes")
-    check_case(case, format, case.shape if sizes == "known" else case.unknown, tmp_path)
+@pytest.mark.parametrize(("case", "shape"), list(cases_and_shapes()))
+def test_every_case(case, shape, format, tmp_path):
+    check_case(case, format, shape, tmp_path)
 
 
 def test_every_unsupported_case_exists():
