@@ -1,8 +1,6 @@
 """Captioner: likelihoods, attention maps, the two losses of the attention, saving and errors."""
 
 import functools
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -143,7 +141,7 @@ def test_every_weight_is_trained(variant):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["hard", "transformer"])
-def test_it_learns_and_a_new_process_gives_the_same_captions(variant, tmp_path):
+def test_it_learns_and_a_loaded_model_gives_the_same_captions(variant, tmp_path):
     rng = np.random.default_rng(1)
     labels = rng.integers(0, 3, 300)
     images = np.zeros((300, 8, 8, 3), "float32")
@@ -156,14 +154,8 @@ def test_it_learns_and_a_new_process_gives_the_same_captions(variant, tmp_path):
     run = dk.fit(net, (images, captions), epochs=15, batch_size=16, learning_rate=0.01, verbose=0)
     assert np.mean(np.array(run.model.caption(images, num_beams=1, max_length=3)) == captions) > 0.9
     run.model.save(tmp_path / "model.keras")
-    np.save(tmp_path / "images.npy", images[:5])
-    code = (
-        "import keras, numpy, deepkit\n"
-        f"model = keras.models.load_model({str(tmp_path / 'model.keras')!r})\n"
-        f"print(model.caption(numpy.load({str(tmp_path / 'images.npy')!r})))"
-    )
-    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert printed.strip().splitlines()[-1] == repr(run.model.caption(images[:5]))
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.caption(images[:5]) == run.model.caption(images[:5])
 
 
 @pytest.mark.slow

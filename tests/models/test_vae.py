@@ -1,9 +1,6 @@
 """VariationalAutoencoder: bound and likelihood restoredst exact values, training, saving and errors."""
 
 import math
-import subprocess
-import sys
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -367,26 +364,6 @@ def test_a_loaded_model_has_the_same_methods_and_samples(tmp_path):
     one, other = (m.log_likelihood(binary(), num_samples=10, seed=2) for m in (restored, model))
     np.testing.assert_array_equal(one, other)
     restored.fit(binary(), epochs=1, verbose=0)
-
-
-IN_A_NEW_PROCESS = """
-import sys, keras, numpy as np
-import deepkit.models.gan, deepkit.models.vae
-for name in ("vae", "gan"):
-    model = keras.models.load_model(f"{sys.argv[1]}/{name}.keras")
-    np.save(f"{sys.argv[1]}/{name}.npy", model.sample(3, seed=5))
-"""
-
-
-def test_a_new_process_draws_the_same_samples_from_a_vae_and_a_gan(tmp_path):
-    gan = dk.GAN(dk.Regressor(2), dk.MLP([4]), latent_dim=3, prior="uniform")
-    models = {"vae": small(num_importance_samples=3).build((5,)), "gan": gan.build((2,))}
-    for name, model in models.items():
-        model.save(tmp_path / f"{name}.keras")
-    command = [sys.executable, "-c", IN_A_NEW_PROCESS, str(tmp_path)]
-    subprocess.run(command, check=True, cwd=Path(dk.__file__).parents[1])
-    for name, model in models.items():
-        np.testing.assert_array_equal(np.load(tmp_path / f"{name}.npy"), model.sample(3, seed=5))
 
 
 @pytest.mark.usefixtures("without_reports")
