@@ -95,7 +95,7 @@ TENS = {
 class Config(Settings):
     """A translator with attention, one without, and a Transformer."""
 
-    QUICK = {"seeds": 1, "epochs": 1, "num_examples": 640}
+    QUICK = {"seeds": 1, "epochs": 1, "num_examples": 128}
 
     attention: Literal["additive", "multiplicative"] = "additive"
     """Attention score: as in Bahdanau et al., or the one that Luong et al. call general."""

@@ -1,15 +1,20 @@
 """Every recipe under its smallest settings, and the actions of the tests in separate processes.
 
-python -m tests.recipes.every train RUNS TRAINING CASE...   (TRAINING: the one to kill in its second epoch, or 0)
-python -m tests.recipes.every load RUNS CASE...
+python -m tests.recipes.every train RUNS COPIES   train every case, and copy its folder within one of its trainings
+python -m tests.recipes.every resume COPIES       finish the copied trainings
+python -m tests.recipes.every load RUNS           load the trained models
+python -m tests.recipes.every quick RESULTS       run every recipe as a program with --quick
 """
 
 from __future__ import annotations
 
-import itertools
+import contextlib
+import io
 import json
 import os
-import signal
+import runpy
+import shutil
+import subprocess
 import sys
 import tomllib
 import traceback
@@ -33,14 +38,14 @@ class Case:
         settings: Settings besides those of every case.
         trainings: Number of networks that are trained, each in its own folder; 0 for an experiment of small networks
             that are trained again when it is repeated.
-        killed: Number of the training to kill in its second epoch, counted from 1.
+        copied: Number of the training in whose second epoch the folder is copied, counted from 1.
         stand_in: Whether other data stands in for that of the paper.
     """
 
     recipe: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     trainings: int = 1
-    killed: int = 1
+    copied: int = 1
     stand_in: bool = True
 
     def load(self) -> Any:
@@ -62,24 +67,24 @@ CASES = {
     "gradient_estimators": Case("gradient_estimators", trainings=0, stand_in=False),
     "lenet": Case("lenet", {"variant": "original", "distort": True}),
     "resnet": Case("resnet", {"batch_size": 200}),
-    "depth": Case("depth", {"depths": (2,)}, trainings=4, killed=3),
+    "depth": Case("depth", {"depths": (2,)}, trainings=4, copied=3),
     "sentiment": Case("sentiment", {"sequence_length": 8, "num_examples": 96}),
-    "denoising": Case("denoising", {"pretraining_epochs": 2, "units": 10}, trainings=5, killed=2),
-    "denoising-filters": Case("denoising", {"task": "filters", "units": 10}, trainings=4, killed=3),
+    "denoising": Case("denoising", {"pretraining_epochs": 2, "units": 10}, trainings=5, copied=2),
+    "denoising-filters": Case("denoising", {"task": "filters", "units": 10}, trainings=4, copied=3),
     "vae": Case("vae", {"units": 10, "latent_dim": 2, "num_likelihood_samples": 5, "batch_size": 500}),
     "gan": Case("gan"),
     "gan-ring": Case("gan", {"data": "ring", "batch_size": 200}, stand_in=False),
-    "translation": Case("translation", {"num_examples": 96, "batch_size": 32, "num_beams": 1}, trainings=3, killed=2),
+    "translation": Case("translation", {"num_examples": 48, "batch_size": 16, "num_beams": 1}, trainings=3, copied=3),
     "character_model": Case("character_model", {"units": 8, "num_characters": 4_000, "batch_size": 16}),
-    "captions": Case("captions", trainings=3, killed=2, stand_in=False),
-    "arithmetic": Case("arithmetic", {"num_pairs": 200}, trainings=2, killed=2, stand_in=False),
-    "dates": Case("dates", {"num_pairs": 128}, trainings=2, killed=1, stand_in=False),
-    "dates-reversed": Case("dates", {"variant": "reversed", "num_pairs": 128}, trainings=2, killed=2, stand_in=False),
-    "memory": Case("memory", {"steps": 10}, trainings=6, killed=2, stand_in=False),
-    "both_directions": Case("both_directions", trainings=3, killed=2, stand_in=False),
-    "tagging": Case("tagging", trainings=3, killed=2, stand_in=False),
+    "captions": Case("captions", {"num_scenes": 16, "batch_size": 4}, trainings=3, copied=3, stand_in=False),
+    "arithmetic": Case("arithmetic", {"num_pairs": 200}, trainings=2, copied=2, stand_in=False),
+    "dates": Case("dates", {"num_pairs": 128}, trainings=2, copied=1, stand_in=False),
+    "dates-reversed": Case("dates", {"variant": "reversed", "num_pairs": 128}, trainings=2, copied=2, stand_in=False),
+    "memory": Case("memory", {"steps": 10}, trainings=6, copied=5, stand_in=False),
+    "both_directions": Case("both_directions", trainings=3, copied=2, stand_in=False),
+    "tagging": Case("tagging", trainings=3, copied=2, stand_in=False),
     "glimpses": Case("glimpses", {"units": 16, "num_glimpses": 3}),
-    "visual_questions": Case("visual_questions", {"num_scenes": 200}, trainings=3, killed=2, stand_in=False),
+    "visual_questions": Case("visual_questions", {"num_scenes": 200}, trainings=3, copied=2, stand_in=False),
     "gradient_descent": Case("gradient_descent", trainings=0, stand_in=False),
     "regularization": Case("regularization", trainings=0, stand_in=False),
     "threshold_units": Case("threshold_units", trainings=0, stand_in=False),
@@ -89,7 +94,7 @@ CASES = {
     "hard_cases": Case("hard_cases", {"epochs": 2}, trainings=0, stand_in=False),
     "identity_838": Case("identity_838", {"epochs": 2}, trainings=0, stand_in=False),
     "vowels": Case("vowels", {"epochs": 2}, trainings=0),
-    "xor": Case("xor", trainings=2, killed=2, stand_in=False),
+    "xor": Case("xor", trainings=2, copied=2, stand_in=False),
 }
 
 
@@ -111,7 +116,7 @@ def predictions(model: Any, arrays: Mapping[str, np.ndarray]) -> dict[str, np.nd
         texts = [text.decode() if isinstance(text, bytes) else str(text) for text in inputs]
         return {"translations": np.array(model.translate(texts, num_beams=2, max_length=8), "S")}
     if hasattr(model, "generate"):
-        return {"texts": np.array(model.generate(["a", ""], temperature=0, max_new_tokens=8), "S")}
+        return {"texts": np.array(model.generate(["a", ""], seed=0, max_new_tokens=8), "S")}
     if hasattr(model, "caption"):
         return {"captions": np.array(model.caption(inputs, num_beams=2, max_length=8), "S")}
     samples = {"samples": model.sample(4, seed=0)} if hasattr(model, "sample") else {}
@@ -138,54 +143,99 @@ def saving_predictions(fit: Any) -> Any:
     return wrapped
 
 
-def kill_in(training: int) -> None:
-    """Make this process kill itself in the second epoch of one of its trainings."""
-    from deepkit.training.loop import CheckpointCallback
+class Observer:
+    """Counts the trainings of a case, and copies its folder within the second epoch of one of them.
 
-    count, begins, step = itertools.count(1), CheckpointCallback.on_train_begin, CheckpointCallback.on_train_batch_end
-    numbers: dict[int, int] = {}
+    The copy has the files that a kill at this moment would leave. `dk.fit` writes the report of the first training, and
+    no others, because a report takes longer than a training of a few steps; without copies it writes none.
 
-    def on_train_begin(self: CheckpointCallback, logs: Any = None) -> None:
-        numbers[id(self)] = next(count)
-        begins(self, logs)
+    Args:
+        copies: Folder for the copies; None for none.
+    """
 
-    def on_train_batch_end(self: CheckpointCallback, batch: int, logs: Any = None) -> None:
-        step(self, batch, logs)
-        if (numbers[id(self)], self.state.epoch) == (training, 1) and batch > 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+    def __init__(self, copies: Path | None = None) -> None:
+        from deepkit.training import run_report
+        from deepkit.training.loop import CheckpointCallback
 
-    CheckpointCallback.on_train_begin, CheckpointCallback.on_train_batch_end = on_train_begin, on_train_batch_end  # type: ignore[method-assign]
+        self.copies, self.folder, self.case, self.trainings = copies, Path(), Case(""), 0
+        begin, end_batch, write = (
+            CheckpointCallback.on_train_begin,
+            CheckpointCallback.on_train_batch_end,
+            run_report.write,
+        )
+
+        def on_train_begin(callback: CheckpointCallback, logs: Any = None) -> None:
+            self.trainings += 1
+            begin(callback, logs)
+
+        def on_train_batch_end(callback: CheckpointCallback, batch: int, logs: Any = None) -> None:
+            end_batch(callback, batch, logs)
+            if (self.trainings, callback.state.epoch) == (self.case.copied, 1) and batch > 0:
+                self.copy()
+
+        def write_report(*parts: Any) -> None:
+            if self.copies is not None and self.trainings == 1:
+                write(*parts)
+
+        CheckpointCallback.async_safe = False  # the training waits for the copy
+        CheckpointCallback.on_train_begin = on_train_begin  # type: ignore[method-assign]
+        CheckpointCallback.on_train_batch_end = on_train_batch_end  # type: ignore[method-assign]
+        run_report.write = write_report
+
+    def begin(self, folder: Path) -> None:
+        self.folder, self.case, self.trainings = folder, CASES[folder.name], 0
+
+    def copy(self) -> None:
+        if self.copies is not None and self.case.trainings and not (self.copies / self.folder.name).exists():
+            shutil.copytree(self.folder, self.copies / self.folder.name)
 
 
-def train(runs: Path, names: list[str]) -> None:
-    """Train each case in its own folder, and write its report or its error there."""
+def train(runs: Path, copies: Path) -> None:
+    """Train each case in its own folder, and write its report or its error there, and the predictions of its models."""
     import deepkit as dk
     from deepkit.training import pretrain
 
     dk.fit = pretrain.fit = saving_predictions(dk.fit)
-    for name in names:
-        case = CASES[name]
-        try:
-            report = dk.recipe.run(case.load(), case.config(runs, name))
-        except Exception:  # continue with the other cases
-            (runs / name / "error.txt").write_text(traceback.format_exc())
-            continue
-        content = {
-            "measured": {metric: measured.values for metric, measured in report.measured.items()},
-            "comparable": report.comparable,
-            "figures": {caption: len(png) for caption, png in report.figures.items()},
-        }
-        (runs / name / "report.json").write_text(json.dumps(content))
+    observer = Observer(copies)
+    for name in CASES:
+        train_case(runs / name, observer)
 
 
-def load(runs: Path, names: list[str]) -> None:
+def resume(copies: Path) -> None:
+    """Finish the copied trainings."""
+    observer = Observer()
+    for name in RESUMED:
+        train_case(copies / name, observer)
+
+
+def train_case(folder: Path, observer: Observer) -> None:
+    import deepkit as dk
+
+    case = CASES[folder.name]
+    observer.begin(folder)
+    try:
+        report = dk.recipe.run(case.load(), case.config(folder.parent, folder.name))
+    except Exception:  # continue with the other cases
+        folder.mkdir(exist_ok=True)
+        (folder / "error.txt").write_text(traceback.format_exc())
+        return
+    content = {
+        "measured": {metric: measured.values for metric, measured in report.measured.items()},
+        "comparable": report.comparable,
+        "figures": {caption: len(png) for caption, png in report.figures.items()},
+        "trainings": observer.trainings,
+    }
+    (folder / "report.json").write_text(json.dumps(content))
+
+
+def load(runs: Path) -> None:
     """Load the trained models without importing a recipe, and compare their predictions."""
     import keras
 
     import deepkit.layers
     import deepkit.models  # noqa: F401  registers its classes
 
-    for name in names:
+    for name in RESUMED:
         for path in sorted((runs / name).rglob("model.keras")):
             try:
                 with np.load(path.with_name("predictions.npz")) as saved:
@@ -199,12 +249,31 @@ def load(runs: Path, names: list[str]) -> None:
             path.with_name("loaded.txt").write_text(outcome)
 
 
+def quick(results: Path) -> None:
+    """Run the module of each recipe as a program without a run directory, and write its exit code and its output."""
+    for name, module in ENTRY_POINTS.items():
+        output, errors, code = io.StringIO(), io.StringIO(), None
+        sys.argv = [module, "--quick"]
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+            try:
+                runpy.run_module(module, run_name="__main__", alter_sys=True)
+            except SystemExit as end:
+                code = end.code
+            except Exception:  # continue with the other recipes
+                traceback.print_exc()
+        content = {"code": code, "printed": output.getvalue(), "errors": errors.getvalue()}
+        (results / f"{name}.json").write_text(json.dumps(content))
+
+
+def run_every(command: str, *folders: Path) -> None:
+    """Run a command of this module in a new process, without prepared data and without a network."""
+    no_proxy = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
+    environment = {**os.environ, **no_proxy, "TFDS_DATA_DIR": str(folders[0]), "PYTHONPATH": str(ROOT)}
+    arguments = [sys.executable, "-m", "tests.recipes.every", command, *map(str, folders)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, cwd=folders[0], env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
 if __name__ == "__main__":
-    command, folder, *arguments = sys.argv[1:]
-    if command == "load":
-        load(Path(folder), arguments)
-    else:
-        training, *names = arguments
-        if int(training):
-            kill_in(int(training))
-        train(Path(folder), names)
+    command, *folders = sys.argv[1:]
+    {"train": train, "resume": resume, "load": load, "quick": quick}[command](*map(Path, folders))

@@ -1,4 +1,4 @@
-"""Character model: the counted model, pieces of a text, and a smoke run."""
+"""Character model: the counted model and pieces of a text."""
 
 import itertools
 
@@ -55,11 +55,3 @@ def test_the_decoders_predict_no_end():
         net = character_model.definition(character_model.Config(decoder=decoder))
         assert not net.predict_end
         assert eval(repr(net), {"dk": dk}) == net
-
-
-@pytest.mark.slow
-def test_a_smoke_run_on_descriptions(capsys, tmp_path):
-    config = character_model.Config.smoke(units=8, num_characters=3_000, data_dir=tmp_path, run_dir=tmp_path / "run")
-    report = dk.recipe.run(character_model.RECIPE, config)
-    assert not report.comparable
-    assert "standing in for tiny_shakespeare" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Dates: settings, networks, the alignment, and tiny settings."""
+"""Dates: settings, networks, the alignment, and a short training."""
 
 import dataclasses
 
@@ -60,18 +60,6 @@ def test_every_example_of_the_figures_has_known_characters():
         data = dates.load_data(dates.Config(variant=variant, num_pairs=2_000))
         characters = set("".join(generated_pairs.texts_of(data.train, 1_800)[0]).lower())
         assert set("".join(examples).lower()) <= characters
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("variant", ["dates", "reversed"])
-def test_a_smoke_run_trains_both_networks_and_draws_the_attention(variant, tmp_path):
-    config = dates.Config.smoke(variant=variant, num_pairs=128, run_dir=tmp_path / "run")
-    report = dk.recipe.run(dates.RECIPE, config)
-    assert report.comparable
-    folders = {folder.name for folder in (tmp_path / "run" / "seed0").iterdir()}
-    assert folders == {"with_attention", "without_attention"}
-    assert ("alignment" in report.measured) is (variant == "reversed")
-    assert len(report.figures) == len(dates.EXAMPLES[variant]) + 1
 
 
 @pytest.mark.slow

@@ -1,6 +1,4 @@
-"""Denoising autoencoders: weights, split, measurements, and a smoke run of each task."""
-
-import importlib
+"""Denoising autoencoders: weights, split, measurements, and a short training."""
 
 import numpy as np
 import pytest
@@ -93,26 +91,6 @@ def test_two_levels_of_noise_on_the_bundled_digits(tmp_path, monkeypatch, capsys
     printed = capsys.readouterr().out.lower()
     assert "not comparable" in printed
     assert "smoke run" in printed
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("task", ["sdae", "filters"])
-def test_a_smoke_run_on_the_bundled_digits(task, tmp_path, monkeypatch, capsys):
-    offline(monkeypatch, tmp_path)
-    config = denoising.Config.smoke(task=task, data_dir=tmp_path / "nothing", run_dir=tmp_path / "run")
-    report = dk.recipe.run(denoising.RECIPE, config)
-    assert not report.comparable
-    folders = {path.name for path in (tmp_path / "run" / "seed0").iterdir()}
-    assert folders == (
-        {"pretraining", "sdae", "random_start"} if task == "sdae" else {f"noise{n}" for n in (0, 10, 30, 50)}
-    )
-    printed = capsys.readouterr().out.lower()
-    assert "not comparable" in printed
-    assert "smoke run" in printed
-    fit_module = importlib.import_module("deepkit.training.fit")
-    monkeypatch.setattr(fit_module, "train", None)  # finished runs are not trained again
-    again = dk.recipe.run(denoising.RECIPE, config)
-    assert again.measured == report.measured
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Depth: networks of about the same size, their initial values, and a smoke run of all of them."""
+"""Depth: networks of about the same size, their initial values, and a short training."""
 
 import keras
 import numpy as np
@@ -87,33 +87,8 @@ def test_the_figure_has_one_line_per_kind_with_the_mean_of_the_repeats():
 
 
 @pytest.mark.slow
-def test_a_smoke_run_on_the_bundled_digits_is_not_repeated(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "nothing"))
-    monkeypatch.setattr("deepkit.data.download.is_reachable", lambda *a, **k: False)
-    monkeypatch.setattr(depth, "KINDS", {kind: depth.KINDS[kind] for kind in ("plain", "highway")})
-    monkeypatch.setattr(depth, "COLORS", {kind: depth.COLORS[kind] for kind in ("plain", "highway")})
-    config = depth.Config.smoke(depths=(2,), data_dir=tmp_path / "nothing", run_dir=tmp_path / "run")
-    report = dk.recipe.run(depth.RECIPE, config)
-    assert not report.comparable
-    assert "not comparable" in capsys.readouterr().out.lower()
-    finished = sorted(path.parent.name for path in (tmp_path / "run" / "seed0").glob("*/model.keras"))
-    assert finished == ["highway2", "plain2"]
-    assert (tmp_path / "run" / "figure1.png").exists()
-    again = dk.recipe.run(depth.RECIPE, config)
-    assert capsys.readouterr().out.count("holds a finished run") == 2
-    assert {n: m.values for n, m in again.measured.items()} == {n: m.values for n, m in report.measured.items()}
-
-
-@pytest.mark.slow
-def test_a_smoke_run_on_mnist_trains_every_kind(tfds_dir, tmp_path):
-    report = dk.recipe.run(depth.RECIPE, depth.Config.smoke(data_dir=tfds_dir, run_dir=tmp_path))
-    assert report.comparable
-    losses = [name for name in report.measured if name.startswith("training loss")]
-    assert losses == [f"training loss, {kind} 10" for kind in depth.KINDS]
-
-
-@pytest.mark.slow
 def test_the_plain_network_of_50_layers_is_worse_than_the_others_after_one_epoch(tfds_dir):
-    measured = depth.train(depth.Config(epochs=1, depths=(50,), data_dir=tfds_dir)).measured
-    losses = {kind: measured[f"training loss, {kind} 50"] for kind in depth.KINDS}
+    result = depth.train(depth.Config(epochs=1, depths=(50,), data_dir=tfds_dir))
+    assert result.comparable
+    losses = {kind: result.measured[f"training loss, {kind} 50"] for kind in depth.KINDS}
     assert losses.pop("plain") > 2 * max(losses.values())

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-import deepkit as dk
 from recipes.sequence import cells
 from recipes.sequence import memory as recipe
 
@@ -54,14 +53,6 @@ def test_the_memory_of_the_lstm_lasts_for_the_lag_and_its_input_gates_begin_clos
 
 def test_the_definitions_are_values():
     assert recipe.recall_network(50) == recipe.recall_network(50) != recipe.recall_network(51)
-
-
-@pytest.mark.slow
-def test_a_smoke_run_draws_its_figures(capsys, tmp_path):
-    report = dk.recipe.run(recipe.RECIPE, recipe.Config.smoke(steps=10, run_dir=tmp_path))
-    assert len(report.figures) == 2
-    assert max(report.measured[f"difference, {cell}"].mean for cell in cells.EQUATIONS) < 1e-6
-    assert report.comparable
 
 
 @pytest.mark.slow

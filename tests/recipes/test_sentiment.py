@@ -79,7 +79,7 @@ def test_the_repr_of_a_definition_is_its_code():
 def test_a_smoke_run_on_synthetic_reviews(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "nothing"))
     monkeypatch.setattr("deepkit.data.download.is_reachable", lambda *a, **k: False)
-    config = sentiment.Config.smoke(variant="pooled", sequence_length=12, data_dir=tmp_path / "nothing")
+    config = sentiment.Config.smoke(variant="pooled", sequence_length=8, num_examples=96, data_dir=tmp_path / "nothing")
     report = dk.recipe.run(sentiment.RECIPE, config)
     assert not report.comparable
     printed = capsys.readouterr().out.lower()

@@ -1,4 +1,4 @@
-"""Translation: data, networks, and a smoke run on spoken numbers."""
+"""Translation: data, networks, and learned numbers."""
 
 import gzip
 
@@ -69,17 +69,6 @@ def test_bleu_is_compared_on_the_same_sentences():
 def test_the_repr_of_the_definition_is_its_code():
     net = translation.definition(translation.Config())
     assert eval(repr(net), {"dk": dk}) == net
-
-
-@pytest.mark.slow
-def test_a_smoke_run_on_spoken_numbers(capsys, tmp_path):
-    config = translation.Config.smoke(num_examples=64, batch_size=32, num_beams=1, run_dir=tmp_path / "run")
-    report = dk.recipe.run(translation.RECIPE, config)
-    assert not report.comparable
-    printed = capsys.readouterr().out.lower()
-    assert "not comparable" in printed
-    assert "smoke run" in printed
-    assert {folder.name for folder in (tmp_path / "run" / "seed0").iterdir()} == {"additive", "none", "transformer"}
 
 
 def share_of_learned_numbers(name):

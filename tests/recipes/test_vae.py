@@ -47,17 +47,6 @@ def test_codes_of_the_plane_increase_upward_and_to_the_right():
 
 
 @pytest.mark.slow
-def test_a_smoke_run_on_the_bundled_digits(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("deepkit.data.download.is_reachable", lambda *a, **k: False)
-    config = vae.Config.smoke(data_dir=tmp_path / "nothing")
-    report = dk.recipe.run(vae.RECIPE, config)
-    assert not report.comparable
-    printed = capsys.readouterr().out.lower()
-    assert "not comparable" in printed
-    assert "test nll" in printed
-
-
-@pytest.mark.slow
 def test_three_epochs_on_binarized_mnist_reach_a_good_bound(tfds_dir, tmp_path):
     config = vae.Config(epochs=3, num_likelihood_samples=20, data_dir=tfds_dir, run_dir=tmp_path / "run")
     result = vae.train(config.repeats()[0])
