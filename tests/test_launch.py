@@ -33,7 +33,7 @@ def program(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("args", "own", "command"),
+    ("args", "launch_flags", "command"),
     [
         (["--workers", "3", "run", "lenet", "--quick"], ["--workers", "3"], ["run", "lenet", "--quick"]),
         (["--workers=3", "train.py", "--epochs", "2"], ["--workers=3"], ["train.py", "--epochs", "2"]),
@@ -41,8 +41,8 @@ def program(tmp_path):
         (["--help"], ["--help"], []),
     ],
 )
-def test_the_flags_of_launch_come_before_the_command(args, own, command):
-    assert launch.split_arguments(args) == (own, command)
+def test_the_flags_of_launch_come_before_the_command(args, launch_flags, command):
+    assert launch.split_arguments(args) == (launch_flags, command)
 
 
 @pytest.mark.parametrize(

@@ -75,9 +75,9 @@ def check_folder(plan: Plan, folder: Path) -> CheckResult:
         except OSError as error:
             problem = f"the chief cannot write to {folder}: {error.strerror}"
     name = workers.gather(plan, token.name)[0]
-    found = workers.gather(plan, str((folder / name).exists()))
+    answers = workers.gather(plan, str((folder / name).exists()))
     token.unlink(missing_ok=True)
-    missing = [index for index, text in enumerate(found) if text != str(True)]
+    missing = [index for index, text in enumerate(answers) if text != str(True)]
     if problem or missing:
         problem = problem or f"{folder} is another folder on worker {', '.join(map(str, missing))} than on the chief"
         return CheckResult("shared folder", "fail", problem, "use a path on a file system that all workers share")

@@ -44,8 +44,8 @@ class Options:
 
 def run(args: Sequence[str]) -> int:
     """Start the workers and return the exit code: 0 if all succeed, else that of the first one that fails."""
-    own, command = split_arguments(args)
-    options = parse_options(Options, own, "deepkit launch")
+    launch_flags, command = split_arguments(args)
+    options = parse_options(Options, launch_flags, "deepkit launch")
     if not command:
         raise UsageError(message(_USAGE, hint="deepkit launch --workers 2 run lenet --quick"))
     program = _program(command)

@@ -98,10 +98,7 @@ class Plan(Displayable):
     def rows(self) -> list[tuple[str, str, str]]:
         """Return (field, choice, reason) for each choice."""
         reasons = dict(self.reasons)
-        values = self.choices()
-        if self.num_workers == 1:
-            del values["num_workers"]
-        return [(name, format_choice(value), reasons.get(name, "")) for name, value in values.items()]
+        return [(name, format_choice(value), reasons.get(name, "")) for name, value in self.choices().items()]
 
     @property
     def replicas(self) -> tuple[str, ...]:
@@ -114,8 +111,11 @@ class Plan(Displayable):
         return self.cluster is None or self.cluster.is_chief
 
     def choices(self) -> dict[str, Any]:
-        """Return the choices by field, as plain values."""
-        return {item.name: getattr(self, item.name) for item in fields(self) if item.name not in _NOT_CHOICES}
+        """Return the choices by field, as plain values; without the number of workers if there is only one."""
+        values = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in _NOT_CHOICES}
+        if self.num_workers == 1:
+            del values["num_workers"]
+        return values
 
     def replace(self, *, reason: str = "", **changes: Any) -> Plan:
         """Return a copy of this plan with some fields changed.

@@ -65,10 +65,18 @@ def meet(cluster: Cluster, facts: Mapping[str, str] | None = None, seconds: floa
     Raises:
         ClusterError: The port of this worker is in use, a worker did not come in time, or the workers differ.
     """
-    own = {"index": cluster.index, "addresses": list(cluster.addresses), **(versions() if facts is None else facts)}
+    self_facts = {
+        "index": cluster.index,
+        "addresses": list(cluster.addresses),
+        **(versions() if facts is None else facts),
+    }
     deadline = time.monotonic() + (timeout_seconds() if seconds is None else seconds)
     with _listen(cluster) as server:
-        problem = _receive_all(cluster, server, own, deadline) if cluster.is_chief else _report(cluster, own, deadline)
+        problem = (
+            _receive_all(cluster, server, self_facts, deadline)
+            if cluster.is_chief
+            else _report(cluster, self_facts, deadline)
+        )
     if problem:
         raise ClusterError(**problem)
 
@@ -92,11 +100,11 @@ def _listen(cluster: Cluster) -> Iterator[socket.socket]:
 
 
 def _receive_all(
-    cluster: Cluster, server: socket.socket, own: Mapping[str, Any], deadline: float
+    cluster: Cluster, server: socket.socket, self_facts: Mapping[str, Any], deadline: float
 ) -> dict[str, str] | None:
     """Wait for the other workers, answer each with the verdict, and return the problem if there is one."""
     connections: dict[int, socket.socket] = {}
-    facts: dict[int, Mapping[str, Any]] = {0: own}
+    facts: dict[int, Mapping[str, Any]] = {0: self_facts}
     progress = _Progress(cluster)
     with contextlib.ExitStack() as stack:
         while len(facts) < len(cluster.addresses) and time.monotonic() < deadline:
@@ -121,14 +129,14 @@ def _receive_all(
     return problem
 
 
-def _report(cluster: Cluster, own: Mapping[str, Any], deadline: float) -> dict[str, str] | None:
+def _report(cluster: Cluster, self_facts: Mapping[str, Any], deadline: float) -> dict[str, str] | None:
     """Tell the chief about this worker, and return the problem that the chief found, if there is one."""
     progress = _Progress(cluster)
     while time.monotonic() < deadline:
         progress.show([0])
         try:
             with socket.create_connection(split_address(cluster.addresses[0]), timeout=_RETRY * 8) as connection:
-                _send(connection, {"greeting": _GREETING, **own})
+                _send(connection, {"greeting": _GREETING, **self_facts})
                 answer = _read(connection, max(1.0, deadline - time.monotonic() + _PROGRESS_SECONDS))
                 if answer is not None:
                     problem: dict[str, str] | None = answer["problem"]
@@ -154,11 +162,11 @@ def _missing(cluster: Cluster, facts: Mapping[int, object]) -> dict[str, str] | 
 
 def _difference(cluster: Cluster, facts: Mapping[int, Mapping[str, Any]]) -> dict[str, str] | None:
     """Return the first difference between a worker and the chief."""
-    for index, own in sorted(facts.items()):
+    for index, answer in sorted(facts.items()):
         for name, expected in facts[0].items():
-            if name != "index" and own.get(name) != expected:
+            if name != "index" and answer.get(name) != expected:
                 return {
-                    "problem": f"{cluster.describe(index)} has {name} {own.get(name)}, and the chief has {expected}",
+                    "problem": f"{cluster.describe(index)} has {name} {answer.get(name)}, and the chief has {expected}",
                     "hint": "install the same versions on all hosts, and list the same addresses in the same order",
                 }
     return None

@@ -11,9 +11,8 @@ from deepkit.execution.plan import Measurement, Plan
 def plan_fields(plan: Plan) -> dict[str, object]:
     """Return the fields of a plan that define a run, as JSON values: two runs with the same fields are the same."""
     values = plan.choices() | {"devices": list(plan.devices)}
-    for name in ("gradient_accumulation_steps", "num_workers"):  # the configs of earlier versions do not contain them
-        if values[name] == 1:
-            del values[name]
+    if plan.gradient_accumulation_steps == 1:  # the configs of earlier versions do not contain it
+        del values["gradient_accumulation_steps"]
     return values
 
 

@@ -187,8 +187,8 @@ def check_same_config(plan: Plan, config: Mapping[str, object], data: TrainingDa
     """
     if plan.cluster is None:
         return
-    own = json.loads(json.dumps({**config, "first_batch": _batch_hash(data.sample_batch())}))
-    texts = gather(plan, json.dumps(own))
+    new = json.dumps({**config, "first_batch": _batch_hash(data.sample_batch())})
+    texts = gather(plan, new)
     chief = json.loads(texts[0])
     for index, text in enumerate(texts):
         differences = config_differences(chief, json.loads(text))
@@ -214,10 +214,10 @@ def check_shared(plan: Plan, directory: RunDir) -> None:
     if plan.is_chief:
         token.touch()
     name = gather(plan, token.name)[0]
-    found = gather(plan, str((directory.path / name).exists()))
+    answers = gather(plan, str((directory.path / name).exists()))
     if plan.is_chief:
         token.unlink()
-    missing = [plan.cluster.describe(index) for index, text in enumerate(found) if text != str(True)]
+    missing = [plan.cluster.describe(index) for index, text in enumerate(answers) if text != str(True)]
     if missing:
         raise ClusterError(
             f"run_dir: {directory.path} is another folder on {' and '.join(missing)} than on the chief",

@@ -145,11 +145,11 @@ def _own_index(addresses: Sequence[str], environment: Mapping[str, str]) -> int:
         if not text.isdecimal() or int(text) >= len(addresses):
             raise _error(f"{variable}={text}: expected a number from 0 to {len(addresses) - 1}", "number the workers")
         return int(text)
-    own = [index for index, address in enumerate(addresses) if _is_local(split_address(address)[0])]
-    if len(own) != 1:
-        which = "no address belongs" if not own else f"{len(own)} addresses belong"
+    local = [index for index, address in enumerate(addresses) if _is_local(split_address(address)[0])]
+    if len(local) != 1:
+        which = "no address belongs" if not local else f"{len(local)} addresses belong"
         raise _error(f"workers: {which} to this machine, {socket.gethostname()}", f"set {variable}=0, 1, ... on each")
-    return own[0]
+    return local[0]
 
 
 def _is_local(host: str) -> bool:

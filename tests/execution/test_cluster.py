@@ -161,8 +161,8 @@ def test_two_workers_with_one_number_are_refused():
 
     def report_as(name, index):
         try:
-            own = {"greeting": "deepkit", "index": index, "addresses": list(addresses)}
-            errors[name] = rendezvous._report(Cluster(addresses, index), own, time.monotonic() + 5)
+            facts = {"greeting": "deepkit", "index": index, "addresses": list(addresses)}
+            errors[name] = rendezvous._report(Cluster(addresses, index), facts, time.monotonic() + 5)
         except ClusterError as error:
             errors[name] = str(error)
 

@@ -90,7 +90,7 @@ def test_a_resumed_run_prints_its_last_epoch(tmp_path, capsys):
 def test_a_finished_run_is_returned_without_training(tmp_path, monkeypatch, capsys):
     first = crashing.train(tmp_path, 2)
     monkeypatch.setattr(keras.Model, "train_on_batch", None)
-    monkeypatch.setattr("deepkit.training.fit.train", None)
+    monkeypatch.setattr("deepkit.training.training_run.train", None)
     again = crashing.train(tmp_path, 2)
     assert "holds a finished run of 2 epochs" in capsys.readouterr().out
     assert (again.history, again.epochs) == (first.history, 2)

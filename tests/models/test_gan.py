@@ -95,7 +95,7 @@ def test_penalties_are_part_of_the_objective_of_each_network():
     regularizer = {"kernel_regularizer": keras.regularizers.L2(0.25)}
     model = compiled(dk.GAN([dk.MLP([4]), dk.Regressor(2)], layers.Dense(1, **regularizer), latent_dim=3))
     kernel = weights(model.discriminator)[0]
-    objective = model._objective(tf.constant(1.0), model.discriminator, model.discriminator_optimizer)
+    objective = model._objective(tf.constant(1.0), tf.zeros((4, 2)), model.discriminator, model.discriminator_optimizer)
     assert float(objective) == pytest.approx(1 + 0.25 * float(np.sum(kernel**2)), rel=1e-6)
 
 
