@@ -27,6 +27,7 @@ from deepkit.training.schedules import with_learning_rate
 from deepkit.training.text_labels import encode_text_labels
 from deepkit.training.user_data import training_data_for
 from deepkit.utils.console import echo
+from deepkit.utils.errors import make_error
 from deepkit.utils.tracing import without_retracing_warnings
 
 if TYPE_CHECKING:
@@ -118,6 +119,9 @@ def autotune(
         >>> run = dk.fit(net, x, y, plan=plan, batch_size=16, verbose=0)
     """
     plan = resolve_plan(plan)
+    if plan.num_workers > 1:
+        problem = f"autotune: {plan.num_workers} workers would time their own steps, and could choose different plans"
+        raise make_error(ValueError, problem, hint="call dk.autotune with dk.plan(workers=None), and pass its choices")
     verbose = int(resolve_verbose(verbose))
     if not plan.auto_fields:
         if verbose:

@@ -292,7 +292,7 @@ MULTI_LABEL = dk.Sequential([dk.MLP([4]), dk.Classifier(3, activation="sigmoid")
         ({"sample_weight": np.full(48, 1e39)}, ValueError, "must be numbers that float32 can hold, received 1e+39"),
         ({"class_weight": {0: 1e39}}, ValueError, "class_weight[0] must be a number that float32 can hold"),
         ({"class_weight": {0: 10**400}}, ValueError, "class_weight[0] must be a number that float32 can hold"),
-        ({"validation_split": 0.99}, ValueError, r"leaves no training example of 48\n  hint: pass a smaller"),
+        ({"validation_split": 0.99}, ValueError, "leaves no training example of 48\n  hint: pass a smaller"),
         ({"validation_split": 20}, ValueError, "validation_split must be a fraction in [0, 1), received 20"),
         ({"validation_split": 0.2, "validation_data": (X, Y)}, ValueError, "were both passed"),
         ({"x": DATASET, "validation_split": 0.2}, ValueError, "expected arrays as x, received a tf.data.Dataset"),

@@ -102,6 +102,7 @@ def test_what_workers_cannot_share_is_refused_on_all_of_them(tmp_path):
         assert "2 workers cannot divide the batches of the list_iterator among them" in errors["generator"]
         assert f"is another folder on worker 1 ({address}) than on the chief" in errors["run_dir"]
         assert "a callback cannot evaluate a model while several workers train it" in errors["evaluate"]
+        assert "could choose different plans" in errors["autotune"]
         assert "steps_per_execution=4 with 2 devices" in errors["devices"]
         # if one of these no longer fails, Keras has fixed it: simplify deepkit/training/replicated_fit.py
         assert "PerReplica" in errors["keras build"]

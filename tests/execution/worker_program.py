@@ -79,6 +79,7 @@ def refused(plan, folder):
         "generator": lambda: dk.fit(net, iter([(IMAGES, LABELS)]), steps_per_epoch=1, plan=plan, verbose=0),
         "run_dir": lambda: classifier(plan, run_dir=f"{folder}/{plan.cluster.index}"),
         "evaluate": lambda: classifier(plan, callbacks=[Evaluate()]),
+        "autotune": lambda: dk.autotune(net, (IMAGES, LABELS), plan=plan),
         "devices": lambda: dk.plan(devices=["CPU:0"], steps_per_execution=4),
         "keras build": lambda: keras_fit(plan, {"x": IMAGES}),
         "keras logs": lambda: keras_fit(plan, IMAGES, build=False),
