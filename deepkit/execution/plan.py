@@ -176,9 +176,9 @@ class Plan(Displayable):
         stack.enter_context(temporary_seed(self.seed))
         stack.callback(keras.config.set_dtype_policy, keras.config.dtype_policy())
         keras.config.set_dtype_policy(self.precision)
-        own_strategy = self.distribution
-        if own_strategy is not None:
-            stack.enter_context(own_strategy.scope())
+        plan_strategy = self.distribution
+        if plan_strategy is not None:
+            stack.enter_context(plan_strategy.scope())
         elif self.devices[0] != _devices.default():
             stack.enter_context(tf.device(self.devices[0]))
 

@@ -23,7 +23,7 @@ from deepkit.training.schedules import with_learning_rate
 from deepkit.training.text_labels import encode_text_labels
 from deepkit.training.trained_run import Run
 from deepkit.training.training_data import TrainingData
-from deepkit.training.training_run import run_in_directory, run_in_memory
+from deepkit.training.training_run import Training
 from deepkit.training.user_data import training_data_for
 from deepkit.training.weigh_classes import weigh_classes
 from deepkit.utils.cluster import find_cluster
@@ -179,10 +179,8 @@ def fit(
         if verbose:
             _print_summary(compiled, training_data)
         with workers.worker_errors(plan.cluster):
-            if directory is None:
-                run = run_in_memory(net, compiled, training_data, plan, epochs, callbacks, verbose)
-            else:
-                run = run_in_directory(net, compiled, training_data, plan, epochs, callbacks, verbose, directory)
+            training = Training(net, compiled, training_data, plan, epochs, callbacks, verbose)
+            run = training.run_in_memory() if directory is None else training.run_in_directory(directory)
     if plan.cluster is None or isinstance(net, keras.Model):
         return run
     with plan.on_one_worker() as single:

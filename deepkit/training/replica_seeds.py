@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from deepkit.utils.types import Tensor
 
 _NEXT = "next"
+_STRENGTHS = ("rate", "stddev", "dropout", "recurrent_dropout")  # arguments that are 0 if a layer draws nothing
 _STRIDE = 0x9E3779B1  # a prime: the seeds of neighboring devices differ in many bits
 
 
@@ -58,7 +59,8 @@ def with_noise_reason(plan: Plan, model: keras.Model) -> tuple[Plan, tuple[str, 
 
 
 def _generators(layer: keras.layers.Layer) -> list[keras.random.SeedGenerator]:
-    if not getattr(layer, "rate", 1) or not getattr(layer, "stddev", 1):  # a dropout of rate 0 draws nothing
+    strengths = [getattr(layer, name) for name in _STRENGTHS if isinstance(getattr(layer, name, None), int | float)]
+    if strengths and not any(strengths):  # such as an LSTM without dropout, which has a seed but draws nothing
         return []
     values = {id(value): value for value in vars(layer).values() if isinstance(value, keras.random.SeedGenerator)}
     return list(values.values())

@@ -158,7 +158,11 @@ def fit(
         sample_batch: A batch in the structure of the training data.
         batch_sizes: The number of examples in each training batch, and in each validation batch.
         arguments: Further arguments of Keras's `fit`.
+
+    Raises:
+        ValueError: The losses of the devices cannot be weighted so that they equal that of one device.
     """
+    _check_weighting(model, batch_sizes[0], steps)
     train = ReplicatedSteps(model, model.train_step, batch_sizes[0])
     test = ReplicatedSteps(model, model.test_step, batch_sizes[1])
     all_callbacks = ReplicatedCallbacks(callbacks, train, test, steps=steps, epochs=epochs, verbose=verbose)
@@ -169,6 +173,33 @@ def fit(
         model._symbolic_build(data_batch=sample_batch)
     with _replaced_functions(model, train, test), different_seeds(model):
         model.fit(distribute(lambda context: x), callbacks=all_callbacks, epochs=epochs, verbose=verbose, **arguments)
+
+
+def _check_weighting(model: keras.Model, batch_size: BatchSize, steps: int | None) -> None:
+    """Raise if the devices' parts of the loss cannot be weighted by their number of examples."""
+    total = model.distribute_strategy.num_replicas_in_sync
+    one_device = 'use one device: dk.plan(devices="CPU:0")'
+    for loss in keras.tree.flatten(model.loss):
+        reduction = getattr(loss, "reduction", None)
+        if reduction in ("sum", "mean_with_sample_weight"):
+            raise make_error(
+                ValueError,
+                f'loss: {type(loss).__name__} has reduction="{reduction}", which over {total} devices is not the mean '
+                "of the devices' means",
+                hint=f'use reduction="sum_over_batch_size", or {one_device}',
+            )
+    step = type(model).train_step
+    if step is keras.Model.train_step or step.__module__.startswith("deepkit."):
+        return
+    sizes = [batch_size(0), batch_size((steps or 1) - 1)]
+    uneven = [size for size in sizes if size is not None and size % total]
+    if uneven:
+        raise make_error(
+            ValueError,
+            f"{model.name}: a batch of {uneven[0]} examples over {total} devices, and the model has its own "
+            "train_step, which deepkit cannot weight",
+            hint=f"use a batch_size that {total} divides and data.train.rebatch(drop_remainder=True), or {one_device}",
+        )
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import keras
@@ -29,60 +30,75 @@ if TYPE_CHECKING:
     from deepkit.training.compile import Definition
 
 
-def run_in_memory(
-    net: Definition | keras.Model,
-    compiled: CompiledModel,
-    data: TrainingData,
-    plan: Plan,
-    epochs: int,
-    callbacks: Sequence[keras.callbacks.Callback],
-    verbose: int | str,
-) -> Run:
-    """Train without a run directory."""
-    if plan.cluster is not None:
-        own_fingerprint = fingerprint(net, compiled.model, callbacks)
-        workers.check_same_config(plan, run_config(compiled, data, plan, callbacks, own_fingerprint), data)
-    with workers.distributed_training(plan, compiled.model, callbacks) as all_callbacks:
-        final_state = train(compiled.model, data, epochs, None, all_callbacks, verbose, compiled.label_checks)
-    return _make_run(compiled, data, final_state, None, "not saved: no run_dir was passed")
+@dataclass(frozen=True)
+class Training:
+    """A compiled definition with everything that `fit` needs to train it.
 
+    Args:
+        net: The definition, or the compiled model of the user.
+        compiled: The compiled model.
+        data: The training data.
+        plan: The plan, which this process has entered.
+        epochs: Number of epochs, counted from the beginning of the run.
+        callbacks: The user's callbacks.
+        verbose: `verbose` of Keras's `fit`.
+    """
 
-def run_in_directory(
-    net: Definition | keras.Model,
-    compiled: CompiledModel,
-    data: TrainingData,
-    plan: Plan,
-    epochs: int,
-    callbacks: Sequence[keras.callbacks.Callback],
-    verbose: int | str,
-    directory: RunDir,
-) -> Run:
-    """Train in a run directory, from its newest checkpoint if there is one; of several workers, the chief writes it."""
-    with directory.lock():
-        initial_fingerprint = fingerprint(net, compiled.model, callbacks)
-        config = run_config(compiled, data, plan, callbacks, initial_fingerprint)
-        workers.check_same_config(plan, config, data)
-        workers.check_shared(plan, directory)
-        with workers.chief_first(plan):
-            directory.check_or_write_config(config)
-            directory.save_fitted_states(data.fitted_states)
-        resume = describe_resume(compiled, data, callbacks, initial_fingerprint, directory)
-        run = _load_finished_run(compiled, data, epochs, directory, resume)
-        if run is None:
-            with (
-                _store_varying_fields(directory, initial_fingerprint, net, compiled.model, callbacks),
-                workers.distributed_training(plan, compiled.model, callbacks) as all_callbacks,
-            ):
-                final_state = _train_in_directory(compiled, data, epochs, directory, all_callbacks, resume, verbose)
+    net: Definition | keras.Model
+    compiled: CompiledModel
+    data: TrainingData
+    plan: Plan
+    epochs: int
+    callbacks: Sequence[keras.callbacks.Callback]
+    verbose: int | str
+
+    def run_in_memory(self) -> Run:
+        """Train without a run directory."""
+        compiled, data, plan = self.compiled, self.data, self.plan
+        if plan.cluster is not None:
+            workers.check_same_config(plan, self._config(self._fingerprint()), data)
+        with workers.distributed_training(plan, compiled.model, self.callbacks) as callbacks:
+            final_state = train(compiled.model, data, self.epochs, None, callbacks, self.verbose, compiled.label_checks)
+        return _make_run(compiled, data, final_state, None, "not saved: no run_dir was passed")
+
+    def run_in_directory(self, directory: RunDir) -> Run:
+        """Train in a run directory, from its newest checkpoint if there is one; one of several workers writes it."""
+        compiled, data, plan = self.compiled, self.data, self.plan
+        with directory.lock():
+            initial_fingerprint = self._fingerprint()
+            config = self._config(initial_fingerprint)
+            workers.check_same_config(plan, config, data)
+            workers.check_shared(plan, directory)
             with workers.chief_first(plan):
-                if directory.is_writable:
-                    workers.call_locally(lambda: _save_result(compiled, final_state, directory, resume, verbose))
-                    _write_report(compiled, data, final_state, directory, resume)
-            if verbose:
-                echo(f"report: {directory.report}")
-            run = _make_run(compiled, data, final_state, directory, resume)
-        workers.barrier(plan)  # the files are complete when `fit` returns on any worker
-        return run
+                directory.check_or_write_config(config)
+                directory.save_fitted_states(data.fitted_states)
+            resume = describe_resume(compiled, data, self.callbacks, initial_fingerprint, directory)
+            run = _load_finished_run(compiled, data, self.epochs, directory, resume)
+            if run is None:
+                run = self._train_and_save(directory, initial_fingerprint, resume)
+            workers.barrier(plan)  # the files are complete when `fit` returns on any worker
+            return run
+
+    def _train_and_save(self, directory: RunDir, initial_fingerprint: Fingerprint, resume: str) -> Run:
+        compiled, data, verbose = self.compiled, self.data, self.verbose
+        with (
+            _store_varying_fields(directory, initial_fingerprint, self.net, compiled.model, self.callbacks),
+            workers.distributed_training(self.plan, compiled.model, self.callbacks) as callbacks,
+        ):
+            final_state = _train_in_directory(compiled, data, self.epochs, directory, callbacks, resume, verbose)
+        with workers.chief_first(self.plan):
+            if directory.is_writable:
+                workers.call_locally(lambda: _save_result(compiled, final_state, directory, resume, verbose))
+                _write_report(compiled, data, final_state, directory, resume)
+        if verbose:
+            echo(f"report: {directory.report}")
+        return _make_run(compiled, data, final_state, directory, resume)
+
+    def _fingerprint(self) -> Fingerprint:
+        return fingerprint(self.net, self.compiled.model, self.callbacks)
+
+    def _config(self, initial_fingerprint: Fingerprint) -> dict[str, object]:
+        return run_config(self.compiled, self.data, self.plan, self.callbacks, initial_fingerprint)
 
 
 def _num_finished(directory: RunDir) -> int:

@@ -62,6 +62,32 @@ def check_uneven_batches():
         check_equal_runs(*runs)
 
 
+class OwnStep(keras.Model):
+    """A model with its own training step."""
+
+    def train_step(self, data):
+        return super().train_step(data)
+
+
+def train_own_step(devices, batch_size):
+    plan = dk.plan(devices=devices)
+    with plan:
+        inputs = keras.Input((4,))
+        model = OwnStep(inputs, keras.layers.Dense(1)(inputs))
+        model.compile("sgd", "mse", steps_per_execution=1)
+    return dk.fit(model, np.zeros((50, 4)), np.zeros((50, 1)), batch_size=batch_size, plan=plan, verbose=0)
+
+
+def check_that_only_random_layers_are_named():
+    """The plan names a layer with dropout, and no LSTM without it, which has a seed too."""
+    ids, plan = np.ones((4, 3), "int32"), dk.plan(devices=TWO)
+    for rate, is_named in ((0.0, False), (0.5, True)):
+        recurrent = dk.Recurrent("lstm", 4, rnn={"recurrent_dropout": rate})
+        net = dk.Sequential([keras.layers.Embedding(5, 3), recurrent, dk.Classifier(2)])
+        run = dk.fit(net, ids, np.zeros(4, int), batch_size=4, plan=plan, verbose=0)
+        assert ("draws other numbers on each device" in run.plan.explain()) == is_named, run.plan.explain()
+
+
 def check_noise_of_keras_layers():
     """Two devices with one example each draw different noise, although Keras gives them one seed."""
     net = dk.Sequential([keras.layers.Dropout(0.5), keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")])
@@ -165,6 +191,15 @@ if __name__ == "__main__":
         lambda: dk.fit(unmirrored, arrays, batch_size=10, plan=dk.plan(devices=TWO), verbose=0),
         "built outside any strategy",
     )
+    summed = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum")
+    check_refused(
+        lambda: dk.fit(net, arrays, batch_size=10, loss=summed, plan=dk.plan(devices=TWO), verbose=0),
+        'reduction="sum", which over 2 devices is not the mean',
+    )
+    check_refused(
+        lambda: train_own_step(TWO, batch_size=25), "a batch of 25 examples over 2 devices, and the model has"
+    )
+    check_that_only_random_layers_are_named()
     wrong = tf.data.Dataset.from_tensor_slices((arrays[0], arrays[1] + 2)).batch(10, drop_remainder=True)
     check_refused(
         lambda: dk.fit(net, wrong, plan=dk.plan(devices=TWO), verbose=0), "received 2 (at index 0 of a batch)"

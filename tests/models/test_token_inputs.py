@@ -8,8 +8,8 @@ import tensorflow as tf
 import deepkit as dk
 from deepkit.errors import TokenIdError
 
-WORDS = ("a", "b", "c")
-TEXT = dk.Text(5, vocabulary=WORDS)
+VOCABULARY = ("a", "b", "c")
+TEXT = dk.Text(5, vocabulary=VOCABULARY)
 IMAGES = np.random.default_rng(0).random((4, 6, 6, 2)).astype("float32")
 IDS = np.array([[2, 3, 0], [4, 0, 0], [2, 2, 2], [3, 4, 0]])
 TEXTS = ["a b", "c", "a a a", "b c"]
@@ -150,6 +150,6 @@ def test_lengths_that_no_memory_holds_are_refused():
 
 def test_more_beams_than_words_find_the_most_probable_text():
     model = translator().build()
-    texts = ["", *WORDS, *(f"{first} {second}" for first in WORDS for second in WORDS)]
+    texts = ["", *VOCABULARY, *(f"{first} {second}" for first in VOCABULARY for second in VOCABULARY)]
     log_p = model.log_likelihood(["a b"] * len(texts), texts)
     assert model.translate(["a b"], num_beams=50, max_length=2, length_penalty=0) == [texts[np.argmax(log_p)]]
