@@ -316,7 +316,7 @@ class RecurrentAttentionModel(keras.Model):
         if array.ndim != len(expected) + 1 or any(size not in (None, length) for size, length in sizes):
             problem = f"expected images of shape {(None, *expected)}, received {array.shape}"
             hint = "pass a batch of images, x[None] for one image"
-        elif array.dtype == np.uint8 and "float" in dtype:
+        elif array.dtype == np.uint8 and "float" in dtype and self.preprocessor is None:
             problem = f"expected images in the scale of the training, {dtype}, received uint8"
             hint = 'pass images.astype("float32") / 255 if it trained on such images'
         elif array.dtype.kind not in "biuf" or not np.isfinite(array).all():
