@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from playwright.sync_api import TimeoutError as NoResult
 
 from .browser_contrast import SCHEMES, check_contrast
 from .chromium import NARROW, WIDE, Window
 from .findings import Finding
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
 BUTTON, INPUT, RESULT = ".md-header__button[for=__search]", ".md-search__input", ".md-search-result__link"
 
-RESULTS_DELAY = 1000  # milliseconds until the results belong to the last key
+RESULTS_DELAY = 500  # milliseconds between two looks at the results, which follow the keys
+MAX_LOOKS = 60
 
 BEYOND = """({ selector, width }) => [...document.querySelectorAll(selector)]
     .map((element) => [element.textContent.trim().slice(0, 40), element.getBoundingClientRect()])
@@ -55,10 +61,16 @@ def check_answers(window: Window, answers: dict[str, tuple[str, ...]], *, first:
     for query, expected in answers.items():
         page.locator(INPUT).fill("")
         page.locator(INPUT).press_sequentially(query)  # the theme listens to keys
-        page.wait_for_timeout(RESULTS_DELAY)
-        links = page.locator(".md-search-result__item > .md-search-result__link").evaluate_all(
-            "(links) => links.map((link) => new URL(link.href).pathname)"
-        )[:first]
-        if not any(answer in link for answer in expected for link in links):
+        for _ in range(MAX_LOOKS):  # a busy machine needs seconds to load the index
+            page.wait_for_timeout(RESULTS_DELAY)
+            links = _first_links(page, first)
+            if any(answer in link for answer in expected for link in links):
+                break
+        else:
             findings.append(Finding(f"search for '{query}'", f"finds {links}, expected one of {expected}"))
     return findings
+
+
+def _first_links(page: Page, count: int) -> list[str]:
+    links = page.locator(".md-search-result__item > .md-search-result__link")
+    return links.evaluate_all("(links) => links.map((link) => new URL(link.href).pathname)")[:count]

@@ -26,6 +26,8 @@ ANSWERS = {
     "quantization": ("tutorials/export_and_serving", "keras_features"),
     "mixed precision": ("execution", "keras_features"),
     "k-fold": ("tutorials/model_selection",),
+    "SLURM": ("clusters",),
+    "Kubeflow": ("clusters",),
 }
 
 
