@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import ml_dtypes
 import numpy as np
 
-from deepkit.training.state import GROUPS, TrainingState, Variables
+from deepkit.training.state import GROUPS, PartialEpoch, TrainingState, Variables
 
 if TYPE_CHECKING:
     from deepkit.utils.types import History
 
-_FORMAT = 2
-_STATE = "state.json"
+_FORMAT, _PARTIAL_FORMAT = 2, 3  # the second one has a part of an epoch, which earlier versions do not read
+_STATE, _PARTIAL = "state.json", "partial_epoch"
 _FIELDS: dict[str, type] = {
     "run_id": str,
     "epoch": int,
@@ -51,12 +51,14 @@ class CheckpointSummary:
         run_id: The run that wrote it.
         epoch: Number of finished epochs.
         history: Loss and metrics of the finished epochs.
+        partial_epoch: The part of the next epoch that is finished, or None.
     """
 
     name: str
     run_id: str
     epoch: int
     history: History
+    partial_epoch: PartialEpoch | None
 
 
 def write_archive(path: Path, state: TrainingState) -> None:
@@ -89,6 +91,7 @@ def read_archive(path: Path) -> TrainingState:
         callbacks=callbacks,
         stopped=content["stopped"],
         run_id=content["run_id"],
+        partial_epoch=_partial_epoch(content),
     )
 
 
@@ -96,7 +99,9 @@ def read_summary(path: Path) -> CheckpointSummary:
     """Return the summary of a file; raises various errors if it is not a checkpoint."""
     with zipfile.ZipFile(path) as archive:
         content = _read_state(archive, path.stat().st_size)
-    return CheckpointSummary(path.name, content["run_id"], content["epoch"], content["history"])
+    return CheckpointSummary(
+        path.name, content["run_id"], content["epoch"], content["history"], _partial_epoch(content)
+    )
 
 
 def _write_members(archive: zipfile.ZipFile, state: TrainingState) -> None:
@@ -104,8 +109,9 @@ def _write_members(archive: zipfile.ZipFile, state: TrainingState) -> None:
     variables: dict[str, list[tuple[str, ArrayEntry]]] = {}
     for group, pairs in state.variables.items():
         variables[group] = [(path, _add_array(value, arrays)) for path, value in pairs]
+    partial = state.partial_epoch
     content = {
-        "format": _FORMAT,
+        "format": _FORMAT if partial is None else _PARTIAL_FORMAT,
         "run_id": state.run_id,
         "epoch": state.epoch,
         "history": state.history,
@@ -113,6 +119,7 @@ def _write_members(archive: zipfile.ZipFile, state: TrainingState) -> None:
         "stopped": state.stopped,
         "variables": variables,
         "callbacks": [_to_json(callback, arrays) for callback in state.callbacks],
+        **({} if partial is None else {_PARTIAL: {"step": partial.step, "seconds": partial.seconds}}),
     }
     for number, array in enumerate(arrays):
         with archive.open(_member(number), "w", force_zip64=True) as member:
@@ -152,15 +159,30 @@ def _read_state(archive: zipfile.ZipFile, size: int) -> dict[str, Any]:
     content = json.loads(archive.read(_STATE))
     if not isinstance(content, dict):
         raise ValueError(f"{_STATE} holds a {type(content).__name__}, expected an object")
-    if content.get("format") != _FORMAT:
-        raise ValueError(f"its format is {content.get('format')!r}, this version of deepkit reads {_FORMAT}")
+    if content.get("format") not in (_FORMAT, _PARTIAL_FORMAT):
+        raise ValueError(
+            f"its format is {content.get('format')!r}, this version of deepkit reads {_FORMAT} and {_PARTIAL_FORMAT}"
+        )
     for name, kind in _FIELDS.items():
         if type(content.get(name)) is not kind:
             raise ValueError(f"{name} is {content.get(name)!r:.100}, expected a {kind.__name__}")
     if set(content["variables"]) != set(GROUPS):
         raise ValueError(f"its groups of variables are {sorted(content['variables'])}, expected {sorted(GROUPS)}")
     _check_epochs(content)
+    _partial_epoch(content)
     return content
+
+
+def _partial_epoch(content: dict[str, Any]) -> PartialEpoch | None:
+    partial = content.get(_PARTIAL)
+    if (partial is None) != (content["format"] == _FORMAT):
+        raise ValueError(f"its format is {content['format']}, and its {_PARTIAL} is {partial!r:.100}")
+    if partial is None:
+        return None
+    kinds = {name: type(value) for name, value in partial.items()} if isinstance(partial, dict) else {}
+    if kinds != {"step": int, "seconds": float} or partial["step"] < 1:
+        raise ValueError(f"{_PARTIAL} is {partial!r:.100}, expected a step from 1 on and the seconds until then")
+    return PartialEpoch(**partial)
 
 
 def _check_epochs(content: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ import keras
 import tensorflow as tf
 
 from deepkit.training import custom_gradients, gradient_sum
+from deepkit.training.errors import CheckpointError
 
 if TYPE_CHECKING:
     from deepkit.data.resident_batches import ResidentBatches
@@ -27,24 +28,44 @@ class GraphLoop:
         model: The compiled model.
         steps: Number of steps in an epoch of the training.
         resident: The batches in memory; None to read them from Keras's iterator.
+        first_step: The step at which the first epoch begins: a resumed run has taken the steps before it.
     """
 
-    def __init__(self, model: keras.Model, steps: int, resident: ResidentBatches | None = None) -> None:
+    def __init__(
+        self, model: keras.Model, steps: int, resident: ResidentBatches | None = None, first_step: int = 0
+    ) -> None:
         self.model, self.steps = model, steps
         self._resident = resident
+        self._first_step = first_step
         self._position = 0  # steps since the beginning of the run
+        self._end = 0  # the step, since the beginning of the run, after which Keras's last call ends
+        self._num_skipped = 0  # steps of this epoch that the run had taken before
         self._resident_epoch: int | None = None  # the epoch of the data whose order is in memory
         self._run = tf.function(self._run_iterator if resident is None else self._run_resident, reduce_retracing=True)
 
     def begin_epoch(self, epoch: int) -> None:
         """Go to the first step of an epoch, counted from 0."""
-        self._position = epoch * self.steps
+        self._num_skipped, self._first_step = self._first_step, 0
+        self._end = epoch * self.steps
+        self._position = self._end + self._num_skipped
+
+    @property
+    def step(self) -> int:
+        """Number of finished steps of this epoch."""
+        return (self._position - 1) % self.steps + 1
+
+    def skips(self, batch: int) -> bool:
+        """Return whether a batch, counted from 0, belongs to a step that the run had taken before."""
+        return min(batch, self.steps - 1) < self._num_skipped
 
     def __call__(self, iterator: Any) -> Mapping[str, Tensor]:
         """Take the next steps, up to the end of the epoch, and return the logs of the last one."""
         if not isinstance(iterator, tf.data.Iterator):  # of train_on_batch
             return self._keras_function()(iterator)
-        count = min(int(self.model.steps_per_execution), self.steps - self._position % self.steps)
+        self._end += min(int(self.model.steps_per_execution), self.steps - self._end % self.steps)
+        count = self._end - self._position
+        if count <= 0:
+            return {}
         if self._resident is not None:
             return self._run_in_memory(self._resident, count)
         self._position += count
@@ -117,8 +138,15 @@ class StepCallbacks(keras.callbacks.CallbackList):
         self._loop.begin_epoch(epoch)
         super().on_epoch_begin(epoch, logs)
 
+    def on_train_batch_begin(self, batch: int, logs: Mapping[str, Tensor] | None = None) -> None:
+        """Report the first step of a call, unless the call does nothing."""
+        if not self._loop.skips(batch + int(self._loop.model.steps_per_execution) - 1):
+            super().on_train_batch_begin(batch, logs)
+
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Tensor] | None = None) -> None:
         """Report the last step that was taken; Keras counts to the next multiple of `steps_per_execution`."""
+        if self._loop.skips(batch):
+            return
         super().on_train_batch_end(min(batch, self._loop.steps - 1), logs)
 
 
@@ -130,6 +158,7 @@ def fit(
     x: Dataset,
     steps: int | None,
     epochs: int = 1,
+    first_step: int = 0,
     resident: ResidentBatches | None = None,
     **arguments: Any,
 ) -> None:
@@ -142,14 +171,25 @@ def fit(
         x: Training batches.
         steps: Number of steps in an epoch; None if it is unknown.
         epochs: Number of epochs.
+        first_step: The step at which the first epoch begins, with the first batch of `x`.
         resident: The batches of `x` in memory, or None.
         arguments: Further arguments of Keras's `fit`.
+
+    Raises:
+        CheckpointError: The first epoch begins at another step than its first one, and Keras's own loop trains.
     """
     arguments |= {"x": x, "epochs": epochs, "verbose": verbose}
     if steps is None or not is_supported(model):
+        if first_step:
+            raise CheckpointError(
+                f"the checkpoint lies after step {first_step} of an epoch, where {model.name} cannot be continued now",
+                hint="train with the same settings as before, in a graph on one device",
+            )
         model.fit(callbacks=list(callbacks), **arguments)
         return
-    loop = GraphLoop(model, steps, resident)
+    if first_step:  # tracing a step creates the variables of the metrics, whose values a checkpoint restores
+        _step_function(model).get_concrete_function(x.element_spec)
+    loop = GraphLoop(model, steps, resident, first_step)
     model.train_function = loop
     try:
         with gradient_sum.omitted(model):

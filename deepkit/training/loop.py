@@ -20,10 +20,11 @@ from deepkit.training import batch_checks, batch_norm_check, checkpoint, graph_l
 from deepkit.training.batch_count import BatchCount
 from deepkit.training.callback_state import CallbackStates
 from deepkit.training.data_checks import check_finite_batches
-from deepkit.training.errors import DivergedError
+from deepkit.training.errors import CheckpointError, DivergedError
 from deepkit.training.label_check import NO_LABEL_CHECKS, LabelChecks
 from deepkit.training.run_dir import RunDir
-from deepkit.training.state import TrainingState
+from deepkit.training.state import PartialEpoch, TrainingState
+from deepkit.training.termination import StopOnSigterm
 from deepkit.training.training_data import TrainingData
 from deepkit.training.value_check import ValueCheck
 from deepkit.utils.console import echo
@@ -50,6 +51,8 @@ class CheckpointCallback(keras.callbacks.Callback):
         callback_states: The states of the user's callbacks.
         initial_state: The state from which the training starts.
         has_validation: Whether there is validation data.
+        stop: Ends the training after SIGTERM.
+        steps: Number of steps in an epoch that can be continued after any of them; None if it cannot.
     """
 
     async_safe = True  # it reads one number per step, so Keras does not need to wait for it
@@ -60,10 +63,13 @@ class CheckpointCallback(keras.callbacks.Callback):
         callback_states: CallbackStates,
         initial_state: TrainingState,
         has_validation: bool,
+        stop: StopOnSigterm,
+        steps: int | None,
     ) -> None:
         super().__init__()
         self.run_dir, self.callback_states, self.state = run_dir, callback_states, initial_state
-        self._has_validation = has_validation
+        self._has_validation, self._stop, self._steps = has_validation, stop, steps
+        stop.save_partial_epoch = self._save_partial_epoch
         self._epoch = initial_state.epoch
         self._epoch_start = 0.0
         self._batch = 0
@@ -76,17 +82,21 @@ class CheckpointCallback(keras.callbacks.Callback):
             return
         has_event_files = self.callback_states.open_event_files(self._has_validation)
         self.state = dataclasses.replace(self.state, callbacks=self.callback_states.capture())
-        if self.state.epoch == 0:
+        if self.state.epoch == 0 and self.state.partial_epoch is None:
             self.run_dir.save_checkpoint(self.state)
         elif has_event_files:
             self.run_dir.replace_checkpoint(self.state)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Store the epoch and its start time."""
+        """Store the epoch and its start time; restore the state inside an epoch, which its begin has changed."""
         self._epoch, self._epoch_start = epoch, time.perf_counter()
+        if self.state.partial_epoch is not None:
+            self._epoch_start -= self.state.partial_epoch.seconds
+            state.restore(self.model, self.state.variables, str(self.checkpoint), with_metrics=True)
+            self.callback_states.restore()
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Stop the training at the first loss that is NaN or infinite."""
+        """Stop the training at the first loss that is NaN or infinite, or after SIGTERM."""
         logs = logs or {}
         if self._batch == 0:
             check_monitored(self.callback_states.callbacks, logs)
@@ -94,6 +104,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         if self._diverged is None and isinstance(loss, float) and not math.isfinite(loss):
             self._diverged = (batch + 1, loss)
             self.model.stop_training = True
+        self._stop.end_step(batch)
 
     def on_test_begin(self, logs: Mapping[str, float] | None = None) -> None:
         """Skip the validation of a diverged model."""
@@ -118,6 +129,25 @@ class CheckpointCallback(keras.callbacks.Callback):
         )
         if self.run_dir is not None:
             self.run_dir.save_checkpoint(self.state)
+        self._stop.end_epoch()
+
+    def _save_partial_epoch(self) -> bool:
+        """Save the state after a step; return whether the epoch is incomplete."""
+        function = self.model.train_function
+        if self._steps is None or not isinstance(function, graph_loop.GraphLoop | replicated_fit.ReplicatedSteps):
+            return True
+        step = function.step
+        if step == self._steps:
+            return False
+        self._check_loss()
+        variables = state.capture(self.model)
+        self._check_variables(variables, math.nan)
+        partial = PartialEpoch(step, time.perf_counter() - self._epoch_start)
+        callbacks = self.callback_states.capture()
+        self.state = dataclasses.replace(self.state, variables=variables, callbacks=callbacks, partial_epoch=partial)
+        if self.run_dir is not None:
+            self.run_dir.save_checkpoint(self.state)
+        return True
 
     @property
     def epoch(self) -> int:
@@ -165,6 +195,7 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback],
     verbose: int | str,
     label_checks: LabelChecks = NO_LABEL_CHECKS,
+    stop: StopOnSigterm | None = None,
 ) -> TrainingState:
     """Train up to a number of epochs, from the newest checkpoint if there is one; return the final state.
 
@@ -182,28 +213,34 @@ def train(
     initial_state = restore_checkpoint(model, data, run_dir)
     has_validation = data.validation is not None
     callback_states = CallbackStates(callbacks, initial_state.callbacks, initial_state.epoch)
-    checkpoints = CheckpointCallback(run_dir, callback_states, initial_state, has_validation)
+    stop = stop or StopOnSigterm()
+    steps = data.steps if data.nonreproducible_reason is None else None
+    checkpoints = CheckpointCallback(run_dir, callback_states, initial_state, has_validation, stop, steps)
     last_epoch = initial_state.epoch if initial_state.stopped else max(epochs, initial_state.epoch)
-    if verbose and run_dir is not None and 0 < initial_state.epoch < last_epoch:
-        echo(f"resuming {run_dir.path} after epoch {initial_state.epoch}")
+    first_step = _first_step(initial_state, last_epoch, checkpoints.checkpoint)
+    epoch = initial_state.epoch
+    if verbose and run_dir is not None and last_epoch > epoch and (epoch or first_step):
+        place = f"step {first_step} of epoch {epoch + 1}" if first_step else f"epoch {epoch}"
+        echo(f"resuming {run_dir.path} after {place}")
     if last_epoch > initial_state.epoch:
         batch_norm_check.warn_about_momentum(batch_norms, data.steps, last_epoch)
     rows = replicated_fit.replica_rows(model)
-    arguments = data.fit_arguments(initial_state.epoch, rows)
+    arguments = data.fit_arguments(initial_state.epoch, rows, first_step)
     check = batch_checks.batch_check(arguments["x"].element_spec, model, label_checks.train)
     for name, checks in (("x", label_checks.train), ("validation_data", label_checks.validation)):
         arguments[name] = batch_checks.check_batches(arguments[name], model, checks)
     _check_values(arguments, data)
-    all_callbacks = [BatchCount(has_length=data.steps is not None), *callbacks, *data.callbacks, checkpoints]
+    all_callbacks = [stop, BatchCount(has_length=data.steps is not None), *callbacks, *data.callbacks, checkpoints]
     try:
         with callback_states.continued_logs(), _without_length_warnings():
             arguments |= {"steps": data.steps, "initial_epoch": initial_state.epoch, "epochs": last_epoch}
+            arguments["first_step"] = first_step
             if rows is None:
                 graph_loop.fit(model, all_callbacks, verbose, **arguments, resident=data.resident_batches(check))
             else:
                 sizes = (data.batch_size, data.validation_batch_size)
-                sample = data.sample_batch()
-                replicated_fit.fit(model, all_callbacks, verbose, **arguments, sample_batch=sample, batch_sizes=sizes)
+                arguments |= {"sample_batch": data.sample_batch(), "batch_sizes": sizes, "stop": stop}
+                replicated_fit.fit(model, all_callbacks, verbose, **arguments)
     except DivergedError as error:
         state.restore(model, checkpoints.state.variables, "the last good state")
         raise _with_cause(error, model, data) from None
@@ -215,6 +252,19 @@ def train(
         state.restore(model, checkpoints.state.variables, "the last good state")
         raise explained from error
     return checkpoints.state
+
+
+def _first_step(initial_state: TrainingState, last_epoch: int, path: Path | None) -> int:
+    """Return the number of finished steps of the next epoch."""
+    if initial_state.partial_epoch is None:
+        return 0
+    step, epoch = initial_state.partial_epoch.step, initial_state.epoch
+    if last_epoch <= epoch:
+        raise CheckpointError(
+            f"{path} holds step {step} of epoch {epoch + 1}, and epochs={last_epoch} ends before it",
+            hint=f"pass epochs={epoch + 1} or more",
+        )
+    return step
 
 
 def _check_values(arguments: dict[str, Any], data: TrainingData) -> None:

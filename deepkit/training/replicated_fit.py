@@ -23,6 +23,7 @@ from keras import ops
 
 from deepkit.data.replica_rows import ReplicaRows
 from deepkit.training.replica_seeds import different_seeds
+from deepkit.training.termination import StopOnSigterm
 from deepkit.utils.errors import make_error
 from deepkit.utils.replicas import batch_weight, current_replica, shared_batch
 
@@ -54,38 +55,66 @@ class ReplicatedSteps:
         model: The compiled model.
         step: `model.train_step` or `model.test_step`.
         batch_size: The number of examples in each batch.
+        stop: Ends the training after SIGTERM, on all workers after the same step; None for a test function.
     """
 
-    def __init__(self, model: keras.Model, step: Callable[[Nested], Mapping[str, Tensor]], batch_size: BatchSize):
+    def __init__(
+        self,
+        model: keras.Model,
+        step: Callable[[Nested], Mapping[str, Tensor]],
+        batch_size: BatchSize,
+        stop: StopOnSigterm | None = None,
+    ) -> None:
         self.model, self._step, self._batch_size = model, step, batch_size
+        self._stop = stop if isinstance(model.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy) else None
         self._position: int | None = None  # None while another call of Keras has other data
+        self._num_calls = self.num_skipped = 0
         self._run = self._run_step if model.run_eagerly else tf.function(self._run_step, reduce_retracing=True)
 
-    def begin(self, position: int | None) -> None:
-        """Go to a step of the data of the training, counted from 0; None for other data."""
-        self._position = position
+    def begin(self, position: int | None, num_skipped: int = 0) -> None:
+        """Go to a step of the data of the training, counted from 0; None for other data.
+
+        Args:
+            position: The step.
+            num_skipped: Number of steps from there that a resumed run has taken before.
+        """
+        self._position = position if position is None else position + num_skipped
+        self._num_calls, self.num_skipped = 0, num_skipped
+
+    @property
+    def step(self) -> int:
+        """Number of finished steps of this epoch."""
+        return self._num_calls
 
     def __call__(self, iterator: Any) -> Mapping[str, Tensor]:
         """Take the next step, and return its logs."""
-        if self._position is None:
-            return self._run(iterator, None)
-        num_examples = self._batch_size(self._position)
-        logs = self._run(iterator, None if num_examples is None else tf.constant(num_examples))
-        self._position += 1
+        self._num_calls += 1
+        if self._num_calls <= self.num_skipped:
+            return {}
+        received = None if self._stop is None else tf.constant(float(self._stop.received))
+        num_examples = None if self._position is None else self._batch_size(self._position)
+        logs, num_stops = self._run(iterator, None if num_examples is None else tf.constant(num_examples), received)
+        if self._position is not None:
+            self._position += 1
+        if self._stop is not None:
+            self._stop.stops = bool(num_stops > 0)
         return logs
 
     @tf.autograph.experimental.do_not_convert
-    def _run_step(self, iterator: Any, num_examples: Tensor | None) -> Nested:
+    def _run_step(self, iterator: Any, num_examples: Tensor | None, received: Tensor | None) -> Nested:
         strategy = self.model.distribute_strategy
-        logs = strategy.run(self._replica_step, args=(next(iterator), num_examples))
-        return tf.nest.map_structure(lambda log: strategy.experimental_local_results(log)[0], logs)
+        results = strategy.run(self._replica_step, args=(next(iterator), num_examples, received))
+        return tf.nest.map_structure(lambda result: strategy.experimental_local_results(result)[0], results)
 
     @tf.autograph.experimental.do_not_convert
-    def _replica_step(self, batch: Nested, num_examples: Tensor | None) -> Mapping[str, Tensor]:
+    def _replica_step(
+        self, batch: Nested, num_examples: Tensor | None, received: Tensor | None
+    ) -> tuple[Mapping[str, Tensor], Tensor]:
         if num_examples is None:
             num_examples = _sum_over_replicas(_num_examples(batch))
+        num_stops = tf.constant(0.0) if received is None else _sum_over_replicas(tf.identity(received))
         with shared_batch(num_examples):
-            return self._step(batch)
+            return self._step(batch), num_stops
 
 
 class ReplicatedCallbacks(keras.callbacks.CallbackList):
@@ -97,6 +126,7 @@ class ReplicatedCallbacks(keras.callbacks.CallbackList):
         test: The test function.
         steps: Number of steps in an epoch; None if it is unknown.
         epochs: Number of epochs.
+        first_step: The step at which the first epoch begins.
         verbose: `verbose` of Keras's `fit`.
     """
 
@@ -108,18 +138,30 @@ class ReplicatedCallbacks(keras.callbacks.CallbackList):
         *,
         steps: int | None,
         epochs: int,
+        first_step: int,
         verbose: int | str,
     ) -> None:
         super().__init__(
             list(callbacks), add_history=True, add_progbar=verbose != 0, model=train.model,
             verbose=verbose, epochs=epochs, steps=steps,
         )  # fmt: skip
-        self._train, self._test, self._steps = train, test, steps or 0
+        self._train, self._test, self._steps, self._first_step = train, test, steps or 0, first_step
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Go to the first step of the epoch."""
-        self._train.begin(epoch * self._steps)
+        self._train.begin(epoch * self._steps, self._first_step)
+        self._first_step = 0
         super().on_epoch_begin(epoch, logs)
+
+    def on_train_batch_begin(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Report a step, unless a resumed run had taken it before."""
+        if batch >= self._train.num_skipped:
+            super().on_train_batch_begin(batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Report a step, unless a resumed run had taken it before."""
+        if batch >= self._train.num_skipped:
+            super().on_train_batch_end(batch, logs)
 
     def on_test_begin(self, logs: Mapping[str, float] | None = None) -> None:
         """Go to the first batch of the validation data."""
@@ -143,6 +185,8 @@ def fit(
     epochs: int,
     sample_batch: Nested,
     batch_sizes: tuple[BatchSize, BatchSize],
+    stop: StopOnSigterm,
+    first_step: int = 0,
     **arguments: Any,
 ) -> None:
     """Call Keras's `fit` over the devices of the model's strategy.
@@ -157,15 +201,19 @@ def fit(
         epochs: Number of epochs.
         sample_batch: A batch in the structure of the training data.
         batch_sizes: The number of examples in each training batch, and in each validation batch.
+        stop: Ends the training after SIGTERM.
+        first_step: The step at which the first epoch begins, with the first batch of `x`.
         arguments: Further arguments of Keras's `fit`.
 
     Raises:
         ValueError: The losses of the devices cannot be weighted so that they equal that of one device.
     """
     _check_weighting(model, batch_sizes[0], steps)
-    train = ReplicatedSteps(model, model.train_step, batch_sizes[0])
+    train = ReplicatedSteps(model, model.train_step, batch_sizes[0], stop)
     test = ReplicatedSteps(model, model.test_step, batch_sizes[1])
-    all_callbacks = ReplicatedCallbacks(callbacks, train, test, steps=steps, epochs=epochs, verbose=verbose)
+    all_callbacks = ReplicatedCallbacks(
+        callbacks, train, test, steps=steps, epochs=epochs, first_step=first_step, verbose=verbose
+    )
     distribute = model.distribute_strategy.distribute_datasets_from_function
     if validation_data is not None:
         arguments["validation_data"] = distribute(lambda context: validation_data)

@@ -22,8 +22,21 @@ Variables: TypeAlias = dict[str, list[tuple[str, np.ndarray]]]
 
 
 @dataclass(frozen=True)
+class PartialEpoch:
+    """The part of an epoch after which a training was stopped.
+
+    Args:
+        step: Number of finished steps.
+        seconds: Their duration.
+    """
+
+    step: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class TrainingState:
-    """The state of a training between two epochs.
+    """The state of a training between two epochs, or between two steps of an epoch.
 
     Args:
         epoch: Number of finished epochs.
@@ -34,6 +47,7 @@ class TrainingState:
         callbacks: State of each callback (see `callback_state`), in the order of the callbacks.
         stopped: Whether a callback stopped the training after this epoch.
         run_id: The run that saved the state; empty if it was not saved in a run directory.
+        partial_epoch: The part of the next epoch that is finished, or None.
     """
 
     epoch: int
@@ -43,6 +57,7 @@ class TrainingState:
     callbacks: list[dict[str, Any]] = field(default_factory=list)
     stopped: bool = False
     run_id: str = ""
+    partial_epoch: PartialEpoch | None = None
 
 
 def variable_groups(model: keras.Model) -> dict[str, list[keras.Variable]]:
@@ -90,16 +105,17 @@ def variable_value(variable: keras.Variable) -> np.ndarray:
     return np.array(keras.ops.convert_to_numpy(value))
 
 
-def restore(model: keras.Model, variables: Variables, source: str) -> None:
+def restore(model: keras.Model, variables: Variables, source: str, *, with_metrics: bool = False) -> None:
     """Assign copies to all variables.
 
     Keras resets metrics at the beginning of every epoch, and creates their variables at the first step. Metrics are
-    restored only if their shapes match.
+    restored only if their shapes match, unless they are required.
 
     Args:
         model: The model.
         variables: The copies that `capture` returned.
         source: Origin of the copies, for the error message.
+        with_metrics: Whether the metrics are required, as inside an epoch.
 
     Raises:
         CheckpointError: The copies belong to another model.
@@ -108,7 +124,9 @@ def restore(model: keras.Model, variables: Variables, source: str) -> None:
     for name in ("model", "optimizer"):
         _check_shapes(groups[name], variables[name], name, source)
         _check_dtypes(groups[name], variables[name], source)
-    if [variable.shape for variable in groups["metrics"]] != [value.shape for _, value in variables["metrics"]]:
+    if with_metrics:
+        _check_shapes(groups["metrics"], variables["metrics"], "metrics", source)
+    elif [variable.shape for variable in groups["metrics"]] != [value.shape for _, value in variables["metrics"]]:
         del groups["metrics"]
     for name, group in groups.items():
         for variable, (_, value) in zip(group, variables[name], strict=True):

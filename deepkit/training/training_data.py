@@ -124,12 +124,15 @@ class TrainingData(abc.ABC):
         return self.single_epoch()
 
     @abc.abstractmethod
-    def fit_arguments(self, first_epoch: int, replica_rows: ReplicaRows | None = None) -> dict[str, Any]:
+    def fit_arguments(
+        self, first_epoch: int, replica_rows: ReplicaRows | None = None, first_step: int = 0
+    ) -> dict[str, Any]:
         """Return the arguments of `model.fit` for a training that starts at an epoch, counted from 0.
 
         Args:
             first_epoch: The epoch.
             replica_rows: The rows of each batch for the devices of this process; None for whole batches.
+            first_step: The first step of the epoch; another one than 0 needs data whose order is known.
         """
 
     def batch_size(self, step: int) -> int | None:
@@ -245,9 +248,11 @@ class PipelineData(TrainingData):
         pipeline = self.train.rebatch(batch_size, drop_remainder=False)
         return pipeline.epochs().take(pipeline.steps)
 
-    def fit_arguments(self, first_epoch: int, replica_rows: ReplicaRows | None = None) -> dict[str, Any]:
-        """Return the arguments of `model.fit`: the batches from the first one of that epoch on."""
-        epoch, step = divmod(first_epoch * self.steps, self.train.steps)
+    def fit_arguments(
+        self, first_epoch: int, replica_rows: ReplicaRows | None = None, first_step: int = 0
+    ) -> dict[str, Any]:
+        """Return the arguments of `model.fit`: the batches from one step of that epoch on."""
+        epoch, step = divmod(first_epoch * self.steps + first_step, self.train.steps)
         batches = self.train.epochs(start=epoch, replica_rows=replica_rows)
         num_elements = step if replica_rows is None else step * replica_rows.count
         return {
@@ -307,8 +312,10 @@ class DatasetData(TrainingData):
             return super().sample_batch()
         return as_tuple(next(iter(self.first_batch)))
 
-    def fit_arguments(self, first_epoch: int, replica_rows: ReplicaRows | None = None) -> dict[str, Any]:
-        """Return the arguments of `model.fit`, which are the same for every epoch."""
+    def fit_arguments(
+        self, first_epoch: int, replica_rows: ReplicaRows | None = None, first_step: int = 0
+    ) -> dict[str, Any]:
+        """Return the arguments of `model.fit`, which are the same for every epoch; the order of the data is unknown."""
         steps = self.steps_per_epoch
         batches = self._weigh(self.train) if steps is None else self.repeated()  # an epoch continues after the last one
         return {

@@ -21,7 +21,7 @@ from deepkit.training.run_dir import RunDir
 from deepkit.training.state import TrainingState
 from deepkit.training.stored_model import save_model
 from deepkit.training.stored_result import RunResult
-from deepkit.training.termination import StopOnSigterm, Terminated
+from deepkit.training.termination import Terminated
 from deepkit.training.trained_run import Run
 from deepkit.training.training_data import TrainingData
 from deepkit.utils.console import echo
@@ -85,7 +85,7 @@ class Training:
             _store_varying_fields(directory, initial_fingerprint, self.net, compiled.model, self.callbacks),
             workers.distributed_training(self.plan, compiled.model, self.callbacks) as callbacks,
         ):
-            final_state = _train_in_directory(compiled, data, self.epochs, directory, callbacks, resume, verbose)
+            final_state = self._train_in_directory(directory, callbacks, resume)
         with workers.chief_first(self.plan):
             if directory.is_writable:
                 workers.call_locally(lambda: _save_result(compiled, final_state, directory, resume, verbose))
@@ -94,6 +94,26 @@ class Training:
             echo(f"report: {directory.report}")
         return _make_run(compiled, data, final_state, directory, resume)
 
+    def _train_in_directory(
+        self, directory: RunDir, callbacks: Sequence[keras.callbacks.Callback], resume: str
+    ) -> TrainingState:
+        """Train with checkpoints; print how to resume if the user presses Ctrl-C, or SIGTERM comes."""
+        compiled, data, verbose = self.compiled, self.data, self.verbose
+        if resume != "exact" and verbose:
+            echo(f"resume is {resume}")
+        stop = workers.stop_on_sigterm(self.plan)
+        try:
+            with stop.active():
+                return train(
+                    compiled.model, data, self.epochs, directory, callbacks, verbose, compiled.label_checks, stop
+                )
+        except (KeyboardInterrupt, Terminated) as error:
+            by = "" if isinstance(error, KeyboardInterrupt) else " by SIGTERM"
+            echo(f"\nstopped{by}; {_saved_part(directory)} in {directory.path}. Repeat the same call to resume.")
+            if isinstance(error, KeyboardInterrupt):
+                raise KeyboardInterrupt from None  # without the many frames of Keras and TensorFlow below this message
+            raise
+
     def _fingerprint(self) -> Fingerprint:
         return fingerprint(self.net, self.compiled.model, self.callbacks)
 
@@ -101,35 +121,12 @@ class Training:
         return run_config(self.compiled, self.data, self.plan, self.callbacks, initial_fingerprint)
 
 
-def _num_finished(directory: RunDir) -> int:
-    """Return the number of epochs in the newest checkpoint."""
+def _saved_part(directory: RunDir) -> str:
+    """Return how much of the training the newest checkpoint holds, as a text."""
     summary = checkpoint.load_summary(directory.path)
-    return 0 if summary is None else summary.epoch
-
-
-def _train_in_directory(
-    compiled: CompiledModel,
-    data: TrainingData,
-    epochs: int,
-    directory: RunDir,
-    callbacks: Sequence[keras.callbacks.Callback],
-    resume: str,
-    verbose: int | str,
-) -> TrainingState:
-    """Train with checkpoints; print how to resume if the user presses Ctrl-C, or SIGTERM comes."""
-    if resume != "exact" and verbose:
-        echo(f"resume is {resume}")
-    stop = StopOnSigterm()
-    try:
-        with stop.active():
-            return train(compiled.model, data, epochs, directory, [*callbacks, stop], verbose, compiled.label_checks)
-    except (KeyboardInterrupt, Terminated) as error:
-        saved = "the finished epochs are saved" if _num_finished(directory) else "no epoch is finished"
-        by = "" if isinstance(error, KeyboardInterrupt) else " by SIGTERM"
-        echo(f"\nstopped{by}; {saved} in {directory.path}. Repeat the same call to resume.")
-        if isinstance(error, KeyboardInterrupt):
-            raise KeyboardInterrupt from None  # without the many frames of Keras and TensorFlow below this message
-        raise
+    if summary is not None and summary.partial_epoch is not None:
+        return f"step {summary.partial_epoch.step} of epoch {summary.epoch + 1} is saved"
+    return "the finished epochs are saved" if summary is not None and summary.epoch else "no epoch is finished"
 
 
 @contextlib.contextmanager

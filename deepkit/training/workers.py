@@ -23,6 +23,7 @@ from deepkit.training import state
 from deepkit.training.config_difference import config_differences
 from deepkit.training.errors import RunDirError
 from deepkit.training.run_dir import RunDir
+from deepkit.training.termination import StopOnSigterm
 from deepkit.utils.cluster import Cluster
 
 if TYPE_CHECKING:
@@ -144,6 +145,13 @@ def distributed_training(
         for name in (*_LOCAL_METHODS, _EVALUATE):
             del model.__dict__[name]
         model._distribute_strategy = None
+
+
+def stop_on_sigterm(plan: Plan) -> StopOnSigterm:
+    """Return the callback that ends a training after SIGTERM, on all workers if it came to one of them."""
+    if plan.cluster is None:
+        return StopOnSigterm()
+    return StopOnSigterm(lambda received: cluster_sum(plan, float(received)) > 0, is_shared=True)
 
 
 def _call_method(model: keras.Model, method: Callable[..., Value], *args: Any, **kwargs: Any) -> Value:

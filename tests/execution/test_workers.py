@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from deepkit.training import checkpoint
 from tests.execution.test_cluster import free_addresses
 
 PROGRAM = Path(__file__).with_name("worker_program.py")
@@ -22,7 +23,7 @@ SECONDS = 240  # after which a test fails rather than hang
 class Workers:
     """Two processes of `worker_program.py`; leaving the context ends them."""
 
-    def __init__(self, task, folder):
+    def __init__(self, task, folder, **variables):
         self.addresses = free_addresses(2)
         self.processes, self.lines, self._readers = [], [[], []], []
         for index in range(2):
@@ -30,6 +31,7 @@ class Workers:
             environment = {
                 **os.environ, "TF_CONFIG": json.dumps(task_config), "DEEPKIT_CLUSTER_TIMEOUT": "120",
                 "PYTHONPATH": str(ROOT), "TF_NUM_INTRAOP_THREADS": "1", "PYTHONWARNINGS": "ignore",
+                **variables,
             }  # fmt: skip
             process = subprocess.Popen(
                 [sys.executable, str(PROGRAM), task, str(folder)], env=environment, text=True, cwd=folder,
@@ -126,6 +128,14 @@ def interrupt(folder, index, number, epoch):
         return codes, [workers.output(0), workers.output(1)], workers.addresses
 
 
+def check_terminated(folder, epoch, step):
+    """SIGTERM to one worker ends both after the same step; a chief under a scheduler receives it as well."""
+    with Workers("resume", folder, SIGTERM_AT=f"{epoch} {step}") as workers:
+        assert workers.wait() == [143, 143], workers.output(0)[-2000:] + workers.output(1)[-2000:]
+        assert f"stopped by SIGTERM; step {step} of epoch {epoch} is saved in" in workers.output(0)
+    assert checkpoint.load(folder / "run").partial_epoch.step == step
+
+
 def check_killed_and_resumed(folder, moments, seed):
     draw = random.Random(seed)
     undisturbed, disturbed = folder / "undisturbed", folder / "disturbed"
@@ -133,7 +143,8 @@ def check_killed_and_resumed(folder, moments, seed):
     disturbed.mkdir()
     with Workers("resume", undisturbed) as workers:
         expected = workers.results()
-    epoch = 0
+    epoch = 2
+    check_terminated(disturbed, epoch, step=2)
     for moment in range(moments):
         epoch = draw.randint(epoch + 1, epoch + 24 // (moments + 1))
         index = moment % 2
@@ -157,24 +168,13 @@ def check_killed_and_resumed(folder, moments, seed):
 
 
 @pytest.mark.slow
-def test_a_killed_worker_stops_the_others_and_the_same_command_resumes(tmp_path):
+def test_a_terminated_or_killed_worker_stops_the_others_and_the_same_command_resumes(tmp_path):
     check_killed_and_resumed(tmp_path, moments=3, seed=0)
 
 
 @pytest.mark.thorough
 def test_ten_killed_workers(tmp_path):
     check_killed_and_resumed(tmp_path, moments=10, seed=1)
-
-
-@pytest.mark.slow
-def test_sigterm_ends_all_workers_with_its_exit_code(tmp_path):
-    with Workers("resume", tmp_path) as workers:
-        workers.wait_for(0, "epoch 2", threading.Event())
-        for process in workers.processes:  # as SLURM does at the time limit
-            process.send_signal(signal.SIGTERM)
-        assert workers.wait() == [143, 143], workers.output(0)[-2000:] + workers.output(1)[-2000:]
-        assert "stopped by SIGTERM; the finished epochs are saved in" in workers.output(0)
-    assert (tmp_path / "run" / "checkpoint.zip").exists()
 
 
 @pytest.mark.slow

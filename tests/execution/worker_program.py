@@ -111,10 +111,20 @@ def keras_fit(plan, x, build=True):
 
 
 def resume(plan, folder):
-    """Train in a run directory; the test ends a worker at some moment, and starts all of them again."""
+    """Train in a run directory; the test ends a worker at some moment, and starts all of them again.
+
+    The second worker sends SIGTERM to itself in the epoch and step that the variable SIGTERM_AT holds.
+    """
 
     class Epochs(keras.callbacks.Callback):
         stateless = True
+
+        def on_epoch_begin(self, epoch, logs=None):
+            self.epoch = epoch + 1
+
+        def on_train_batch_begin(self, batch, logs=None):
+            if os.environ.get("SIGTERM_AT") == f"{self.epoch} {batch + 1}" and not plan.is_chief:
+                os.kill(os.getpid(), signal.SIGTERM)
 
         def on_epoch_end(self, epoch, logs=None):
             if epoch % 10 == 0 and plan.is_chief:  # does not wait for the other workers
@@ -155,7 +165,5 @@ if __name__ == "__main__":
     if task == "late":  # a computation before the plan
         tf.constant(1.0) + 1
     plan = dk.plan(seed=2)
-    if task == "sigterm":
-        os.kill(os.getpid(), signal.SIGTERM)
     result = {"equal": equal, "refused": refused, "resume": resume, "stop": stop}[task](plan, folder)
     print(json.dumps(result), flush=True)
