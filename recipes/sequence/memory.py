@@ -82,7 +82,9 @@ DEVIATIONS = (
     Deviation(
         "The LSTM that recalls a symbol begins with biases of log(1,000) in the forget gates and of -log(1,000) in the "
         "input gates, after the chrono initialization (Tallec & Ollivier 2018), which draws a time between 1 and 1,000 "
-        "for each unit; its symbols begin as one-hot vectors times 8, and the blank as zeros.",
+        "for each unit; its symbols begin as one-hot vectors times 8, and the blank as zeros. Its size (16 or 32 units) "
+        "and its learning rate were chosen by the validation accuracy of three seeds: with 16 units, two symbols often "
+        "stay alike.",
         {"lag": 1000},
     ),
 )
@@ -95,15 +97,15 @@ METRICS = {
     "test MSE, tanh RNN": "mean squared error on 10,000 test sequences of the adding problem after 2,000 steps of 64; "
     "0.1667 for predicting the mean; the test data is read once, at the end; likewise for each cell",
     "test MSE after longer training, tanh RNN": "the same after 6,000 steps",
-    "recall accuracy": "share of the test sequences whose first token, one of eight symbols, an LSTM with 16 units "
+    "recall accuracy": "share of the test sequences whose first token, one of eight symbols, an LSTM with 32 units "
     "recalls after 1,000 steps, in percent; 12.5 is chance",
 }
 
-UNITS, RECALL_UNITS, NUM_CLASSES, SYMBOL_SIZE = 32, 16, 8, 8.0
+UNITS, NUM_CLASSES, SYMBOL_SIZE = 32, 8, 8.0
 NUM_EXAMPLES = {"adding": (128_000, 2_000, 10_000), "copying": (8_000, 500, 2_000)}  # training, validation and test
 LONGER = 3  # times as many epochs
 LEARNING_RATES = {"tanh RNN": 0.001, "IRNN": 0.001, "GRU": 0.01, "LSTM": 0.01}
-RECALL_LEARNING_RATE = dk.OneCycle(0.03)
+RECALL_LEARNING_RATE = dk.OneCycle(0.01)
 IDENTITY = {  # of the IRNN (Le et al. 2015)
     "activation": "relu",
     "recurrent_initializer": "identity",
@@ -117,6 +119,8 @@ class Config(Settings):
 
     QUICK = {"seeds": 1, "epochs": 2, "steps": 20, "length": 10, "lag": 10}
 
+    seeds: int = 3
+    """Number of repeats, each with its own sequences and initial weights."""
     epochs: int = 10
     """Epochs of training for each network; three times as many for the longer training of the tanh RNN."""
     steps: int = 200
@@ -158,14 +162,14 @@ def recall_network(lag: int) -> dk.Sequential:
     A forget gate f keeps the memory for 1 / (1 - f) = 1 + exp(bias) steps. The input gates begin nearly closed, so that
     the blank steps do not fill the memory. The vectors of the symbols begin large and distinct, that of a blank as 0.
     """
-    keep = np.full(RECALL_UNITS, np.log(lag))
-    biases = np.concatenate([-keep, keep, np.zeros(2 * RECALL_UNITS)])  # of the gates i and f, the candidate, and o
+    keep = np.full(UNITS, np.log(lag))
+    biases = np.concatenate([-keep, keep, np.zeros(2 * UNITS)])  # of the gates i and f, the candidate, and o
     rnn = {"bias_initializer": keras.initializers.Constant(biases.tolist()), "unit_forget_bias": False}
     vectors = SYMBOL_SIZE * np.eye(NUM_CLASSES + 2)
     vectors[NUM_CLASSES] = 0  # the blank
     initializer = keras.initializers.Constant(vectors.tolist())
     embedding = layers.Embedding(NUM_CLASSES + 2, NUM_CLASSES + 2, embeddings_initializer=initializer)
-    return dk.Sequential([embedding, dk.Recurrent("lstm", RECALL_UNITS, rnn=rnn), dk.Classifier(NUM_CLASSES)])
+    return dk.Sequential([embedding, dk.Recurrent("lstm", UNITS, rnn=rnn), dk.Classifier(NUM_CLASSES)])
 
 
 def definition(config: Config) -> dk.Sequential:
