@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from deepkit.utils.cluster import find_cluster
 
 if TYPE_CHECKING:
     from deepkit.execution.plan import Plan
+    from deepkit.utils.types import Tensor
 
 _MAX_CLOCK_SECONDS = 1.0
 _MEGABYTES = (0.004, 4.0, 100.0)  # one value of a metric; a small network; ResNet-50
@@ -88,20 +89,35 @@ def measure_sums(plan: Plan) -> list[str]:
     """Return the time of a sum of float32 values over the workers, for several sizes."""
     import tensorflow as tf
 
-    strategy: Any = plan.distribution
     texts = []
     for megabytes in _MEGABYTES:
         values = tf.zeros(int(megabytes * 1e6 / 4), tf.float32)
-
-        def reduce(values: Any) -> Any:
-            return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(values))
-
-        total = tf.function(lambda values=values, reduce=reduce: strategy.run(reduce, args=(values,)), autograph=False)
-        total()
-        seconds = []
-        for _ in range(_ROUNDS):
-            start = time.perf_counter()
-            strategy.experimental_local_results(total())[0].numpy()
-            seconds.append(time.perf_counter() - start)
-        texts.append(f"{megabytes:g} MB in {1e3 * statistics.median(seconds):.1f} ms")
+        seconds = statistics.median(sum_seconds(plan, [values], _ROUNDS))
+        texts.append(f"{megabytes:g} MB in {1e3 * seconds:.1f} ms")
     return texts
+
+
+def sum_seconds(plan: Plan, values: Sequence[Tensor], count: int) -> list[float]:
+    """Return the seconds of sums of some tensors over the workers; all workers must call it.
+
+    Args:
+        plan: The plan of the workers.
+        values: The tensors, which are summed together as the gradients of a step are.
+        count: Number of sums to measure, after one that is not.
+    """
+    import tensorflow as tf
+
+    strategy: Any = plan.distribution
+
+    def reduce(tensors: Sequence[Tensor]) -> Any:
+        replica = tf.distribute.get_replica_context()
+        return replica.all_reduce(tf.distribute.ReduceOp.SUM, [tf.identity(tensor) for tensor in tensors])
+
+    total = tf.function(lambda: strategy.run(reduce, args=(list(values),)), autograph=False)
+    total()
+    seconds = []
+    for _ in range(count):
+        start = time.perf_counter()
+        strategy.experimental_local_results(total()[0])[0].numpy()
+        seconds.append(time.perf_counter() - start)
+    return seconds
