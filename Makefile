@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo course test coverage slow thorough check format docs docs-check docs-outputs bench bench-gpu results clean
+.PHONY: demo course test coverage slow thorough check format docs docs-check docs-outputs bench bench-gpu bench-workers results clean
 
 demo: $(VENV)/.runtime  ## train, evaluate and report LeNet-5
 	$(BIN)/deepkit run lenet --run-dir runs/lenet
@@ -53,6 +53,9 @@ bench: $(VENV)/.bench  ## measure the ratios of docs/benchmarks.md, three quarte
 
 bench-gpu: $(VENV)/.bench-gpu  ## the checks and times of docs/gpu_benchmarks.md, five minutes on a GPU; a dry run without one
 	$(BIN)/python -m benchmarks.gpu $(GPU)
+
+bench-workers: $(VENV)/.runtime  ## the times and bytes of docs/worker_benchmarks.md; as root, with iproute2
+	$(BIN)/python -m benchmarks.workers $(WORKERS)
 
 clean:
 	rm -rf $(VENV) site htmlcov .coverage build dist .pytest_cache .mypy_cache .ruff_cache

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from mkdocs.structure.files import File
 
-from benchmarks import charts, gpu_charts, gpu_records, records
+from benchmarks import charts, gpu_charts, gpu_records, records, workers_charts, workers_records
 from benchmarks.__main__ import RESULTS
 from benchmarks.gpu import RESULTS as GPU_RESULTS
+from benchmarks.workers import RESULTS as WORKERS_RESULTS
 from docs import design_figures
 
 
@@ -15,6 +16,7 @@ def on_files(files, config):
     root = Path(config.config_file_path).parent
     figures = charts.charts(records.load(root / RESULTS))
     figures.update(gpu_charts.figures(gpu_records.load(root / GPU_RESULTS)))
+    figures.update(workers_charts.figures(workers_records.load(root / WORKERS_RESULTS)))
     figures["figures/packages.svg"] = design_figures.svg(design_figures.packages())
     figures["figures/flow.svg"] = design_figures.svg(design_figures.flow())
     for path, content in figures.items():
