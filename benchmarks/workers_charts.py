@@ -42,7 +42,9 @@ def draw(run: Run) -> Figure:
         axes.set_title(f"{title}, on paper", fontsize=9)
         _set_axes(axes)
     panels[0].set_ylabel("efficiency", fontsize=8)
-    panels[0].legend(fontsize=7, frameon=False, loc="lower left")
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), fontsize=7, frameon=False, ncols=5, loc="outside lower center"
+    )
     return figure
 
 

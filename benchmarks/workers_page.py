@@ -44,9 +44,10 @@ PROJECTION = """\
 Nothing in this section is measured, except two workers in the last table. The efficiency is the number of examples per
 second and worker, relative to one worker. The time of a step of n workers is
 
-    computation + (sums of a step) * 2 (n - 1) * (time of a message)
-                + 2 (n - 1) / n * (bytes of the gradients) * (time of a byte)
-
+```text
+computation + (sums of a step) * 2 (n - 1) * (time of a message)
+            + 2 (n - 1) / n * (bytes of the gradients) * (time of a byte)
+```
 """
 ASSUMPTIONS = """\
 It assumes:
@@ -58,14 +59,15 @@ It assumes:
 - Nothing overlaps: all workers compute their gradients, and then sum them. The measured workers do the same.
 - Every worker has a core, a memory and a full-duplex link of its own, and is as fast as the others. Real workers wait
   for the slowest one.
-- The computation has a fixed part and a part for each example, which the two batch sizes give.
+- The computation is that of two workers that do not communicate, measured beside the trainings on loopback. It has a
+  fixed part and a part for each example, which the two batch sizes give.
 """
 COMMANDS = f"""\
 ## Run it
 
 ```console
-$ make bench-workers                   # as root, with iproute2
-$ python -m benchmarks.workers --rounds 2    # a trial; nothing is written
+$ make bench-workers                       # as root, with iproute2
+$ python -m benchmarks.workers --rounds 2  # a trial; nothing is written
 ```
 
 Without root or without `ip`, the namespaces are not measured, and the page says so. The namespaces and processes are
@@ -120,7 +122,7 @@ def projected_links(run: Run) -> dict[str, LinkCosts]:
     """Return the costs of the measured links, and of wires beside the software on loopback, by name."""
     links = {link.name: run.link_costs(link) for link in run.measured_links()}
     if LOOPBACK in links:
-        links.update({f"{gigabits} Gbit/s": links[LOOPBACK].over_wire(gigabits) for gigabits in WIRES})
+        links.update({f"a wire of {gigabits} Gbit/s": links[LOOPBACK].over_wire(gigabits) for gigabits in WIRES})
     return links
 
 
