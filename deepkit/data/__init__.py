@@ -15,6 +15,7 @@ from deepkit.data.pipeline import Pipeline
 from deepkit.data.points import PointData, points
 from deepkit.data.record_data import from_records
 from deepkit.data.record_writing import write_records
+from deepkit.data.rectangles import rectangles
 from deepkit.data.scene_generators import SceneObjects
 from deepkit.data.scenes import SceneData, scenes
 from deepkit.data.sequences import sequences
@@ -25,7 +26,7 @@ from deepkit.data.user_arrays import from_arrays
 
 __all__ = [
     "load", "from_arrays", "from_folder", "from_table", "from_records", "write_records",
-    "points", "scenes", "sequences", "text_pairs",
+    "points", "rectangles", "scenes", "sequences", "text_pairs",
     "Data", "PointData", "SceneData", "SceneObjects", "Pipeline", "TableSchema", "DataError",
     "Augmentation", "Shift", "Flip", "PadCrop", "Affine", "Elastic",
 ]  # fmt: skip
