@@ -94,6 +94,15 @@ RUMELHART_1986 = Paper(
 )
 """Backpropagation through hidden layers, with XOR as the first example."""
 
+BALDI_1989 = Paper(
+    title="Neural Networks and Principal Component Analysis: Learning from Examples without Local Minima",
+    authors=("Pierre Baldi", "Kurt Hornik"),
+    year=1989,
+    venue="Neural Networks 2(1), pp. 53-58",
+    url="https://doi.org/10.1016/0893-6080(89)90014-2",
+)
+"""The error of a linear autoencoder has one minimum, the space of the principal components, and otherwise saddles."""
+
 CYBENKO_1989 = Paper(
     title="Approximation by Superpositions of a Sigmoidal Function",
     authors=("George Cybenko",),
