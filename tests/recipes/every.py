@@ -71,6 +71,9 @@ CASES = {
     "sentiment": Case("sentiment", {"sequence_length": 8, "num_examples": 96}),
     "linear_autoencoder": Case("linear_autoencoder"),
     "denoising": Case("denoising", {"pretraining_epochs": 2, "units": 10}, trainings=5, copied=2),
+    "denoising-rectangles": Case(
+        "denoising", {"task": "rectangles", "pretraining_epochs": 2, "units": 10}, trainings=5, copied=4, stand_in=False
+    ),
     "denoising-filters": Case("denoising", {"task": "filters", "units": 10}, trainings=4, copied=3),
     "vae": Case("vae", {"units": 10, "latent_dim": 2, "num_likelihood_samples": 5, "batch_size": 500}),
     "gan": Case("gan"),

@@ -16,6 +16,16 @@ def test_sdae_3_has_the_weights_of_the_paper():
     assert denoising.RECIPE.build(denoising.Config()).count_params() == 2_797_010
 
 
+def test_rectangles_have_the_network_and_the_sizes_of_the_paper():
+    config = denoising.Config(task="rectangles", seed=3)
+    assert denoising.RECIPE.build(config).count_params() == 2_789_002
+    data = denoising.load_data(config)
+    assert [split.num_examples for split in (data.train, data.validation, data.test)] == [1_000, 200, 50_000]
+    assert (data.class_names, data.stand_in_for) == (("tall", "wide"), None)
+    other = denoising.load_data(denoising.Config(task="rectangles", seed=4))
+    assert data.train.fingerprint != other.train.fingerprint
+
+
 def test_the_autoencoder_of_task_filters_has_the_weights_of_the_lecture_notes():
     assert denoising.RECIPE.build(denoising.Config(task="filters")).count_params() == 785_284
 
