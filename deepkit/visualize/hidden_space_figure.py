@@ -14,6 +14,7 @@ from deepkit.utils.errors import message
 from deepkit.visualize.class_markers import scatter_by_class
 from deepkit.visualize.figures import subplots
 from deepkit.visualize.labeled_points import class_numbers_of_labels, labeled_points, names_of_classes
+from deepkit.visualize.layer_outputs import COMPONENTS
 from deepkit.visualize.layer_spaces import LayerSpace, spaces_of
 from deepkit.visualize.model_inputs import check_built
 
@@ -42,11 +43,12 @@ def hidden_space(
     6.4.1).
 
     Args:
-        model: A built classifier.
+        model: A built model, such as a classifier or an autoencoder.
         data: `dk.data.Data`, whose training split is drawn; a pipeline or another dataset of batches (x, y); or a pair
             (x, y) of arrays. Labels are classes: integers, one-hot rows or strings.
-        layers: Names or paths of layers; `"input"` is the input of the model. By default the input and every layer of
-            the model after its activation and normalization, up to the output.
+        layers: Names or paths of layers; `"input"` is the input of the model, and `"pca"` the first two principal
+            components of the input, to compare with a code of two units: `["pca", "code"]`. By default the input and
+            every layer of the model after its activation and normalization, up to the output.
         num_points: Maximum number of points; larger data is subsampled with a fixed seed.
         grid: Whether to draw a regular grid of the input plane as each layer of two units deforms it. Needs two input
             features.
@@ -103,7 +105,8 @@ def _draw_space(ax: Axes, space: LayerSpace, names: Sequence[str]) -> None:
         positions = np.concatenate([positions, heights], axis=1)
         ax.set(xlabel="Unit 1", ylim=(-4, 4), yticks=[])
     elif space.explained_variance is None:
-        ax.set(xlabel="Unit 1", ylabel="Unit 2")
+        kind = "Component" if space.layer == COMPONENTS else "Unit"
+        ax.set(xlabel=f"{kind} 1", ylabel=f"{kind} 2")
         ax.set_aspect("equal", adjustable="datalim")
     else:
         first, second = (f"Component {i + 1} ({share:.0%})" for i, share in enumerate(space.explained_variance))
@@ -129,4 +132,6 @@ def _alt_text(model: keras.Model, spaces: Sequence[LayerSpace], num_points: int)
 
 
 def _num_units(space: LayerSpace) -> str:
+    if space.layer == COMPONENTS:
+        return f"{space.num_units} components"
     return "1 unit" if space.num_units == 1 else f"{space.num_units:,} units"

@@ -19,7 +19,7 @@ from deepkit.visualize.nested_layers import NestedLayer, find_layer, walk_layers
 if TYPE_CHECKING:
     from deepkit.visualize.model_inputs import Batch
 
-INPUT = "input"
+INPUT, COMPONENTS = "input", "pca"
 _BATCH_SIZE = 256
 _NORMALIZATIONS = (
     keras.layers.BatchNormalization, keras.layers.LayerNormalization, keras.layers.GroupNormalization,
@@ -32,16 +32,19 @@ _WITHOUT_EFFECT = (  # on the values in inference
 )  # fmt: skip
 
 
-def layer_outputs(model: keras.Model, x: Batch, layers: Sequence[str] | None, caller: str) -> dict[str, np.ndarray]:
+def layer_outputs(
+    model: keras.Model, x: Batch, layers: Sequence[str] | None, caller: str, components_of: Batch | None = None
+) -> dict[str, np.ndarray]:
     """Return the input and the output of layers for each example, by the path of the layer.
 
     Args:
         model: A built model.
         x: The inputs of the examples.
-        layers: Names or paths of layers; `"input"` is the input of the model. By default the input, if it is one
-            array of numbers, and every layer of the model after its activation and normalization, from the first one to
-            the output.
+        layers: Names or paths of layers; `"input"` is the input of the model, and `"pca"` its first two principal
+            components, unless a layer has this name. By default the input, if it is one array of numbers, and every
+            layer of the model after its activation and normalization, from the first one to the output.
         caller: Name of the public function, for error messages.
+        components_of: The inputs whose principal components are computed; `x` by default.
 
     Returns:
         Arrays of shape `(examples, units)`: outputs with more axes are flattened.
@@ -63,12 +66,38 @@ def layer_outputs(model: keras.Model, x: Batch, layers: Sequence[str] | None, ca
             for name in names:
                 parts.setdefault(name, []).append(_vectors(name, last_calls, caller))
     outputs = {name: np.concatenate(arrays) for name, arrays in parts.items()}
-    if isinstance(x, np.ndarray) and x.dtype.kind in "fiub" and (layers is None or INPUT in layers):
-        outputs = {INPUT: x.reshape(len(x), -1).astype("float32")} | outputs
-    elif layers is not None and INPUT in layers:
+    return _input_spaces(x, layers, caller, x if components_of is None else components_of, set(outputs)) | outputs
+
+
+def _input_spaces(
+    x: Batch, layers: Sequence[str] | None, caller: str, components_of: Batch, names: set[str]
+) -> dict[str, np.ndarray]:
+    """Return the input and its principal components, as far as they are selected."""
+    selected = [INPUT] if layers is None else [name for name in (INPUT, COMPONENTS) if name in layers]
+    selected = [name for name in selected if name not in names]
+    if not isinstance(x, np.ndarray) or x.dtype.kind not in "fiub":
+        if layers is None or not selected:
+            return {}
         problem = f"{caller}: expected one array of numbers as input, received {format_value(x)}"
-        raise ValueError(message(problem, hint=f"leave {INPUT!r} out of layers"))
-    return outputs
+        raise ValueError(message(problem, hint=f"leave {selected[0]!r} out of layers"))
+    spaces = {INPUT: x.reshape(len(x), -1).astype("float32")} if INPUT in selected else {}
+    if COMPONENTS in selected:
+        spaces[COMPONENTS] = _two_components(x, np.asarray(components_of), caller)
+    return spaces
+
+
+def _two_components(x: np.ndarray, fitted: np.ndarray, caller: str) -> np.ndarray:
+    """Return the first two principal components of inputs, `(examples, 2)`; `fitted` determines the directions."""
+    from sklearn.decomposition import PCA
+
+    rows = fitted.reshape(len(fitted), -1).astype("float64")
+    if min(rows.shape) < 2:
+        problem = (
+            f"{caller}: {COMPONENTS!r} needs at least two examples of two features, received {format_value(fitted)}"
+        )
+        raise ValueError(message(problem, hint=f"leave {COMPONENTS!r} out of layers"))
+    pca = PCA(n_components=2, random_state=0).fit(rows)
+    return np.asarray(pca.transform(x.reshape(len(x), -1).astype("float64")), "float32")
 
 
 def check_finite(outputs: Mapping[str, np.ndarray], caller: str) -> None:
@@ -89,7 +118,9 @@ def _candidates(
         problem = f"{caller}: layers must be a list of names, received {format_value(layers)}"
         hint = f"pass layers=[{layers!r}]" if isinstance(layers, str) else "leave layers out for all of them"
         raise ValueError(message(problem, hint=hint))
-    selected = [find_layer(model, name, caller) for name in layers if name != INPUT]
+    paths = {nested.path for nested in walk_layers(model)}
+    special = {INPUT} | ({COMPONENTS} - paths)
+    selected = [find_layer(model, name, caller) for name in layers if name not in special]
     return selected, [nested.path for nested in selected]
 
 

@@ -40,8 +40,9 @@ def linear_probes(
             strings.
         test_data: Examples for the accuracy, in the same forms. By default those of the training: with more units
             than examples, every layer then reaches 100 %.
-        layers: Names or paths of layers; `"input"` is the input of the model. By default the input and every layer of
-            the model after its activation and normalization, up to the output.
+        layers: Names or paths of layers; `"input"` is the input of the model, and `"pca"` the first two principal
+            components of the input, to compare with a code of two units: `["pca", "code"]`. By default the input and
+            every layer of the model after its activation and normalization, up to the output.
         num_points: Maximum number of examples of each dataset; larger data is subsampled with a fixed seed.
 
     Returns:
@@ -75,7 +76,7 @@ def linear_probes(
     if unseen:
         problem = f"{_CALLER}: test_data has labels that data does not have: {', '.join(map(repr, unseen[:5]))}"
         raise ValueError(message(problem, hint="pass data with examples of every class, or a larger num_points"))
-    test_outputs = layer_outputs(model, test_points.x, layers, _CALLER)
+    test_outputs = layer_outputs(model, test_points.x, layers, _CALLER, components_of=points.x)
     test_labels = test_values[test_numbers]
     return probe_accuracies(outputs, values[numbers], _CALLER, test_outputs, test_labels)
 

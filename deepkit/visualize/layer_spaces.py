@@ -25,7 +25,7 @@ class LayerSpace:
     """The positions of points in the space of a layer.
 
     Args:
-        layer: Path of the layer; "input" for the input of the model.
+        layer: Path of the layer; "input" for the input of the model, "pca" for its first two principal components.
         num_units: Number of units of the layer.
         positions: The outputs for one or two units, of shape `(points, 1)` or `(points, 2)`; for more units their
             first two principal components.
@@ -68,11 +68,12 @@ def layer_spaces(
     """Return the positions of the points of the data in each layer, from the input to the output.
 
     Args:
-        model: A built classifier.
+        model: A built model, such as a classifier or an autoencoder.
         data: `dk.data.Data`, whose training split is used; a pipeline or another dataset of batches (x, y); or a pair
             (x, y) of arrays. Labels are classes: integers, one-hot rows or strings.
-        layers: Names or paths of layers; `"input"` is the input of the model. By default the input and every layer of
-            the model after its activation and normalization, up to the output.
+        layers: Names or paths of layers; `"input"` is the input of the model, and `"pca"` the first two principal
+            components of the input, to compare with a code of two units: `["pca", "code"]`. By default the input and
+            every layer of the model after its activation and normalization, up to the output.
         num_points: Largest number of points; of more, a random subset, the same in each call.
         grid: Whether to return the images of a regular grid of the input plane in layers of two units.
         probes: Whether to return the accuracy of a linear classifier on the units of each layer.
@@ -148,6 +149,6 @@ def _deformed_grids(model: keras.Model, points: LabeledPoints, names: Sequence[s
     vertical = np.stack(np.meshgrid(axes[0], lines[1], indexing="ij"), axis=-1)
     horizontal = np.stack(np.meshgrid(lines[0], axes[1], indexing="ij"), axis=-1).transpose(1, 0, 2)
     grid = np.concatenate([vertical, horizontal]).astype(points.x.dtype if points.x.dtype.kind == "f" else "float32")
-    outputs = layer_outputs(model, grid.reshape(-1, 2), names, _CALLER)
+    outputs = layer_outputs(model, grid.reshape(-1, 2), names, _CALLER, components_of=points.x)
     shape = grid.shape
     return {name: values.reshape(shape) for name, values in outputs.items() if values.shape[1] == 2}

@@ -63,6 +63,36 @@ def test_three_units_are_projected_onto_their_principal_components():
     assert ax.get_xlabel() == f"Component 1 ({space.explained_variance[0]:.0%})"
 
 
+def test_a_code_of_two_units_is_drawn_beside_two_principal_components():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(60, 3, 3, 1)).astype("float32") * np.arange(1, 10).reshape(3, 3, 1), np.arange(60) % 3
+    model = dk.Autoencoder(dk.MLP([4, 2], activation="tanh")).build((3, 3, 1))
+    components, code = arrays.hidden_space(model, (x, y), layers=["code", "pca"], probes=True)
+    assert [(space.layer, space.num_units) for space in (components, code)] == [("pca", 2), ("code", 2)]
+    rows = x.reshape(60, 9).astype("float64")
+    pca = PCA(2).fit(rows)
+    assert_allclose(np.abs(components.positions), np.abs(pca.transform(rows)), atol=1e-4)
+    encoder = keras.Model(model.input, model.get_layer("code").output)
+    assert_allclose(code.positions, encoder.predict(x, verbose=0), atol=1e-5)
+    figure = dk.visualize.hidden_space(model, (x, y), layers=["pca", "code"])
+    assert [ax.get_xlabel() for ax in figure.axes] == ["Component 1", "Unit 1"]
+    assert figure.axes[0].get_title() == "pca\n2 components"
+    assert "pca (2 components)" in figure.alt_text
+    on_plane = pca.inverse_transform(pca.transform(rows)).reshape(x.shape)
+    probe = dk.visualize.linear_probes(model, (x, y), test_data=(on_plane, y), layers=["pca"])
+    assert probe == dk.visualize.linear_probes(model, (x, y), layers=["pca"])  # the components are those of the data
+
+
+def test_a_layer_named_pca_is_a_layer():
+    model = keras.Sequential([keras.Input((2,)), layers.Dense(3, name="pca"), layers.Dense(1)])
+    [space] = arrays.hidden_space(model, (X, XOR), layers=["pca"])
+    assert space.num_units == 3
+    with pytest.raises(
+        ValueError, match=r"'pca' needs at least two examples of two features.*\n  hint: leave 'pca' out"
+    ):
+        dk.visualize.hidden_space(dk.Classifier(2).build((1,)), (X[:, :1], XOR), layers=["pca"])
+
+
 def test_the_grid_is_deformed_as_the_points_are():
     matrix, bias = np.array([[1.0, 2.0], [0.5, -1.0]], "float32"), np.array([0.1, 0.2], "float32")
     model = keras.Sequential([keras.Input((2,)), layers.Dense(2, activation="tanh"), layers.Dense(3)])
@@ -70,6 +100,11 @@ def test_the_grid_is_deformed_as_the_points_are():
     spaces = arrays.hidden_space(model, (X, XOR), grid=True)
     assert_allclose(spaces[1].grid, np.tanh(spaces[0].grid @ matrix + bias), atol=1e-5)
     assert spaces[2].grid is None
+    [rotated] = arrays.hidden_space(model, (X, XOR), grid=True, layers=["pca"])
+    pca = PCA(2).fit(X)
+    assert_allclose(
+        np.abs(rotated.grid), np.abs(pca.transform(spaces[0].grid.reshape(-1, 2)).reshape(rotated.grid.shape))
+    )
     straight = spaces[0].grid
     is_vertical = np.ptp(straight[..., 0], axis=1) < 1e-6
     is_horizontal = np.ptp(straight[..., 1], axis=1) < 1e-6
