@@ -235,6 +235,15 @@ VINCENT_2010 = Paper(
 )
 """Deep networks pretrained by stacked denoising autoencoders."""
 
+VINCENT_2011 = Paper(
+    title="A Connection Between Score Matching and Denoising Autoencoders",
+    authors=("Pascal Vincent",),
+    year=2011,
+    venue="Neural Computation 23(7), pp. 1661-1674",
+    url="https://doi.org/10.1162/NECO_a_00142",
+)
+"""Denoising with Gaussian noise is a form of score matching."""
+
 MAAS_2011 = Paper(
     title="Learning Word Vectors for Sentiment Analysis",
     authors=("Andrew L. Maas", "Raymond E. Daly", "Peter T. Pham", "Dan Huang", "Andrew Y. Ng", "Christopher Potts"),
@@ -258,6 +267,15 @@ KRIZHEVSKY_2012 = Paper(
     venue="Advances in Neural Information Processing Systems (NIPS) 25",
 )
 """AlexNet."""
+
+ALAIN_2014 = Paper(
+    title="What Regularized Auto-Encoders Learn from the Data-Generating Distribution",
+    authors=("Guillaume Alain", "Yoshua Bengio"),
+    year=2014,
+    venue="Journal of Machine Learning Research 15, pp. 3743-3773",
+    url="https://jmlr.org/papers/v15/alain14a.html",
+)
+"""The reconstruction of an autoencoder follows the gradient of the log density of the data."""
 
 DAUPHIN_2014 = Paper(
     title="Identifying and Attacking the Saddle Point Problem in High-Dimensional Non-Convex Optimization",

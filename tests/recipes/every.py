@@ -75,6 +75,7 @@ CASES = {
         "denoising", {"task": "rectangles", "pretraining_epochs": 2, "units": 10}, trainings=5, copied=4, stand_in=False
     ),
     "denoising-filters": Case("denoising", {"task": "filters", "units": 10}, trainings=4, copied=3),
+    "denoising_score": Case("denoising_score", stand_in=False),
     "vae": Case("vae", {"units": 10, "latent_dim": 2, "num_likelihood_samples": 5, "batch_size": 500}),
     "gan": Case("gan"),
     "gan-ring": Case("gan", {"data": "ring", "batch_size": 200}, stand_in=False),
