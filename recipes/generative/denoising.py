@@ -93,7 +93,7 @@ DEVIATIONS = (
         RECTANGLES,
     ),
     Deviation(
-        "1,000 units in each layer, and Adam in place of plain gradient descent; settings were chosen from a few.",
+        "1,000 units in each layer, and Adam in place of plain gradient descent; the settings are not tuned.",
         RECTANGLES | {"units": 1000},
     ),
 )
@@ -101,8 +101,8 @@ METRICS = {
     "test error": "share of the 50,000 test images that are misclassified, in percent; the test data is read once, at "
     "the end",
     "test error from a random start": "the same for the same network trained the same way, but without pretraining",
-    "validation error": "the same for the validation images (2,000, or 200 rectangles), on which settings and the "
-    "best epoch were chosen",
+    "validation error": "the same for the validation images (2,000, or 200 rectangles), on which the best epoch was "
+    "chosen, and for sdae the settings",
     "validation error from a random start": "the same without pretraining",
     "parameters": "trainable weights",
     **{
@@ -116,7 +116,7 @@ METRICS = {
     },
 }
 
-# the settings of sdae and rectangles were chosen on validation images
+# the settings of sdae were chosen on validation images; those of rectangles are not tuned
 PRETRAINING = {"pretraining_epochs": 40, "pretraining_noise": 0.25, "fine_tuning_noise": 0.25, "patience": 15}
 DEFAULTS = {
     "filters": {"epochs": 15, "units": 500, **PRETRAINING},
