@@ -82,7 +82,7 @@ DEVIATIONS = (
     Deviation(
         "The LSTM that recalls a symbol begins with biases of log(1,000) in the forget gates and of -log(1,000) in the "
         "input gates, after the chrono initialization (Tallec & Ollivier 2018), which draws a time between 1 and 1,000 "
-        "for each unit; its symbols begin as one-hot vectors times 8, and the blank as zeros. Its size (16 or 32 units) "
+        "for each unit; its symbols begin as one-hot vectors times 8, and the blank as zeros. Its size (16 or 32) "
         "and its learning rate were chosen by the validation accuracy of three seeds: with 16 units, two symbols often "
         "stay alike.",
         {"lag": 1000},
