@@ -22,6 +22,7 @@ from deepkit.training.callback_state import CallbackStates
 from deepkit.training.data_checks import check_finite_batches
 from deepkit.training.errors import CheckpointError, DivergedError
 from deepkit.training.label_check import NO_LABEL_CHECKS, LabelChecks
+from deepkit.training.loss_tracking import check_tracked_loss
 from deepkit.training.run_dir import RunDir
 from deepkit.training.state import PartialEpoch, TrainingState
 from deepkit.training.termination import StopOnSigterm
@@ -96,10 +97,11 @@ class CheckpointCallback(keras.callbacks.Callback):
             self.callback_states.restore()
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Stop the training at the first loss that is NaN or infinite, or after SIGTERM."""
+        """Check the first logs, and stop the training at a loss that is NaN or infinite, or after SIGTERM."""
         logs = logs or {}
         if self._batch == 0:
             check_monitored(self.callback_states.callbacks, logs)
+            check_tracked_loss(self.model, logs)
         self._batch, loss = batch + 1, logs.get("loss")
         if self._diverged is None and isinstance(loss, float) and not math.isfinite(loss):
             self._diverged = (batch + 1, loss)
