@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from deepkit import data, errors, execution, layers, losses, models, recipe, teaching, testing, visualize
     from deepkit.blocks.attention import Attention, MultiHeadAttention
     from deepkit.blocks.autoencoder import Autoencoder
+    from deepkit.blocks.boltzmann import BoltzmannMachine
     from deepkit.blocks.captioner import Captioner
     from deepkit.blocks.channels import SeparableConvBlock, SqueezeExcitation
     from deepkit.blocks.conv import ConvBlock, ConvStack
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from deepkit.blocks.language_model import LanguageModel
     from deepkit.blocks.parallel import Merge, Parallel
     from deepkit.blocks.perceptron import Perceptron
+    from deepkit.blocks.rbm import RBM
     from deepkit.blocks.recurrent import BiLSTM, Recurrent
     from deepkit.blocks.recurrent_attention import RecurrentAttention
     from deepkit.blocks.repeat import Repeat
@@ -117,6 +119,8 @@ _PUBLIC_NAMES = {  # the module of each public class and function
     "ModelBuilder": "deepkit.training.model_builder",
     "find_learning_rate": "deepkit.training.learning_rate",
     "GAN": "deepkit.blocks.gan",
+    "RBM": "deepkit.blocks.rbm",
+    "BoltzmannMachine": "deepkit.blocks.boltzmann",
     "ParzenWindow": "deepkit.models.parzen",
     "Autoencoder": "deepkit.blocks.autoencoder",
     "MaskingNoise": "deepkit.layers.noise",
@@ -150,7 +154,7 @@ __all__ = [
     "Seq2Seq", "LanguageModel", "Captioner", "RecurrentAttention",
     "Repeat", "Parallel", "Merge", "Classifier", "Regressor", "Perceptron",
     "GaussianHead", "mean_and_stddev", "VAE",
-    "GAN", "ParzenWindow",
+    "GAN", "ParzenWindow", "RBM", "BoltzmannMachine",
     "Autoencoder", "MaskingNoise", "SaltAndPepperNoise", "pretrain", "adapt",
     "from_pattern", "Pattern", "register_block", "dump", "load", "to_dict", "from_dict",
     "plan", "Plan", "autotune", "fit", "Run", "load_run", "export",

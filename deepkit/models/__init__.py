@@ -7,22 +7,26 @@ Each is a `keras.Model` registered under the package name `deepkit`. A `.keras` 
 import deepkit.layers
 import deepkit.models.keras_schedules  # noqa: F401
 from deepkit.losses import GaussianNegativeLogLikelihood, MetricOfMean, SmoothedCrossentropy
+from deepkit.models.boltzmann import FullBoltzmannMachine
 from deepkit.models.captioner import ImageCaptioner
 from deepkit.models.gan import GenerativeAdversarialNetwork
 from deepkit.models.language_model import AutoregressiveLanguageModel
 from deepkit.models.perceptron import PerceptronModel
+from deepkit.models.rbm import RestrictedBoltzmannMachine
 from deepkit.models.recurrent_attention import RecurrentAttentionModel
 from deepkit.models.seq2seq import SequenceToSequence
 from deepkit.models.vae import VariationalAutoencoder
 
 __all__ = [
     "AutoregressiveLanguageModel",
+    "FullBoltzmannMachine",
     "GaussianNegativeLogLikelihood",
     "GenerativeAdversarialNetwork",
     "ImageCaptioner",
     "MetricOfMean",
     "PerceptronModel",
     "RecurrentAttentionModel",
+    "RestrictedBoltzmannMachine",
     "SequenceToSequence",
     "SmoothedCrossentropy",
     "VariationalAutoencoder",

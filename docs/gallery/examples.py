@@ -279,4 +279,12 @@ EXAMPLES = {
         )
         model = net.build((2,))
     """,
+    "RBM": """
+        net = dk.RBM(500, num_gibbs_steps=10)
+        model = net.build((28, 28, 1))
+    """,
+    "BoltzmannMachine": """
+        net = dk.BoltzmannMachine(4)
+        model = net.build((12,))
+    """,
 }

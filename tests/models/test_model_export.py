@@ -43,6 +43,14 @@ def make_recurrent_attention():
     return dk.RecurrentAttention(2, num_glimpses=2, glimpse_size=2, units=4).build((4, 4, 1))
 
 
+def make_rbm():
+    return dk.RBM(3).build((4,))
+
+
+def make_boltzmann_machine():
+    return dk.BoltzmannMachine(3).build((4,))
+
+
 IMAGES = X[:3, None, :, None] * np.ones((4, 1, 1), "float32")
 MODELS = {
     "gan": (make_gan, X),
@@ -51,6 +59,8 @@ MODELS = {
     "seq2seq": (make_seq2seq, TEXTS),
     "language_model": (make_language_model, TEXTS[0]),
     "captioner": (make_captioner, (IMAGES, TEXTS[0])),
+    "rbm": (make_rbm, X),
+    "boltzmann_machine": (make_boltzmann_machine, X),
     "recurrent_attention": (make_recurrent_attention, IMAGES),
 }
 
