@@ -94,6 +94,14 @@ RUMELHART_1986 = Paper(
 )
 """Backpropagation through hidden layers, with XOR as the first example."""
 
+SMOLENSKY_1986 = Paper(
+    title="Information Processing in Dynamical Systems: Foundations of Harmony Theory",
+    authors=("Paul Smolensky",),
+    year=1986,
+    venue="Parallel Distributed Processing, vol. 1, pp. 194-281. MIT Press",
+)
+"""Restricted Boltzmann machines."""
+
 BALDI_1989 = Paper(
     title="Neural Networks and Principal Component Analysis: Learning from Examples without Local Minima",
     authors=("Pierre Baldi", "Kurt Hornik"),
@@ -183,6 +191,15 @@ WESTON_1999 = Paper(
 )
 """The hinge loss that sums over the wrong classes."""
 
+HINTON_2002 = Paper(
+    title="Training Products of Experts by Minimizing Contrastive Divergence",
+    authors=("Geoffrey E. Hinton",),
+    year=2002,
+    venue="Neural Computation 14(8), pp. 1771-1800",
+    url="https://doi.org/10.1162/089976602760128018",
+)
+"""Contrastive divergence."""
+
 BENGIO_2003 = Paper(
     title="A Neural Probabilistic Language Model",
     authors=("Yoshua Bengio", "Réjean Ducharme", "Pascal Vincent", "Christian Jauvin"),
@@ -208,6 +225,15 @@ HINTON_2006 = Paper(
 )
 """Deep autoencoders, pretrained layer by layer."""
 
+HINTON_2006B = Paper(
+    title="A Fast Learning Algorithm for Deep Belief Nets",
+    authors=("Geoffrey E. Hinton", "Simon Osindero", "Yee-Whye Teh"),
+    year=2006,
+    venue="Neural Computation 18(7), pp. 1527-1554",
+    url="https://doi.org/10.1162/neco.2006.18.7.1527",
+)
+"""Deep belief networks, trained greedily."""
+
 VINCENT_2008 = Paper(
     title="Extracting and Composing Robust Features with Denoising Autoencoders",
     authors=("Pascal Vincent", "Hugo Larochelle", "Yoshua Bengio", "Pierre-Antoine Manzagol"),
@@ -224,6 +250,15 @@ GRIEWANK_2008 = Paper(
     url="https://doi.org/10.1137/1.9780898717761",
 )
 """The textbook of automatic differentiation."""
+
+SALAKHUTDINOV_2008 = Paper(
+    title="On the Quantitative Analysis of Deep Belief Networks",
+    authors=("Ruslan Salakhutdinov", "Iain Murray"),
+    year=2008,
+    venue="International Conference on Machine Learning, pp. 872-879",
+    url="https://doi.org/10.1145/1390156.1390266",
+)
+"""Annealed importance sampling of partition functions, and binarized MNIST."""
 
 VINCENT_2010 = Paper(
     title="Stacked Denoising Autoencoders: Learning Useful Representations in a Deep Network with a Local Denoising "
