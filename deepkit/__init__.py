@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from deepkit.blocks.captioner import Captioner
     from deepkit.blocks.channels import SeparableConvBlock, SqueezeExcitation
     from deepkit.blocks.conv import ConvBlock, ConvStack
+    from deepkit.blocks.dbn import DBN
     from deepkit.blocks.dense import MLP
     from deepkit.blocks.dense_connections import DenselyConnected, Transition
     from deepkit.blocks.gan import GAN
@@ -121,6 +122,7 @@ _PUBLIC_NAMES = {  # the module of each public class and function
     "GAN": "deepkit.blocks.gan",
     "RBM": "deepkit.blocks.rbm",
     "BoltzmannMachine": "deepkit.blocks.boltzmann",
+    "DBN": "deepkit.blocks.dbn",
     "ParzenWindow": "deepkit.models.parzen",
     "Autoencoder": "deepkit.blocks.autoencoder",
     "MaskingNoise": "deepkit.layers.noise",
@@ -154,7 +156,7 @@ __all__ = [
     "Seq2Seq", "LanguageModel", "Captioner", "RecurrentAttention",
     "Repeat", "Parallel", "Merge", "Classifier", "Regressor", "Perceptron",
     "GaussianHead", "mean_and_stddev", "VAE",
-    "GAN", "ParzenWindow", "RBM", "BoltzmannMachine",
+    "GAN", "ParzenWindow", "RBM", "BoltzmannMachine", "DBN",
     "Autoencoder", "MaskingNoise", "SaltAndPepperNoise", "pretrain", "adapt",
     "from_pattern", "Pattern", "register_block", "dump", "load", "to_dict", "from_dict",
     "plan", "Plan", "autotune", "fit", "Run", "load_run", "export",

@@ -9,6 +9,7 @@ import deepkit.models.keras_schedules  # noqa: F401
 from deepkit.losses import GaussianNegativeLogLikelihood, MetricOfMean, SmoothedCrossentropy
 from deepkit.models.boltzmann import FullBoltzmannMachine
 from deepkit.models.captioner import ImageCaptioner
+from deepkit.models.dbn import DeepBeliefNetwork
 from deepkit.models.gan import GenerativeAdversarialNetwork
 from deepkit.models.language_model import AutoregressiveLanguageModel
 from deepkit.models.perceptron import PerceptronModel
@@ -19,6 +20,7 @@ from deepkit.models.vae import VariationalAutoencoder
 
 __all__ = [
     "AutoregressiveLanguageModel",
+    "DeepBeliefNetwork",
     "FullBoltzmannMachine",
     "GaussianNegativeLogLikelihood",
     "GenerativeAdversarialNetwork",

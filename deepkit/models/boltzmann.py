@@ -16,7 +16,7 @@ from deepkit.utils.errors import message
 from deepkit.utils.validation import check_integer
 
 if TYPE_CHECKING:
-    from deepkit.utils.types import ArrayLike, Dataset, Nested, OptimizerLike, Shape, Tensor
+    from deepkit.utils.types import ArrayLike, Dataset, Nested, OptimizerLike, PathLike, Shape, Tensor
 
 _BATCH = 1024  # examples whose free energy is computed at a time
 
@@ -258,6 +258,19 @@ class FullBoltzmannMachine(keras.Model):
         rng = np.random.default_rng(np.asarray(keras.random.SeedGenerator(seed).next()))
         chosen = rng.choice(len(states), num_samples, p=probabilities / probabilities.sum())
         return states[chosen].astype("float32").reshape(num_samples, *self.visible_shape)
+
+    def export(
+        self,
+        filepath: PathLike,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: Nested | None = None,
+        **kwargs: object,
+    ) -> None:
+        """Export the model as `keras.Model.export` does; the default `input_signature` is a batch of examples."""
+        if input_signature is None:
+            input_signature = [keras.Input(self.visible_shape)]
+        super().export(filepath, format, verbose, input_signature, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""

@@ -21,6 +21,7 @@ CLASS_MODULES = {
     "AutoregressiveLanguageModel": "deepkit.models.language_model",
     "ChannelMax": "deepkit.layers.maxout",
     "DateFeatures": "deepkit.layers.date_features",
+    "DeepBeliefNetwork": "deepkit.models.dbn",
     "FanInUniform": "deepkit.layers.initializers",
     "FullBoltzmannMachine": "deepkit.models.boltzmann",
     "GaussianNegativeLogLikelihood": "deepkit.losses.gaussian_likelihood",

@@ -287,4 +287,8 @@ EXAMPLES = {
         net = dk.BoltzmannMachine(4)
         model = net.build((12,))
     """,
+    "DBN": """
+        net = dk.DBN([500, 500, 2000])
+        model = net.build((28, 28, 1))
+    """,
 }

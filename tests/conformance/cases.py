@@ -667,5 +667,6 @@ CASES = (
     ),
     Case("rbm", "RBM", lambda: dk.RBM(4, num_gibbs_steps=2, persistent=True), (5,), None, True, True),
     Case("rbm_gaussian", "RBM", lambda: dk.RBM(4, visible="gaussian"), (4, 4, 1), None, True, True),
-    Case("boltzmann_machine", "BoltzmannMachine", lambda: dk.BoltzmannMachine(3), (2, 2), None, True, True),
+    Case("boltzmann_machine", "BoltzmannMachine", lambda: dk.BoltzmannMachine(3), (2, 2, 1), None, True, True),
+    Case("dbn", "DBN", lambda: dk.DBN([4, 3], epochs_per_layer=2), (2, 3, 1), None, True, True),
 )

@@ -79,7 +79,7 @@ def objects():
         MetricOfMean(keras.metrics.MeanSquaredError()),
         PerStepSchedule(schedule, 2), PerUpdateSchedule(schedule, 2), WarmUpSchedule(schedule, 5), vae, gan, seq2seq,
         language_model, captioner, glimpses, dk.Perceptron().build((2,)),
-        dk.RBM(3).build((4,)), dk.BoltzmannMachine(2).build((4,)),
+        dk.RBM(3).build((4,)), dk.BoltzmannMachine(2).build((4,)), dk.DBN([3, 2]).build((4,)),
         Rematerialized(inputs, layers.Dense(2)(inputs)),
     ]  # fmt: skip
 

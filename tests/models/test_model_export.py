@@ -51,6 +51,10 @@ def make_boltzmann_machine():
     return dk.BoltzmannMachine(3).build((4,))
 
 
+def make_dbn():
+    return dk.DBN([3, 2]).build((4,))
+
+
 IMAGES = X[:3, None, :, None] * np.ones((4, 1, 1), "float32")
 MODELS = {
     "gan": (make_gan, X),
@@ -60,6 +64,7 @@ MODELS = {
     "language_model": (make_language_model, TEXTS[0]),
     "captioner": (make_captioner, (IMAGES, TEXTS[0])),
     "rbm": (make_rbm, X),
+    "dbn": (make_dbn, X),
     "boltzmann_machine": (make_boltzmann_machine, X),
     "recurrent_attention": (make_recurrent_attention, IMAGES),
 }

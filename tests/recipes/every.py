@@ -79,6 +79,7 @@ CASES = {
     "vae": Case("vae", {"units": 10, "latent_dim": 2, "num_likelihood_samples": 5, "batch_size": 500}),
     "rbm": Case("rbm", {"batch_size": 10}, trainings=2, copied=2, stand_in=False),
     "rbm-mnist": Case("rbm", {"data": "mnist", "batch_size": 200}),
+    "dbn": Case("dbn", {"pretraining_epochs": 2}, trainings=5, copied=2),
     "gan": Case("gan"),
     "gan-ring": Case("gan", {"data": "ring", "batch_size": 200}, stand_in=False),
     "translation": Case("translation", {"num_examples": 48, "batch_size": 16, "num_beams": 1}, trainings=3, copied=3),
