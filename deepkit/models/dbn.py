@@ -251,11 +251,13 @@ class DeepBeliefNetwork(keras.Model):
         num_samples = check_integer(num_samples, "sample: num_samples", hint="use sample(16, seed=0)")
         num_steps = check_integer(num_steps, "sample: num_steps", hint="use num_steps=1000")
         generator = keras.random.SeedGenerator(seed)
-        examples = np.zeros((num_samples, *self.visible_shape), "float32") if start is None else np.asarray(start)
-        if len(examples) != num_samples:
-            problem = f"sample: start has {len(examples)} examples, expected num_samples={num_samples}"
+        if start is None:
+            rows = ops.zeros((num_samples, self._machines[0].visible_bias.shape[0]))
+        else:
+            rows = visible_data.as_rows(ops.convert_to_tensor(np.asarray(start)), self.visible_shape, self.name)
+        if len(rows) != num_samples:
+            problem = f"sample: start has {len(rows)} examples, expected num_samples={num_samples}"
             raise ValueError(message(problem, hint="pass one first state for each sample"))
-        rows = visible_data.as_rows(ops.convert_to_tensor(examples), self.visible_shape, self.name)
 
         def draw(rows: Tensor) -> Tensor:
             top = self._machines[-1]

@@ -213,8 +213,8 @@ class RestrictedBoltzmannMachine(keras.Model):
         """Update the weights with the contrastive divergence gradient of a batch."""
         x = self._rows(visible_data.examples_of(data, "an RBM"))
         machine, hidden = self._machine, self._machine.hidden(x)
-        start = (self.chains, machine.hidden(self.chains)) if self.persistent else (x, hidden)
-        samples, sample_hidden = machine.run_chains(*start, self.num_gibbs_steps, self.training_seeds)
+        start, start_hidden = (self.chains, machine.hidden(self.chains)) if self.persistent else (x, hidden)
+        samples, sample_hidden = machine.run_chains(start, start_hidden, self.num_gibbs_steps, self.training_seeds)
         self._update_metrics(x, hidden, samples)
         num_devices = tf.distribute.get_strategy().num_replicas_in_sync
         factor = batch_weight(ops.shape(x)[0]) / num_devices  # this device's part of the mean over the batch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -14,12 +14,12 @@ from deepkit.utils.errors import format_value, message
 from deepkit.utils.lazy_tensorflow import tf
 
 if TYPE_CHECKING:
-    from deepkit.utils.types import ArrayLike, Dataset, Nested, Shape, Tensor
+    from deepkit.utils.types import ArrayLike, Dataset, Shape, Tensor
 
 GRAY_HINT = 'binarize the values: (x > 0.5).astype("float32")'
 
 
-def examples_of(data: Nested, owner: str) -> Tensor:
+def examples_of(data: Any, owner: str) -> Tensor:
     """Return the examples of a batch without its labels.
 
     Raises:
