@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from deepkit.blocks.gan import GAN
     from deepkit.blocks.gaussian import GaussianHead
     from deepkit.blocks.heads import Classifier, Regressor
+    from deepkit.blocks.helmholtz_machine import HelmholtzMachine
     from deepkit.blocks.highway import Highway
+    from deepkit.blocks.hopfield import Hopfield
     from deepkit.blocks.language_model import LanguageModel
     from deepkit.blocks.parallel import Merge, Parallel
     from deepkit.blocks.perceptron import Perceptron
@@ -123,6 +125,8 @@ _PUBLIC_NAMES = {  # the module of each public class and function
     "RBM": "deepkit.blocks.rbm",
     "BoltzmannMachine": "deepkit.blocks.boltzmann",
     "DBN": "deepkit.blocks.dbn",
+    "HelmholtzMachine": "deepkit.blocks.helmholtz_machine",
+    "Hopfield": "deepkit.blocks.hopfield",
     "ParzenWindow": "deepkit.models.parzen",
     "Autoencoder": "deepkit.blocks.autoencoder",
     "MaskingNoise": "deepkit.layers.noise",
@@ -156,7 +160,7 @@ __all__ = [
     "Seq2Seq", "LanguageModel", "Captioner", "RecurrentAttention",
     "Repeat", "Parallel", "Merge", "Classifier", "Regressor", "Perceptron",
     "GaussianHead", "mean_and_stddev", "VAE",
-    "GAN", "ParzenWindow", "RBM", "BoltzmannMachine", "DBN",
+    "GAN", "ParzenWindow", "RBM", "BoltzmannMachine", "DBN", "Hopfield", "HelmholtzMachine",
     "Autoencoder", "MaskingNoise", "SaltAndPepperNoise", "pretrain", "adapt",
     "from_pattern", "Pattern", "register_block", "dump", "load", "to_dict", "from_dict",
     "plan", "Plan", "autotune", "fit", "Run", "load_run", "export",

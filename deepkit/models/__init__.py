@@ -11,6 +11,8 @@ from deepkit.models.boltzmann import FullBoltzmannMachine
 from deepkit.models.captioner import ImageCaptioner
 from deepkit.models.dbn import DeepBeliefNetwork
 from deepkit.models.gan import GenerativeAdversarialNetwork
+from deepkit.models.helmholtz_machine import HelmholtzMachineModel
+from deepkit.models.hopfield import HopfieldNetwork
 from deepkit.models.language_model import AutoregressiveLanguageModel
 from deepkit.models.perceptron import PerceptronModel
 from deepkit.models.rbm import RestrictedBoltzmannMachine
@@ -24,6 +26,8 @@ __all__ = [
     "FullBoltzmannMachine",
     "GaussianNegativeLogLikelihood",
     "GenerativeAdversarialNetwork",
+    "HelmholtzMachineModel",
+    "HopfieldNetwork",
     "ImageCaptioner",
     "MetricOfMean",
     "PerceptronModel",

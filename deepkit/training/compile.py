@@ -14,6 +14,7 @@ from deepkit.definition.outputs import check_loss
 from deepkit.execution import strategy
 from deepkit.execution.plan import Plan, is_requested
 from deepkit.models.autoregressive import AutoregressiveModel
+from deepkit.models.hopfield import HopfieldNetwork
 from deepkit.models.perceptron import PerceptronModel
 from deepkit.training import adaptation, augmentation_check, gradient_accumulation, graph_loop, label_check, state
 from deepkit.training.compiled_model import CompiledModel
@@ -178,7 +179,7 @@ def _adapt(model: keras.Model, data: TrainingData) -> list[str]:
     """
     if callable(getattr(model, "adapt", None)):
         messages = model.adapt(data.single_epoch())
-        return messages if isinstance(model, AutoregressiveModel) else []
+        return [*messages] if isinstance(model, AutoregressiveModel | HopfieldNetwork) else []
     return list(adaptation.adapt_model(model, data.single_epoch, data.fitted_states).values())
 
 
@@ -225,8 +226,8 @@ def _head_objective(net: Definition, model: keras.Model, data: TrainingData, los
 def _choose_optimizer(
     model: keras.Model, optimizer: OptimizerLike | None, plan: Plan
 ) -> keras.optimizers.Optimizer | None:
-    """Return a fresh copy of the optimizer that was passed, Adam by default; None for a perceptron, which has none."""
-    if optimizer is None and isinstance(model, PerceptronModel):
+    """Return a fresh copy of the optimizer that was passed, Adam by default; None for a model that has none."""
+    if optimizer is None and isinstance(model, PerceptronModel | HopfieldNetwork):
         return None
     fresh_optimizer: keras.optimizers.Optimizer = fresh_copy(
         keras.optimizers.get("adam" if optimizer is None else optimizer)

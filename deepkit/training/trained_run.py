@@ -51,6 +51,7 @@ _OTHER_METHODS = {  # of models that do not predict labels of their inputs
     "generate": "use run.model.generate(text), or run.model.log_likelihood(texts)",
     "reconstruct": "use run.model.reconstruct(x), run.model.encode(x) or run.model.sample(num_samples)",
     "sample": "use run.model.sample(num_samples)",
+    "recall": "use run.model.recall(x)",
 }
 
 

@@ -28,6 +28,8 @@ CLASS_MODULES = {
     "GaussianSampling": "deepkit.layers.gaussian_sampling",
     "GenerativeAdversarialNetwork": "deepkit.models.gan",
     "HardAttention": "deepkit.layers.hard_attention",
+    "HelmholtzMachineModel": "deepkit.models.helmholtz_machine",
+    "HopfieldNetwork": "deepkit.models.hopfield",
     "ImageCaptioner": "deepkit.models.captioner",
     "Glimpse": "deepkit.layers.glimpse",
     "ImputedNormalization": "deepkit.layers.imputed_normalization",

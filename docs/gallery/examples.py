@@ -291,4 +291,12 @@ EXAMPLES = {
         net = dk.DBN([500, 500, 2000])
         model = net.build((28, 28, 1))
     """,
+    "HelmholtzMachine": """
+        net = dk.HelmholtzMachine([8, 1])
+        model = net.build((4, 4))
+    """,
+    "Hopfield": """
+        net = dk.Hopfield(400)
+        model = net.build((20, 20))
+    """,
 }

@@ -80,6 +80,7 @@ def objects():
         PerStepSchedule(schedule, 2), PerUpdateSchedule(schedule, 2), WarmUpSchedule(schedule, 5), vae, gan, seq2seq,
         language_model, captioner, glimpses, dk.Perceptron().build((2,)),
         dk.RBM(3).build((4,)), dk.BoltzmannMachine(2).build((4,)), dk.DBN([3, 2]).build((4,)),
+        dk.Hopfield(2).build(), dk.HelmholtzMachine([2]).build((2,)),
         Rematerialized(inputs, layers.Dense(2)(inputs)),
     ]  # fmt: skip
 

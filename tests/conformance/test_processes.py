@@ -25,7 +25,7 @@ TWO_DEVICES = """
 import numpy as np, tensorflow as tf, keras
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from deepkit.models import PerceptronModel, RecurrentAttentionModel
+from deepkit.models import HopfieldNetwork, PerceptronModel, RecurrentAttentionModel
 from deepkit.testing.conformance import make_batch
 from tests.conformance.cases import CASES, build
 def refuses_several_devices(model):
@@ -38,7 +38,7 @@ strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 for case in CASES:
     with strategy.scope():
         model = build(case)
-        if isinstance(model, PerceptronModel | RecurrentAttentionModel):
+        if isinstance(model, HopfieldNetwork | PerceptronModel | RecurrentAttentionModel):
             assert refuses_several_devices(model), case.name
             continue
         has_own_loss = type(model).compile is not keras.Model.compile

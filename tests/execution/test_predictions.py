@@ -242,13 +242,15 @@ TEXT_NETWORKS = {
     [
         (dk.VAE(dk.MLP([4]), latent_dim=2, decoder=dk.MLP([4])), "use run.model.reconstruct(x)"),
         (dk.GAN(dk.MLP([4]), discriminator=dk.MLP([4]), latent_dim=2), "use run.model.sample(num_samples)"),
+        (dk.HelmholtzMachine([2]), "use run.model.sample(num_samples)"),
+        (dk.Hopfield(4), "use run.model.recall(x)"),
         (TEXT_NETWORKS["translator"], "use run.model.translate(texts)"),
         (TEXT_NETWORKS["language model"], "use run.model.generate(text)"),
         (TEXT_NETWORKS["captioner"], "use run.model.caption(images)"),
     ],
 )
 def test_a_generative_model_names_its_methods(net, hint):
-    shape = {dk.Captioner: (4, 4, 1), dk.VAE: (4,), dk.GAN: (4,)}.get(type(net))
+    shape = {dk.Captioner: (4, 4, 1), dk.Seq2Seq: None, dk.LanguageModel: None}.get(type(net), (4,))
     run = dk.Run(net.build(shape), {}, dk.plan(), None, None, "exact", 0.0, 1)
     with pytest.raises(TypeError) as caught:
         run.predict(np.eye(4))

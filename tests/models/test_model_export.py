@@ -24,6 +24,16 @@ def make_perceptron():
     return dk.Perceptron().build((4,))
 
 
+def make_hopfield():
+    model = dk.Hopfield(4).build()
+    model.store(np.sign(X - 0.5))
+    return model
+
+
+def make_helmholtz_machine():
+    return dk.HelmholtzMachine([3, 2]).build((4,))
+
+
 def make_seq2seq(text=None, **kwargs):
     text = text or dk.Text(6, vocabulary=("a", "dog", "runs"))
     return dk.Seq2Seq(text, embedding_dim=4, encoder=dk.BiLSTM(4), decoder=dk.Recurrent("lstm", 8), **kwargs).build()
@@ -59,6 +69,8 @@ IMAGES = X[:3, None, :, None] * np.ones((4, 1, 1), "float32")
 MODELS = {
     "gan": (make_gan, X),
     "vae": (make_vae, X),
+    "hopfield": (make_hopfield, X),
+    "helmholtz_machine": (make_helmholtz_machine, X),
     "perceptron": (make_perceptron, X),
     "seq2seq": (make_seq2seq, TEXTS),
     "language_model": (make_language_model, TEXTS[0]),

@@ -46,7 +46,7 @@ def generation_section(model: keras.Model, data: Dataset, split: str) -> str:
         if hasattr(model, "generate"):
             return _continuations(model, data, split)
         parts = []
-        if not hasattr(model, "generator"):
+        if hasattr(model, "reconstruct") or not hasattr(model, "sample"):
             parts.append(_reconstructions(model, data, split))
         if hasattr(model, "sample"):
             parts.append(_samples(model))
