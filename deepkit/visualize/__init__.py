@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from deepkit.visualize.classification import confusion, misclassified
     from deepkit.visualize.decision_boundary_figure import decision_boundary
     from deepkit.visualize.diagrams.diagram import diagram
+    from deepkit.visualize.energy_figure import energy
     from deepkit.visualize.figures import save
     from deepkit.visualize.filter_images import filters
     from deepkit.visualize.glimpse_figure import glimpses
@@ -39,6 +40,7 @@ _MODULES = {
     "attention": "attention_maps",
     "gradient_over_lag": "gradient_over_lag_figure",
     "glimpses": "glimpse_figure",
+    "energy": "energy_figure",
     "decision_boundary": "decision_boundary_figure",
     "templates": "class_templates",
     "hidden_space": "hidden_space_figure",
@@ -50,7 +52,7 @@ _MODULES = {
 
 __all__ = [
     "curves", "confusion", "misclassified", "calibration", "filters", "diagram", "save",
-    "feature_maps", "grad_cam", "saliency", "attention", "glimpses", "statistics", "gradient_over_lag",
+    "feature_maps", "grad_cam", "saliency", "attention", "glimpses", "statistics", "gradient_over_lag", "energy",
     "decision_boundary", "templates", "hidden_space", "linear_probes", "loss_landscape", "WeightPath",
     "arrays",
 ]  # fmt: skip

@@ -14,6 +14,7 @@ from deepkit.visualize.classification import confusion_matrix as confusion
 from deepkit.visualize.classification import misclassified_examples as misclassified
 from deepkit.visualize.decision_regions import DecisionRegions
 from deepkit.visualize.decision_regions import decision_regions as decision_boundary
+from deepkit.visualize.energy_path import energy_path as energy
 from deepkit.visualize.filter_images import filter_images as filters
 from deepkit.visualize.interval_coverage import IntervalCoverage
 from deepkit.visualize.interval_coverage import interval_coverage as calibration
@@ -25,7 +26,7 @@ from deepkit.visualize.loss_plane import loss_plane as loss_landscape
 
 __all__ = [
     "filters", "feature_maps", "grad_cam", "saliency", "confusion", "misclassified", "calibration", "statistics",
-    "gradient_over_lag", "decision_boundary", "templates", "hidden_space", "loss_landscape",
+    "gradient_over_lag", "energy", "decision_boundary", "templates", "hidden_space", "loss_landscape",
     "DecisionRegions", "LayerSpace", "LossPlane",
     "IntervalCoverage", "LayerStatistics", "MisclassifiedExample",
 ]  # fmt: skip
