@@ -24,16 +24,20 @@ class CheckedDataModel(keras.Model):
         """
         raise NotImplementedError
 
-    def adapt(self, dataset: Dataset) -> None:
+    def adapt(self, dataset: Dataset) -> tuple[str, ...]:
         """Check the first batch before a training; `dk.fit` calls it on every model that has this method.
 
         Args:
             dataset: A `tf.data.Dataset` of inputs, or of tuples that begin with them.
 
+        Returns:
+            Messages about the data.
+
         Raises:
             ValueError: The model does not accept the values.
         """
         self.check_data(dataset.take(1))
+        return ()
 
     def check_data(self, dataset: Dataset) -> None:
         """Check all batches of a dataset.

@@ -273,9 +273,9 @@ class HelmholtzMachineModel(CheckedDataModel):
         **kwargs: object,
     ) -> None:
         """Export the model as `keras.Model.export` does; the default `input_signature` is a batch of examples."""
-        if input_signature is None:
-            input_signature = [keras.InputSpec(shape=self.input_shape, dtype="float32")]
-        super().export(filepath, format, verbose, input_signature, **kwargs)
+        default: Any = [keras.InputSpec(shape=self.input_shape, dtype="float32")]
+        signature = default if input_signature is None else input_signature
+        super().export(filepath, format, verbose, signature, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""

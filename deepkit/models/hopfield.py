@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from deepkit.utils.types import ArrayLike, Dataset, Nested, PathLike, Shape, Tensor
 
 ORDERS = ("asynchronous", "synchronous")
+_EPOCHS = 2  # position of `epochs` among the arguments of `fit` after x
 _CONVERTED = "Hopfield network: the values 0 and 1 of the patterns are converted to -1 and 1"
 
 
@@ -172,15 +173,12 @@ class HopfieldNetwork(CheckedDataModel):
                 raise _values_error("-1, 0 and 1")
         return (_CONVERTED,) if has_zero else ()
 
-    def fit(
-        self, x: Nested | Dataset | None = None, *args: object, epochs: int = 1, **kwargs: object
-    ) -> keras.callbacks.History:
+    def fit(self, x: Nested | Dataset | None = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """Store patterns as `store` does, with the arguments of `keras.Model.fit`.
 
         Args:
             x: Patterns `(examples, ...)`, or a dataset of batches; labels in a dataset are ignored.
-            args: Further arguments of `keras.Model.fit`.
-            epochs: 1, as each epoch would add the patterns again.
+            args: Further arguments of `keras.Model.fit`; `epochs` is 1, as each epoch would add the patterns again.
             kwargs: Further arguments of `keras.Model.fit`.
 
         Returns:
@@ -189,10 +187,11 @@ class HopfieldNetwork(CheckedDataModel):
         Raises:
             ValueError: A value is neither -1 nor 1, and the values are not 0 and 1; or `epochs` is above 1.
         """
+        epochs = args[_EPOCHS] if len(args) > _EPOCHS else kwargs.get("epochs", 1)
         if epochs > 1:
             problem = f"epochs: one pass of Hebb's rule stores the patterns, received {epochs} epochs"
             raise ValueError(message(problem, hint="use epochs=1, or model.store(patterns) without fit"))
-        return super().fit(x, *args, epochs=epochs, **kwargs)
+        return super().fit(x, *args, **kwargs)
 
     def train_step(self, data: Nested) -> dict[str, Tensor]:
         """Store the patterns of a batch."""
@@ -218,7 +217,7 @@ class HopfieldNetwork(CheckedDataModel):
     def recall(
         self, x: ArrayLike, num_steps: int = 100, *, order: str = "asynchronous", seed: int | None = None
     ) -> np.ndarray:
-        """Return the states to which given states lead.
+        """Return the states to which a recall from `x` leads.
 
         Args:
             x: States `(batch, *shape)` of -1 and 1, such as damaged patterns; 0 and 1 are converted, with a message.
@@ -241,7 +240,7 @@ class HopfieldNetwork(CheckedDataModel):
     def recall_path(
         self, x: ArrayLike, num_steps: int = 100, *, order: str = "asynchronous", seed: int | None = None
     ) -> np.ndarray:
-        """Return the states of a recall after each step, beginning with the given states.
+        """Return the states of a recall: `x`, and the states after each step.
 
         Args:
             x: As for `recall`.
@@ -258,16 +257,15 @@ class HopfieldNetwork(CheckedDataModel):
         num_steps = check_integer(num_steps, "recall: num_steps", hint="use num_steps=100")
         order = check_choice(order, "recall: order", ORDERS, hint='use order="asynchronous"')
         states = self._as_states(self._checked(x))
-        states, kernel = ops.convert_to_numpy(states), ops.convert_to_numpy(self.kernel)
+        kernel = ops.convert_to_numpy(self.kernel)
         generator = keras.random.SeedGenerator(seed)
-        path = [states]
+        path = [ops.convert_to_numpy(states)]
         for _ in range(num_steps):
             if order == "synchronous":
-                states = _update_all(states, kernel)
+                path.append(ops.convert_to_numpy(_update_all(path[-1], kernel)))
             else:
                 units = keras.random.shuffle(np.arange(self.units), seed=generator)
-                states = _update_each(states, kernel, ops.convert_to_numpy(units))
-            path.append(ops.convert_to_numpy(states))
+                path.append(_update_each(path[-1], kernel, ops.convert_to_numpy(units)))
             if np.array_equal(path[-1], path[-2]):
                 break
         return np.stack(path).reshape(len(path), -1, *self.data_shape)
@@ -306,9 +304,9 @@ class HopfieldNetwork(CheckedDataModel):
         **kwargs: object,
     ) -> None:
         """Export the model as `keras.Model.export` does; the default `input_signature` is a batch of states."""
-        if input_signature is None:
-            input_signature = [keras.InputSpec(shape=self.input_shape, dtype="float32")]
-        super().export(filepath, format, verbose, input_signature, **kwargs)
+        default: Any = [keras.InputSpec(shape=self.input_shape, dtype="float32")]
+        signature = default if input_signature is None else input_signature
+        super().export(filepath, format, verbose, signature, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""

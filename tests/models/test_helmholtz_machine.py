@@ -123,6 +123,7 @@ def test_the_gradients_of_a_step_equal_the_delta_rule_on_its_draws():
     np.testing.assert_allclose(gradients[model.top_bias.path], top.mean(axis=0), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_dreams_and_metrics_have_the_exact_expectations():
     model = machine(scale=0.8)
     dreams = model.sample(20_000, seed=0)
@@ -142,6 +143,7 @@ def test_the_output_is_the_probability_of_the_first_hidden_layer():
     assert not model.losses
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_reports")
 def test_a_killed_run_resumes_bit_exactly(tmp_path):
     class Stop(keras.callbacks.Callback):
@@ -172,6 +174,7 @@ def test_a_killed_run_resumes_bit_exactly(tmp_path):
     np.testing.assert_array_equal(resumed.model.training_seed.state, whole.model.training_seed.state)
 
 
+@pytest.mark.slow
 def test_a_saved_model_has_the_same_dreams_and_continues(tmp_path):
     model = dk.HelmholtzMachine([3, 2]).build((4,))
     model.compile("adam")

@@ -118,6 +118,7 @@ def test_fit_stores_the_patterns_in_one_epoch(capsys):
     assert results["stability"] == pytest.approx(np.mean(updated == PATTERNS))
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_stores_each_pattern_once(tmp_path):
     class Stop(keras.callbacks.Callback):
         stateless = True
@@ -172,6 +173,7 @@ def fit_epochs(model):
             "leave optimizer",
         ),
         (lambda m: m.compile(loss="mse"), "loss: a Hopfield network stores patterns", "leave loss out"),
+        (lambda m: m.fit(PATTERNS, None, 1, 2), "received 2 epochs", "use epochs=1"),
         (fit_epochs, "one pass of Hebb's rule stores the patterns, received 2 epochs", "model.store(patterns)"),
     ],
 )
