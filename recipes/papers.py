@@ -68,6 +68,15 @@ MINSKY_1969 = Paper(
 )
 """The limits of one layer of threshold units, which cannot compute XOR."""
 
+HOPFIELD_1982 = Paper(
+    title="Neural Networks and Physical Systems with Emergent Collective Computational Abilities",
+    authors=("John J. Hopfield",),
+    year=1982,
+    venue="Proceedings of the National Academy of Sciences 79(8), pp. 2554-2558",
+    url="https://doi.org/10.1073/pnas.79.8.2554",
+)
+"""Hopfield networks: memories that recall patterns by descending an energy."""
+
 BAUR_1983 = Paper(
     title="The Complexity of Partial Derivatives",
     authors=("Walter Baur", "Volker Strassen"),
@@ -85,6 +94,15 @@ ACKLEY_1985 = Paper(
     url="https://doi.org/10.1207/s15516709cog0901_7",
 )
 """Boltzmann machines, with encoder networks such as 4-2-4 as the first experiment."""
+
+AMIT_1985 = Paper(
+    title="Storing Infinite Numbers of Patterns in a Spin-Glass Model of Neural Networks",
+    authors=("Daniel J. Amit", "Hanoch Gutfreund", "Haim Sompolinsky"),
+    year=1985,
+    venue="Physical Review Letters 55(14), pp. 1530-1533",
+    url="https://doi.org/10.1103/PhysRevLett.55.1530",
+)
+"""The critical load of a Hopfield network: 0.138 random patterns for each unit."""
 
 RUMELHART_1986 = Paper(
     title="Learning Internal Representations by Error Propagation",
@@ -146,6 +164,24 @@ BENGIO_1994 = Paper(
     url="https://doi.org/10.1109/72.279181",
 )
 """The gradient of a recurrent network vanishes or explodes with the lag."""
+
+DAYAN_1995 = Paper(
+    title="The Helmholtz Machine",
+    authors=("Peter Dayan", "Geoffrey E. Hinton", "Radford M. Neal", "Richard S. Zemel"),
+    year=1995,
+    venue="Neural Computation 7(5), pp. 889-904",
+    url="https://doi.org/10.1162/neco.1995.7.5.889",
+)
+"""The Helmholtz machine: a generative and a recognition model."""
+
+HINTON_1995 = Paper(
+    title='The "Wake-Sleep" Algorithm for Unsupervised Neural Networks',
+    authors=("Geoffrey E. Hinton", "Peter Dayan", "Brendan J. Frey", "Radford M. Neal"),
+    year=1995,
+    venue="Science 268, pp. 1158-1161",
+    url="https://doi.org/10.1126/science.7761831",
+)
+"""Wake-sleep, the learning algorithm of Helmholtz machines, with bars as an example."""
 
 HOCHREITER_1997 = Paper(
     title="Long Short-Term Memory",

@@ -1,1 +1,1 @@
-"""Generative models: autoencoders, variational autoencoders and adversarial networks."""
+"""Generative models and memories: autoencoders, adversarial networks, Hopfield networks, Helmholtz machines."""

@@ -82,6 +82,8 @@ CASES = {
     "dbn": Case("dbn", {"pretraining_epochs": 2}, trainings=5, copied=2),
     "gan": Case("gan"),
     "gan-ring": Case("gan", {"data": "ring", "batch_size": 200}, stand_in=False),
+    "hopfield": Case("hopfield", {"units": 60}, trainings=0, stand_in=False),
+    "helmholtz": Case("helmholtz", {"batch_size": 200}, stand_in=False),
     "translation": Case("translation", {"num_examples": 48, "batch_size": 16, "num_beams": 1}, trainings=3, copied=3),
     "character_model": Case("character_model", {"units": 8, "num_characters": 4_000, "batch_size": 16}),
     "captions": Case("captions", {"num_scenes": 16, "batch_size": 4}, trainings=3, copied=3, stand_in=False),

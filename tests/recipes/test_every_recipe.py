@@ -96,7 +96,7 @@ def test_resumed_run_is_bit_exact(name, trained, resumed):
 def test_saved_model_predicts_the_same_in_a_new_process(name, loaded):
     report(loaded, name)
     outcomes = [path.with_name("loaded.txt").read_text() for path in sorted((loaded / name).rglob("model.keras"))]
-    expected = dict.fromkeys(("vae", "gan"), "samples, outputs")
+    expected = dict.fromkeys(("vae", "gan", "helmholtz"), "samples, outputs")
     expected |= dict.fromkeys(("translation", "arithmetic", "dates"), "translations")
     expected |= {"character_model": "texts", "captions": "captions"}
     assert outcomes == [expected.get(CASES[name].recipe, "outputs")] * CASES[name].trainings
