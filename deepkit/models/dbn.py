@@ -13,12 +13,15 @@ from deepkit.blocks.autoencoder import Autoencoder
 from deepkit.models import visible_data
 from deepkit.models.contrastive_divergence import Machine, bernoulli
 from deepkit.models.rbm import VISIBLE_UNITS
+from deepkit.utils.console import echo
 from deepkit.utils.errors import message
 from deepkit.utils.lazy_tensorflow import tf
 from deepkit.utils.validation import check_choice, check_integer
 
 if TYPE_CHECKING:
     from deepkit.utils.types import ArrayLike, Dataset, Nested, OptimizerLike, Shape, Tensor
+
+_EPOCHS = 2  # position of `epochs` among the arguments of `fit` after x
 
 
 @keras.saving.register_keras_serializable(package="deepkit")
@@ -166,6 +169,8 @@ class DeepBeliefNetwork(keras.Model):
     def fit(self, x: Nested | Dataset | None = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """Train as `keras.Model.fit` does, one machine after the other, on inputs without labels.
 
+        It prints a message if `epochs` ends before the last machine.
+
         Args:
             x: Inputs `(examples, ...)`, or a dataset of batches; labels in a dataset are ignored.
             args: Further arguments of `keras.Model.fit`, at most three: `y`, `batch_size` and `epochs`.
@@ -179,6 +184,7 @@ class DeepBeliefNetwork(keras.Model):
         """
         if isinstance(x, np.ndarray):
             self._check_values(x)
+        self._announce_untrained(args[_EPOCHS] if len(args) > _EPOCHS else kwargs.get("epochs", 1))
         schedule = _LayerSchedule(self)
         callbacks = kwargs.get("callbacks")
         if isinstance(callbacks, keras.callbacks.CallbackList):
@@ -319,6 +325,12 @@ class DeepBeliefNetwork(keras.Model):
         for machine in self._machines[:number]:
             rows = machine.hidden(rows)
         return rows
+
+    def _announce_untrained(self, epochs: int) -> None:
+        """Print which machines are trained if there are not enough epochs for all of them."""
+        count, needed = -(-epochs // self.epochs_per_layer), len(self.units) * self.epochs_per_layer
+        if count < len(self.units):
+            echo(f"{self.name}: epochs={epochs} trains {count} of its {len(self.units)} machines; {needed} trains all")
 
     def _check_values(self, x: object) -> None:
         """Raise if a value cannot be the probability of a Bernoulli unit."""

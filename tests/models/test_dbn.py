@@ -136,3 +136,10 @@ def test_a_run_resumes_exactly_within_and_between_machines(tmp_path):
 def test_invalid_arguments_are_refused(make, error, text):
     with pytest.raises(error, match=text):
         make()
+
+
+def test_too_few_epochs_for_all_machines_are_announced(capsys):
+    x = np.eye(4, dtype="float32")
+    for epochs in (3, 4, 6):
+        dk.fit(dk.DBN([3, 2], epochs_per_layer=3), x, epochs=epochs, verbose=0)
+    assert capsys.readouterr().out == "dbn: epochs=3 trains 1 of its 2 machines; 6 trains all\n"
