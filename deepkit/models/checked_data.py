@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import keras
@@ -91,3 +92,18 @@ class CheckedDataModel(keras.Model):
             self.check_data((x.epochs() if hasattr(x, "epochs") else x).take(1))
         elif isinstance(x, np.ndarray) or tf.is_tensor(x):
             self.check_values(np.asarray(x))
+
+
+def other_values(values: np.ndarray, allowed: Sequence[float]) -> str:
+    """Return a text about an array that holds other values than those that are allowed, for an error message.
+
+    Args:
+        values: The array; one of its values is not allowed.
+        allowed: The allowed values.
+
+    Examples:
+        >>> other_values(np.array([0.0, 0.25, 1.0]), (0, 1))
+        '0.25 among values from 0 to 1'
+    """
+    other = values[~np.isin(values, allowed)][0]
+    return f"{other:.4g} among values from {values.min():.4g} to {values.max():.4g}"

@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 
 from deepkit.models.binary_layers import BinaryLayers, all_states, log_sum
-from deepkit.models.checked_data import CheckedDataModel
+from deepkit.models.checked_data import CheckedDataModel, other_values
 from deepkit.utils.errors import format_value, message
 from deepkit.utils.replicas import split_across_replicas
 from deepkit.utils.validation import check_integer
@@ -260,7 +260,7 @@ class HelmholtzMachineModel(CheckedDataModel):
         """
         if np.all((values == 0) | (values == 1)):
             return
-        received = f"values from {values.min():.4g} to {values.max():.4g}"
+        received = other_values(values, (0, 1))
         problem = f"a Helmholtz machine has binary units and expects the values 0 and 1, received {received}"
         raise ValueError(message(problem, path=self.name, hint='binarize gray values: (x > 0.5).astype("float32")'))
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from deepkit.models.checked_data import CheckedDataModel
+from deepkit.models.checked_data import CheckedDataModel, other_values
 from deepkit.utils.console import echo
 from deepkit.utils.errors import format_value, message
 from deepkit.utils.lazy_tensorflow import tf
@@ -292,8 +292,8 @@ class HopfieldNetwork(CheckedDataModel):
         """
         if values.dtype == bool or (np.isin(values, (-1, 1)).all() or np.isin(values, (0, 1)).all()):
             return
-        received = f"values from {values.min():.4g} to {values.max():.4g}"
-        raise _values_error("-1, 0 and 1" if np.isin(values, (-1, 0, 1)).all() else received)
+        mixed = np.isin(values, (-1, 0, 1)).all()
+        raise _values_error("-1, 0 and 1" if mixed else other_values(values, (-1, 0, 1)))
 
     def export(
         self,

@@ -12,6 +12,7 @@ from keras import layers, ops
 
 from deepkit.layers.gaussian_sampling import GaussianSampling
 from deepkit.losses.likelihoods import LIKELIHOODS
+from deepkit.models.checked_data import other_values
 from deepkit.models.importance_sampling import estimate_log_likelihood, log_prior_ratio
 from deepkit.models.quantization import reset_functions
 from deepkit.utils.errors import format_value, make_error, message
@@ -438,8 +439,7 @@ class VariationalAutoencoder(keras.Model):
         values = np.asarray(x)
         if np.all((values == 0) | (values == 1)):
             return
-        low, high = values.min(), values.max()
-        problem = f"a Bernoulli likelihood expects the values 0 and 1, received values from {low:.4g} to {high:.4g}"
+        problem = f"a Bernoulli likelihood expects the values 0 and 1, received {other_values(values, (0, 1))}"
         hint = 'use likelihood="gaussian" for gray values, or binary ones: (x > 0.5).astype("float32")'
         raise ValueError(message(problem, path=f"{self.name}.decoder", hint=hint))
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from deepkit.models.checked_data import other_values
 from deepkit.utils.errors import format_value, message
 from deepkit.utils.lazy_tensorflow import tf
 
@@ -90,8 +91,7 @@ def check_binary(x: object, path: str, hint: str = "") -> None:
     values = np.asarray(x)
     if np.all((values == 0) | (values == 1)):
         return
-    low, high = values.min(), values.max()
-    problem = f"Bernoulli units expect the values 0 and 1, received values from {low:.4g} to {high:.4g}"
+    problem = f"Bernoulli units expect the values 0 and 1, received {other_values(values, (0, 1))}"
     raise ValueError(message(problem, path=path, hint=f"{GRAY_HINT}{hint}"))
 
 

@@ -211,7 +211,11 @@ def weighted(model):
 @pytest.mark.parametrize(
     ("call", "problem", "hint"),
     [
-        (lambda m: m.bound(X / 2), "expects the values 0 and 1, received values from 0 to 0.5", "binarize gray values"),
+        (
+            lambda m: m.bound(X / 2),
+            "expects the values 0 and 1, received 0.5 among values from 0 to 0.5",
+            "binarize gray values",
+        ),
         (lambda m: m.fit(X / 2), "expects the values 0 and 1", "binarize gray values"),
         (lambda m: m.log_likelihood(X[0]), "expected examples of shape (batch, 4), received (4,)", "x[None] for one"),
         (lambda m: m.log_likelihood(X, 0), "log_likelihood: num_samples must be a positive", "use num_samples=1000"),
@@ -237,7 +241,9 @@ def test_an_exact_sum_over_more_than_20_units_states_its_cost():
 
 
 def test_gray_values_in_fit_raise_an_error():
-    with pytest.raises(ValueError, match=r"received values from 0\.5 to 0\.5(.|\n)*hint: binarize gray values"):
+    with pytest.raises(
+        ValueError, match=r"received 0\.5 among values from 0\.5 to 0\.5(.|\n)*hint: binarize gray values"
+    ):
         dk.fit(dk.HelmholtzMachine([2]), np.full((4, 3), 0.5, "float32"), verbose=0)
 
 

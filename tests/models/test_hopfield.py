@@ -162,7 +162,7 @@ def fit_epochs(model):
 @pytest.mark.parametrize(
     ("call", "problem", "hint"),
     [
-        (lambda m: m.store(PATTERNS / 2), "of 0 and 1, received values from -0.5 to 0.5", "use np.where(x > threshold"),
+        (lambda m: m.store(PATTERNS / 2), "received -0.5 among values from -0.5 to 0.5", "use np.where(x > threshold"),
         (lambda m: m.recall([[-1, 0, 1, 1, 1, 1]]), "or of 0 and 1, received -1, 0 and 1", "use np.where"),
         (lambda m: m.energy(PATTERNS[0]), "expected states of shape (batch, 6), received (6,)", "x[None] for one"),
         (lambda m: m.recall(PATTERNS, 0), "recall: num_steps must be a positive integer", "use num_steps=100"),
@@ -184,7 +184,7 @@ def test_wrong_arguments_raise_errors(call, problem, hint):
 
 
 def test_wrong_values_of_fit_raise_errors():
-    with pytest.raises(ValueError, match=r"received values from 0\.5 to 0\.5"):
+    with pytest.raises(ValueError, match=r"received 0\.5 among values from 0\.5 to 0\.5"):
         dk.fit(dk.Hopfield(6), np.full((4, 6), 0.5, "float32"), verbose=0)
     mixed = np.concatenate([np.ones((4, 6)), -np.ones((4, 6)), np.zeros((4, 6))]).astype("float32")
     with pytest.raises(ValueError, match="received -1, 0 and 1"):

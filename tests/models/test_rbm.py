@@ -410,7 +410,9 @@ def test_gray_values_are_refused_with_a_hint(net):
         lambda: model.log_likelihood(gray),
         lambda: dk.fit(net, (gray,), verbose=0),
     ):
-        with pytest.raises(ValueError, match="Bernoulli units expect the values 0 and 1, received values") as error:
+        with pytest.raises(
+            ValueError, match=r"Bernoulli units expect the values 0 and 1, received 6\.538 among values"
+        ) as error:
             use()
         assert "hint: binarize the values" in str(error.value)
         assert ('visible="gaussian"' in str(error.value)) == isinstance(net, dk.RBM)
@@ -423,7 +425,7 @@ def test_gray_values_after_the_first_batch_are_explained():
     dataset = tf.data.Dataset.from_tensor_slices(x).batch(16)
     with pytest.raises(DivergedError, match="the loss became inf in epoch 1") as error:
         dk.fit(dk.RBM(3), dataset, plan=dk.plan(devices="cpu", steps_per_execution=1), verbose=0)
-    assert "Bernoulli units expect the values 0 and 1, received values from 0 to 1" in str(error.value)
+    assert "Bernoulli units expect the values 0 and 1, received 0." in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -405,12 +405,9 @@ def test_gray_values_are_refused_with_a_hint(low, high, received):
         lambda: model.adapt(tf.data.Dataset.from_tensor_slices((x, x)).batch(40)),
         lambda: dk.fit(small(), (x,), epochs=1, verbose=0, batch_size=40),
     ):
-        with pytest.raises(ValueError, match="Bernoulli likelihood expects the values 0 and 1") as error:
+        with pytest.raises(ValueError, match="Bernoulli likelihood expects the values 0 and 1, received") as error:
             use()
-        problem = (
-            f"a Bernoulli likelihood expects the values 0 and 1, received values {received}\n  at    vae.decoder\n"
-        )
-        assert problem in str(error.value)
+        assert f" among values {received}\n  at    vae.decoder\n" in str(error.value)
         assert '  hint: use likelihood="gaussian"' in str(error.value)
     with pytest.raises(ValueError, match="Bernoulli likelihood"):
         model.evaluate(dataset, verbose=0)
@@ -565,7 +562,7 @@ def test_checking_the_first_batch_does_not_advance_the_epoch_of_a_pipeline():
 def test_gray_values_after_the_first_batch_explain_an_infinite_loss():
     with pytest.raises(DivergedError, match="the loss became inf in epoch 1, step 4; the model is back") as error:
         dk.fit(small(), mostly_binary(), plan=dk.plan(devices="cpu", steps_per_execution=1), verbose=0)
-    assert "a Bernoulli likelihood expects the values 0 and 1, received values from 0 to 1\n" in str(error.value)
+    assert "a Bernoulli likelihood expects the values 0 and 1, received 0." in str(error.value)
     assert '  hint: use likelihood="gaussian"' in str(error.value)
     assert "learning rate" not in str(error.value)
     assert error.value.epoch == 1
