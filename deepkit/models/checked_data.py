@@ -72,7 +72,7 @@ class CheckedDataModel(keras.Model):
     def evaluate(
         self, x: Nested | Dataset | None = None, *args: object, **kwargs: object
     ) -> float | list[float] | dict[str, float]:
-        """Evaluate as `keras.Model.evaluate` does, on inputs without labels.
+        """Return the results of `keras.Model.evaluate`, on inputs without labels.
 
         Args:
             x: Inputs `(examples, ...)`, or a dataset of batches; labels in a dataset are ignored.
