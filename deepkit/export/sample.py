@@ -97,11 +97,16 @@ def random_batch(
 
 
 def _input_specs(model: keras.Model, batch: object) -> Specs:
-    """Return the inputs of the model in their structure; those of a subclassed model follow from the batch."""
+    """Return the inputs of the model in their structure; those of a subclassed model follow from the batch.
+
+    A subclassed model with a property `input_shape`, such as that of `dk.Hopfield`, needs no batch.
+    """
     try:
         return model.inputs[0] if isinstance(model, keras.Sequential) else model.input
     except (AttributeError, ValueError):  # a subclassed model
         pass
+    if batch is None and isinstance(getattr(model, "input_shape", None), tuple):
+        return keras.InputSpec(shape=model.input_shape, dtype=model.input_dtype, name="input_0")
     if batch is None:
         raise ExportError(
             f"{type(model).__name__} is a subclassed model, whose inputs are unknown",

@@ -35,12 +35,6 @@ UNSUPPORTED = {
     ("text", "litert"): "which LiteRT does not support",
     ("text_punctuation", "onnx"): "which ONNX does not support",
     ("text_punctuation", "litert"): "which LiteRT does not support",
-    (
-        "gan",
-        "saved_model",
-    ): "a subclassed model, whose inputs are unknown",  # its generator and its discriminator can be exported
-    ("gan", "onnx"): "a subclassed model, whose inputs are unknown",
-    ("gan", "litert"): "a subclassed model, whose inputs are unknown",
 }
 FAST = ("conv_block_layers", "conv_block_preactivation", "mlp_norm", "rbf")  # the whole table is slow
 
@@ -65,7 +59,9 @@ def check_case(case, format, shape, folder):
         return
     exported = export(model, path, format=format)
     assert exported.absolute_difference <= 1e-4
-    x = random_batch([model.input], 9, seed=5)[0]  # another batch, of another size if sizes are unknown
+    is_functional = hasattr(model, "inputs")
+    spec = model.input if is_functional else keras.InputSpec(shape=model.input_shape, dtype=model.input_dtype)
+    x = random_batch([spec], 9, seed=5)[0]  # another batch, of another size if sizes are unknown
     np.testing.assert_allclose(run(format, path, x), model(x), rtol=1e-4, atol=1e-5)
 
 
