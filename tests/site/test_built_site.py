@@ -28,6 +28,9 @@ ANSWERS = {
     "k-fold": ("tutorials/model_selection",),
     "SLURM": ("clusters",),
     "Kubeflow": ("clusters",),
+    "Hopfield": ("energy_models", "recipes/hopfield"),
+    "Boltzmann machine": ("energy_models", "recipes/rbm"),
+    "contrastive divergence": ("energy_models", "recipes/rbm"),
 }
 
 
