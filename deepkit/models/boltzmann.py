@@ -74,7 +74,7 @@ class FullBoltzmannMachine(keras.Model):
         dtype: str | keras.DTypePolicy | None = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        owner = type(self).__name__
+        owner = "BoltzmannMachine"
         visible_data.check_energy_dtype(self.variable_dtype, owner)
         hint = "use dk.BoltzmannMachine(8).build((4,))"
         self.units = check_integer(units, f"{owner}: units", minimum=0, hint=hint)
