@@ -38,16 +38,20 @@ class DBN(Block):
         units: Number of hidden units of each machine, from the bottom up.
         visible: Kind of the visible units at the bottom: `"bernoulli"` for values from 0 to 1, each the probability of
             a 1, which is drawn anew in each step; `"gaussian"` for any numbers, with variance 1 given the hidden units.
+        top: Kind of the hidden units at the top: `"bernoulli"`, or `"gaussian"` for linear units with variance 1 given
+            the units below, such as the code of a deep autoencoder. They need a learning rate that is about a
+            hundredth of that of Bernoulli units.
         epochs_per_layer: Number of epochs for each machine.
 
     Input shape:
         `(batch, ...)`: examples, all sizes known.
 
     Output shape:
-        `(batch, units)`: probabilities of the units at the top.
+        `(batch, units)`: probabilities of the units at the top, or means if they are Gaussian.
 
     Raises:
-        DefinitionError: An argument is out of range, or a size of the data is unknown.
+        DefinitionError: An argument is out of range, a single machine has Gaussian units on both sides, or a size of
+            the data is unknown.
 
     Examples:
         >>> import deepkit as dk
@@ -59,6 +63,7 @@ class DBN(Block):
     units: fields.Integers = fields.integers()
     _: KW_ONLY
     visible: str = fields.choice(VISIBLE_UNITS, default="bernoulli")
+    top: str = fields.choice(VISIBLE_UNITS, default="bernoulli")
     epochs_per_layer: int = fields.integer(default=10, maximum=common.MAX_REPEATS)
 
     def check(self) -> None:
@@ -99,6 +104,7 @@ class DBN(Block):
                 self.units,
                 shape,
                 visible=self.visible,
+                top=self.top,
                 epochs_per_layer=self.epochs_per_layer,
                 name=self.name or self.default_name,
             )

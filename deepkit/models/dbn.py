@@ -31,10 +31,10 @@ class DeepBeliefNetwork(keras.Model):
     `fit` trains one machine after the other by contrastive divergence with one Gibbs step, each for `epochs_per_layer`
     epochs on the probabilities of the hidden units below. The epoch decides which machine is trained, so that a stopped
     training continues with the right one; further epochs train the last. Called on data, the model returns the
-    probabilities of the hidden units at the top. It needs no loss and no labels: call `compile("sgd")` and `fit(x)`.
-    `fit` and `evaluate` report for the machine in training `loss`, the mean free energy of its data minus that of its
-    samples, and `reconstruction`, the squared error of the mean-field reconstruction of its data, summed over its
-    visible units.
+    probabilities of the hidden units at the top, or the means of Gaussian ones. It needs no loss and no labels: call
+    `compile("sgd")` and `fit(x)`. `fit` and `evaluate` report for the machine in training `loss`, the mean free energy
+    of its data minus that of its samples, and `reconstruction`, the squared error of the mean-field reconstruction of
+    its data, summed over its visible units.
 
     Reference:
         Hinton, Osindero & Teh 2006, "A Fast Learning Algorithm for Deep Belief Nets", section 4; Hinton & Salakhutdinov
@@ -44,6 +44,7 @@ class DeepBeliefNetwork(keras.Model):
         units: Number of hidden units of each machine, from the bottom up.
         visible_shape: Shape of an example; each of its values is a visible unit.
         visible: `"bernoulli"` or `"gaussian"`.
+        top: `"bernoulli"` or `"gaussian"`, for the units at the top.
         epochs_per_layer: Number of epochs for each machine.
         name: Name of the model.
         dtype: Dtype policy of the model, the global policy by default. The units compute in float32 even if the policy
@@ -56,10 +57,11 @@ class DeepBeliefNetwork(keras.Model):
         `(batch, ...)`: examples of the shape `visible_shape`.
 
     Output shape:
-        `(batch, units)`: probabilities of the units at the top.
+        `(batch, units)`: probabilities or means of the units at the top.
 
     Raises:
-        ValueError: An argument is out of range, or the weights would have 16 bits.
+        ValueError: An argument is out of range, the weights would have 16 bits, or a single machine would have
+            Gaussian units on both sides.
 
     Examples:
         >>> import numpy as np
@@ -81,6 +83,7 @@ class DeepBeliefNetwork(keras.Model):
         visible_shape: Shape,
         *,
         visible: str = "bernoulli",
+        top: str = "bernoulli",
         epochs_per_layer: int = 10,
         name: str | None = None,
         dtype: str | keras.DTypePolicy | None = None,
@@ -91,6 +94,10 @@ class DeepBeliefNetwork(keras.Model):
         if not widths:
             raise ValueError(message(f"{owner}: units is empty, expected at least one machine", hint=hint))
         visible = check_choice(visible, f"{owner}: visible", VISIBLE_UNITS, hint='use visible="bernoulli"')
+        top = check_choice(top, f"{owner}: top", VISIBLE_UNITS, hint='use top="bernoulli"')
+        if len(widths) == 1 and visible == top == "gaussian":
+            problem = f"{owner}: one machine with Gaussian units on both sides, whose probabilities have no finite sum"
+            raise ValueError(message(problem, hint='use two machines, or top="bernoulli"'))
         epochs_per_layer = check_integer(epochs_per_layer, f"{owner}: epochs_per_layer", hint="use 10")
         policy = keras.dtype_policies.get(dtype) if dtype is not None else keras.config.dtype_policy()
         visible_data.check_energy_dtype(policy.variable_dtype, owner)
@@ -98,11 +105,13 @@ class DeepBeliefNetwork(keras.Model):
         x = inputs if len(visible_shape) == 1 else layers.Flatten(name="flatten", dtype="float32")(inputs)
         visible_sizes = (int(x.shape[-1]), *widths[:-1])
         hidden_layers = [_hidden_layer(number, width) for number, width in enumerate(widths, start=1)]
+        if top == "gaussian":
+            hidden_layers[-1].activation = keras.activations.linear
         for layer in hidden_layers:
             x = layer(x)
         super().__init__(inputs, x, name=name)
         self.dtype_policy = policy  # not an argument of a functional model; it decides whether losses are scaled
-        self.units, self.visible, self.epochs_per_layer = widths, visible, epochs_per_layer
+        self.units, self.visible, self.top, self.epochs_per_layer = widths, visible, top, epochs_per_layer
         self.visible_shape = tuple(visible_shape)
         self.hidden_layers = hidden_layers
         self.visible_biases = [
@@ -110,7 +119,13 @@ class DeepBeliefNetwork(keras.Model):
             for number, size in enumerate(visible_sizes, start=1)
         ]
         self._machines = tuple(
-            Machine(layer.kernel, layer.bias, bias, number == 0 and visible == "gaussian")
+            Machine(
+                layer.kernel,
+                layer.bias,
+                bias,
+                is_gaussian=number == 0 and visible == "gaussian",
+                has_gaussian_hidden=number == len(widths) - 1 and top == "gaussian",
+            )
             for number, (layer, bias) in enumerate(zip(hidden_layers, self.visible_biases, strict=True))
         )
         self.layer_in_training = self.add_weight(
@@ -209,9 +224,12 @@ class DeepBeliefNetwork(keras.Model):
         comes first.
         """
         first = [layers.Flatten()] if len(self.visible_shape) > 1 else []
-        return [*first, *(_dense(layer.name, layer.kernel, layer.bias, "sigmoid") for layer in self.hidden_layers)]
+        return [
+            *first,
+            *(_dense(layer.name, layer.kernel, layer.bias, layer.activation) for layer in self.hidden_layers),
+        ]
 
-    def unfold(self, code_activation: str = "sigmoid") -> Autoencoder:
+    def unfold(self, code_activation: str | None = None) -> Autoencoder:
         """Return the definition of a deep autoencoder: the layers, and above them their mirror image.
 
         The decoder begins with the transposed weights of the encoder and the visible biases. A training changes the
@@ -220,15 +238,16 @@ class DeepBeliefNetwork(keras.Model):
 
         Args:
             code_activation: Activation of the layer in the middle: `"sigmoid"`, or `"linear"` for a code that is
-                unlimited.
+                unlimited. By default that of the units at the top: linear if they are Gaussian.
 
         Raises:
             ValueError: `code_activation` is another word.
         """
         choices = ("sigmoid", "linear")
-        check_choice(code_activation, "unfold: code_activation", choices, hint='use code_activation="sigmoid"')
         encoder = self.encoder_layers()
-        encoder[-1].activation = keras.activations.get(code_activation)
+        if code_activation is not None:
+            check_choice(code_activation, "unfold: code_activation", choices, hint='use code_activation="sigmoid"')
+            encoder[-1].activation = keras.activations.get(code_activation)
         decoder = []
         for number in reversed(range(len(self.units))):
             kernel = ops.transpose(self.hidden_layers[number].kernel)
@@ -270,7 +289,7 @@ class DeepBeliefNetwork(keras.Model):
             visible = self._inputs_of(len(self.units) - 1, rows)
             _, means = top.run_chains(visible, top.hidden(visible), num_steps, generator)
             for machine in reversed(self._machines):
-                means = machine.visible_mean(bernoulli(means, generator))
+                means = machine.visible_mean(machine.draw_hidden(means, generator))
             return means
 
         means = tf.function(draw, autograph=False)(rows)
@@ -282,6 +301,7 @@ class DeepBeliefNetwork(keras.Model):
             "units": self.units,
             "visible_shape": self.visible_shape,
             "visible": self.visible,
+            "top": self.top,
             "epochs_per_layer": self.epochs_per_layer,
             "name": self.name,
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
@@ -363,7 +383,7 @@ def _hidden_layer(number: int, units: int) -> keras.layers.Dense:
     return layers.Dense(units, activation="sigmoid", kernel_initializer=normal, name=f"hidden{number}", dtype="float32")
 
 
-def _dense(name: str, kernel: Any, bias: Any, activation: str | None) -> keras.layers.Dense:
+def _dense(name: str, kernel: Any, bias: Any, activation: Any) -> keras.layers.Dense:
     """Return a dense layer with copies of weights."""
     layer = layers.Dense(kernel.shape[1], activation=activation, name=name)
     layer.build((None, kernel.shape[0]))

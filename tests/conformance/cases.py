@@ -669,6 +669,7 @@ CASES = (
     Case("rbm_gaussian", "RBM", lambda: dk.RBM(4, visible="gaussian"), (4, 4, 1), None, True, True),
     Case("boltzmann_machine", "BoltzmannMachine", lambda: dk.BoltzmannMachine(3), (2, 2, 1), None, True, True),
     Case("dbn", "DBN", lambda: dk.DBN([4, 3], epochs_per_layer=2), (2, 3, 1), None, True, True),
+    Case("dbn_gaussian_top", "DBN", lambda: dk.DBN([4, 3], top="gaussian"), (2, 3, 1), None, True, True),
     Case("hopfield", "Hopfield", lambda: dk.Hopfield(6), (6,), custom=True, trained_as_a_whole=True),
     Case(
         "helmholtz_machine",

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import deepkit as dk
+from deepkit.models.contrastive_divergence import Machine
 
 NET = dk.DBN([5, 3], epochs_per_layer=2)
 
@@ -83,6 +84,44 @@ def test_the_unfolded_decoder_begins_with_the_transposed_weights(visible):
     assert autoencoder.count_params() == 2 * (6 * 5 + 5 * 3) + 5 + 3 + 5 + 6
 
 
+def test_gaussian_units_at_the_top_are_linear():
+    model = dk.DBN([5, 3], top="gaussian").build((6,))
+    rng = np.random.default_rng(0)
+    for weight in model.trainable_weights:
+        weight.assign(rng.normal(size=weight.shape))
+    x = examples()
+    lower, upper = model.hidden_layers
+    code = sigmoid(x @ np.asarray(lower.kernel) + np.asarray(lower.bias)) @ np.asarray(upper.kernel)
+    code = code + np.asarray(upper.bias)
+    np.testing.assert_allclose(model(x), code, rtol=1e-4, atol=1e-5)
+    unfolded = model.unfold().build((6,))
+    np.testing.assert_allclose(keras.Model(unfolded.input, unfolded.get_layer("code").output)(x), code, rtol=1e-4)
+    sigmoid_code = model.unfold("sigmoid").build((6,))
+    limited = keras.Model(sigmoid_code.input, sigmoid_code.get_layer("code").output)(x)
+    np.testing.assert_allclose(limited, sigmoid(code), rtol=1e-4)
+    assert model.sample(4, num_steps=2, seed=0).shape == (4, 6)
+
+
+def test_the_free_energy_with_gaussian_hidden_units_is_the_integral_over_them():
+    """The probabilities of all visible states equal those of the energy, integrated over a grid of one hidden unit."""
+    rng = np.random.default_rng(1)
+    kernel, hidden_bias, visible_bias = rng.normal(size=(3, 1)), rng.normal(size=1), rng.normal(size=3)
+    weights = [keras.Variable(value.astype("float32")) for value in (kernel, hidden_bias, visible_bias)]
+    machine = Machine(*weights, has_gaussian_hidden=True)
+    visible = np.array(list(np.ndindex(2, 2, 2)), "float32")
+    h = np.linspace(-30, 30, 20_001)
+    inputs = (visible @ kernel + hidden_bias)[:, 0]
+    log_weights = visible @ visible_bias + np.outer(h, inputs) - h[:, None] ** 2 / 2
+    expected = np.exp(log_weights).sum(axis=0)
+    actual = np.exp(-np.asarray(machine.free_energy(visible), "float64"))
+    np.testing.assert_allclose(actual / actual.sum(), expected / expected.sum(), rtol=1e-5)
+    means = np.exp(log_weights).T @ h / expected
+    np.testing.assert_allclose(machine.hidden(visible)[:, 0], means, rtol=1e-4, atol=1e-5)
+    many = np.full((50_000, 1), means[0], "float32")
+    drawn = np.asarray(machine.draw_hidden(many, keras.random.SeedGenerator(0)))
+    np.testing.assert_allclose([np.mean(drawn), np.std(drawn)], [means[0], 1], atol=0.02)
+
+
 def test_fine_tuning_changes_the_two_halves_independently():
     model = NET.build((6,))
     before = weights(model)
@@ -125,6 +164,8 @@ def test_a_run_resumes_exactly_within_and_between_machines(tmp_path):
     [
         (lambda: dk.DBN([]), dk.DefinitionError, "units"),
         (lambda: dk.DBN([3], epochs_per_layer=0), dk.DefinitionError, "epochs_per_layer must be a positive integer"),
+        (lambda: dk.DBN([3], top="binary"), dk.DefinitionError, "top"),
+        (lambda: dk.DBN([3], visible="gaussian", top="gaussian").build((6,)), dk.DefinitionError, "on both sides"),
         (lambda: dk.Sequential([NET]).build((6,)), dk.DefinitionError, "a DBN is trained as a whole and cannot be"),
         (lambda: NET.build((None,)), dk.DefinitionError, "DBN.build needs the shape of an example with all sizes"),
         (lambda: dk.fit(NET, (255 * examples(),), verbose=0), ValueError, "units expect values from 0 to 1, received"),
