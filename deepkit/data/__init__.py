@@ -7,6 +7,7 @@ Example:
 """
 
 from deepkit.data.augmentation import Affine, Augmentation, Elastic, Flip, PadCrop, Shift
+from deepkit.data.curves import curves
 from deepkit.data.dataset import Data
 from deepkit.data.errors import DataError
 from deepkit.data.image_folder import from_folder
@@ -26,7 +27,7 @@ from deepkit.data.user_arrays import from_arrays
 
 __all__ = [
     "load", "from_arrays", "from_folder", "from_table", "from_records", "write_records",
-    "points", "rectangles", "scenes", "sequences", "text_pairs",
+    "curves", "points", "rectangles", "scenes", "sequences", "text_pairs",
     "Data", "PointData", "SceneData", "SceneObjects", "Pipeline", "TableSchema", "DataError",
     "Augmentation", "Shift", "Flip", "PadCrop", "Affine", "Elastic",
 ]  # fmt: skip
