@@ -7,8 +7,8 @@ component analysis (PCA) with 30 components has 13.87. The same network from a r
 
 The training uses no labels. Two numbers measure how well the codes separate the digits, each beside that of PCA: the
 purity of clusters of codes, and how far the codes of one digit are from those of the nine others. With a code of two
-units (`--code-units 2`) the digits form groups in the plane of the code, which is drawn beside the plane of the first
-two components. With `--data curves` the images show curves through three random points: six numbers describe an image.
+units (`--code-units 2`) the plane of the code is drawn beside the plane of the first two components. With `--data
+curves` the images show curves through three random points: six numbers describe an image.
 
     $$ \min_{f, g} \; -\mathbb{E}_x \sum_i x_i \log g_i(f(x)) + (1 - x_i) \log (1 - g_i(f(x))) $$
 
@@ -351,7 +351,7 @@ def draw_curves(config: Config, results: Sequence[Result]) -> Mapping[str, Figur
     components = np.mean([result.measured["test error, PCA"] for result in results])
     axes.axhline(components, color=GRAY, linestyle=":", label=f"PCA, {config.code_units} components")
     finish(axes, yscale="log", xlabel="epoch of fine-tuning", ylabel="squared error of an image")
-    return {"Validation error with and without pretraining": figure}
+    return {"Validation error with and without pretraining, and the test error of PCA": figure}
 
 
 RECIPE = Recipe(
