@@ -335,9 +335,7 @@ def draw(config: Config, results: Sequence[Result]) -> Mapping[str, Figure]:
     figures = {"Test images and their reconstructions": draw_rows(rows, signed=False)}
     if config.data == "mnist" and config.code_units == 2:
         figures["Test images in the plane of the first two principal components, and of the code"] = (
-            dk.visualize.hidden_space(
-                model, data.test, layers=["pca", "code"], num_points=2_000, class_names=data.class_names
-            )
+            dk.visualize.hidden_space(model, data.test, layers=["pca", "code"], num_points=2_000)
         )
     return figures
 
@@ -348,7 +346,7 @@ def draw_curves(config: Config, results: Sequence[Result]) -> Mapping[str, Figur
     axes = figure.subplots()
     for name, color in (("pretrained", BLUE), ("random start", ORANGE)):
         draw_range(axes, results, name, color=color, label=name)
-    components = np.mean([result.measured["test error, PCA"] for result in results])
+    components = float(np.mean([result.measured["test error, PCA"] for result in results]))
     axes.axhline(components, color=GRAY, linestyle=":", label=f"PCA, {config.code_units} components")
     finish(axes, yscale="log", xlabel="epoch of fine-tuning", ylabel="squared error of an image")
     return {"Validation error with and without pretraining, and the test error of PCA": figure}
