@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,7 +15,8 @@ MAX_EXACT_UNITS = 20  # 2^20 states
 _CHUNK = 4096  # states summed at a time
 
 
-class LogPartition(NamedTuple):
+@dataclass(frozen=True)
+class LogPartition:
     """The logarithm of a partition function.
 
     Args:
