@@ -7,7 +7,7 @@ Example:
 """
 
 from deepkit.data.augmentation import Affine, Augmentation, Elastic, Flip, PadCrop, Shift
-from deepkit.data.curves import curves
+from deepkit.data.curve_images import curves
 from deepkit.data.dataset import Data
 from deepkit.data.errors import DataError
 from deepkit.data.image_folder import from_folder

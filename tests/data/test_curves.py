@@ -20,7 +20,7 @@ def test_a_curve_passes_through_its_three_points_within_the_margin():
 
 
 def test_a_straight_curve_has_the_gray_values_of_its_profile():
-    from deepkit.data.curves import LINE_WIDTH, _render
+    from deepkit.data.curve_images import LINE_WIDTH, _render
 
     points = np.array([[[10.0, 3.0], [10.0, 14.0], [10.0, 25.0]]])
     image = _render(points)[0] / 255
