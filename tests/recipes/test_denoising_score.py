@@ -52,5 +52,5 @@ def test_the_cosine_of_known_vectors():
 @pytest.mark.slow
 def test_a_short_training_follows_the_score():
     measured = recipe.train(recipe.Config(epochs=6, units=64)).measured
-    assert measured["cosine with the score, noisy points"] > 0.7
+    assert measured["cosine with the score, noisy points"] > 0.6
     assert 1 <= measured["squared error"] < 1.4

@@ -50,5 +50,7 @@ def test_the_training_reaches_the_principal_components(monkeypatch, tmp_path):
     monkeypatch.setattr(recipe, "load_images", lambda config: images)
     result = recipe.train(recipe.Config(units=4, epochs=150, devices="cpu"))
     assert result.measured["largest angle"] < 1e-3
-    assert 0 <= result.measured["training error above PCA"] < 1e-4
-    assert result.measured["test error, autoencoder"] == pytest.approx(result.measured["test error, PCA"], rel=1e-4)
+    assert (
+        0 <= result.measured["training error above PCA"] < 2e-3 * result.measured["test error, PCA"]
+    )  # half of the epochs
+    assert result.measured["test error, autoencoder"] == pytest.approx(result.measured["test error, PCA"], rel=2e-3)
