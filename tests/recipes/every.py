@@ -188,7 +188,8 @@ class Observer:
 
         def on_train_batch_end(callback: CheckpointCallback, batch: int, logs: Any = None) -> None:
             end_batch(callback, batch, logs)
-            if (self.trainings, callback.state.epoch) == (self.case.copied, 1) and batch > 0:
+            is_within = batch > 0 or callback.params["steps"] == 1  # one step: after it, before the end of the epoch
+            if (self.trainings, callback.state.epoch) == (self.case.copied, 1) and is_within:
                 self.copy()
 
         def write_report(*parts: Any) -> None:
