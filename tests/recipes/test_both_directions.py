@@ -52,7 +52,7 @@ def test_both_directions_read_both_halves_and_backward_data_is_reversed():
     np.testing.assert_array_equal(data.test.labels_in_memory, EXAMPLES.labels)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_one_direction_stays_below_its_ceiling_and_two_directions_solve_the_task(capsys, tmp_path):
     report = dk.recipe.run(recipe.RECIPE, recipe.Config(seeds=1, run_dir=tmp_path))
     measured = {name: metric.mean for name, metric in report.measured.items()}

@@ -96,7 +96,7 @@ def test_every_mode_of_the_ring_is_covered(tmp_path):
     assert result.measured["high quality"] > 80
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_two_epochs_on_mnist_generate_likelier_images_than_noise(tfds_dir):
     result = gan.train(gan.Config(epochs=2, data_dir=tfds_dir))
     assert result.comparable

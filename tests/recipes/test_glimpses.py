@@ -51,7 +51,7 @@ def test_a_smoke_run_with_random_glimpses_at_translated_digits(tmp_path, monkeyp
     assert len(report.figures) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_three_epochs_on_mnist_learn_to_look(tfds_dir, tmp_path):
     config = glimpses.Config(epochs=3, data_dir=tfds_dir, run_dir=tmp_path / "run")
     result = glimpses.train(config.repeats()[0])

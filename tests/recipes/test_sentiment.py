@@ -107,7 +107,7 @@ def test_figures_of_accuracy_and_logits():
     ]  # per class; clipped to the range
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_two_epochs_on_imdb_reach_a_good_accuracy(tfds_dir, tmp_path):
     config = sentiment.Config(data_dir=tfds_dir, run_dir=tmp_path / "run")
     result = sentiment.train(config.repeats()[0])

@@ -78,7 +78,7 @@ def test_the_tags_of_padding_do_not_count(tagger):
     assert results[0]["accuracy"] == pytest.approx((predicted == tags)[is_word].mean(), abs=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_networks_reach_their_ceilings(capsys, tmp_path):
     report = dk.recipe.run(recipe.RECIPE, recipe.Config(seeds=1, run_dir=tmp_path))
     measured = {name: metric.mean for name, metric in report.measured.items()}
