@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from deepkit.blocks.rbm import definition_errors, known_shape
+from deepkit.blocks import common
 from deepkit.definition import fields
 from deepkit.definition.block import Block
 from deepkit.definition.builder import Builder
 from deepkit.models.boltzmann import FullBoltzmannMachine
 
 if TYPE_CHECKING:
-    from deepkit.definition.preprocessing import Adapter
     from deepkit.utils.types import Shape, Tensors
 
 
@@ -69,12 +68,6 @@ class BoltzmannMachine(Block):
         Raises:
             DefinitionError: There are more than 20 units, or a size is unknown.
         """
-        return self.build_adapted(input_shape, None)
-
-    def build_adapted(
-        self, input_shape: Shape | Mapping[str, Shape] | None, adapter: Adapter | None
-    ) -> FullBoltzmannMachine:
-        """Return a Keras model with new weights; there are no layers to adapt."""
-        shape = known_shape(input_shape, self)
-        with definition_errors(self):
+        shape = common.known_shape(input_shape, self)
+        with common.definition_errors(self):
             return FullBoltzmannMachine(self.units, shape, name=self.name or self.default_name)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import layers
 
 from deepkit.definition.builder import Builder
-from deepkit.definition.errors import shape_text
+from deepkit.definition.errors import DefinitionError, shape_text
 from deepkit.definition.field_types import activation_function
+from deepkit.definition.inputs import is_shape
 from deepkit.definition.layer_checks import check_window, register_input_check
 from deepkit.definition.masks import has_mask
 from deepkit.layers import L2Pooling, MaskedMerge, MaskedPooling1D, WeightedAveragePooling
+from deepkit.utils.errors import format_value
 
 if TYPE_CHECKING:
     from deepkit.definition.fields import Size
@@ -218,3 +221,34 @@ def activation_argument(activation: str) -> str | Callable[..., Any]:
 def without_axis(shape: Shape, axis: int) -> Shape:
     """Return a shape without one axis."""
     return (*shape[:axis], *shape[axis + 1 :])
+
+
+def known_shape(shape: object, definition: Definition, hint: str = "use .build((28, 28, 1))") -> tuple[int, ...]:
+    """Return the shape of an example, all of whose sizes are known.
+
+    Args:
+        shape: The argument of `build`.
+        definition: The definition.
+        hint: A call of `build` that is right.
+
+    Raises:
+        DefinitionError: It is not such a shape.
+    """
+    if not is_shape(shape) or not shape or None in shape:
+        raise DefinitionError(
+            f"{type(definition).__name__}.build needs the shape of an example with all sizes, received "
+            f"{format_value(shape)}",
+            code=definition,
+            hint=f"{hint}, the shape of one example without the batch axis",
+        )
+    return tuple(int(size) for size in shape if size is not None)
+
+
+@contextlib.contextmanager
+def definition_errors(definition: Definition) -> Iterator[None]:
+    """Raise a `DefinitionError` with the code of the definition for a `ValueError` of the model."""
+    try:
+        yield
+    except ValueError as error:
+        problem, _, hint = str(error).partition("\n  hint: ")
+        raise DefinitionError(problem, code=definition, hint=hint) from error

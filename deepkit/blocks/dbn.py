@@ -7,7 +7,6 @@ from dataclasses import KW_ONLY
 from typing import TYPE_CHECKING
 
 from deepkit.blocks import common
-from deepkit.blocks.rbm import definition_errors, known_shape
 from deepkit.definition import fields
 from deepkit.definition.block import Block
 from deepkit.definition.builder import Builder
@@ -16,7 +15,6 @@ from deepkit.models.dbn import DeepBeliefNetwork
 from deepkit.models.rbm import VISIBLE_UNITS
 
 if TYPE_CHECKING:
-    from deepkit.definition.preprocessing import Adapter
     from deepkit.utils.types import Shape, Tensors
 
 
@@ -92,14 +90,8 @@ class DBN(Block):
         Raises:
             DefinitionError: A size is unknown, or the weights would have 16 bits.
         """
-        return self.build_adapted(input_shape, None)
-
-    def build_adapted(
-        self, input_shape: Shape | Mapping[str, Shape] | None, adapter: Adapter | None
-    ) -> DeepBeliefNetwork:
-        """Return a Keras model with new weights; there are no layers to adapt."""
-        shape = known_shape(input_shape, self)
-        with definition_errors(self):
+        shape = common.known_shape(input_shape, self)
+        with common.definition_errors(self):
             return DeepBeliefNetwork(
                 self.units,
                 shape,

@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from deepkit.blocks import common
 from deepkit.blocks.heads import Classifier
 from deepkit.definition import fields
 from deepkit.definition.block import Block
 from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError, error_path
-from deepkit.definition.inputs import is_shape
 from deepkit.definition.outputs import PROBABILITY_ACTIVATIONS, output_activation
 from deepkit.definition.sequential import Sequential
 from deepkit.definition.symbolic_inputs import find_input_spec, make_inputs
 from deepkit.models.gan import LOSSES, PRIORS, GenerativeAdversarialNetwork
-from deepkit.utils.errors import format_value
 
 if TYPE_CHECKING:
     from deepkit.definition.preprocessing import Adapter
@@ -111,7 +110,7 @@ class GAN(Block):
         Raises:
             DefinitionError: The parts do not fit the shape; the message contains the path.
         """
-        shape = self._check_input_shape(input_shape)
+        shape = common.known_shape(input_shape, self)
         generator = _build_network("generator", self.generator, (self.latent_dim,))
         self._check_generated(generator, shape)
         return GenerativeAdversarialNetwork(
@@ -123,15 +122,6 @@ class GAN(Block):
             prior=self.prior,
             name=self.name or self.default_name,
         )
-
-    def _check_input_shape(self, shape: object) -> tuple[int, ...]:
-        if not is_shape(shape) or not shape or None in shape:
-            raise DefinitionError(
-                f"GAN.build needs the shape of an example with all sizes, received {format_value(shape)}",
-                code=self,
-                hint="use .build((28, 28, 1)), the shape of one example without the batch axis",
-            )
-        return tuple(int(size) for size in shape if size is not None)
 
     def _build_discriminator(self, shape: tuple[int, ...], adapter: Adapter | None) -> keras.Model:
         """Build the discriminator, with a head if its body does not end in one number."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from deepkit.blocks import common
 from deepkit.definition import fields
 from deepkit.definition.block import Block
 from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError
-from deepkit.definition.inputs import is_shape
 from deepkit.models.helmholtz_machine import HelmholtzMachineModel
-from deepkit.utils.errors import format_value
 
 if TYPE_CHECKING:
     from deepkit.utils.types import Shape, Tensors
@@ -80,12 +79,5 @@ class HelmholtzMachine(Block):
         Raises:
             DefinitionError: A size is unknown.
         """
-        if not is_shape(input_shape) or not input_shape or None in input_shape:
-            raise DefinitionError(
-                f"HelmholtzMachine.build needs the shape of an example with all sizes, received "
-                f"{format_value(input_shape)}",
-                code=self,
-                hint="use .build((28, 28, 1)), the shape of one example without the batch axis",
-            )
-        sizes = [int(size) for size in input_shape if size is not None]
-        return HelmholtzMachineModel(sizes, self.units, name=self.name or self.default_name)
+        shape = common.known_shape(input_shape, self)
+        return HelmholtzMachineModel(shape, self.units, name=self.name or self.default_name)

@@ -6,13 +6,12 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from deepkit.blocks import common
 from deepkit.definition import fields
 from deepkit.definition.block import Block
 from deepkit.definition.builder import Builder
 from deepkit.definition.errors import DefinitionError
-from deepkit.definition.inputs import is_shape
 from deepkit.models.hopfield import HopfieldNetwork
-from deepkit.utils.errors import format_value
 
 if TYPE_CHECKING:
     from deepkit.utils.types import Shape, Tensors
@@ -75,13 +74,7 @@ class Hopfield(Block):
             DefinitionError: The product of the sizes is not `units`.
         """
         shape = (self.units,) if input_shape is None else input_shape
-        if not is_shape(shape) or not shape or None in shape:
-            raise DefinitionError(
-                f"Hopfield.build needs the shape of a pattern with all sizes, received {format_value(shape)}",
-                code=self,
-                hint=f"use .build(({self.units},)), the shape of one pattern without the batch axis",
-            )
-        sizes = tuple(int(size) for size in shape if size is not None)
+        sizes = common.known_shape(shape, self, hint=f"use .build(({self.units},))")
         if math.prod(sizes) != self.units:
             raise DefinitionError(
                 f"a Hopfield network of {self.units} units received patterns of {math.prod(sizes)} values: {sizes}",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import KW_ONLY
 from typing import TYPE_CHECKING
 
@@ -11,13 +10,9 @@ from deepkit.blocks import common
 from deepkit.definition import fields
 from deepkit.definition.block import Block
 from deepkit.definition.builder import Builder
-from deepkit.definition.errors import DefinitionError
-from deepkit.definition.inputs import is_shape
 from deepkit.models.rbm import VISIBLE_UNITS, RestrictedBoltzmannMachine
-from deepkit.utils.errors import format_value
 
 if TYPE_CHECKING:
-    from deepkit.definition.preprocessing import Adapter
     from deepkit.utils.types import Shape, Tensors
 
 
@@ -88,14 +83,8 @@ class RBM(Block):
         Raises:
             DefinitionError: A size is unknown, or the weights would have 16 bits.
         """
-        return self.build_adapted(input_shape, None)
-
-    def build_adapted(
-        self, input_shape: Shape | Mapping[str, Shape] | None, adapter: Adapter | None
-    ) -> RestrictedBoltzmannMachine:
-        """Return a Keras model with new weights; there are no layers to adapt."""
-        shape = known_shape(input_shape, self)
-        with definition_errors(self):
+        shape = common.known_shape(input_shape, self)
+        with common.definition_errors(self):
             return RestrictedBoltzmannMachine(
                 self.units,
                 shape,
@@ -104,29 +93,3 @@ class RBM(Block):
                 persistent=self.persistent,
                 name=self.name or self.default_name,
             )
-
-
-def known_shape(shape: object, definition: Block) -> tuple[int, ...]:
-    """Return the shape of an example, all of whose sizes are known.
-
-    Raises:
-        DefinitionError: It is not such a shape.
-    """
-    if not is_shape(shape) or not shape or None in shape:
-        raise DefinitionError(
-            f"{type(definition).__name__}.build needs the shape of an example with all sizes, received "
-            f"{format_value(shape)}",
-            code=definition,
-            hint="use .build((28, 28, 1)), the shape of one example without the batch axis",
-        )
-    return tuple(int(size) for size in shape if size is not None)
-
-
-@contextlib.contextmanager
-def definition_errors(definition: Block) -> Iterator[None]:
-    """Raise a `DefinitionError` with the code of the definition for a `ValueError` of the model."""
-    try:
-        yield
-    except ValueError as error:
-        problem, _, hint = str(error).partition("\n  hint: ")
-        raise DefinitionError(problem, code=definition, hint=hint) from error

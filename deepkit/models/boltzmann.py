@@ -11,6 +11,7 @@ import numpy as np
 from keras import ops
 
 from deepkit.models import visible_data
+from deepkit.models.checked_data import CheckedData
 from deepkit.models.partition import MAX_EXACT_UNITS, binary_states, log_sum_exp
 from deepkit.utils.errors import message
 from deepkit.utils.validation import check_integer
@@ -22,7 +23,7 @@ _BATCH = 1024  # examples whose free energy is computed at a time
 
 
 @keras.saving.register_keras_serializable(package="deepkit")
-class FullBoltzmannMachine(keras.Model):
+class FullBoltzmannMachine(CheckedData, keras.Model):
     """Binary units with a weight between each pair; `dk.BoltzmannMachine(...).build` returns it.
 
     Some units are visible, the others hidden. The probability of a state s is proportional to exp(-E(s)) with
@@ -139,53 +140,13 @@ class FullBoltzmannMachine(keras.Model):
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
-    def adapt(self, dataset: Dataset) -> None:
-        """Check the first batch before a training; `dk.fit` calls it on every model that has this method.
+    def check_values(self, values: np.ndarray) -> None:
+        """Raise a `ValueError` if the values are not 0 and 1.
 
         Args:
-            dataset: A `tf.data.Dataset` of inputs, or of tuples that begin with them.
-
-        Raises:
-            ValueError: The values are not 0 and 1.
+            values: Examples `(batch, ...)`.
         """
-        self.check_data(dataset.take(1))
-
-    def check_data(self, dataset: Dataset) -> None:
-        """Check all batches as `adapt` checks the first one; `dk.fit` calls it if the loss became infinite."""
-        visible_data.check_all_values(dataset, f"{self.name}.visible")
-
-    def fit(self, x: Nested | Dataset | None = None, *args: object, **kwargs: object) -> keras.callbacks.History:
-        """Train as `keras.Model.fit` does, on inputs without labels.
-
-        Args:
-            x: Inputs `(examples, ...)`, or a dataset of batches; labels in a dataset are ignored.
-            args: Further arguments of `keras.Model.fit`.
-            kwargs: Further arguments of `keras.Model.fit`.
-
-        Returns:
-            A `keras.callbacks.History`.
-
-        Raises:
-            ValueError: The values are not 0 and 1.
-        """
-        visible_data.check_first_values(x, f"{self.name}.visible")
-        return super().fit(x, *args, **kwargs)
-
-    def evaluate(
-        self, x: Nested | Dataset | None = None, *args: object, **kwargs: object
-    ) -> float | list[float] | dict[str, float]:
-        """Return the mean negative log-likelihood, as `keras.Model.evaluate` does.
-
-        Args:
-            x: Inputs `(examples, ...)`, or a dataset of batches; labels in a dataset are ignored.
-            args: Further arguments of `keras.Model.evaluate`.
-            kwargs: Further arguments of `keras.Model.evaluate`.
-
-        Raises:
-            ValueError: The values are not 0 and 1.
-        """
-        visible_data.check_first_values(x, f"{self.name}.visible")
-        return super().evaluate(x, *args, **kwargs)
+        visible_data.check_binary(values, f"{self.name}.visible")
 
     def compute_loss(
         self,
@@ -216,7 +177,7 @@ class FullBoltzmannMachine(keras.Model):
         """
         energies = []
         for batch in visible_data.example_batches(x, _BATCH):
-            visible_data.check_binary(batch, f"{self.name}.visible")
+            self.check_values(batch)
             energies.append(self._free_energies(self._rows(ops.convert_to_tensor(batch))))
         return np.concatenate(energies)
 

@@ -1,4 +1,4 @@
-"""The base of models that learn from the inputs alone and accept only some values, such as 0 and 1."""
+"""Models that learn from the inputs alone and accept only some values, such as 0 and 1."""
 
 from __future__ import annotations
 
@@ -13,9 +13,16 @@ from deepkit.utils.lazy_tensorflow import tf
 if TYPE_CHECKING:
     from deepkit.utils.types import Dataset, Nested
 
+    _Model = keras.Model
+else:  # not `keras.Model`: Keras would replace that base of all subclasses if one of them is a functional model
+    _Model = object
 
-class CheckedDataModel(keras.Model):
-    """A model without labels that checks the values of its data before a training and an evaluation."""
+
+class CheckedData(_Model):
+    """A part of models without labels: it checks the values of the data before a training and an evaluation.
+
+    A model derives from it before `keras.Model`.
+    """
 
     def check_values(self, values: np.ndarray) -> None:
         """Raise a `ValueError` if the model does not accept these values; a subclass implements it.
@@ -72,7 +79,7 @@ class CheckedDataModel(keras.Model):
     def evaluate(
         self, x: Nested | Dataset | None = None, *args: object, **kwargs: object
     ) -> float | list[float] | dict[str, float]:
-        """Return the results of `keras.Model.evaluate`, on inputs without labels.
+        """Return the loss and the metrics of the model, as `keras.Model.evaluate` does, on inputs without labels.
 
         Args:
             x: Inputs `(examples, ...)`, or a dataset of batches; labels in a dataset are ignored.

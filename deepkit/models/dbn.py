@@ -11,6 +11,7 @@ from keras import layers, ops
 
 from deepkit.blocks.autoencoder import Autoencoder
 from deepkit.models import visible_data
+from deepkit.models.checked_data import CheckedData
 from deepkit.models.contrastive_divergence import Machine, bernoulli
 from deepkit.models.rbm import VISIBLE_UNITS
 from deepkit.utils.console import echo
@@ -25,7 +26,7 @@ _EPOCHS = 2  # position of `epochs` among the arguments of `fit` after x
 
 
 @keras.saving.register_keras_serializable(package="deepkit")
-class DeepBeliefNetwork(keras.Model):
+class DeepBeliefNetwork(CheckedData, keras.Model):
     """Restricted Boltzmann machines in a stack; `dk.DBN(...).build` returns it.
 
     `fit` trains one machine after the other by contrastive divergence with one Gibbs step, each for `epochs_per_layer`
@@ -169,17 +170,17 @@ class DeepBeliefNetwork(keras.Model):
         """Means over the steps of an epoch."""
         return [self.loss_tracker, self.reconstruction_tracker]
 
-    def adapt(self, dataset: Dataset) -> None:
-        """Check the first batch before a training; `dk.fit` calls it on every model that has this method.
+    def check_values(self, values: np.ndarray) -> None:
+        """Raise a `ValueError` if the visible units are Bernoulli, and a value is not from 0 to 1.
 
         Args:
-            dataset: A `tf.data.Dataset` of inputs, or of tuples that begin with them.
-
-        Raises:
-            ValueError: The visible units are Bernoulli, and a value is not from 0 to 1.
+            values: Examples `(batch, ...)`.
         """
-        for batch in dataset.take(1):
-            self._check_values(batch[0] if isinstance(batch, tuple) else batch)
+        low, high = values.min(), values.max()
+        if self.visible == "bernoulli" and (low < 0 or high > 1):
+            problem = f"Bernoulli units expect values from 0 to 1, received values from {low:.4g} to {high:.4g}"
+            hint = 'scale the values: x.astype("float32") / 255, or use dk.DBN(..., visible="gaussian")'
+            raise ValueError(message(problem, path=f"{self.name}.visible", hint=hint))
 
     def fit(self, x: Nested | Dataset | None = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """Train as `keras.Model.fit` does, one machine after the other, on inputs without labels.
@@ -197,8 +198,6 @@ class DeepBeliefNetwork(keras.Model):
         Raises:
             ValueError: The visible units are Bernoulli, and a value is not from 0 to 1.
         """
-        if isinstance(x, np.ndarray):
-            self._check_values(x)
         self._announce_untrained(args[_EPOCHS] if len(args) > _EPOCHS else kwargs.get("epochs", 1))
         schedule = _LayerSchedule(self)
         callbacks = kwargs.get("callbacks")
@@ -351,17 +350,6 @@ class DeepBeliefNetwork(keras.Model):
         count, needed = -(-epochs // self.epochs_per_layer), len(self.units) * self.epochs_per_layer
         if count < len(self.units):
             echo(f"{self.name}: epochs={epochs} trains {count} of its {len(self.units)} machines; {needed} trains all")
-
-    def _check_values(self, x: object) -> None:
-        """Raise if a value cannot be the probability of a Bernoulli unit."""
-        if self.visible != "bernoulli":
-            return
-        values = np.asarray(x)
-        low, high = values.min(), values.max()
-        if low < 0 or high > 1:
-            problem = f"Bernoulli units expect values from 0 to 1, received values from {low:.4g} to {high:.4g}"
-            hint = 'scale the values: x.astype("float32") / 255, or use dk.DBN(..., visible="gaussian")'
-            raise ValueError(message(problem, path=f"{self.name}.visible", hint=hint))
 
 
 class _LayerSchedule(keras.callbacks.Callback):

@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 
 from deepkit.models.binary_layers import BinaryLayers, all_states, log_sum
-from deepkit.models.checked_data import CheckedDataModel, other_values
+from deepkit.models.checked_data import CheckedData, other_values
 from deepkit.utils.errors import format_value, message
 from deepkit.utils.replicas import split_across_replicas
 from deepkit.utils.validation import check_integer
@@ -28,7 +28,7 @@ MAX_EXACT_UNITS = 20
 
 
 @keras.saving.register_keras_serializable(package="deepkit")
-class HelmholtzMachineModel(CheckedDataModel):
+class HelmholtzMachineModel(CheckedData, keras.Model):
     """Two models of binary data, each the other's teacher; `dk.HelmholtzMachine(units).build` returns it.
 
     The generative model p draws the top layer from its biases, and each layer from the one above, down to the data. The

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from deepkit.models.checked_data import CheckedDataModel, other_values
+from deepkit.models.checked_data import CheckedData, other_values
 from deepkit.utils.console import echo
 from deepkit.utils.errors import format_value, message
 from deepkit.utils.lazy_tensorflow import tf
@@ -25,7 +25,7 @@ _CONVERTED = "Hopfield network: the values 0 and 1 of the patterns are converted
 
 
 @keras.saving.register_keras_serializable(package="deepkit")
-class HopfieldNetwork(CheckedDataModel):
+class HopfieldNetwork(CheckedData, keras.Model):
     """Units with the values -1 and 1, whose symmetric weights store patterns; `dk.Hopfield(units).build` returns it.
 
     `store` adds each pattern x to the weights by Hebb's rule: W changes by x x^T, without the diagonal.

@@ -12,6 +12,7 @@ from keras import layers, ops
 
 from deepkit.models import visible_data
 from deepkit.models.annealed_importance import annealed_log_partition
+from deepkit.models.checked_data import CheckedData
 from deepkit.models.contrastive_divergence import Machine, bernoulli
 from deepkit.models.partition import MAX_EXACT_UNITS, LogPartition, Parameters, exact_log_partition
 from deepkit.utils.errors import message
@@ -30,7 +31,7 @@ _BATCH = 1024  # examples whose free energy is computed at a time
 
 
 @keras.saving.register_keras_serializable(package="deepkit")
-class RestrictedBoltzmannMachine(keras.Model):
+class RestrictedBoltzmannMachine(CheckedData, keras.Model):
     """Visible and hidden units with weights between them; `dk.RBM(...).build` returns it.
 
     Called on data, the model returns the probability of each hidden unit. It needs no loss and no labels: call
@@ -160,54 +161,14 @@ class RestrictedBoltzmannMachine(keras.Model):
         """Means over the steps of an epoch."""
         return [self.loss_tracker, self.reconstruction_tracker]
 
-    def adapt(self, dataset: Dataset) -> None:
-        """Check the first batch before a training; `dk.fit` calls it on every model that has this method.
+    def check_values(self, values: np.ndarray) -> None:
+        """Raise a `ValueError` if the visible units are Bernoulli, and the values are not 0 and 1.
 
         Args:
-            dataset: A `tf.data.Dataset` of inputs, or of tuples that begin with them.
-
-        Raises:
-            ValueError: The visible units are Bernoulli, and the values are not 0 and 1.
+            values: Examples `(batch, ...)`.
         """
-        self.check_data(dataset.take(1))
-
-    def check_data(self, dataset: Dataset) -> None:
-        """Check all batches as `adapt` checks the first one; `dk.fit` calls it if the loss became infinite."""
         if self.visible == "bernoulli":
-            visible_data.check_all_values(dataset, f"{self.name}.visible", _GAUSSIAN_HINT)
-
-    def fit(self, x: Nested | Dataset | None = None, *args: object, **kwargs: object) -> keras.callbacks.History:
-        """Train as `keras.Model.fit` does, on inputs without labels.
-
-        Args:
-            x: Inputs `(examples, ...)`, or a dataset of batches; labels in a dataset are ignored.
-            args: Further arguments of `keras.Model.fit`.
-            kwargs: Further arguments of `keras.Model.fit`.
-
-        Returns:
-            A `keras.callbacks.History`.
-
-        Raises:
-            ValueError: The visible units are Bernoulli, and the values are not 0 and 1.
-        """
-        self._check_first_values(x)
-        return super().fit(x, *args, **kwargs)
-
-    def evaluate(
-        self, x: Nested | Dataset | None = None, *args: object, **kwargs: object
-    ) -> float | list[float] | dict[str, float]:
-        """Return the loss and the reconstruction error, as `keras.Model.evaluate` does.
-
-        Args:
-            x: Inputs `(examples, ...)`, or a dataset of batches; labels in a dataset are ignored.
-            args: Further arguments of `keras.Model.evaluate`.
-            kwargs: Further arguments of `keras.Model.evaluate`.
-
-        Raises:
-            ValueError: The visible units are Bernoulli, and the values are not 0 and 1.
-        """
-        self._check_first_values(x)
-        return super().evaluate(x, *args, **kwargs)
+            visible_data.check_binary(values, f"{self.name}.visible", _GAUSSIAN_HINT)
 
     def train_step(self, data: Nested) -> dict[str, Tensor]:
         """Update the weights with the contrastive divergence gradient of a batch."""
@@ -420,10 +381,5 @@ class RestrictedBoltzmannMachine(keras.Model):
     def _row_batches(self, x: ArrayLike | Dataset) -> Any:
         """Yield the examples as rows in float64, after checking them."""
         for batch in visible_data.example_batches(x, _BATCH):
-            if self.visible == "bernoulli":
-                visible_data.check_binary(batch, f"{self.name}.visible", _GAUSSIAN_HINT)
+            self.check_values(batch)
             yield ops.convert_to_numpy(self._rows(ops.convert_to_tensor(batch))).astype("float64")
-
-    def _check_first_values(self, x: object) -> None:
-        if self.visible == "bernoulli":
-            visible_data.check_first_values(x, f"{self.name}.visible", _GAUSSIAN_HINT)

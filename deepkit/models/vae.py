@@ -12,7 +12,7 @@ from keras import layers, ops
 
 from deepkit.layers.gaussian_sampling import GaussianSampling
 from deepkit.losses.likelihoods import LIKELIHOODS
-from deepkit.models.checked_data import other_values
+from deepkit.models.checked_data import CheckedData, other_values
 from deepkit.models.importance_sampling import estimate_log_likelihood, log_prior_ratio
 from deepkit.models.quantization import reset_functions
 from deepkit.utils.errors import format_value, make_error, message
@@ -21,13 +21,13 @@ from deepkit.utils.replicas import split_across_replicas
 from deepkit.utils.validation import check_choice, check_integer, check_number
 
 if TYPE_CHECKING:
-    from deepkit.utils.types import ArrayLike, Dataset, Nested, OptimizerLike, Shape, Tensor
+    from deepkit.utils.types import ArrayLike, Dataset, OptimizerLike, Shape, Tensor
 
 _MAX_DECODED_ROWS = 2048  # draws decoded at a time in the estimate of a likelihood
 
 
 @keras.saving.register_keras_serializable(package="deepkit")
-class VariationalAutoencoder(keras.Model):
+class VariationalAutoencoder(CheckedData, keras.Model):
     """An encoder q(z | x) and a decoder p(x | z), trained on a lower bound of log p(x); `dk.VAE(...).build` returns it.
 
     Called on data, the model returns the reconstruction: the mean of p(x | z) at the mean of q(z | x), or at a draw
@@ -185,54 +185,17 @@ class VariationalAutoencoder(keras.Model):
         """Update the metrics of `compile`; without labels they compare with the input."""
         return super().compute_metrics(x, self._as_examples(x) if y is None else y, y_pred, sample_weight)
 
-    def adapt(self, dataset: Dataset) -> None:
-        """Check the first batch before a training; `dk.fit` calls it on every model that has this method.
+    def check_values(self, values: np.ndarray) -> None:
+        """Raise a `ValueError` if the likelihood is Bernoulli, and the values are not 0 and 1.
 
         Args:
-            dataset: A `tf.data.Dataset` of inputs, or of tuples that begin with them.
-
-        Raises:
-            ValueError: The likelihood is Bernoulli, and the values are not 0 and 1.
+            values: Examples `(batch, ...)`.
         """
-        self.check_data(dataset.take(1))
-
-    def check_data(self, dataset: Dataset) -> None:
-        """Check all batches as `adapt` checks the first one; `dk.fit` calls it if the loss became infinite."""
-        for batch in dataset:
-            self._check_values(batch[0] if isinstance(batch, tuple) else batch)
-
-    def fit(self, x: Nested | Dataset | None = None, *args: object, **kwargs: object) -> keras.callbacks.History:
-        """Train as `keras.Model.fit` does, on inputs without labels.
-
-        Args:
-            x: Inputs `(examples, ...)`, or a dataset of batches; labels in a dataset are ignored.
-            args: Further arguments of `keras.Model.fit`.
-            kwargs: Further arguments of `keras.Model.fit`.
-
-        Returns:
-            A `keras.callbacks.History`.
-
-        Raises:
-            ValueError: The likelihood is Bernoulli, and the values are not 0 and 1.
-        """
-        self._check_inputs(x)
-        return super().fit(x, *args, **kwargs)
-
-    def evaluate(
-        self, x: Nested | Dataset | None = None, *args: object, **kwargs: object
-    ) -> float | list[float] | dict[str, float]:
-        """Return the negative bound and its terms, as `keras.Model.evaluate` does, estimated with one set of draws.
-
-        Args:
-            x: Inputs `(examples, ...)`, or a dataset of batches; labels in a dataset are ignored.
-            args: Further arguments of `keras.Model.evaluate`.
-            kwargs: Further arguments of `keras.Model.evaluate`.
-
-        Raises:
-            ValueError: The likelihood is Bernoulli, and the values are not 0 and 1.
-        """
-        self._check_inputs(x)
-        return super().evaluate(x, *args, **kwargs)
+        if self.likelihood != "bernoulli" or np.all((values == 0) | (values == 1)):
+            return
+        problem = f"a Bernoulli likelihood expects the values 0 and 1, received {other_values(values, (0, 1))}"
+        hint = 'use likelihood="gaussian" for gray values, or binary ones: (x > 0.5).astype("float32")'
+        raise ValueError(message(problem, path=f"{self.name}.decoder", hint=hint))
 
     def quantize(self, *args: object, **kwargs: object) -> None:
         """Quantize the layers as `keras.Model.quantize` does."""
@@ -421,27 +384,8 @@ class VariationalAutoencoder(keras.Model):
         else:
             dataset = tf.data.Dataset.from_tensor_slices(np.asarray(x)).batch(batch_size)
         for examples in dataset.map(lambda *batch: batch[0]).unbatch().batch(batch_size):
-            self._check_values(examples)
+            self.check_values(np.asarray(examples))
             yield self._as_examples(examples)
-
-    def _check_inputs(self, x: object) -> None:
-        """Check the values of arrays and tensors, and those of the first batch of a dataset."""
-        if isinstance(x, tf.data.Dataset):
-            # deepkit's datasets count their epochs: iterate over a copy
-            self.adapt(x.epochs() if hasattr(x, "epochs") else x)
-        elif isinstance(x, np.ndarray) or tf.is_tensor(x):
-            self._check_values(x)
-
-    def _check_values(self, x: object) -> None:
-        """Raise an error if values have no probability under the likelihood."""
-        if self.likelihood != "bernoulli":
-            return
-        values = np.asarray(x)
-        if np.all((values == 0) | (values == 1)):
-            return
-        problem = f"a Bernoulli likelihood expects the values 0 and 1, received {other_values(values, (0, 1))}"
-        hint = 'use likelihood="gaussian" for gray values, or binary ones: (x > 0.5).astype("float32")'
-        raise ValueError(message(problem, path=f"{self.name}.decoder", hint=hint))
 
 
 def check_beta(beta: object, num_importance_samples: int, name: str, *, error: type[Exception] = ValueError) -> None:

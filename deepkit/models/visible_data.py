@@ -62,33 +62,17 @@ def example_batches(x: ArrayLike | Dataset, batch_size: int) -> Iterator[np.ndar
         yield examples[start : start + batch_size]
 
 
-def check_first_values(x: object, path: str, hint: str = "") -> None:
-    """Check the values of arrays and tensors, and those of the first batch of a dataset; see `check_binary`."""
-    if isinstance(x, tf.data.Dataset):
-        # deepkit's datasets count their epochs: iterate over a copy
-        check_all_values((x.epochs() if hasattr(x, "epochs") else x).take(1), path, hint)
-    elif isinstance(x, np.ndarray) or tf.is_tensor(x):
-        check_binary(x, path, hint)
-
-
-def check_all_values(dataset: Dataset, path: str, hint: str = "") -> None:
-    """Check all batches of a dataset; see `check_binary`."""
-    for batch in dataset:
-        check_binary(batch[0] if isinstance(batch, tuple) else batch, path, hint)
-
-
-def check_binary(x: object, path: str, hint: str = "") -> None:
+def check_binary(values: np.ndarray, path: str, hint: str = "") -> None:
     """Raise an error if values are not 0 and 1.
 
     Args:
-        x: The values.
+        values: The values.
         path: Path in the model for the message.
         hint: Another way than to binarize.
 
     Raises:
         ValueError: A value is neither 0 nor 1.
     """
-    values = np.asarray(x)
     if np.all((values == 0) | (values == 1)):
         return
     problem = f"Bernoulli units expect the values 0 and 1, received {other_values(values, (0, 1))}"

@@ -197,7 +197,7 @@ def test_wrong_values_of_fit_raise_errors():
     ("shape", "problem", "hint"),
     [
         ((3, 3), "a Hopfield network of 6 units received patterns of 9 values: (3, 3)", "use dk.Hopfield(9)"),
-        ((None,), "needs the shape of a pattern with all sizes, received (None,)", "use .build((6,))"),
+        ((None,), "needs the shape of an example with all sizes, received (None,)", "use .build((6,))"),
     ],
 )
 def test_a_shape_that_does_not_fit_raises_an_error(shape, problem, hint):
