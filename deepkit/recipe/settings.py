@@ -6,6 +6,7 @@ Importing this module imports neither TensorFlow nor Keras.
 from __future__ import annotations
 
 import dataclasses
+import json
 import types
 import typing
 from collections.abc import Mapping
@@ -152,6 +153,15 @@ class Settings:
         if "plan" not in arguments:
             arguments["plan"] = self._tuned_plan(net, data, arguments) if self.autotune else self.plan()
         return dk.fit(net, data, **arguments)
+
+    def finished_seconds(self) -> float | None:
+        """Return the seconds of all finished runs in the run directory, with those before an interruption.
+
+        A recipe with several trainings records it. None without a run directory.
+        """
+        if self.run_dir is None:
+            return None
+        return sum(json.loads(path.read_text())["seconds"] for path in self.run_dir.rglob("result.json"))
 
     def _tuned_plan(self, net: Block | keras.Model, data: Any, arguments: Mapping[str, Any]) -> Plan:
         import deepkit as dk

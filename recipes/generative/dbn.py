@@ -12,7 +12,6 @@ pretraining helps most where labels are few.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -150,7 +149,7 @@ def train(config: Config) -> Result:
         comparable=data.stand_in_for is None,
         model=pretrained,
         curves=error_curves(measured, config),
-        seconds=training_seconds(config),
+        seconds=config.finished_seconds(),
     )
 
 
@@ -197,13 +196,6 @@ def fine_tune(net: dk.Sequential, config: Config, data: dk.data.Data, count: int
         callbacks=[stopping],
     )
     return run.model
-
-
-def training_seconds(config: Config) -> float | None:
-    """Return the seconds of all runs in the run directory, including those before an interruption."""
-    if config.run_dir is None:
-        return None
-    return sum(json.loads(path.read_text())["seconds"] for path in config.run_dir.rglob("result.json"))
 
 
 def error_curves(measured: Mapping[str, float], config: Config) -> dict[str, Curve]:

@@ -19,7 +19,6 @@ curves` the images show curves through three random points: six numbers describe
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -227,7 +226,7 @@ def train(config: Config) -> Result:
         comparable=data.stand_in_for is None,
         model=run.model,
         curves={"pretrained": error_curve(run), "random start": error_curve(random_start)},
-        seconds=training_seconds(config),
+        seconds=config.finished_seconds(),
     )
 
 
@@ -313,13 +312,6 @@ def error_curve(run: dk.Run) -> Curve:
     """Return the validation errors over the epochs."""
     errors = NUM_PIXELS * np.array(run.history["val_mse"])
     return Curve(range(1, len(errors) + 1), errors.tolist())
-
-
-def training_seconds(config: Config) -> float | None:
-    """Return the seconds of all runs in the run directory, including those before an interruption."""
-    if config.run_dir is None:
-        return None
-    return sum(json.loads(path.read_text())["seconds"] for path in config.run_dir.rglob("result.json"))
 
 
 def draw(config: Config, results: Sequence[Result]) -> Mapping[str, Figure]:

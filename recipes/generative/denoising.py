@@ -17,7 +17,6 @@ networks to distinguish wide from tall rectangles, with 1,000 generated images.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -326,7 +325,7 @@ def train_sdae(config: Config) -> Result:
         data=data.summary(),
         comparable=data.stand_in_for is None,
         model=pretrained,
-        seconds=training_seconds(config),
+        seconds=config.finished_seconds(),
     )
 
 
@@ -344,13 +343,6 @@ def fine_tune(net: dk.Sequential, config: Config, data: dk.data.Data) -> keras.M
         ],
     )
     return run.model
-
-
-def training_seconds(config: Config) -> float | None:
-    """Return the seconds of all runs in the run directory, including those before an interruption."""
-    if config.run_dir is None:
-        return None
-    return sum(json.loads(path.read_text())["seconds"] for path in config.run_dir.rglob("result.json"))
 
 
 def draw(config: Config, results: Sequence[Result]) -> Mapping[str, Figure]:

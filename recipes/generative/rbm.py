@@ -20,7 +20,6 @@ from typing import Any, Literal
 
 import keras
 import numpy as np
-import tensorflow as tf
 from matplotlib.figure import Figure
 
 import deepkit as dk
@@ -28,6 +27,7 @@ from deepkit.models import RestrictedBoltzmannMachine
 from deepkit.recipe import Claim, Curve, Deviation, Recipe, Result, Settings, main, parameters
 from deepkit.visualize.figures import PngFigure
 from recipes import papers
+from recipes.generative.vae import binarize
 
 PAPER = papers.HINTON_2002
 BARS, MNIST = {"data": "bars_and_stripes"}, {"data": "mnist"}
@@ -133,12 +133,6 @@ def load_data(config: Config, verbose: bool = True) -> dk.data.Data:
         fallback="digits",
         verbose=verbose,
     )
-
-
-def binarize(images: tf.Tensor) -> tf.Tensor:
-    """Return images of 0 and 1: threshold gray images from 0 to 255 in the middle, and keep binary ones."""
-    threshold = tf.where(tf.reduce_max(images) > 1, 127.5, 0.5)
-    return tf.cast(images > threshold, tf.float32)
 
 
 def definition(config: Config, num_gibbs_steps: int | None = None) -> dk.RBM:
