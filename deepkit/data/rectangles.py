@@ -39,7 +39,7 @@ def rectangles(
 
     Reference:
         Larochelle et al. 2007, "An Empirical Evaluation of Deep Architectures on Problems with Many Factors of
-        Variation", section 3.2, with 1,000 images for training, 200 for validation and 50,000 for the test.
+        Variation"; the rule for the sizes is that of this function.
 
     Args:
         num_examples: Number of training images.

@@ -14,6 +14,7 @@ from deepkit.definition.outputs import check_loss
 from deepkit.execution import strategy
 from deepkit.execution.plan import Plan, is_requested
 from deepkit.models.autoregressive import AutoregressiveModel
+from deepkit.models.checked_data import CheckedData
 from deepkit.models.hopfield import HopfieldNetwork
 from deepkit.models.perceptron import PerceptronModel
 from deepkit.training import adaptation, augmentation_check, gradient_accumulation, graph_loop, label_check, state
@@ -179,7 +180,7 @@ def _adapt(model: keras.Model, data: TrainingData) -> list[str]:
     """
     if callable(getattr(model, "adapt", None)):
         messages = model.adapt(data.single_epoch())
-        return [*messages] if isinstance(model, AutoregressiveModel | HopfieldNetwork) else []
+        return [*messages] if isinstance(model, AutoregressiveModel | CheckedData) else []
     return list(adaptation.adapt_model(model, data.single_epoch, data.fitted_states).values())
 
 
