@@ -14,7 +14,7 @@ from deepkit._version import __version__ as __version__
 from deepkit.utils.keras_registration import register_classes
 
 if TYPE_CHECKING:
-    from deepkit import data, errors, execution, layers, losses, models, recipe, teaching, testing, visualize
+    from deepkit import data, envs, errors, execution, layers, losses, models, recipe, teaching, testing, visualize
     from deepkit.blocks.attention import Attention, MultiHeadAttention
     from deepkit.blocks.autoencoder import Autoencoder
     from deepkit.blocks.boltzmann import BoltzmannMachine
@@ -139,6 +139,7 @@ _PUBLIC_NAMES = {  # the module of each public class and function
 }
 _PUBLIC_MODULES = {
     "data": "deepkit.data",
+    "envs": "deepkit.envs",
     "errors": "deepkit.errors",
     "execution": "deepkit.execution",
     "fields": "deepkit.definition.fields",
@@ -166,7 +167,7 @@ __all__ = [
     "plan", "Plan", "autotune", "fit", "Run", "load_run", "export",
     "OneCycle", "StepDecay", "WarmUp",
     "find_learning_rate", "ModelBuilder",
-    "data", "errors", "execution", "fields", "layers", "losses", "models", "recipe", "teaching", "testing",
+    "data", "envs", "errors", "execution", "fields", "layers", "losses", "models", "recipe", "teaching", "testing",
     "visualize",
 ]  # fmt: skip
 

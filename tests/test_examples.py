@@ -62,6 +62,7 @@ def test_docstrings(name, tmp_path, monkeypatch):
 
 SUBPACKAGES = (
     "data",
+    "envs",
     "errors",
     "execution",
     "fields",

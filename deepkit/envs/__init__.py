@@ -1,0 +1,49 @@
+"""Environments of reinforcement learning: a vector of episodes, stepped in one call and restored exactly.
+
+Importing this package registers its environments with gymnasium, so that `gymnasium.make("deepkit/Catch-v0")` works.
+
+Example:
+    >>> import deepkit as dk
+    >>> env = dk.envs.BatchedCatch(num_envs=2)
+    >>> observations, info = env.reset(seed=0)
+    >>> observations.shape, env.single_action_space
+    ((2, 10, 10, 1), Discrete(3))
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from deepkit.envs.env_registration import register_environments
+
+if TYPE_CHECKING:
+    from deepkit.envs.batched import BatchedEnv
+    from deepkit.envs.catch import BatchedCatch, Catch
+    from deepkit.envs.single import SingleEnv
+
+_MODULES = {  # the module of each public name
+    "BatchedEnv": "batched",
+    "SingleEnv": "single",
+    "BatchedCatch": "catch",
+    "Catch": "catch",
+}
+
+__all__ = [
+    "Catch", "BatchedCatch",
+    "BatchedEnv", "SingleEnv",
+]  # fmt: skip
+
+register_environments()
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'deepkit.envs' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"deepkit.envs.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
