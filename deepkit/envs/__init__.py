@@ -4,7 +4,7 @@ Importing this package registers its environments with gymnasium, so that `gymna
 
 Example:
     >>> import deepkit as dk
-    >>> env = dk.envs.BatchedCatch(num_envs=2)
+    >>> env = dk.envs.make("Catch", num_envs=2)
     >>> observations, info = env.reset(seed=0)
     >>> observations.shape, env.single_action_space
     ((2, 10, 10, 1), Discrete(3))
@@ -18,19 +18,29 @@ from typing import TYPE_CHECKING
 from deepkit.envs.env_registration import register_environments
 
 if TYPE_CHECKING:
+    from deepkit.envs.atari import Atari, BatchedAtari
     from deepkit.envs.batched import BatchedEnv
     from deepkit.envs.catch import BatchedCatch, Catch
+    from deepkit.envs.env_state import EnvState, capture_state, restore_state
+    from deepkit.envs.make_env import make
     from deepkit.envs.single import SingleEnv
 
 _MODULES = {  # the module of each public name
+    "make": "make_env",
+    "capture_state": "env_state",
+    "restore_state": "env_state",
+    "EnvState": "env_state",
     "BatchedEnv": "batched",
     "SingleEnv": "single",
     "BatchedCatch": "catch",
     "Catch": "catch",
+    "Atari": "atari",
+    "BatchedAtari": "atari",
 }
 
 __all__ = [
-    "Catch", "BatchedCatch",
+    "make", "capture_state", "restore_state", "EnvState",
+    "Catch", "BatchedCatch", "Atari", "BatchedAtari",
     "BatchedEnv", "SingleEnv",
 ]  # fmt: skip
 

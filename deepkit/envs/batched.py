@@ -59,6 +59,8 @@ class BatchedEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray],
         array([1., 1., 1.])
     """
 
+    _STATE_KEYS = frozenset({"environment", "arrays", "num_steps", "finished", "generator"})
+
     metadata: dict[str, Any] = {  # noqa: RUF012  (a class attribute of gymnasium)
         "render_modes": [],
         "autoreset_mode": gymnasium.vector.AutoresetMode.DISABLED,
@@ -89,6 +91,7 @@ class BatchedEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray],
         self._state: State = {}
         self._num_steps = np.zeros(self.num_envs, dtype=np.int64)
         self._finished = np.zeros(self.num_envs, dtype=bool)
+        self._starting = np.zeros(self.num_envs, dtype=bool)  # the environments that the current reset restarts
 
     @abc.abstractmethod
     def start_episodes(self, num: int) -> State:
@@ -109,6 +112,9 @@ class BatchedEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray],
     @abc.abstractmethod
     def observe(self) -> np.ndarray:
         """Return the observations of `self._state`, `(num_envs, *observation_shape)`."""
+
+    def seed_emulators(self) -> None:
+        """Seed random sources besides `self.np_random` from it; `reset` calls this if it starts or seeds all."""
 
     def describe(self) -> dict[str, Any]:
         """Return the arguments that define the environment, as JSON values: `set_state` compares them."""
@@ -148,6 +154,9 @@ class BatchedEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray],
                 message(f"{name}: reset_mask leaves out environments that never started", hint="call reset() first")
             )
         super().reset(seed=seed)
+        if seed is not None or not self._state:
+            self.seed_emulators()
+        self._starting = mask
         episodes = self.start_episodes(int(mask.sum()))
         if mask.all():
             self._state = {key: np.array(values) for key, values in episodes.items()}
@@ -215,7 +224,7 @@ class BatchedEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray],
             state: The result of `get_state`.
         """
         name = f"{type(self).__name__}.set_state"
-        keys = {"environment", "arrays", "num_steps", "finished", "generator"}
+        keys = self._STATE_KEYS
         if not isinstance(state, Mapping) or set(state) != keys:
             raise ValueError(
                 message(

@@ -106,7 +106,7 @@ class BatchedCatch(BatchedEnv):
 class Catch(SingleEnv):
     """Catch: a ball falls from a random column of the top row, and the paddle in the bottom row has to be below it.
 
-    The game of Mnih et al. (2014), "Recurrent Models of Visual Attention", section 4.2, as it is commonly used: the
+    The game of Mnih et al. (2014), "Recurrent Models of Visual Attention", as it is commonly used: the
     ball falls straight down by one row in each step, and a missed ball costs a reward.
 
     Actions: 0 moves the paddle to the left, 1 leaves it, 2 moves it to the right. Reward: 1 for a caught ball and -1
