@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import gymnasium
@@ -72,6 +74,10 @@ class BatchedAtari(BatchedEnv):
         screen_size = properties.screen_size
         self._screens = np.zeros((num_emulators, 2, *screen_size), dtype=np.uint8)  # the last two frames of a step
         self._resize = AreaResize(screen_size, IMAGE_SIZE)
+        self._threads = None
+        if num_emulators > 1:  # an emulator computes a frame without Python's global lock
+            self._threads = ThreadPoolExecutor(min(num_emulators, os.cpu_count() or 1))
+        self._map = map if self._threads is None else self._threads.map
         super().__init__(
             num_envs,
             gymnasium.spaces.Box(0, 255, (*IMAGE_SIZE, NUM_FRAMES), np.uint8),
@@ -112,7 +118,8 @@ class BatchedAtari(BatchedEnv):
     def advance(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Repeat each action for `frame_skip` frames, and append the maximum of the last two frames."""
         state = self._state
-        rewards = np.array([self._act(index, self._actions[action]) for index, action in enumerate(actions)])
+        chosen = [self._actions[action] for action in actions]
+        rewards = np.array(list(self._map(self._act, range(self.num_envs), chosen)))
         lives = np.array([emulator.lives() for emulator in self._emulators], dtype=np.int64)
         images = self._resize(self._screens.max(axis=1))
         state["frames"] = np.concatenate([state["frames"][..., 1:], images[..., np.newaxis]], axis=-1)
@@ -156,6 +163,11 @@ class BatchedAtari(BatchedEnv):
             self._emulators = [self._make_emulator(seed=0) for _ in contents]
         for emulator, content in zip(self._emulators, contents, strict=True):
             emulator.restoreState(content)
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """End the threads of the emulators."""
+        if self._threads is not None:
+            self._threads.shutdown()
 
     def _make_emulator(self, seed: int) -> Any:
         return make_emulator(self.game, seed=seed, repeat_action_probability=self.repeat_action_probability)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import abc
 import copy
+import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import gymnasium
 import numpy as np
@@ -187,19 +188,15 @@ class BatchedEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray],
                 )
             )
         checked = check_actions(actions, self.num_envs, self.num_actions, self.legal_actions(), name=name)
-        rewards, terminated = self.advance(checked)
+        results = self.advance(checked)
+        rewards = self._per_env("rewards", results[0], np.float64)
+        terminated = self._per_env("terminated", results[1], bool)
         self._num_steps += 1
         truncated = np.zeros(self.num_envs, dtype=bool)
         if self.max_episode_steps is not None:
             truncated = (self._num_steps >= self.max_episode_steps) & ~terminated
         self._finished = terminated | truncated
-        return (
-            self._observations(),
-            np.array(rewards, dtype=np.float64),
-            np.array(terminated, dtype=bool),
-            truncated,
-            self._infos(),
-        )
+        return self._observations(), rewards, terminated, truncated, self._infos()
 
     def render(self) -> tuple[Any, ...] | None:
         """Return a frame of each environment, or None without a `render_mode`."""
@@ -245,16 +242,32 @@ class BatchedEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray],
         self.np_random.bit_generator.state = copy.deepcopy(state["generator"])
 
     def _identity(self) -> dict[str, Any]:
-        return {
+        """Return what a state has to agree with, as JSON returns it: tuples are lists."""
+        settings = {
             "name": type(self).__name__,
             "num_envs": self.num_envs,
             "max_episode_steps": self.max_episode_steps,
             **self.describe(),
         }
+        return json.loads(json.dumps(settings))
 
     def _observations(self) -> np.ndarray:
         """Return a copy of the observations: they stay valid after the next step."""
-        return np.array(self.observe(), dtype=self.single_observation_space.dtype)
+        observations = np.array(self.observe(), dtype=self.single_observation_space.dtype)
+        if observations.shape != self.observation_space.shape:
+            self._raise_shape("observe: observations", observations.shape, self.observation_space.shape)
+        return observations
+
+    def _per_env(self, what: str, values: Any, dtype: type) -> np.ndarray:
+        """Return a copy of one value for each environment."""
+        array: np.ndarray = np.array(values, dtype=dtype)
+        if array.shape != (self.num_envs,):
+            self._raise_shape(f"advance: {what}", array.shape, (self.num_envs,))
+        return array
+
+    def _raise_shape(self, what: str, received: tuple[int, ...], expected: tuple[int, ...] | None) -> NoReturn:
+        problem = f"{type(self).__name__}.{what} must have shape {expected}, received shape {received}"
+        raise ValueError(message(problem, hint="the first axis is that of the environments"))
 
     def _infos(self) -> dict[str, Any]:
         """Return copies of the info, and for each key the mask of environments that have it, as gymnasium does."""

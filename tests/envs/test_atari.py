@@ -166,6 +166,22 @@ def test_emulators_differ():
     assert (frames[0] != frames[1]).any()
 
 
+def test_emulators_are_independent():
+    """Several emulators run in threads; each plays as it does alone."""
+    actions = np.random.default_rng(0).integers(4, size=(40, 3))
+    env = dk.envs.BatchedAtari("Breakout", num_envs=3, max_noops=0)
+    env.reset(seed=0)
+    steps = [env.step(row) for row in actions]
+    for index in range(3):
+        single = dk.envs.Atari("Breakout", max_noops=0)
+        single.reset(seed=0)
+        for row, step in zip(actions, steps, strict=True):
+            frames, reward, *_ = single.step(row[index])
+            np.testing.assert_array_equal(step[0][index], frames)
+            assert step[1][index] == reward
+    env.close()
+
+
 def test_action_sets():
     assert dk.envs.BatchedAtari("Breakout").action_meanings() == ["NOOP", "FIRE", "RIGHT", "LEFT"]
     assert len(dk.envs.BatchedAtari("Breakout", action_set="full").action_meanings()) == 18

@@ -179,3 +179,85 @@ def test_a_single_environment_is_a_batch_of_one():
     assert single.np_random is single.batch.np_random
     with pytest.raises(TypeError, match="dtype float64"):
         single.step(1.0)
+
+
+class Numbers(dk.envs.BatchedEnv):
+    """Take each of four numbers once; the fields are what the methods return."""
+
+    def __init__(self, num_envs=2, size=(4,), **results):
+        self.size, self.results = size, results
+        super().__init__(num_envs, gymnasium.spaces.Box(0, 1, (4,), np.float32), num_actions=4)
+
+    def start_episodes(self, num):
+        return {"free": np.ones((num, 4), dtype=bool)}
+
+    def advance(self, actions):
+        self._state["free"][np.arange(self.num_envs), actions] = False
+        terminated = ~self._state["free"].any(axis=1)
+        return self.results.get("rewards", terminated), self.results.get("terminated", terminated)
+
+    def observe(self):
+        return self.results.get("observations", self._state["free"])
+
+    def legal_actions(self):
+        return self._state["free"]
+
+    def describe(self):
+        return {"size": self.size}
+
+
+def test_illegal_actions():
+    env = Numbers()
+    _, infos = env.reset(seed=0)
+    assert infos["action_mask"].all()
+    assert infos["_action_mask"].tolist() == [True, True]
+    infos = env.step([1, 2])[4]
+    assert infos["action_mask"].tolist() == [[True, False, True, True], [True, True, False, True]]
+    infos["action_mask"][:] = True  # a copy
+    with pytest.raises(ValueError, match=r"action 2 is illegal in environment 1; legal are 0, 1, 3\n  hint: choose"):
+        env.step([0, 2])
+    rewards = [env.step([0, 0])[1], env.step([2, 1])[1], env.step([3, 3])[1]]
+    assert np.array(rewards).tolist() == [[0, 0], [0, 0], [1, 1]]
+    assert rewards[0].dtype == np.float64
+
+
+def test_a_single_environment_has_the_mask_of_its_actions():
+    env = dk.envs.SingleEnv(Numbers(num_envs=1))
+    assert env.reset(seed=0)[1]["action_mask"].tolist() == [True] * 4
+    assert list(env.step(3)[4]) == ["action_mask"]
+
+
+@pytest.mark.parametrize(
+    ("results", "text"),
+    [
+        ({"rewards": np.zeros((2, 1))}, r"Numbers.advance: rewards must have shape \(2,\), received shape \(2, 1\)"),
+        ({"terminated": False}, r"Numbers.advance: terminated must have shape \(2,\), received shape \(\)"),
+        (
+            {"observations": np.zeros(4)},
+            r"observe: observations must have shape \(2, 4\), received shape \(4,\)\n  hint",
+        ),
+    ],
+)
+def test_wrong_results_of_a_subclass(results, text):
+    env = Numbers(**results)
+    with pytest.raises(ValueError, match=text):
+        env.step(env.reset(seed=0)[0][:, 0].astype(int))
+
+
+def test_a_description_with_a_tuple_survives_a_file():
+    env = Numbers()
+    env.reset(seed=0)
+    state = dk.envs.EnvState.from_bytes(dk.envs.capture_state(env).to_bytes())
+    dk.envs.restore_state(Numbers(), state)
+    with pytest.raises(ValueError, match=r"'size': \[4\].*this environment is .*'size': \[5\]"):
+        dk.envs.restore_state(Numbers(size=(5,)), state)
+
+
+def test_wrappers_of_gymnasium_work():
+    env = gymnasium.wrappers.vector.RecordEpisodeStatistics(dk.envs.make("Catch", num_envs=2))
+    env.reset(seed=0)
+    for _ in range(9):
+        *_, terminated, _, infos = env.step(np.array([0, 2]))
+    assert terminated.all()
+    assert infos["episode"]["l"].tolist() == [9, 9]
+    assert set(infos["episode"]["r"]) <= {-1.0, 1.0}
