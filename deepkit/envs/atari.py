@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -23,6 +23,8 @@ NOOP = 0
 
 class BatchedAtari(BatchedEnv):
     """Several emulators with the same Atari game; `Atari` is a single one and describes the preprocessing.
+
+    The state does not contain the screen: after `set_state`, `render` is right from the next step on.
 
     Args:
         game: Name of the game: `"Pong"` or `"ALE/Pong-v5"`.
@@ -68,16 +70,12 @@ class BatchedAtari(BatchedEnv):
             repeat_action_probability, "Atari: repeat_action_probability", minimum=0, below=1
         )
         num_emulators = check_integer(num_envs, "Atari: num_envs")
-        properties = game_properties(self.game)
         self._emulators: list[Any] = []  # made by the first reset
-        self._actions = properties.minimal_actions if action_set == "minimal" else properties.all_actions
-        screen_size = properties.screen_size
+        self._actions = self._find_actions()
+        screen_size = game_properties(self.game).screen_size
         self._screens = np.zeros((num_emulators, 2, *screen_size), dtype=np.uint8)  # the last two frames of a step
         self._resize = AreaResize(screen_size, IMAGE_SIZE)
-        self._threads = None
-        if num_emulators > 1:  # an emulator computes a frame without Python's global lock
-            self._threads = ThreadPoolExecutor(min(num_emulators, os.cpu_count() or 1))
-        self._map = map if self._threads is None else self._threads.map
+        self._threads = _make_threads(num_emulators)
         super().__init__(
             num_envs,
             gymnasium.spaces.Box(0, 255, (*IMAGE_SIZE, NUM_FRAMES), np.uint8),
@@ -92,6 +90,8 @@ class BatchedAtari(BatchedEnv):
 
     def seed_emulators(self) -> None:
         """Load the game into each emulator with a seed of `self.np_random`."""
+        if self._state:
+            self._state["life_lost"][:] = False  # the new emulators have no game to continue
         seeds = self.np_random.integers(2**31, size=self.num_envs)
         self._emulators = [self._make_emulator(seed=int(seed)) for seed in seeds]
 
@@ -119,7 +119,8 @@ class BatchedAtari(BatchedEnv):
         """Repeat each action for `frame_skip` frames, and append the maximum of the last two frames."""
         state = self._state
         chosen = [self._actions[action] for action in actions]
-        rewards = np.array(list(self._map(self._act, range(self.num_envs), chosen)))
+        apply = map if self._threads is None else self._threads.map
+        rewards = np.array(list(apply(self._act, range(self.num_envs), chosen)))
         lives = np.array([emulator.lives() for emulator in self._emulators], dtype=np.int64)
         images = self._resize(self._screens.max(axis=1))
         state["frames"] = np.concatenate([state["frames"][..., 1:], images[..., np.newaxis]], axis=-1)
@@ -169,6 +170,24 @@ class BatchedAtari(BatchedEnv):
         if self._threads is not None:
             self._threads.shutdown()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a pickle or a copy consists of: the emulators are replaced by their states."""
+        attributes = {
+            key: value for key, value in vars(self).items() if key not in ("_emulators", "_threads", "_actions")
+        }
+        return {"attributes": attributes, "state": self.get_state()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state["attributes"])
+        self._emulators = []
+        self._threads = _make_threads(self.num_envs)
+        self._actions = self._find_actions()
+        self.set_state(state["state"])
+
+    def _find_actions(self) -> Sequence[Any]:
+        properties = game_properties(self.game)
+        return properties.minimal_actions if self.action_set == "minimal" else properties.all_actions
+
     def _make_emulator(self, seed: int) -> Any:
         return make_emulator(self.game, seed=seed, repeat_action_probability=self.repeat_action_probability)
 
@@ -199,6 +218,11 @@ class BatchedAtari(BatchedEnv):
             if is_last:
                 break
         return reward
+
+
+def _make_threads(num_envs: int) -> ThreadPoolExecutor | None:
+    """Return threads for several emulators: they compute frames without Python's global lock."""
+    return ThreadPoolExecutor(min(num_envs, os.cpu_count() or 1)) if num_envs > 1 else None
 
 
 class Atari(SingleEnv):

@@ -3,9 +3,12 @@
 import hashlib
 import sys
 
+import gymnasium
 import numpy as np
+from gymnasium import wrappers
 
 import deepkit as dk
+import deepkit.envs  # registers the environments
 
 
 def continuation(env, num_steps=60):
@@ -34,17 +37,20 @@ ENVIRONMENTS = {
     "cart_pole": lambda: dk.envs.make("CartPole-v1", num_envs=3, max_episode_steps=25),
     "frozen_lake": lambda: dk.envs.make("FrozenLake-v1", num_envs=2, map_name="4x4", is_slippery=True),
     "wrapped": lambda: dk.envs.make(wrapped, num_envs=2),
+    "wrapped_catch": lambda: dk.envs.make(gymnasium.make("deepkit/Catch-v0", max_episode_steps=7)),
+    "wrapped_pong": lambda: dk.envs.make(wrapped_pong),
     "pong": lambda: dk.envs.make("ALE/Pong-v5", num_envs=2, repeat_action_probability=0.25, max_episode_steps=50),
     "breakout": lambda: dk.envs.make("Breakout", num_envs=2, end_on_life_loss=True, repeat_action_probability=0.25),
 }
 
 
 def wrapped():
-    import gymnasium
-    from gymnasium import wrappers
-
     env = gymnasium.make("CartPole-v1", max_episode_steps=13)
     return wrappers.FrameStackObservation(wrappers.NormalizeObservation(wrappers.RecordEpisodeStatistics(env)), 3)
+
+
+def wrapped_pong():
+    return wrappers.TimeLimit(dk.envs.Atari("Pong", repeat_action_probability=0.25), 50)
 
 
 def main(folder):

@@ -1,5 +1,6 @@
 """Atari: the preprocessing against other implementations, lives, scores and checks."""
 
+import copy
 import warnings
 
 import gymnasium
@@ -127,6 +128,25 @@ def test_the_loss_of_a_life_ends_an_episode_and_the_game_goes_on():
     assert episodes == [(4, False), (3, False), (2, False), (1, False), (0, True), (4, False)]
 
 
+def test_a_seed_starts_a_new_game_after_the_loss_of_a_life():
+    env = dk.envs.Atari("Breakout", end_on_life_loss=True)
+    frames, _ = env.reset(seed=0)
+    play_until_a_life_is_lost(env)
+    again, info = env.reset(seed=0)
+    np.testing.assert_array_equal(again, frames)
+    assert info["lives"] == 5
+
+
+def test_a_copy_plays_on():
+    env = dk.envs.BatchedAtari("Pong", num_envs=2, repeat_action_probability=0.25)
+    env.reset(seed=0)
+    env.step([2, 3])
+    twin = copy.deepcopy(env)
+    for step in range(20):
+        actions = [step % 6, step % 5]
+        np.testing.assert_array_equal(env.step(actions)[0], twin.step(actions)[0])
+
+
 def test_a_life_does_not_end_an_episode_by_default():
     env = dk.envs.Atari("Breakout")
     env.reset(seed=0)
@@ -168,7 +188,7 @@ def test_emulators_differ():
 
 def test_emulators_are_independent():
     """Several emulators run in threads; each plays as it does alone."""
-    actions = np.random.default_rng(0).integers(4, size=(40, 3))
+    actions = np.random.default_rng(0).integers(4, size=(25, 3))
     env = dk.envs.BatchedAtari("Breakout", num_envs=3, max_noops=0)
     env.reset(seed=0)
     steps = [env.step(row) for row in actions]
