@@ -11,7 +11,7 @@ import gymnasium
 import numpy as np
 
 from deepkit.envs.area_resize import AreaResize
-from deepkit.envs.atari_games import check_game, game_properties, make_emulator, read_emulator_states
+from deepkit.envs.atari_games import check_game, game_properties, make_emulator, read_emulator_states, restore_emulator
 from deepkit.envs.batched import BatchedEnv, State
 from deepkit.envs.single import SingleEnv, single_metadata
 from deepkit.utils.validation import check_choice, check_flag, check_integer, check_number
@@ -33,7 +33,7 @@ class BatchedAtari(BatchedEnv):
         max_noops: Largest number of frames without an action at the start of a game; 0 for none.
         end_on_life_loss: Whether the loss of a life terminates the episode; the next one continues the game.
         action_set: `"minimal"`, the actions that the game uses, or `"full"`, all 18.
-        repeat_action_probability: Probability that the emulator repeats the previous action in a frame.
+        repeat_action_probability: Probability that a frame repeats the previous action.
         max_episode_steps: Truncate an episode after this many steps; None for no limit.
         render_mode: `"rgb_array"` or None.
 
@@ -103,13 +103,16 @@ class BatchedAtari(BatchedEnv):
             self._start_game(index)
         frames = self._resize(self._screens[indices, 1])[..., np.newaxis].repeat(NUM_FRAMES, axis=-1)
         scores = np.zeros(num)
+        previous_actions = np.full(num, NOOP)
         if continues.any():
             frames[continues] = self._state["frames"][indices[continues]][..., -1:]
             scores[continues] = self._state["score"][indices[continues]]
+            previous_actions[continues] = self._state["previous_action"][indices[continues]]
         emulators = [self._emulators[index] for index in indices]
         return {
             "frames": frames,
             "score": scores,
+            "previous_action": previous_actions,
             "lives": np.array([emulator.lives() for emulator in emulators], dtype=np.int64),
             "game_over": np.zeros(num, dtype=bool),
             "life_lost": np.zeros(num, dtype=bool),
@@ -118,9 +121,8 @@ class BatchedAtari(BatchedEnv):
     def advance(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Repeat each action for `frame_skip` frames, and append the maximum of the last two frames."""
         state = self._state
-        chosen = [self._actions[action] for action in actions]
         apply = map if self._threads is None else self._threads.map
-        rewards = np.array(list(apply(self._act, range(self.num_envs), chosen)))
+        rewards = np.array(list(apply(self._act, range(self.num_envs), self._actions_of_frames(actions))))
         lives = np.array([emulator.lives() for emulator in self._emulators], dtype=np.int64)
         images = self._resize(self._screens.max(axis=1))
         state["frames"] = np.concatenate([state["frames"][..., 1:], images[..., np.newaxis]], axis=-1)
@@ -163,7 +165,7 @@ class BatchedAtari(BatchedEnv):
         if len(contents) != len(self._emulators):  # before the first reset, there are none
             self._emulators = [self._make_emulator(seed=0) for _ in contents]
         for emulator, content in zip(self._emulators, contents, strict=True):
-            emulator.restoreState(content)
+            restore_emulator(emulator, content)
 
     def close_extras(self, **kwargs: Any) -> None:
         """End the threads of the emulators."""
@@ -189,7 +191,7 @@ class BatchedAtari(BatchedEnv):
         return properties.minimal_actions if self.action_set == "minimal" else properties.all_actions
 
     def _make_emulator(self, seed: int) -> Any:
-        return make_emulator(self.game, seed=seed, repeat_action_probability=self.repeat_action_probability)
+        return make_emulator(self.game, seed=seed)
 
     def _continues(self, index: int) -> bool:
         return bool(self._state) and bool(self._state["life_lost"][index] & ~self._state["game_over"][index])
@@ -204,14 +206,31 @@ class BatchedAtari(BatchedEnv):
                 emulator.reset_game()
         emulator.getScreenGrayscale(self._screens[index, 1])
 
-    def _act(self, index: int, action: Any) -> float:
-        """Repeat an action until the game is over, read the last two frames, and return the reward."""
+    def _actions_of_frames(self, actions: np.ndarray) -> np.ndarray:
+        """Return the action of each frame, `(num_envs, frame_skip)`.
+
+        Each frame repeats the previous action with a probability. The emulator can do that, but the state that it
+        saves lacks the previous action.
+        """
+        if self.repeat_action_probability == 0:
+            return np.repeat(actions[:, np.newaxis], self.frame_skip, axis=1)
+        repeats = self.np_random.random((self.num_envs, self.frame_skip)) < self.repeat_action_probability
+        frames = np.empty((self.num_envs, self.frame_skip), dtype=np.int64)
+        previous = self._state["previous_action"]
+        for frame in range(self.frame_skip):
+            previous = np.where(repeats[:, frame], previous, actions)
+            frames[:, frame] = previous
+        self._state["previous_action"] = previous
+        return frames
+
+    def _act(self, index: int, actions: np.ndarray) -> float:
+        """Take an action in each frame until the game is over, read the last two frames, and return the reward."""
         emulator = self._emulators[index]
         screens = self._screens[index]
         screens[0] = 0
         reward = 0.0
-        for frame in range(1, self.frame_skip + 1):
-            reward += emulator.act(action)
+        for frame, action in enumerate(actions, start=1):
+            reward += emulator.act(self._actions[action])
             is_last = frame == self.frame_skip or emulator.game_over()
             if is_last or frame == self.frame_skip - 1:
                 emulator.getScreenGrayscale(screens[int(is_last)])
@@ -242,7 +261,7 @@ class Atari(SingleEnv):
         max_noops: Largest number of frames without an action at the start of a game; 0 for none.
         end_on_life_loss: Whether the loss of a life terminates the episode; the next one continues the game.
         action_set: `"minimal"`, the actions that the game uses, or `"full"`, all 18.
-        repeat_action_probability: Probability that the emulator repeats the previous action in a frame: 0 as in Mnih et
+        repeat_action_probability: Probability that a frame repeats the previous action: 0 as in Mnih et
             al. (2015), 0.25 as Machado et al. (2018) recommend.
         max_episode_steps: Truncate an episode after this many steps, 30 minutes of play by default; None for no limit.
         render_mode: `"rgb_array"` or None.

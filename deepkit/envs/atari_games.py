@@ -16,6 +16,7 @@ from deepkit.utils.errors import did_you_mean, format_value, message
 if TYPE_CHECKING:
     import ale_py
 
+NUM_WARM_UP_FRAMES = 60  # enough for all 104 games of ale-py 0.12
 _MULTIPLAYER = {"combat", "joust", "maze_craze", "warlords"}  # without a mode for one player
 
 
@@ -71,13 +72,12 @@ def require_emulator() -> None:
         )
 
 
-def make_emulator(game: str, *, seed: int, repeat_action_probability: float) -> ale_py.ALEInterface:
+def make_emulator(game: str, *, seed: int) -> ale_py.ALEInterface:
     """Return an emulator that has loaded a game.
 
     Args:
         game: A name of `game_names`.
         seed: Seed of the emulator, of 31 bits.
-        repeat_action_probability: Probability that the emulator repeats the previous action.
     """
     import ale_py
     from ale_py import roms
@@ -85,7 +85,7 @@ def make_emulator(game: str, *, seed: int, repeat_action_probability: float) -> 
     ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)  # otherwise it prints a banner
     emulator = ale_py.ALEInterface()
     emulator.setInt("random_seed", seed)
-    emulator.setFloat("repeat_action_probability", repeat_action_probability)
+    emulator.setFloat("repeat_action_probability", 0.0)
     rom = roms.get_rom_path(game_names()[game])
     if rom is None:
         raise FileNotFoundError(message(f"Atari: the ROM of {game} is missing", hint="reinstall ale-py"))
@@ -108,6 +108,22 @@ def read_emulator_states(contents: Iterable[np.ndarray]) -> list[ale_py.ALEState
         raise ValueError(message(problem, hint="pass the result of get_state()")) from error
 
 
+def restore_emulator(emulator: ale_py.ALEInterface, state: ale_py.ALEState) -> None:
+    """Restore a state in an emulator of the same game.
+
+    A state lacks something that the first frames of a game set: an emulator that has not played any continues games
+    such as Q*bert and Tetris differently.
+
+    Args:
+        emulator: The emulator.
+        state: The state.
+    """
+    emulator.reset_game()
+    for _ in range(NUM_WARM_UP_FRAMES):
+        emulator.act(0)
+    emulator.restoreState(state)
+
+
 @dataclasses.dataclass(frozen=True)
 class GameProperties:
     """The actions of a game, and the height and width of its screen."""
@@ -124,6 +140,6 @@ def game_properties(game: str) -> GameProperties:
     Args:
         game: A name of `game_names`.
     """
-    emulator = make_emulator(game, seed=0, repeat_action_probability=0.0)
+    emulator = make_emulator(game, seed=0)
     height, width = emulator.getScreenDims()
     return GameProperties(tuple(emulator.getMinimalActionSet()), tuple(emulator.getLegalActionSet()), (height, width))

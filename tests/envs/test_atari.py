@@ -176,7 +176,7 @@ def test_seeds():
     sticky = {"max_noops": 0, "repeat_action_probability": 0.25}
     first = play(1, **sticky)
     np.testing.assert_array_equal(play(1, **sticky), first)
-    assert (play(2, **sticky) != first).any()  # the seeds of the emulators
+    assert (play(2, **sticky) != first).any()  # the repeated actions
 
 
 def test_emulators_differ():
@@ -200,6 +200,34 @@ def test_emulators_are_independent():
             np.testing.assert_array_equal(step[0][index], frames)
             assert step[1][index] == reward
     env.close()
+
+
+class Recorder:
+    """An emulator that records the actions of its frames."""
+
+    def __init__(self, emulator):
+        self.emulator, self.actions = emulator, []
+
+    def act(self, action):
+        self.actions.append(action.value)
+        return self.emulator.act(action)
+
+    def __getattr__(self, name):
+        return getattr(self.emulator, name)
+
+
+def test_a_frame_repeats_the_previous_action_with_a_probability():
+    env = dk.envs.BatchedAtari("Pong", repeat_action_probability=0.25)
+    env.reset(seed=0)
+    recorder = env._emulators[0] = Recorder(env._emulators[0])
+    generator = copy.deepcopy(env.np_random)
+    values, expected, previous = [action.value for action in env._actions], [], 0
+    for action in np.random.default_rng(0).integers(6, size=50):
+        for number in generator.random(4):
+            previous = previous if number < 0.25 else action
+            expected.append(values[previous])
+        env.step([action])
+    assert recorder.actions == expected
 
 
 def test_action_sets():

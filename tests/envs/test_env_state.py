@@ -12,6 +12,7 @@ import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import deepkit as dk
+from deepkit.envs import atari_games
 from tests.envs.continuation import ENVIRONMENTS, continuation
 
 ROOT = Path(__file__).parents[2]
@@ -57,6 +58,16 @@ def test_a_new_process_continues(digests):
     command = [sys.executable, "-m", "tests.envs.continuation", str(folder)]
     process = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     assert dict(line.split() for line in process.stdout.splitlines()) == results
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("game", atari_games.game_names())
+def test_every_atari_game_continues(game):
+    env, twin = (dk.envs.make(game, repeat_action_probability=0.25) for _ in range(2))
+    env.reset(seed=0)
+    continuation(env, num_steps=40)
+    dk.envs.restore_state(twin, dk.envs.capture_state(env))
+    assert continuation(twin, num_steps=40) == continuation(env, num_steps=40)
 
 
 @pytest.mark.parametrize("name", ["catch", "cart_pole", "pong"])
