@@ -17,14 +17,21 @@ _ATTRIBUTES = ("_env_obs", "_observations", "_rewards", "_terminations", "_trunc
 
 
 def description(env: gymnasium.vector.SyncVectorEnv) -> dict[str, Any]:
-    """Return the number of environments, and the names of the classes of the first one, as JSON values.
+    """Return what a state has to agree with, as JSON values: spaces, time limit, and the classes of the first one.
 
     Args:
         env: The vector environment.
     """
-    layers = [type(layer).__name__ for layer in _layers(env.envs[0])]
-    spec = env.envs[0].spec
-    return {"environment": {"num_envs": env.num_envs, "name": None if spec is None else spec.id, "layers": layers}}
+    first = env.envs[0]
+    return {
+        "environment": {
+            "num_envs": env.num_envs,
+            "name": None if first.spec is None else first.spec.id,
+            "max_episode_steps": None if first.spec is None else first.spec.max_episode_steps,
+            "layers": [type(layer).__name__ for layer in _layers(first)],
+            "spaces": [str(first.observation_space), str(first.action_space)],
+        }
+    }
 
 
 def pickle_envs(env: gymnasium.vector.SyncVectorEnv) -> bytes:

@@ -180,6 +180,8 @@ def test_errors():
         dk.envs.restore_state(dk.envs.make("CartPole-v1", 2), cart_pole_state)
     with pytest.raises(ValueError, match="'TimeLimit'"):
         dk.envs.restore_state(dk.envs.make("CartPole-v1", max_episode_steps=-1), cart_pole_state)
+    with pytest.raises(ValueError, match=r"'max_episode_steps': 500.*this environment is .*'max_episode_steps': 9"):
+        dk.envs.restore_state(dk.envs.make("CartPole-v1", max_episode_steps=9), cart_pole_state)
     with pytest.raises(TypeError, match=r"expected an EnvState, received b''\n  hint"):
         dk.envs.restore_state(catch, b"")
     with pytest.raises(
