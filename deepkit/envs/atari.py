@@ -44,6 +44,8 @@ class BatchedAtari(BatchedEnv):
         ((2, 84, 84, 4), Discrete(6))
     """
 
+    num_stacked_frames = NUM_FRAMES
+
     _STATE_KEYS = BatchedEnv._STATE_KEYS | {"emulators"}
 
     metadata: dict[str, Any] = {**BatchedEnv.metadata, "render_modes": ["rgb_array"], "render_fps": 15}  # noqa: RUF012

@@ -6,7 +6,7 @@ import abc
 import copy
 import json
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import gymnasium
 import numpy as np
@@ -59,6 +59,10 @@ class BatchedEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray],
         >>> env.step(observations[:, 0])[1]
         array([1., 1., 1.])
     """
+
+    num_stacked_frames: ClassVar[int] = 1
+    """Number of frames of which an observation consists, along its last axis; the first ones repeat the first frame of
+    an episode. A replay memory stores each frame once."""
 
     _STATE_KEYS = frozenset({"environment", "arrays", "num_steps", "finished", "generator"})
 
