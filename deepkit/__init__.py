@@ -15,6 +15,9 @@ from deepkit.utils.keras_registration import register_classes
 
 if TYPE_CHECKING:
     from deepkit import data, envs, errors, execution, layers, losses, models, recipe, teaching, testing, visualize
+    from deepkit.agents.actor_critic import ActorCritic
+    from deepkit.agents.dqn import DQN
+    from deepkit.agents.reinforce import Reinforce
     from deepkit.blocks.attention import Attention, MultiHeadAttention
     from deepkit.blocks.autoencoder import Autoencoder
     from deepkit.blocks.boltzmann import BoltzmannMachine
@@ -59,6 +62,7 @@ if TYPE_CHECKING:
     from deepkit.training.adaptation import adapt
     from deepkit.training.autotune import autotune
     from deepkit.training.fit import fit
+    from deepkit.training.learn import evaluate_agent, learn
     from deepkit.training.learning_rate import find_learning_rate
     from deepkit.training.model_builder import ModelBuilder
     from deepkit.training.pretrain import pretrain
@@ -128,6 +132,11 @@ _PUBLIC_NAMES = {  # the module of each public class and function
     "HelmholtzMachine": "deepkit.blocks.helmholtz_machine",
     "Hopfield": "deepkit.blocks.hopfield",
     "ParzenWindow": "deepkit.models.parzen",
+    "ActorCritic": "deepkit.agents.actor_critic",
+    "DQN": "deepkit.agents.dqn",
+    "Reinforce": "deepkit.agents.reinforce",
+    "learn": "deepkit.training.learn",
+    "evaluate_agent": "deepkit.training.learn",
     "Autoencoder": "deepkit.blocks.autoencoder",
     "MaskingNoise": "deepkit.layers.noise",
     "SaltAndPepperNoise": "deepkit.layers.noise",
@@ -163,6 +172,7 @@ __all__ = [
     "GaussianHead", "mean_and_stddev", "VAE",
     "GAN", "ParzenWindow", "RBM", "BoltzmannMachine", "DBN", "Hopfield", "HelmholtzMachine",
     "Autoencoder", "MaskingNoise", "SaltAndPepperNoise", "pretrain", "adapt",
+    "DQN", "Reinforce", "ActorCritic", "learn", "evaluate_agent",
     "from_pattern", "Pattern", "register_block", "dump", "load", "to_dict", "from_dict",
     "plan", "Plan", "autotune", "fit", "Run", "load_run", "export",
     "OneCycle", "StepDecay", "WarmUp",

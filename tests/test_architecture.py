@@ -92,11 +92,12 @@ def test_every_package_has_a_place_in_the_order():
 
 
 def test_module_names_are_unique():
-    """Excepted are `errors` and the pairs of a definition in `blocks` and its model in `models`."""
+    """Excepted are `errors`, and the pairs of a definition in `blocks` or `agents` and its model in `models`."""
     names = Counter()
     for name, path in MODULES.items():
         package, _, stem = name.rpartition(".")
-        is_model = package == "deepkit.models" and f"deepkit.blocks.{stem}" in MODULES
+        definitions = {f"deepkit.{group}.{stem}" for group in ("blocks", "agents")}
+        is_model = package == "deepkit.models" and any(definition in MODULES for definition in definitions)
         if name != "deepkit" and stem != "errors" and not is_model and path.name != "__main__.py":
             names[stem] += 1
     assert {name: count for name, count in names.items() if count > 1} == {}

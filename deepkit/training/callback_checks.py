@@ -9,7 +9,7 @@ import keras
 
 from deepkit.training.run_dir import RunDir
 from deepkit.training.run_files import FILES
-from deepkit.utils.errors import make_error
+from deepkit.utils.errors import format_value, make_error
 
 _SETS_LEARNING_RATE = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
 PATH_ARGUMENTS: dict[type[keras.callbacks.Callback], str] = {
@@ -27,6 +27,27 @@ def is_tracker(callback: keras.callbacks.Callback) -> bool:
     It does not change the training, and it may report the same run in several parts.
     """
     return type(callback).__module__.partition(".")[0] in _TRACKERS
+
+
+def check_types(callbacks: object) -> None:
+    """Raise if the callbacks are not a list of Keras callbacks.
+
+    Raises:
+        TypeError: They are not.
+    """
+    if not isinstance(callbacks, list | tuple):
+        raise make_error(
+            TypeError,
+            f"callbacks: expected a list, received {type(callbacks).__name__}",
+            hint="pass callbacks=[...]",
+        )
+    for callback in callbacks:
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise make_error(
+                TypeError,
+                f"callbacks: expected Keras callbacks, received {format_value(callback)}",
+                hint="pass instances of keras.callbacks.Callback",
+            )
 
 
 def check_learning_rate(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> None:

@@ -199,19 +199,7 @@ def _check_arguments(epochs: object, initial_epoch: object, plan: object, callba
         raise make_error(
             TypeError, f"plan: expected a Plan, received {type(plan).__name__}", hint="pass plan=dk.plan(...)"
         )
-    if not isinstance(callbacks, list | tuple):
-        raise make_error(
-            TypeError,
-            f"callbacks: expected a list, received {type(callbacks).__name__}",
-            hint="pass callbacks=[...]",
-        )
-    for callback in callbacks:
-        if not isinstance(callback, keras.callbacks.Callback):
-            raise make_error(
-                TypeError,
-                f"callbacks: expected Keras callbacks, received {format_value(callback)}",
-                hint="pass instances of keras.callbacks.Callback",
-            )
+    callback_checks.check_types(callbacks)
     return check_integer(epochs, "epochs", hint="pass epochs=10")
 
 

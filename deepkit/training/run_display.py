@@ -21,9 +21,8 @@ _MAX_CURVES = 4  # metrics that are drawn; the table lists all of them
 def render_run(run: Run) -> str:
     """Return learning curves, final metrics and report of a run as HTML."""
     state = "finished" if run.finished else "interrupted"
-    detail = (
-        f"{state} after {run.epochs} epochs in {format_duration(run.seconds)}; {run.model.count_params():,} parameters"
-    )
+    epochs = f"{run.epochs} epoch{'' if run.epochs == 1 else 's'}"
+    detail = f"{state} after {epochs} in {format_duration(run.seconds)}; {run.model.count_params():,} parameters"
     return "".join(
         [
             fragments.title(run.model.name, detail),

@@ -52,6 +52,7 @@ _OTHER_METHODS = {  # of models that do not predict labels of their inputs
     "reconstruct": "use run.model.reconstruct(x), run.model.encode(x) or run.model.sample(num_samples)",
     "sample": "use run.model.sample(num_samples)",
     "recall": "use run.model.recall(x)",
+    "act": "use run.model.act(observations)",
 }
 
 
@@ -210,6 +211,9 @@ class Run(Displayable):
             >>> run.evaluate(x, y)["accuracy"]
             1.0
         """
+        if hasattr(type(self.model), "act"):
+            problem = f"evaluate: {type(self.model).__name__} is evaluated in an environment"
+            raise make_error(TypeError, problem, hint="use dk.evaluate_agent(run.model, env)")
         if not self.model.compiled:
             problem = f"evaluate: the model {self.model.name!r} has no loss, because Keras could not save it"
             raise make_error(ValueError, problem, hint="call run.model.compile(loss=..., metrics=...) first")

@@ -18,10 +18,12 @@ from typing import Any
 PACKAGE = "deepkit"  # of the registered names, such as "deepkit>Maxout"
 
 CLASS_MODULES = {
+    "ActorCriticModel": "deepkit.models.actor_critic",
     "AutoregressiveLanguageModel": "deepkit.models.language_model",
     "ChannelMax": "deepkit.layers.maxout",
     "DateFeatures": "deepkit.layers.date_features",
     "DeepBeliefNetwork": "deepkit.models.dbn",
+    "DeepQNetwork": "deepkit.models.dqn",
     "FanInUniform": "deepkit.layers.initializers",
     "FullBoltzmannMachine": "deepkit.models.boltzmann",
     "GaussianNegativeLogLikelihood": "deepkit.losses.gaussian_likelihood",
@@ -52,6 +54,7 @@ CLASS_MODULES = {
     "QuadraticFeatures": "deepkit.layers.quadratic_features",
     "RBF": "deepkit.layers.rbf",
     "RecurrentAttentionModel": "deepkit.models.recurrent_attention",
+    "ReinforceModel": "deepkit.models.reinforce",
     "Rematerialized": "deepkit.definition.rematerialization",
     "RestrictedBoltzmannMachine": "deepkit.models.rbm",
     "SaltAndPepperNoise": "deepkit.layers.noise",

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, Union
 
+import gymnasium
 import keras
 from numpy.typing import ArrayLike as ArrayLike
 
@@ -36,6 +37,9 @@ History: TypeAlias = dict[str, list[float | Any]]
 
 ClassNames: TypeAlias = tuple[str, ...] | Mapping[str, tuple[str, ...]]
 """Names of classes by label, by name of the output if there are several; empty if unknown."""
+
+EnvLike: TypeAlias = str | gymnasium.Env | gymnasium.vector.VectorEnv | Callable[..., gymnasium.Env]
+"""The name of an environment, an environment, a vector environment, or a function that makes an environment."""
 
 Nested: TypeAlias = Union["Tensor", Sequence["Nested"], Mapping[str, "Nested"]]
 """A tensor, or lists and dictionaries of them, such as a batch."""

@@ -299,4 +299,27 @@ EXAMPLES = {
         net = dk.Hopfield(400)
         model = net.build((20, 20))
     """,
+    "DQN": """
+        net = dk.DQN([
+            dk.ConvBlock(16),
+            dk.MLP([64]),
+            dk.Regressor(3),
+        ])
+        model = net.build((10, 10, 1))
+    """,
+    "Reinforce": """
+        net = dk.Reinforce(
+            [dk.MLP([32]), dk.Classifier(2)],
+            baseline=[dk.MLP([32]), dk.Regressor(1)],
+        )
+        model = net.build((4,))
+    """,
+    "ActorCritic": """
+        net = dk.ActorCritic(
+            dk.Classifier(2),
+            dk.Regressor(1),
+            shared=dk.MLP([64]),
+        )
+        model = net.build((4,))
+    """,
 }

@@ -81,6 +81,8 @@ def objects():
         language_model, captioner, glimpses, dk.Perceptron().build((2,)),
         dk.RBM(3).build((4,)), dk.BoltzmannMachine(2).build((4,)), dk.DBN([3, 2]).build((4,)),
         dk.Hopfield(2).build(), dk.HelmholtzMachine([2]).build((2,)),
+        dk.DQN([dk.Regressor(2)]).build((2,)), dk.Reinforce([dk.Classifier(2)]).build((2,)),
+        dk.ActorCritic(dk.Classifier(2), dk.Regressor(1)).build((2,)),
         Rematerialized(inputs, layers.Dense(2)(inputs)),
     ]  # fmt: skip
 

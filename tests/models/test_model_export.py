@@ -65,6 +65,18 @@ def make_dbn():
     return dk.DBN([3, 2]).build((4,))
 
 
+def make_dqn():
+    return dk.DQN([dk.MLP([3]), dk.Regressor(2)]).build((4,))
+
+
+def make_reinforce():
+    return dk.Reinforce([dk.MLP([3]), dk.Classifier(2)], baseline=[dk.Regressor(1)]).build((4,))
+
+
+def make_actor_critic():
+    return dk.ActorCritic(dk.Classifier(2), dk.Regressor(1), shared=dk.MLP([3])).build((4,))
+
+
 IMAGES = X[:3, None, :, None] * np.ones((4, 1, 1), "float32")
 MODELS = {
     "gan": (make_gan, X),
@@ -77,6 +89,9 @@ MODELS = {
     "captioner": (make_captioner, (IMAGES, TEXTS[0])),
     "rbm": (make_rbm, X),
     "dbn": (make_dbn, X),
+    "dqn": (make_dqn, X),
+    "reinforce": (make_reinforce, X),
+    "actor_critic": (make_actor_critic, X),
     "boltzmann_machine": (make_boltzmann_machine, X),
     "recurrent_attention": (make_recurrent_attention, IMAGES),
 }
