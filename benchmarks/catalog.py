@@ -263,6 +263,18 @@ BENCHMARKS = (
     ),
     _recipe_epochs("gan", "GAN", "The recipe `gan`: 19,200 images, batches of 128."),
     Benchmark(
+        name="dqn-catch",
+        left="`dk.learn`, DQN on Catch",
+        right="the same loop, hand-written",
+        sides=("benchmarks.agents:deepkit_side", "benchmarks.agents:handwritten_side"),
+        unit="ms/step",
+        group=RECIPES,
+        target=NOT_SLOWER,
+        separate_processes=True,
+        note="A step acts in one environment; every fourth step updates a convolutional network of 207,000 weights with a "
+        "batch of 32 transitions. `dk.learn` also checks rewards and losses, and counts returns.",
+    ),
+    Benchmark(
         name="resnet20-arithmetic",
         left="ResNet-20, trained by `dk.fit`",
         right="product of two 2048x2048 matrices",

@@ -96,13 +96,29 @@ class StopBetweenSteps(StopOnSigterm):
 
 def compiled_update(model: AgentModel, jit_compile: bool) -> Callable[[Batch], float]:
     """Return a function that updates the weights with a batch, and returns the loss."""
-    step = tf.function(model.train_step, reduce_retracing=True, jit_compile=jit_compile, autograph=False)
+    names: list[str] = []
+    concrete: Callable[..., Any] | None = None
+
+    def step(*arrays: Any) -> Any:
+        return model.train_step(dict(zip(names, arrays, strict=True)))["loss"]
 
     def update(batch: Batch) -> float:
-        tensors = {name: tf.convert_to_tensor(value) for name, value in batch.items()}
-        return float(step(tensors)["loss"])
+        nonlocal concrete
+        tensors = [tf.convert_to_tensor(value) for value in batch.values()]
+        if concrete is None:  # a concrete function has less overhead for each call than a `tf.function`
+            names.extend(batch)
+            specs = [_batch_spec(tensor, is_fixed=model.experience != "episodes") for tensor in tensors]
+            function = tf.function(step, jit_compile=jit_compile, autograph=False)
+            concrete = function.get_concrete_function(*specs)
+        return float(concrete(*tensors))
 
     return update
+
+
+def _batch_spec(tensor: Any, *, is_fixed: bool) -> tf.TensorSpec:
+    """Return the spec of an array of a batch; the number of steps in complete episodes varies."""
+    shape = tensor.shape if is_fixed else (None, *tensor.shape[1:])
+    return tf.TensorSpec(shape, tensor.dtype)
 
 
 def _train_epoch(
