@@ -17,7 +17,7 @@ def check_actions(
         num_envs: Number of environments.
         num_actions: Number of actions; the first is 0.
         legal: Whether each action is legal in each environment, `(num_envs, num_actions)`; None if all are.
-        name: What received the actions, for the message.
+        name: The method, for the message.
     """
     try:
         array = np.asarray(actions)

@@ -175,7 +175,7 @@ class BatchedAtari(BatchedEnv):
             self._threads.shutdown()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a pickle or a copy consists of: the emulators are replaced by their states."""
+        """Return the attributes for a pickle or a copy, with the states of the emulators instead of the emulators."""
         attributes = {
             key: value for key, value in vars(self).items() if key not in ("_emulators", "_threads", "_actions")
         }

@@ -246,7 +246,7 @@ class BatchedEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray],
         self.np_random.bit_generator.state = copy.deepcopy(state["generator"])
 
     def _identity(self) -> dict[str, Any]:
-        """Return what a state has to agree with, as JSON returns it: tuples are lists."""
+        """Return the settings that a state must agree with, as JSON returns them: tuples become lists."""
         settings = {
             "name": type(self).__name__,
             "num_envs": self.num_envs,

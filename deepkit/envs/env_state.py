@@ -35,7 +35,7 @@ class EnvState:
     Args:
         exact: Whether the state can be restored.
         reason: Why it cannot, as the end of a sentence that begins with "approximate because"; None if it can.
-        content: What `get_state` of the environment returned, or None.
+        content: The result of `get_state` of the environment, or None.
         pickled: The pickle of the environments, for those that are not deepkit's, or None.
 
     Examples:
@@ -81,7 +81,7 @@ class EnvState:
             pickled = _with_arrays(values.get("pickled"), arrays)
             return cls(values["exact"], values["reason"], content, None if pickled is None else pickled.tobytes())
         except Exception as error:  # NumPy, zip and JSON raise errors of many classes for damaged bytes
-            hint = "pass what EnvState.to_bytes or EnvState.save wrote"
+            hint = "pass the result of EnvState.to_bytes, or the content of a file of EnvState.save"
             raise ValueError(message(f"the bytes are not the state of an environment: {error}", hint=hint)) from error
 
     def save(self, path: PathLike) -> None:

@@ -12,12 +12,12 @@ from gymnasium.utils import EzPickle
 
 from deepkit.utils.errors import message
 
-# what a SyncVectorEnv stores besides its environments
+# the attributes of a SyncVectorEnv that change, besides its environments
 _ATTRIBUTES = ("_env_obs", "_observations", "_rewards", "_terminations", "_truncations", "_autoreset_envs")
 
 
 def description(env: gymnasium.vector.SyncVectorEnv) -> dict[str, Any]:
-    """Return what a state has to agree with, as JSON values: spaces, time limit, and the classes of the first one.
+    """Return the settings that a state must agree with, as JSON values: spaces, time limit, classes of the first one.
 
     Args:
         env: The vector environment.

@@ -188,7 +188,9 @@ def test_errors():
         TypeError, match=r"expected a vector environment.*\n  hint: pass an environment of dk.envs.make"
     ):
         dk.envs.capture_state(gymnasium.make("CartPole-v1"))
-    with pytest.raises(ValueError, match=r"are not the state of an environment: .*\n  hint: pass what EnvState"):
+    with pytest.raises(
+        ValueError, match=r"are not the state of an environment: .*\n  hint: pass the result of EnvState"
+    ):
         dk.envs.EnvState.from_bytes(b"PK\x03\x04 damaged")
     with pytest.raises(ValueError, match="are not the state"):
         dk.envs.EnvState.from_bytes(pickle.dumps({}))
