@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from deepkit.envs.catch import BatchedCatch, Catch
     from deepkit.envs.env_state import EnvState, capture_state, restore_state
     from deepkit.envs.make_env import make
+    from deepkit.envs.gridworld import BatchedGridworld, Gridworld
     from deepkit.envs.single import SingleEnv
 
 _MODULES = {  # the module of each public name
@@ -36,11 +37,13 @@ _MODULES = {  # the module of each public name
     "Catch": "catch",
     "Atari": "atari",
     "BatchedAtari": "atari",
+    "Gridworld": "gridworld",
+    "BatchedGridworld": "gridworld",
 }
 
 __all__ = [
     "make", "capture_state", "restore_state", "EnvState",
-    "Catch", "BatchedCatch", "Atari", "BatchedAtari",
+    "Catch", "BatchedCatch", "Gridworld", "BatchedGridworld", "Atari", "BatchedAtari",
     "BatchedEnv", "SingleEnv",
 ]  # fmt: skip
 

@@ -74,7 +74,7 @@ class BatchedEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray],
     def __init__(
         self,
         num_envs: int,
-        observation_space: gymnasium.spaces.Box,
+        observation_space: gymnasium.Space[Any],
         *,
         num_actions: int,
         max_episode_steps: int | None = None,

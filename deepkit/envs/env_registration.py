@@ -6,6 +6,7 @@ import gymnasium
 
 ENVIRONMENTS = {  # name -> module, class of one environment, class of a batch
     "Catch": ("catch", "Catch", "BatchedCatch"),
+    "Gridworld": ("gridworld", "Gridworld", "BatchedGridworld"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Code to learn from: automatic differentiation, gradient estimators, and rules of thumb for training.
+"""Code to learn from: automatic differentiation, gradient estimators, dynamic programming, and rules of thumb.
 
 `tape` is written to be read and imports neither Keras nor TensorFlow.
 """
@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from deepkit.teaching import tape
+from deepkit.teaching.dynamic_programming import evaluate_policy, value_iteration
 from deepkit.teaching.required_examples import required_examples
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ _MODULES = {
     "diagnose": "deepkit.training.diagnose",
 }
 
-__all__ = ["tape", "score_function", "pathwise", "MovingBaseline", "diagnose", "required_examples"]
+__all__ = [
+    "tape", "score_function", "pathwise", "MovingBaseline", "value_iteration", "evaluate_policy",
+    "diagnose", "required_examples",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> object:
