@@ -156,6 +156,15 @@ WILLIAMS_1992 = Paper(
 )
 """REINFORCE: the score-function estimator of a gradient."""
 
+WATKINS_1992 = Paper(
+    title="Q-Learning",
+    authors=("Christopher J. C. H. Watkins", "Peter Dayan"),
+    year=1992,
+    venue="Machine Learning 8(3-4), pp. 279-292",
+    url="https://doi.org/10.1007/BF00992698",
+)
+"""Q-learning, and a proof that it converges."""
+
 BENGIO_1994 = Paper(
     title="Learning Long-Term Dependencies with Gradient Descent is Difficult",
     authors=("Yoshua Bengio", "Patrice Simard", "Paolo Frasconi"),
@@ -244,6 +253,15 @@ BENGIO_2003 = Paper(
 )
 """Language models that are networks: embeddings of words, and a probability for each next word."""
 
+EVEN_DAR_2003 = Paper(
+    title="Learning Rates for Q-learning",
+    authors=("Eyal Even-Dar", "Yishay Mansour"),
+    year=2003,
+    venue="Journal of Machine Learning Research 5, pp. 1-25",
+    url="https://www.jmlr.org/papers/v5/evendar03a.html",
+)
+"""Bounds on the steps of Q-learning for two kinds of step sizes."""
+
 SIMARD_2003 = Paper(
     title="Best Practices for Convolutional Neural Networks Applied to Visual Document Analysis",
     authors=("Patrice Y. Simard", "Dave Steinkraus", "John C. Platt"),
@@ -295,6 +313,15 @@ SALAKHUTDINOV_2008 = Paper(
     url="https://doi.org/10.1145/1390156.1390266",
 )
 """Annealed importance sampling of partition functions, and binarized MNIST."""
+
+RUSSELL_2010 = Paper(
+    title="Making Complex Decisions",
+    authors=("Stuart Russell", "Peter Norvig"),
+    year=2010,
+    venue="Artificial Intelligence: A Modern Approach, 3rd edition, chapter 17. Prentice Hall",
+    kind="chapter",
+)
+"""Decision processes and the 4x3 world, with its values."""
 
 VINCENT_2010 = Paper(
     title="Stacked Denoising Autoencoders: Learning Useful Representations in a Deep Network with a Local Denoising "
@@ -655,6 +682,15 @@ SMITH_2018 = Paper(
     url="https://arxiv.org/abs/1708.07120",
 )
 """The one-cycle learning-rate schedule."""
+
+SUTTON_2018 = Paper(
+    title="Reinforcement Learning: An Introduction",
+    authors=("Richard S. Sutton", "Andrew G. Barto"),
+    year=2018,
+    venue="2nd edition. MIT Press",
+    url="http://incompleteideas.net/book/the-book-2nd.html",
+)
+"""The textbook of reinforcement learning: dynamic programming, Q-learning, policy gradients, and models."""
 
 TALLEC_2018 = Paper(
     title="Can Recurrent Neural Networks Warp Time?",

@@ -90,6 +90,7 @@ CASES = {
     "dbn": Case("dbn", {"pretraining_epochs": 2}, trainings=5, copied=2),
     "gan": Case("gan"),
     "gan-ring": Case("gan", {"data": "ring", "batch_size": 200}, stand_in=False),
+    "gridworld": Case("gridworld", trainings=0, stand_in=False),
     "hopfield": Case("hopfield", {"units": 60}, trainings=0, stand_in=False),
     "helmholtz": Case("helmholtz", {"batch_size": 200}, stand_in=False),
     "translation": Case("translation", {"num_examples": 48, "batch_size": 16, "num_beams": 1}, trainings=3, copied=3),
