@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from deepkit.envs.batched import BatchedEnv
     from deepkit.envs.catch import BatchedCatch, Catch
     from deepkit.envs.env_state import EnvState, capture_state, restore_state
-    from deepkit.envs.make_env import make
     from deepkit.envs.gridworld import BatchedGridworld, Gridworld
+    from deepkit.envs.make_env import make
     from deepkit.envs.single import SingleEnv
 
 _MODULES = {  # the module of each public name

@@ -47,7 +47,7 @@ class GridMap:
         return (self.kinds == GOAL) | (self.kinds == PIT)
 
     def reachable(self, start: int) -> np.ndarray:
-        """Return whether each state can be reached from a state, `(states,)`; a goal or a pit ends the way."""
+        """Return whether each state can be reached from a state, `(states,)`; a goal or a pit ends the path."""
         reached = np.zeros(len(self.cells), bool)
         border = {start}
         while border:
@@ -84,7 +84,7 @@ def parse_grid(grid: str | Sequence[str]) -> GridMap:
                 f"Gridworld: a goal must be reachable from each start, received {list(rows)}, where no goal can be "
                 f"reached from row {row}, column {column}"
             )
-            raise make_error(ValueError, problem, hint="open a way between S and G that crosses neither # nor P")
+            raise make_error(ValueError, problem, hint="open a path between S and G that crosses neither # nor P")
     return parsed
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 UP, RIGHT, DOWN, LEFT = range(4)
 OBSERVATIONS = ("state", "one_hot", "image")
-DETOUR = ("......", ".####.", "......", "S.PP.G")  # a short way beside pits, and a long way around a wall
+DETOUR = ("......", ".####.", "......", "S.PP.G")  # a short path beside pits, and a long path around a wall
 _COLORS = {START: (241, 243, 245), GOAL: (43, 138, 62), PIT: (232, 89, 12), WALL: (52, 58, 64)}
 _AGENT_COLOR = (59, 91, 219)
 _PIXELS_PER_CELL = 24  # of a rendered frame
@@ -169,7 +169,7 @@ class Gridworld(SingleEnv):
     episode. Observation: the number of the state; `"one_hot"`: a vector float32 `(states,)`; `"image"`: a color image
     uint8 `(rows, columns, 3)` with a pixel for each cell.
 
-    The default map has a short way beside two pits, and a long way around a wall, which is better if the floor is
+    The default map has a short path beside two pits, and a long path around a wall, which is better if the floor is
     slippery.
 
     Reference:
@@ -181,7 +181,7 @@ class Gridworld(SingleEnv):
         slip: Probability that the agent moves to the side, from 0 to 1.
         discount: Factor of the rewards of the next step, at least 0 and below 1. It does not change the rewards of
             `step`; algorithms that solve the gridworld read it.
-        step_reward: Reward of every step, negative for a short way.
+        step_reward: Reward of every step, negative for a short path.
         observation: `"state"`, `"one_hot"` or `"image"`.
         max_episode_steps: Truncate an episode after this many steps; None for no limit.
         render_mode: `"ansi"` for text, `"rgb_array"` for an image, or None.

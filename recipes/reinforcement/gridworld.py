@@ -1,21 +1,22 @@
 r"""Gridworld: the Bellman equation solved exactly, by Q-learning, and by agents with a policy, values or a model.
 
-An agent walks to a goal. The floor is slippery: with a probability of 0.2 it moves to the side, and beside its way are
+An agent walks to a goal. The floor is slippery: with a probability of 0.2 it moves to the side, and beside its path are
 pits. Its return is the sum of the rewards, of which each is worth 0.95 of the same reward one step earlier. The value
 of an action is the expected return after it, and it follows from the values of the next state. The best values solve
 the Bellman equation:
 
     $$ Q(s, a) = E\big[r + \gamma \max_{a'} Q(s', a')\big] $$
 
-If the probabilities of the next state are known, value iteration solves it: it computes the right side from its last
-values, again and again. Each iteration multiplies the error by 0.95 at most. The best actions follow, and with these
-fixed the equation is linear, so that a solver of linear equations confirms the values. Which way is the best depends on
-the floor: with a slip of 0.2, a long way around a wall is worth more than a short one beside two pits.
+If the probabilities of the next state are known, value iteration solves it: each iteration computes the right side from
+the last values, and multiplies the error by 0.95 at most. The best actions follow from the values. If the actions are
+fixed, the equation is linear, and a solver of linear equations confirms the values. The best path depends on the floor:
+with a slip of 0.2, a long path around a wall is worth more than a short one beside two pits.
 
 If the probabilities are unknown, the agent learns from its steps. Q-learning moves one value toward the right side of
-the equation after each step, and its values converge to the same solution. Three agents compare on one grid how many
-steps they need: the first learns a policy (actor-critic), the second values (Q-learning), and the third a model of the
-environment, on which it runs value iteration. The model uses its experience best; to plan costs it more computation.
+the equation after each step, and its values converge to the same solution. The recipe compares how many steps three
+agents need on one grid: the first learns a policy (actor-critic), the second values (Q-learning), and the third a model
+of the environment, on which it runs value iteration. The third needs the fewest steps, and the most computation for
+each.
 
     deepkit run gridworld
 """
@@ -96,8 +97,8 @@ CLAIMS = (
     ),
 )
 DEVIATIONS = (
-    "The book and the notes name no grid with slips and pits; the two maps are chosen here. The first has two ways, a "
-    "short one beside two pits; the second has one way, and two pits.",
+    "The book and the notes name no grid with slips and pits; the two maps are chosen here. The first has two paths, a "
+    "short one beside two pits; the second has one path, and two pits.",
     "The 4x3 world is solved with a discount of 0.999999 in place of 1.",
     "Q-learning for its error: 5,000 environments feed one table. All experience of a step changes it at once, by the "
     "mean target of each state and action, with the step size times the number of environments there, 1 at most. "
@@ -113,9 +114,9 @@ METRICS = {
     "linear Bellman equation of their greedy policy, over all states of both maps",
     "largest factor of the error": "largest factor by which an iteration multiplies the error of the values, of all "
     "iterations with an error above 1e-10",
-    "iterations to 1e-9": "iterations until the error of all values is below 1e-9, on the map with two ways",
+    "iterations to 1e-9": "iterations until the error of all values is below 1e-9, on the map with two paths",
     "value of the start, 4x3 world": "value of the start in the 4x3 world of Russell & Norvig with rewards of -0.04",
-    "value of the start, best policy": "on the map with two ways and a slip of 0.2",
+    "value of the start, best policy": "on the map with two paths and a slip of 0.2",
     "value of the start, policy for dry floor": "the same for the policy that is the best one without slips",
     "Q-learning error, 3/(n+2)": "largest difference between the values of Q-learning and the optimal ones, over all "
     "states and actions that can be reached, after all steps; n counts the visits of the pair",
@@ -174,7 +175,7 @@ def solve() -> tuple[Mapping[str, float], Mapping[str, Curve]]:
     """Iterate the Bellman equation on each map, and compare with the linear equation of the greedy policy."""
     differences, factors = [], []
     curves = {}
-    for name, grid in (("two ways", DETOUR), ("pits", PITS)):
+    for name, grid in (("two paths", DETOUR), ("pits", PITS)):
         env = dk.envs.Gridworld(grid)
         P, R = env.transitions()
         best = value_iteration(P, R, env.discount)
@@ -189,17 +190,17 @@ def solve() -> tuple[Mapping[str, float], Mapping[str, Curve]]:
         curves[f"error, {name}"] = Curve(range(len(errors)), errors)
     dry, slippery = dk.envs.Gridworld(DETOUR, slip=0), dk.envs.Gridworld(DETOUR, slip=0.2)
     start = slippery.reset(seed=0)[0]
-    short_way = value_iteration(*dry.transitions(), dry.discount).argmax(axis=1)
+    short_path = value_iteration(*dry.transitions(), dry.discount).argmax(axis=1)
     P, R = slippery.transitions()
     book = dk.envs.Gridworld(RUSSELL_NORVIG, slip=0.2, step_reward=-0.04)
     book_values = value_iteration(*book.transitions(), discount=0.999999).max(axis=1)
     measured = {
         "difference, value iteration": float(max(differences)),
         "largest factor of the error": max(factors),
-        "iterations to 1e-9": float(np.argmax(np.array(curves["error, two ways"].y) < 1e-9)),
+        "iterations to 1e-9": float(np.argmax(np.array(curves["error, two paths"].y) < 1e-9)),
         "value of the start, 4x3 world": float(book_values[book.reset(seed=0)[0]]),
         "value of the start, best policy": float(value_iteration(P, R, slippery.discount)[start].max()),
-        "value of the start, policy for dry floor": float(evaluate_policy(P, R, slippery.discount, short_way)[start]),
+        "value of the start, policy for dry floor": float(evaluate_policy(P, R, slippery.discount, short_path)[start]),
     }
     return measured, curves
 

@@ -41,7 +41,7 @@ def draw_contraction(result: Result) -> Figure:
     figure = PngFigure(figsize=(6.4, 3.8), layout="constrained")
     axes = figure.subplots()
     discount = dk.envs.Gridworld().discount
-    for name, color in (("two ways", BLUE), ("pits", ORANGE)):
+    for name, color in (("two paths", BLUE), ("pits", ORANGE)):
         curve = result.curves[f"error, {name}"]
         axes.plot(curve.x, curve.y, color=color, label=f"map with {name}")
     iterations = np.array(curve.x)

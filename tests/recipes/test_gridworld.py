@@ -11,7 +11,7 @@ from recipes.reinforcement import tabular_agents
 from recipes.reinforcement.tabular_agents import ModelBased, PolicyBased, Step, ValueBased
 
 
-def test_the_bellman_equations_agree_and_a_slippery_floor_makes_the_long_way_better():
+def test_the_bellman_equations_agree_and_a_slippery_floor_makes_the_long_path_better():
     measured, curves = recipe.solve()
     assert measured["difference, value iteration"] < 1e-9
     assert measured["largest factor of the error"] <= 0.95
