@@ -15,6 +15,7 @@ from deepkit.utils.keras_registration import register_classes
 
 if TYPE_CHECKING:
     from deepkit import data, envs, errors, execution, layers, losses, models, recipe, teaching, testing, visualize
+    from deepkit import search as search
     from deepkit.agents.actor_critic import ActorCritic
     from deepkit.agents.dqn import DQN
     from deepkit.agents.reinforce import Reinforce
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from deepkit.layers.noise import MaskingNoise, SaltAndPepperNoise
     from deepkit.models.parzen import ParzenWindow
     from deepkit.pattern.from_pattern import Pattern, from_pattern
+    from deepkit.search.match import play
     from deepkit.serialization.registry import register_block
     from deepkit.serialization.serialize import dump, from_dict, load, to_dict
     from deepkit.training.adaptation import adapt
@@ -123,6 +125,7 @@ _PUBLIC_NAMES = {  # the module of each public class and function
     "fit": "deepkit.training.fit",
     "load_run": "deepkit.training.stored_run",
     "export": "deepkit.export.exporter",
+    "play": "deepkit.search.match",
     "ModelBuilder": "deepkit.training.model_builder",
     "find_learning_rate": "deepkit.training.learning_rate",
     "GAN": "deepkit.blocks.gan",
@@ -156,6 +159,7 @@ _PUBLIC_MODULES = {
     "losses": "deepkit.losses",
     "models": "deepkit.models",
     "recipe": "deepkit.recipe",
+    "search": "deepkit.search",
     "teaching": "deepkit.teaching",
     "testing": "deepkit.testing",
     "visualize": "deepkit.visualize",
@@ -176,9 +180,9 @@ __all__ = [
     "from_pattern", "Pattern", "register_block", "dump", "load", "to_dict", "from_dict",
     "plan", "Plan", "autotune", "fit", "Run", "load_run", "export",
     "OneCycle", "StepDecay", "WarmUp",
-    "find_learning_rate", "ModelBuilder",
-    "data", "envs", "errors", "execution", "fields", "layers", "losses", "models", "recipe", "teaching", "testing",
-    "visualize",
+    "find_learning_rate", "ModelBuilder", "play",
+    "data", "envs", "errors", "execution", "fields", "layers", "losses", "models", "recipe", "search", "teaching",
+    "testing", "visualize",
 ]  # fmt: skip
 
 

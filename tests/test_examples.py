@@ -70,6 +70,7 @@ SUBPACKAGES = (
     "losses",
     "models",
     "recipe",
+    "search",
     "teaching",
     "testing",
     "visualize",

@@ -20,11 +20,16 @@ from deepkit.envs.env_registration import register_environments
 if TYPE_CHECKING:
     from deepkit.envs.atari import Atari, BatchedAtari
     from deepkit.envs.batched import BatchedEnv
+    from deepkit.envs.board_game import BoardGame
+    from deepkit.envs.board_game_env import BatchedBoardGame, SingleBoardGame
     from deepkit.envs.catch import BatchedCatch, Catch
+    from deepkit.envs.connect_four import ConnectFour
     from deepkit.envs.env_state import EnvState, capture_state, restore_state
     from deepkit.envs.gridworld import BatchedGridworld, Gridworld
     from deepkit.envs.make_env import make
+    from deepkit.envs.opponent_pool import against
     from deepkit.envs.single import SingleEnv
+    from deepkit.envs.tic_tac_toe import TicTacToe
 
 _MODULES = {  # the module of each public name
     "make": "make_env",
@@ -39,11 +44,18 @@ _MODULES = {  # the module of each public name
     "BatchedAtari": "atari",
     "Gridworld": "gridworld",
     "BatchedGridworld": "gridworld",
+    "BoardGame": "board_game",
+    "TicTacToe": "tic_tac_toe",
+    "ConnectFour": "connect_four",
+    "BatchedBoardGame": "board_game_env",
+    "SingleBoardGame": "board_game_env",
+    "against": "opponent_pool",
 }
 
 __all__ = [
     "make", "capture_state", "restore_state", "EnvState",
     "Catch", "BatchedCatch", "Gridworld", "BatchedGridworld", "Atari", "BatchedAtari",
+    "TicTacToe", "ConnectFour", "BoardGame", "SingleBoardGame", "BatchedBoardGame", "against",
     "BatchedEnv", "SingleEnv",
 ]  # fmt: skip
 

@@ -9,6 +9,8 @@ ENVIRONMENTS = {  # name -> module, class of one environment, class of a batch
     "Gridworld": ("gridworld", "Gridworld", "BatchedGridworld"),
 }
 
+BOARD_GAMES = ("TicTacToe", "ConnectFour")
+
 
 def register_environments() -> None:
     """Register each environment as `deepkit/NAME-v0`; an environment that is registered already stays."""
@@ -19,4 +21,13 @@ def register_environments() -> None:
                 identifier,
                 entry_point=f"deepkit.envs.{module}:{single}",
                 vector_entry_point=f"deepkit.envs.{module}:{batched}",
+            )
+    for name in BOARD_GAMES:
+        identifier = f"deepkit/{name}-v0"
+        if identifier not in gymnasium.registry:
+            gymnasium.register(
+                identifier,
+                entry_point="deepkit.envs.board_game_env:SingleBoardGame",
+                vector_entry_point="deepkit.envs.board_game_env:BatchedBoardGame",
+                kwargs={"game": name},
             )

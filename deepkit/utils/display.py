@@ -19,6 +19,7 @@ RENDERERS = {
     "deepkit.export.exporter.ExportResult": "deepkit.export.export_display.render_export",
     "deepkit.recipe.contract.Result": "deepkit.recipe.recipe_display.render_result",
     "deepkit.recipe.report.Report": "deepkit.recipe.recipe_display.render_report",
+    "deepkit.search.match.Match": "deepkit.search.match_display.render_match",
     "deepkit.teaching.tape.Trace": "deepkit.teaching.trace_display.render_trace",
     "deepkit.training.diagnosis.Diagnosis": "deepkit.training.diagnosis_display.render_diagnosis",
     "deepkit.training.learning_rate.LearningRateTest": "deepkit.training.run_display.render_learning_rate_test",

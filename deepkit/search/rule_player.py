@@ -1,0 +1,83 @@
+"""A player of games of rows that follows three rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from deepkit.envs.board_game import BoardGame, BoolArray, IntArray, State, take_games
+from deepkit.envs.players import sample_actions
+from deepkit.envs.row_game import RowGame, row_matrix
+from deepkit.utils.errors import format_value, message
+from deepkit.utils.validation import check_number
+
+
+@dataclass(frozen=True)
+class RulePlayer:
+    """A player of tic-tac-toe and Connect Four: it wins if it can, blocks if it must, and prefers the center.
+
+    Among the moves that these rules leave, it draws one from the softmax of the number of possible rows through the
+    cell, which is largest in the center.
+
+    Args:
+        temperature: Divides these numbers: a small temperature plays the most central move, 0 always does.
+
+    Raises:
+        ValueError: The temperature is negative.
+        TypeError: The player is called for another game.
+
+    Examples:
+        >>> import deepkit as dk
+        >>> game = dk.envs.ConnectFour()
+        >>> state = game.start(1)
+        >>> for column in (0, 6, 1, 6, 2):  # X can win in column 3
+        ...     state, rewards, finished = game.play(state, [column])
+        >>> dk.search.RulePlayer()(game, state)
+        array([3])
+    """
+
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_number(self.temperature, "RulePlayer: temperature", minimum=0)
+
+    def __call__(self, game: BoardGame, state: State, rng: np.random.Generator | None = None) -> IntArray:
+        """Choose an action for each game.
+
+        Args:
+            game: The rules.
+            state: Positions that are not finished.
+            rng: Source of randomness; by default a new generator with seed 0.
+        """
+        if not isinstance(game, RowGame):
+            problem = (
+                f"RulePlayer: expected dk.envs.TicTacToe() or dk.envs.ConnectFour(), received {format_value(game)}"
+            )
+            raise TypeError(message(problem, hint="use dk.search.random_player, which plays every game"))
+        legal = game.legal_actions(state)
+        wins = winning_actions(game, state, legal)
+        other_side = {**state, "to_play": (1 - state["to_play"]).astype(np.int8)}
+        blocks = winning_actions(game, other_side, legal)
+        choices = np.where(blocks.any(1, keepdims=True), blocks, legal)
+        choices = np.where(wins.any(1, keepdims=True), wins, choices)
+        games, actions = np.nonzero(legal)
+        num_rows = row_matrix(game.rows, game.columns, game.length).sum(1)  # through each cell
+        scores = np.zeros(legal.shape)
+        scores[games, actions] = num_rows[game.cells(take_games(state, games), actions)]
+        return sample_actions(scores, choices, rng or np.random.default_rng(0), self.temperature)
+
+
+def winning_actions(game: BoardGame, state: State, legal: BoolArray) -> BoolArray:
+    """Return whether each action wins at once, (games, actions).
+
+    Args:
+        game: The rules.
+        state: Positions that are not finished.
+        legal: Their legal actions.
+    """
+    games, actions = np.nonzero(legal)
+    rewards = game.apply(take_games(state, games), actions)[1]
+    wins = np.zeros(legal.shape, bool)
+    wins[games, actions] = rewards > 0
+    return wins
