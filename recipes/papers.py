@@ -602,6 +602,20 @@ HE_2016B = Paper(
 )
 """Residual units that begin with normalization and activation."""
 
+SILVER_2016 = Paper(
+    title="Mastering the Game of Go with Deep Neural Networks and Tree Search",
+    authors=(
+        "David Silver", "Aja Huang", "Chris J. Maddison", "Arthur Guez", "Laurent Sifre", "George van den Driessche",
+        "Julian Schrittwieser", "Ioannis Antonoglou", "Veda Panneershelvam", "Marc Lanctot", "Sander Dieleman",
+        "Dominik Grewe", "John Nham", "Nal Kalchbrenner", "Ilya Sutskever", "Timothy Lillicrap", "Madeleine Leach",
+        "Koray Kavukcuoglu", "Thore Graepel", "Demis Hassabis",
+    ),
+    year=2016,
+    venue="Nature 529, pp. 484-489",
+    url="https://doi.org/10.1038/nature16961",
+)  # fmt: skip
+"""AlphaGo: policy and value networks in a tree search."""
+
 ALAIN_2017 = Paper(
     title="Understanding Intermediate Layers Using Linear Classifier Probes",
     authors=("Guillaume Alain", "Yoshua Bengio"),

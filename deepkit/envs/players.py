@@ -11,6 +11,7 @@ import numpy as np
 
 from deepkit.envs.board_game import BoardGame, BoolArray, FloatArray, IntArray, State
 from deepkit.utils.errors import format_value, message
+from deepkit.utils.tracing import without_retracing_warnings
 
 Player: TypeAlias = Callable[[BoardGame, State, np.random.Generator], IntArray]
 """A function of the game, the positions and a generator; it returns an action for each game."""
@@ -111,6 +112,7 @@ class NetworkFunction:
             self._check_input(network, game)
             self._function = tf.function(lambda x: network(x, training=False), input_signature=signature)
 
+    @without_retracing_warnings()
     def __call__(self, observations: FloatArray) -> np.ndarray:
         """Return the outputs, float64 (games, outputs)."""
         outputs = np.asarray(self._function(observations), np.float64)

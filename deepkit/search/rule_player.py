@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deepkit.envs.board_game import BoardGame, BoolArray, IntArray, State, take_games
 from deepkit.envs.players import sample_actions
@@ -50,6 +51,24 @@ class RulePlayer:
             state: Positions that are not finished.
             rng: Source of randomness; by default a new generator with seed 0.
         """
+        rows, choices = self._weigh(game, state)
+        return sample_actions(rows, choices, rng or np.random.default_rng(0), self.temperature)
+
+    def probabilities(self, game: BoardGame, state: State) -> NDArray[np.float64]:
+        """Return the probability of each action, (games, actions).
+
+        Args:
+            game: The rules.
+            state: Positions that are not finished.
+        """
+        rows, choices = self._weigh(game, state)
+        if self.temperature == 0:
+            choices = np.where(choices, rows, -1).argmax(1)[:, None] == np.arange(choices.shape[1])
+        weights = np.where(choices, np.exp((rows - rows.max(1, keepdims=True)) / (self.temperature or 1)), 0)
+        return weights / weights.sum(1, keepdims=True)
+
+    def _weigh(self, game: BoardGame, state: State) -> tuple[NDArray[np.float64], BoolArray]:
+        """Return the number of possible rows through the cell of each action, and the actions that the rules leave."""
         if not isinstance(game, RowGame):
             problem = (
                 f"RulePlayer: expected dk.envs.TicTacToe() or dk.envs.ConnectFour(), received {format_value(game)}"
@@ -62,10 +81,10 @@ class RulePlayer:
         choices = np.where(blocks.any(1, keepdims=True), blocks, legal)
         choices = np.where(wins.any(1, keepdims=True), wins, choices)
         games, actions = np.nonzero(legal)
-        num_rows = row_matrix(game.rows, game.columns, game.length).sum(1)  # through each cell
-        scores = np.zeros(legal.shape)
-        scores[games, actions] = num_rows[game.cells(take_games(state, games), actions)]
-        return sample_actions(scores, choices, rng or np.random.default_rng(0), self.temperature)
+        rows = np.zeros(legal.shape)
+        rows_of_cells = row_matrix(game.rows, game.columns, game.length).sum(1)
+        rows[games, actions] = rows_of_cells[game.cells(take_games(state, games), actions)]
+        return rows, choices
 
 
 def winning_actions(game: BoardGame, state: State, legal: BoolArray) -> BoolArray:

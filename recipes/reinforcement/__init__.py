@@ -1,1 +1,1 @@
-"""Reinforcement learning: agents that learn from the rewards of their actions."""
+"""Reinforcement learning: agents that learn from rewards, and tree search."""

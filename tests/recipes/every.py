@@ -113,6 +113,7 @@ CASES = {
     "hard_cases": Case("hard_cases", {"epochs": 2}, trainings=0, stand_in=False),
     "identity_838": Case("identity_838", {"epochs": 2}, trainings=0, stand_in=False),
     "vowels": Case("vowels", {"epochs": 2}, trainings=0),
+    "connect_four": Case("connect_four", trainings=0, stand_in=False),
     "xor": Case("xor", trainings=2, copied=2, stand_in=False),
 }
 

@@ -122,6 +122,8 @@ def test_the_rule_player_prefers_the_center():
     shares = np.bincount(dk.search.RulePlayer()(CONNECT_FOUR, state), minlength=7) / 4000
     weights = np.exp([3, 4, 5, 7, 5, 4, 3])  # rows through the lowest cells
     np.testing.assert_allclose(shares, weights / weights.sum(), atol=0.02)
+    np.testing.assert_allclose(dk.search.RulePlayer().probabilities(CONNECT_FOUR, state)[0], weights / weights.sum())
+    assert dk.search.RulePlayer(0).probabilities(CONNECT_FOUR, state)[0].tolist() == [0, 0, 0, 1, 0, 0, 0]
     assert set(dk.search.RulePlayer(temperature=0)(CONNECT_FOUR, state)) == {3}
     assert set(dk.search.RulePlayer(0)(dk.envs.TicTacToe(), dk.envs.TicTacToe().start(2))) == {4}
 
