@@ -7,9 +7,11 @@ import gymnasium
 ENVIRONMENTS = {  # name -> module, class of one environment, class of a batch
     "Catch": ("catch", "Catch", "BatchedCatch"),
     "Gridworld": ("gridworld", "Gridworld", "BatchedGridworld"),
+    "TicTacToe": ("board_game_env", "SingleBoardGame", "BatchedBoardGame"),
+    "ConnectFour": ("board_game_env", "SingleBoardGame", "BatchedBoardGame"),
 }
-
-BOARD_GAMES = ("TicTacToe", "ConnectFour")
+ARGUMENTS = {"TicTacToe": {"game": "TicTacToe"}, "ConnectFour": {"game": "ConnectFour"}}
+"""Arguments of the classes, for the environments that share one class."""
 
 
 def register_environments() -> None:
@@ -21,13 +23,5 @@ def register_environments() -> None:
                 identifier,
                 entry_point=f"deepkit.envs.{module}:{single}",
                 vector_entry_point=f"deepkit.envs.{module}:{batched}",
-            )
-    for name in BOARD_GAMES:
-        identifier = f"deepkit/{name}-v0"
-        if identifier not in gymnasium.registry:
-            gymnasium.register(
-                identifier,
-                entry_point="deepkit.envs.board_game_env:SingleBoardGame",
-                vector_entry_point="deepkit.envs.board_game_env:BatchedBoardGame",
-                kwargs={"game": name},
+                kwargs=ARGUMENTS.get(name, {}),
             )
