@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,7 @@ class OpponentPool(BatchedEnv):
 
     def __init__(self, num_envs: int, *, game: str | BoardGame, opponents: object, seed: int = 0) -> None:
         self.game = find_game(game)
-        pool = list(opponents) if isinstance(opponents, Sequence) else [opponents]
+        pool = list(opponents) if isinstance(opponents, list | tuple) else [opponents]
         if not pool:
             raise ValueError(message("against: expected at least one opponent, received none", hint="pass a player"))
         self._players = [as_player(player, self.game, f"opponent {index}") for index, player in enumerate(pool)]

@@ -138,7 +138,7 @@ class Config(Settings):
     """Rounds of REINFORCE; after each one, the policy joins the pool of opponents."""
     steps_per_round: int = 16_384
     """Moves of the policy in a round."""
-    learning_rate: float = 0.002
+    learning_rate: float = 0.001
     """Learning rate of REINFORCE."""
     num_value_games: int = 40_000
     """Games for the training of the value networks, about; a tenth as many for the test."""
@@ -214,7 +214,7 @@ def best_accuracy(positions: Positions) -> float:
 def improve(config: Config, supervised: keras.Model) -> tuple[keras.Model, Curve]:
     """Improve a policy by REINFORCE in games against its earlier versions."""
     agent = dk.Reinforce(
-        [*BODY, dk.Classifier(GAME.num_actions)], discount=1.0, episodes_per_update=96, entropy_weight=0.005
+        [*BODY, dk.Classifier(GAME.num_actions)], discount=1.0, episodes_per_update=64, entropy_weight=0.015
     )
     model = agent.build(GAME.observation_shape)
     model.policy.set_weights(supervised.get_weights())
