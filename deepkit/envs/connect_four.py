@@ -49,8 +49,8 @@ class ConnectFour(RowGame):
         is_open: BoolArray = state["board"][:, 0] == 0
         return is_open & ~state["finished"][:, None]
 
-    def cells(self, state: State, actions: IntArray) -> IntArray:
-        """Return the lowest empty cell of each column."""
+    def cells(self, state: State) -> IntArray:
+        """Return the lowest empty cell of each column; the top cell of a full one."""
         heights = (state["board"] != 0).sum(1)  # (games, columns)
-        rows = self.rows - 1 - heights[np.arange(len(actions)), actions]
-        return rows * self.columns + actions
+        rows = np.maximum(self.rows - 1 - heights, 0)
+        return rows * self.columns + np.arange(self.columns)

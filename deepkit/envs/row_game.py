@@ -31,8 +31,8 @@ class RowGame(BoardGame):
         return self.rows, self.columns, 2
 
     @abc.abstractmethod
-    def cells(self, state: State, actions: IntArray) -> IntArray:
-        """Return the cell, row * columns + column, in which each action places a stone."""
+    def cells(self, state: State) -> IntArray:
+        """Return the cell, row * columns + column, in which each legal action places a stone, (games, actions)."""
 
     def start(self, num_games: int) -> State:
         """Return empty boards."""
@@ -48,7 +48,8 @@ class RowGame(BoardGame):
         stones = 1 - 2 * state["to_play"]
         board = state["board"].copy()
         flat = board.reshape(len(board), self.rows * self.columns)  # a view
-        flat[np.arange(len(flat)), self.cells(state, actions)] = stones
+        games = np.arange(len(flat))
+        flat[games, self.cells(state)[games, actions]] = stones
         has_won = self.has_row(board == stones[:, None, None])
         finished = has_won | flat.all(1)
         next_state = {"board": board, "to_play": (1 - state["to_play"]).astype(np.int8), "finished": finished}
@@ -66,6 +67,20 @@ class RowGame(BoardGame):
         flat = stones.reshape(len(stones), self.rows * self.columns).astype(np.float32)
         counts = flat @ row_matrix(self.rows, self.columns, self.length)
         return (counts == self.length).any(1)
+
+    def winning_actions(self, state: State, side: NDArray[np.int8]) -> BoolArray:
+        """Return whether each action completes a row of a side, (games, actions).
+
+        Args:
+            state: Positions that are not finished.
+            side: The side of each game, 0 or 1; it need not be the one to move.
+        """
+        stones = (1 - 2 * side)[:, None] * state["board"].reshape(len(side), self.rows * self.columns)
+        lines = row_matrix(self.rows, self.columns, self.length)
+        counts = stones.astype(np.float32) @ lines  # length - 1 only if the last cell of the line is empty
+        cells = (counts == self.length - 1).astype(np.float32) @ lines.T > 0
+        wins: BoolArray = np.take_along_axis(cells, self.cells(state), axis=1)
+        return wins & self.legal_actions(state)
 
     def observe(self, state: State) -> FloatArray:
         """Return two planes: the stones of the side to move, and those of the other side."""

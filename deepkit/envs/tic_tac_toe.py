@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from deepkit.envs.board_game import BoolArray, IntArray, State
 from deepkit.envs.row_game import RowGame
 
@@ -42,6 +44,6 @@ class TicTacToe(RowGame):
         is_empty: BoolArray = state["board"].reshape(-1, self.num_actions) == 0
         return is_empty & ~state["finished"][:, None]
 
-    def cells(self, state: State, actions: IntArray) -> IntArray:
+    def cells(self, state: State) -> IntArray:
         """Return the actions: an action is a cell."""
-        return actions
+        return np.broadcast_to(np.arange(self.num_actions), (len(state["board"]), self.num_actions))

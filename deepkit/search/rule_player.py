@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from deepkit.envs.board_game import BoardGame, BoolArray, IntArray, State, take_games
+from deepkit.envs.board_game import BoardGame, BoolArray, IntArray, State
 from deepkit.envs.players import sample_actions
 from deepkit.envs.row_game import RowGame, row_matrix
 from deepkit.utils.errors import format_value, message
@@ -74,29 +74,10 @@ class RulePlayer:
                 f"RulePlayer: expected dk.envs.TicTacToe() or dk.envs.ConnectFour(), received {format_value(game)}"
             )
             raise TypeError(message(problem, hint="use dk.search.random_player, which plays every game"))
-        legal = game.legal_actions(state)
-        wins = winning_actions(game, state, legal)
-        other_side = {**state, "to_play": (1 - state["to_play"]).astype(np.int8)}
-        blocks = winning_actions(game, other_side, legal)
-        choices = np.where(blocks.any(1, keepdims=True), blocks, legal)
-        choices = np.where(wins.any(1, keepdims=True), wins, choices)
-        games, actions = np.nonzero(legal)
-        rows = np.zeros(legal.shape)
+        side = game.to_play(state)
+        choices = game.legal_actions(state)
+        for player in (1 - side, side):  # a win comes before a block
+            wins = game.winning_actions(state, player)
+            choices = np.where(wins.any(1, keepdims=True), wins, choices)
         rows_of_cells = row_matrix(game.rows, game.columns, game.length).sum(1)
-        rows[games, actions] = rows_of_cells[game.cells(take_games(state, games), actions)]
-        return rows, choices
-
-
-def winning_actions(game: BoardGame, state: State, legal: BoolArray) -> BoolArray:
-    """Return whether each action wins at once, (games, actions).
-
-    Args:
-        game: The rules.
-        state: Positions that are not finished.
-        legal: Their legal actions.
-    """
-    games, actions = np.nonzero(legal)
-    rewards = game.apply(take_games(state, games), actions)[1]
-    wins = np.zeros(legal.shape, bool)
-    wins[games, actions] = rewards > 0
-    return wins
+        return rows_of_cells[game.cells(state)].astype(np.float64), choices

@@ -95,6 +95,22 @@ def test_rows_of_connect_four(columns, text):
     assert game.draw(state).splitlines()[-1] == text
 
 
+@pytest.mark.parametrize("game", GAMES, ids=lambda game: game.name)
+def test_winning_actions_are_those_that_win(game):
+    rng, state, num_wins = np.random.default_rng(0), game.start(100), 0
+    while len(state["board"]):
+        for side in (0, 1):
+            wins = game.winning_actions(state, np.full(len(state["board"]), side, np.int8))
+            num_wins += wins.sum()
+            games, actions = np.nonzero(game.legal_actions(state))
+            positions = {**take_games(state, games), "to_play": np.full(len(games), side, np.int8)}
+            np.testing.assert_array_equal(wins[games, actions], game.play(positions, actions)[1] == 1)
+            assert wins.sum() == wins[games, actions].sum()  # no illegal action
+        state, _, finished = game.play(state, dk.search.random_player(game, state, rng))
+        state = take_games(state, ~finished)
+    assert num_wins > 50
+
+
 def test_a_full_board_is_a_draw():
     game = dk.envs.TicTacToe()
     state, reward, finished = play_moves(game, (0, 1, 2, 4, 3, 5, 7, 6, 8))
