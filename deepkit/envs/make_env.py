@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from deepkit.envs.atari_games import find_game, game_names, has_emulator, require_emulator
 from deepkit.envs.batched import BatchedEnv
-from deepkit.envs.env_registration import ENVIRONMENTS, register_environments
+from deepkit.envs.env_registration import ARGUMENTS, ENVIRONMENTS, register_environments
 from deepkit.envs.single import SingleEnv
 from deepkit.utils.errors import did_you_mean, did_you_mean_or_list, format_value, message
 from deepkit.utils.validation import check_integer
@@ -79,7 +79,8 @@ def _from_name(name: str, num_envs: int, kwargs: dict[str, Any]) -> VectorEnv:
     short = name.removeprefix("deepkit/").removesuffix("-v0")
     if short in ENVIRONMENTS and name in (short, f"deepkit/{short}-v0"):
         module, _, batched = ENVIRONMENTS[short]
-        return _call_batched(getattr(importlib.import_module(f"deepkit.envs.{module}"), batched), num_envs, kwargs)
+        cls = getattr(importlib.import_module(f"deepkit.envs.{module}"), batched)
+        return _call_batched(cls, num_envs, {**ARGUMENTS.get(short, {}), **kwargs})
     if name.startswith("ALE/"):
         require_emulator()
     game = find_game(name) if name.startswith("ALE/") or name not in gymnasium.registry else None

@@ -212,6 +212,13 @@ def test_an_illegal_action_of_an_environment_is_an_error():
         env.step(4)
 
 
+@pytest.mark.parametrize("name", ["ConnectFour", "deepkit/ConnectFour-v0"])
+def test_make_finds_board_games(name):
+    env = dk.envs.make(name, num_envs=3)
+    assert isinstance(env, dk.envs.BatchedBoardGame)
+    assert (env.num_envs, env.game) == (3, dk.envs.ConnectFour())
+
+
 def test_games_are_named_or_passed():
     with pytest.raises(ValueError, match=r"there is no board game 'ConectFour'; did you mean 'ConnectFour'"):
         dk.envs.BatchedBoardGame(1, game="ConectFour")
