@@ -44,7 +44,7 @@ class Seq2Seq(Block):
     """A sequence-to-sequence model: an encoder of the source text, and a decoder that generates the target text.
 
     An example is a pair of strings. `dk.fit(net, (sources, targets))` adapts both vocabularies, then trains the decoder
-    with teacher forcing; `run.model.translate([...])` decodes autoregressively.
+    with teacher forcing; `run.model.translate(text)` decodes autoregressively, also a list of texts.
 
     A recurrent decoder begins with the final states of the encoder, projected by a dense layer with tanh if their
     widths differ; after a `dk.TransformerEncoder`, with projections of the mean of its outputs. The attention follows

@@ -14,7 +14,7 @@ from deepkit.losses.gradient_estimators import score_function
 from deepkit.models.alignment import ImageAttentionMap, mean_over_heads
 from deepkit.models.autoregressive import AutoregressiveModel
 from deepkit.models.decoding import check_search_arguments
-from deepkit.models.tokens import labels_of, validate_texts, weighted_mean, weights_of
+from deepkit.models.tokens import is_single_text, labels_of, validate_texts, weighted_mean, weights_of
 from deepkit.utils.errors import message
 from deepkit.utils.lazy_tensorflow import tf
 from deepkit.utils.validation import check_integer
@@ -164,11 +164,12 @@ class ImageCaptioner(AutoregressiveModel):
         max_length: int = 50,
         batch_size: int = 64,
         return_attention: bool = False,
-    ) -> list[str] | tuple[list[str], list[ImageAttentionMap]]:
+    ) -> Any:
         """Return the best caption of each image, found by beam search.
 
         Args:
-            images: Images `(images, height, width, channels)`, in the scale of the training.
+            images: Images `(images, height, width, channels)`, in the scale of the training, or one image
+                `(height, width, channels)`.
             num_beams: Number of open sequences; 1 is greedy search. See `deepkit.models.beam_search`.
             length_penalty: Preference for longer captions, the alpha of Wu et al. 2016, equation 14; 0 for none.
             max_length: Maximum number of tokens of a caption.
@@ -176,7 +177,8 @@ class ImageCaptioner(AutoregressiveModel):
             return_attention: Whether to return the `ImageAttentionMap` of each caption too.
 
         Returns:
-            Captions; with `return_attention`, a tuple of captions and attention maps.
+            A string for one image, a list of strings for several; with `return_attention`, a tuple of the caption and
+            its `ImageAttentionMap`, or of the list and a list of maps.
 
         Raises:
             ValueError: An argument is out of range, the images have another shape, are uint8 or contain NaN, or the
@@ -184,31 +186,31 @@ class ImageCaptioner(AutoregressiveModel):
         """
         check_search_arguments(num_beams, length_penalty, max_length, batch_size, owner="caption")
         self._vocabulary(self.target_text)
-        array = self._check_images(images)
+        array, is_single = self._check_images(images)
         search: dict[str, Any] = {"num_beams": num_beams, "length_penalty": length_penalty, "max_length": max_length}
         captions: list[str] = []
         for i in range(0, len(array), batch_size):
             captions += self._generate(tf.constant(array[i : i + batch_size]), **search)
         if return_attention:
-            return captions, self.attention_maps(array, captions, batch_size=batch_size)
-        return captions
+            maps = self.attention_maps(array, captions, batch_size=batch_size)
+            return (captions[0], maps[0]) if is_single else (captions, maps)
+        return captions[0] if is_single else captions
 
-    def attention_maps(
-        self, images: ArrayLike, captions: Sequence[str], *, batch_size: int = 64
-    ) -> list[ImageAttentionMap]:
+    def attention_maps(self, images: ArrayLike, captions: str | Sequence[str], *, batch_size: int = 64) -> Any:
         """Return the attention weights of the decoder for pairs of images and captions.
 
         Args:
             images: Images, as in `caption`.
-            captions: A caption for each image.
+            captions: A caption for each image: a text for one image, a list of texts for several.
             batch_size: Number of pairs in a batch.
 
         Returns:
-            A map for each pair, which `dk.visualize.attention` draws with `image=` and `grid=`. Of a Transformer, the
-            weights are the mean over the heads of the last layer.
+            An `ImageAttentionMap` for one image, a list of them for several; `dk.visualize.attention` draws a map with
+            `image=` and `grid=`. Of a Transformer, the weights are the mean over the heads of the last layer.
 
         Raises:
             ValueError: The numbers of images and captions differ, or the model has no attention.
+            TypeError: `captions` is not a text for one image, or a list of texts for several.
         """
         if not self.has_attention:
             problem = f"{self.name} has no attention"
@@ -220,27 +222,29 @@ class ImageCaptioner(AutoregressiveModel):
             for row, ids in zip(weights, ops.convert_to_numpy(target), strict=True):
                 length = np.count_nonzero(ids)
                 maps.append(ImageAttentionMap(row[: length + 1], [*vocabulary[ids[:length]].tolist(), ""]))
-        return maps
+        return maps[0] if is_single_text(captions) else maps
 
-    def log_likelihood(self, images: ArrayLike, captions: Sequence[str], *, batch_size: int = 64) -> np.ndarray:
+    def log_likelihood(self, images: ArrayLike, captions: str | Sequence[str], *, batch_size: int = 64) -> Any:
         """Return log p(caption | image) of each pair, including the end of the caption.
 
         Args:
             images: Images, as in `caption`.
-            captions: A caption for each image.
+            captions: A caption for each image: a text for one image, a list of texts for several.
             batch_size: Number of pairs in a batch.
 
         Returns:
-            Nats, `(pairs,)`.
+            Nats: a float for one image, an array `(pairs,)` for several.
 
         Raises:
             ValueError: The numbers of images and captions differ, or there is no vocabulary yet.
+            TypeError: `captions` is not a text for one image, or a list of texts for several.
         """
         self._vocabulary(self.target_text)
         log_p = [np.zeros(0, "float32")]
         for image, target in self._pair_batches(images, captions, batch_size):
             log_p.append(ops.convert_to_numpy(self._compiled_score(image, target)[0]).sum(axis=1))
-        return np.concatenate(log_p)
+        values = np.concatenate(log_p)
+        return float(values[0]) if is_single_text(captions) else values
 
     def layer_graph(self) -> keras.Model:
         """Return a Functional model of the components, from images and ids to logits, for `visualize.diagram`."""
@@ -296,11 +300,17 @@ class ImageCaptioner(AutoregressiveModel):
         return x, y
 
     def _pair_batches(
-        self, images: ArrayLike, captions: Sequence[str], batch_size: int
+        self, images: ArrayLike, captions: str | Sequence[str], batch_size: int
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield batches of images and ids of captions."""
         batch_size = check_integer(batch_size, f"{self.name}: batch_size", hint="use batch_size=64")
-        array, texts = self._check_images(images), validate_texts(captions, "captions")
+        array, is_single = self._check_images(images)
+        texts = validate_texts(captions, "captions")
+        if is_single != is_single_text(captions):
+            expected = "a text for one image" if is_single else f"a list of texts for {len(array)} images"
+            received = "one text" if is_single_text(captions) else f"a {type(captions).__name__}"
+            problem = f"captions: expected {expected}, received {received}"
+            raise TypeError(message(problem, hint="pass an image and its caption, or images and a list of captions"))
         if len(array) != len(texts):
             problem = f"expected a caption for each image, received {len(array)} and {len(texts)}"
             raise ValueError(message(problem, hint="pass images and captions of the same length"))
@@ -308,18 +318,21 @@ class ImageCaptioner(AutoregressiveModel):
             captions_of_batch = tf.constant(texts[i : i + batch_size])
             yield tf.constant(array[i : i + batch_size]), self._target_ids(captions_of_batch)
 
-    def _check_images(self, images: ArrayLike) -> np.ndarray:
-        """Return images as an array in the dtype of the encoder."""
+    def _check_images(self, images: ArrayLike) -> tuple[np.ndarray, bool]:
+        """Return images as an array in the dtype of the encoder, and whether it was one image without a batch axis."""
         array = np.asarray(images)
         expected = self.encoder.input_shape[1:]
+        is_single = array.ndim == len(expected)
+        if is_single:
+            array = array[None]
         fits = array.ndim == len(expected) + 1 and all(
             size in (None, length) for size, length in zip(expected, array.shape[1:], strict=True)
         )
         if not fits:
-            problem = f"{self.name}: expected images of shape {(None, *expected)}, received {array.shape}"
+            problem = f"{self.name}: expected images of shape {(None, *expected)}, received {np.shape(images)}"
             hint = "resize or convert the images to the shape of the training images"
-            if array.ndim == len(expected):
-                hint = "pass images[None] for a single image, and images[..., None] for gray images"
+            if is_single:
+                hint = f"pass an image of shape {expected}, or images[..., None] for gray images"
             raise ValueError(message(problem, hint=hint))
         dtype = keras.backend.standardize_dtype(self.encoder.inputs[0].dtype)
         if array.dtype == np.uint8 and "float" in dtype:
@@ -329,7 +342,7 @@ class ImageCaptioner(AutoregressiveModel):
             received = "NaN or infinity" if array.dtype.kind in "fc" else f"the dtype {array.dtype}"
             problem = f"{self.name}: expected images of finite numbers, received {received}"
             raise ValueError(message(problem, hint="remove these images, or replace the values that are not finite"))
-        return array.astype(dtype)
+        return array.astype(dtype), is_single
 
 
 def _doubly_stochastic_penalty(weights: Tensor, mask: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from deepkit.models.autoregressive import AutoregressiveModel
 from deepkit.models.beam_search import END
 from deepkit.models.decoding import MAX_TOKENS, join_tokens
 from deepkit.models.sampling import TokenSampler
-from deepkit.models.tokens import token_mask, validate_texts
+from deepkit.models.tokens import is_single_text, token_mask, validate_texts
 from deepkit.utils.errors import message
 from deepkit.utils.lazy_tensorflow import tf
 from deepkit.utils.validation import check_integer, check_number
@@ -151,7 +151,7 @@ class AutoregressiveLanguageModel(AutoregressiveModel):
         if top_k is not None:
             top_k = check_integer(top_k, "generate: top_k", hint="use top_k=10, or None for all tokens")
         vocabulary = self._vocabulary(self.target_text)
-        prompts = validate_texts([text] if isinstance(text, str) else text, "generate: text")
+        prompts = validate_texts(text, "generate: text")
         if not prompts:
             return []
         self._check_prompts(prompts)
@@ -169,39 +169,45 @@ class AutoregressiveLanguageModel(AutoregressiveModel):
         for prompt, row, length in zip(prompts, ops.convert_to_numpy(ids), lengths, strict=True):
             tokens = [vocabulary[i] for i in row[length:] if i != END]
             texts.append(join_tokens([prompt, *tokens] if prompt else tokens, self.target_text))
-        return texts[0] if isinstance(text, str) else texts
+        return texts[0] if is_single_text(text) else texts
 
-    def log_likelihood(self, texts: Sequence[str], *, batch_size: int = 64) -> np.ndarray:
+    def log_likelihood(self, texts: str | Sequence[str], *, batch_size: int = 64) -> Any:
         """Return log p(text) of each text, with its end if the model predicts ends.
 
         Args:
-            texts: Texts.
+            texts: A text, or a list of texts.
             batch_size: Number of texts in a batch.
 
         Returns:
-            Nats, `(texts,)`.
+            Nats: a float for a string, an array `(texts,)` for a list.
 
         Raises:
             ValueError: There is no vocabulary yet.
-            TypeError: `texts` is not a list of texts.
+            TypeError: `texts` is neither a string nor a list of strings.
         """
-        sums = [log_p.sum() for log_p in self.token_log_likelihoods(texts, batch_size=batch_size)]
-        return np.array(sums, "float32")
+        sums = [log_p.sum() for log_p in self._token_log_likelihoods(texts, batch_size)]
+        return float(sums[0]) if is_single_text(texts) else np.array(sums, "float32")
 
-    def token_log_likelihoods(self, texts: Sequence[str], *, batch_size: int = 64) -> list[np.ndarray]:
+    def token_log_likelihoods(self, texts: str | Sequence[str], *, batch_size: int = 64) -> Any:
         """Return log p of each token of each text, given the tokens before it.
 
         Args:
-            texts: Texts.
+            texts: A text, or a list of texts.
             batch_size: Number of texts in a batch.
 
         Returns:
-            For each text nats `(tokens,)`, with its end if the model predicts ends.
+            Nats, with those of the end if the model predicts ends: an array `(tokens,)` for a string, a list of such
+            arrays for a list.
 
         Raises:
             ValueError: There is no vocabulary yet.
-            TypeError: `texts` is not a list of texts.
+            TypeError: `texts` is neither a string nor a list of strings.
         """
+        log_p = self._token_log_likelihoods(texts, batch_size)
+        return log_p[0] if is_single_text(texts) else log_p
+
+    def _token_log_likelihoods(self, texts: str | Sequence[str], batch_size: int) -> list[np.ndarray]:
+        """Return log p of each token of each text."""
         batch_size = check_integer(batch_size, f"{self.name}: batch_size", hint="use batch_size=64")
         texts = validate_texts(texts, "texts")
         self._vocabulary(self.target_text)

@@ -10,10 +10,17 @@ import numpy as np
 from keras import ops
 
 from deepkit.layers.token_ids import TokenIds
-from deepkit.models.alignment import AttentionMap, attention_map, mean_over_heads
+from deepkit.models.alignment import attention_map, mean_over_heads
 from deepkit.models.autoregressive import AutoregressiveModel
 from deepkit.models.decoding import check_search_arguments
-from deepkit.models.tokens import holds_texts, length_bucketed_batches, reverse_ids, token_ids, validate_texts
+from deepkit.models.tokens import (
+    holds_texts,
+    is_single_text,
+    length_bucketed_batches,
+    reverse_ids,
+    token_ids,
+    validate_texts,
+)
 from deepkit.utils.errors import message
 from deepkit.utils.lazy_tensorflow import tf
 from deepkit.utils.validation import check_integer
@@ -67,6 +74,8 @@ class SequenceToSequence(AutoregressiveModel):
         >>> model.compile("adam")
         >>> len(model.translate(["a dog runs", ""], max_length=5))
         2
+        >>> isinstance(model.translate("a dog runs", max_length=5), str)
+        True
         >>> model.log_likelihood(["a dog runs"], ["dog runs"]).shape
         (1,)
     """
@@ -137,20 +146,20 @@ class SequenceToSequence(AutoregressiveModel):
 
     def translate(
         self,
-        sources: Sequence[str],
+        sources: str | Sequence[str],
         *,
         num_beams: int = 4,
         length_penalty: float = 0.6,
         max_length: int = 100,
         batch_size: int = 64,
         return_attention: bool = False,
-    ) -> list[str] | tuple[list[str], list[AttentionMap]]:
+    ) -> Any:
         """Return the best target text of each source text, found by beam search.
 
         Targets consist of words of the vocabulary only. The target of an empty text is empty.
 
         Args:
-            sources: Texts.
+            sources: A text, or a list of texts.
             num_beams: Number of open sequences; 1 is greedy search. See `deepkit.models.beam_search`.
             length_penalty: Preference for longer texts, the alpha of Wu et al. 2016, equation 14; 0 for none.
             max_length: Maximum number of tokens of a target.
@@ -158,11 +167,12 @@ class SequenceToSequence(AutoregressiveModel):
             return_attention: Whether to return the `AttentionMap` of each pair too.
 
         Returns:
-            Texts; with `return_attention`, a tuple of texts and attention maps.
+            A string for a string, a list of strings for a list; with `return_attention`, a tuple of the text and its
+            `AttentionMap`, or of the list and a list of maps.
 
         Raises:
             ValueError: An argument is out of range, or there is no vocabulary yet.
-            TypeError: `sources` is not a list of texts.
+            TypeError: `sources` is neither a string nor a list of strings.
         """
         check_search_arguments(num_beams, length_penalty, max_length, batch_size, owner="translate")
         texts = validate_texts(sources, "sources")
@@ -174,26 +184,29 @@ class SequenceToSequence(AutoregressiveModel):
             source = self._source_ids(tf.constant([texts[row] for row in rows]))
             for row, translation in zip(rows, self._generate(source, **search), strict=True):
                 translations[row] = translation
+        is_single = is_single_text(sources)
         if return_attention:
-            return translations, self.attention_maps(texts, translations, batch_size=batch_size)
-        return translations
+            maps = self.attention_maps(texts, translations, batch_size=batch_size)
+            return (translations[0], maps[0]) if is_single else (translations, maps)
+        return translations[0] if is_single else translations
 
     def attention_maps(
-        self, sources: Sequence[str], targets: Sequence[str], *, batch_size: int = 64
-    ) -> list[AttentionMap]:
+        self, sources: str | Sequence[str], targets: str | Sequence[str], *, batch_size: int = 64
+    ) -> Any:
         """Return the attention weights of the decoder for pairs of texts.
 
         Args:
-            sources: Texts.
-            targets: A target text for each source.
+            sources: A text, or a list of texts.
+            targets: A target text for each source: a text, or a list of texts.
             batch_size: Number of pairs in a batch.
 
         Returns:
-            A map for each pair, which `dk.visualize.attention` draws. Of a Transformer, the weights are the mean over
-            the heads of the last layer.
+            An `AttentionMap` for two strings, a list of them for two lists; `dk.visualize.attention` draws a map. Of a
+            Transformer, the weights are the mean over the heads of the last layer.
 
         Raises:
             ValueError: The model has no attention, or the numbers of sources and targets differ.
+            TypeError: `sources` or `targets` is neither a string nor a list of strings, or only one of them is a list.
         """
         if not self.has_attention:
             problem = f"{self.name} has no attention"
@@ -212,27 +225,30 @@ class SequenceToSequence(AutoregressiveModel):
                         is_reversed=self.reverse_source,
                     )
                 )
-        return maps
+        return maps[0] if is_single_text(sources) else maps
 
-    def log_likelihood(self, sources: Sequence[str], targets: Sequence[str], *, batch_size: int = 64) -> np.ndarray:
+    def log_likelihood(
+        self, sources: str | Sequence[str], targets: str | Sequence[str], *, batch_size: int = 64
+    ) -> Any:
         """Return log p(target | source) of each pair, including the end of the target.
 
         Args:
-            sources: Texts.
-            targets: A target text for each source.
+            sources: A text, or a list of texts.
+            targets: A target text for each source: a text, or a list of texts.
             batch_size: Number of pairs in a batch.
 
         Returns:
-            Nats, `(pairs,)`.
+            Nats: a float for two strings, an array `(pairs,)` for two lists.
 
         Raises:
             ValueError: The numbers of sources and targets differ, or there is no vocabulary yet.
-            TypeError: `sources` or `targets` is not a list of texts.
+            TypeError: `sources` or `targets` is neither a string nor a list of strings, or only one of them is a list.
         """
-        log_p = []
+        log_p = [np.zeros(0, "float32")]
         for source, target in self._pair_batches(sources, targets, batch_size):
             log_p.append(ops.convert_to_numpy(self._compiled_score(source, target)[0]).sum(axis=1))
-        return np.concatenate(log_p) if log_p else np.zeros(0, "float32")
+        values = np.concatenate(log_p)
+        return float(values[0]) if is_single_text(sources) else values
 
     def layer_graph(self) -> keras.Model:
         """Return a Functional model of the components, from ids to logits, as `visualize.diagram` draws it.
@@ -270,10 +286,14 @@ class SequenceToSequence(AutoregressiveModel):
         return reverse_ids(ids) if self.reverse_source and holds_texts(texts) else ids
 
     def _pair_batches(
-        self, sources: Sequence[str], targets: Sequence[str], batch_size: int
+        self, sources: str | Sequence[str], targets: str | Sequence[str], batch_size: int
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield batches of source and target ids."""
         batch_size = check_integer(batch_size, f"{self.name}: batch_size", hint="use batch_size=64")
+        if is_single_text(sources) != is_single_text(targets):
+            received = [_describe(value) for value in (sources, targets)]
+            problem = f"expected two texts or two lists of texts, received {received[0]} and {received[1]}"
+            raise TypeError(message(problem, hint="pass [source] and [target], or source and target"))
         sources, targets = validate_texts(sources, "sources"), validate_texts(targets, "targets")
         if len(sources) != len(targets):
             problem = f"expected a target for each source, received {len(sources)} and {len(targets)}"
@@ -281,3 +301,7 @@ class SequenceToSequence(AutoregressiveModel):
         for i in range(0, len(sources), batch_size):
             source = self._source_ids(tf.constant(sources[i : i + batch_size]))
             yield source, self._target_ids(tf.constant(targets[i : i + batch_size]))
+
+
+def _describe(value: object) -> str:
+    return "one text" if is_single_text(value) else f"a {type(value).__name__}"

@@ -171,20 +171,24 @@ def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
     return ops.sum(values * weights) / ops.maximum(ops.sum(weights), 1e-7)
 
 
+def is_single_text(value: object) -> bool:
+    """Return whether a value is one text, for which a method of texts returns one result in place of a list."""
+    return isinstance(value, str | bytes)
+
+
 def validate_texts(value: object, name: str) -> list[str]:
-    """Return a list of strings.
+    """Return a list of strings; of one string for a single text.
 
     Args:
-        value: A list, tuple or array of strings, or of bytes, as `Pipeline.arrays` returns them.
+        value: A string, or a list, tuple or array of strings. Each may be bytes, as `Pipeline.arrays` returns them.
         name: Name of the argument, for the message.
 
     Raises:
-        TypeError: The value is one string, or holds a value that is not a string.
+        TypeError: The value is not text, or holds a value that is not a string.
         ValueError: A string is not valid Unicode.
     """
-    if isinstance(value, str | bytes):
-        problem = f"{name}: expected a list of texts, received one text"
-        raise TypeError(message(problem, hint=f"pass [{format_value(value)}]"))
+    if is_single_text(value):
+        value = [value]
     if not isinstance(value, list | tuple | np.ndarray) or (isinstance(value, np.ndarray) and value.ndim != 1):
         raise _not_texts(value, name)
     texts = []

@@ -161,7 +161,7 @@ INVALID = [
     (lambda: built().generate("a", seed=-1), "seed must be"),
     (lambda: built().generate("a", seed=2**31), "seed must be"),
     (lambda: built().generate(3), "generate: text: expected a list of texts, received int 3"),
-    (lambda: built().log_likelihood("a b"), "expected a list of texts, received one text"),
+    (lambda: built().log_likelihood(3), "expected a list of texts, received int 3"),
     (
         lambda: dk.LanguageModel(dk.Text(9), decoder=DECODERS["gru"]).build().generate(),
         r"has no vocabulary yet\n  hint: call dk.fit",

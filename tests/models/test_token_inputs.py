@@ -127,7 +127,7 @@ def test_generated_texts_cannot_be_ngrams():
     ("texts", "problem"),
     [
         (np.array("a"), "expected a list of texts, received ndarray 'a'"),
-        (b"a", r"received one text\n  hint: pass \[b'a'\]"),
+        (b"\xff", "expected Unicode texts, received"),
         (["a\ud800"], "expected Unicode texts, received .*surrogates not allowed.*\n  hint: use text.encode"),
         ([b"\xff"], "expected Unicode texts, received .*\n  hint: use text.encode"),
     ],
@@ -137,6 +137,44 @@ def test_values_that_are_not_texts_are_refused(texts, problem):
         translator().build().translate(texts)
     with pytest.raises((TypeError, ValueError), match=problem):
         language_model().build().generate(texts)
+
+
+def test_a_single_text_has_the_result_of_a_list_of_it():
+    search = {"num_beams": 2, "max_length": 3}
+    seq2seq = translator().build()
+    source, target = TEXTS[0], TEXTS[1]
+    assert seq2seq.translate(source, **search) == seq2seq.translate([source], **search)[0]
+    assert seq2seq.translate(source.encode(), **search) == seq2seq.translate([source], **search)[0]
+    assert seq2seq.translate("", **search) == ""
+    text, alignment = seq2seq.translate(source, return_attention=True, **search)
+    assert (text, alignment.source) == (seq2seq.translate(source, **search), source.split())
+    np.testing.assert_array_equal(
+        seq2seq.attention_maps(source, target).weights, seq2seq.attention_maps([source], [target])[0].weights
+    )
+    assert seq2seq.log_likelihood(source, target) == seq2seq.log_likelihood([source], [target])[0]
+    language = language_model().build()
+    assert language.generate(b"a", max_new_tokens=2, seed=0) == language.generate(["a"], max_new_tokens=2, seed=0)[0]
+    assert language.log_likelihood(source) == language.log_likelihood([source])[0]
+    np.testing.assert_array_equal(language.token_log_likelihoods(source), language.token_log_likelihoods([source])[0])
+    captions = captioner().build(IMAGES.shape[1:])
+    image = IMAGES[0]
+    assert captions.caption(image, **search) == captions.caption(image[None], **search)[0]
+    text, attention = captions.caption(image, return_attention=True, **search)
+    np.testing.assert_array_equal(attention.weights, captions.attention_maps(image, text).weights)
+    assert captions.log_likelihood(image, target) == captions.log_likelihood(image[None], [target])[0]
+
+
+def test_one_text_does_not_pair_with_a_list():
+    model = translator().build()
+    for method in (model.log_likelihood, model.attention_maps):
+        with pytest.raises(TypeError, match=r"two texts or two lists of texts, received a list and one text\n  hint: "):
+            method(["a"], "a")
+    model = captioner().build(IMAGES.shape[1:])
+    for method in (model.log_likelihood, model.attention_maps):
+        with pytest.raises(TypeError, match="captions: expected a text for one image, received a list\n  hint: pass"):
+            method(IMAGES[0], ["a"])
+        with pytest.raises(TypeError, match="captions: expected a list of texts for 4 images, received one text"):
+            method(IMAGES, "a")
 
 
 def test_lengths_that_no_memory_holds_are_refused():
