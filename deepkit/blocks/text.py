@@ -61,6 +61,9 @@ class Text(Block):
     every token that is not in the vocabulary, and for an empty text. `dk.fit` adapts the vocabulary to the training
     inputs, the most frequent tokens first; `dk.adapt` does so for a built model.
 
+    Ids are not quantities: put a `keras.layers.Embedding` after this block. Dense, convolutional, recurrent and
+    normalization layers refuse ids.
+
     Args:
         max_tokens: Largest number of ids, including those of padding and of unknown tokens.
         output_sequence_length: Number of tokens to which each text is truncated or padded; None for the length of the

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from deepkit.definition.category_ids import category_id_problem
 from deepkit.definition.errors import DefinitionError, first_line, shape_text
 from deepkit.definition.layer_checks import error_problem, input_problem
 from deepkit.definition.masks import mask_problem
@@ -220,10 +221,10 @@ class Builder:
             call_kwargs: Further arguments of the call, such as `{"initial_state": [h, c]}`.
 
         Raises:
-            DefinitionError: The layer does not fit the input, or would lose the mask of a sequence.
+            DefinitionError: The layer does not fit the input, loses the mask of a sequence, or reads ids as numbers.
         """
         if isinstance(layer, keras.layers.Layer):
-            problem = input_problem(layer, x)
+            problem = input_problem(layer, x) or category_id_problem(layer, x)
             if problem is None and not self.definition.is_keras_layer:
                 problem = mask_problem(layer, x)
             if problem is not None:
