@@ -230,6 +230,7 @@ class AutoregressiveModel(keras.Model):
         Returns:
             A `keras.callbacks.History`.
         """
+        self._check_targets(y)
         validation_data = kwargs.get("validation_data")
         if isinstance(validation_data, list | tuple):
             kwargs["validation_data"] = tuple(as_string_array(value) for value in validation_data)
@@ -249,6 +250,7 @@ class AutoregressiveModel(keras.Model):
         Returns:
             The loss and the metrics, which count tokens.
         """
+        self._check_targets(y)
         return super().evaluate(as_string_array(x), as_string_array(y), *args, **kwargs)
 
     def export(
@@ -277,6 +279,9 @@ class AutoregressiveModel(keras.Model):
             for name in cls.component_names
         }
         return cls(**{**config, **components})
+
+    def _check_targets(self, y: object) -> None:
+        """Raise an error if the model takes no targets beside its inputs, and `y` is not None."""
 
     def _teacher_forced(self, source: Tensor, target: Tensor, *, training: bool) -> dict[str, Tensor]:
         """Return the outputs of the decoder for each step of the targets and their ends.

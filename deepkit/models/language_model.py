@@ -233,6 +233,11 @@ class AutoregressiveLanguageModel(AutoregressiveModel):
         target = self._target_ids(self._texts_of(data if isinstance(data, tuple) else (data,)))
         return target, target, keras.utils.unpack_x_y_sample_weight(data)[2]
 
+    def _check_targets(self, y: object) -> None:
+        if y is not None:
+            problem = f"{self.name}: expected texts alone, whose tokens are the targets, received labels"
+            raise ValueError(message(problem, hint="leave y out; dk.Seq2Seq is trained on pairs of texts"))
+
     def _check_prompts(self, prompts: list[str]) -> None:
         """Raise if the text layer cuts the end of a text, which the continuation follows."""
         maximum = self.target_text.get_config()["output_sequence_length"]

@@ -83,7 +83,8 @@ def fit(
             returns one. Arrays of uint8 images `(batch, rows, columns, channels)` with 1, 3 or 4 channels and values
             above 1 are rescaled to [0, 1] by a layer of the model, unless it is compiled or preprocesses its input
             itself.
-        y: Labels of the arrays x; for several outputs a list in their order, or a mapping by name.
+        y: Labels of the arrays x; for several outputs a list in their order, or a mapping by name. None for a model
+            that is trained on its inputs alone, such as an autoencoder or a language model.
         sample_weight: Weight of each example in the training loss, `(batch,)`, or of each position of its labels,
             `(batch, time)`; a mapping by name of the output for several outputs, 1 for the others. As in Keras, the
             weights apply to the loss, not to the metrics.

@@ -12,6 +12,7 @@ import tensorflow as tf
 from deepkit.data import Data
 from deepkit.data.user_arrays import is_list_of_arrays
 from deepkit.definition.functional import Functional
+from deepkit.training.errors import LabelError
 from deepkit.utils.errors import format_value, make_error
 from deepkit.utils.validation import check_flag, check_fraction, check_integer
 
@@ -108,6 +109,33 @@ class DataArguments:
     def _named(self, arrays: LabeledArrays) -> LabeledArrays:
         labels = (_by_name(value, self.output_names) for value in arrays[1:])
         return LabeledArrays(_by_name(arrays.x, self.input_names), *labels)
+
+
+def check_unlabeled(arguments: DataArguments, target: str, model: str) -> None:
+    """Raise if labels are passed beside arrays to a model that is trained on its inputs alone.
+
+    The labels of a dataset are ignored: the same dataset also trains a classifier.
+
+    Args:
+        arguments: The data.
+        target: The training target of the model: "labels", "inputs" or "none".
+        model: The model, for messages.
+
+    Raises:
+        LabelError: Labels are passed. An autoencoder accepts x itself as y, which Keras's `fit` requires.
+    """
+    if target == "labels":
+        return
+    train = (arguments.x, arguments.y) if arguments.y is not None else arguments.x
+    for name, data in (("y", train), ("validation_data", arguments.validation_data)):
+        x, y = (*data, None)[:2] if isinstance(data, tuple) else (data, None)
+        if y is None or (target == "inputs" and y is x):
+            continue
+        raise LabelError(
+            f"labels: {model} is trained on its inputs alone, received labels",
+            path=name,
+            hint="leave the labels out: pass x alone; a network that ends in dk.Classifier or dk.Regressor learns them",
+        )
 
 
 def check_only_x(arguments: DataArguments) -> None:

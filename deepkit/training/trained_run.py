@@ -22,7 +22,7 @@ from deepkit.execution.plan import Measurement, Plan
 from deepkit.models.autoregressive import AutoregressiveModel
 from deepkit.training import text_labels, value_check
 from deepkit.training.class_names import with_classes_of
-from deepkit.training.fit_arguments import DataArguments, check_only_x
+from deepkit.training.fit_arguments import DataArguments, check_only_x, check_unlabeled
 from deepkit.training.label_check import check_split
 from deepkit.training.label_rules import head_rule
 from deepkit.training.output_heads import named_outputs
@@ -222,7 +222,9 @@ class Run(Displayable):
             x = (rows_as_inputs(self.columns, x[0]), *x[1:])
         else:
             x = labeled_rows(self.columns, x) if y is None else rows_as_inputs(self.columns, x)
-        arguments = self._encode(DataArguments(x, y, sample_weight, batch_size, output_names=self._output_names()))
+        arguments = DataArguments(x, y, sample_weight, batch_size, output_names=self._output_names())
+        check_unlabeled(arguments, self.prediction.target, f"the {type(self.model).__name__} {self.model.name!r}")
+        arguments = self._encode(arguments)
         batches = evaluation_batches(self.model, self.prediction, arguments)
         if self.prediction.target == "labels":
             self._check_labels(batches, "x" if arguments.y is None else "y")

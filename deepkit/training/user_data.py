@@ -19,7 +19,7 @@ from deepkit.execution import strategy
 from deepkit.execution.plan import Plan
 from deepkit.training.class_names import with_classes_of
 from deepkit.training.data_checks import check_dense_batches, check_same_dtype, check_scaled
-from deepkit.training.fit_arguments import DataArguments, check_only_x
+from deepkit.training.fit_arguments import DataArguments, check_only_x, check_unlabeled
 from deepkit.training.input_rules import choose_rules, refuse_uint8_images
 from deepkit.training.table_columns import check_same_columns, with_columns
 from deepkit.training.training_data import PipelineData, TrainingData, as_tuple, make_dataset_data, no_batches
@@ -39,9 +39,12 @@ def training_data_for(net: Definition | keras.Model, arguments: DataArguments, p
 
     Raises:
         TypeError: The data has an unsupported type.
+        LabelError: Labels are passed to a model that is trained on its inputs alone.
         ValueError: The data is infinite, does not split evenly over the devices, or does not fit the definition.
     """
-    training_data = make_training_data(arguments.for_definition(net), plan).with_target(training_target(net))
+    target = training_target(net)
+    check_unlabeled(arguments, target, f"the {type(net).__name__}")
+    training_data = make_training_data(arguments.for_definition(net), plan).with_target(target)
     if isinstance(net, keras.Model) or not isinstance(net, Block):
         return training_data
     net = with_columns(net, training_data)

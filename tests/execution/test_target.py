@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import deepkit as dk
 from deepkit.data.pipeline import Pipeline
+from deepkit.errors import LabelError
 
 X = np.random.default_rng(0).random((20, 4)).astype("float32")
 Y = np.arange(20) % 3
@@ -82,7 +83,7 @@ def test_the_target_is_part_of_the_fingerprint():
 
 
 def test_fit_trains_on_the_inputs_if_the_definition_asks_for_them():
-    sources = [dk.data.from_arrays(X, Y, validation=4), (X, Y), X, tf.data.Dataset.from_tensor_slices((X, Y)).batch(5)]
+    sources = [dk.data.from_arrays(X, Y, validation=4), (X, X), X, tf.data.Dataset.from_tensor_slices((X, Y)).batch(5)]
     for data in sources:
         run = dk.fit(dk.Sequential([Copying()]), data, loss="mse", batch_size=None, verbose=0)
         assert run.model.output_shape == (None, 4)
@@ -98,3 +99,48 @@ def test_a_model_with_its_own_loss_needs_neither_labels_nor_a_loss():
     run = dk.fit(WithoutLabels(), dk.data.from_arrays(X, Y, validation=4), epochs=2, verbose=0)
     assert run.history["loss"][1] < run.history["loss"][0]
     assert isinstance(dk.data.from_arrays(X).train, Pipeline)
+
+
+TEXT = dk.Text(6, vocabulary=("a", "b"))
+TEXTS = np.array(["a b", "b", "a", "b b"] * 5)
+UNLABELED = {
+    "LanguageModel": (dk.LanguageModel(TEXT, embedding_dim=4, decoder=dk.Recurrent("gru", 4)), TEXTS),
+    "Autoencoder": (dk.Autoencoder([dk.MLP([2])]), X),
+    "Copying": (Copying(), X),
+    "WithoutLabels": (WithoutLabels(), X),
+    "VAE": (dk.VAE(dk.MLP([4]), latent_dim=2, decoder=dk.MLP([4])), X),
+    "GAN": (dk.GAN(dk.MLP([4]), discriminator=dk.MLP([4]), latent_dim=2), X),
+    "RBM": (dk.RBM(3), np.round(X)),
+    "Hopfield": (dk.Hopfield(4), np.sign(X - 0.5)),
+}
+
+
+@pytest.mark.parametrize("name", UNLABELED)
+def test_labels_beside_arrays_are_refused_without_a_use(name):
+    net, x = UNLABELED[name]
+    problem = f"the {name} is trained on its inputs alone, received labels\n  at    {{}}\n  hint: leave the labels out"
+    for arguments in ((x, Y), ((x, Y),), ((x, Y, np.ones(20)),)):
+        with pytest.raises(LabelError, match=problem.format("y")):
+            dk.fit(net, *arguments, epochs=1, verbose=0)
+    with pytest.raises(LabelError, match=problem.format("validation_data")):
+        dk.fit(net, x, validation_data=(x, Y), epochs=1, verbose=0)
+
+
+def test_evaluate_refuses_labels_likewise():
+    run = dk.fit(Copying(), X, loss="mse", epochs=1, verbose=0)
+    with pytest.raises(LabelError, match="the Functional 'copying' is trained on its inputs alone"):
+        run.evaluate(X, Y)
+    assert run.evaluate(X, X) == run.evaluate(X)
+
+
+def test_an_autoencoder_accepts_its_inputs_as_labels_as_in_keras():
+    alone, twice = (dk.fit(Copying(), *data, loss="mse", epochs=1, verbose=0) for data in ((X,), (X, X)))
+    assert alone.history == twice.history
+
+
+def test_a_compiled_language_model_refuses_labels():
+    model = UNLABELED["LanguageModel"][0].build()
+    model.compile("adam")
+    for method in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match="expected texts alone.*\n  hint: leave y out"):
+            method(TEXTS, Y)
