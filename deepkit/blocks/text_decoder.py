@@ -17,6 +17,7 @@ from deepkit.blocks.transformer import TransformerDecoder
 from deepkit.definition import fields, source
 from deepkit.definition.block import Block
 from deepkit.definition.errors import DefinitionError
+from deepkit.definition.sequential import Sequential
 from deepkit.layers import HardAttention, PositionEmbedding, TokenIds
 from deepkit.utils.errors import format_value
 from deepkit.utils.validation import check_choice
@@ -271,6 +272,6 @@ def _project(x: KerasTensor, decoder: Recurrent, i: int, k: int) -> Any:
 
 
 def text_layer(text: Text, name: str) -> TokenIds:
-    """Return the layer that converts texts to token ids."""
-    model = replace(text, name=name).build()
+    """Return the layer that converts texts to token ids; a model of two texts needs two names."""
+    model = Sequential([replace(text, name=name)]).build()
     return next(layer for layer in model.layers if isinstance(layer, TokenIds))

@@ -468,3 +468,14 @@ def test_fit_prints_the_metrics_and_the_vocabularies(capsys):
     full = "a vocabulary of 2 tokens, as many as max_tokens=4 allows; lowercase and without punctuation"
     assert lines[2] == f"adapted sources: {full}"
     assert lines[3] == "adapted targets: a vocabulary of 2 tokens"
+
+
+def test_the_layers_have_distinct_names():
+    model = definition().build()
+    assert [layer.name for layer in (model.source_text, model.target_text)] == ["source_text.ids", "target_text.ids"]
+    names = [layer.name for layer in model.layers]
+    assert len(set(names)) == len(names)
+    lines = []
+    model.summary(print_fn=lines.append, line_length=100)
+    assert all(name in "\n".join(lines) for name in names)
+    assert model.get_layer("target_text.ids") is model.target_text
