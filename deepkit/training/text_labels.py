@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from deepkit.blocks.heads import Classifier
 from deepkit.data import Pipeline
 from deepkit.data.frames import as_arrays
 from deepkit.definition.functional import Functional
@@ -24,6 +25,11 @@ from deepkit.utils.errors import format_value
 if TYPE_CHECKING:
     from deepkit.utils.types import Dataset
 
+_TAG_HINT = (
+    "pass a row of labels, one for each token, in place of one string: y = keras.utils.pad_sequences([tags.split() for "
+    "tags in y], padding='post', dtype=object, value=TAG), and dk.Text(..., output_sequence_length=y.shape[1]); "
+    "dk.data.from_tagged_file reads such labels"
+)
 _MAX_NAMES = 10  # names that a message lists
 
 
@@ -139,6 +145,9 @@ def _check_num_names(net: Any, output: str, labels: Any, names: tuple[str, ...])
     hint = "use {}, or integer labels if the data lacks a class"
     if "" in names and labels.ndim > 1:
         hint = "use a class name in place of '' at padded steps: they do not count if they are masked"
+    tags = [tag for name in names for tag in name.split()]
+    if labels.ndim == 1 and isinstance(block, Classifier) and block.pool is None and len(tags) > len(names):
+        hint = _TAG_HINT.replace("TAG", repr(min(tags)))
     rule = LabelRule("class_indices", (None, head.units), "", block)
     raise LabelError(
         f"labels: expected {num_classes} class names for {block or f'the {head.task} head'!s}, received {len(names)}: "

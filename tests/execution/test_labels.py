@@ -479,3 +479,15 @@ def test_a_hinge_with_a_binary_head_expects_labels_that_its_accuracy_accepts(hea
     assert error.hint == "use (y + 1) // 2"
     compile_for(head, TWO, loss=loss)
     compile_for(dk.Regressor(), 2 * TWO - 1, loss=loss)
+
+
+def test_tags_as_one_string_for_each_text_are_refused_with_the_conversion():
+    texts, tags = ["the dog runs", "dogs run", "run"], ["DET NOUN VERB", "NOUN VERB", "VERB"]
+    net = dk.Sequential([dk.Text(9), layers.Embedding(9, 4, mask_zero=True), dk.Classifier(4, pool=None)])
+    with pytest.raises(LabelError, match=r"expected 4 class names .*, received 3: 'DET NOUN VERB'") as caught:
+        dk.fit(net, texts, tags, epochs=1, verbose=0)
+    assert "[tags.split() for tags in y], padding='post', dtype=object, value='DET')" in caught.value.hint
+    rows = keras.utils.pad_sequences([text.split() for text in tags], padding="post", dtype=object, value="DET")
+    text = dk.Text(9, output_sequence_length=rows.shape[1])
+    net = dk.Sequential([text, layers.Embedding(9, 4, mask_zero=True), dk.Classifier(3, pool=None)])
+    assert dk.fit(net, texts, rows, epochs=1, verbose=0).class_names == ("DET", "NOUN", "VERB")

@@ -142,5 +142,5 @@ def test_a_compiled_language_model_refuses_labels():
     model = UNLABELED["LanguageModel"][0].build()
     model.compile("adam")
     for method in (model.fit, model.evaluate):
-        with pytest.raises(ValueError, match="expected texts alone.*\n  hint: leave y out"):
+        with pytest.raises(ValueError, match=r"expected texts alone.*\n  hint: leave y out"):
             method(TEXTS, Y)
