@@ -12,6 +12,7 @@ from deepkit.data.dataset import Data
 from deepkit.data.errors import DataError
 from deepkit.data.image_folder import from_folder
 from deepkit.data.load import load
+from deepkit.data.pair_files import from_text_pairs
 from deepkit.data.pipeline import Pipeline
 from deepkit.data.points import PointData, points
 from deepkit.data.record_data import from_records
@@ -22,11 +23,13 @@ from deepkit.data.scenes import SceneData, scenes
 from deepkit.data.sequences import sequences
 from deepkit.data.table import from_table
 from deepkit.data.table_schema import TableSchema
+from deepkit.data.tagged_file import from_tagged_file
 from deepkit.data.text_pairs import text_pairs
 from deepkit.data.user_arrays import from_arrays
 
 __all__ = [
-    "load", "from_arrays", "from_folder", "from_table", "from_records", "write_records",
+    "load", "from_arrays", "from_folder", "from_table", "from_tagged_file", "from_text_pairs",
+    "from_records", "write_records",
     "curves", "points", "rectangles", "scenes", "sequences", "text_pairs",
     "Data", "PointData", "SceneData", "SceneObjects", "Pipeline", "TableSchema", "DataError",
     "Augmentation", "Shift", "Flip", "PadCrop", "Affine", "Elastic",

@@ -33,6 +33,7 @@ _OTHER_FORMATS = (
     (b"SQLite format 3", "an SQLite file", "read_sql"),
 )  # fmt: skip
 _SAMPLE_ROWS = 100
+_CHUNKS_HINT = "read it in chunks with pandas.read_csv(..., chunksize=10_000), and pass them to dk.data.write_records"
 _MAX_FIELD_LENGTH = 2**31 - 1  # the limit of csv, 128 KiB, is too small for texts
 
 
@@ -52,8 +53,8 @@ def read_csv(path: PathLike, delimiter: str | None = None, encoding: str | None 
     """
     _check_delimiter(delimiter)
     file = expand_user(path)
-    _check_size(file)
-    text, encoding_name = _decode(file, encoding)
+    check_size(file)
+    text, encoding_name = decode_file(file, encoding)
     title = file.name
     with _long_fields():
         detected = delimiter or _detect_delimiter(text)
@@ -79,7 +80,7 @@ def _check_delimiter(delimiter: object) -> None:
         raise (ValueError if isinstance(delimiter, str) else TypeError)(message(problem, hint="use delimiter=';'"))
 
 
-def _check_size(file: Path) -> None:
+def check_size(file: Path, hint: str = _CHUNKS_HINT) -> None:
     """Raise if a file needs more than the free memory."""
     try:
         size = file.stat().st_size
@@ -88,24 +89,36 @@ def _check_size(file: Path) -> None:
     if size > (available := memory.available_bytes()):
         sizes = f"at least {memory.format_bytes(size)} of memory, and {memory.format_bytes(available)} are free"
         problem = f"{file} needs {sizes}"
-        hint = "read it in chunks with pandas.read_csv(..., chunksize=10_000), and pass them to dk.data.write_records"
         raise DataError(problem, hint=hint)
 
 
-def _decode(file: Path, encoding: str | None) -> tuple[str, str]:
-    """Return the text of a file, and the name of its encoding."""
+def decode_file(file: Path, encoding: str | None, *, expected: str = "a CSV file") -> tuple[str, str]:
+    """Return the text of a file, and the name of its encoding.
+
+    Args:
+        file: The file.
+        encoding: The name of an encoding; None for that of a byte order mark, else UTF-8.
+        expected: The kind of the file, for messages: "a CSV file" may also be a data frame.
+
+    Raises:
+        DataError: The file does not exist, has another format, or is not text in this encoding.
+        ValueError: There is no such encoding.
+    """
+    is_table = expected == "a CSV file"
     try:
         content = file.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: the path has a null character
         reason = "it is a folder" if os.path.isdir(file) else (getattr(error, "strerror", "") or str(error)).lower()
-        hint = "pass the path of a CSV file, or a pandas DataFrame"
+        hint = f"pass the path of {expected}{', or a pandas DataFrame' if is_table else ''}"
         if not os.path.exists(file):
-            hint = f"the current folder is {os.getcwd()}; pass the path of a CSV file, or a pandas DataFrame"
+            hint = f"the current folder is {os.getcwd()}; {hint}"
         raise DataError(f"{file} cannot be read: {reason}", hint=hint) from error
     for magic, description, function in _OTHER_FORMATS:
         if content.startswith(magic):
             hint = f"read it with pandas first: dk.data.from_table(pandas.{function}(...), target=...)"
-            raise DataError(f"{file} is {description}, expected a CSV file", hint=hint)
+            if not is_table:
+                hint = "decompress it, or export it as text"
+            raise DataError(f"{file} is {description}, expected {expected}", hint=hint)
     name = encoding or next((name for mark, name in _BYTE_ORDER_MARKS if content.startswith(mark)), "utf-8")
     try:
         codec = codecs.lookup(name).name
