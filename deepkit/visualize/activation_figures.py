@@ -14,6 +14,7 @@ from deepkit.utils.errors import message
 from deepkit.visualize import activations as _activations
 from deepkit.visualize.activations import LayerStatistics
 from deepkit.visualize.figures import BLUE, GRAY, ORANGE, hide_axis_lines, subplots
+from deepkit.visualize.model_inputs import accepts_run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,11 +26,13 @@ _MAX_MAPS = 64  # feature maps of one example
 _MAX_EXAMPLES, _MAX_COLUMNS = 8, 8
 
 
+@accepts_run
 def feature_maps(model: keras.Model, images: Batch, layer: str) -> Figure:
     """Draw the output of a layer for some examples.
 
     Args:
         model: Any built Keras model.
+            A `Run` stands for its model.
         images: A batch that the model takes, of images or other inputs.
         layer: Name of a layer, also of a layer in a nested model. If several layers have the name, its path, such as
             `"base/conv5"`.
@@ -67,6 +70,7 @@ def feature_maps(model: keras.Model, images: Batch, layer: str) -> Figure:
     return figure
 
 
+@accepts_run
 def statistics(model: keras.Model, batch: Batch, *, loss: LossLike | None = None, training: bool = True) -> Figure:
     """Draw the size of the outputs and of the gradients of each layer, from the first layer to the last.
 
@@ -76,6 +80,7 @@ def statistics(model: keras.Model, batch: Batch, *, loss: LossLike | None = None
 
     Args:
         model: Any built Keras model.
+            A `Run` stands for its model.
         batch: The inputs x, or (x, y) to include gradients.
         loss: A Keras loss or its name. By default the loss that the model was compiled with.
         training: Whether layers such as dropout and batch normalization run in training mode. The state that they

@@ -14,7 +14,7 @@ from deepkit.utils.errors import message
 from deepkit.visualize.batch_loss import check_loss, compute_loss, restored_state
 from deepkit.visualize.class_scores import GRADIENT_SCALE
 from deepkit.visualize.layer_calls import RecordedCall, record_calls
-from deepkit.visualize.model_inputs import check_batch, check_built, pack_inputs
+from deepkit.visualize.model_inputs import accepts_run, check_batch, check_built, pack_inputs
 from deepkit.visualize.nested_layers import find_layer, walk_layers
 
 if TYPE_CHECKING:
@@ -62,11 +62,13 @@ class LayerStatistics:
     weight_norm: float | None
 
 
+@accepts_run
 def feature_maps(model: keras.Model, images: Batch, layer: str) -> np.ndarray:
     """Return the output of a layer for a batch.
 
     Args:
         model: Any built Keras model.
+            A `Run` stands for its model.
         images: A batch that the model takes, of images or other inputs, batch axis first.
         layer: Name or path of a layer, also of a layer in a nested model.
 
@@ -100,6 +102,7 @@ def feature_maps(model: keras.Model, images: Batch, layer: str) -> np.ndarray:
     return _to_numpy(outputs[0])
 
 
+@accepts_run
 def statistics(
     model: keras.Model, batch: Batch, *, loss: LossLike | None = None, training: bool = True
 ) -> list[LayerStatistics]:
@@ -107,6 +110,7 @@ def statistics(
 
     Args:
         model: Any built Keras model.
+            A `Run` stands for its model.
         batch: The inputs x, or (x, y) to include gradients.
         loss: A Keras loss or its name. By default the loss that the model was compiled with.
         training: Whether layers such as dropout and batch normalization run in training mode. The state that they

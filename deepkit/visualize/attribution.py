@@ -13,7 +13,7 @@ from deepkit.utils.errors import message
 from deepkit.utils.validation import check_integer, check_number
 from deepkit.visualize.class_scores import GRADIENT_SCALE, class_scores, sum_of_class_scores
 from deepkit.visualize.layer_calls import RecordedCall, record_calls
-from deepkit.visualize.model_inputs import as_image_batch, pack_inputs
+from deepkit.visualize.model_inputs import accepts_run, as_image_batch, pack_inputs
 from deepkit.visualize.nested_layers import NestedLayer, find_layer, walk_layers
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from deepkit.utils.types import ArrayLike, Nested, Tensor
 
 
+@accepts_run
 def grad_cam(
     model: keras.Model, image: ArrayLike, *, layer: str | None = None, class_index: int | None = None
 ) -> np.ndarray:
@@ -32,6 +33,7 @@ def grad_cam(
 
     Args:
         model: A classifier of images.
+            A `Run` stands for its model.
         image: An image (rows, columns, channels) as the model takes it, or several with a batch axis in front.
         layer: Name or path of a layer with outputs (batch, rows, columns, channels). By default the last such layer.
         class_index: The class, counted from 0. By default the predicted class.
@@ -83,6 +85,7 @@ def grad_cam_maps(
     return ops.relu(ops.sum(weights * feature_maps, axis=-1)), classes
 
 
+@accepts_run
 def saliency(
     model: keras.Model,
     image: ArrayLike,
@@ -100,6 +103,7 @@ def saliency(
 
     Args:
         model: A classifier of images with a floating point input.
+            A `Run` stands for its model.
         image: An image (rows, columns, channels) as the model takes it, or several with a batch axis in front.
         class_index: The class, counted from 0. By default the predicted class.
         num_samples: Number of noisy copies over which the gradient is averaged; 0 uses the image itself.

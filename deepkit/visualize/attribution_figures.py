@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from deepkit.visualize.attribution import grad_cam_maps, saliency_maps
 from deepkit.visualize.figures import displayable_image, hide_axis_lines, subplots
-from deepkit.visualize.model_inputs import as_image_batch
+from deepkit.visualize.model_inputs import accepts_run, as_image_batch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from deepkit.utils.types import ArrayLike
 
 
+@accepts_run
 def grad_cam(
     model: keras.Model,
     image: ArrayLike,
@@ -37,6 +38,7 @@ def grad_cam(
 
     Args:
         model: A classifier of images, of any class. It may contain nested models and preprocessing layers.
+            A `Run` stands for its model.
         image: An image (rows, columns, channels) as the model takes it, or several with a batch axis in front.
         layer: Name of a layer with outputs (batch, rows, columns, channels), also of a layer in a nested model. If
             several layers have the name, its path, such as `"base/conv5"`. By default the last such layer.
@@ -76,6 +78,7 @@ def grad_cam(
     return figure
 
 
+@accepts_run
 def saliency(
     model: keras.Model,
     image: ArrayLike,
@@ -94,6 +97,7 @@ def saliency(
 
     Args:
         model: A classifier of images, of any class, with a floating point input.
+            A `Run` stands for its model.
         image: An image (rows, columns, channels) as the model takes it, or several with a batch axis in front.
         class_index: The class, counted from 0. By default the predicted class.
         num_samples: Number of noisy copies; 0 uses the image itself.

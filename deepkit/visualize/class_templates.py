@@ -13,13 +13,14 @@ from deepkit.utils.errors import format_value, message
 from deepkit.utils.validation import is_integer
 from deepkit.visualize.figures import displayable_image, hide_axis_lines, subplots
 from deepkit.visualize.labeled_points import names_of_classes
-from deepkit.visualize.model_inputs import check_built, input_shape
+from deepkit.visualize.model_inputs import accepts_run, check_built, input_shape
 from deepkit.visualize.nested_layers import NestedLayer, find_layer, walk_layers
 
 _CALLER = "templates"
 _COLUMNS = 5
 
 
+@accepts_run
 def templates(
     model: keras.Model,
     *,
@@ -35,6 +36,7 @@ def templates(
 
     Args:
         model: A built model with a dense layer that takes the pixels of an image.
+            A `Run` stands for its model.
         layer: Name of the dense layer. By default the only one of the model.
         image_shape: Shape of the image, (rows, columns) or (rows, columns, channels). By default the input shape of
             the model, if that is an image.
@@ -84,6 +86,7 @@ def templates(
     return figure
 
 
+@accepts_run
 def template_images(
     model: keras.Model, *, layer: str | None = None, image_shape: Sequence[int] | None = None
 ) -> np.ndarray:
@@ -91,6 +94,7 @@ def template_images(
 
     Args:
         model: A built model with a dense layer that takes the pixels of an image.
+            A `Run` stands for its model.
         layer: Name of the dense layer. By default the only one of the model.
         image_shape: Shape of the image, (rows, columns) or (rows, columns, channels). By default the input shape of the
             model, if that is an image.

@@ -16,7 +16,7 @@ from deepkit.layers import Threshold
 from deepkit.utils.errors import message
 from deepkit.visualize.figures import displayable_image, hide_axis_lines, subplots
 from deepkit.visualize.interval_coverage import gaussian_outputs
-from deepkit.visualize.model_inputs import check_built, iterate_batches, predict_batch
+from deepkit.visualize.model_inputs import accepts_run, check_built, iterate_batches, predict_batch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,12 +56,14 @@ class MisclassifiedExample:
     loss: float
 
 
+@accepts_run
 def confusion(model: keras.Model, data: object, *, class_names: Sequence[str] = ()) -> Figure:
     """Draw the confusion matrix of a classifier.
 
     Args:
         model: A classifier with logits or probabilities as its output, for one class per example or per position.
             Whether the outputs are logits follows from the last layer, else from the loss, else from their values.
+            A `Run` stands for its model.
         data: Batches (x, y) with integer or one-hot labels, or a pair (x, y) of arrays. x is the input of
             the model: an array, a mapping of arrays, or texts. With `class_names`, the labels may be these names.
         class_names: Names in the order of the classes, such as `run.class_names`. By default their numbers.
@@ -100,11 +102,13 @@ def draw_confusion(counts: np.ndarray, class_names: Sequence[str] = ()) -> Figur
     return figure
 
 
+@accepts_run
 def confusion_matrix(model: keras.Model, data: object, class_names: Sequence[str] = ()) -> np.ndarray:
     """Count the examples of a classifier by true class and predicted class.
 
     Args:
         model: A classifier, as for `deepkit.visualize.confusion`.
+            A `Run` stands for its model.
         data: Batches (x, y), or a pair (x, y) of arrays.
         class_names: Names in the order of the classes, for labels that are these names.
 
@@ -131,11 +135,13 @@ def confusion_matrix(model: keras.Model, data: object, class_names: Sequence[str
     return counts
 
 
+@accepts_run
 def misclassified(model: keras.Model, data: object, *, count: int = 16, class_names: Sequence[str] = ()) -> Figure:
     """Draw the misclassified images with the largest loss.
 
     Args:
         model: A classifier of images with logits or probabilities as its output.
+            A `Run` stands for its model.
         data: Batches (images, labels), or a pair of arrays. With `class_names`, the labels may be these names.
         count: Largest number of images to draw.
         class_names: Names in the order of the classes, such as `run.class_names`. By default their numbers.
@@ -170,6 +176,7 @@ def misclassified(model: keras.Model, data: object, *, count: int = 16, class_na
     return figure
 
 
+@accepts_run
 def misclassified_examples(
     model: keras.Model, data: object, count: int = 16, class_names: Sequence[str] = ()
 ) -> list[MisclassifiedExample]:
@@ -177,6 +184,7 @@ def misclassified_examples(
 
     Args:
         model: A classifier of images with one class per image.
+            A `Run` stands for its model.
         data: Batches (images, labels), or a pair of arrays; images have the shape (batch, rows, columns, channels).
         count: Largest number of examples to return.
         class_names: Names in the order of the classes, for labels that are these names.

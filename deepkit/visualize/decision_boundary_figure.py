@@ -14,6 +14,7 @@ from deepkit.visualize.class_markers import mix_with_white, scatter_by_class
 from deepkit.visualize.decision_regions import DecisionRegions, checked_points, regions_of
 from deepkit.visualize.figures import BLUE, ORANGE, PngFigure, subplots
 from deepkit.visualize.labeled_points import names_of_classes
+from deepkit.visualize.model_inputs import accepts_run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +26,7 @@ _FLAT_SHARE = 0.35  # of a class's color in its region if the outputs are not pr
 _LINE = "#212529"
 
 
+@accepts_run
 def decision_boundary(
     model: keras.Model,
     data: object,
@@ -45,6 +47,7 @@ def decision_boundary(
 
     Args:
         model: A built model with one input of two features.
+            A `Run` stands for its model.
         data: `dk.data.Data`, whose training split is drawn; a pipeline or another dataset of batches (x, y); or a pair
             (x, y) of arrays with x of shape `(points, 2)`.
         resolution: Number of values of each feature at which the model is evaluated, in batches of 10,000 points.

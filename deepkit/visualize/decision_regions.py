@@ -15,7 +15,7 @@ from deepkit.visualize.batch_loss import restored_state
 from deepkit.visualize.classification import class_numbers, class_probabilities
 from deepkit.visualize.interval_coverage import gaussian_outputs
 from deepkit.visualize.labeled_points import LabeledPoints, labeled_points
-from deepkit.visualize.model_inputs import check_built, pack_inputs
+from deepkit.visualize.model_inputs import accepts_run, check_built, pack_inputs
 
 _CALLER = "decision_boundary"
 _MAX_INPUT = 1e38  # of float32, with the margin around the points
@@ -76,6 +76,7 @@ class _Task:
     probability: str
 
 
+@accepts_run
 def decision_regions(
     model: keras.Model, data: object, *, resolution: int = 200, num_points: int = 500
 ) -> DecisionRegions:
@@ -83,6 +84,7 @@ def decision_regions(
 
     Args:
         model: A built model with one input of two features.
+            A `Run` stands for its model.
         data: `dk.data.Data`, whose training split is used; a pipeline or another dataset of batches (x, y); or a pair
             (x, y) of arrays with x of shape `(points, 2)`.
         resolution: Number of values of each feature at which the model is evaluated, from 2 to 2,000.

@@ -9,12 +9,14 @@ from matplotlib.ticker import MaxNLocator
 
 from deepkit.visualize.energy_path import energy_path
 from deepkit.visualize.figures import BLUE, subplots
+from deepkit.visualize.model_inputs import accepts_run
 
 if TYPE_CHECKING:
     import keras
     from matplotlib.figure import Figure
 
 
+@accepts_run
 def energy(model: keras.Model, states: Any) -> Figure:
     """Draw the energy of states over the steps of a recall.
 
@@ -23,6 +25,7 @@ def energy(model: keras.Model, states: Any) -> Figure:
 
     Args:
         model: A model with a method `energy`, such as that of `dk.Hopfield`.
+            A `Run` stands for its model.
         states: States `(steps, batch, ...)`, such as `model.recall_path(x)`.
 
     Returns:

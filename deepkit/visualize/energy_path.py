@@ -8,13 +8,16 @@ import keras
 import numpy as np
 
 from deepkit.utils.errors import format_value, make_error
+from deepkit.visualize.model_inputs import accepts_run
 
 
+@accepts_run
 def energy_path(model: keras.Model, states: Any) -> np.ndarray:
     """Return the energy of each state after each step.
 
     Args:
         model: A model with a method `energy`, such as that of `dk.Hopfield`.
+            A `Run` stands for its model.
         states: States `(steps, batch, ...)`, such as `model.recall_path(x)`.
 
     Returns:

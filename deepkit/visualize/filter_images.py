@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from deepkit.layers import TiedDense
 from deepkit.utils.errors import message
 from deepkit.visualize.figures import hide_axis_lines, subplots
-from deepkit.visualize.model_inputs import check_built, input_shape
+from deepkit.visualize.model_inputs import accepts_run, check_built, input_shape
 from deepkit.visualize.nested_layers import NestedLayer, find_layer, walk_layers
 
 _MAX_FILTERS = 64
@@ -21,11 +21,13 @@ _TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose)
 _CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, *_TRANSPOSED, *_DEPTHWISE, *_SEPARABLE)
 
 
+@accepts_run
 def filters(model: keras.Model, layer: str | None = None) -> Figure:
     """Draw the filters of a layer as images.
 
     Args:
         model: Any built Keras model.
+            A `Run` stands for its model.
         layer: Name of a convolution or of a dense layer whose input is an image, also of a layer in a nested model. If
             several layers have the name, its path, such as `"base/conv1"`. By default the first such layer.
 
@@ -66,11 +68,13 @@ def filters(model: keras.Model, layer: str | None = None) -> Figure:
     return figure
 
 
+@accepts_run
 def filter_images(model: keras.Model, layer: str | None = None) -> np.ndarray:
     """Return the filters of a layer as images.
 
     Args:
         model: Any built Keras model.
+            A `Run` stands for its model.
         layer: Name or path of a convolution or of a dense layer whose input is an image. By default the first such
             layer.
 

@@ -13,6 +13,7 @@ from deepkit.models.glimpse_path import GlimpsePath
 from deepkit.models.recurrent_attention import RecurrentAttentionModel
 from deepkit.utils.errors import format_value, message
 from deepkit.visualize.figures import ORANGE, displayable_image, hide_axis_lines, subplots
+from deepkit.visualize.model_inputs import accepts_run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _MAX_IMAGES = 8  # rows of the figure
 
 
+@accepts_run
 def glimpses(model: RecurrentAttentionModel | GlimpsePath, x: ArrayLike, *, class_names: Sequence[str] = ()) -> Figure:
     """Draw the path of the glimpses at images, and their patches (Mnih et al. 2014, figure 3).
 
@@ -33,6 +35,7 @@ def glimpses(model: RecurrentAttentionModel | GlimpsePath, x: ArrayLike, *, clas
     Args:
         model: A model of `dk.RecurrentAttention`, whose locations are those of `predict`; or the `GlimpsePath` that its
             method `glimpses` returned for the images.
+            A `Run` stands for its model.
         x: Images `(examples, height, width, channels)`, of which the first 8 are drawn; or one image.
         class_names: Names of the classes, in their order.
 

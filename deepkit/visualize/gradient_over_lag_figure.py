@@ -10,6 +10,7 @@ import numpy as np
 
 from deepkit.visualize.figures import subplots
 from deepkit.visualize.lag_gradients import lag_gradients
+from deepkit.visualize.model_inputs import accepts_run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from deepkit.visualize.model_inputs import Batch
 
 
+@accepts_run
 def gradient_over_lag(model: keras.Model | Mapping[str, keras.Model], x: Batch) -> Figure:
     """Draw how strongly the last output of a recurrent model depends on each step before it.
 
@@ -26,6 +28,7 @@ def gradient_over_lag(model: keras.Model | Mapping[str, keras.Model], x: Batch) 
 
     Args:
         model: A built model with a recurrent layer, or several by name.
+            A `Run` stands for its model.
         x: A batch of sequences, as the model takes it: numbers, token ids or strings. Masked steps do not count.
 
     Returns:

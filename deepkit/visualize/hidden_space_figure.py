@@ -16,7 +16,7 @@ from deepkit.visualize.figures import subplots
 from deepkit.visualize.labeled_points import class_numbers_of_labels, labeled_points, names_of_classes
 from deepkit.visualize.layer_outputs import COMPONENTS
 from deepkit.visualize.layer_spaces import LayerSpace, spaces_of
-from deepkit.visualize.model_inputs import check_built
+from deepkit.visualize.model_inputs import accepts_run, check_built
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +26,7 @@ _MAX_PANELS = 10
 _JITTER_SEED = 0
 
 
+@accepts_run
 def hidden_space(
     model: keras.Model,
     data: object,
@@ -44,6 +45,7 @@ def hidden_space(
 
     Args:
         model: A built model, such as a classifier or an autoencoder.
+            A `Run` stands for its model.
         data: `dk.data.Data`, whose training split is drawn; a pipeline or another dataset of batches (x, y); or a pair
             (x, y) of arrays. Labels are classes: integers, one-hot rows or strings.
         layers: Names or paths of layers; `"input"` is the input of the model, and `"pca"` the first two principal

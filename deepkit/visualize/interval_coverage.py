@@ -14,7 +14,7 @@ from deepkit.definition.outputs import output_activation
 from deepkit.layers.mean_and_stddev import MeanAndStddev, mean_and_stddev
 from deepkit.utils.errors import did_you_mean_or_list, format_value, make_error
 from deepkit.visualize.figures import BLUE, GRAY, subplots
-from deepkit.visualize.model_inputs import check_built, iterate_batches, predict_batch
+from deepkit.visualize.model_inputs import accepts_run, check_built, iterate_batches, predict_batch
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,6 +64,7 @@ class IntervalCoverage:
         )
 
 
+@accepts_run
 def calibration(model: keras.Model, data: object, *, output: str | None = None) -> Figure:
     """Draw how many labels lie inside the predicted intervals of a regression with uncertainty.
 
@@ -72,6 +73,7 @@ def calibration(model: keras.Model, data: object, *, output: str | None = None) 
 
     Args:
         model: A model that ends in `dk.Regressor(units, distribution="gaussian")`.
+            A `Run` stands for its model.
         data: Batches (x, y), or a pair (x, y) of arrays. x is the input of the model, such as a mapping of arrays.
         output: Name of the output, if the model has several.
 
@@ -125,11 +127,13 @@ def draw_coverage(coverage: IntervalCoverage) -> Figure:
     return figure
 
 
+@accepts_run
 def interval_coverage(model: keras.Model, data: object, *, output: str | None = None) -> IntervalCoverage:
     """Return the fraction of labels inside the predicted intervals of a regression with uncertainty.
 
     Args:
         model: A model that ends in `dk.Regressor(units, distribution="gaussian")`.
+            A `Run` stands for its model.
         data: Batches (x, y), or a pair (x, y) of arrays, with labels of shape `(batch, units)`.
         output: Name of the output, if the model has several.
 

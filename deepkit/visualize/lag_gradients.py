@@ -14,7 +14,7 @@ from keras import ops
 from deepkit.utils.errors import message
 from deepkit.visualize.batch_loss import restored_state
 from deepkit.visualize.class_scores import GRADIENT_SCALE
-from deepkit.visualize.model_inputs import check_batch, pack_inputs
+from deepkit.visualize.model_inputs import accepts_run, check_batch, pack_inputs
 from deepkit.visualize.nested_layers import NestedLayer, walk_layers
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ _CALLER = "gradient_over_lag"
 _RECURRENT = (keras.layers.RNN, keras.layers.Bidirectional)
 
 
+@accepts_run
 def lag_gradients(model: keras.Model, x: Batch) -> np.ndarray:
     """Return how strongly the last output of a recurrent model depends on each step before it.
 
@@ -39,6 +40,7 @@ def lag_gradients(model: keras.Model, x: Batch) -> np.ndarray:
 
     Args:
         model: A built model with a recurrent layer: Keras's `SimpleRNN`, `GRU`, `LSTM`, `RNN` or `Bidirectional`.
+            A `Run` stands for its model.
         x: A batch of sequences, as the model takes it: numbers, token ids or strings.
 
     Returns:

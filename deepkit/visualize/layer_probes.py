@@ -11,13 +11,14 @@ import numpy as np
 from deepkit.utils.errors import message
 from deepkit.visualize.labeled_points import class_numbers_of_labels, labeled_points
 from deepkit.visualize.layer_outputs import check_finite, layer_outputs
-from deepkit.visualize.model_inputs import check_built
+from deepkit.visualize.model_inputs import accepts_run, check_built
 
 _CALLER = "linear_probes"
 _INVERSE_PENALTY = 100.0  # scikit-learn's C: weak regularization
 _MAX_ITERATIONS = 1000
 
 
+@accepts_run
 def linear_probes(
     model: keras.Model,
     data: object,
@@ -35,6 +36,7 @@ def linear_probes(
 
     Args:
         model: A built model.
+            A `Run` stands for its model.
         data: Examples that the probes are trained with: `dk.data.Data`, whose training split is read; a pipeline or
             another dataset of batches (x, y); or a pair (x, y) of arrays. Labels are classes: integers, one-hot rows or
             strings.

@@ -13,7 +13,7 @@ from deepkit.utils.validation import check_flag
 from deepkit.visualize.labeled_points import LabeledPoints, class_numbers_of_labels, labeled_points
 from deepkit.visualize.layer_outputs import check_finite, layer_outputs
 from deepkit.visualize.layer_probes import probe_accuracies
-from deepkit.visualize.model_inputs import check_built
+from deepkit.visualize.model_inputs import accepts_run, check_built
 
 _CALLER = "hidden_space"
 _GRID_LINES = 15  # in each direction
@@ -56,6 +56,7 @@ class LayerSpace:
     grid: np.ndarray | None
 
 
+@accepts_run
 def layer_spaces(
     model: keras.Model,
     data: object,
@@ -69,6 +70,7 @@ def layer_spaces(
 
     Args:
         model: A built model, such as a classifier or an autoencoder.
+            A `Run` stands for its model.
         data: `dk.data.Data`, whose training split is used; a pipeline or another dataset of batches (x, y); or a pair
             (x, y) of arrays. Labels are classes: integers, one-hot rows or strings.
         layers: Names or paths of layers; `"input"` is the input of the model, and `"pca"` the first two principal

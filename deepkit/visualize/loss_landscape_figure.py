@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from deepkit.visualize.figures import ORANGE, subplots
 from deepkit.visualize.loss_plane import LossPlane, loss_plane
+from deepkit.visualize.model_inputs import accepts_run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +25,7 @@ _LEVELS = 18
 _LOGARITHMIC_RATIO = 10.0  # of the largest to the smallest loss, from which the levels are logarithmic
 
 
+@accepts_run
 def loss_landscape(
     model: keras.Model,
     data: object,
@@ -47,6 +49,7 @@ def loss_landscape(
         model: A built model. Its trainable weights move, and are restored exactly, also after an error or Ctrl-C.
             No random state changes. Layers run in inference mode: batch normalization uses the moving averages of the
             model everywhere in the plane.
+            A `Run` stands for its model.
         data: `dk.data.Data`, whose training split is read; a pipeline or another dataset of batches (x, y); or a pair
             (x, y) of arrays. Each point of the plane needs the loss over all of it: a few hundred examples are enough.
             Sample weights are ignored.

@@ -14,7 +14,7 @@ from deepkit.utils.errors import format_value, message
 from deepkit.utils.validation import check_integer, check_number
 from deepkit.visualize.batch_loss import check_loss, compute_loss, restored_state
 from deepkit.visualize.labeled_points import check_pair
-from deepkit.visualize.model_inputs import check_built, iterate_batches, pack_inputs
+from deepkit.visualize.model_inputs import accepts_run, check_built, iterate_batches, pack_inputs
 from deepkit.visualize.nested_layers import walk_layers
 from deepkit.visualize.weight_path import WeightPath
 
@@ -67,6 +67,7 @@ class LossPlane:
     explained_variance: np.ndarray | None
 
 
+@accepts_run
 def loss_plane(
     model: keras.Model,
     data: object,
@@ -85,6 +86,7 @@ def loss_plane(
 
     Args:
         model: A built model. Its trainable weights move, and are restored exactly, also after an error.
+            A `Run` stands for its model.
         data: `dk.data.Data`, whose training split is read; a pipeline or another dataset of batches (x, y); or a pair
             (x, y) of arrays. Each point of the plane needs the loss over all of it.
         loss: A Keras loss or its name. By default the loss that the model was compiled with.

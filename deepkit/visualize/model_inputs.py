@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import operator
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
 
 import keras
 import numpy as np
@@ -19,12 +21,46 @@ if TYPE_CHECKING:
     """The inputs or the labels of several examples: one array, or several by name or by position."""
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def accepts_run(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a function of a model also take a `Run`, whose model and class names it then receives.
+
+    Args:
+        function: A function with an argument `model`: a Keras model, or a mapping of several.
+    """
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def with_model(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError:
+            return function(*args, **kwargs)  # raises Python's error with the name of the function
+        model = bound.arguments["model"]
+        if is_run(model):
+            class_names = getattr(model, "class_names", ())
+            if "class_names" in signature.parameters and isinstance(class_names, tuple):
+                bound.arguments.setdefault("class_names", class_names)
+            bound.arguments["model"] = model.model
+        elif isinstance(model, Mapping):
+            bound.arguments["model"] = {key: item.model if is_run(item) else item for key, item in model.items()}
+        return function(*bound.args, **bound.kwargs)
+
+    return with_model
+
+
+def is_run(value: Any) -> bool:
+    """Return whether a value is a `Run`, of which this package knows only that it has a model."""
+    return not isinstance(value, keras.Model) and isinstance(getattr(value, "model", None), keras.Model)
+
+
 def check_built(model: object, caller: str) -> None:
     """Raise if a value is not a Keras model or has no weights yet."""
     if not isinstance(model, keras.Model):
         hint = "use definition.build(input_shape)" if hasattr(model, "build") else ""
-        if isinstance(getattr(model, "model", None), keras.Model):
-            hint = "use run.model"
         raise TypeError(message(f"{caller}: expected a keras.Model, received {type(model).__name__}", hint=hint))
     if not model.built:
         problem = f"{caller}: the model {model.name!r} is not built, so its layers have no weights"

@@ -22,8 +22,8 @@ def curves(history: Mapping[str, Sequence[float | Any]] | keras.callbacks.Histor
     """Draw the loss and every metric over the epochs, for training and validation data.
 
     Args:
-        history: The values of each metric by name, such as `Run.history`, or the `History` that `model.fit` returns.
-            A metric with several values, such as one for each class, has a line for each of them.
+        history: The values of each metric by name, such as `Run.history`; or a `Run`, or the `History` that
+            `model.fit` returns. A metric with several values, such as one for each class, has a line for each of them.
 
     Returns:
         A figure with a panel per metric, the loss first.

@@ -1,7 +1,5 @@
 """The decision boundary: its position for constructed models, the task of the outputs, errors and artists."""
 
-import types
-
 import keras
 import numpy as np
 import pytest
@@ -162,12 +160,6 @@ def test_models_with_other_inputs_raise():
         dk.visualize.decision_boundary(linear([1.0, 1.0]), (np.zeros((60, 3)), Y))
     with pytest.raises(TypeError, match=r"expected a keras.Model, received Classifier\n  hint: use definition.build"):
         dk.visualize.decision_boundary(dk.Classifier(2), (X, Y))
-
-
-def test_an_object_with_a_model_is_not_a_model():
-    run = types.SimpleNamespace(model=linear([1.0, 1.0]))
-    with pytest.raises(TypeError, match=r"received SimpleNamespace\n  hint: use run.model"):
-        dk.visualize.decision_boundary(run, (X, Y))
 
 
 def test_labels_that_do_not_fit_the_output_raise():

@@ -37,6 +37,7 @@ from deepkit.visualize.diagrams.layout import (
 )
 from deepkit.visualize.diagrams.nesting import NestedGraph
 from deepkit.visualize.figures import SvgFigure, file_format, save
+from deepkit.visualize.model_inputs import accepts_run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,6 +68,7 @@ _DPI = 180.0
 _MAX_PIXELS = 20_000  # along a side of an image
 
 
+@accepts_run
 def diagram(model: keras.Model, path: PathLike | None = None, *, depth: int | None = None) -> Figure:
     """Draw the layers of a model as boxes, nested in blocks, with lines for the data flow between them.
 
@@ -79,6 +81,7 @@ def diagram(model: keras.Model, path: PathLike | None = None, *, depth: int | No
 
     Args:
         model: A built Functional or Sequential model, or the model of `dk.GAN` or `dk.Seq2Seq`.
+            A `Run` stands for its model.
         path: A file to save the diagram in: `.svg`, whose text can be searched and copied, `.png` or `.pdf`.
         depth: Number of nested blocks to draw open; 0 draws the outermost blocks as boxes. By default as many as
             leave the text legible on a printed page.
