@@ -10,7 +10,7 @@ from deepkit.data.dataset import Data, RawData, build_data
 from deepkit.data.pipeline_settings import PipelineSettings, check_batch_size, check_seed
 from deepkit.data.sources import MemorySource
 from deepkit.data.table_split import split_at_random
-from deepkit.data.text_lines import check_columns, check_number_of_columns, read_lines
+from deepkit.data.text_lines import check_columns, check_number_of_columns, check_path, read_lines
 from deepkit.utils.errors import format_value, message
 from deepkit.utils.validation import check_flag
 
@@ -73,9 +73,11 @@ def from_text_pairs(
     """
     settings = PipelineSettings(check_batch_size(batch_size), check_seed(seed))
     check_flag(shuffle, "shuffle")
+    check_path(source, "source")
     if target is None:
         origin, pairs = _read_pairs(source, columns, delimiter, encoding)
     else:
+        check_path(target, "target")
         origin, pairs = _read_parallel(source, target, encoding)
     rows = split_at_random(len(pairs), None, (), validation, test, settings.seed)
     texts = [np.array(column, object) for column in zip(*pairs, strict=True)]

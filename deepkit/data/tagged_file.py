@@ -14,7 +14,7 @@ from deepkit.data.dataset import Data, RawData, build_data
 from deepkit.data.pipeline_settings import PipelineSettings, check_batch_size, check_seed
 from deepkit.data.sources import MemorySource
 from deepkit.data.table_split import split_at_random
-from deepkit.data.text_lines import check_columns, check_number_of_columns, read_lines
+from deepkit.data.text_lines import check_columns, check_number_of_columns, check_path, read_lines
 from deepkit.utils import console as _console
 from deepkit.utils.errors import format_value, message
 from deepkit.utils.validation import check_flag, check_integer
@@ -27,11 +27,11 @@ _MAX_NAMES = 10  # tags that the message lists
 
 @dataclass(frozen=True)
 class _Sentence:
-    """A sentence, and the line of its first token for messages."""
+    """A sentence, and the file and line of each token for messages."""
 
     tokens: list[str]
     tags: list[str]
-    line: str
+    lines: list[str]
 
 
 def from_tagged_file(
@@ -99,6 +99,7 @@ def from_tagged_file(
     check_flag(shuffle, "shuffle")
     if max_length is not None:
         max_length = check_integer(max_length, "max_length", hint="pass max_length=50, or leave it out")
+    check_path(path, "path")
     sources = {"train": path, "validation": validation, "test": test}
     files = {split: value for split, value in sources.items() if isinstance(value, str | os.PathLike)}
     sentences = {split: _read_sentences(file, columns, delimiter, comment, encoding) for split, file in files.items()}
@@ -155,10 +156,11 @@ def _read_sentences(
         token, tag = (values[position].strip() for position in positions)
         _check_values(token, tag, line)
         if not is_open:
-            sentences.append(_Sentence([], [], line))
+            sentences.append(_Sentence([], [], []))
             is_open = True
         sentences[-1].tokens.append(token)
         sentences[-1].tags.append(tag)
+        sentences[-1].lines.append(line)
     if not sentences:
         problem = f"{file.name} has no sentence, only lines that begin with {comment!r}"
         raise ValueError(message(problem, hint="pass another comment=, or leave it out"))
@@ -193,7 +195,7 @@ def _as_arrays(sentences: Sequence[_Sentence], tags: tuple[str, ...], length: in
         texts[row] = " ".join(sentence.tokens)
         for step, tag in enumerate(sentence.tags):
             if tag not in indices:
-                problem = f"the tag {tag!r} of the sentence at {sentence.line} does not occur in the training file"
+                problem = f"{sentence.lines[step]} has the tag {tag!r}, which does not occur in the training file"
                 hint = "correct the tag, or add such sentences to the training file"
                 raise ValueError(message(problem, hint=hint))
             if step < length:

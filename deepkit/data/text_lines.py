@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from deepkit.utils.types import PathLike
+
+
+def check_path(path: object, argument: str) -> None:
+    """Raise a TypeError if an argument is not the path of a file."""
+    if not isinstance(path, str | os.PathLike):
+        problem = f"{argument} must be the path of a file, received {format_value(path)}"
+        raise TypeError(message(problem, hint="pass lists of texts to dk.fit, or to dk.data.from_arrays"))
 
 
 def read_lines(path: PathLike, encoding: str | None, expected: str) -> tuple[Path, list[str]]:

@@ -59,8 +59,8 @@ def test_splits_and_separate_files(tmp_path):
     data = from_tagged_file(path, validation=other, test=str(other), max_length=2, verbose=False)
     assert (data.train.num_examples, texts(data.validation), texts(data.test)) == (20, ["x y z"], ["x y z"])
     np.testing.assert_array_equal(data.validation.arrays()[1], [[1, 0]])
-    with pytest.raises(ValueError, match=r"the tag 'C' of the sentence at new.tsv: line 2 does not occur in the train"):
-        from_tagged_file(path, validation=write(tmp_path, "new.tsv", "\nx\tC\n"))
+    with pytest.raises(ValueError, match=r"new.tsv: line 3 has the tag 'C', which does not occur in the train"):
+        from_tagged_file(path, validation=write(tmp_path, "new.tsv", "\nx\tA\ny\tC\n"))
 
 
 @pytest.mark.parametrize(
@@ -151,5 +151,12 @@ def test_files_that_are_not_text_are_refused(tmp_path):
         (tmp_path / "a.gz").write_bytes(b"\x1f\x8b\x08\x00")
         with pytest.raises(DataError, match=r"a.gz is a gzip file, expected a file of .*\n  hint: decompress it"):
             read(tmp_path / "a.gz")
+    for texts_in_memory in ((["a"],), (latin, ["a"])):
+        with pytest.raises(
+            TypeError, match=r"must be the path of a file, received \['a'\]\n  hint: pass lists of texts"
+        ):
+            from_text_pairs(*texts_in_memory)
+    with pytest.raises(TypeError, match="path must be the path of a file, received 3"):
+        from_tagged_file(3)
     with pytest.raises(TypeError, match="delimiter must be the text between two columns, received 3"):
         from_text_pairs(latin, delimiter=3)
