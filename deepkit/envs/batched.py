@@ -61,8 +61,7 @@ class BatchedEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray],
     """
 
     num_stacked_frames: ClassVar[int] = 1
-    """Number of frames of which an observation consists, along its last axis; the first ones repeat the first frame of
-    an episode. A replay memory stores each frame once."""
+    """The frames in an observation, along its last axis; a replay memory stores each of them once."""
 
     _STATE_KEYS = frozenset({"environment", "arrays", "num_steps", "finished", "generator"})
 

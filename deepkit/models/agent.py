@@ -35,6 +35,15 @@ class AgentModel(keras.Model):
     Args:
         networks: The networks by name. The first one gives a score per action.
         settings: The other arguments of the subclass by name, which `get_config` returns.
+
+    Examples:
+        >>> import numpy as np
+        >>> import deepkit as dk
+        >>> model = dk.DQN([dk.Regressor(2)]).build((4,))
+        >>> isinstance(model, AgentModel), model.num_actions
+        (True, 2)
+        >>> model.scores(np.zeros((3, 4))).shape
+        (3, 2)
     """
 
     experience: ClassVar[str]
@@ -179,7 +188,14 @@ class AgentModel(keras.Model):
         self.compile(**keras.saving.deserialize_keras_object(config))
 
     def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
-        """Refuse: an agent learns from an environment.
+        """Raise an error: an agent learns from an environment.
+
+        Args:
+            args: Any arguments.
+            kwargs: Any arguments.
+
+        Returns:
+            Nothing.
 
         Raises:
             TypeError: Always.
