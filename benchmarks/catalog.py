@@ -271,7 +271,7 @@ BENCHMARKS = (
         group=RECIPES,
         target=NOT_SLOWER,
         separate_processes=True,
-        note="A step acts in one environment; every fourth step updates a convolutional network of 206,000 weights with "
+        note="A step acts in one environment; every fourth step updates a network of 206,000 weights with "
         "a batch of 32 transitions. `dk.learn` also checks rewards and losses, and counts returns.",
     ),
     Benchmark(

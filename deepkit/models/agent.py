@@ -72,13 +72,24 @@ class AgentModel(keras.Model):
         raise NotImplementedError
 
     def compute_losses(self, experience: Experience) -> dict[str, Tensor]:
-        """Return the losses of a batch by name, those of `loss_names`; a subclass implements it."""
+        """Return the losses of a batch by name, those of `loss_names`; a subclass implements it.
+
+        Args:
+            experience: Arrays by name, as the kind of `experience` that the class names.
+        """
         raise NotImplementedError
 
     def choose(
         self, scores: np.ndarray, action_mask: np.ndarray | None, rng: np.random.Generator, step: int
     ) -> np.ndarray:
-        """Return an action for each row of scores, with exploration; a subclass implements it."""
+        """Return an action for each row of scores, with exploration; a subclass implements it.
+
+        Args:
+            scores: Scores `(batch, actions)`.
+            action_mask: True for each legal action, or None if all are legal.
+            rng: Random generator.
+            step: Number of steps since the beginning of the training.
+        """
         raise NotImplementedError
 
     @property
@@ -209,7 +220,11 @@ class AgentModel(keras.Model):
         return self.trackers
 
     def train_step(self, data: Nested) -> dict[str, Tensor]:
-        """Update the weights for one batch of experience; return the losses of this batch."""
+        """Update the weights for one batch of experience; return the losses of this batch.
+
+        Args:
+            data: The arguments of `compute_losses`, as tensors.
+        """
         with tf.GradientTape() as tape:
             losses = self.compute_losses(data)  # type: ignore[arg-type]
             penalties = [ops.cast(ops.sum(penalty), "float32") for penalty in self.losses]

@@ -114,7 +114,11 @@ class DeepQNetwork(AgentModel):
         return values
 
     def epsilon(self, step: int) -> float:
-        """Return the probability of a random action at a step of the training."""
+        """Return the probability of a random action at a step of the training.
+
+        Args:
+            step: Number of steps since the beginning of the training.
+        """
         progress = min(step / self.exploration_steps, 1.0)
         return self.initial_epsilon + progress * (self.final_epsilon - self.initial_epsilon)
 
