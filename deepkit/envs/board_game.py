@@ -91,7 +91,7 @@ class BoardGame(abc.ABC):
 
     @abc.abstractmethod
     def observe(self, state: State) -> FloatArray:
-        """Return what the side to move observes, float32 (games, rows, columns, planes).
+        """Return the observations of the side to move, float32 (games, rows, columns, planes).
 
         Args:
             state: Positions of the games.

@@ -20,7 +20,7 @@ from deepkit.utils.validation import check_integer, check_number
 
 @dataclass(frozen=True, eq=False)
 class SearchResult:
-    """What a search has found in each game.
+    """The visits and values of a search of each game.
 
     Args:
         visits: Number of simulations that began with each action, (games, actions).

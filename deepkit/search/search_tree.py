@@ -66,8 +66,8 @@ class SearchTrees:
         """Add the position after the last action of each path as a node.
 
         Args:
-            path: What `select` has returned.
-            last_nodes: The same.
+            path: The path that `select` returned.
+            last_nodes: The last nodes that it returned.
 
         Returns:
             The outcome of each game for the side that has begun, 0 unless the game is finished; the games whose new

@@ -13,7 +13,7 @@ and a new position is evaluated by the value network and by a rollout, mixed wit
 Here, the experts are a player with three rules: it wins if it can, blocks if it must, and prefers the center.
 
     deepkit run connect_four
-    deepkit run connect_four --num-simulations 400
+    deepkit run connect_four --num-simulations 200
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ CLAIMS = (
 )
 DEVIATIONS = (
     "Connect Four in place of Go. A player with three rules, which draws among the moves that they leave, takes the "
-    "place of human experts (p. 485), and random moves that of the fast rollout policy.",
+    "place of human experts (p. 485) and that of the fast rollout policy, a linear softmax of patterns.",
     "Three convolutions of 32 filters and a dense layer on two planes of stones, in place of 13 convolutions of 192 "
     "filters on 48 planes (p. 485); the value network has its layers and a dense one of 64 units.",
     "Adam in place of gradient descent, and a small weight of the policy's entropy in REINFORCE.",
@@ -142,7 +142,7 @@ class Config(Settings):
     """Learning rate of REINFORCE."""
     num_value_games: int = 40_000
     """Games for the training of the value networks, about; a tenth as many for the test."""
-    num_simulations: int = 100
+    num_simulations: int = 60
     """Simulations of a search for each move."""
     num_matches: int = 400
     """Games of each match."""
@@ -168,10 +168,10 @@ def train(config: Config) -> Result:
     improved, curve = improve(config, supervised)
     measured["RL against SL"] = curve.y[-1]
     value, errors, value_curves = train_values(config, supervised, improved, rng)
-    searches = matches.make_searches(supervised, improved, value, config.num_simulations)
+    searches = matches.make_searches(supervised, improved, value, EXPERT, config.num_simulations)
     measured |= errors | matches.compare_searches(GAME, searches, config.num_matches, config.seed)
-    perfect = dk.search.PUCT(num_simulations=8 * config.num_simulations)
-    measured["tic-tac-toe, lost games"] = matches.count_lost_games(dk.envs.TicTacToe(), perfect)
+    search = dk.search.PUCT(num_simulations=40 if config.quick else 800)
+    measured["tic-tac-toe, lost games"] = matches.count_lost_games(dk.envs.TicTacToe(), search)
     measured |= matches.measure_speed(GAME, searches["mixed"], num_games=200 if config.quick else 10_000)
     return Result(
         measured=measured,
@@ -320,8 +320,8 @@ RECIPE = Recipe(
     draw_curves=draw,
     annotated=(policy_network, value_network, improve, record_branches, matches.make_searches),
     exercises=(
-        "Run `deepkit run connect_four --num-simulations 25`, and then with 400: which match depends most on it?",
-        "Replace the random rollouts by `rollout=EXPERT`: does the mixed search gain more than its time costs?",
+        "Run `deepkit run connect_four --num-simulations 20`, and then with 200: which match depends most on it?",
+        "Replace the rollouts of the expert by random moves: which searches become weaker, and which faster?",
         "Let `opponents` be the last version only, in place of all of them: does the policy still improve?",
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -22,15 +23,16 @@ MATCHES = {
 
 
 def make_searches(
-    supervised: keras.Model, improved: keras.Model, value: keras.Model, num_simulations: int
+    supervised: keras.Model, improved: keras.Model, value: keras.Model, rollout: object, num_simulations: int
 ) -> dict[str, Any]:
     """Return the players by name: the policy alone, and searches with the value network, rollouts, or both."""
+    search = functools.partial(dk.search.PUCT, policy=supervised, rollout=rollout, num_simulations=num_simulations)
     return {
         "policy": supervised,
-        "value": dk.search.PUCT(policy=supervised, value=value, mixing=0, num_simulations=num_simulations),
-        "rollouts": dk.search.PUCT(policy=supervised, num_simulations=num_simulations),
-        "mixed": dk.search.PUCT(policy=supervised, value=value, num_simulations=num_simulations),
-        "mixed, RL prior": dk.search.PUCT(policy=improved, value=value, num_simulations=num_simulations),
+        "value": search(value=value, mixing=0),
+        "rollouts": search(mixing=1),
+        "mixed": search(value=value, mixing=0.5),
+        "mixed, RL prior": search(policy=improved, value=value, mixing=0.5),
     }
 
 

@@ -16,7 +16,7 @@ class Positions:
     """Positions of many games, in the order of their moves.
 
     Args:
-        observations: What the side to move observed, (positions, rows, columns, planes).
+        observations: The observations of the side to move, (positions, rows, columns, planes).
         actions: The action that it chose, (positions,).
         outcomes: The outcome of the game for this side: 1, 0 or -1, (positions,).
         games: Index of the game, (positions,).
