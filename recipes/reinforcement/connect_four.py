@@ -29,6 +29,7 @@ from matplotlib.figure import Figure
 
 import deepkit as dk
 from deepkit.recipe import Claim, Curve, Recipe, Result, Settings, main
+from deepkit.utils.tracing import without_retracing_warnings
 from recipes import papers
 from recipes.reinforcement import connect_four_figures as figures
 from recipes.reinforcement import connect_four_matches as matches
@@ -285,6 +286,7 @@ def train_values(
     return models["one position per game"], measured, curves
 
 
+@without_retracing_warnings()
 def squared_error(model: keras.Model, positions: Positions) -> float:
     """Return the mean squared error of a value network."""
     values = model.predict(positions.observations, batch_size=1_000, verbose=0)[:, 0]
