@@ -366,6 +366,23 @@ KRIZHEVSKY_2012 = Paper(
 )
 """AlexNet."""
 
+MNIH_2013 = Paper(
+    title="Playing Atari with Deep Reinforcement Learning",
+    authors=(
+        "Volodymyr Mnih",
+        "Koray Kavukcuoglu",
+        "David Silver",
+        "Alex Graves",
+        "Ioannis Antonoglou",
+        "Daan Wierstra",
+        "Martin Riedmiller",
+    ),
+    year=2013,
+    venue="NIPS Deep Learning Workshop",
+    url="https://arxiv.org/abs/1312.5602",
+)
+"""The first deep Q-network: Atari games from pixels, with experience replay."""
+
 ALAIN_2014 = Paper(
     title="What Regularized Auto-Encoders Learn from the Data-Generating Distribution",
     authors=("Guillaume Alain", "Yoshua Bengio"),
@@ -487,6 +504,35 @@ LUONG_2015 = Paper(
     url="https://arxiv.org/abs/1508.04025",
 )
 """Multiplicative attention, applied to the output of the decoder."""
+
+MNIH_2015 = Paper(
+    title="Human-Level Control through Deep Reinforcement Learning",
+    authors=(
+        "Volodymyr Mnih",
+        "Koray Kavukcuoglu",
+        "David Silver",
+        "Andrei A. Rusu",
+        "Joel Veness",
+        "Marc G. Bellemare",
+        "Alex Graves",
+        "Martin Riedmiller",
+        "Andreas K. Fidjeland",
+        "Georg Ostrovski",
+        "Stig Petersen",
+        "Charles Beattie",
+        "Amir Sadik",
+        "Ioannis Antonoglou",
+        "Helen King",
+        "Dharshan Kumaran",
+        "Daan Wierstra",
+        "Shane Legg",
+        "Demis Hassabis",
+    ),
+    year=2015,
+    venue="Nature 518, pp. 529-533",
+    url="https://doi.org/10.1038/nature14236",
+)
+"""The deep Q-network with a target network, on 49 Atari games."""
 
 SIMONYAN_2015 = Paper(
     title="Very Deep Convolutional Networks for Large-Scale Image Recognition",

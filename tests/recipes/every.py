@@ -115,6 +115,8 @@ CASES = {
     "vowels": Case("vowels", {"epochs": 2}, trainings=0),
     "connect_four": Case("connect_four", trainings=0, stand_in=False),
     "xor": Case("xor", trainings=2, copied=2, stand_in=False),
+    "cartpole": Case("cartpole", trainings=3, copied=3, stand_in=False),
+    "dqn": Case("dqn", trainings=4, copied=2, stand_in=False),
 }
 
 
@@ -141,6 +143,23 @@ def predictions(model: Any, arrays: Mapping[str, np.ndarray]) -> dict[str, np.nd
         return {"captions": np.array(model.caption(inputs, num_beams=2, max_length=8), "S")}
     samples = {"samples": model.sample(4, seed=0)} if hasattr(model, "sample") else {}
     return {**samples, "outputs": np.asarray(model(tf.nest.map_structure(tf.constant, inputs), training=False))}
+
+
+def saving_scores(learn: Any) -> Any:
+    """Return a `dk.learn` that also saves the scores of the trained agent in its run directory."""
+
+    def wrapped(agent: Any, env: Any, **arguments: Any) -> Any:
+        import deepkit as dk
+
+        run = learn(agent, env, **arguments)
+        if run.run_dir is not None:
+            observations = np.array(dk.envs.make(env).reset(seed=0)[0])
+            np.savez(
+                run.run_dir / "predictions.npz", inputs=observations, **predictions(run.model, {"inputs": observations})
+            )
+        return run
+
+    return wrapped
 
 
 def as_texts(values: np.ndarray) -> np.ndarray:
@@ -174,7 +193,7 @@ class Observer:
     """
 
     def __init__(self, copies: Path | None = None) -> None:
-        from deepkit.training import run_report
+        from deepkit.training import agent_report, run_report
         from deepkit.training.loop import CheckpointCallback
 
         self.copies, self.folder, self.case, self.trainings = copies, Path(), Case(""), 0
@@ -202,6 +221,7 @@ class Observer:
         CheckpointCallback.on_train_begin = on_train_begin  # type: ignore[method-assign]
         CheckpointCallback.on_train_batch_end = on_train_batch_end  # type: ignore[method-assign]
         run_report.write = write_report
+        agent_report.write = lambda *parts: None
 
     def begin(self, folder: Path) -> None:
         self.folder, self.case, self.trainings = folder, CASES[folder.name], 0
@@ -217,6 +237,7 @@ def train(runs: Path, copies: Path) -> None:
     from deepkit.training import pretrain
 
     dk.fit = pretrain.fit = saving_predictions(dk.fit)
+    dk.learn = saving_scores(dk.learn)
     observer = Observer(copies)
     for name in CASES:
         train_case(runs / name, observer)
