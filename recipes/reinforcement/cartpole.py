@@ -63,8 +63,8 @@ CLAIMS = (
     ),
 )
 DEVIATIONS = (
-    "The paper proves the gradient estimator, and has no experiment with an environment of many steps; CartPole-v1 is "
-    "the pole-balancing problem in its common form, an episode of which ends after 500 steps.",
+    "The paper has no experiment with this task; CartPole-v1 is the pole-balancing problem in its common form, an "
+    "episode of which ends after 500 steps.",
     "Each step is weighted with the discounted return from this step on, in place of the total reward of the episode: "
     "an action does not change earlier rewards.",
     "Adam in place of plain gradient steps. An update averages over the steps of several episodes.",

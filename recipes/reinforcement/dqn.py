@@ -81,8 +81,9 @@ DEVIATIONS = (
         "The best action is always taken in the evaluation, in place of a random one in 5 % of the steps.", CATCH
     ),
     Deviation(
-        "One million steps with an update for every eight, a replay memory of 100,000 transitions and eight emulators, "
-        "in place of ten million steps with an update for each.",
+        "One million steps, four million frames, with an update for every eight steps, a replay of 100,000 transitions "
+        "and eight emulators, in place of ten million frames, one million transitions and one emulator (Mnih et al. "
+        "2013). The target network is that of 2015.",
         PONG,
     ),
     Deviation("Eight emulators at the same time.", BREAKOUT),
@@ -93,8 +94,8 @@ METRICS = {
         "for a caught ball and -1 for a missed one; or the score of 30 games of Atari"
         for name in AGENTS
     },
-    "largest value, DQN": "predicted value of the best action, mean over an epoch, the largest of all epochs; the true "
-    "values on Catch are between -1 and 1; likewise for each ablation",
+    "predicted value, DQN": "value of the best action, mean over the batches of the last epoch; the true values on "
+    "Catch are between -1 and 1; likewise for each ablation",
     "parameters": "trainable weights of the network, without its copy",
 }
 
@@ -143,7 +144,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "num_episodes": 30,
     },
 }
-BATCH_SIZE, EVALUATION_EPSILON = 32, 0.05
+BATCH_SIZE = 32
+EVALUATION_EPSILON, EVALUATION_STEPS = 0.05, 4_500  # of Atari games: at most five minutes at 60 frames per second
 SHOWN_STEPS = 9
 
 
@@ -216,10 +218,11 @@ def agent(config: Config, name: str = "DQN") -> dk.DQN:
 
 
 def make_env(config: Config, num_envs: int, *, training: bool = False) -> VectorEnv:
-    """Return the environment; a lost life ends an episode of Breakout in the training only, as in the paper."""
+    """Return the environment; in the training, a lost life ends an episode of an Atari game, as in the paper."""
     if config.env == "catch":
         return dk.envs.make("Catch", num_envs=num_envs)
-    return dk.envs.make(config.env.title(), num_envs=num_envs, end_on_life_loss=training)
+    arguments = {"end_on_life_loss": True} if training else {"max_episode_steps": EVALUATION_STEPS}
+    return dk.envs.make(config.env.title(), num_envs=num_envs, **arguments)
 
 
 def optimizer(config: Config) -> keras.optimizers.Optimizer:
@@ -234,7 +237,7 @@ def train(config: Config) -> Result:
     names = tuple(AGENTS) if config.env == "catch" else ("DQN",)
     runs = {name: train_one(config, name) for name in names}
     measured = {f"mean return, {name}": evaluate(config, run.model) for name, run in runs.items()}
-    measured |= {f"largest value, {name}": float(np.nanmax(run.history["mean_value"])) for name, run in runs.items()}
+    measured |= {f"predicted value, {name}": run.history["mean_value"][-1] for name, run in runs.items()}
     measured["parameters"] = parameters(runs["DQN"].model)
     curves = {}
     for name, run in runs.items():
@@ -276,8 +279,7 @@ def evaluate(config: Config, model: DeepQNetwork) -> float:
     is_catch = config.env == "catch"
     num_envs = min(config.num_episodes, 100 if is_catch else config.num_envs)
     if not is_catch:
-        explorer = DeepQNetwork(model.network, model.target_network, final_epsilon=EVALUATION_EPSILON)
-        model = explorer
+        model = DeepQNetwork(model.network, model.target_network, final_epsilon=EVALUATION_EPSILON)
     evaluation = dk.evaluate_agent(
         model,
         make_env(config, num_envs),

@@ -97,7 +97,7 @@ def test_a_short_training_measures_and_draws_every_agent():
     config = dqn.Config.smoke(devices="cpu", epochs=1)
     result = dqn.train(config)
     names = Counter(name.partition(", ")[0] for name in result.measured)
-    assert names == {"mean return": 4, "largest value": 4, "parameters": 1}
+    assert names == {"mean return": 4, "predicted value": 4, "parameters": 1}
     (figure,) = dqn.draw_curves(config, [result]).values()
     assert [len(axes.lines) for axes in figure.axes] == [4, 5]
     (figure,) = dqn.draw(config, [result]).values()
