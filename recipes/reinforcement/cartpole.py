@@ -68,8 +68,8 @@ DEVIATIONS = (
     "Each step is weighted with the discounted return from this step on, in place of the total reward of the episode: "
     "an action does not change earlier rewards.",
     "Adam in place of plain gradient steps. An update averages over the steps of several episodes.",
-    'The returns of an update are scaled to a standard deviation of 1, except without a baseline; the variant "mean '
-    'return" is this normalization alone.',
+    "The returns of an update, less the learned baseline, are normalized to a mean of 0 and a standard deviation of 1, "
+    'except without a baseline; the variant "mean return" is this normalization alone.',
     "The learned baseline also estimates the rest of an episode that was truncated after 500 steps; without it, the "
     "rest counts as 0.",
     Deviation("16 episodes are played at the same time.", {"num_envs": 16}),
@@ -86,7 +86,8 @@ METRICS = {
     "action; 500 is the largest",
     **{
         f"gradient variance, {baseline}": "variance of the gradient of one episode with this baseline over that "
-        "without a baseline, summed over the weights of the final policy of the learned baseline"
+        "without a baseline, summed over the weights of the final policy of the learned baseline, whose values are "
+        "corrected by their mean error as in the training"
         for baseline in BASELINES
         if baseline != "no baseline"
     },
@@ -221,21 +222,21 @@ def draw_curves(config: Config, results: Sequence[Result]) -> Mapping[str, Figur
     """Draw the returns over the steps for each baseline, one line per repeat, and the variances of the gradient."""
     figure = PngFigure(figsize=(10, 3.2), layout="constrained")
     *panels, bars = figure.subplots(1, len(BASELINES) + 1)
-    longest = max(result.measured[f"steps, {baseline}"] for result in results for baseline in BASELINES)
+    longest = max(result.measured[f"steps, {baseline}"] for result in results for baseline in BASELINES) / 1000
     for axes, (baseline, color) in zip(panels, BASELINES.items(), strict=True):
         for result in results:
             curve = result.curves[f"return, {baseline}"]
-            axes.plot(curve.x, curve.y, color=color, linewidth=1)
+            steps = np.array(curve.x) / 1000
+            axes.plot(steps, curve.y, color=color, linewidth=1)
             if result.measured[f"solved, {baseline}"]:
-                axes.plot(curve.x[-1], curve.y[-1], "o", color=color, markersize=4)
+                axes.plot(steps[-1], curve.y[-1], "o", color=color, markersize=4)
         axes.axhline(SOLVED_RETURN, color="black", linewidth=0.8, linestyle=":")
-        finish(axes, title=baseline, xlabel="steps", xlim=(0, 1.03 * longest), ylim=(0, 505))
-        axes.tick_params(axis="x", labelrotation=30)
+        finish(axes, title=baseline, xlabel="thousand steps", xlim=(0, 1.03 * longest), ylim=(0, 505))
     panels[0].set_ylabel("mean return of 100 episodes")
     _draw_variances(bars, results)
     caption = (
         "Mean return of the last 100 episodes over the steps, one line per repeat, up to the point at which it is 475; "
-        "and the variance of the gradient with each baseline"
+        "and the variance of the gradient with each baseline, over that without one"
     )
     return {caption: figure}
 
@@ -247,7 +248,7 @@ def _draw_variances(axes: Any, results: Sequence[Result]) -> None:
         axes.bar(i, np.mean(values), color=color, alpha=0.5)
         axes.plot([i] * len(values), values, "o", color=color, markersize=4)
     axes.set_xticks(range(len(BASELINES)), [baseline.replace(" ", "\n") for baseline in BASELINES])
-    finish(axes, yscale="log", title="gradient variance, relative")
+    finish(axes, title="gradient variance")
 
 
 def draw(config: Config, results: Sequence[Result]) -> Mapping[str, Figure]:

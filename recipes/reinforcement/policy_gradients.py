@@ -62,12 +62,16 @@ def make_episode(steps: Sequence[tuple[np.ndarray, int]], future: float, discoun
 
 
 def gradient_variances(model: ReinforceModel, episodes: Sequence[Episode]) -> dict[str, float]:
-    """Return the variance of the gradient of one episode with each baseline, summed over the weights of the policy."""
+    """Return the variance of the gradient of one episode with each baseline, summed over the weights of the policy.
+
+    As in the training, the learned baseline is corrected by a constant, so that the mean of the advantages is 0.
+    """
+    values = [model.future_returns(episode.observations) for episode in episodes]
     mean = np.mean(np.concatenate([episode.returns for episode in episodes]))
+    correction = mean - np.mean(np.concatenate(values))
     gradients: dict[str, list[np.ndarray]] = {"no baseline": [], "mean return": [], "learned baseline": []}
-    for episode in episodes:
-        baselines = (0.0, mean, model.future_returns(episode.observations))
-        for rows, baseline in zip(gradients.values(), baselines, strict=True):
+    for episode, value in zip(episodes, values, strict=True):
+        for rows, baseline in zip(gradients.values(), (0.0, mean, value + correction), strict=True):
             rows.append(policy_gradient(model, episode, episode.returns - baseline))
     return {baseline: float(np.var(rows, axis=0).sum()) for baseline, rows in gradients.items()}
 
