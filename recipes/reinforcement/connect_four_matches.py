@@ -13,6 +13,8 @@ import numpy as np
 import deepkit as dk
 from deepkit.envs.board_game import take_games
 
+C_PUCT = 2.0
+
 MATCHES = {
     "value against policy alone": ("value", "policy"),
     "mixed against value": ("mixed", "value"),
@@ -26,7 +28,9 @@ def make_searches(
     supervised: keras.Model, improved: keras.Model, value: keras.Model, rollout: object, num_simulations: int
 ) -> dict[str, Any]:
     """Return the players by name: the policy alone, and searches with the value network, rollouts, or both."""
-    search = functools.partial(dk.search.PUCT, policy=supervised, rollout=rollout, num_simulations=num_simulations)
+    search = functools.partial(
+        dk.search.PUCT, policy=supervised, rollout=rollout, num_simulations=num_simulations, c_puct=C_PUCT
+    )
     return {
         "policy": supervised,
         "value": search(value=value, mixing=0),
