@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import matplotlib.figure
 import numpy as np
+from matplotlib.axes import Axes
 
 from deepkit.training.compiled_model import CompiledModel
 from deepkit.training.reporting import report_html as elements
@@ -73,9 +75,9 @@ def _numbers(history: History) -> str:
     for name, title in (("mean_return", "mean return"), ("val_mean_return", "without exploration"), ("loss", "loss")):
         values = [value for value in history.get(name, []) if not math.isnan(value)]
         if values:
-            pairs.append((f"{values[-1]:.4g}", f"{title}, last epoch"))
+            pairs.append((f"{title}, last epoch", f"{values[-1]:.4g}"))
             if name != "loss":
-                pairs.append((f"{max(values):.4g}", f"{title}, best epoch"))
+                pairs.append((f"{title}, best epoch", f"{max(values):.4g}"))
     return elements.numbers(pairs)
 
 
@@ -83,15 +85,15 @@ def _curves(history: History, figures: ReportFigures) -> str:
     steps = np.asarray(history.get("num_steps", []))
     if not len(steps):
         return elements.note("There is no finished epoch.")
-    names = [name for name in history if not name.startswith("val_") and name != "num_steps"]
+    names = [name for name in history if not name.startswith("val_") and name not in ("num_steps", "num_episodes")]
     names.sort(key=lambda name: (name != "mean_return", name))
     drawn = []
     for name in names:
         figure = matplotlib.figure.Figure(figsize=(4.4, 2.8), layout="constrained")
         axes = figure.add_subplot()
-        axes.plot(steps, history[name], label="training")
+        _plot(axes, steps, history[name], "training")
         if f"val_{name}" in history:
-            axes.plot(steps, history[f"val_{name}"], label="without exploration")
+            _plot(axes, steps, history[f"val_{name}"], "without exploration")
             axes.legend(frameon=False)
         axes.set_xlabel("steps")
         axes.set_ylabel(name.replace("_", " "))
@@ -100,6 +102,13 @@ def _curves(history: History, figures: ReportFigures) -> str:
         trend = f": {values[0]:.4g} in the first epoch, {values[-1]:.4g} in the last" if values else ""
         drawn.append(figures.add(name, figure, f"{name.replace('_', ' ')}{trend}", _TITLES.get(name, "")))
     return elements.panels(drawn)
+
+
+def _plot(axes: Axes, steps: np.ndarray, values: Sequence[float], label: str) -> None:
+    """Draw a curve over the epochs in which an episode ended, with a marker for each of few epochs."""
+    array = np.asarray(values, np.float64)
+    is_known = np.isfinite(array)
+    axes.plot(steps[is_known], array[is_known], marker="o" if is_known.sum() < 12 else "", markersize=3, label=label)
 
 
 def _environment(environment: str, env: gymnasium.vector.VectorEnv) -> str:
