@@ -20,6 +20,7 @@ ablations of Extended Data Table 3 in small. `pong` (the network of the 2013 pap
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -255,39 +256,41 @@ def train(config: Config) -> Result:
 
 def train_one(config: Config, name: str) -> dk.Run:
     """Train one agent in its own folder of the run directory; on Catch, evaluate it after each epoch."""
-    evaluation = {}
+    evaluation: dict[str, Any] = {}
     if config.env == "catch":
-        evaluation = {"validation_episodes": 100, "validation_env": make_env(config, 100)}
-    run = dk.learn(
-        agent(config, name),
-        make_env(config, config.num_envs, training=True),
-        num_steps=config.epochs * config.steps_per_epoch,
-        num_envs=config.num_envs,
-        steps_per_epoch=config.steps_per_epoch,
-        optimizer=optimizer(config),
-        run_dir=config.run_dir and config.run_dir / name.replace(" ", "_"),
-        plan=config.plan(),
-        verbose=0 if config.env == "catch" else "auto",
-        **evaluation,
-    )
-    print(f"{name}: {config.epochs * config.steps_per_epoch:,} steps, {run.seconds:.0f} s", flush=True)
+        evaluation = {"validation_episodes": 100, "validation_env": make_env(config, 100), "verbose": 0}
+    num_steps = config.epochs * config.steps_per_epoch
+    with closing(make_env(config, config.num_envs, training=True)) as env:
+        run = dk.learn(
+            agent(config, name),
+            env,
+            num_steps=num_steps,
+            num_envs=config.num_envs,
+            steps_per_epoch=config.steps_per_epoch,
+            optimizer=optimizer(config),
+            run_dir=config.run_dir and config.run_dir / name.replace(" ", "_"),
+            plan=config.plan(),
+            **evaluation,
+        )
+    print(f"{name}: {num_steps:,} steps, {run.seconds:.0f} s", flush=True)
     return run
 
 
 def evaluate(config: Config, model: DeepQNetwork) -> float:
     """Return the mean return of new episodes: of Catch without exploration, of Atari with that of the paper."""
-    is_catch = config.env == "catch"
-    num_envs = min(config.num_episodes, 100 if is_catch else config.num_envs)
-    if not is_catch:
+    num_envs, explore = min(config.num_episodes, 100), False
+    if config.env != "catch":
+        num_envs, explore = min(config.num_episodes, config.num_envs), True
         model = DeepQNetwork(model.network, model.target_network, final_epsilon=EVALUATION_EPSILON)
-    evaluation = dk.evaluate_agent(
-        model,
-        make_env(config, num_envs),
-        num_episodes=config.num_episodes,
-        num_envs=num_envs,
-        explore=not is_catch,
-        seed=config.seed,
-    )
+    with closing(make_env(config, num_envs)) as env:
+        evaluation = dk.evaluate_agent(
+            model,
+            env,
+            num_episodes=config.num_episodes,
+            num_envs=num_envs,
+            explore=explore,
+            seed=config.seed,
+        )
     return evaluation.mean
 
 
@@ -308,7 +311,7 @@ def record(config: Config, model: DeepQNetwork) -> tuple[list[np.ndarray], np.nd
 
     Of Catch, these are the steps of an episode; of an Atari game, some steps after the first 100.
     """
-    env = make_env(config, 1)
+    env: Any = make_env(config, 1)
     first = 0 if config.env == "catch" else 100
     observations, _ = env.reset(seed=config.seed)
     frames, values = [], []

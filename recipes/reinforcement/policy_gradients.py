@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -35,7 +36,7 @@ def play(model: ReinforceModel, name: str, num_episodes: int, seed: int) -> list
     steps: list[list[tuple[np.ndarray, int]]] = [[] for _ in range(num_episodes)]
     future = np.zeros(num_episodes)  # return after the last step
     is_running = np.ones(num_episodes, bool)
-    for time in range(env.envs[0].spec.max_episode_steps):
+    for time in itertools.count():
         actions = model.act(observations, explore=True, seed=(seed, time))
         for i in np.flatnonzero(is_running):
             steps[i].append((np.array(observations[i]), actions[i]))
