@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
@@ -17,15 +16,15 @@ from deepkit.envs.single import SingleEnv
 from deepkit.utils.errors import did_you_mean, did_you_mean_or_list, format_value, message
 from deepkit.utils.validation import check_integer
 
+if TYPE_CHECKING:
+    from deepkit.utils.types import EnvLike
+
 _ARRAY_SPACES = (
     gymnasium.spaces.Box,
     gymnasium.spaces.Discrete,
     gymnasium.spaces.MultiDiscrete,
     gymnasium.spaces.MultiBinary,
 )
-
-
-EnvLike: TypeAlias = str | gymnasium.Env | VectorEnv | Callable[..., gymnasium.Env] | type[BatchedEnv]
 
 
 def make(env: EnvLike, num_envs: int = 1, **kwargs: Any) -> VectorEnv:
@@ -70,8 +69,17 @@ def make(env: EnvLike, num_envs: int = 1, **kwargs: Any) -> VectorEnv:
             )
         )
     _check_mode(vector)
-    _check_observations(vector)
+    _check_space(vector.single_observation_space)
     return vector
+
+
+def makes_environments(env: EnvLike) -> bool:
+    """Return whether `make` returns a new environment in each call: for a name, a function or a class.
+
+    Args:
+        env: An argument of `make`.
+    """
+    return isinstance(env, str) or (callable(env) and not isinstance(env, gymnasium.Env | VectorEnv))
 
 
 def _from_name(name: str, num_envs: int, kwargs: dict[str, Any]) -> VectorEnv:
@@ -157,10 +165,6 @@ def _check_mode(env: VectorEnv) -> None:
                 f"dk.envs.make: expected AutoresetMode.DISABLED, received {mode} of {type(env).__name__}", hint=hint
             )
         )
-
-
-def _check_observations(env: VectorEnv) -> None:
-    _check_space(env.single_observation_space)
 
 
 def _check_space(space: gymnasium.Space) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from deepkit.envs.batched import BatchedEnv
+from deepkit.envs.make_env import makes_environments
 from deepkit.utils.function_identity import function_identity
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def describe_env(argument: EnvLike, env: gymnasium.vector.VectorEnv) -> str:
-    """Return the name of an environment with its arguments; for a function, with a hash of its code.
+    """Return the name of an environment with its arguments; for a function or a class, with a hash of its code.
 
     Args:
         argument: The environment as the user passed it.
@@ -27,7 +28,7 @@ def describe_env(argument: EnvLike, env: gymnasium.vector.VectorEnv) -> str:
         arguments = {**env.describe(), "max_episode_steps": env.max_episode_steps}
     elif isinstance(argument, str):
         name = argument
-    elif callable(argument) and not hasattr(argument, "step"):
+    elif makes_environments(argument):
         name = function_identity(argument)
     elif spec is not None:
         name = spec.id

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -164,13 +163,3 @@ def action_mask(info: Mapping[str, Any], previous: np.ndarray | None, num_action
     for row in rows:
         mask[row] = np.asarray(received[row]).astype(bool)
     return mask
-
-
-@contextlib.contextmanager
-def closing(env: gymnasium.vector.VectorEnv, is_ours: bool) -> Iterator[None]:
-    """Close an environment that deepkit made after a `with` block."""
-    try:
-        yield
-    finally:
-        if is_ours:
-            env.close()

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from deepkit.agents.agent import Agent
-from deepkit.envs.make_env import make
+from deepkit.envs.make_env import make, makes_environments
 from deepkit.execution.plan import Plan, current
 from deepkit.execution.plan import plan as make_plan
 from deepkit.models.agent import AgentModel
@@ -19,7 +19,6 @@ from deepkit.training.agent_evaluation import AgentEvaluation, play_episodes
 from deepkit.training.agent_model import compile_agent
 from deepkit.training.agent_run import AgentRun
 from deepkit.training.fit import resolve_verbose
-from deepkit.training.interaction import closing
 from deepkit.training.run_dir import RunDir
 from deepkit.utils.errors import format_value, make_error
 from deepkit.utils.tracing import without_retracing_warnings
@@ -192,8 +191,8 @@ def evaluate_agent(
 def _make_env(env: EnvLike, num_envs: int, stack: contextlib.ExitStack) -> gymnasium.vector.VectorEnv:
     """Return a vector environment, which is closed at the end if it is not the user's."""
     vector_env = make(env, num_envs)
-    is_ours = isinstance(env, str) or (callable(env) and not hasattr(env, "step"))
-    stack.enter_context(closing(vector_env, is_ours))
+    if makes_environments(env):
+        stack.callback(vector_env.close)
     return vector_env
 
 
@@ -206,7 +205,7 @@ def _validation_env(
         raise make_error(
             ValueError, "validation_env: there are no episodes in it", hint="pass validation_episodes=10 too"
         )
-    if validation_env is None and not (isinstance(env, str) or (callable(env) and not hasattr(env, "step"))):
+    if validation_env is None and not makes_environments(env):
         raise make_error(
             ValueError,
             f"validation_episodes={num_episodes}: the environment of the training cannot be used twice",

@@ -38,8 +38,10 @@ History: TypeAlias = dict[str, list[float | Any]]
 ClassNames: TypeAlias = tuple[str, ...] | Mapping[str, tuple[str, ...]]
 """Names of classes by label, by name of the output if there are several; empty if unknown."""
 
-EnvLike: TypeAlias = str | gymnasium.Env | gymnasium.vector.VectorEnv | Callable[..., gymnasium.Env]
-"""The name of an environment, an environment, a vector environment, or a function that makes an environment."""
+EnvLike: TypeAlias = (
+    str | gymnasium.Env | gymnasium.vector.VectorEnv | Callable[..., gymnasium.Env | gymnasium.vector.VectorEnv]
+)
+"""The name of an environment, an environment, a vector environment, or a function or class that makes one."""
 
 Nested: TypeAlias = Union["Tensor", Sequence["Nested"], Mapping[str, "Nested"]]
 """A tensor, or lists and dictionaries of them, such as a batch."""

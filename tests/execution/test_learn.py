@@ -15,6 +15,7 @@ import pytest
 import deepkit as dk
 from deepkit.errors import RunDirError
 from deepkit.training import checkpoint
+from deepkit.training.env_identity import describe_env
 
 DQN = dk.DQN(
     [dk.MLP([16]), dk.Regressor(3)],
@@ -175,6 +176,15 @@ def test_another_agent_environment_or_length_of_an_epoch_is_another_run(tmp_path
         dk.learn(DQN, dk.envs.Catch(rows=12), **arguments)
 
 
+def test_a_class_is_identified_and_made_again_for_the_validation():
+    class OtherCatch(dk.envs.Catch):
+        pass
+
+    run = dk.learn(DQN, dk.envs.Catch, num_steps=20, validation_episodes=1, verbose=0)
+    assert len(run.history["val_mean_return"]) == 1
+    assert len({describe_env(env, dk.envs.make(env)) for env in (dk.envs.Catch, OtherCatch)}) == 2
+
+
 def test_a_damaged_replay_memory_is_an_error(tmp_path, no_report):
     learn("dqn", tmp_path)
     path = tmp_path / "replay" / "observations.npy"
@@ -242,11 +252,15 @@ def test_illegal_actions_are_never_taken():
 
 
 def test_equal_shares_of_episodes_in_each_environment():
-    run = learn("reinforce")
-    one = dk.evaluate_agent(run.model, "CartPole-v1", num_episodes=7, num_envs=3)
-    assert len(one.returns) == 7
-    assert one.mean == pytest.approx(one.returns.mean())
-    assert repr(one).startswith("<AgentEvaluation: mean return")
+    """The episodes of the first environment have one step, those of the second two, and those of the third three."""
+    lengths = iter([1, 2, 3])
+
+    def make():
+        return dk.envs.Catch(max_episode_steps=next(lengths))
+
+    evaluation = dk.evaluate_agent(DQN.build((10, 10, 1)), make, num_episodes=7, num_envs=3)
+    assert sorted(evaluation.lengths) == [1, 1, 1, 2, 2, 3, 3]
+    assert repr(evaluation) == "<AgentEvaluation: mean return 0.000 ± 0.000 over 7 episodes of 1.9 steps>"
 
 
 def test_observations_that_are_categories_become_one_hot():
