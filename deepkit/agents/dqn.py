@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY
 
-import keras
-
 from deepkit.agents.agent import Agent, Observations, build_network, check_scores
 from deepkit.definition import fields
 from deepkit.definition.errors import DefinitionError
 from deepkit.models.dqn import LOSSES, DeepQNetwork
+from deepkit.models.network_copy import copy_network
 
 
 class DQN(Agent):
@@ -88,12 +87,9 @@ class DQN(Agent):
         """
         network = build_network("network", self.network, observations)
         check_scores(network, "network", self, "value", "dk.Regressor(num_actions)")
-        clone = keras.models.clone_model(network)
-        clone.set_weights(network.get_weights())
-        target_network = keras.Model(clone.input, clone.output, name="target_network")
         return DeepQNetwork(
             network,
-            target_network,
+            copy_network(network, "target_network"),
             discount=self.discount,
             loss=self.loss,
             clip_rewards=self.clip_rewards,

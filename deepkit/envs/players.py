@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from deepkit.envs.board_game import BoardGame, BoolArray, FloatArray, IntArray, State
+from deepkit.envs.board_game import BoardGame, FloatArray, IntArray, State
+from deepkit.utils.action_choice import sample_actions
 from deepkit.utils.errors import format_value, message
 from deepkit.utils.tracing import without_retracing_warnings
 
@@ -36,23 +37,6 @@ def random_player(game: BoardGame, state: State, rng: np.random.Generator | None
     """
     legal = game.legal_actions(state)
     return sample_actions(np.zeros(legal.shape), legal, rng or np.random.default_rng(0))
-
-
-def sample_actions(
-    logits: np.ndarray, legal: BoolArray, rng: np.random.Generator, temperature: float = 1.0
-) -> IntArray:
-    """Draw an action for each game from the softmax of logits over the legal actions.
-
-    Args:
-        logits: A logit for each action, (games, actions).
-        legal: Whether an action is legal, (games, actions).
-        rng: Source of randomness.
-        temperature: Divides the logits; 0 for the largest logit.
-    """
-    scores = np.asarray(logits, np.float64)
-    if temperature > 0:
-        scores = scores / temperature + rng.gumbel(size=scores.shape)  # the largest is a sample of the softmax
-    return np.where(legal, scores, -np.inf).argmax(1)
 
 
 def as_player(player: Any, game: BoardGame, path: str) -> Player:

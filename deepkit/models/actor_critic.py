@@ -8,8 +8,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from deepkit.models.agent import AgentModel, Experience, masked, of_actions, sample_actions
-from deepkit.models.reinforce import policy_entropy
+from deepkit.models.action_scores import gather_scores, mask_scores, policy_entropy
+from deepkit.models.agent import AgentModel, Experience
+from deepkit.utils.action_choice import sample_actions
 
 if TYPE_CHECKING:
     from deepkit.utils.types import Shape, Tensor
@@ -131,10 +132,11 @@ class ActorCriticModel(AgentModel):
         advantages = self._advantages(experience, ops.reshape(values, shape), ops.reshape(next_values, shape))
         advantages = ops.stop_gradient(ops.reshape(advantages, (-1,)))
         value_loss = ops.mean(ops.square(ops.stop_gradient(values) + advantages - values))
-        flat = {name: _flat(experience[name]) for name in ("actions", "action_mask") if name in experience}
-        logits = masked(self.policy(features, training=True), flat)
+        mask = _flat(experience["action_mask"]) if "action_mask" in experience else None
+        logits = mask_scores(self.policy(features, training=True), mask)
         entropy = ops.mean(policy_entropy(logits))
-        policy_loss = -ops.mean(of_actions(ops.log_softmax(logits), flat["actions"]) * advantages)
+        chosen = gather_scores(ops.log_softmax(logits), _flat(experience["actions"]))
+        policy_loss = -ops.mean(chosen * advantages)
         loss = policy_loss + self.value_weight * value_loss - self.entropy_weight * entropy
         return {"loss": loss, "value_loss": value_loss, "entropy": entropy}
 

@@ -9,7 +9,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from deepkit.models.agent_inputs import check_action_mask, check_observations
 from deepkit.models.quantization import reset_functions
+from deepkit.utils.action_choice import best_actions
 from deepkit.utils.errors import format_value, message
 from deepkit.utils.lazy_tensorflow import tf
 
@@ -21,9 +23,6 @@ Experience = Mapping[str, Any]
 
 Seed = int | Sequence[int] | np.random.Generator | None
 """What `numpy.random.default_rng` accepts."""
-
-ILLEGAL = -1e9
-"""The score of an action that is not legal; finite, so that a softmax over it has a gradient."""
 
 
 class AgentModel(keras.Model):
@@ -136,7 +135,7 @@ class AgentModel(keras.Model):
         Raises:
             ValueError: The observations do not have the shape of the model's input.
         """
-        array = self._check_observations(observations)
+        array = check_observations(observations, self.networks[0].inputs[0])
         if self._score_function is None:
             self._score_function = self._make_score_function()
         return np.asarray(ops.convert_to_numpy(self._score_function(array)))
@@ -166,10 +165,10 @@ class AgentModel(keras.Model):
             ValueError: The observations do not have the shape of the model's input, or no action is legal.
         """
         scores = self.scores(observations)
-        mask = None if action_mask is None else self._check_mask(action_mask, len(scores))
+        mask = None if action_mask is None else check_action_mask(action_mask, (len(scores), self.num_actions))
         if explore:
             return self.choose(scores, mask, np.random.default_rng(seed), step)
-        return np.argmax(scores if mask is None else np.where(mask, scores, -np.inf), axis=-1)
+        return best_actions(scores, mask)
 
     def compile(self, optimizer: OptimizerLike = "adam", *, loss: None = None, **kwargs: Any) -> None:
         """Configure the training.
@@ -293,63 +292,3 @@ class AgentModel(keras.Model):
         # a concrete function has less overhead for each call than a `tf.function`
         concrete = tf.function(score, input_signature=signature, autograph=False).get_concrete_function()
         return lambda observations: concrete(tf.convert_to_tensor(observations))
-
-    def _check_observations(self, observations: ArrayLike) -> np.ndarray:
-        inputs = self.networks[0].inputs[0]
-        array = np.asarray(observations)
-        expected = tuple(inputs.shape[1:])
-        if array.ndim != len(expected) + 1 or any(
-            size is not None and size != received for size, received in zip(expected, array.shape[1:], strict=True)
-        ):
-            hint = "pass a batch: observations[None] for one observation"
-            raise ValueError(
-                message(
-                    f"observations: the model expects the shape (batch, {', '.join(map(str, expected))}), received "
-                    f"{array.shape}",
-                    hint=hint if array.shape == expected else "pass observations of the environment of the training",
-                )
-            )
-        dtype = keras.backend.standardize_dtype(inputs.dtype)
-        if array.dtype.kind not in "buif":
-            problem = f"observations: expected numbers, received {array.dtype}"
-            raise ValueError(message(problem, hint="pass observations of the environment of the training"))
-        if dtype.startswith(("int", "uint")) and array.dtype.kind == "f":
-            problem = f"observations: the model expects {dtype}, received {array.dtype}"
-            raise ValueError(message(problem, hint="pass the observations of the environment unchanged"))
-        return array.astype(dtype, copy=False)
-
-    def _check_mask(self, action_mask: ArrayLike, batch_size: int) -> np.ndarray:
-        mask = np.asarray(action_mask).astype(bool)
-        expected = (batch_size, self.num_actions)
-        if mask.shape != expected:
-            raise ValueError(
-                message(
-                    f"action_mask: expected the shape {expected}, received {mask.shape}",
-                    hint="pass one row per observation, with 1 for each legal action",
-                )
-            )
-        if not mask.any(axis=1).all():
-            row = int(np.flatnonzero(~mask.any(axis=1))[0])
-            problem = f"action_mask: no action is legal in row {row}"
-            raise ValueError(message(problem, hint="reset an environment whose episode has ended"))
-        return mask
-
-
-def sample_actions(logits: np.ndarray, mask: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
-    """Return an action for each row of logits, with the probabilities of their softmax over the legal actions."""
-    scores = logits.astype("float64") + rng.gumbel(size=logits.shape)
-    return np.argmax(scores if mask is None else np.where(mask, scores, -np.inf), axis=-1)
-
-
-def masked(scores: Tensor, experience: Experience, name: str = "action_mask") -> Tensor:
-    """Return scores in float32, `ILLEGAL` for the actions that the experience marks as illegal."""
-    scores = ops.cast(scores, "float32")
-    if name not in experience:
-        return scores
-    return ops.where(ops.cast(experience[name], "bool"), scores, ILLEGAL)
-
-
-def of_actions(scores: Tensor, actions: Tensor) -> Tensor:
-    """Return the score of the action in each row, `(batch,)`."""
-    columns = ops.expand_dims(ops.cast(actions, "int32"), -1)
-    return ops.squeeze(ops.take_along_axis(scores, columns, axis=-1), -1)

@@ -8,7 +8,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from deepkit.models.agent import AgentModel, Experience, masked, of_actions
+from deepkit.models.action_scores import gather_scores, mask_scores
+from deepkit.models.agent import AgentModel, Experience
+from deepkit.utils.action_choice import best_actions
 from deepkit.utils.lazy_tensorflow import tf
 
 if TYPE_CHECKING:
@@ -126,11 +128,9 @@ class DeepQNetwork(AgentModel):
         self, scores: np.ndarray, action_mask: np.ndarray | None, rng: np.random.Generator, step: int
     ) -> np.ndarray:
         """Return the best action of each row, or with probability `epsilon(step)` a random legal one."""
-        legal = np.ones(scores.shape, bool) if action_mask is None else action_mask
-        best = np.argmax(np.where(legal, scores, -np.inf), axis=-1)
         is_random = rng.random(len(scores)) < self.epsilon(step)
-        random = np.argmax(np.where(legal, rng.random(scores.shape), -1.0), axis=-1)
-        return np.where(is_random, random, best)
+        random_actions = best_actions(rng.random(scores.shape), action_mask)
+        return np.where(is_random, random_actions, best_actions(scores, action_mask))
 
     def compute_losses(self, experience: Experience) -> dict[str, Tensor]:
         """Return the loss of a batch of transitions, and the mean value of the best actions.
@@ -139,13 +139,12 @@ class DeepQNetwork(AgentModel):
             experience: `observations`, `actions`, `rewards`, `next_observations`, and `terminated`: whether an episode
                 ended in the next observation, so that no value follows; `next_action_mask` if some actions are illegal.
         """
-        next_values = masked(
-            self.target_network(experience["next_observations"], training=False), experience, "next_action_mask"
-        )
+        next_values = self.target_network(experience["next_observations"], training=False)
+        next_values = mask_scores(next_values, experience.get("next_action_mask"))
         continues = 1.0 - ops.cast(experience["terminated"], "float32")
         targets = experience["rewards"] + self.discount * continues * ops.max(next_values, axis=-1)
         values = ops.cast(self.network(experience["observations"], training=True), "float32")
-        errors = ops.stop_gradient(targets) - of_actions(values, experience["actions"])
+        errors = ops.stop_gradient(targets) - gather_scores(values, experience["actions"])
         if self.error_loss == "mse":
             losses = ops.square(errors)
         else:

@@ -8,7 +8,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from deepkit.models.agent import AgentModel, Experience, masked, of_actions, sample_actions
+from deepkit.models.action_scores import gather_scores, mask_scores, policy_entropy
+from deepkit.models.agent import AgentModel, Experience
+from deepkit.utils.action_choice import sample_actions
 
 if TYPE_CHECKING:
     from deepkit.utils.types import Tensor
@@ -117,13 +119,7 @@ class ReinforceModel(AgentModel):
             advantages = returns - ops.stop_gradient(values)
         if self.normalize:
             advantages = (advantages - ops.mean(advantages)) / (ops.std(advantages) + 1e-6)
-        logits = masked(self.policy(experience["observations"], training=True), experience)
+        logits = mask_scores(self.policy(experience["observations"], training=True), experience.get("action_mask"))
         entropy = ops.mean(policy_entropy(logits))
-        policy_loss = -ops.mean(of_actions(ops.log_softmax(logits), experience["actions"]) * advantages)
+        policy_loss = -ops.mean(gather_scores(ops.log_softmax(logits), experience["actions"]) * advantages)
         return {"loss": policy_loss + baseline_loss - self.entropy_weight * entropy, "entropy": entropy}
-
-
-def policy_entropy(logits: Tensor) -> Tensor:
-    """Return the entropy of the softmax of each row in nats, `(batch,)`."""
-    log_probabilities = ops.log_softmax(logits)
-    return -ops.sum(ops.exp(log_probabilities) * log_probabilities, axis=-1)

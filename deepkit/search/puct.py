@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepkit.envs.board_game import BoardGame, BoolArray, FloatArray, IntArray, State, take_games
-from deepkit.envs.players import NetworkFunction, Player, as_player, player_name, random_player, sample_actions
+from deepkit.envs.players import NetworkFunction, Player, as_player, player_name, random_player
 from deepkit.search.search_tree import SearchTrees
+from deepkit.utils.action_choice import sample_actions
 from deepkit.utils.errors import format_value, message
 from deepkit.utils.validation import check_integer, check_number
 

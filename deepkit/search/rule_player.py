@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepkit.envs.board_game import BoardGame, BoolArray, IntArray, State
-from deepkit.envs.players import sample_actions
 from deepkit.envs.row_game import RowGame, row_matrix
+from deepkit.utils.action_choice import sample_actions
 from deepkit.utils.errors import format_value, message
 from deepkit.utils.validation import check_number
 

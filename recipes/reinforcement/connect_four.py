@@ -28,6 +28,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import deepkit as dk
+from deepkit.models.network_copy import copy_network
 from deepkit.recipe import Claim, Curve, Recipe, Result, Settings, main
 from deepkit.utils.tracing import without_retracing_warnings
 from recipes import papers
@@ -235,19 +236,12 @@ def improve(config: Config, supervised: keras.Model) -> tuple[keras.Model, Curve
             verbose=0,
         )
         model = run.model
-        opponents.append(copy_of(model.policy))
+        opponents.append(copy_network(model.policy))
         match = dk.play(opponents[-1], supervised, GAME, num_games=config.num_matches, seed=config.seed)
         scores.append(100 * match.score)
         print(f"round {number + 1}: score against the supervised policy {scores[-1]:.1f} %", flush=True)
     steps = [config.steps_per_round * number for number in range(len(scores))]
     return opponents[-1], Curve(steps, scores)
-
-
-def copy_of(model: keras.Model) -> keras.Model:
-    """Return a copy of a network that further training does not change."""
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
-    return copy
 
 
 def train_values(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import deepkit as dk
+from deepkit.models.network_copy import copy_network
 from deepkit.training.experience import EpisodeCollector
 from deepkit.training.interaction import Interaction
 
@@ -36,6 +37,17 @@ def test_an_update_equals_the_formulas():
     for _ in range(2):
         model.train_step({name: keras.ops.convert_to_tensor(value) for name, value in batch.items()})
     np.testing.assert_array_equal(model.target_network.get_weights()[0], model.network.get_weights()[0])
+
+
+def test_a_copy_of_a_network_is_not_trained():
+    network = dk.DQN([dk.Regressor(2)]).build((3,)).network
+    x = np.ones((1, 3))
+    before = np.asarray(network(x))
+    copy = copy_network(network)
+    assert copy.name == network.name
+    network.set_weights([weight + 1 for weight in network.get_weights()])
+    np.testing.assert_array_equal(copy(x), before)
+    assert (np.asarray(network(x)) != before).any()
 
 
 def test_generalized_advantages_equal_sums_of_discounted_errors():

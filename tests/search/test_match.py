@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import deepkit as dk
-from deepkit.envs.players import sample_actions
 from deepkit.search.match import wilson_interval
+from deepkit.utils.action_choice import sample_actions
 
 CONNECT_FOUR = dk.envs.ConnectFour()
 
