@@ -18,6 +18,10 @@ def check_actions(
         num_actions: Number of actions; the first is 0.
         legal: Whether each action is legal in each environment, `(num_envs, num_actions)`; None if all are.
         name: The method, for the message.
+
+    Raises:
+        ValueError: The actions have another shape, or one is out of range or illegal.
+        TypeError: The actions are not integers.
     """
     try:
         array = np.asarray(actions)
@@ -25,15 +29,12 @@ def check_actions(
         array = np.empty((0,), dtype=object)
     expected = f"expected {num_envs} {'integer' if num_envs == 1 else 'integers'} from 0 to {num_actions - 1}"
     if array.dtype.kind not in "iu" or array.shape != (num_envs,):
-        received = f"shape {array.shape} and dtype {array.dtype}" if array.dtype.kind != "O" else format_value(actions)
-        raise _error(array)(
-            message(
-                f"{name}: {expected}, received actions of {received}"
-                if array.dtype.kind != "O"
-                else f"{name}: {expected}, received {received}",
-                hint=f"pass a NumPy array of integers with shape ({num_envs},), one action for each environment",
-            )
-        )
+        received = f"actions of shape {array.shape} and dtype {array.dtype}"
+        if array.dtype.kind == "O":
+            received = format_value(actions)
+        error = ValueError if array.dtype.kind in "iu" else TypeError
+        hint = f"pass a NumPy array of integers with shape ({num_envs},), one action for each environment"
+        raise error(message(f"{name}: {expected}, received {received}", hint=hint))
     outside = (array < 0) | (array >= num_actions)
     if outside.any():
         index = int(np.argmax(outside))
@@ -60,7 +61,3 @@ def _check_legal(actions: np.ndarray, legal: np.ndarray, name: str) -> None:
                 hint='choose among the actions that info["action_mask"] allows',
             )
         )
-
-
-def _error(array: np.ndarray) -> type[Exception]:
-    return ValueError if array.dtype.kind in "iu" else TypeError

@@ -10,15 +10,14 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from deepkit.envs import atari_games
 from deepkit.envs.area_resize import AreaResize
-from deepkit.envs.atari_games import check_game, game_properties, make_emulator, read_emulator_states, restore_emulator
 from deepkit.envs.batched import BatchedEnv, State
 from deepkit.envs.single import SingleEnv, single_metadata
 from deepkit.utils.validation import check_choice, check_flag, check_integer, check_number
 
 IMAGE_SIZE = (84, 84)
 NUM_FRAMES = 4
-NOOP = 0
 
 
 class BatchedAtari(BatchedEnv):
@@ -28,7 +27,7 @@ class BatchedAtari(BatchedEnv):
 
     Args:
         game: Name of the game: `"Pong"` or `"ALE/Pong-v5"`.
-        num_envs: Number of emulators.
+        num_envs: Number of environments: one emulator each.
         frame_skip: Number of frames for which an action is repeated.
         max_noops: Largest number of frames without an action at the start of a game; 0 for none.
         end_on_life_loss: Whether the loss of a life terminates the episode; the next one continues the game.
@@ -63,7 +62,7 @@ class BatchedAtari(BatchedEnv):
         max_episode_steps: int | None = 27_000,
         render_mode: str | None = None,
     ) -> None:
-        self.game = check_game(game)
+        self.game = atari_games.check_game(game)
         self.frame_skip = check_integer(frame_skip, "Atari: frame_skip")
         self.max_noops = check_integer(max_noops, "Atari: max_noops", minimum=0)
         self.end_on_life_loss = check_flag(end_on_life_loss, "Atari: end_on_life_loss")
@@ -74,7 +73,7 @@ class BatchedAtari(BatchedEnv):
         num_emulators = check_integer(num_envs, "Atari: num_envs")
         self._emulators: list[Any] = []  # made by the first reset
         self._actions = self._find_actions()
-        screen_size = game_properties(self.game).screen_size
+        screen_size = atari_games.game_properties(self.game).screen_size
         self._screens = np.zeros((num_emulators, 2, *screen_size), dtype=np.uint8)  # the last two frames of a step
         self._resize = AreaResize(screen_size, IMAGE_SIZE)
         self._threads = _make_threads(num_emulators)
@@ -90,12 +89,12 @@ class BatchedAtari(BatchedEnv):
         """Return the name of each action, such as `"NOOP"` or `"FIRE"`."""
         return [action.name for action in self._actions]
 
-    def seed_emulators(self) -> None:
+    def seed_random_sources(self) -> None:
         """Load the game into each emulator with a seed of `self.np_random`."""
         if self._state:
             self._state["life_lost"][:] = False  # the new emulators have no game to continue
         seeds = self.np_random.integers(2**31, size=self.num_envs)
-        self._emulators = [self._make_emulator(seed=int(seed)) for seed in seeds]
+        self._emulators = [atari_games.make_emulator(self.game, seed=int(seed)) for seed in seeds]
 
     def start_episodes(self, num: int) -> State:
         """Start games with no-op actions; after the loss of a life, continue the game."""
@@ -105,7 +104,7 @@ class BatchedAtari(BatchedEnv):
             self._start_game(index)
         frames = self._resize(self._screens[indices, 1])[..., np.newaxis].repeat(NUM_FRAMES, axis=-1)
         scores = np.zeros(num)
-        previous_actions = np.full(num, NOOP)
+        previous_actions = np.full(num, atari_games.NOOP)
         if continues.any():
             frames[continues] = self._state["frames"][indices[continues]][..., -1:]
             scores[continues] = self._state["score"][indices[continues]]
@@ -162,12 +161,12 @@ class BatchedAtari(BatchedEnv):
         Args:
             state: The result of `get_state`.
         """
-        contents = read_emulator_states(state.get("emulators", ()) if isinstance(state, Mapping) else ())
+        contents = atari_games.read_emulator_states(state.get("emulators", ()) if isinstance(state, Mapping) else ())
         super().set_state(state)
         if len(contents) != len(self._emulators):  # before the first reset, there are none
-            self._emulators = [self._make_emulator(seed=0) for _ in contents]
+            self._emulators = [atari_games.make_emulator(self.game, seed=0) for _ in contents]
         for emulator, content in zip(self._emulators, contents, strict=True):
-            restore_emulator(emulator, content)
+            atari_games.restore_emulator(emulator, content)
 
     def close_extras(self, **kwargs: Any) -> None:
         """End the threads of the emulators."""
@@ -189,23 +188,15 @@ class BatchedAtari(BatchedEnv):
         self.set_state(state["state"])
 
     def _find_actions(self) -> Sequence[Any]:
-        properties = game_properties(self.game)
+        properties = atari_games.game_properties(self.game)
         return properties.minimal_actions if self.action_set == "minimal" else properties.all_actions
-
-    def _make_emulator(self, seed: int) -> Any:
-        return make_emulator(self.game, seed=seed)
 
     def _continues(self, index: int) -> bool:
         return bool(self._state) and bool(self._state["life_lost"][index] & ~self._state["game_over"][index])
 
     def _start_game(self, index: int) -> None:
         emulator = self._emulators[index]
-        emulator.reset_game()
-        num_noops = int(self.np_random.integers(1, self.max_noops + 1)) if self.max_noops else 0
-        for _ in range(num_noops):
-            emulator.act(NOOP)
-            if emulator.game_over():
-                emulator.reset_game()
+        atari_games.start_game(emulator, int(self.np_random.integers(1, self.max_noops + 1)) if self.max_noops else 0)
         emulator.getScreenGrayscale(self._screens[index, 1])
 
     def _actions_of_frames(self, actions: np.ndarray) -> np.ndarray:
@@ -247,15 +238,17 @@ def _make_threads(num_envs: int) -> ThreadPoolExecutor | None:
 
 
 class Atari(SingleEnv):
-    """An Atari 2600 game, preprocessed as in Mnih et al. (2015), Nature 518.
+    """An Atari 2600 game, preprocessed as for a deep Q-network.
 
     An action is repeated for `frame_skip` frames. The last two frames are turned to gray, and their pixelwise maximum
     is averaged down to 84 x 84 pixels; the observation is the last four such images, oldest first, uint8 `(84, 84, 4)`.
     A game starts with 1 to `max_noops` frames without an action; at its start, the four images are equal. The reward is
     the change of the score, not clipped.
 
-    `info` has `lives`, `score` (since the start of the game) and `game_over`. Needs `ale-py`: `pip install
-    'deepkit-keras[atari]'`.
+    `info` has `lives`, `score` (since the start of the game) and `game_over`.
+
+    Reference:
+        Mnih et al. 2015, "Human-level control through deep reinforcement learning", Methods.
 
     Args:
         game: Name of the game: `"Pong"` or `"ALE/Pong-v5"`.
@@ -267,6 +260,10 @@ class Atari(SingleEnv):
             al. (2015), 0.25 as Machado et al. (2018) recommend.
         max_episode_steps: Truncate an episode after this many steps, 30 minutes of play by default; None for no limit.
         render_mode: `"rgb_array"` or None.
+
+    Raises:
+        ImportError: The package ale-py is not installed; `pip install 'deepkit-keras[atari]'` installs it.
+        ValueError: There is no game of this name, or a number is out of range.
 
     Examples:
         >>> env = Atari("Breakout", end_on_life_loss=True)

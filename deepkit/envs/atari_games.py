@@ -16,6 +16,7 @@ from deepkit.utils.errors import did_you_mean, format_value, message
 if TYPE_CHECKING:
     import ale_py
 
+NOOP = 0
 NUM_WARM_UP_FRAMES = 60  # enough for all 104 games of ale-py 0.12
 _MULTIPLAYER = {"combat", "joust", "maze_craze", "warlords"}  # without a mode for one player
 
@@ -93,6 +94,20 @@ def make_emulator(game: str, *, seed: int) -> ale_py.ALEInterface:
     return emulator
 
 
+def start_game(emulator: ale_py.ALEInterface, num_noops: int) -> None:
+    """Start a game with frames without an action.
+
+    Args:
+        emulator: The emulator.
+        num_noops: Number of these frames.
+    """
+    emulator.reset_game()
+    for _ in range(num_noops):
+        emulator.act(NOOP)
+        if emulator.game_over():
+            emulator.reset_game()
+
+
 def read_emulator_states(contents: Iterable[np.ndarray]) -> list[ale_py.ALEState]:
     """Return the states of emulators that `ALEState.serialize` wrote.
 
@@ -120,7 +135,7 @@ def restore_emulator(emulator: ale_py.ALEInterface, state: ale_py.ALEState) -> N
     """
     emulator.reset_game()
     for _ in range(NUM_WARM_UP_FRAMES):
-        emulator.act(0)
+        emulator.act(NOOP)
     emulator.restoreState(state)
 
 

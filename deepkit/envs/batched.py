@@ -117,7 +117,7 @@ class BatchedEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray],
     def observe(self) -> np.ndarray:
         """Return the observations of `self._state`, `(num_envs, *observation_shape)`."""
 
-    def seed_emulators(self) -> None:
+    def seed_random_sources(self) -> None:
         """Seed random sources besides `self.np_random` from it; `reset` calls this if it starts or seeds all."""
 
     def describe(self) -> dict[str, Any]:
@@ -149,6 +149,9 @@ class BatchedEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray],
         Args:
             seed: Seed of the random generator that all environments share; None continues it.
             options: `{"reset_mask": mask}` restarts only the environments whose mask is True; None restarts all.
+
+        Raises:
+            ValueError: The seed or the mask is invalid, or the mask leaves out an environment that never started.
         """
         name = f"{type(self).__name__}.reset"
         mask = check_reset_mask(options, self.num_envs, name=name)
@@ -159,7 +162,7 @@ class BatchedEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray],
             )
         super().reset(seed=seed)
         if seed is not None or not self._state:
-            self.seed_emulators()
+            self.seed_random_sources()
         self._starting = mask
         episodes = self.start_episodes(int(mask.sum()))
         if mask.all():
@@ -179,6 +182,11 @@ class BatchedEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray],
 
         Returns:
             Observations, rewards (float64), terminated, truncated (bool), and the info.
+
+        Raises:
+            ValueError: The actions have another shape, or one is out of range or illegal.
+            TypeError: The actions are not integers.
+            RuntimeError: An episode has not started, or has finished.
         """
         name = f"{type(self).__name__}.step"
         if not self._state:
@@ -222,6 +230,9 @@ class BatchedEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray],
 
         Args:
             state: The result of `get_state`.
+
+        Raises:
+            ValueError: It is not a state, or the state of an environment with other arguments.
         """
         name = f"{type(self).__name__}.set_state"
         keys = self._STATE_KEYS

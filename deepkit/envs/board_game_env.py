@@ -21,10 +21,14 @@ class BatchedBoardGame(BatchedEnv):
     has the legal actions; an illegal action is an error. For an environment with an opponent see `dk.envs.against`.
 
     Args:
-        num_envs: Number of games.
+        num_envs: Number of environments.
         game: The rules, such as `dk.envs.ConnectFour()`, or their name.
         max_episode_steps: Truncate a game after this many moves; None for no limit.
         render_mode: `"ansi"` for frames of text, or None.
+
+    Raises:
+        ValueError: There is no game of this name, or a number is out of range.
+        TypeError: `game` is neither a name nor a `BoardGame`.
 
     Examples:
         >>> import deepkit as dk
@@ -41,7 +45,7 @@ class BatchedBoardGame(BatchedEnv):
 
     def __init__(
         self,
-        num_envs: int,
+        num_envs: int = 1,
         *,
         game: str | BoardGame,
         max_episode_steps: int | None = None,
@@ -95,6 +99,10 @@ class SingleBoardGame(SingleEnv):
         game: The rules, such as `dk.envs.ConnectFour()`, or their name.
         max_episode_steps: Truncate a game after this many moves; None for no limit.
         render_mode: `"ansi"` for frames of text, or None.
+
+    Raises:
+        ValueError: There is no game of this name, or a number is out of range.
+        TypeError: `game` is neither a name nor a `BoardGame`.
 
     Examples:
         >>> import deepkit as dk

@@ -17,16 +17,19 @@ LIT = 255
 
 
 class BatchedCatch(BatchedEnv):
-    """Several games of Catch at once, vectorized; `Catch` is a single one and describes the rules.
+    """Several games of Catch at once, vectorized in NumPy; `Catch` is a single one and describes the rules.
 
     Args:
-        num_envs: Number of games.
+        num_envs: Number of environments.
         rows: Number of rows.
         columns: Number of columns.
         num_balls: Number of balls in an episode.
         image_size: Height and width of the observation, or one integer for both; None for the size of the grid.
         max_episode_steps: Truncate an episode after this many steps; None for no limit.
         render_mode: `"rgb_array"` or None.
+
+    Raises:
+        ValueError: A number is out of range, or the paddle cannot reach every ball.
 
     Examples:
         >>> env = BatchedCatch(num_envs=3, image_size=84)
@@ -106,12 +109,15 @@ class BatchedCatch(BatchedEnv):
 class Catch(SingleEnv):
     """Catch: a ball falls from a random column of the top row, and the paddle in the bottom row has to be below it.
 
-    The game of Mnih et al. (2014), "Recurrent Models of Visual Attention", as it is commonly used: the
-    ball falls straight down by one row in each step, and a missed ball costs a reward.
+    The ball falls straight down by one row in each step, and a missed ball costs a reward, as the game is commonly
+    used.
 
     Actions: 0 moves the paddle to the left, 1 leaves it, 2 moves it to the right. Reward: 1 for a caught ball and -1
     for a missed one, when it arrives; 0 in all other steps. An episode lasts `num_balls * (rows - 1)` steps.
     Observation: uint8 `(rows, columns, 1)`, 255 at ball and paddle, 0 elsewhere; `image_size` enlarges it.
+
+    Reference:
+        Mnih et al. 2014, "Recurrent models of visual attention".
 
     Args:
         rows: Number of rows.
@@ -120,6 +126,9 @@ class Catch(SingleEnv):
         image_size: Height and width of the observation, or one integer for both; None for the size of the grid.
         max_episode_steps: Truncate an episode after this many steps; None for no limit.
         render_mode: `"rgb_array"` or None.
+
+    Raises:
+        ValueError: A number is out of range, or the paddle cannot reach every ball.
 
     Examples:
         >>> env = Catch(rows=5, columns=5)

@@ -13,7 +13,7 @@ import gymnasium
 import numpy as np
 
 from deepkit.envs.batched import BatchedEnv
-from deepkit.envs.pickled_envs import description, pickle_envs, unpickle_envs
+from deepkit.envs.pickled_envs import describe_envs, pickle_envs, unpickle_envs
 from deepkit.envs.single import SingleEnv
 from deepkit.utils.errors import format_value, message
 from deepkit.utils.files import atomic_write
@@ -72,6 +72,9 @@ class EnvState:
 
         Args:
             data: The bytes.
+
+        Raises:
+            ValueError: The bytes are damaged, or not a state.
         """
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as members:
@@ -98,6 +101,10 @@ class EnvState:
 
         Args:
             path: The file.
+
+        Raises:
+            OSError: The file cannot be read.
+            ValueError: The file is damaged, or does not hold a state.
         """
         return cls.from_bytes(pathlib.Path(path).read_bytes())
 
@@ -115,6 +122,9 @@ def capture_state(env: gymnasium.vector.VectorEnv | SingleEnv) -> EnvState:
     Returns:
         The state.
 
+    Raises:
+        TypeError: The value is not a vector environment.
+
     Examples:
         >>> import deepkit as dk
         >>> env = dk.envs.make("CartPole-v1")
@@ -129,7 +139,7 @@ def capture_state(env: gymnasium.vector.VectorEnv | SingleEnv) -> EnvState:
         return EnvState(exact=True, content=env.get_state())
     if type(env) is gymnasium.vector.SyncVectorEnv:
         try:
-            return EnvState(exact=True, content=description(env), pickled=pickle_envs(env))
+            return EnvState(exact=True, content=describe_envs(env), pickled=pickle_envs(env))
         except pickle.PicklingError as error:
             return EnvState(exact=False, reason=str(error))
     if isinstance(env, gymnasium.vector.VectorEnv):
@@ -148,6 +158,10 @@ def restore_state(env: gymnasium.vector.VectorEnv | SingleEnv, state: EnvState) 
     Args:
         env: An environment with the same arguments as the one that the state is of.
         state: The state.
+
+    Raises:
+        ValueError: The state is empty, or of an environment with other arguments, or its pickle cannot be read.
+        TypeError: An argument has another type.
 
     Examples:
         >>> import deepkit as dk

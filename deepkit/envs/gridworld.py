@@ -11,14 +11,13 @@ import numpy as np
 from deepkit.envs.batched import BatchedEnv, State
 from deepkit.envs.grid_map import GOAL, PIT, START, WALL, parse_grid
 from deepkit.envs.single import SingleEnv
-from deepkit.utils.validation import check_choice, check_fraction, check_number
+from deepkit.utils.validation import check_choice, check_discount, check_number
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from deepkit.visualize.figures import PngFigure
 
-UP, RIGHT, DOWN, LEFT = range(4)
 OBSERVATIONS = ("state", "one_hot", "image")
 DETOUR = ("......", ".####.", "......", "S.PP.G")  # a short path beside pits, and a long path around a wall
 _COLORS = {START: (241, 243, 245), GOAL: (43, 138, 62), PIT: (232, 89, 12), WALL: (52, 58, 64)}
@@ -27,13 +26,13 @@ _PIXELS_PER_CELL = 24  # of a rendered frame
 
 
 class BatchedGridworld(BatchedEnv):
-    """Several episodes of a gridworld at once, vectorized; `Gridworld` is a single one and describes the rules.
+    """Several gridworlds at once, vectorized in NumPy; `Gridworld` is a single one and describes the rules.
 
     Args:
-        num_envs: Number of episodes.
+        num_envs: Number of environments.
         grid: The map, as text or as a list of its rows.
         slip: Probability that the agent moves to the side.
-        discount: Factor of the rewards of the next step, for algorithms that solve the gridworld.
+        discount: Factor of the reward of each further step, for algorithms that solve the gridworld.
         step_reward: Reward of every step.
         observation: `"state"`, `"one_hot"` or `"image"`.
         max_episode_steps: Truncate an episode after this many steps; None for no limit.
@@ -67,8 +66,7 @@ class BatchedGridworld(BatchedEnv):
     ) -> None:
         self.grid_map = parse_grid(grid)
         self.slip = check_number(slip, "Gridworld: slip", minimum=0, maximum=1)
-        hint = "use a discount such as 0.95; with 1, the value of a policy that never ends is infinite"
-        self.discount = check_fraction(discount, "Gridworld: discount", hint=hint)
+        self.discount = check_discount(discount, "Gridworld: discount")
         self.step_reward = check_number(step_reward, "Gridworld: step_reward")
         self.observation = check_choice(observation, "Gridworld: observation", OBSERVATIONS)
         self.num_states = len(self.grid_map.cells)
@@ -179,7 +177,7 @@ class Gridworld(SingleEnv):
     Args:
         grid: The map, as text or as a list of its rows.
         slip: Probability that the agent moves to the side, from 0 to 1.
-        discount: Factor of the rewards of the next step, at least 0 and below 1. It does not change the rewards of
+        discount: Factor of the reward of each further step, at least 0 and below 1. It does not change the rewards of
             `step`; algorithms that solve the gridworld read it.
         step_reward: Reward of every step, negative for a short path.
         observation: `"state"`, `"one_hot"` or `"image"`.
@@ -238,7 +236,7 @@ class Gridworld(SingleEnv):
 
     @property
     def discount(self) -> float:
-        """Factor of the rewards of the next step."""
+        """Factor of the reward of each further step."""
         return self.batch.discount
 
     @property

@@ -42,6 +42,12 @@ def make(env: EnvLike, num_envs: int = 1, **kwargs: Any) -> VectorEnv:
     Returns:
         The vector environment.
 
+    Raises:
+        ValueError: There is no environment of this name, its observations are not arrays, its mode is another one, or
+            `num_envs` does not fit an environment that exists.
+        TypeError: `env` or an argument has an unsupported type or name.
+        ImportError: An Atari game needs the package ale-py.
+
     Examples:
         >>> make("Catch", num_envs=8, rows=20, columns=12)
         BatchedCatch(num_envs=8)
@@ -60,7 +66,7 @@ def make(env: EnvLike, num_envs: int = 1, **kwargs: Any) -> VectorEnv:
     elif isinstance(env, type) and issubclass(env, BatchedEnv):
         vector = _call_batched(env, num_envs, kwargs)
     elif callable(env):
-        vector = _sync([_checked_env(env(**kwargs)) for _ in range(num_envs)])
+        vector = _sync([_check_env(env(**kwargs)) for _ in range(num_envs)])
     else:
         raise TypeError(
             message(
@@ -123,7 +129,7 @@ def _call_batched(batched: type[BatchedEnv], num_envs: int, kwargs: dict[str, An
     return batched(num_envs=num_envs, **kwargs)
 
 
-def _checked_env(env: object) -> gymnasium.Env:
+def _check_env(env: object) -> gymnasium.Env:
     if not isinstance(env, gymnasium.Env):
         raise TypeError(
             message(

@@ -31,7 +31,7 @@ def against(game: str | BoardGame, opponents: object, *, num_envs: int = 32, see
         game: The rules, such as `dk.envs.ConnectFour()`, or their name.
         opponents: A player, or a list of players, such as earlier versions of the agent: functions, agents or Keras
             models, as for `dk.play`. An opponent with a parameter `rng` receives the generator of the environment.
-        num_envs: Number of games that are played at the same time.
+        num_envs: Number of environments: of games that are played at the same time.
         seed: Seed of the opponents, unless `reset` receives another one.
 
     Returns:

@@ -16,7 +16,7 @@ from deepkit.utils.errors import message
 _ATTRIBUTES = ("_env_obs", "_observations", "_rewards", "_terminations", "_truncations", "_autoreset_envs")
 
 
-def description(env: gymnasium.vector.SyncVectorEnv) -> dict[str, Any]:
+def describe_envs(env: gymnasium.vector.SyncVectorEnv) -> dict[str, Any]:
     """Return the settings that a state must agree with, as JSON values: spaces, time limit, classes of the first one.
 
     Args:
@@ -28,7 +28,7 @@ def description(env: gymnasium.vector.SyncVectorEnv) -> dict[str, Any]:
             "num_envs": env.num_envs,
             "name": None if first.spec is None else first.spec.id,
             "max_episode_steps": None if first.spec is None else first.spec.max_episode_steps,
-            "layers": [type(layer).__name__ for layer in _layers(first)],
+            "classes": [type(item).__name__ for item in _with_wrappers(first)],
             "spaces": [str(first.observation_space), str(first.action_space)],
         }
     }
@@ -43,9 +43,9 @@ def pickle_envs(env: gymnasium.vector.SyncVectorEnv) -> bytes:
     if any(observation is None for observation in env._env_obs):
         raise pickle.PicklingError("an environment that has not been reset has no seed yet")
     for single in env.envs:
-        for layer in _layers(single):
-            if isinstance(layer, EzPickle):
-                name = type(layer).__name__
+        for item in _with_wrappers(single):
+            if isinstance(item, EzPickle):
+                name = type(item).__name__
                 raise pickle.PicklingError(f"{name} pickles the arguments that made it, not its state")
     try:
         data = pickle.dumps((env.envs, {name: getattr(env, name) for name in _ATTRIBUTES}))
@@ -65,10 +65,10 @@ def unpickle_envs(env: gymnasium.vector.SyncVectorEnv, content: dict[str, Any], 
 
     Args:
         env: The vector environment.
-        content: The `description` of the pickled one.
+        content: The result of `describe_envs` for the pickled ones.
         data: The pickle.
     """
-    expected = description(env)
+    expected = describe_envs(env)
     if data is None or content != expected:
         raise ValueError(
             message(
@@ -87,7 +87,7 @@ def unpickle_envs(env: gymnasium.vector.SyncVectorEnv, content: dict[str, Any], 
         setattr(env, name, value)
 
 
-def _layers(env: gymnasium.Env) -> Iterator[gymnasium.Env]:
+def _with_wrappers(env: gymnasium.Env) -> Iterator[gymnasium.Env]:
     """Yield an environment with its wrappers, from the outermost to the innermost."""
     yield env
     while isinstance(env, gymnasium.Wrapper):

@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepkit.utils.errors import format_value, make_error
-from deepkit.utils.validation import check_fraction, check_number
+from deepkit.utils.validation import check_discount, check_number
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
-
-_DISCOUNT_HINT = "use a discount such as 0.95; with 1, the value of a policy that never ends is infinite"
 
 
 def value_iteration(P: ArrayLike, R: ArrayLike, discount: float, *, tolerance: float = 1e-12) -> np.ndarray:
@@ -33,7 +31,7 @@ def value_iteration(P: ArrayLike, R: ArrayLike, discount: float, *, tolerance: f
     Args:
         P: Transition probabilities, `(states, actions, states)`. A terminal state returns to itself with reward 0.
         R: Expected rewards, `(states, actions)`.
-        discount: Factor of the rewards of the next step, at least 0 and below 1.
+        discount: Factor of the reward of each further step, at least 0 and below 1.
         tolerance: Largest error of the returned values.
 
     Returns:
@@ -53,7 +51,7 @@ def value_iteration(P: ArrayLike, R: ArrayLike, discount: float, *, tolerance: f
         array([[1.],
                [0.]])
     """
-    P, R, discount = _checked("value_iteration", P, R, discount)
+    P, R, discount = _check_process("value_iteration", P, R, discount)
     tolerance = check_number(tolerance, "value_iteration: tolerance", above=0)
     Q = np.zeros_like(R)
     while True:
@@ -77,7 +75,7 @@ def evaluate_policy(P: ArrayLike, R: ArrayLike, discount: float, policy: ArrayLi
     Args:
         P: Transition probabilities, `(states, actions, states)`. A terminal state returns to itself with reward 0.
         R: Expected rewards, `(states, actions)`.
-        discount: Factor of the rewards of the next step, at least 0 and below 1.
+        discount: Factor of the reward of each further step, at least 0 and below 1.
         policy: The action of each state as an integer, `(states,)`, or the probabilities of the actions,
             `(states, actions)`.
 
@@ -96,14 +94,14 @@ def evaluate_policy(P: ArrayLike, R: ArrayLike, discount: float, policy: ArrayLi
         >>> dk.teaching.evaluate_policy(P, R, 0.5, [[0.5, 0.5], [0.5, 0.5]]).round(4)
         array([0.6667, 0.    ])
     """
-    P, R, discount = _checked("evaluate_policy", P, R, discount)
+    P, R, discount = _check_process("evaluate_policy", P, R, discount)
     probabilities = _action_probabilities(policy, R.shape)
     P_policy = np.einsum("sa,sat->st", probabilities, P)
     R_policy = np.sum(probabilities * R, axis=1)
     return np.linalg.solve(np.eye(len(P_policy)) - discount * P_policy, R_policy)
 
 
-def _checked(name: str, P: ArrayLike, R: ArrayLike, discount: float) -> tuple[np.ndarray, np.ndarray, float]:
+def _check_process(name: str, P: ArrayLike, R: ArrayLike, discount: float) -> tuple[np.ndarray, np.ndarray, float]:
     """Return transitions, rewards and discount, or raise the error of the function `name`."""
     P, R = np.asarray(P, "float64"), np.asarray(R, "float64")
     if P.ndim != 3 or P.shape[0] != P.shape[2] or R.shape != P.shape[:2] or not P.size:
@@ -117,7 +115,7 @@ def _checked(name: str, P: ArrayLike, R: ArrayLike, discount: float) -> tuple[np
         raise make_error(
             ValueError, f"{name}: R must be finite, received NaN or infinity", hint="give every pair a reward"
         )
-    return P, R, check_fraction(discount, f"{name}: discount", hint=_DISCOUNT_HINT)
+    return P, R, check_discount(discount, f"{name}: discount")
 
 
 def _check_distributions(name: str, probabilities: np.ndarray) -> None:

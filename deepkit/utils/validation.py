@@ -92,6 +92,12 @@ def check_fraction(value: object, name: str, *, error: type[Exception] = ValueEr
     raise make_error(error, f"{name} must be a fraction in [0, 1), received {format_value(value)}", hint=hint)
 
 
+def check_discount(value: object, name: str) -> float:
+    """Return a discount of rewards with which every sum of rewards is finite: at least 0 and below 1."""
+    hint = "use a discount such as 0.95; with 1, the value of a policy that never ends is infinite"
+    return check_fraction(value, name, hint=hint)
+
+
 def check_flag(value: object, name: str, *, error: type[Exception] = ValueError, hint: str = "") -> bool:
     """Return a boolean."""
     if not is_flag(value):
