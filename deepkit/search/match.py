@@ -127,6 +127,7 @@ def play(
         problem = f"play: num_games must be even, so that each player moves first in half of them, received {num_games}"
         raise ValueError(message(problem, hint=f"use num_games={num_games + 1}"))
     num_random_moves = check_integer(num_random_moves, "play: num_random_moves", minimum=0)
+    seed = check_integer(seed, "play: seed", minimum=0)
     players = (as_player(first, rules, NAMES[0]), as_player(second, rules, NAMES[1]))
     rng = np.random.default_rng(seed)
     half = _random_beginnings(rules, num_games // 2, num_random_moves, rng)

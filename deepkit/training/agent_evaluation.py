@@ -14,6 +14,8 @@ from deepkit.training.interaction import action_mask, reset_seed
 if TYPE_CHECKING:
     import gymnasium
 
+_LAST_STEP = np.iinfo(np.int64).max  # the exploration of the end of every training
+
 
 @dataclass(frozen=True, eq=False)
 class AgentEvaluation:
@@ -58,7 +60,7 @@ def play_episodes(
         model: The agent.
         env: A vector environment that is not reset automatically.
         num_episodes: Number of episodes.
-        explore: Whether the agent explores as in training.
+        explore: Whether the agent explores as at the end of its training.
         seed: Seed of the environments and of the exploration.
 
     Raises:
@@ -72,14 +74,12 @@ def play_episodes(
     returns, lengths = np.zeros(num_envs), np.zeros(num_envs, np.int64)
     observations, info = env.reset(seed=reset_seed(seed, 0))
     mask = action_mask(info, None, model.num_actions)
-    num_steps = 0
+    index = 0  # of the step of all environments, for the seed
     while any(len(result) < share for result, share in zip(results, shares, strict=True)):
-        actions = model.act(
-            observations, action_mask=mask, explore=explore, seed=(seed, 0, num_steps), step=np.iinfo(np.int64).max
-        )
+        actions = model.act(observations, action_mask=mask, explore=explore, seed=(seed, 0, index), step=_LAST_STEP)
         observations, rewards, terminated, truncated, info = env.step(actions)
         mask = action_mask(info, mask, model.num_actions)
-        num_steps += 1
+        index += 1
         returns += rewards
         lengths += 1
         ended = terminated | truncated

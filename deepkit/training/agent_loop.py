@@ -56,7 +56,7 @@ def train_agent(
     epoch = initial_state.epoch
     stored = initial_state.callbacks[:-1]
     states = _AgentStates(callbacks, stored, epoch, interaction)
-    checkpoints = _AgentCheckpoints(run_dir, states, initial_state, validate is not None, stop, None, interaction)
+    checkpoints = _AgentCheckpoints(interaction, run_dir, states, initial_state, validate is not None, stop, None)
     if verbose and run_dir is not None and interaction.num_steps and interaction.num_steps < num_steps:
         echo(f"resuming {run_dir.path} after step {interaction.num_steps:,}")
     progress = _Progress(interaction, num_steps, steps_per_epoch, verbose)
@@ -181,9 +181,9 @@ class _AgentStates(CallbackStates):
 class _AgentCheckpoints(CheckpointCallback):
     """Captures the training state after every epoch, and inside an epoch after SIGTERM."""
 
-    def __init__(self, *args: Any) -> None:
-        *others, self._interaction = args
-        super().__init__(*others)
+    def __init__(self, interaction: Interaction, *args: Any) -> None:
+        super().__init__(*args)
+        self._interaction = interaction
 
     def _save_partial_epoch(self) -> bool:
         self._check_loss()

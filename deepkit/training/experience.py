@@ -13,6 +13,7 @@ from deepkit.models.agent import AgentModel
 from deepkit.models.dqn import DeepQNetwork
 from deepkit.models.reinforce import ReinforceModel
 from deepkit.training.replay import ReplayMemory
+from deepkit.utils.errors import make_error
 
 Batch = dict[str, np.ndarray]
 
@@ -62,7 +63,7 @@ class Collector(Protocol):
             num_steps: Number of steps of all environments since the beginning of the training, with this one.
         """
 
-    def restart(self, mask: np.ndarray, observations: np.ndarray, action_mask: np.ndarray | None) -> None:
+    def restart(self, reset_mask: np.ndarray, observations: np.ndarray, action_mask: np.ndarray | None) -> None:
         """Receive the first observations of the environments that were reset."""
 
     def capture(self) -> dict[str, Any]:
@@ -105,9 +106,9 @@ class TransitionCollector:
             if batch is not None:
                 yield batch
 
-    def restart(self, mask: np.ndarray, observations: np.ndarray, action_mask: np.ndarray | None) -> None:
+    def restart(self, reset_mask: np.ndarray, observations: np.ndarray, action_mask: np.ndarray | None) -> None:
         """Receive the first observations of the environments that were reset."""
-        self.memory.restart(mask, observations, action_mask)
+        self.memory.restart(reset_mask, observations, action_mask)
 
     def capture(self) -> dict[str, Any]:
         """Return the state for a checkpoint."""
@@ -157,7 +158,7 @@ class EpisodeCollector:
             del self._complete[: self._model.episodes_per_update]
             yield {name: np.concatenate([episode[name] for episode in episodes]) for name in episodes[0]}
 
-    def restart(self, mask: np.ndarray, observations: np.ndarray, action_mask: np.ndarray | None) -> None:
+    def restart(self, reset_mask: np.ndarray, observations: np.ndarray, action_mask: np.ndarray | None) -> None:
         """Receive the first observations of the environments that were reset."""
 
     def capture(self) -> dict[str, Any]:
@@ -221,7 +222,7 @@ class RolloutCollector:
             self._steps = []
             yield batch
 
-    def restart(self, mask: np.ndarray, observations: np.ndarray, action_mask: np.ndarray | None) -> None:
+    def restart(self, reset_mask: np.ndarray, observations: np.ndarray, action_mask: np.ndarray | None) -> None:
         """Receive the first observations of the environments that were reset."""
 
     def capture(self) -> dict[str, Any]:
@@ -245,7 +246,8 @@ def make_collector(model: AgentModel, memory: ReplayMemory | None, seed: int) ->
         return EpisodeCollector(model)
     if isinstance(model, ActorCriticModel):
         return RolloutCollector(model)
-    raise TypeError(f"there is no collector for {type(model).__name__}")
+    problem = f"expected the model of dk.DQN, dk.Reinforce or dk.ActorCritic, received {type(model).__name__}"
+    raise make_error(TypeError, problem, hint="derive the class from one of their models, which learn from experience")
 
 
 def _stack(rows: list[Batch]) -> Batch:

@@ -158,7 +158,7 @@ def evaluate_agent(
         num_episodes: Number of episodes. Each environment plays an equal share of them, so that short episodes do not
             count more often.
         num_envs: Number of environments in which it plays at the same time.
-        explore: Whether the agent explores as in training; otherwise it takes its best action.
+        explore: Whether the agent explores as at the end of its training; otherwise it takes its best action.
         seed: Seed of the environments and of the exploration.
 
     Returns:
@@ -183,6 +183,7 @@ def evaluate_agent(
     num_episodes = check_integer(num_episodes, "num_episodes")
     num_envs = min(check_integer(num_envs, "num_envs"), num_episodes)
     check_flag(explore, "explore")
+    seed = check_integer(seed, "seed", minimum=0)
     with contextlib.ExitStack() as stack:
         vector_env = _make_env(env, num_envs, stack)
         return play_episodes(model, vector_env, num_episodes, explore=explore, seed=seed)

@@ -101,15 +101,15 @@ class ReplayMemory:
         self._arrays["flags"][index] = _HAS_ACTION + _TERMINATED * terminated.astype(np.uint8)
         self._add(self._envs, observations, masks, ages + 1)
 
-    def restart(self, mask: np.ndarray, observations: np.ndarray, masks: np.ndarray | None) -> None:
+    def restart(self, reset_mask: np.ndarray, observations: np.ndarray, masks: np.ndarray | None) -> None:
         """Add the first observation of the environments that were reset.
 
         Args:
-            mask: Which environments were reset.
+            reset_mask: Which environments were reset.
             observations: Observations of all environments.
             masks: Their legal actions, or None.
         """
-        envs = np.flatnonzero(mask)
+        envs = np.flatnonzero(reset_mask)
         legal = None if masks is None else masks[envs]
         self._add(envs, observations[envs], legal, np.zeros(len(envs), np.int32))
 

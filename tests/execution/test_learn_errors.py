@@ -45,6 +45,11 @@ def test_a_reward_that_is_nan_is_an_error():
         dk.learn(dk.DQN([dk.Regressor(2)]), lambda: Broken(gymnasium.make("CartPole-v1")), num_steps=10, verbose=0)
 
 
+def test_the_seed_of_an_evaluation_is_an_integer():
+    with pytest.raises(ValueError, match="seed must be an integer of at least 0, received -1"):
+        dk.evaluate_agent(DQN.build((10, 10, 1)), "Catch", seed=-1)
+
+
 def test_a_model_is_not_trained_on_data():
     model = DQN.build((3,))
     with pytest.raises(TypeError, match=r"fit: DeepQNetwork learns from an environment(.|\n)*dk.learn"):

@@ -131,6 +131,8 @@ def test_the_rule_player_prefers_the_center():
 def test_errors():
     with pytest.raises(ValueError, match=r"play: num_games must be even.*received 5\n  hint: use num_games=6"):
         dk.play(first_legal, first_legal, "TicTacToe", num_games=5)
+    with pytest.raises(ValueError, match=r"play: seed must be an integer of at least 0, received -1"):
+        dk.play(first_legal, first_legal, "TicTacToe", seed=-1)
     with pytest.raises(TypeError, match=r"expected a player, .*received None\n  at    second player\n  hint: pass"):
         dk.play(first_legal, None, "TicTacToe")
     with pytest.raises(ValueError, match=r"there is no board game 'Chess'; the games are TicTacToe, ConnectFour"):
