@@ -46,7 +46,8 @@ def from_text_pairs(
         target: The file of the target texts; None for a file of pairs.
         validation: Fraction or number of pairs for validation, drawn at random.
         test: Fraction or number of pairs for the test split, drawn at random.
-        columns: Positions of the source and the target in a file of pairs, counted from 0.
+        columns: Positions of the source and the target in a file of pairs, counted from 0; negative ones from the last
+            column.
         delimiter: The text between two columns of a file of pairs.
         encoding: Encoding of the files; None for UTF-8 or that of a byte order mark.
         batch_size: Number of pairs in a batch.

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deepkit.envs.board_game import BoardGame, IntArray, State, take_games
+from deepkit.envs.board_game import BoardGame, State
 from deepkit.envs.board_game_names import find_game
-from deepkit.envs.players import Player, as_player, player_name, random_player
+from deepkit.envs.players import as_player, player_name, random_player
+from deepkit.search.play_out import play_out
 from deepkit.utils.display import Displayable
 from deepkit.utils.errors import message
 from deepkit.utils.validation import check_integer
@@ -133,7 +134,7 @@ def play(
     half = _random_beginnings(rules, num_games // 2, num_random_moves, rng)
     state = {key: np.concatenate([values, values]) for key, values in half.items()}
     sides = np.repeat([0, 1], num_games // 2)  # of the first player
-    outcomes, lengths = _play_out(rules, state, players, sides, rng)
+    outcomes, lengths = play_out(rules, state, players, sides, rng, NAMES)
     counts = [
         (int(np.sum(results == 1)), int(np.sum(results == 0)), int(np.sum(results == -1)))
         for results in np.split(outcomes, 2)
@@ -163,23 +164,3 @@ def _random_beginnings(game: BoardGame, num_games: int, num_moves: int, rng: np.
             problem = f"play: a game of {game.name} is finished within {num_moves} random moves"
             raise ValueError(message(problem, hint="use fewer num_random_moves"))
     return state
-
-
-def _play_out(
-    game: BoardGame, state: State, players: tuple[Player, Player], sides: IntArray, rng: np.random.Generator
-) -> tuple[np.ndarray, IntArray]:
-    """Return the outcomes for the first player, and the numbers of moves."""
-    outcomes, lengths = np.zeros(len(sides)), np.zeros(len(sides), np.int64)
-    running = np.arange(len(sides))
-    while len(running):
-        is_first = game.to_play(state) == sides[running]
-        actions = np.zeros(len(running), np.int64)
-        for player, is_moving, name in ((players[0], is_first, NAMES[0]), (players[1], ~is_first, NAMES[1])):
-            if is_moving.any():
-                positions = take_games(state, is_moving)
-                actions[is_moving] = game.check_actions(positions, player(game, positions, rng), name)
-        state, rewards, finished = game.apply(state, actions)
-        lengths[running] += 1
-        outcomes[running[finished]] = np.where(is_first, rewards, -rewards)[finished]
-        state, running = take_games(state, ~finished), running[~finished]
-    return outcomes, lengths

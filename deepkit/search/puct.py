@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepkit.envs.board_game import BoardGame, BoolArray, FloatArray, IntArray, State, take_games
-from deepkit.envs.players import NetworkFunction, Player, as_player, player_name, random_player
+from deepkit.envs.board_game import BoardGame, BoolArray, FloatArray, IntArray, State
+from deepkit.envs.players import NetworkFunction, as_player, player_name, random_player
+from deepkit.search.play_out import play_out
 from deepkit.search.search_tree import SearchTrees
 from deepkit.utils.action_choice import sample_actions
 from deepkit.utils.errors import format_value, message
@@ -244,28 +245,7 @@ class Evaluator:
         if self._value is not None and self._mixing < 1:
             values += (1 - self._mixing) * np.clip(self._value(observations)[:, 0], -1, 1)
         if self._mixing > 0:
-            values += self._mixing * play_rollouts(self._game, state, self._rollout, rng)
+            sides = self._game.to_play(state)
+            players, names = (self._rollout, self._rollout), ("rollout", "rollout")
+            values += self._mixing * play_out(self._game, state, players, sides, rng, names)[0]
         return values
-
-
-def play_rollouts(game: BoardGame, state: State, player: Player, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Finish each game once with a player for both sides.
-
-    Args:
-        game: The rules.
-        state: Positions that are not finished.
-        player: The player.
-        rng: Source of randomness.
-
-    Returns:
-        The outcomes for the sides to move in `state`, (games,).
-    """
-    sides = game.to_play(state)
-    outcomes, running = np.zeros(len(sides)), np.arange(len(sides))
-    while len(running):
-        is_same_side = game.to_play(state) == sides[running]
-        actions = game.check_actions(state, player(game, state, rng), "rollout")
-        state, rewards, finished = game.apply(state, actions)
-        outcomes[running[finished]] = np.where(is_same_side, rewards, -rewards)[finished]
-        state, running = take_games(state, ~finished), running[~finished]
-    return outcomes
