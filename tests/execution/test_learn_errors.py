@@ -16,7 +16,7 @@ BAD = {
     "continuous": (DQN, {"env": "Pendulum-v1"}, ValueError, "which are not a number of choices; DQN needs Discrete"),
     "network": (dk.Sequential([dk.Classifier(3)]), {}, TypeError, "expected the definition of an agent or its model"),
     "class": (dk.DQN, {}, TypeError, "received the class DQN"),
-    "name": (DQN, {"env": "Cach"}, ValueError, "did you mean 'Catch'"),
+    "name": (DQN, {"env": "Catc"}, ValueError, "did you mean 'Catch'"),
     "steps": (DQN, {"num_steps": 100, "num_envs": 3}, ValueError, r"the 3 environments(.|\n)*num_steps=102"),
     "rate": (DQN, {"learning_rate": dk.OneCycle(0.1)}, ValueError, "the number of updates of an agent is not known"),
     "callbacks": (DQN, {"callbacks": [3]}, TypeError, "expected Keras callbacks, received 3"),
