@@ -287,5 +287,20 @@ class AgentRun:
             f"environment{'' if self.env.num_envs == 1 else 's'}, observations {space.shape} {space.dtype}, "
             f"{self._model.num_actions} actions; optimizer {compiled.optimizer}"
         )
-        for text in compiled.notes:
+        for text in (*compiled.notes, *_notes_about_length(self._model, self.num_steps)):
             echo(text)
+
+
+def _notes_about_length(model: AgentModel, num_steps: int) -> list[str]:
+    """Return messages about settings of a deep Q-network that do not fit the length of the training."""
+    if not isinstance(model, DeepQNetwork):
+        return []
+    if num_steps < model.learning_starts:
+        return [f"the agent does not learn: learning_starts={model.learning_starts:,} is after the last step"]
+    epsilon = model.epsilon(num_steps)
+    if num_steps < model.exploration_steps and model.initial_epsilon > model.final_epsilon:
+        return [
+            f"exploration_steps={model.exploration_steps:,} is after the last step: {100 * epsilon:.0f} % of the "
+            "actions are still random at the end"
+        ]
+    return []

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import keras
 
+from deepkit.agents.agent import Agent
 from deepkit.data.source_errors import original_errors
 from deepkit.execution.plan import Plan, current
 from deepkit.execution.plan import plan as make_plan
+from deepkit.models.agent import AgentModel
 from deepkit.training import callback_checks, gradient_accumulation, workers
 from deepkit.training.compile import compile_definition
 from deepkit.training.compiled_model import CompiledModel
@@ -146,6 +148,7 @@ def fit(
         >>> sorted(run.history), run.epochs
         (['accuracy', 'loss'], 2)
     """
+    _check_is_no_agent(net)
     epochs = _check_arguments(epochs, initial_epoch, plan, callbacks)
     verbose = resolve_verbose(verbose)
     plan = plan or _plan_of_workers()
@@ -187,6 +190,15 @@ def fit(
     with plan.on_one_worker() as single:
         local = compile_definition(net, training_data, single, optimizer, loss, metrics, loss_weights)
         return dataclasses.replace(run, model=workers.copy_state(run.model, local.model, training_data))
+
+
+def _check_is_no_agent(net: object) -> None:
+    if isinstance(net, Agent | AgentModel):
+        raise make_error(
+            TypeError,
+            f"net: {type(net).__name__} learns from an environment, not from data",
+            hint="use dk.learn(agent, env, num_steps=...)",
+        )
 
 
 def _check_arguments(epochs: object, initial_epoch: object, plan: object, callbacks: object) -> int:

@@ -52,6 +52,9 @@ def test_the_seed_of_an_evaluation_is_an_integer():
 
 def test_a_model_is_not_trained_on_data():
     model = DQN.build((3,))
+    for net in (DQN, model):
+        with pytest.raises(TypeError, match=r"net: .* learns from an environment(.|\n)*dk.learn"):
+            dk.fit(net, np.zeros((4, 3)), np.zeros(4))
     with pytest.raises(TypeError, match=r"fit: DeepQNetwork learns from an environment(.|\n)*dk.learn"):
         model.fit(np.zeros((4, 3)))
     with pytest.raises(ValueError, match="an agent has its own loss and metrics, received 'mse'"):
@@ -86,3 +89,15 @@ def test_bad_observations(observations, mask, match):
 def test_bad_heads(agent, match):
     with pytest.raises(dk.DefinitionError, match=match):
         agent.build((4,))
+
+
+@pytest.mark.parametrize(
+    ("num_steps", "message"),
+    [
+        (500, "the agent does not learn: learning_starts=1,000 is after the last step"),
+        (2_000, "exploration_steps=10,000 is after the last step: 82 % of the actions are still random at the end"),
+    ],
+)
+def test_settings_that_do_not_fit_the_length_of_the_training(num_steps, message, capsys):
+    dk.learn(dk.DQN([dk.Regressor(3)]), "Catch", num_steps=num_steps, verbose=2)
+    assert message in capsys.readouterr().out
