@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from deepkit.models.agent import AgentModel
 from deepkit.training import state
+from deepkit.training.agent_callbacks import AgentCallbacks
 from deepkit.training.callback_state import CallbackStates
 from deepkit.training.errors import DivergedError
 from deepkit.training.experience import Batch
@@ -60,7 +61,7 @@ def train_agent(
     if verbose and run_dir is not None and interaction.num_steps and interaction.num_steps < num_steps:
         echo(f"resuming {run_dir.path} after step {interaction.num_steps:,}")
     progress = _Progress(interaction, num_steps, steps_per_epoch, verbose)
-    everything = keras.callbacks.CallbackList(
+    everything = AgentCallbacks(
         [stop, *callbacks, checkpoints, progress], model=model, verbose=0, epochs=epoch, steps=None
     )
     try:

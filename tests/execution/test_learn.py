@@ -291,3 +291,38 @@ def test_killed_processes_end_with_the_weights_and_the_replay_of_an_undisturbed_
         assert killed.returncode in (-signal.SIGKILL, 0), killed.stderr[-2000:]
     assert program(tmp_path / "b").returncode == 0
     assert_same_training(tmp_path / "a", tmp_path / "b")
+
+
+class LateEpisode(gymnasium.Env):
+    """The first episode takes 25 steps, and further ones 5 steps, whose rewards increase."""
+
+    observation_space = gymnasium.spaces.Box(-1, 1, (3,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def __init__(self):
+        self.num_steps = 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(3, np.float32), {}
+
+    def step(self, action):
+        self.num_steps += 1
+        ends = self.num_steps >= 25 and self.num_steps % 5 == 0
+        return np.zeros(3, np.float32), float(self.num_steps), ends, False, {}
+
+
+def test_an_epoch_without_episodes_is_not_the_best(tmp_path):
+    arguments = {"monitor": "mean_return", "mode": "max"}
+    stopping = keras.callbacks.EarlyStopping(**arguments, patience=2, restore_best_weights=True)
+    plateau = keras.callbacks.ReduceLROnPlateau(**arguments, patience=2)
+    path = tmp_path / "{mean_return:.0f}.keras"
+    best = keras.callbacks.ModelCheckpoint(path, **arguments, save_best_only=True)
+    agent = dk.Reinforce([dk.Classifier(2)])
+    callbacks = [stopping, plateau, best]
+    run = dk.learn(agent, LateEpisode, num_steps=100, steps_per_epoch=20, callbacks=callbacks, verbose=0)
+    returns = run.history["mean_return"]
+    assert math.isnan(returns[0]) and len(returns) == 5
+    assert stopping.best == plateau.best == best.best == max(returns[1:])
+    np.testing.assert_allclose(run.history["learning_rate"], 0.001)
+    assert not (tmp_path / "nan.keras").exists() and (tmp_path / f"{returns[-1]:.0f}.keras").exists()
