@@ -40,7 +40,7 @@ def play_out(
         actions = np.zeros(len(running), np.int64)
         for player, is_moving, name in zip(players, (is_first, ~is_first), names, strict=True):
             if is_moving.any():
-                positions = state if is_moving.all() else take_games(state, is_moving)
+                positions = take_games(state, is_moving)  # a copy, which the player may change
                 actions[is_moving] = game.check_actions(positions, player(game, positions, rng), name)
         state, rewards, finished = game.apply(state, actions)
         lengths[running] += 1

@@ -13,7 +13,7 @@ class AgentCallbacks(keras.callbacks.CallbackList):
     """A list of callbacks that leaves out a metric that has no value yet from those that look for its best value.
 
     `mean_return` is NaN if no episode ended in the epoch, and a loss before the first update. Keras would keep NaN as
-    the best value, and no number is better than NaN.
+    the best value, and every comparison with NaN is false.
     """
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -36,4 +36,5 @@ def _monitor(callback: keras.callbacks.Callback) -> str | None:
     looks_for_best = isinstance(callback, keras.callbacks.EarlyStopping | keras.callbacks.ReduceLROnPlateau)
     if isinstance(callback, keras.callbacks.ModelCheckpoint):
         looks_for_best = callback.save_best_only and callback.save_freq == "epoch"
-    return callback.monitor if looks_for_best else None
+    monitor: str | None = getattr(callback, "monitor", None)
+    return monitor if looks_for_best else None

@@ -9,7 +9,8 @@ import numpy as np
 
 from deepkit.models.agent import AgentModel
 from deepkit.training.agent_model import check_spaces
-from deepkit.training.interaction import action_mask, reset_seed
+from deepkit.training.env_calls import action_mask, reset_env, step_env
+from deepkit.training.interaction import reset_seed
 
 if TYPE_CHECKING:
     import gymnasium
@@ -72,22 +73,22 @@ def play_episodes(
     shares[: num_episodes % num_envs] += 1
     results: list[list[tuple[float, int]]] = [[] for _ in range(num_envs)]
     returns, lengths = np.zeros(num_envs), np.zeros(num_envs, np.int64)
-    observations, info = env.reset(seed=reset_seed(seed, 0))
+    observations, info = reset_env(env, seed=reset_seed(seed, 0))
     mask = action_mask(info, None, model.num_actions)
     index = 0  # of the step of all environments, for the seed
     while any(len(result) < share for result, share in zip(results, shares, strict=True)):
         actions = model.act(observations, action_mask=mask, explore=explore, seed=(seed, 0, index), step=_LAST_STEP)
-        observations, rewards, terminated, truncated, info = env.step(actions)
-        mask = action_mask(info, mask, model.num_actions)
         index += 1
+        observations, rewards, terminated, truncated, info = step_env(env, actions, index)
         returns += rewards
         lengths += 1
         ended = terminated | truncated
+        mask = action_mask(info, mask, model.num_actions, ~ended)
         if ended.any():
             for i in np.flatnonzero(ended):
                 results[i].append((float(returns[i]), int(lengths[i])))
             returns[ended], lengths[ended] = 0, 0
-            observations, info = env.reset(options={"reset_mask": ended})
-            mask = action_mask(info, mask, model.num_actions)
+            observations, info = reset_env(env, options={"reset_mask": ended})
+            mask = action_mask(info, mask, model.num_actions, ended)
     episodes = [episode for result, share in zip(results, shares, strict=True) for episode in result[:share]]
     return AgentEvaluation(np.array([item[0] for item in episodes]), np.array([item[1] for item in episodes]))

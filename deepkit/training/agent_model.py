@@ -81,6 +81,12 @@ def _build(agent: Agent, space: gymnasium.Space[Any]) -> AgentModel:
     """Build the definition for the observations of an environment."""
     num_categories = None
     if isinstance(space, gymnasium.spaces.Discrete):
+        if space.start != 0:
+            raise make_error(
+                ValueError,
+                f"env: its observations are categories from {space.start} on",
+                hint="use a gymnasium.wrappers.TransformObservation to start at 0",
+            )
         num_categories = int(space.n)
     elif isinstance(space, gymnasium.spaces.MultiDiscrete):
         raise make_error(

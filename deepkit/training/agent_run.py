@@ -19,11 +19,12 @@ from deepkit.training import agent_report, callback_state, replay, state
 from deepkit.training.agent_evaluation import play_episodes
 from deepkit.training.agent_loop import StopBetweenSteps, compiled_update, train_agent
 from deepkit.training.compiled_model import CompiledModel
+from deepkit.training.env_calls import action_mask, reset_env
 from deepkit.training.env_identity import describe_env
 from deepkit.training.errors import CheckpointError
 from deepkit.training.experience import make_collector
 from deepkit.training.fingerprint import Fingerprint, fingerprint
-from deepkit.training.interaction import Interaction, action_mask
+from deepkit.training.interaction import Interaction
 from deepkit.training.plan_json import plan_fields, plan_to_json
 from deepkit.training.replay import ReplayMemory
 from deepkit.training.run_config import package_versions
@@ -148,7 +149,7 @@ class AgentRun:
     def _interaction(self, directory: RunDir | None) -> Interaction:
         model, memory = self._model, None
         if isinstance(model, DeepQNetwork):
-            _, info = self.env.reset(seed=self._seed)
+            _, info = reset_env(self.env, seed=self._seed)
             space = self.env.single_observation_space
             memory = ReplayMemory(
                 self.env.num_envs,
@@ -192,7 +193,7 @@ class AgentRun:
     def _describe_resume(self, initial_fingerprint: Fingerprint, directory: RunDir) -> str:
         """Return "exact", or why a resumed run does not repeat every bit of an uninterrupted one."""
         reasons = [] if self.compiled.plan.deterministic else ["the plan is not deterministic"]
-        self.env.reset(seed=self._seed)
+        reset_env(self.env, seed=self._seed)
         environment = capture_state(self.env)
         if environment.reason:
             reasons.append(environment.reason)

@@ -96,7 +96,10 @@ class TransitionCollector:
         """Add a step, and yield a batch for every `update_every` steps."""
         model = self._model
         rewards = np.clip(step.rewards, -1, 1) if model.clip_rewards else step.rewards
-        self.memory.add(step.actions, rewards, step.terminated, step.next_observations, step.next_action_mask)
+        legal = step.next_action_mask
+        if legal is not None:  # an episode that was cut off may end without a legal action; its value counts
+            legal = legal | ~legal.any(axis=1, keepdims=True)
+        self.memory.add(step.actions, rewards, step.terminated, step.next_observations, legal)
         previous = num_steps - len(step.actions)
         if num_steps < model.learning_starts:
             return

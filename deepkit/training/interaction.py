@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,8 @@ import numpy as np
 
 from deepkit.envs.env_state import EnvState, capture_state, restore_state
 from deepkit.models.agent import AgentModel
+from deepkit.training.env_calls import action_mask, reset_env, step_env
 from deepkit.training.experience import Batch, Collector, Step
-from deepkit.utils.errors import make_error
 
 if TYPE_CHECKING:
     import gymnasium
@@ -43,8 +44,7 @@ class Interaction:
 
     def begin(self) -> None:
         """Start the episodes of all environments."""
-        observations, info = self.env.reset(seed=reset_seed(self._seed, self.num_steps))
-        self._observations = np.array(observations)
+        self._observations, info = reset_env(self.env, seed=reset_seed(self._seed, self.num_steps))
         self._mask = action_mask(info, None, self.model.num_actions)
         self.collector.begin(self._observations, self._mask)
 
@@ -54,13 +54,11 @@ class Interaction:
         actions = self.model.act(
             observations, action_mask=mask, explore=True, seed=(self._seed, 0, self.num_steps), step=self.num_steps
         )
-        next_observations, rewards, terminated, truncated, info = self.env.step(actions)
-        rewards = np.asarray(rewards, np.float64)
-        self._check_rewards(rewards, actions)
+        number = self.num_steps // self.num_envs + 1
+        next_observations, rewards, terminated, truncated, info = step_env(self.env, actions, number)
         self.num_steps += self.num_envs
-        next_observations = np.array(next_observations)
-        next_mask = action_mask(info, mask, self.model.num_actions)
         ended = terminated | truncated
+        next_mask = action_mask(info, mask, self.model.num_actions, ~ended)
         self._running_returns += rewards
         self._running_lengths += 1
         step = Step(observations, mask, actions, rewards, terminated, truncated, next_observations, next_mask)
@@ -99,6 +97,7 @@ class Interaction:
             "observations": self._observations,
             "mask": self._mask,
             "environment": np.frombuffer(capture_state(self.env).to_bytes(), np.uint8),
+            "global_random": _global_random_states(),  # of environments that use no generator of their own
             "collector": self.collector.capture(),
         }
 
@@ -114,6 +113,7 @@ class Interaction:
             self._observations, self._mask = stored["observations"], stored["mask"]
             self.env.reset(seed=reset_seed(self._seed, self.num_steps))
             restore_state(self.env, environment)
+            _restore_global_random_states(stored["global_random"])
         else:
             self.collector.cut_off()
             self.begin()
@@ -124,21 +124,9 @@ class Interaction:
         self.lengths += self._running_lengths[ended].tolist()
         self._running_returns[ended] = 0
         self._running_lengths[ended] = 0
-        observations, info = self.env.reset(options={"reset_mask": ended})
-        self._observations = np.array(observations)
-        self._mask = action_mask(info, self._mask, self.model.num_actions)
+        self._observations, info = reset_env(self.env, options={"reset_mask": ended})
+        self._mask = action_mask(info, self._mask, self.model.num_actions, ended)
         self.collector.restart(ended, self._observations, self._mask)
-
-    def _check_rewards(self, rewards: np.ndarray, actions: np.ndarray) -> None:
-        if np.isfinite(rewards).all():
-            return
-        index = int(np.flatnonzero(~np.isfinite(rewards))[0])
-        raise make_error(
-            ValueError,
-            f"env: in step {self.num_steps // self.num_envs + 1}, environment {index} returned the reward "
-            f"{rewards[index]} for action {actions[index]}",
-            hint="return a finite number as the reward",
-        )
 
 
 def reset_seed(seed: int, num_steps: int) -> int:
@@ -146,20 +134,17 @@ def reset_seed(seed: int, num_steps: int) -> int:
     return int(np.random.SeedSequence((seed, 2, num_steps)).generate_state(1)[0] >> 1)
 
 
-def action_mask(info: Mapping[str, Any], previous: np.ndarray | None, num_actions: int) -> np.ndarray | None:
-    """Return the legal actions of all environments `(num_envs, num_actions)`; None if all are legal.
+def _global_random_states() -> dict[str, Any]:
+    """Return the states of the global generators of NumPy and Python, as arrays and JSON values."""
+    name, keys, *others = np.random.get_state()
+    version, integers, gauss = random.getstate()
+    return {
+        "numpy": [name, np.asarray(keys), *others],
+        "python": [version, np.asarray(integers, np.uint32), gauss],
+    }
 
-    Args:
-        info: The info of a vector environment; `_action_mask` marks the environments whose mask is new.
-        previous: The masks before.
-        num_actions: Number of actions.
-    """
-    if "action_mask" not in info:
-        return previous
-    received = info["action_mask"]
-    is_new = info.get("_action_mask")
-    rows = range(len(received)) if is_new is None else np.flatnonzero(is_new)
-    mask = np.ones((len(received), num_actions), bool) if previous is None else previous.copy()
-    for row in rows:
-        mask[row] = np.asarray(received[row]).astype(bool)
-    return mask
+
+def _restore_global_random_states(states: Mapping[str, Any]) -> None:
+    np.random.set_state(tuple(states["numpy"]))
+    version, integers, gauss = states["python"]
+    random.setstate((version, tuple(int(value) for value in integers), gauss))

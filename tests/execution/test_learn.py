@@ -2,6 +2,7 @@
 
 import math
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -164,6 +165,32 @@ def test_an_environment_that_cannot_be_restored_is_approximate(tmp_path, no_repo
     assert run.history["num_steps"] == [50, 100, 150, 200, 250, 300]
 
 
+class GlobalRandom(gymnasium.Env):
+    """An environment that draws from the global generators."""
+
+    observation_space = gymnasium.spaces.Box(-9, 9, (2,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.float32([np.random.normal(), random.random()]), {}
+
+    def step(self, action):
+        return self.reset()[0], random.random() + np.random.normal(), np.random.random() < 0.1, False, {}
+
+
+def test_an_environment_with_global_generators_resumes_exactly(tmp_path, no_report):
+    arguments = {"num_steps": 300, "steps_per_epoch": 100, "verbose": 0, "plan": dk.plan(seed=5)}
+    agent = dk.Reinforce([dk.Classifier(2)])
+    expected = dk.learn(agent, GlobalRandom, callbacks=[Interrupt()], run_dir=tmp_path / "a", **arguments)
+    interrupt = Interrupt()
+    interrupt.at = 14
+    with pytest.raises(RuntimeError):
+        dk.learn(agent, GlobalRandom, callbacks=[interrupt], run_dir=tmp_path / "b", **arguments)
+    resumed = dk.learn(agent, GlobalRandom, callbacks=[Interrupt()], run_dir=tmp_path / "b", **arguments)
+    np.testing.assert_equal(resumed.history, expected.history)
+
+
 def test_another_agent_environment_or_length_of_an_epoch_is_another_run(tmp_path, no_report):
     learn("dqn", tmp_path)
     arguments = {"num_steps": 600, "steps_per_epoch": 200, "run_dir": tmp_path, "plan": dk.plan(seed=5), "verbose": 0}
@@ -322,7 +349,9 @@ def test_an_epoch_without_episodes_is_not_the_best(tmp_path):
     callbacks = [stopping, plateau, best]
     run = dk.learn(agent, LateEpisode, num_steps=100, steps_per_epoch=20, callbacks=callbacks, verbose=0)
     returns = run.history["mean_return"]
-    assert math.isnan(returns[0]) and len(returns) == 5
+    assert math.isnan(returns[0])
+    assert len(returns) == 5
     assert stopping.best == plateau.best == best.best == max(returns[1:])
     np.testing.assert_allclose(run.history["learning_rate"], 0.001)
-    assert not (tmp_path / "nan.keras").exists() and (tmp_path / f"{returns[-1]:.0f}.keras").exists()
+    assert not (tmp_path / "nan.keras").exists()
+    assert (tmp_path / f"{returns[-1]:.0f}.keras").exists()

@@ -101,3 +101,73 @@ def test_bad_heads(agent, match):
 def test_settings_that_do_not_fit_the_length_of_the_training(num_steps, message, capsys):
     dk.learn(dk.DQN([dk.Regressor(3)]), "Catch", num_steps=num_steps, verbose=2)
     assert message in capsys.readouterr().out
+
+
+def test_categories_must_start_at_0():
+    class Counted(gymnasium.Env):
+        observation_space = gymnasium.spaces.Discrete(3, start=1)
+        action_space = gymnasium.spaces.Discrete(2)
+
+        def reset(self, *, seed=None, options=None):
+            return 1, {}
+
+    with pytest.raises(ValueError, match=r"categories from 1 on(.|\n)*start at 0"):
+        dk.learn(dk.DQN([dk.Regressor(2)]), Counted, num_steps=4, verbose=0)
+
+
+class Faulty(gymnasium.Env):
+    """Episodes of three steps, whose results the arguments replace."""
+
+    observation_space = gymnasium.spaces.Box(-1, 1, (3,), np.float32)
+    action_space = gymnasium.spaces.Discrete(3)
+
+    def __init__(self, masks=(None, None), **results):
+        self.masks, self.results, self.num_steps = masks, results, 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.num_steps = 0
+        return np.zeros(3, np.float32), self._info(0)
+
+    def step(self, action):
+        self.num_steps += 1
+        observation = self.results.get("observation", np.zeros(3, np.float32))
+        info = self.results.get("info", self._info(1))
+        return observation, self.results.get("reward", 0.0), self.num_steps == 3, False, info
+
+    def _info(self, index):
+        mask = self.masks[index]
+        return {} if mask is None else {"action_mask": mask}
+
+
+FAULTS = {
+    "NaN": ({"observation": np.array([0, math.nan, 0])}, "step 1, environment 0 returned an observation that contains"),
+    "shape": ({"observation": np.zeros(4)}, r"step does not follow the interface(.|\n)*check_env"),
+    "reward": ({"reward": np.zeros(2)}, r"step does not follow the interface(.|\n)*check_env"),
+    "info": ({"info": None}, r"step does not follow the interface(.|\n)*check_env"),
+    "numbers": ({"masks": ([0, 2], [0, 2])}, r"returned the action_mask .{,8}0, 2.*, expected 3 values"),
+    "all numbers": ({"masks": ([0, 1, 2], [0, 1, 2])}, "expected 3 values: 1 for each legal action"),
+    "one value": ({"masks": ([1], [1])}, "expected 3 values"),
+    "probabilities": ({"masks": ([0.5, 0.2, 0.3], [1, 1, 1])}, "expected 3 values"),
+    "first mask missing": ({"masks": (None, [1, 0, 1])}, r"step returned an action_mask, and reset did not"),
+    "mask missing": ({"masks": ([1, 0, 1], None)}, "environment 0 returned no action_mask"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FAULTS)
+def test_faulty_environments(case):
+    arguments, match = FAULTS[case]
+    agent = dk.DQN([dk.Regressor(3)], learning_starts=2)
+    with pytest.raises(ValueError, match=match):
+        dk.learn(agent, lambda: Faulty(**arguments), num_steps=10, num_envs=2, verbose=0)
+    with pytest.raises(ValueError, match=match):
+        dk.evaluate_agent(agent.build((3,)), lambda: Faulty(**arguments), num_episodes=2)
+
+
+def test_errors_of_the_code_of_an_environment_are_unchanged():
+    class Broken(Faulty):
+        def step(self, action):
+            return int("x")
+
+    with pytest.raises(ValueError, match=r"^invalid literal"):
+        dk.learn(dk.DQN([dk.Regressor(3)]), Broken, num_steps=10, verbose=0)
