@@ -122,7 +122,11 @@ def _body_start(statement: Statement) -> int:
 
 
 def _passages(statement: Statement, lines: Sequence[str], comments: Mapping[int, str]) -> Iterator[Passage]:
-    """Yield the passages of a statement: a new one begins at each comment on lines of its own."""
+    """Yield the passages of a statement: a new one begins at each comment on lines of its own.
+
+    A comment inside a loop or another nested block stays in the code, which would be incomplete if it were divided
+    there.
+    """
     decorators = statement.decorator_list if isinstance(statement, ast.FunctionDef | ast.ClassDef) else []
     start = min([statement.lineno, *(decorator.lineno for decorator in decorators)]) - 1
     first = start
@@ -134,10 +138,11 @@ def _passages(statement: Statement, lines: Sequence[str], comments: Mapping[int,
     code: list[str] = []
     comment: list[str] = []
     body_start = _body_start(statement)
+    indentation = _indentation(lines[body_start])
     for number in range(start, statement.end_lineno or start + 1):
         if number in docstring:
             continue
-        if number in comments:
+        if number in comments and _indentation(lines[number]) <= indentation:
             if code and number > body_start:  # the first line of a function alone is not code
                 yield Passage("\n\n".join(paragraphs), _dedented(code))
                 paragraphs, code = [], []
@@ -148,6 +153,10 @@ def _passages(statement: Statement, lines: Sequence[str], comments: Mapping[int,
             comment = []
         code.append(lines[number])
     yield Passage("\n\n".join(paragraphs), _dedented(code))
+
+
+def _indentation(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def _docstring(statement: Statement) -> tuple[str, range]:
