@@ -9,12 +9,12 @@ import importlib
 from typing import TYPE_CHECKING
 
 from deepkit.teaching import tape
-from deepkit.teaching.dynamic_programming import evaluate_policy, value_iteration
 from deepkit.teaching.required_examples import required_examples
 
 if TYPE_CHECKING:
     from deepkit.losses.gradient_estimators import pathwise, score_function
     from deepkit.losses.moving_baseline import MovingBaseline
+    from deepkit.teaching.dynamic_programming import evaluate_policy, value_iteration
     from deepkit.training.diagnose import diagnose
 
 _MODULES = {
@@ -22,6 +22,8 @@ _MODULES = {
     "pathwise": "deepkit.losses.gradient_estimators",
     "MovingBaseline": "deepkit.losses.moving_baseline",
     "diagnose": "deepkit.training.diagnose",
+    "evaluate_policy": "deepkit.teaching.dynamic_programming",
+    "value_iteration": "deepkit.teaching.dynamic_programming",
 }
 
 __all__ = [

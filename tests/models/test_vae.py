@@ -370,8 +370,8 @@ def test_a_loaded_model_has_the_same_methods_and_samples(tmp_path):
 def test_fit_ignores_labels_and_resumes_exactly(tmp_path):
     def train(folder, epochs):
         return dk.fit(
-            small(), (binary(64), np.arange(64) % 3), epochs=epochs, run_dir=folder, batch_size=16, verbose=0,
-            plan=dk.plan(seed=5, devices="cpu", jit_compile=False),
+            small(), dk.data.from_arrays(binary(64), np.arange(64) % 3, batch_size=16), epochs=epochs, run_dir=folder,
+            verbose=0, plan=dk.plan(seed=5, devices="cpu", jit_compile=False),
         )  # fmt: skip
 
     whole = train(tmp_path / "whole", 3)
