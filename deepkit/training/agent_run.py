@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from deepkit.envs.env_state import capture_state
 from deepkit.execution.plan import Plan
 from deepkit.models.agent import AgentModel
 from deepkit.models.dqn import DeepQNetwork
-from deepkit.training import agent_report, callback_state, replay, state
+from deepkit.training import agent_report, replay, state
 from deepkit.training.agent_evaluation import play_episodes
 from deepkit.training.agent_loop import StopBetweenSteps, compiled_update, train_agent
 from deepkit.training.compiled_model import CompiledModel
@@ -27,11 +26,11 @@ from deepkit.training.fingerprint import Fingerprint, fingerprint
 from deepkit.training.interaction import Interaction
 from deepkit.training.plan_json import plan_fields, plan_to_json
 from deepkit.training.replay import ReplayMemory
-from deepkit.training.run_config import package_versions
+from deepkit.training.run_config import incomparable_reasons, package_versions
 from deepkit.training.run_dir import RunDir
+from deepkit.training.run_saving import save_result, store_varying_fields
 from deepkit.training.state import TrainingState
-from deepkit.training.stored_model import architecture, save_model
-from deepkit.training.stored_result import RunResult
+from deepkit.training.stored_model import architecture
 from deepkit.training.termination import Terminated
 from deepkit.training.trained_run import Run
 from deepkit.utils.console import echo
@@ -105,7 +104,7 @@ class AgentRun:
             self._print_summary()
             if resume != "exact" and self.verbose:
                 echo(f"resume is {resume}")
-            with self._storing_varying_fields(initial_fingerprint, directory):
+            with store_varying_fields(directory, initial_fingerprint, self.agent, self._model, self.callbacks):
                 final_state = self._train_in_directory(directory)
             self._save(final_state, directory, resume)
             if self.verbose:
@@ -197,27 +196,8 @@ class AgentRun:
         environment = capture_state(self.env)
         if environment.reason:
             reasons.append(environment.reason)
-        if initial_fingerprint.incomparable:
-            reasons.append(f"deepkit compares only the type of {', '.join(initial_fingerprint.incomparable)}")
-        varying = directory.varying_fields()
-        if varying:
-            reasons.append(f"the training itself changes {', '.join(varying)}, so deepkit cannot compare it")
-        untracked = callback_state.untracked_callbacks(self.callbacks)
-        if untracked:
-            reasons.append(f"the state of {', '.join(untracked)}, if any, is not saved")
-        changed = directory.changed_versions(package_versions())
-        if changed:
-            reasons.append(f"versions changed since the run began ({changed})")
+        reasons += incomparable_reasons(self.callbacks, initial_fingerprint, directory)
         return f"approximate because {'; '.join(reasons)}" if reasons else "exact"
-
-    @contextlib.contextmanager
-    def _storing_varying_fields(self, initial_fingerprint: Fingerprint, directory: RunDir) -> Iterator[None]:
-        """Store the fields of the fingerprint that the training in a `with` block changes."""
-        try:
-            yield
-        finally:
-            with contextlib.suppress(OSError):  # of a full disk, which may be the reason of another error
-                directory.add_varying_fields(initial_fingerprint.differing(self._fingerprint()))
 
     def _finished_run(self, directory: RunDir, resume: str) -> Run | None:
         """Return the run in the directory with its saved model, or None if there is still something to train."""
@@ -247,14 +227,7 @@ class AgentRun:
 
     def _save(self, final_state: TrainingState, directory: RunDir, resume: str) -> None:
         """Write the trained model, the result and the report of a finished run."""
-        result = RunResult(
-            epochs=final_state.epoch,
-            stopped=final_state.stopped,
-            resume=resume,
-            seconds=round(sum(final_state.seconds), 3),
-            history=final_state.history,
-        )
-        directory.save_result(result, lambda path: save_model(self._model, path, self.verbose))
+        save_result(self._model, final_state, directory, resume, self.verbose)
         self._write_report(final_state, directory, resume)
 
     def _write_report(self, final_state: TrainingState, directory: RunDir, resume: str) -> None:

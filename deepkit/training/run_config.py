@@ -115,6 +115,21 @@ def describe_resume(
         reasons.append(f"steps_per_execution={plan.steps_per_execution} does not divide the {data.steps} steps")
     if data.validation is not None and not isinstance(data.validation, Pipeline):
         reasons.append("the content of a tf.data.Dataset is not compared (validation_data)")
+    reasons += incomparable_reasons(callbacks, fingerprint, run_dir)
+    return f"approximate because {'; '.join(reasons)}" if reasons else "exact"
+
+
+def incomparable_reasons(
+    callbacks: Sequence[keras.callbacks.Callback], fingerprint: Fingerprint, run_dir: RunDir
+) -> list[str]:
+    """Return why deepkit cannot tell whether two calls are the same run, as parts of a sentence.
+
+    Args:
+        callbacks: The user's callbacks.
+        fingerprint: Arguments and code of callbacks, losses, metrics and the user's classes.
+        run_dir: The run directory.
+    """
+    reasons = []
     if fingerprint.incomparable:
         reasons.append(f"deepkit compares only the type of {', '.join(fingerprint.incomparable)}")
     varying = run_dir.varying_fields()
@@ -126,4 +141,4 @@ def describe_resume(
     changed = run_dir.changed_versions(package_versions())
     if changed:
         reasons.append(f"versions changed since the run began ({changed})")
-    return f"approximate because {'; '.join(reasons)}" if reasons else "exact"
+    return reasons

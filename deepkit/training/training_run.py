@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,9 +17,8 @@ from deepkit.training.fingerprint import Fingerprint, fingerprint
 from deepkit.training.loop import restore_checkpoint, train
 from deepkit.training.run_config import describe_resume, run_config
 from deepkit.training.run_dir import RunDir
+from deepkit.training.run_saving import save_result, store_varying_fields
 from deepkit.training.state import TrainingState
-from deepkit.training.stored_model import save_model
-from deepkit.training.stored_result import RunResult
 from deepkit.training.termination import Terminated
 from deepkit.training.trained_run import Run
 from deepkit.training.training_data import TrainingData
@@ -82,13 +80,13 @@ class Training:
     def _train_and_save(self, directory: RunDir, initial_fingerprint: Fingerprint, resume: str) -> Run:
         compiled, data, verbose = self.compiled, self.data, self.verbose
         with (
-            _store_varying_fields(directory, initial_fingerprint, self.net, compiled.model, self.callbacks),
+            store_varying_fields(directory, initial_fingerprint, self.net, compiled.model, self.callbacks),
             workers.distributed_training(self.plan, compiled.model, self.callbacks) as callbacks,
         ):
             final_state = self._train_in_directory(directory, callbacks, resume)
         with workers.chief_first(self.plan):
             if directory.is_writable:
-                workers.call_locally(lambda: _save_result(compiled, final_state, directory, resume, verbose))
+                workers.call_locally(lambda: save_result(compiled.model, final_state, directory, resume, verbose))
                 _write_report(compiled, data, final_state, directory, resume)
         if verbose:
             echo(f"report: {directory.report}")
@@ -127,45 +125,6 @@ def _saved_part(directory: RunDir) -> str:
     if summary is not None and summary.partial_epoch is not None:
         return f"step {summary.partial_epoch.step} of epoch {summary.epoch + 1} is saved"
     return "the finished epochs are saved" if summary is not None and summary.epoch else "no epoch is finished"
-
-
-@contextlib.contextmanager
-def _store_varying_fields(
-    directory: RunDir,
-    initial_fingerprint: Fingerprint,
-    net: Definition | keras.Model,
-    model: keras.Model,
-    callbacks: Sequence[keras.callbacks.Callback],
-) -> Iterator[None]:
-    """Store the names of the fingerprint's fields that the training in a `with` block changes.
-
-    The next call does not compare these fields. A callback may append to a list that it holds, for instance.
-    """
-
-    def store() -> None:
-        directory.add_varying_fields(initial_fingerprint.differing(fingerprint(net, model, callbacks)))
-
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(OSError):  # of a full disk, which may be the reason of the first error
-            store()
-        raise
-    store()
-
-
-def _save_result(
-    compiled: CompiledModel, final_state: TrainingState, directory: RunDir, resume: str, verbose: int | str
-) -> None:
-    """Write the trained model and the result of a finished run."""
-    result = RunResult(
-        epochs=final_state.epoch,
-        stopped=final_state.stopped,
-        resume=resume,
-        seconds=round(sum(final_state.seconds), 3),
-        history=final_state.history,
-    )
-    directory.save_result(result, lambda path: save_model(compiled.model, path, verbose))
 
 
 def _write_report(

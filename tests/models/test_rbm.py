@@ -296,8 +296,8 @@ NETS = {
 def test_a_run_resumes_exactly(name, tmp_path):
     def train(folder, epochs):
         plan = dk.plan(seed=5, devices="cpu", jit_compile=False)
-        kwargs = {"epochs": epochs, "run_dir": folder, "batch_size": 16, "verbose": 0, "plan": plan}
-        return dk.fit(NETS[name], (binary(), np.arange(64) % 3), **kwargs)
+        data = dk.data.from_arrays(binary(), np.arange(64) % 3, batch_size=16)  # its labels are ignored
+        return dk.fit(NETS[name], data, epochs=epochs, run_dir=folder, verbose=0, plan=plan)
 
     whole = train(tmp_path / "whole", 3)
     train(tmp_path / "resumed", 1)
