@@ -12,7 +12,7 @@ from deepkit.envs.batched import BatchedEnv
 from deepkit.envs.board_game import BoardGame, BoolArray, FloatArray, IntArray, State, put_games, take_games
 from deepkit.envs.board_game_env import observation_space
 from deepkit.envs.board_game_names import find_game
-from deepkit.envs.players import as_player
+from deepkit.envs.players import as_player, player_identity
 from deepkit.envs.reset_arguments import check_reset_mask
 from deepkit.utils.errors import message
 from deepkit.utils.validation import check_integer
@@ -60,14 +60,15 @@ class OpponentPool(BatchedEnv):
         if not pool:
             raise ValueError(message("against: expected at least one opponent, received none", hint="pass a player"))
         self._players = [as_player(player, self.game, f"opponent {index}") for index, player in enumerate(pool)]
+        self._identities = [player_identity(player) for player in pool]
         super().__init__(num_envs, observation_space(self.game), num_actions=self.game.num_actions)
         seed = check_integer(seed, "against: seed", minimum=0)
         self._np_random, self._np_random_seed = seeding.np_random(seed)
         self._last_sides: np.ndarray | None = None
 
     def describe(self) -> dict[str, Any]:
-        """Return the code that makes the rules, and the number of opponents."""
-        return {"game": repr(self.game), "num_opponents": len(self._players)}
+        """Return the code that makes the rules, and the identity of each opponent when the pool was made."""
+        return {"game": repr(self.game), "opponents": list(self._identities)}
 
     def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None

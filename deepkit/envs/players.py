@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import numpy as np
 from deepkit.envs.board_game import BoardGame, FloatArray, IntArray, State
 from deepkit.utils.action_choice import sample_actions
 from deepkit.utils.errors import format_value, message
+from deepkit.utils.function_identity import identify
 from deepkit.utils.tracing import without_retracing_warnings
 
 Player: TypeAlias = Callable[[BoardGame, State, np.random.Generator], IntArray]
@@ -75,6 +77,20 @@ def player_name(player: Any) -> str:
     return name if isinstance(name, str) else format_value(player)
 
 
+def player_identity(player: Any) -> str:
+    """Return a text that differs for players that play differently: with the weights of a model, or the code.
+
+    Args:
+        player: A function, an agent or a Keras model.
+    """
+    if not is_keras_model(player):
+        return identify(player).text
+    digest = hashlib.sha256(type(player).__name__.encode())
+    for weight in player.get_weights():
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    return f"{player.name} {digest.hexdigest()[:16]}"
+
+
 class NetworkFunction:
     """A model as a function of observations of any number of games, which returns NumPy arrays.
 
@@ -108,6 +124,9 @@ class NetworkFunction:
             else:
                 hint = f"end the policy with dk.Classifier({self._num_outputs}): a logit for each action of the game"
             raise ValueError(message(problem, path=self._path, hint=hint))
+        if np.isnan(outputs).any():
+            problem = f"expected numbers, received NaN in {int(np.isnan(outputs).any(axis=-1).sum())} outputs"
+            raise ValueError(message(problem, path=self._path, hint="the training of this network has diverged"))
         return outputs.reshape(expected)
 
     def _check_input(self, network: Any, game: BoardGame) -> None:

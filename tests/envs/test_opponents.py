@@ -104,3 +104,29 @@ def test_errors():
     env.reset()
     with pytest.raises(ValueError, match=r"action 4 is illegal in game 0, expected one of.*\n  at    opponent 0"):
         env.step([4, 0])
+
+
+def test_another_opponent_is_another_environment(tmp_path):
+    """A run directory and a stored state belong to the opponents with which they were made."""
+    game = dk.envs.TicTacToe()
+    first, second = (
+        dk.Sequential([dk.Classifier(9)]).build(game.observation_shape) for _ in range(2)
+    )  # with other weights
+
+    def env(opponent):
+        return dk.envs.against(game, [opponent], num_envs=2)
+
+    assert env(first).describe() == env(first).describe() != env(second).describe()
+    arguments = {"num_steps": 20, "steps_per_epoch": 20, "verbose": 0, "run_dir": tmp_path}
+    agent = dk.Reinforce([dk.Classifier(9)])
+    dk.learn(agent, env(first), **arguments)
+    with pytest.raises(dk.errors.RunDirError, match="env: stored OpponentPool"):
+        dk.learn(agent, env(second), **arguments)
+
+
+def test_a_policy_that_returns_nan_is_an_error():
+    game = dk.envs.TicTacToe()
+    model = dk.Sequential([dk.Classifier(9)]).build(game.observation_shape)
+    model.set_weights([weight * np.nan for weight in model.get_weights()])
+    with pytest.raises(ValueError, match=r"expected numbers, received NaN in 3 outputs(.|\n)*diverged"):
+        dk.play(model, model, game, num_games=6)
