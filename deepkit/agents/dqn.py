@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY
 
+import keras
+
 from deepkit.agents.agent import Agent, Observations, build_network, check_scores
 from deepkit.definition import fields
-from deepkit.definition.errors import DefinitionError
+from deepkit.definition.errors import DefinitionError, first_line
 from deepkit.models.dqn import LOSSES, DeepQNetwork
 from deepkit.models.network_copy import copy_network
 
@@ -89,7 +91,7 @@ class DQN(Agent):
         check_scores(network, "network", self, "value", "dk.Regressor(num_actions)")
         return DeepQNetwork(
             network,
-            copy_network(network, "target_network"),
+            self._copy(network),
             discount=self.discount,
             loss=self.loss,
             clip_rewards=self.clip_rewards,
@@ -103,3 +105,15 @@ class DQN(Agent):
             exploration_steps=self.exploration_steps,
             name=self.name or self.default_name,
         )
+
+    def _copy(self, network: keras.Model) -> keras.Model:
+        """Return the target network; raise if Keras cannot copy a layer."""
+        try:
+            return copy_network(network, "target_network")
+        except (NotImplementedError, TypeError, ValueError) as error:
+            raise DefinitionError(
+                f"the target network cannot be a copy of the network: {first_line(error)}",
+                path="network",
+                code=self,
+                hint="return all arguments from get_config of your own layers, and use a layer in place of a Lambda",
+            ) from error

@@ -171,3 +171,9 @@ def test_errors_of_the_code_of_an_environment_are_unchanged():
 
     with pytest.raises(ValueError, match=r"^invalid literal"):
         dk.learn(dk.DQN([dk.Regressor(3)]), Broken, num_steps=10, verbose=0)
+
+
+def test_a_network_that_keras_cannot_copy():
+    layer = keras.layers.Lambda(lambda x: 2 * x)
+    with pytest.raises(dk.DefinitionError, match=r"target network cannot be a copy(.|\n)*at    network(.|\n)*Lambda"):
+        dk.DQN([layer, dk.Regressor(2)]).build((4,))
